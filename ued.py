@@ -1,0 +1,97 @@
+#!/usr/bin/env python3
+"""UED Studio in one command.
+
+    ./ued.py app  [streamlit options]   start the app on embedded data
+    ./ued.py test [pytest options]      pass the tests
+    ./ued.py run  ARGS ...              the command line: python -m ued_core ARGS ...
+    ./ued.py install                    only install what is missing
+
+Needs Python 3.11 or newer and nothing else (Windows: py ued.py app). The first call
+makes .venv beside this file and installs the pinned requirements into it; later calls
+install again only when requirements.txt changed. Standard library only.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+REQUIREMENTS = ROOT / "requirements.txt"
+ENV = ROOT / ".venv"
+SCRIPTS = ENV / ("Scripts" if os.name == "nt" else "bin")
+PYTHON = SCRIPTS / ("python.exe" if os.name == "nt" else "python")
+STAMP = ENV / ".installed"
+
+
+def fingerprint() -> str:
+    return hashlib.sha256(REQUIREMENTS.read_bytes() + sys.version.encode()).hexdigest()
+
+
+def make_environment() -> None:
+    if PYTHON.exists():
+        return
+    try:
+        venv.create(ENV, with_pip=True)
+    except (subprocess.CalledProcessError, SystemExit) as error:
+        shutil.rmtree(ENV, ignore_errors=True)
+        sys.exit(
+            f"This Python ({sys.executable}) cannot make a virtual environment: {error}\n"
+            "On Debian and Ubuntu install it with: apt install python3-venv"
+        )
+
+
+def installer() -> list[str]:
+    """uv when it can be had (a third of pip's time), else pip."""
+    uv = shutil.which("uv") or shutil.which("uv", path=str(SCRIPTS))
+    if uv is None:
+        pip = [str(PYTHON), "-m", "pip", "install", "-q", "--disable-pip-version-check", "uv"]
+        if subprocess.run(pip, cwd=ROOT).returncode == 0:
+            uv = shutil.which("uv", path=str(SCRIPTS))
+    if uv is not None:
+        return [uv, "pip", "install", "-q", "--python", str(PYTHON)]
+    return [str(PYTHON), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+
+
+def install() -> None:
+    if STAMP.exists() and STAMP.read_text() == fingerprint():
+        return
+    print("Installing the pinned packages into .venv (first time: several GB, mostly torch) ...", file=sys.stderr)
+    make_environment()
+    command = [*installer(), "-r", str(REQUIREMENTS)]
+    if subprocess.run(command, cwd=ROOT).returncode != 0:
+        fallback = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "-r", str(REQUIREMENTS)]
+        if subprocess.run(fallback, cwd=ROOT).returncode != 0:
+            sys.exit("The packages could not be installed; the lines above say why. Nothing was started.")
+    STAMP.write_text(fingerprint())
+
+
+def main() -> int:
+    commands = {
+        "app": [str(PYTHON), "-m", "streamlit", "run", str(ROOT / "app.py")],
+        "test": [str(PYTHON), "-m", "pytest"],
+        "run": [str(PYTHON), "-m", "ued_core"],
+        "install": None,
+    }
+    if len(sys.argv) < 2 or sys.argv[1] not in commands:
+        print(__doc__)
+        return 0 if sys.argv[1:] in (["-h"], ["--help"]) else 2
+    if sys.version_info < (3, 11):
+        sys.exit(f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}. Try: python3.12 {sys.argv[0]}")
+    install()
+    command = commands[sys.argv[1]]
+    if command is None:
+        return 0
+    # Spinning OpenMP threads starve every other process on a small machine; must be set before torch loads.
+    environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}
+    try:
+        return subprocess.call([*command, *sys.argv[2:]], cwd=ROOT, env=environment)
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

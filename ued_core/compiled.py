@@ -1,0 +1,57 @@
+"""Just-in-time compilation for the few loops that tensors express badly."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import torch
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile with numba at the first call: no GIL, cached on disk.
+
+    numba is imported at that first call, not with this module. Floating-point contraction is
+    left as IEEE prescribes, so results do not depend on the machine.
+    """
+
+    @functools.cache
+    def kernel() -> Callable[..., Any]:
+        import numba
+
+        return numba.njit(function, nogil=True, cache=True, error_model="numpy")
+
+    @functools.wraps(function)
+    def call(*arguments: Any) -> Any:
+        return kernel()(*arguments)
+
+    return call
+
+
+@functools.cache
+def has_compiler() -> bool:
+    """Whether numba can be imported."""
+    try:
+        import numba  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def in_threads(work: Callable[[int, int], None], count: int, smallest: int = 32) -> None:
+    """Split ``range(count)`` into one contiguous part a thread and call ``work(start, stop)`` on each.
+
+    The number of threads is torch's, so one setting governs everything. ``work`` must release
+    the GIL to gain anything.
+    """
+    threads = max(1, min(torch.get_num_threads(), os.cpu_count() or 1, count // smallest))
+    if threads == 1:
+        work(0, count)
+        return
+    edges = [count * k // threads for k in range(threads + 1)]
+    with ThreadPoolExecutor(threads) as pool:
+        for future in [pool.submit(work, a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]:
+            future.result()

@@ -1,0 +1,82 @@
+"""What every long function is given: where to compute, how to draw, whom to tell."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import torch
+
+from ued_core.errors import Cancelled, Unavailable
+
+
+def _silent(done: float, total: float, text: str) -> None:
+    return None
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class Context:
+    """Device, randomness, progress and cancellation of one piece of work.
+
+    Attributes:
+        seed: the root of all randomness. Every consumer draws from its own named stream
+            (:meth:`generator`), so adding a consumer changes no other one's draws, and a
+            resumed run draws what an uninterrupted one would have drawn.
+        device: where tensors are computed.
+        on_report: called with (done, total, what is being done).
+        stop: asked between steps; true means that the user cancelled.
+    """
+
+    seed: int = 0
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    on_report: Callable[[float, float, str], None] = _silent
+    stop: Callable[[], bool] = _never
+
+    def report(self, done: float, total: float, text: str = "") -> None:
+        """Tell how far the work is.
+
+        Raises:
+            Cancelled: the user has stopped the work.
+        """
+        self.check()
+        self.on_report(done, total, text)
+
+    def check(self) -> None:
+        """Raise :class:`Cancelled` when the user has stopped the work."""
+        if self.stop():
+            raise Cancelled("cancelled")
+
+    def stream_seed(self, *name: object) -> int:
+        """A 63-bit seed that belongs to this context's seed and the given name."""
+        text = "/".join(str(part) for part in (self.seed, *name))
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+    def generator(self, *name: object, device: torch.device | str | None = None) -> torch.Generator:
+        """A fresh generator for the named stream, on this context's device unless told otherwise."""
+        made = torch.Generator(device=self.device if device is None else device)
+        return made.manual_seed(self.stream_seed(*name))
+
+    def with_seed(self, seed: int) -> Context:
+        """The same context with another root seed."""
+        return replace(self, seed=seed)
+
+
+def pick_device(wanted: str = "auto") -> torch.device:
+    """The device for a run: ``auto`` takes a GPU when there is one.
+
+    Raises:
+        Unavailable: a GPU was asked for by name and none is there.
+    """
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if wanted.startswith("cuda") and not torch.cuda.is_available():
+        raise Unavailable(
+            f"The run asks for the device {wanted!r}, but torch sees no GPU here.",
+            "Use device 'auto' or 'cpu'.",
+        )
+    return torch.device(wanted)

@@ -1,0 +1,67 @@
+"""The errors that users see.
+
+    UedError
+      ParameterError   a parameter's value breaks its declaration
+      UnknownName      a name that is in no catalogue
+      DataError        images, labels, archives or folders that cannot be used
+      SpecError        a run description that makes no sense
+      RunError         a run that cannot be found, cancelled, resumed or read
+      Unavailable      a file, download or device that is not here
+    Cancelled          not an error: the user stopped the work
+
+Every message says what, the value, the rule and what to do. The page guard, the command
+line and the worker catch UedError; anything else is a bug and is shown as one.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UedError(Exception):
+    """A mistake that the user can mend.
+
+    Args:
+        what: what is wrong, with the value, as one sentence.
+        do: what to do about it, as one sentence; may be empty.
+    """
+
+    def __init__(self, what: str, do: str = "") -> None:
+        self.what = what
+        self.do = do
+        super().__init__(f"{what} {do}".strip())
+
+
+class ParameterError(UedError):
+    """A parameter's value breaks its declaration."""
+
+
+class DataError(UedError):
+    """Images, labels, archives or folders that cannot be used."""
+
+
+class SpecError(UedError):
+    """A run description that makes no sense."""
+
+
+class RunError(UedError):
+    """A run that cannot be found, cancelled, resumed or read."""
+
+
+class Unavailable(UedError):
+    """A file, download or device that is not here."""
+
+
+class UnknownName(UedError):
+    """A name that is in no catalogue; the message offers the closest ones."""
+
+    def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
+        known = list(known)
+        close = difflib.get_close_matches(str(name), known, n=2, cutoff=0.5)
+        hint = f"Did you mean {' or '.join(repr(c) for c in close)}? " if close else ""
+        super().__init__(f"There is no {kind} {name!r}.", f"{hint}Known: {', '.join(known)}.")
+
+
+class Cancelled(Exception):
+    """The user stopped the work; nothing is wrong."""

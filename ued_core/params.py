@@ -1,0 +1,272 @@
+"""How a method declares its parameters, and how methods are listed.
+
+A configured method *is* a frozen pydantic model: its fields are its parameters. Controls,
+command-line options, JSON, cache keys, run identity and the contract tests are derived from
+the declaration here; nothing repeats it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Generic, Literal, Self, TypeVar, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ued_core.errors import ParameterError, UnknownName
+
+
+def param(
+    default: Any,
+    help: str,
+    *,
+    label: str | None = None,
+    unit: str = "",
+    ge: float | None = None,
+    le: float | None = None,
+    step: float | None = None,
+    quick: Any = None,
+    min_length: int | None = None,
+) -> Any:
+    """Declare one parameter of a method.
+
+    Args:
+        default: the paper's value.
+        help: one or two sentences for the person who turns it.
+        label: its name on a control; the field's name when left out.
+        unit: e.g. ``"px"`` or ``"1/255"``.
+        ge, le: inclusive range; both are needed for a slider.
+        step: a control's step.
+        quick: a value that makes the method cheap enough for a contract test.
+        min_length: shortest text that is accepted.
+    """
+    extra = {"label": label, "unit": unit, "step": step, "quick": quick}
+    limits = {k: v for k, v in {"ge": ge, "le": le, "min_length": min_length}.items() if v is not None}
+    return Field(
+        default=default,
+        description=help,
+        json_schema_extra={k: v for k, v in extra.items() if v is not None},
+        allow_inf_nan=False,
+        **limits,
+    ) if isinstance(default, float) else Field(
+        default=default,
+        description=help,
+        json_schema_extra={k: v for k, v in extra.items() if v is not None},
+        **limits,
+    )
+
+
+class Parameter(BaseModel):
+    """What is known of one declared parameter; derived, never written by hand."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    label: str
+    kind: Literal["int", "float", "bool", "choice", "text"]
+    default: Any
+    minimum: float | None = None
+    maximum: float | None = None
+    step: float | None = None
+    choices: tuple[str, ...] = ()
+    unit: str = ""
+    help: str = ""
+    quick: Any = None
+
+    @property
+    def rule(self) -> str:
+        """The rule in words, generated from the same numbers that are checked."""
+        if self.kind == "choice":
+            return "one of " + ", ".join(repr(c) for c in self.choices)
+        words = {"int": "a whole number", "float": "a number", "bool": "true or false", "text": "text"}[self.kind]
+        unit = f" {self.unit}" if self.unit else ""
+        if self.minimum is not None and self.maximum is not None:
+            return f"{words} from {self.minimum:g} to {self.maximum:g}{unit}"
+        if self.minimum is not None:
+            return f"{words} of at least {self.minimum:g}{unit}"
+        return words + unit
+
+
+class Method(BaseModel):
+    """A configured attack, defence, data set, model or plan.
+
+    Subclasses set ``key`` and declare fields with :func:`param`. The first line of the
+    docstring is what users read; its ``Source:`` and ``Differs:`` sections are shown too.
+
+    Raises:
+        ParameterError: for an unknown parameter or a value outside its declaration.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    key: ClassVar[str]
+    title: ClassVar[str]
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise self._explain(error) from None
+
+    @classmethod
+    def _explain(cls, error: ValidationError) -> ParameterError:
+        first = error.errors()[0]
+        name = str(first["loc"][0]) if first["loc"] else ""
+        declared = {p.name: p for p in cls.parameters()}
+        if name not in declared:
+            if not name:
+                return ParameterError(f"{cls.title}: {first['msg']}.", "Change the parameters that it names.")
+            unknown = UnknownName("parameter", name, declared or ("none: it has no parameters",))
+            return ParameterError(f"{cls.title}: {unknown.what}", unknown.do)
+        return ParameterError(
+            f"{cls.title}: {name} is {first['input']!r}, but it must be {declared[name].rule}.",
+            f"Its default is {declared[name].default!r}.",
+        )
+
+    @classmethod
+    def parameters(cls) -> tuple[Parameter, ...]:
+        """The declared parameters, in order."""
+        return tuple(_parameter(name, field) for name, field in cls.model_fields.items())
+
+    @classmethod
+    def quick_values(cls) -> dict[str, Any]:
+        """Values that make the method cheap: what ``quick`` declares."""
+        return {p.name: p.quick for p in cls.parameters() if p.quick is not None}
+
+    @classmethod
+    def section(cls, name: str) -> str:
+        """A section of the docstring (``Source``, ``Differs``), its lines joined; empty if absent."""
+        lines = inspect.cleandoc(cls.__doc__ or "").splitlines()
+        found: list[str] = []
+        inside = False
+        for line in lines:
+            if line.rstrip() == f"{name}:":
+                inside = True
+            elif inside and line and not line.startswith(" "):
+                break
+            elif inside:
+                found.append(line.strip())
+        return " ".join(found).strip()
+
+    @classmethod
+    def summary(cls) -> str:
+        """First line of the docstring."""
+        return inspect.cleandoc(cls.__doc__ or "").splitlines()[0]
+
+    @classmethod
+    def description(cls) -> str:
+        """The docstring without its named sections, as running text."""
+        kept: list[str] = []
+        for line in inspect.cleandoc(cls.__doc__ or "").splitlines()[1:]:
+            if line.rstrip() in {"Source:", "Differs:", "Raises:", "Args:"}:
+                break
+            kept.append(line)
+        return "\n".join(kept).strip()
+
+    @classmethod
+    def describe(cls) -> dict[str, Any]:
+        """Everything that other programs need to offer this method, JSON-ready."""
+        return {
+            "name": cls.key,
+            "title": cls.title,
+            "summary": cls.summary(),
+            "source": cls.section("Source"),
+            "differs": cls.section("Differs"),
+            "parameters": [
+                {k: v for k, v in p.model_dump().items() if v not in (None, (), "")} | {"default": p.default}
+                for p in cls.parameters()
+            ],
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """``{"name": key, parameter: value, …}``; :meth:`Catalogue.parse` reads it back."""
+        return {"name": self.key, **self.model_dump(mode="json")}
+
+    def with_values(self, **values: Any) -> Self:
+        """A copy with some parameters changed, checked like a new one."""
+        return type(self)(**{**self.model_dump(), **values})
+
+
+def _parameter(name: str, field: Any) -> Parameter:
+    extra = field.json_schema_extra or {}
+    annotation = field.annotation
+    choices: tuple[str, ...] = ()
+    if get_origin(annotation) is Literal:
+        kind, choices = "choice", tuple(get_args(annotation))
+    else:
+        kind = {bool: "bool", int: "int", float: "float", str: "text"}[annotation]
+    bounds = {type(m).__name__: m for m in field.metadata}
+    return Parameter(
+        name=name,
+        label=extra.get("label") or name.replace("_", " "),
+        kind=kind,
+        default=field.default,
+        minimum=getattr(bounds.get("Ge"), "ge", None),
+        maximum=getattr(bounds.get("Le"), "le", None),
+        step=extra.get("step"),
+        choices=choices,
+        unit=extra.get("unit", ""),
+        help=field.description or "",
+        quick=extra.get("quick"),
+    )
+
+
+M = TypeVar("M", bound=Method)
+
+
+class Catalogue(Mapping[str, type[M]], Generic[M]):
+    """The explicit list of everything of one kind: name → class.
+
+    Args:
+        kind: the word for one entry, used in messages (``"attack"``).
+        entries: the classes, in the order in which they are shown.
+    """
+
+    def __init__(self, kind: str, entries: Sequence[type[M]]) -> None:
+        self.kind = kind
+        self._entries = {entry.key: entry for entry in entries}
+        if len(self._entries) != len(entries):
+            raise ValueError(f"two {kind} entries share one key")
+
+    def __getitem__(self, name: str) -> type[M]:
+        if not isinstance(name, str) or name not in self._entries:
+            raise UnknownName(self.kind, name, self._entries)
+        return self._entries[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def build(self, name: str, **values: Any) -> M:
+        """A configured entry.
+
+        Raises:
+            UnknownName: no such entry.
+            ParameterError: a value outside its declaration.
+        """
+        return self[name](**values)
+
+    def parse(self, value: Any) -> M:
+        """Read what :meth:`Method.to_json` wrote; a bare name means its defaults."""
+        if isinstance(value, str):
+            return self.build(value)
+        if not isinstance(value, Mapping) or "name" not in value:
+            raise ParameterError(
+                f"The {self.kind} is {value!r}, but it must be a name or an object with a 'name'.",
+                f'For example {{"name": "{next(iter(self._entries))}"}}.',
+            )
+        values = {k: v for k, v in value.items() if k != "name"}
+        return self.build(value["name"], **values)
+
+
+def fingerprint(value: Any) -> str:
+    """Twelve hex digits that name a JSON value: SHA-256 of its canonical form."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

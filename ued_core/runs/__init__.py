@@ -1,0 +1,1 @@
+"""Runs: spec, store, supervisor, worker."""

@@ -1,0 +1,133 @@
+"""One run from its spec to its numbers, without any process or queue."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from ued_core.analysis.shortcut import shortcut_probe, wrong_classes
+from ued_core.context import Context, pick_device
+from ued_core.data import load_split
+from ued_core.defenses import augment_all, purify_all
+from ued_core.files import write_atomic
+from ued_core.models import Network
+from ued_core.records import DataSplit, History
+from ued_core.runs.spec import RunSpec
+from ued_core.training import Job, accuracy, predict, train
+
+
+def execute(
+    spec: RunSpec,
+    ctx: Context,
+    *,
+    checkpoint: Path | None = None,
+    weights: Path | None = None,
+    on_epoch: Callable[[dict[str, float]], None] = lambda row: None,
+) -> dict[str, Any]:
+    """Load, poison, defend, train and probe.
+
+    Args:
+        spec: what to do; its ``seed`` replaces the context's.
+        ctx: progress and cancellation; its device is replaced by the spec's.
+        checkpoint: file for resuming.
+        weights: where the trained weights go, safetensors.
+        on_epoch: called with each new row of the history.
+
+    Returns:
+        JSON-ready: ``history`` (rows), ``last`` and ``best`` clean test accuracy,
+        ``train_accuracy`` (last epoch, as trained), ``poisoned_accuracy`` (the finished model on
+        the stored training images, without augmentation), ``probe`` (:class:`ShortcutProbe` or
+        None), ``data`` (sizes, notes, hashes), ``environment`` (device, versions, threads,
+        precision) and ``seconds``.
+    """
+    began = time.perf_counter()
+    ctx = Context(seed=spec.seed, device=pick_device(spec.device), on_report=ctx.on_report, stop=ctx.stop)
+    ctx.report(0, 1, "loading data")
+    split = load_split(spec.dataset, ctx)
+    train_set = split.train
+    if spec.attack is not None:
+        poisoned = spec.attack.poison(train_set, ctx.with_seed(spec.attack_seed), spec.poison_rate)
+        train_set = poisoned.as_training_set()
+    stored = train_set
+    train_set = purify_all(spec.defenses, train_set, ctx)
+    network = spec.model.build(train_set.shape, train_set.classes, ctx.generator("weights", device="cpu"))
+    job = Job(
+        train=train_set,
+        test=split.test,
+        network=network,
+        plan=spec.plan,
+        augment=lambda images, rng: augment_all(spec.defenses, images, rng),
+        flip=spec.dataset.mirror_safe,
+        checkpoint=checkpoint,
+        on_epoch=on_epoch,
+    )
+    history = train(job, ctx)
+    dtype = spec.plan.dtype(ctx.device)
+    result = {
+        **summary(history),
+        "poisoned_accuracy": accuracy(network, stored, ctx, dtype),
+        "probe": probe(spec, split, network, ctx),
+        "data": {
+            "train": len(train_set),
+            "test": len(split.test),
+            "class_names": list(split.train.class_names),
+            "notes": list(split.notes),
+            "clean_hash": split.train.content_hash,
+            "trained_on_hash": train_set.content_hash,
+        },
+        "environment": environment(ctx.device, dtype),
+        "seconds": time.perf_counter() - began,
+        "history": history.rows,
+    }
+    if weights is not None:
+        state = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
+        write_atomic(weights, lambda temporary: save_file(state, temporary, metadata={"spec": spec.key()}))
+    return result
+
+
+def summary(history: History) -> dict[str, Any]:
+    """The numbers that tables show of a history."""
+    test, trained = history.column("test_accuracy"), history.column("train_accuracy")
+    return {
+        "epochs": len(history.rows),
+        "last": float(test[-1]),
+        "best": float(test.max()),
+        "train_accuracy": float(trained[-1]),
+        "train_seconds": float(history.column("seconds").sum()),
+    }
+
+
+def probe(spec: RunSpec, split: DataSplit, network: Network, ctx: Context) -> dict[str, Any] | None:
+    """The shortcut probe, for attacks whose perturbation is a function of the class."""
+    if spec.attack is None:
+        return None
+    test, dtype = split.test, spec.plan.dtype(ctx.device)
+    own = spec.attack.as_class(test.images, test.labels, test.classes, spec.attack_seed)
+    if own is None:
+        return None
+    labels = test.labels.numpy()
+    wrong = wrong_classes(labels, test.classes, np.random.default_rng(ctx.stream_seed("wrong classes")))
+    crossed = spec.attack.as_class(test.images, torch.from_numpy(wrong), test.classes, spec.attack_seed)
+    guesses = [predict(network, images, ctx, dtype).numpy() for images in (test.images, own, crossed)]
+    return shortcut_probe(labels, wrong, *guesses, classes=test.classes).to_json()
+
+
+def environment(device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
+    """What the numbers may depend on besides the spec."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+    return {
+        "device": device.type,
+        "device_name": name,
+        "precision": str(dtype).removeprefix("torch."),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }

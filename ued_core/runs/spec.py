@@ -1,0 +1,143 @@
+"""What a run is: every choice that decides its result, and its name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ued_core.attacks import ATTACKS, Attack
+from ued_core.data import DATASETS
+from ued_core.data.base import Dataset
+from ued_core.defenses import DEFENSES, Defense
+from ued_core.errors import SpecError
+from ued_core.models import MODELS, Model
+from ued_core.params import fingerprint
+from ued_core.training import PLANS, Plan
+
+#: raised whenever code changes what a spec computes, so that old results keep their own names
+RESULTS_VERSION = 1
+SEED_LIMIT = 2**32
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One training run, complete.
+
+    Attributes:
+        dataset: what is trained and tested on.
+        attack: poisons the training part, or None.
+        poison_rate: share of the training images that are poisoned, 0..1.
+        attack_seed: the attack's private key.
+        defenses: applied in this order.
+        model: what is trained.
+        plan: how.
+        seed: weights, order of the images, augmentation and defence draws.
+        device: ``auto``, ``cpu`` or ``cuda``; not part of the identity.
+        note: free text; not part of the identity.
+
+    Raises:
+        SpecError: the combination makes no sense.
+    """
+
+    dataset: Dataset
+    model: Model
+    plan: Plan
+    attack: Attack | None = None
+    poison_rate: float = 1.0
+    attack_seed: int = 0
+    defenses: tuple[Defense, ...] = field(default=())
+    seed: int = 0
+    device: str = "auto"
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.poison_rate, int | float) or not 0.0 <= self.poison_rate <= 1.0:
+            raise SpecError(f"The poison rate is {self.poison_rate!r}, but it must be a number from 0 to 1.")
+        for name in ("seed", "attack_seed"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < SEED_LIMIT:
+                raise SpecError(f"{name} is {value!r}, but it must be a whole number from 0 to {SEED_LIMIT - 1}.")
+        if self.device not in ("auto", "cpu", "cuda"):
+            raise SpecError(f"The device is {self.device!r}, but it must be 'auto', 'cpu' or 'cuda'.")
+        if not isinstance(self.note, str) or len(self.note) > 500:
+            raise SpecError("The note must be text of at most 500 characters.", "Shorten it.")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; :meth:`from_json` reads them back."""
+        return {**self.identity(), "device": self.device, "note": self.note}
+
+    def identity(self) -> dict[str, Any]:
+        """The part that decides the result. Without an attack, its rate and key decide nothing."""
+        return {
+            "dataset": self.dataset.to_json(),
+            "attack": self.attack.to_json() if self.attack else None,
+            "poison_rate": float(self.poison_rate) if self.attack else 1.0,
+            "attack_seed": self.attack_seed if self.attack else 0,
+            "defenses": [d.to_json() for d in self.defenses],
+            "model": self.model.to_json(),
+            "plan": self.plan.to_json(),
+            "seed": self.seed,
+        }
+
+    def key(self) -> str:
+        """Twelve hex digits: two runs with the same key have the same result."""
+        return fingerprint({"version": RESULTS_VERSION, **self.identity()})
+
+    def title(self) -> str:
+        """A short readable name, e.g. ``shapes · CUDA · COIN · Small CNN``."""
+        parts = [self.dataset.title, self.attack.title if self.attack else "clean"]
+        return " · ".join([*parts, *(d.title for d in self.defenses), self.model.title])
+
+    @classmethod
+    def from_json(cls, value: Any) -> RunSpec:
+        """Read a spec; methods may be bare names, and everything has a default but the data set.
+
+        Raises:
+            SpecError, UnknownName, ParameterError: what is wrong and what to do.
+        """
+        if not isinstance(value, Mapping):
+            raise SpecError(f"A run spec must be a JSON object, but this is {type(value).__name__}.")
+        known = {"dataset", "attack", "poison_rate", "attack_seed", "defenses", "model", "plan", "seed", "device", "note"}
+        unknown = sorted(set(value) - known)
+        if unknown:
+            raise SpecError(f"A run spec has no {', '.join(map(repr, unknown))}.", f"It may have {', '.join(sorted(known))}.")
+        if "dataset" not in value:
+            raise SpecError("The run spec names no data set.", 'Add "dataset": "shapes", for example.')
+        defenses = value.get("defenses") or []
+        if isinstance(defenses, str | Mapping):
+            raise SpecError(f"'defenses' is {defenses!r}, but it must be a list, in the order in which they act.")
+        dataset = DATASETS.parse(value["dataset"])
+        plan = value.get("plan") or "adamw"
+        if isinstance(plan, str):
+            plan = {"name": plan}
+        return cls(
+            dataset=dataset,
+            attack=ATTACKS.parse(value["attack"]) if value.get("attack") is not None else None,
+            poison_rate=value.get("poison_rate", 1.0),
+            attack_seed=value.get("attack_seed", 0),
+            defenses=tuple(DEFENSES.parse(d) for d in defenses),
+            model=MODELS.parse(value.get("model") or "small_cnn"),
+            plan=PLANS.parse({**dataset.recommended_plan, **plan}),
+            seed=value.get("seed", 0),
+            device=value.get("device", "auto"),
+            note=value.get("note", ""),
+        )
+
+    @classmethod
+    def read(cls, path: Path) -> RunSpec:
+        """Read a spec from a JSON file.
+
+        Raises:
+            SpecError: the file is missing or is not JSON, besides what :meth:`from_json` raises.
+        """
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SpecError(f"The spec file {path} cannot be read: {error}.") from error
+        try:
+            return cls.from_json(json.loads(text))
+        except json.JSONDecodeError as error:
+            raise SpecError(f"The spec file {path} is not JSON: {error}.", "Correct it, or write it anew.") from error

@@ -1,0 +1,18 @@
+"""Matrices of attack and defence, and the two Θ metrics."""
+
+from ued_core.theory.matrices import LocalMatrix, coin_matrix, convolution_matrix
+from ued_core.theory.one_dimensional import random_matrix, tridiagonal
+from ued_core.theory.theta import Theta, expected, limit, theta, theta_of_fields
+
+__all__ = [
+    "LocalMatrix",
+    "Theta",
+    "coin_matrix",
+    "convolution_matrix",
+    "expected",
+    "limit",
+    "random_matrix",
+    "theta",
+    "theta_of_fields",
+    "tridiagonal",
+]

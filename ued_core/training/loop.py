@@ -1,0 +1,207 @@
+"""The training loop: data on the device as tensors, no loader, exact resume."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ued_core.context import Context
+from ued_core.errors import RunError
+from ued_core.files import write_atomic
+from ued_core.models import Network
+from ued_core.records import History, ImageSet, to_float
+from ued_core.training.batch import random_crop, random_flip
+from ued_core.training.plan import Plan
+
+Augment = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
+CHUNK = 1024
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one training needs.
+
+    Attributes:
+        train: what is trained on (usually poisoned).
+        test: clean test images; never augmented, never defended.
+        network: the network, weights drawn.
+        plan: the recipe.
+        augment: the defences' batch hook; float batch in [0, 1] → the same.
+        flip: whether images may be mirrored.
+        checkpoint: file for resuming; None keeps none.
+        on_epoch: called with each new row of the history.
+    """
+
+    train: ImageSet
+    test: ImageSet
+    network: Network
+    plan: Plan
+    augment: Augment = lambda images, rng: images
+    flip: bool = True
+    checkpoint: Path | None = None
+    on_epoch: Callable[[dict[str, float]], None] = lambda row: None
+
+
+def train(job: Job, ctx: Context) -> History:
+    """Train and return one row an epoch.
+
+    Every epoch draws from its own stream of the seed, so a run that is resumed from its
+    checkpoint does what an uninterrupted run does, bit for bit on the same CPU with the same
+    number of threads.
+
+    Row: ``epoch`` (1…), ``loss`` and ``train_accuracy`` (over the augmented batches as the
+    network saw them), ``test_accuracy`` (clean test images), ``seconds``, ``images_per_s``,
+    ``learning_rate``.
+
+    Raises:
+        Cancelled: the user stopped; the last checkpoint stays.
+        RunError: the checkpoint belongs to another network or plan, or the loss left the numbers.
+    """
+    device, plan = ctx.device, job.plan
+    network = job.network.to(device, memory_format=torch.channels_last)
+    optimizer = plan.optimizer(network.parameters())
+    for group in optimizer.param_groups:
+        group["peak"] = group["lr"]
+    history = _resume(job, network, optimizer)
+    images, labels = job.train.images.to(device), job.train.labels.to(device)
+    forward = torch.compile(network) if plan.compile else network
+    done, saved = len(history.rows), _Saver(job)
+    for epoch in range(done, plan.epochs):
+        row = _epoch(job, forward, optimizer, images, labels, epoch, ctx)
+        row["test_accuracy"] = accuracy(network, job.test, ctx, plan.dtype(device))
+        history.add(row)
+        saved.after_epoch(network, optimizer, history, last=epoch + 1 == plan.epochs)
+        job.on_epoch(row)
+    return history
+
+
+def _epoch(
+    job: Job, forward: nn.Module, optimizer: torch.optim.Optimizer, images: torch.Tensor, labels: torch.Tensor, epoch: int, ctx: Context
+) -> dict[str, float]:
+    plan, device = job.plan, ctx.device
+    dtype = plan.dtype(device)
+    rng = ctx.generator("train", epoch)
+    order = torch.randperm(len(images), generator=ctx.generator("order", epoch, device="cpu")).to(device)
+    # A last batch of one image would break batch normalisation, so remainders below two are left out.
+    starts = [s for s in range(0, len(order), plan.batch_size) if len(order) - s > 1]
+    steps, first = len(starts) * plan.epochs, len(starts) * epoch
+    flips = plan.flip == "on" or (plan.flip == "auto" and job.flip)
+    loss_sum = torch.zeros((), device=device)
+    right = torch.zeros((), device=device)
+    seen, began = 0, time.perf_counter()
+    forward.train()
+    for index, start in enumerate(starts):
+        ctx.report(first + index, steps, f"epoch {epoch + 1} of {plan.epochs}")
+        rows = order[start : start + plan.batch_size]
+        batch = random_crop(images[rows], plan.crop, rng)
+        batch = to_float(random_flip(batch, rng) if flips else batch)
+        batch = job.augment(batch, rng).contiguous(memory_format=torch.channels_last)
+        target = labels[rows]
+        factor = plan.rate(first + index, steps)
+        for group in optimizer.param_groups:
+            group["lr"] = group["peak"] * factor
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
+            scores = forward(batch)
+        loss = F.cross_entropy(scores.float(), target)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        loss_sum += loss.detach() * len(rows)
+        right += (scores.detach().argmax(1) == target).sum()
+        seen += len(rows)
+    mean_loss = float(loss_sum) / seen
+    if mean_loss != mean_loss or mean_loss == float("inf"):
+        raise RunError(f"The loss became {mean_loss} in epoch {epoch + 1}.", "Lower the learning rate.")
+    seconds = time.perf_counter() - began
+    return {
+        "epoch": epoch + 1,
+        "loss": mean_loss,
+        "train_accuracy": float(right) / seen,
+        "seconds": seconds,
+        "images_per_s": seen / seconds,
+        "learning_rate": optimizer.param_groups[0]["lr"],
+    }
+
+
+@torch.no_grad()
+def predict(network: Network, images: torch.Tensor, ctx: Context, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    """Predicted classes, int64 (N,) on the CPU, of uint8 images (N, C, H, W)."""
+    return _in_chunks(network, network.forward, images, ctx, dtype).argmax(1)
+
+
+@torch.no_grad()
+def features(network: Network, images: torch.Tensor, ctx: Context, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    """Penultimate features, float32 (N, D) on the CPU, of uint8 images (N, C, H, W)."""
+    return _in_chunks(network, network.features, images, ctx, dtype)
+
+
+def _in_chunks(
+    network: Network, step: Callable[[torch.Tensor], torch.Tensor], images: torch.Tensor, ctx: Context, dtype: torch.dtype
+) -> torch.Tensor:
+    was_training = network.training
+    network.eval()
+    parts = []
+    try:
+        for start in range(0, len(images), CHUNK):
+            ctx.check()
+            batch = to_float(images[start : start + CHUNK].to(ctx.device)).contiguous(memory_format=torch.channels_last)
+            with torch.autocast(ctx.device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
+                parts.append(step(batch).float().cpu())
+    finally:
+        network.train(was_training)
+    return torch.cat(parts)
+
+
+def accuracy(network: Network, data: ImageSet, ctx: Context, dtype: torch.dtype = torch.float32) -> float:
+    """Share of images whose predicted class is their label, 0..1."""
+    return float((predict(network, data.images, ctx, dtype) == data.labels).float().mean())
+
+
+class _Saver:
+    """Writes checkpoints, but spends at most a tenth of the time on it."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.cost = 0.0
+        self.last = -1e9
+
+    def after_epoch(self, network: Network, optimizer: torch.optim.Optimizer, history: History, last: bool) -> None:
+        path = self.job.checkpoint
+        began = time.perf_counter()
+        if path is None or not (last or began - self.last > 10 * self.cost):
+            return
+        state = {
+            "network": network.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "history": history.rows,
+            "plan": self.job.plan.to_json(),
+        }
+        write_atomic(path, lambda temporary: torch.save(state, temporary))
+        self.last = time.perf_counter()
+        self.cost = self.last - began
+
+
+def _resume(job: Job, network: Network, optimizer: torch.optim.Optimizer) -> History:
+    path = job.checkpoint
+    if path is None or not path.exists():
+        return History()
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        if state["plan"] != job.plan.to_json():
+            raise RunError(
+                f"The checkpoint {path.name} was written under the plan {state['plan']}, this run has {job.plan.to_json()}.",
+                "Start a new run for a new plan.",
+            )
+        network.load_state_dict(state["network"])
+        optimizer.load_state_dict(state["optimizer"])
+    except RunError:
+        raise
+    except Exception as error:
+        raise RunError(f"The checkpoint {path.name} cannot be used: {error}.", "Delete it to start this run from the beginning.") from error
+    return History(list(state["history"]))
