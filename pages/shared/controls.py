@@ -1,0 +1,220 @@
+"""Controls derived from what a method declares; nothing here knows any method.
+
+A control's value is in the address, so that a link shows what its sender saw. A link that asks
+for something a method does not accept is answered in words, and the default stands.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, TypeVar
+
+import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from pages.shared.guard import plain
+from ued_core.errors import UedError
+from ued_core.params import Catalogue, Method, Parameter
+
+M = TypeVar("M", bound=Method)
+
+MOST_SLIDER_STEPS = 1000
+TRUE_WORDS, FALSE_WORDS = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
+
+
+def choose(catalogue: Catalogue[M], *, key: str, label: str, default: str | None = None, help: str = "") -> type[M]:
+    """Let the reader pick one entry of a catalogue.
+
+    Args:
+        catalogue: what there is to pick from.
+        key: name of the control and of its part of the address.
+        label: what is picked.
+        default: the entry picked at first; the catalogue's first when left out.
+        help: shown on demand beside the label.
+    """
+    names = list(catalogue)
+    default = default or names[0]
+    _prepare(key, label, default, lambda text: catalogue[text].key)
+    chosen = st.selectbox(
+        label,
+        names,
+        key=key,
+        format_func=lambda name: catalogue[name].title,
+        help=help or None,
+        on_change=_forget_notice,
+        args=(key,),
+    )
+    _keep(key, chosen, default)
+    return catalogue[chosen]
+
+
+def method_controls(
+    method_class: type[M],
+    *,
+    key: str,
+    only: Collection[str] | None = None,
+    exclude: Collection[str] = (),
+    values: Mapping[str, Any] | None = None,
+) -> M:
+    """Draw one control for each declared parameter and build the method from them.
+
+    Args:
+        method_class: whose parameters.
+        key: prefix that keeps two panels with the same method apart; also in the address.
+        only: draw these alone; the others keep their defaults.
+        exclude: do not draw these.
+        values: starting values in place of declared defaults, also for parameters that are not drawn.
+
+    Raises:
+        ParameterError: ``values`` break the declaration, or parameters do not fit together.
+    """
+    start = {p.name: p.default for p in method_class.parameters()} | dict(values or {})
+    method_class(**start)
+    chosen = dict(start)
+    for parameter in method_class.parameters():
+        drawn = (only is None or parameter.name in only) and parameter.name not in exclude
+        if drawn:
+            chosen[parameter.name] = parameter_control(
+                parameter, key=control_key(key, method_class, parameter.name), default=start[parameter.name]
+            )
+    return method_class(**chosen)
+
+
+def control_key(key: str, method_class: type[Method], parameter: str) -> str:
+    """The control's key, which is also its name in the address.
+
+    The method is part of it: two methods may declare the same parameter with other ranges.
+    """
+    parts = [key] if key == method_class.key else [key, method_class.key]
+    return "_".join([*parts, parameter])
+
+
+def parameter_control(parameter: Parameter, *, key: str, default: Any) -> Any:
+    """One control; its value satisfies the declaration."""
+    _prepare(key, _capital(parameter.label), default, lambda text: from_text(parameter, text))
+    value = _draw(parameter, key)
+    _keep(key, value, default)
+    return value
+
+
+def from_text(parameter: Parameter, text: str) -> Any:
+    """The value that a link's text means.
+
+    Raises:
+        UedError: the text breaks the declaration.
+    """
+    refused = UedError(f"{text!r} was asked for, but it must be {parameter.rule}.")
+    try:
+        value = _READERS[parameter.kind](text)
+    except ValueError:
+        raise refused from None
+    low = -math.inf if parameter.minimum is None else parameter.minimum
+    high = math.inf if parameter.maximum is None else parameter.maximum
+    numeric = parameter.kind in ("int", "float")
+    if (numeric and not (math.isfinite(value) and low <= value <= high)) or (
+        parameter.kind == "choice" and value not in parameter.choices
+    ):
+        raise refused
+    return value
+
+
+def _capital(label: str) -> str:
+    return label[:1].upper() + label[1:]
+
+
+def _read_bool(text: str) -> bool:
+    if text.lower() not in (*TRUE_WORDS, *FALSE_WORDS):
+        raise ValueError(text)
+    return text.lower() in TRUE_WORDS
+
+
+_READERS: Mapping[str, Callable[[str], Any]] = {
+    "int": int,
+    "float": float,
+    "bool": _read_bool,
+    "choice": str,
+    "text": str,
+}
+
+
+def _draw(parameter: Parameter, key: str) -> Any:
+    label = _capital(parameter.label) + (f" ({parameter.unit})" if parameter.unit else "")
+    shared: dict[str, Any] = {
+        "key": key,
+        "help": parameter.help or None,
+        "on_change": _forget_notice,
+        "args": (key,),
+    }
+    match parameter.kind:
+        case "bool":
+            return st.toggle(label, **shared)
+        case "choice":
+            return st.selectbox(label, parameter.choices, **shared)
+        case "text":
+            return st.text_input(label, **shared)
+    number = int if parameter.kind == "int" else float
+    low, high = (None if v is None else number(v) for v in (parameter.minimum, parameter.maximum))
+    step = number(parameter.step or natural_step(parameter))
+    form = "%d" if number is int else f"%.{decimals(step)}f"
+    if low is not None and high is not None and (high - low) / step <= MOST_SLIDER_STEPS:
+        return st.slider(label, low, high, step=step, format=form, **shared)
+    return st.number_input(label, low, high, step=step, format=form, **shared)
+
+
+def natural_step(parameter: Parameter) -> float:
+    """A step for a number that declares none: 1, or about a hundredth of the range, rounded to 1, 2 or 5."""
+    if parameter.kind == "int":
+        return 1
+    if parameter.minimum is None or parameter.maximum is None:
+        return 0.01
+    exact = (parameter.maximum - parameter.minimum) / 100
+    power = 10.0 ** math.floor(math.log10(exact))
+    return min((1, 2, 5, 10), key=lambda factor: abs(factor * power - exact)) * power
+
+
+def decimals(step: float) -> int:
+    """How many digits after the point show every multiple of ``step``."""
+    return next((digits for digits in range(7) if math.isclose(round(step, digits), step, rel_tol=1e-9)), 7)
+
+
+# ---- address and memory --------------------------------------------------------------------
+#
+# Streamlit's own binding to the address drops or clamps what it cannot use without a word, and
+# forgets values on a page switch. Here both are explicit: a value is adopted from the address
+# when the control appears and when the reader goes back in the browser's history, kept for the
+# session under a name of its own, and written to the address when it is no default.
+
+_KEPT = "kept:"
+_NOTICE = "notice:"
+
+
+def _prepare(key: str, label: str, default: Any, read: Callable[[str], Any]) -> None:
+    """Give the control that is drawn next its value, and show what was wrong with its link."""
+    state = st.session_state
+    went_back = getattr(get_script_run_ctx(), "is_history_navigation", False)
+    if key not in state or went_back:
+        state[key] = default if went_back else state.get(_KEPT + key, default)
+        if key in st.query_params:
+            try:
+                state[key] = read(st.query_params[key])
+            except UedError as error:
+                state[key] = default
+                state[_NOTICE + key] = f"**{plain(label)}** in the link: {plain(str(error))}"
+    if notice := state.get(_NOTICE + key):
+        st.warning(f"{notice} The default is used instead.")
+
+
+def _forget_notice(key: str) -> None:
+    st.session_state.pop(_NOTICE + key, None)
+
+
+def _keep(key: str, value: Any, default: Any) -> None:
+    st.session_state[_KEPT + key] = value
+    if value == default:
+        if key in st.query_params:
+            del st.query_params[key]
+        return
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    if st.query_params.get(key) != text:
+        st.query_params[key] = text

@@ -1,0 +1,102 @@
+"""A chart that lives: updates in place, keeps zoom and selection, follows the theme, reports clicks.
+
+Streamlit's own Plotly element is remounted whenever a figure changes, so zoom, legend and
+selection are lost. This one hands the new figure to ``Plotly.react`` on the same node.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import streamlit as st
+
+from ued_core.figures.theme import CLIENT_COLOURS
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class ChartEvent:
+    """What a reader did last on a chart; stays until they do something else or deselect.
+
+    Attributes:
+        kind: ``click``, or ``select`` for a box or a lasso.
+        points: one dict a point: ``trace`` and ``point`` (indices; a heat map's ``point`` is
+            [row, column]), ``x``, ``y``, and ``z``, ``text``, ``customdata`` where the trace has them.
+    """
+
+    kind: Literal["click", "select"]
+    points: tuple[dict[str, Any], ...]
+
+    @property
+    def first(self) -> dict[str, Any]:
+        """The first point."""
+        return self.points[0]
+
+
+def plotly_path() -> str:
+    """The address at which the server offers plotly.js; versioned, so that browsers may keep it."""
+    base = str(st.get_option("server.baseUrlPath") or "").strip("/")
+    return f"{'/' + base if base else ''}/vendor/plotly-{version('plotly')}.min.js"
+
+
+@cache
+def _component() -> Any:
+    return st.components.v2.component(
+        "ued_live_chart",
+        html='<div class="ued-chart"></div>',
+        css=(HERE / "live_chart.css").read_text("utf-8"),
+        js=(HERE / "live_chart.js").read_text("utf-8"),
+        isolate_styles=False,
+    )
+
+
+def live_chart(
+    figure: Figure, *, key: str, alt: str, height: int = 360, filename: str = "", clickable: bool = False
+) -> ChartEvent | None:
+    """Show a figure.
+
+    A figure with ``layout.meta = {"animate": True}`` whose scatter traces keep their number of
+    points moves its points to their new places, unless the reader prefers reduced motion. A new
+    ``layout.uirevision`` resets zoom and selection.
+
+    Args:
+        figure: as :func:`ued_core.figures.theme.base_layout` starts it.
+        key: unique on the page; the chart keeps its node as long as the key stays.
+        alt: what the figure shows, for those who cannot see it: content, not form.
+        height: in CSS pixels.
+        filename: of downloads, without ending; the key when empty.
+        clickable: report clicks and box or lasso selections; each one reruns the page.
+
+    Returns:
+        The last event, or ``None``.
+    """
+    result = _component()(
+        key=key,
+        data={
+            "figure": figure.to_json(validate=False),
+            "height": height,
+            "alt": alt,
+            "filename": filename or key,
+            "clickable": clickable,
+            "plotly": plotly_path(),
+            "colours": dict(CLIENT_COLOURS),
+        },
+        default={"event": None},
+        on_event_change=_nothing,
+    )
+    event = result.event
+    if not clickable or not event or not event.get("points"):
+        return None
+    return ChartEvent(event["kind"], tuple(event["points"]))
+
+
+def _nothing() -> None:
+    """The component needs a callback to hold state; the page reads the returned event instead."""

@@ -1,0 +1,48 @@
+"""The pages, in one list, and the frame around each of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+
+from pages.shared.guard import guarded
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class PageEntry:
+    """One page: its file below ``pages/``, its title and its address (empty for the first page)."""
+
+    file: str
+    title: str
+    address: str
+
+    @property
+    def path(self) -> Path:
+        """The script that draws it."""
+        return ROOT / "pages" / self.file
+
+
+PAGES: tuple[PageEntry, ...] = (
+    PageEntry("overview.py", "Overview", ""),
+    PageEntry("attack.py", "Attack", "attack"),
+    PageEntry("defence.py", "Defence", "defence"),
+    PageEntry("runs.py", "Runs", "runs"),
+)
+
+
+def show_current_page() -> None:
+    """Draw the navigation and run the page that the address names."""
+    # A :material icon on a page makes the browser fetch its tab icon from a font server.
+    st.set_page_config(page_icon=str(ROOT / "assets" / "icon.png"), layout="wide")
+    st.html(Path(__file__).with_name("frame.css"))
+    entries = [
+        st.Page(entry.path, title=entry.title, url_path=entry.address, default=not entry.address) for entry in PAGES
+    ]
+    current = st.navigation(entries, position="sidebar")
+    st.logo(str(ROOT / "assets" / "logo.png"), icon_image=str(ROOT / "assets" / "icon.png"), size="large")
+    with guarded():
+        current.run()
