@@ -1,0 +1,86 @@
+"""What every data set is: parameters and one verb."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from ued_core.context import Context
+from ued_core.params import Method
+from ued_core.records import DataSplit, ImageSet
+
+
+class Dataset(Method):
+    """A configured data set; :meth:`load` makes its images.
+
+    Attributes:
+        embedded: true when it needs neither files nor a network.
+        mirror_safe: whether a mirror image keeps its class, so that training may flip.
+        recommended_plan: plan parameters that suit its size better than the plan's own defaults.
+        version: raised by one whenever :meth:`load` gives other images for the same
+            parameters, so that cached copies of the old ones are not used.
+    """
+
+    embedded: ClassVar[bool] = False
+    mirror_safe: ClassVar[bool] = True
+    recommended_plan: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    version: ClassVar[int] = 1
+
+    @abstractmethod
+    def load(self, ctx: Context) -> DataSplit:
+        """Make or read the images, on the CPU.
+
+        The result depends on the parameters (and, for ``folder``, on the files) alone:
+        neither on ``ctx.seed`` nor on ``ctx.device``.
+
+        Raises:
+            DataError: the files cannot be used.
+            Unavailable: the files are not here.
+            Cancelled: the user stopped the work.
+        """
+
+    def identity(self) -> dict[str, Any]:
+        """JSON that names the images this configuration loads; two equal identities load equal images."""
+        return {**self.to_json(), "version": self.version}
+
+
+def stratified_split(labels: np.ndarray, test_size: int, generator: torch.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Divide rows into training and test rows with the same class proportions.
+
+    Every class gives its proportional share to the test part; shares are rounded down and
+    the missing rows come from the classes with the largest remainders. A class of at least
+    two rows keeps at least one in each part, even where that misses ``test_size`` by a few.
+
+    Args:
+        labels: int (N,).
+        test_size: rows wanted in the test part, 1..N-1.
+        generator: CPU generator that shuffles within the classes.
+
+    Returns:
+        Training rows and test rows, int64, ascending.
+    """
+    present, counts = np.unique(labels, return_counts=True)
+    exact = counts * (test_size / len(labels))
+    quota = np.floor(exact).astype(np.int64)
+    # A stable sort of the rounded remainders: equal remainders go to the lower class on every machine.
+    order = np.argsort(-np.round(exact - quota, 9), kind="stable")
+    quota[order[: test_size - int(quota.sum())]] += 1
+    quota = np.where(counts > 1, np.clip(quota, 1, counts - 1), 0)
+    test = []
+    for label, wanted in zip(present, quota, strict=True):
+        rows = np.flatnonzero(labels == label)
+        shuffled = rows[torch.randperm(len(rows), generator=generator).numpy()]
+        test.append(shuffled[:wanted])
+    test_rows = np.sort(np.concatenate(test)).astype(np.int64)
+    return np.setdiff1d(np.arange(len(labels), dtype=np.int64), test_rows), test_rows
+
+
+def divide(images: ImageSet, test_size: int, generator: torch.Generator, notes: tuple[str, ...] = ()) -> DataSplit:
+    """Divide one image set into a stratified training and test part."""
+    train_rows, test_rows = stratified_split(images.labels.numpy(), test_size, generator)
+    return DataSplit(images.take(train_rows), images.take(test_rows), notes)

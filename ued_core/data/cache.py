@@ -1,0 +1,128 @@
+"""Loading a data set through the disk: made once, memory-mapped afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import zlib
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ued_core.context import Context
+from ued_core.data.base import Dataset
+from ued_core.errors import DataError
+from ued_core.files import write_json
+from ued_core.home import home
+from ued_core.params import fingerprint
+from ued_core.records import DataSplit, ImageSet
+
+_ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
+_BLOCK = 1 << 24
+
+
+def load_split(dataset: Dataset, ctx: Context) -> DataSplit:
+    """Load a data set, from the cache when it was loaded before.
+
+    The cache entry is a folder of ``.npy`` files named after :meth:`Dataset.identity`. It
+    appears whole or not at all, whichever of several processes is first; a damaged one is
+    made anew. Where it cannot be written the split is still returned and its notes say so.
+
+    Args:
+        dataset: the configured data set.
+        ctx: told of the progress; neither its seed nor its device matters.
+
+    Returns:
+        Images backed by private memory maps: writing to them changes no file.
+
+    Raises:
+        DataError, Unavailable, Cancelled: as :meth:`Dataset.load`.
+    """
+    folder = home() / "cache" / "data" / f"{dataset.key}-{fingerprint(dataset.identity())}"
+    kept = _read(folder)
+    if kept is not None:
+        return kept
+    split = dataset.load(ctx)
+    try:
+        _write(folder, split)
+    except OSError as error:
+        note = f"The images could not be kept for the next time in {folder.parent}: {error}."
+        return DataSplit(split.train, split.test, (*split.notes, note))
+    return _read(folder) or split
+
+
+def _read(folder: Path) -> DataSplit | None:
+    """The entry, or None when it is absent or damaged."""
+    try:
+        about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+        arrays = {name: _mapped(folder / f"{name}.npy", about["crc32"][name]) for name in _ARRAYS}
+        names = tuple(about["class_names"])
+        train = ImageSet(arrays["train_images"], arrays["train_labels"], names, about["name"])
+        test = ImageSet(arrays["test_images"], arrays["test_labels"], names, about["name"])
+        return DataSplit(train, test, tuple(about["notes"]))
+    except (OSError, ValueError, KeyError, TypeError, DataError):
+        return None
+
+
+def _mapped(path: Path, crc32: int) -> torch.Tensor:
+    array = np.load(path, mmap_mode="c", allow_pickle=False)
+    if _crc32(array) != crc32:
+        raise ValueError(f"{path.name} does not have the checksum it was written with")
+    return torch.from_numpy(array)
+
+
+def _write(folder: Path, split: DataSplit) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        entry = fresh / "entry"
+        entry.mkdir()
+        checksums = {}
+        for name, array in _arrays(split).items():
+            np.save(entry / f"{name}.npy", array)
+            checksums[name] = _crc32(array)
+        write_json(entry / "about.json", _about(split, checksums))
+        _settle(entry, folder, fresh)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _settle(entry: Path, folder: Path, aside: Path) -> None:
+    """Move the entry into place; another process's good entry wins, a damaged one is moved aside."""
+    for attempt in range(3):
+        try:
+            os.rename(entry, folder)
+            return
+        except OSError:
+            if _read(folder) is not None:
+                return
+            with suppress(FileNotFoundError):
+                os.rename(folder, aside / str(attempt))
+    raise OSError(f"{folder.name} changes while it is replaced")
+
+
+def _arrays(split: DataSplit) -> dict[str, np.ndarray]:
+    tensors = (split.train.images, split.train.labels, split.test.images, split.test.labels)
+    return {name: tensor.contiguous().numpy() for name, tensor in zip(_ARRAYS, tensors, strict=True)}
+
+
+def _about(split: DataSplit, checksums: dict[str, int]) -> dict[str, Any]:
+    return {
+        "name": split.train.name,
+        "class_names": list(split.train.class_names),
+        "notes": list(split.notes),
+        "crc32": checksums,
+    }
+
+
+def _crc32(array: np.ndarray) -> int:
+    flat = array.reshape(-1).view(np.uint8)
+    value = 0
+    for start in range(0, len(flat), _BLOCK):
+        value = zlib.crc32(flat[start : start + _BLOCK], value)
+    return value
