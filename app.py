@@ -7,44 +7,29 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import gzip
 import importlib
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import plotly
 import streamlit as st
-from starlette.requests import Request
-from starlette.responses import FileResponse, Response
-from starlette.routing import Route
 
 from pages.shared import background
-from pages.shared.live_chart import plotly_path
+from pages.shared.plotly_route import packed_plotly, plotly_route
 
 ROOT = Path(__file__).resolve().parent
-PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
-# The address holds the version, so what is there never changes.
-FOREVER = {"Cache-Control": "public, max-age=31536000, immutable"}
-HEAVY = ("torch", "plotly.graph_objects", "ued_core.attacks", "ued_core.defenses", "ued_core.theory", "ued_core.data")
+HEAVY = (
+    "torch",
+    "plotly.graph_objects",
+    "ued_core.data",
+    "ued_core.attacks",
+    "ued_core.defenses",
+    "ued_core.theory",
+    "ued_core.analysis",
+)
 log = logging.getLogger("ued")
-
-
-@cache
-def packed_plotly() -> bytes:
-    """plotly.js, compressed once: 4.8 MB become 1.5 MB."""
-    return gzip.compress(PLOTLY.read_bytes(), 6)
-
-
-async def plotly_script(request: Request) -> Response:
-    """The chart library from the installed package: no copy in the repository, no other server."""
-    if "gzip" not in request.headers.get("accept-encoding", ""):
-        return FileResponse(PLOTLY, media_type="text/javascript", headers=FOREVER)
-    body = await asyncio.to_thread(packed_plotly)
-    return Response(body, media_type="text/javascript", headers={**FOREVER, "Content-Encoding": "gzip"})
 
 
 def import_heavy_modules() -> None:
@@ -61,10 +46,10 @@ def import_heavy_modules() -> None:
 
 
 def ensure_supervisor() -> None:
-    """See that somebody takes care of runs."""
-    from ued_core import runs
-
-    runs.ensure_supervisor()
+    """See that somebody takes care of the runs."""
+    runs = importlib.import_module("ued_core.runs")
+    if hasattr(runs, "ensure_supervisor"):
+        runs.ensure_supervisor()
 
 
 async def start_up() -> None:
@@ -78,6 +63,7 @@ async def start_up() -> None:
 
 @asynccontextmanager
 async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
+    """Start-up work in the background, and an orderly end."""
     task = asyncio.create_task(start_up())
     try:
         yield {}
@@ -86,8 +72,4 @@ async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
         await asyncio.to_thread(background.stop)
 
 
-app = st.App(
-    ROOT / "pages" / "shared" / "router.py",
-    lifespan=lifespan,
-    routes=[Route(plotly_path(), plotly_script)],
-)
+app = st.App(ROOT / "pages" / "shared" / "router.py", lifespan=lifespan, routes=[plotly_route()])

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import streamlit as st
 
+from pages.shared.plotly_route import plotly_address
 from ued_core.figures.theme import CLIENT_COLOURS
 
 if TYPE_CHECKING:
@@ -39,12 +39,6 @@ class ChartEvent:
     def first(self) -> dict[str, Any]:
         """The first point."""
         return self.points[0]
-
-
-def plotly_path() -> str:
-    """The address at which the server offers plotly.js; versioned, so that browsers may keep it."""
-    base = str(st.get_option("server.baseUrlPath") or "").strip("/")
-    return f"{'/' + base if base else ''}/vendor/plotly-{version('plotly')}.min.js"
 
 
 @cache
@@ -86,7 +80,7 @@ def live_chart(
             "alt": alt,
             "filename": filename or key,
             "clickable": clickable,
-            "plotly": plotly_path(),
+            "plotly": plotly_address(),
             "colours": dict(CLIENT_COLOURS),
         },
         default={"event": None},

@@ -6,14 +6,15 @@ approximately, and a refit starts from the previous layout, so that clusters mov
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 
 from ued_core.errors import DataError
 
 MOST_POINTS = 20_000
 BLOCK = 1024
+COLD_EPOCHS, WARM_EPOCHS = 200, 50
+# Learning rate of a warm start: large enough to follow, small enough not to scatter what has not changed.
+WARM_RATE = 0.5
 
 
 def _checked(features: np.ndarray) -> np.ndarray:
@@ -123,27 +124,41 @@ def umap_layout(
         raise DataError(f"UMAP needs at least four points, not {len(points)}.")
     if previous is not None and previous.shape != (len(points), 2):
         raise DataError(f"The previous layout is {previous.shape}, but there are {len(points)} points.")
-    import umap
+    # The steps of umap.UMAP one by one: the class squeezes every start into a square, which
+    # would move what should stay, and compiles a nearest-neighbour search that is not needed.
+    from umap.layouts import optimize_layout_euclidean
+    from umap.umap_ import find_ab_params, fuzzy_simplicial_set, make_epochs_per_sample
 
     near = min(neighbours, len(points) - 1)
     indices, distances = exact_neighbours(points, near)
-    start = pca_layout(points) if previous is None else np.asarray(previous, np.float32)
-    with warnings.catch_warnings():
-        # A seed makes UMAP single-threaded, and says so each time.
-        warnings.filterwarnings("ignore", message=".*n_jobs value.*", category=UserWarning)
-        warnings.filterwarnings("ignore", message=".*precomputed_knn.*", category=UserWarning)
-        reducer = umap.UMAP(
-            n_neighbors=near,
-            min_dist=min_dist,
-            n_epochs=epochs or (50 if previous is not None else 200),
-            init=_spread(start) if previous is None else start,
-            random_state=seed,
-            n_jobs=1,
-            transform_seed=seed,
-            precomputed_knn=(indices, distances),
-            force_approximation_algorithm=True,
-        )
-        return np.asarray(reducer.fit_transform(points), np.float32)
+    draws = np.random.RandomState(seed)
+    graph, _, _ = fuzzy_simplicial_set(
+        points, near, draws, "euclidean", knn_indices=indices, knn_dists=distances
+    )
+    epochs = epochs or (WARM_EPOCHS if previous is not None else COLD_EPOCHS)
+    edges = graph.tocoo()
+    edges.sum_duplicates()
+    edges.data[edges.data < edges.data.max() / epochs] = 0.0
+    edges.eliminate_zeros()
+    start = _spread(pca_layout(points)) if previous is None else np.array(previous, np.float32)
+    stretch, power = find_ab_params(1.0, min_dist)
+    return optimize_layout_euclidean(
+        start,
+        start,
+        edges.row,
+        edges.col,
+        epochs,
+        len(points),
+        make_epochs_per_sample(edges.data, epochs),
+        stretch,
+        power,
+        draws.randint(np.iinfo(np.int32).min + 1, np.iinfo(np.int32).max - 1, 3).astype(np.int64),
+        1.0,
+        1.0 if previous is None else WARM_RATE,
+        5.0,
+        parallel=False,
+        move_other=True,
+    )
 
 
 def _spread(layout: np.ndarray) -> np.ndarray:
