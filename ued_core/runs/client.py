@@ -1,0 +1,183 @@
+"""What the app and the command line do with runs: submit, look, cancel, resume, delete, wait.
+
+Nothing here trains or writes the table. Answers come from the folders wherever a run may
+still change, so a submitter sees its own run at once, supervisor or not.
+"""
+
+from __future__ import annotations
+
+import difflib
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ued_core.errors import RunError
+from ued_core.runs.folder import RunFolder, ring, run_ids, runs_root
+from ued_core.runs.launcher import ensure_supervisor
+from ued_core.runs.record import RunRecord, read_record
+from ued_core.runs.store import Row, read_rows
+
+if TYPE_CHECKING:
+    from ued_core.runs.spec import RunSpec
+
+ENSURE_S = 2.0
+"""How often someone who waits looks whether a supervisor is alive."""
+
+
+def submit(spec: RunSpec, launch: bool = True) -> str:
+    """Queue a run; its id.
+
+    Args:
+        spec: what to do.
+        launch: whether to start the supervisor when none is alive.
+
+    Raises:
+        RunError: the run's folder cannot be written.
+    """
+    return submit_many([spec], launch)[0]
+
+
+def submit_many(specs: Iterable[RunSpec], launch: bool = True) -> list[str]:
+    """Queue runs in this order; their ids."""
+    root = runs_root()
+    made: list[str] = []
+    for spec in specs:
+        if made:
+            # Ids are ordered by milliseconds.
+            time.sleep(0.001)
+        request = {"title": spec.title(), "key": spec.key(), "created": time.time()}
+        made.append(RunFolder.create(root, spec.to_json(), request).run_id)
+        ring(root, made[-1])
+    if launch and made:
+        ensure_supervisor()
+    return made
+
+
+def runs(limit: int | None = None) -> list[RunRecord]:
+    """All runs, or the ``limit`` newest ones, newest first."""
+    root = runs_root()
+    rows = read_rows(root)
+    return [_current(root, run_id, rows.get(run_id)) for run_id in run_ids(root)[::-1][:limit]]
+
+
+def run(run_id: str) -> RunRecord:
+    """One run.
+
+    Args:
+        run_id: its id, the beginning of it, or its last four characters.
+
+    Raises:
+        RunError: there is no such run, or several.
+    """
+    found = folder(run_id)
+    return _current(found.path.parent, found.run_id, read_rows(found.path.parent).get(found.run_id))
+
+
+def find(key: str) -> list[RunRecord]:
+    """Runs of the same spec (:meth:`RunSpec.key`), newest first."""
+    return [record for record in runs() if record.key == key]
+
+
+def folder(run_id: str) -> RunFolder:
+    """A run's files: history, progress, log, result, error.
+
+    Raises:
+        RunError: there is no such run, or several.
+    """
+    root = runs_root()
+    known = run_ids(root)
+    match = [name for name in known if name == run_id] or [
+        name for name in known if run_id and (name.startswith(run_id) or name.rpartition("-")[2] == run_id)
+    ]
+    if len(match) == 1:
+        return RunFolder(root / match[0])
+    if match:
+        some = ", ".join(match[:3]) + (", …" if len(match) > 3 else "")
+        raise RunError(f"{run_id!r} fits {len(match)} runs: {some}.", "Give more of the id.")
+    if not known:
+        raise RunError(f"There is no run {run_id!r}; there is no run at all.", "Submit one first.")
+    close = difflib.get_close_matches(run_id, known, n=3, cutoff=0.6)
+    hint = f"Did you mean {' or '.join(close)}?" if close else f"The newest is {known[-1]}."
+    raise RunError(f"There is no run {run_id!r}.", hint)
+
+
+def cancel(run_id: str) -> None:
+    """Stop a run: at once when it is queued, within seconds when it is running.
+
+    Raises:
+        RunError: there is no such run, or it is over.
+    """
+    record = run(run_id)
+    if record.over:
+        raise RunError(f"The run {record.id} cannot be cancelled: it is {record.state}.")
+    target = folder(record.id)
+    target.request_cancel()
+    ring(target.path.parent, record.id)
+    if record.state == "running":
+        ensure_supervisor()
+
+
+def resume(run_id: str, launch: bool = True) -> None:
+    """Queue an interrupted, cancelled or failed run again; it goes on from its last checkpoint.
+
+    Raises:
+        RunError: there is no such run, or it is queued, running or finished.
+    """
+    record = run(run_id)
+    if not record.resumable:
+        again, later = "Submit its spec again for another run.", "Wait until it has ended, or cancel it."
+        do = again if record.state == "finished" else later
+        raise RunError(f"The run {record.id} cannot be resumed: it is {record.state}.", do)
+    target = folder(record.id)
+    target.request_resume()
+    ring(target.path.parent, record.id)
+    if launch:
+        ensure_supervisor()
+
+
+def delete(run_id: str) -> None:
+    """Delete a run that is over, with everything that it made.
+
+    Raises:
+        RunError: there is no such run, it is queued or running, or its folder cannot be moved.
+    """
+    record = run(run_id)
+    if not record.over:
+        raise RunError(f"The run {record.id} cannot be deleted: it is {record.state}.", "Cancel it first.")
+    target = folder(record.id)
+    target.remove()
+    ring(target.path.parent, record.id)
+
+
+def wait(run_id: str, timeout: float | None = None) -> RunRecord:
+    """Wait until a run is over; its record.
+
+    Args:
+        run_id: as in :func:`run`.
+        timeout: seconds; None waits for ever.
+
+    Raises:
+        RunError: there is no such run, or the time is over before the run is.
+    """
+    deadline = None if timeout is None else time.monotonic() + timeout
+    record, asked = run(run_id), -1e9
+    while not record.over:
+        now = time.monotonic()
+        if now - asked > ENSURE_S:
+            ensure_supervisor()
+            asked = now
+        if deadline is not None and now > deadline:
+            what = f"The run {record.id} is still {record.state} after {timeout:g} s."
+            raise RunError(what, "Wait longer, or cancel it.")
+        time.sleep(0.1)
+        record = run(record.id)
+    return record
+
+
+def _current(root: Path, run_id: str, row: Row | None) -> RunRecord:
+    """The run as it is now: the table's word for one that is over, the folder's for any other."""
+    target = RunFolder(root / run_id)
+    if row and row.record.over and row.slot is None and not target.queued():
+        return row.record
+    return read_record(target, row.handle if row else None)

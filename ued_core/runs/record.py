@@ -1,0 +1,227 @@
+"""What is known of a run, derived from its folder alone."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime
+from typing import Any, Literal, get_args
+
+from ued_core.runs.folder import Progress, RunFolder
+from ued_core.runs.jsonl import modified
+from ued_core.runs.launcher import Handle
+
+State = Literal["queued", "running", "finished", "failed", "cancelled", "interrupted"]
+STATES: tuple[State, ...] = get_args(State)
+ENDED: frozenset[State] = frozenset({"finished", "failed", "cancelled", "interrupted"})
+SILENT_S = 30.0
+"""A worker that shows no life for this long is said not to respond."""
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One row of the table of runs.
+
+    Attributes:
+        id: the run's folder name; sorts by time of submission.
+        title: readable name, e.g. ``Shapes · CUDA · COIN · Small CNN``.
+        key: name of the result: equal keys, equal results.
+        state: ``queued``, ``running``, ``finished``, ``failed``, ``cancelled`` (the user stopped
+            it) or ``interrupted`` (its worker died).
+        created, started, ended: seconds since 1970; ``started`` is the latest attempt's.
+        device: where the latest attempt ran, e.g. ``GPU 0, NVIDIA A100``.
+        attempt: executions so far.
+        epoch, epochs: trained and wanted.
+        text: the step that a running run is in.
+        fraction: share of that step that is done, 0..1; 1 when finished.
+        seconds_left: of that step, from the speed of this attempt; None while unknown.
+        last, best: clean test accuracy after the last epoch and its maximum, 0..1.
+        train_accuracy: over the last epoch, as trained, 0..1.
+        note: the submitter's words.
+        spec: the spec as plain values.
+        error: what went wrong and what to do, in one line.
+        cancelling: a running run that was asked to stop.
+        responding: false for a running run whose worker has shown no life for 30 seconds.
+    """
+
+    id: str
+    title: str = ""
+    key: str = ""
+    state: State = "queued"
+    created: float | None = None
+    started: float | None = None
+    ended: float | None = None
+    device: str = ""
+    attempt: int = 0
+    epoch: int = 0
+    epochs: int = 0
+    text: str = ""
+    fraction: float = 0.0
+    seconds_left: float | None = None
+    last: float | None = None
+    best: float | None = None
+    train_accuracy: float | None = None
+    note: str = ""
+    spec: dict[str, Any] = field(default_factory=dict)
+    error: str = ""
+    cancelling: bool = False
+    responding: bool = True
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing will happen to the run by itself any more."""
+        return self.state in ENDED
+
+    @property
+    def resumable(self) -> bool:
+        """Whether it can be queued again."""
+        return self.over and self.state != "finished"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> RunRecord:
+        """Read what :meth:`to_json` wrote; unknown fields are left out."""
+        known = {f.name for f in fields(cls)}
+        return cls(**{name: entry for name, entry in value.items() if name in known})
+
+
+def worker_of(folder: RunFolder, started: Handle | None = None) -> Handle | None:
+    """The process that executes the run now: the one that the folder names, else the one just started."""
+    attempts = folder.attempts()
+    recorded = Handle.from_row(attempts[-1]) if attempts else None
+    for handle in (recorded, started):
+        if handle is not None and (handle.alive() or (not handle.here() and folder.heartbeat_age() < SILENT_S)):
+            return handle
+    return None
+
+
+def state_of(folder: RunFolder, working: bool, spec_problem: str = "") -> State:
+    """The run's state from the files that are there.
+
+    Args:
+        working: whether a worker process of the run is alive.
+        spec_problem: why the spec cannot be read, if so.
+    """
+    if folder.result_path.exists():
+        return "finished"
+    if folder.queued():
+        if working:
+            return "running"
+        return "failed" if spec_problem else "queued"
+    if folder.error_path.exists():
+        return "failed"
+    if working:
+        return "running"
+    if folder.cancel_requested():
+        return "cancelled"
+    return "failed" if spec_problem else "interrupted"
+
+
+def read_record(folder: RunFolder, started: Handle | None = None) -> RunRecord:
+    """Everything that the folder tells.
+
+    Args:
+        started: the process that a supervisor started for the run, in case it has not yet said so itself.
+    """
+    spec, problem = folder.spec()
+    request, attempts = folder.request(), folder.attempts()
+    state = state_of(folder, worker_of(folder, started) is not None, problem)
+    attempt = attempts[-1] if attempts else {}
+    running = state == "running"
+    progress = folder.progress() if running else None
+    return RunRecord(
+        id=folder.run_id,
+        title=str(request.get("title") or "unreadable run"),
+        key=str(request.get("key", "")),
+        state=state,
+        created=request.get("created") or _moment(folder.run_id),
+        started=attempt.get("time"),
+        ended=_ended(folder, state),
+        device=_device(folder, attempt),
+        attempt=len(attempts),
+        note=str(spec.get("note", "")),
+        spec=spec,
+        error=_error(folder, state, problem),
+        cancelling=running and folder.cancel_requested(),
+        responding=not running or not attempts or folder.queued() or folder.heartbeat_age() < SILENT_S,
+        **_numbers(folder, spec),
+        **_position(state, progress, waiting=folder.queued()),
+    )
+
+
+def _position(state: State, progress: Progress | None, waiting: bool) -> dict[str, Any]:
+    if state == "running":
+        if progress is None or waiting:
+            return {"text": "starting"}
+        return {"text": progress.text, "fraction": progress.fraction, "seconds_left": progress.seconds_left}
+    return {"fraction": 1.0} if state == "finished" else {}
+
+
+def _numbers(folder: RunFolder, spec: Mapping[str, Any]) -> dict[str, Any]:
+    plan = spec.get("plan")
+    epochs = plan.get("epochs", 0) if isinstance(plan, Mapping) else 0
+    result = folder.result()
+    if result:
+        measured = {name: result.get(name) for name in ("last", "best", "train_accuracy")}
+        return {"epoch": result.get("epochs", 0), "epochs": epochs, **measured}
+    rows = folder.history()
+    if not rows:
+        return {"epochs": epochs}
+    tests = [row["test_accuracy"] for row in rows if isinstance(row.get("test_accuracy"), int | float)]
+    return {
+        "epoch": int(rows[-1]["epoch"]),
+        "epochs": epochs,
+        "last": tests[-1] if tests else None,
+        "best": max(tests, default=None),
+        "train_accuracy": rows[-1].get("train_accuracy"),
+    }
+
+
+def _device(folder: RunFolder, attempt: Mapping[str, Any]) -> str:
+    label = str(attempt.get("device", ""))
+    result = folder.result() or {}
+    used = (result.get("environment") or {}).get("device")
+    wrong = used == "cpu" and str(attempt.get("slot", "")).startswith("cuda")
+    return f"CPU: torch could not use {label}" if wrong else label
+
+
+def _ended(folder: RunFolder, state: State) -> float | None:
+    sources = {
+        "finished": [folder.result_path],
+        "failed": [folder.error_path],
+        "cancelled": [folder.heartbeat, folder.cancel_path],
+        "interrupted": [folder.heartbeat, folder.attempts_path],
+    }
+    times = [modified(path) for path in sources.get(state, [])]
+    return max((moment for moment in times if moment is not None), default=None)
+
+
+def _error(folder: RunFolder, state: State, problem: str) -> str:
+    if state == "interrupted":
+        return "The worker process died. Resume the run to go on from its last checkpoint."
+    if state != "failed":
+        return ""
+    error = folder.error() or {"what": problem, "do": "Delete the run and submit it again."}
+    return f"{error.get('what', '')} {error.get('do', '')}".strip()
+
+
+def _moment(run_id: str) -> float | None:
+    try:
+        return datetime.strptime(run_id[:19], "%Y%m%d-%H%M%S-%f").replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return None
+
+
+def dump(record: RunRecord) -> str:
+    """One line of JSON."""
+    return json.dumps(record.to_json(), ensure_ascii=False)
+
+
+def process_name() -> dict[str, Any]:
+    """This process as a row of ``attempts.jsonl`` names it."""
+    return asdict(Handle.of(os.getpid()))

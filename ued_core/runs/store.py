@@ -1,0 +1,230 @@
+"""The table of runs: an index of the folders and the queue's memory.
+
+Only the supervisor writes it. Everything in it can be rebuilt from the folders, so a
+damaged table is moved aside and made anew.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from ued_core.runs.devices import Slot, suits
+from ued_core.runs.launcher import Handle
+from ued_core.runs.record import RunRecord, dump
+
+VERSION = 1
+CLAIM_S = 10.0
+"""A claimed run whose process is unknown for longer than this was dropped by a dying supervisor."""
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS job (
+    id TEXT PRIMARY KEY,
+    state TEXT NOT NULL,
+    wants TEXT NOT NULL,    -- auto, cpu or cuda
+    record TEXT NOT NULL,   -- JSON of the RunRecord
+    slot TEXT,              -- taken while its worker lives
+    claimed REAL,           -- when a supervisor took it from the queue
+    host TEXT, pid INTEGER, created REAL
+);
+CREATE INDEX IF NOT EXISTS job_state ON job (state);
+"""
+
+
+def table_path(root: Path) -> Path:
+    """The table's file."""
+    return root / "jobs.db"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One job as the table knows it.
+
+    Attributes:
+        record: as it was when the supervisor last looked.
+        slot: the slot that it takes up, or None.
+        claimed: when it was taken from the queue, or None.
+        handle: its worker, or None before the start and after the end.
+    """
+
+    record: RunRecord
+    slot: str | None
+    claimed: float | None
+    handle: Handle | None
+
+    @property
+    def launching(self) -> bool:
+        """Whether some supervisor has claimed it and is about to start its worker."""
+        return self.slot is not None and self.handle is None and time.time() - (self.claimed or 0.0) < CLAIM_S
+
+
+def _row(values: sqlite3.Row) -> Row:
+    handle = Handle(values["host"], values["pid"], values["created"]) if values["pid"] is not None else None
+    try:
+        record = RunRecord.from_json(json.loads(values["record"]))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise sqlite3.DatabaseError(f"a row of the table is damaged: {error}") from error
+    return Row(record, values["slot"], values["claimed"], handle)
+
+
+class Table:
+    """The supervisor's view: reads and writes.
+
+    Args:
+        root: the folder that holds the runs.
+
+    Raises:
+        sqlite3.Error: the file is damaged or cannot be opened.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.path = table_path(root)
+        root.mkdir(parents=True, exist_ok=True)
+        self._db = sqlite3.connect(self.path, timeout=10.0, isolation_level=None)
+        self._db.row_factory = sqlite3.Row
+        try:
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            if self._db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+                raise sqlite3.DatabaseError("the table is damaged")
+            if self._db.execute("PRAGMA user_version").fetchone()[0] not in (0, VERSION):
+                raise sqlite3.DatabaseError("the table was written by another version of the program")
+            self._db.executescript(SCHEMA + f"PRAGMA user_version={VERSION};")
+            self._inode = os.stat(self.path).st_ino
+        except BaseException:
+            self._db.close()
+            raise
+
+    @classmethod
+    def open(cls, root: Path) -> tuple[Table, str]:
+        """The table, and why it had to be made anew ("" when it was sound); a damaged file is moved aside."""
+        try:
+            return cls(root), ""
+        except sqlite3.DatabaseError as error:
+            if not damaged(error):
+                raise
+            reason = str(error)
+        aside(root)
+        return cls(root), reason
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def in_place(self) -> bool:
+        """Whether the file is still there; a deleted one goes on existing for whoever has it open."""
+        try:
+            return os.stat(self.path).st_ino == self._inode
+        except OSError:
+            return False
+
+    def ids(self) -> set[str]:
+        """Every run in the table."""
+        return {row[0] for row in self._db.execute("SELECT id FROM job")}
+
+    def get(self, run_id: str) -> Row | None:
+        """One job, or None."""
+        found = self._db.execute("SELECT * FROM job WHERE id = ?", (run_id,)).fetchone()
+        return _row(found) if found else None
+
+    def busy(self) -> list[Row]:
+        """Jobs that take up a slot."""
+        return [_row(found) for found in self._db.execute("SELECT * FROM job WHERE slot IS NOT NULL")]
+
+    def idle(self) -> bool:
+        """Whether nothing is queued or running."""
+        busy = "SELECT 1 FROM job WHERE slot IS NOT NULL OR state IN ('queued', 'running') LIMIT 1"
+        return self._db.execute(busy).fetchone() is None
+
+    def put(self, record: RunRecord, slot: str | None, handle: Handle | None) -> None:
+        """Write what is known of a run; one that is just being launched is left to its launcher."""
+        device = record.spec.get("device")
+        wants = device if isinstance(device, str) else "auto"
+        host, pid, created = (handle.host, handle.pid, handle.created) if handle else (None, None, None)
+        self._db.execute(
+            "INSERT INTO job (id, state, wants, record, slot, host, pid, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (id) DO UPDATE SET state = excluded.state, wants = excluded.wants, record = excluded.record, "
+            "slot = excluded.slot, host = excluded.host, pid = excluded.pid, created = excluded.created "
+            "WHERE job.slot IS NULL OR job.pid IS NOT NULL OR job.claimed < ?",
+            (record.id, record.state, wants, dump(record), slot, host, pid, created, time.time() - CLAIM_S),
+        )
+
+    def release(self, run_id: str) -> None:
+        """Take the slot back from a run whose worker has ended or was never started."""
+        nobody = "slot = NULL, claimed = NULL, host = NULL, pid = NULL, created = NULL"
+        self._db.execute(f"UPDATE job SET {nobody} WHERE id = ?", (run_id,))
+
+    def remove(self, run_id: str) -> None:
+        """Forget a run."""
+        self._db.execute("DELETE FROM job WHERE id = ?", (run_id,))
+
+    def claim(self, slots: Iterable[Slot]) -> list[tuple[str, Slot]]:
+        """Give free slots to queued runs, oldest first, in one transaction.
+
+        However many supervisors do this at once, a queued run and a free slot are given away once.
+        """
+        slots = list(slots)
+        any_gpu = any(slot.gpu for slot in slots)
+        given = []
+        with self._transaction():
+            taken = {row[0] for row in self._db.execute("SELECT slot FROM job WHERE slot IS NOT NULL")}
+            waiting = "SELECT id, wants FROM job WHERE state = 'queued' AND slot IS NULL ORDER BY id"
+            for run_id, wants in self._db.execute(waiting).fetchall():
+                slot = next((s for s in slots if s.name not in taken and suits(s, wants, any_gpu)), None)
+                if slot is not None:
+                    taken.add(slot.name)
+                    given.append((run_id, slot))
+                    taking = "UPDATE job SET state = 'running', slot = ?, claimed = ? WHERE id = ?"
+                    self._db.execute(taking, (slot.name, time.time(), run_id))
+        return given
+
+    def started(self, run_id: str, handle: Handle) -> None:
+        """Record the worker of a claimed run."""
+        who = (handle.host, handle.pid, handle.created, run_id)
+        self._db.execute("UPDATE job SET host = ?, pid = ?, created = ? WHERE id = ?", who)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+
+def damaged(error: sqlite3.Error) -> bool:
+    """Whether an error means that the file is unusable, not merely locked or out of space."""
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def aside(root: Path) -> None:
+    """Move a damaged table out of the way; the newest such file is kept."""
+    path = table_path(root)
+    for suffix in ("", "-wal", "-shm"):
+        with suppress(OSError):
+            os.replace(f"{path}{suffix}", f"{path}.damaged{suffix}")
+
+
+def read_rows(root: Path) -> dict[str, Row]:
+    """The table's rows for a reader; empty when there is no sound table. Never writes."""
+    path = table_path(root)
+    if not path.exists():
+        return {}
+    rows: dict[str, Row] = {}
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=1.0)) as db:
+            db.row_factory = sqlite3.Row
+            if db.execute("PRAGMA user_version").fetchone()[0] != VERSION:
+                return {}
+            for found in db.execute("SELECT * FROM job"):
+                rows[found["id"]] = _row(found)
+    except sqlite3.Error:
+        return {}
+    return rows

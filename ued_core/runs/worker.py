@@ -1,0 +1,222 @@
+"""The process that executes one run: ``python -m ued_core.runs.worker FOLDER``.
+
+It takes the run's token, or leaves without touching anything. Then it writes a heartbeat,
+a line a report, a row an epoch, checkpoints, and in the end the result or the error.
+
+Exit codes:
+    0 finished, 1 failed (error.json says why), 2 wrong arguments, 3 not taken: another worker
+    has the run or it does not wait, 4 cancelled, 5 asked to stop without a cancel request (the
+    machine shuts down): interrupted, can be resumed.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+from filelock import FileLock, Timeout
+
+from ued_core.errors import Cancelled, UedError
+from ued_core.files import write_json
+from ued_core.runs.folder import RunFolder, ring
+from ued_core.runs.jsonl import append_line
+from ued_core.runs.launcher import NOT_CLAIMED
+from ued_core.runs.record import process_name
+
+FINISHED, FAILED, USAGE, CANCELLED, STOPPED = 0, 1, 2, 4, 5
+HEARTBEAT_S = 1.0
+CANCEL_CHECK_S = 0.1
+REPORT_S, REPORT_MOST_S = 0.2, 2.0
+NICENESS = 5
+
+
+class Stopper:
+    """Answers cheaply whether to stop: a signal came, or the cancel file is there."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+        self.signalled = False
+        self._next = 0.0
+
+    def listen(self) -> None:
+        """Catch SIGTERM (and CTRL-BREAK on Windows)."""
+        for name in ("SIGTERM", "SIGBREAK"):
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), self._on_signal)
+
+    def _on_signal(self, number: int, frame: Any) -> None:
+        self.signalled = True
+
+    def __call__(self) -> bool:
+        now = time.monotonic()
+        if not self.signalled and now >= self._next:
+            self._next = now + CANCEL_CHECK_S
+            self.signalled = self.folder.cancel_requested()
+        return self.signalled
+
+
+class Reporter:
+    """Writes reports, at most one in 0.2 s; in long runs fewer, so that the file stays small."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.began = time.monotonic()
+        self._last = -1e9
+        self._total: float | None = None
+
+    def __call__(self, done: float, total: float, text: str) -> None:
+        now = time.monotonic()
+        wait = min(REPORT_MOST_S, max(REPORT_S, (now - self.began) / 1000))
+        if total == self._total and now - self._last < wait:
+            return
+        self._last, self._total = now, total
+        append_line(self.path, {"time": time.time(), "done": done, "total": total, "text": text})
+
+
+def claim(folder: RunFolder, threads: int) -> int | None:
+    """Take the run's token and note the attempt; its number, or None when there is nothing to take.
+
+    Must be called while holding the folder's lock.
+    """
+    if folder.result_path.exists() or not folder.queued():
+        return None
+    if not folder.take_token():
+        return None
+    folder.error_path.unlink(missing_ok=True)
+    attempt = len(folder.attempts()) + 1
+    where = {"slot": os.environ.get("UED_SLOT", "cpu:0"), "device": os.environ.get("UED_DEVICE", "CPU")}
+    row = {"attempt": attempt, "time": time.time(), **process_name(), **where, "threads": threads}
+    append_line(folder.attempts_path, row)
+    append_line(folder.progress_path, {"attempt": attempt, "time": time.time()})
+    ring(folder.path.parent, folder.run_id)
+    return attempt
+
+
+def thread_count(folder: RunFolder) -> int:
+    """Threads to compute with: those of the run's first attempt, because sums depend on them."""
+    attempts = folder.attempts()
+    first = attempts[0].get("threads") if attempts else None
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    return first if isinstance(first, int) and first > 0 else int(wanted) if wanted.isdigit() else 1
+
+
+def beat(folder: RunFolder, over: threading.Event) -> None:
+    """Touch the heartbeat until told to end; a step of many minutes does not look dead."""
+    while True:
+        with suppress(OSError):
+            folder.heartbeat.touch()
+        if over.wait(HEARTBEAT_S):
+            return
+
+
+def compute(folder: RunFolder, stop: Callable[[], bool], threads: int) -> dict[str, Any]:
+    """Execute the spec; the imports that take seconds happen here."""
+    import torch
+
+    from ued_core.context import Context
+    from ued_core.runs.pipeline import execute
+    from ued_core.runs.spec import RunSpec
+
+    torch.set_num_threads(threads)
+    return execute(
+        RunSpec.read(folder.spec_path),
+        Context(on_report=Reporter(folder.progress_path), stop=stop),
+        checkpoint=folder.checkpoint,
+        weights=folder.weights,
+        on_epoch=lambda row: append_line(folder.history_path, row),
+    )
+
+
+def explain(error: Exception, trace: str) -> dict[str, str]:
+    """What an exception means to the person who reads it, as :meth:`RunFolder.write_error` takes it."""
+    if isinstance(error, UedError):
+        return {"what": error.what, "do": error.do, "kind": type(error).__name__}
+    if out_of_memory(error):
+        return {
+            "what": f"The memory was not enough: {str(error).splitlines()[0] if str(error) else type(error).__name__}",
+            "do": "Use a smaller batch, model or data set, or run fewer at a time.",
+            "kind": "memory",
+            "traceback": trace,
+        }
+    return {
+        "what": f"A bug in the program: {type(error).__name__}: {error}",
+        "do": "Please report it with the traceback.",
+        "kind": "bug",
+        "traceback": trace,
+    }
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether the processor's or the GPU's memory was exhausted."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+    )
+
+
+def work(folder: RunFolder, stop: Stopper, attempt: int, threads: int) -> int:
+    """Execute a claimed run and record how it ended; the exit code."""
+    say(f"attempt {attempt}: process {os.getpid()} on {os.environ.get('UED_DEVICE', 'CPU')}, {threads} threads")
+    try:
+        result = compute(folder, stop, threads)
+    except Cancelled:
+        asked = folder.cancel_requested()
+        say("cancelled" if asked else "stopped by a signal; the run can be resumed")
+        return CANCELLED if asked else STOPPED
+    except Exception as error:
+        trace = traceback.format_exc()
+        say(trace)
+        folder.write_error(**explain(error, trace))
+        return FAILED
+    write_json(folder.result_path, {**result, "attempts": attempt})
+    folder.checkpoint.unlink(missing_ok=True)
+    say(f"finished in {result['seconds']:.1f} s: clean test accuracy {result['last']:.4f}")
+    return FINISHED
+
+
+def say(text: str) -> None:
+    """Write to the log, with the time."""
+    print(time.strftime("%H:%M:%S"), text, flush=True)
+
+
+def main(arguments: list[str]) -> int:
+    """Claim the run and work; see the module's exit codes."""
+    if len(arguments) != 1 or not Path(arguments[0]).is_dir():
+        print("usage: python -m ued_core.runs.worker FOLDER", file=sys.stderr)
+        return USAGE
+    folder = RunFolder(Path(arguments[0]).resolve())
+    stop = Stopper(folder)
+    stop.listen()
+    lock = FileLock(folder.lock)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return NOT_CLAIMED
+    threads = thread_count(folder)
+    attempt = claim(folder, threads)
+    if attempt is None:
+        return NOT_CLAIMED
+    with suppress(psutil.Error, OSError):
+        psutil.Process().nice(psutil.BELOW_NORMAL_PRIORITY_CLASS if os.name == "nt" else NICENESS)
+    over = threading.Event()
+    threading.Thread(target=beat, args=(folder, over), daemon=True).start()
+    try:
+        return work(folder, stop, attempt, threads)
+    finally:
+        over.set()
+        ring(folder.path.parent, folder.run_id)
+        lock.release()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
