@@ -65,7 +65,7 @@ def _read(folder: Path) -> DataSplit | None:
         train = ImageSet(arrays["train_images"], arrays["train_labels"], names, about["name"])
         test = ImageSet(arrays["test_images"], arrays["test_labels"], names, about["name"])
         return DataSplit(train, test, tuple(about["notes"]))
-    except (OSError, ValueError, KeyError, TypeError, DataError):
+    except (OSError, EOFError, ValueError, KeyError, TypeError, DataError):
         return None
 
 

@@ -88,8 +88,8 @@ def read_square(path: Path, size: int, report: Report) -> np.ndarray:
             rgb, conversion = _to_rgb(turned)
             side = min(rgb.size)
             left, top = (rgb.width - side) // 2, (rgb.height - side) // 2
-            box = (left, top, left + side, top + side)
-            small = rgb.resize((size, size), Image.Resampling.BICUBIC, box=box)
+            centre = rgb.crop((left, top, left + side, top + side))
+            small = centre.resize((size, size), Image.Resampling.BICUBIC)
             pixels = np.asarray(small).transpose(2, 0, 1)
         except Exception as error:
             # Decoders raise almost anything on damaged files; whatever it is, this one file is at fault.

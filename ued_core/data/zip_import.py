@@ -122,7 +122,7 @@ def _unpack(archive: zipfile.ZipFile, folder: Path, name: str, report: Report, c
         try:
             done += _extract(archive, member, path, MAX_TOTAL_BYTES - done, name, ctx)
             check_header(path)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError):
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError):
             path.unlink(missing_ok=True)
             report.skip(shown, "damaged in the archive")
         except Unusable as reason:

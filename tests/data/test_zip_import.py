@@ -1,0 +1,224 @@
+"""Uploaded archives: what is imported, what is refused, and that a refusal leaves nothing behind."""
+
+import io
+import stat
+import struct
+import zipfile
+
+import numpy as np
+import pytest
+
+from ued_core.context import Context
+from ued_core.data import Folder, import_zip
+from ued_core.errors import Cancelled, DataError
+
+
+def zipped(members, method=zipfile.ZIP_DEFLATED):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", method) as archive:
+        for name, data in members.items() if isinstance(members, dict) else members:
+            archive.writestr(name, data)
+    return file.getvalue()
+
+
+@pytest.fixture
+def good(picture):
+    return {f"{label}/{index}.png": picture(10 * ord(label) + index) for label in "ab" for index in range(3)}
+
+
+def left_behind(home):
+    imports = home / "imports"
+    return sorted(path.name for path in imports.iterdir()) if imports.exists() else []
+
+
+def refuse(data, message, home, ctx=None):
+    with pytest.raises(DataError, match=message) as caught:
+        import_zip(data, "upload.zip", ctx or Context())
+    assert left_behind(home) == []
+    return caught.value
+
+
+def test_an_import_can_be_loaded_and_keeps_its_name(good, ued_home):
+    path = import_zip(zipped(good), "my birds.zip", Context())
+    assert path.parent == ued_home / "imports"
+    split = Folder(path=str(path)).load(Context())
+    assert split.train.class_names == ("a", "b")
+    assert len(split.train) + len(split.test) == 6
+    assert split.train.name == "my birds"
+    assert split.notes == ()
+
+
+def test_bytes_path_and_file_give_the_same_folder(good, tmp_path, ued_home):
+    data = zipped(good)
+    (tmp_path / "there.zip").write_bytes(data)
+    with open(tmp_path / "there.zip", "rb") as file:
+        file.read(10)
+        paths = {import_zip(source, "x.zip", Context()) for source in (data, tmp_path / "there.zip", file)}
+    assert len(paths) == 1
+    assert len(left_behind(ued_home)) == 1
+
+
+@pytest.mark.parametrize("wrap", ["photos/", "deep/er/", "train/"])
+def test_wrapping_folders_are_left_out(good, wrap):
+    path = import_zip(zipped({wrap + name: data for name, data in good.items()}), "x.zip", Context())
+    assert sorted(entry.name for entry in path.iterdir() if entry.is_dir()) == ["a", "b"]
+
+
+def test_a_division_into_parts_survives(good):
+    members = {f"set/{part}/{name}": data for part in ("train", "test") for name, data in good.items()}
+    split = Folder(path=str(import_zip(zipped(members), "x.zip", Context()))).load(Context())
+    assert (len(split.train), len(split.test)) == (6, 6)
+
+
+def test_what_was_skipped_is_in_the_notes_of_the_set(good, picture):
+    junk = {
+        "__MACOSX/a/._0.png": b"junk",
+        "a/.DS_Store": b"junk",
+        "a/notes.txt": b"text",
+        "a/fake.png": b"not an image at all",
+        "stray.png": picture(99),
+    }
+    path = import_zip(zipped(good | junk), "x.zip", Context())
+    files = {entry.relative_to(path).as_posix() for entry in path.rglob("*") if entry.is_file()}
+    assert files == {*good, ".import.json"}
+    assert set(Folder(path=str(path)).load(Context()).notes) == {
+        "Skipped 2: macOS bookkeeping (__MACOSX/a/._0.png, a/.DS_Store).",
+        "Skipped 1: not a PNG, JPEG or WebP file (a/notes.txt).",
+        "Skipped 1: no PNG, JPEG or WebP inside, or a damaged header (a/fake.png).",
+        "Skipped 1: outside any class folder (stray.png).",
+    }
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../evil.png", "a/../../evil.png", "/evil.png", "\\evil.png", "a\\..\\..\\evil.png", "C:\\evil.png", "c:/evil.png"],
+)
+def test_paths_that_leave_the_folder(good, picture, name, ued_home, tmp_path):
+    refuse(zipped(good | {name: picture()}), "points outside the archive", ued_home)
+    assert not list(tmp_path.rglob("evil*"))
+
+
+def test_links_and_devices(good, ued_home):
+    for kind in (stat.S_IFLNK, stat.S_IFIFO, stat.S_IFCHR):
+        info = zipfile.ZipInfo("a/link.png")
+        info.external_attr = (kind | 0o777) << 16
+        refuse(zipped([*good.items(), (info, b"/etc/passwd")]), "is a link or a device", ued_home)
+
+
+def test_encrypted_members(good, ued_home):
+    data = bytearray(zipped(good))
+    for signature, offset in ((b"PK\x01\x02", 8), (b"PK\x03\x04", 6)):
+        data[data.index(signature) + offset] |= 1
+    refuse(bytes(data), "is encrypted", ued_home)
+
+
+def test_rare_packing_methods_and_unprintable_names(good, picture, ued_home):
+    refuse(zipped(good, zipfile.ZIP_LZMA), "a method other than deflate", ued_home)
+    refuse(zipped(good | {"a/x\x1b.png": picture()}), "unprintable", ued_home)
+
+
+def test_a_bomb_is_stopped_by_its_ratio(good, ued_home):
+    refuse(zipped(good | {"a/bomb.png": bytes(8 << 20)}), "more than 200 times its packed size", ued_home)
+
+
+def test_a_header_that_understates_the_size_gains_nothing(good, ued_home):
+    """The bomb claims to unpack to ten bytes: it is cut there and skipped as damaged."""
+    data = bytearray(zipped({"a/bomb.png": bytes(8 << 20)} | good))
+    struct.pack_into("<I", data, data.index(b"PK\x01\x02") + 24, 10)
+    struct.pack_into("<I", data, data.index(b"PK\x03\x04") + 22, 10)
+    path = import_zip(bytes(data), "x.zip", Context())
+    assert not (path / "a/bomb.png").exists()
+    assert "Skipped 1: damaged in the archive (a/bomb.png)." in Folder(path=str(path)).load(Context()).notes
+
+
+def test_the_total_is_limited_by_the_headers_and_while_unpacking(good, ued_home, monkeypatch):
+    total = sum(map(len, good.values()))
+    monkeypatch.setattr("ued_core.data.zip_import.MAX_TOTAL_BYTES", total - 1)
+    refuse(zipped(good), "unpack to more than", ued_home)
+    # The headers' sum is only the first gate: with it wide open, counting the real bytes refuses as well.
+    monkeypatch.setattr("ued_core.data.zip_import.sum", lambda sizes: 0, raising=False)
+    refuse(zipped(good), "unpack to more than", ued_home)
+
+
+def test_too_many_members(good, ued_home, monkeypatch):
+    monkeypatch.setattr("ued_core.data.zip_import.MAX_FILES", 5)
+    refuse(zipped(good), "6 members; at most 5", ued_home)
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ({}, "is empty"),
+        ({"a/x.txt": b"text", "b/y.txt": b"text"}, "has no PNG, JPEG or WebP images"),
+        ({"a/x.png": b"text", "b/y.png": b"text"}, "has no class folders"),
+    ],
+)
+def test_archives_without_images(members, message, ued_home):
+    refuse(zipped(members), message, ued_home)
+
+
+def test_archives_without_two_classes(picture, ued_home):
+    refuse(zipped({"1.png": picture(1), "2.png": picture(2)}), "not in class folders", ued_home)
+    refuse(zipped({"a/1.png": picture(1), "a/2.png": picture(2)}), "one class only, 'a'", ued_home)
+    refuse(zipped({"a/1.png": picture(1), "b/2.png": b"broken"}), "one class only, 'a'", ued_home)
+
+
+def test_files_that_are_no_archive(good, tmp_path, ued_home):
+    refuse(b"", "not a zip archive", ued_home)
+    refuse(b"PK\x03\x04 something", "not a zip archive", ued_home)
+    refuse(zipped(good)[:-40], "not a zip archive", ued_home)
+    refuse(tmp_path / "missing.zip", "cannot be read", ued_home)
+
+
+def test_a_damaged_member_is_skipped_by_its_checksum(good):
+    data = bytearray(zipped(good, zipfile.ZIP_STORED))
+    data[data.index(good["a/1.png"]) + 40] ^= 0xFF
+    path = import_zip(bytes(data), "x.zip", Context())
+    assert "Skipped 1: damaged in the archive (a/1.png)." in Folder(path=str(path)).load(Context()).notes
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_of_two_members_of_one_name_the_first_is_kept(good, picture):
+    path = import_zip(zipped([*good.items(), ("a/0.png", picture(77))]), "x.zip", Context())
+    assert (path / "a/0.png").read_bytes() == good["a/0.png"]
+
+
+def test_a_file_where_a_folder_must_be(good, picture, ued_home):
+    refuse(zipped(good | {"a/0.png/deep.png": picture(5)}), "could not be unpacked", ued_home)
+
+
+def test_cancelling_leaves_nothing(good, ued_home):
+    asked = []
+
+    def stop():
+        asked.append(1)
+        return len(asked) > 5
+
+    with pytest.raises(Cancelled):
+        import_zip(zipped(good), "x.zip", Context(stop=stop))
+    assert left_behind(ued_home) == []
+
+
+def test_a_failing_disk_leaves_nothing(good, ued_home, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("ued_core.data.zip_import.write_json", full)
+    refuse(zipped(good), "No space left on device", ued_home)
+
+
+def test_flipped_bytes_never_raise_anything_but_data_errors(good, ued_home):
+    rng = np.random.default_rng(0)
+    whole = np.frombuffer(zipped(good), np.uint8)
+    outcomes = set()
+    for _ in range(150):
+        data = whole.copy()
+        where = rng.integers(0, len(data), 3)
+        data[where] ^= rng.integers(1, 256, 3).astype(np.uint8)
+        try:
+            import_zip(data.tobytes(), "x.zip", Context())
+            outcomes.add("imported")
+        except DataError:
+            outcomes.add("refused")
+    assert outcomes == {"imported", "refused"}
+    assert not [name for name in left_behind(ued_home) if name.startswith(".")]
