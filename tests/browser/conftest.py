@@ -8,8 +8,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -76,6 +76,12 @@ def _wait_until_it_answers(address: str, process: subprocess.Popen, log: Path, s
         except (urllib.error.URLError, OSError):
             time.sleep(0.05)
     pytest.fail(f"The server did not answer within {seconds} s:\n{log.read_text()}")
+
+
+@pytest.fixture(scope="session")
+def serve() -> Callable[[str, Path], AbstractContextManager[str]]:
+    """Starts a server: ``with serve("app.py", home) as address``."""
+    return lambda script, home: served(ROOT / script, home)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,167 @@
+"""The live chart in a real browser: one node, kept zoom, theme, events, downloads, movement."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+pytestmark = pytest.mark.browser
+ROOT_NODE = "document.querySelector('[aria-label=\"%s\"]').closest('.ued-chart')"
+
+
+def node(alt: str) -> str:
+    return ROOT_NODE % alt
+
+
+@pytest.fixture(scope="module")
+def visitor(browser: Browser) -> Iterator[BrowserContext]:
+    """One browser profile for all tests here, so that the chart library is loaded from its cache."""
+    context = browser.new_context()
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def stage(visitor: BrowserContext, stage_url: str) -> Iterator[Page]:
+    page = visitor.new_page()
+    page.goto(stage_url)
+    for alt in ("Five waves", "A banded matrix", "Ten clusters"):
+        expect(page.get_by_role("img", name=alt)).to_be_visible(timeout=60_000)
+    yield page
+    page.close()
+
+
+def press_slider(page: Page, text: str) -> None:
+    slider = page.get_by_role("slider").first
+    slider.focus()
+    slider.press("ArrowRight")
+    expect(page.get_by_text(text)).to_be_visible()
+
+
+def wait_for_y(page: Page, alt: str, index: int, value: float) -> None:
+    page.wait_for_function(f"Math.abs({node(alt)}._fullData[0].y[{index}] - {value}) < 1e-4")
+
+
+def test_new_data_keeps_node_and_zoom(stage: Page) -> None:
+    stage.evaluate(f"window.before = {node('Five waves')}")
+    stage.evaluate(f"Plotly.relayout({node('Five waves')}, {{'xaxis.range': [1, 2]}})")
+    old = stage.evaluate(f"Array.from({node('Five waves')}._fullData[0].y).slice(0, 30)")
+    press_slider(stage, "strength is 1.1")
+    wait_for_y(stage, "Five waves", 20, old[20] * 1.1)
+    assert stage.evaluate(f"window.before === {node('Five waves')}")
+    assert stage.evaluate(f"{node('Five waves')}._fullLayout.xaxis.range") == [1, 2]
+
+
+def test_a_figure_that_stays_is_not_drawn_again(stage: Page) -> None:
+    stage.evaluate(
+        "window.drawn = []; const react = Plotly.react;"
+        "Plotly.react = (el, ...rest) => { drawn.push(el.querySelector('[role=img]').ariaLabel); return react(el, ...rest) }; 0"
+    )
+    stage.get_by_text("Noisy").click()
+    stage.wait_for_function("location.search.includes('noisy=true')")
+    stage.wait_for_timeout(500)
+    assert stage.evaluate("drawn") == []
+    press_slider(stage, "strength is 1.1")
+    stage.wait_for_function("drawn.length === 3")
+
+
+def test_points_move_instead_of_jumping(stage: Page) -> None:
+    stage.evaluate(
+        f"""window.seen = []; const c = {node('Ten clusters')};
+        const point = c.querySelector('.scatterlayer .point');
+        const look = () => {{ seen.push(point.getBoundingClientRect().x); requestAnimationFrame(look) }}; look(); 0"""
+    )
+    slider = stage.get_by_role("slider").first
+    slider.focus()
+    slider.press("End")
+    expect(stage.get_by_text("strength is 4.0")).to_be_visible()
+    stage.wait_for_timeout(1500)
+    places = stage.evaluate("[...new Set(seen)]")
+    # Where it was, where it is, and somewhere in between.
+    assert len(places) >= 4, places
+    assert places == sorted(places)
+
+
+def test_reduced_motion_is_respected(browser: Browser, stage_url: str) -> None:
+    page = browser.new_page(reduced_motion="reduce")
+    page.goto(stage_url)
+    expect(page.get_by_role("img", name="Ten clusters")).to_be_visible(timeout=60_000)
+    press_slider(page, "strength is 1.1")
+    page.wait_for_timeout(500)
+    assert page.evaluate(f"{node('Ten clusters')}.layout.transition") is None
+    page.close()
+
+
+def test_theme_is_the_readers(browser: Browser, stage_url: str) -> None:
+    colours = {}
+    for scheme in ("light", "dark"):
+        page = browser.new_page(color_scheme=scheme)
+        page.goto(stage_url)
+        expect(page.get_by_role("img", name="A banded matrix")).to_be_visible(timeout=60_000)
+        layout = f"{node('A banded matrix')}._fullLayout"
+        colours[scheme] = (
+            page.evaluate(f"{layout}.font.color"),
+            page.evaluate(f"{node('A banded matrix')}._fullData[0].colorscale[2][1]"),
+        )
+        if scheme == "light":
+            page.emulate_media(color_scheme="dark")
+            page.wait_for_function(f"{layout}.font.color === '#e6e9f0'")
+        page.close()
+    assert colours == {"light": ("#1c2431", "#ffffff"), "dark": ("#e6e9f0", "#11151d")}
+
+
+def test_clicks_and_boxes_reach_python(stage: Page) -> None:
+    box = stage.evaluate(
+        f"(() => {{ const b = {node('A banded matrix')}.querySelector('.nsewdrag').getBoundingClientRect();"
+        "return [b.x, b.y, b.width, b.height] })()"
+    )
+    x, y, width, height = box
+    stage.mouse.move(x + width * 2.5 / 24, y + height * 7.5 / 24)
+    stage.wait_for_timeout(400)
+    stage.mouse.down()
+    stage.mouse.up()
+    expect(stage.get_by_text(re.compile(r"cell \[2, 7\]"))).to_be_visible()
+    stage.evaluate(f"Plotly.relayout({node('Ten clusters')}, {{dragmode: 'select'}})")
+    drag = stage.evaluate(
+        f"(() => {{ const b = {node('Ten clusters')}.querySelector('.nsewdrag').getBoundingClientRect();"
+        "return [b.x, b.y, b.width, b.height] })()"
+    )
+    stage.mouse.move(drag[0] + 3, drag[1] + 3)
+    stage.mouse.down()
+    stage.mouse.move(drag[0] + drag[2] - 3, drag[1] + drag[3] - 3, steps=6)
+    stage.mouse.up()
+    expect(stage.get_by_text("event select 600")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("button", "ending", "begin"),
+    [
+        ("Download as PNG", "png", b"\x89PNG"),
+        ("Download as SVG", "svg", b"<svg"),
+        ("Download the data as CSV", "csv", b"\xef\xbb\xbftrace,x,y\r\nclean,0,0"),
+        ("Download as interactive HTML", "html", b"<!doctype html>"),
+    ],
+)
+def test_downloads(stage: Page, button: str, ending: str, begin: bytes) -> None:
+    chart = stage.locator(".ued-chart", has=stage.get_by_role("img", name="Five waves"))
+    with stage.expect_download() as download:
+        chart.get_by_role("button", name=button).click()
+    assert download.value.suggested_filename == f"waves.{ending}"
+    content = download.value.path().read_bytes()
+    assert content.startswith(begin)
+    if ending == "html":
+        assert b"Plotly.newPlot" in content and b"src=" not in content[:300]
+
+
+def test_no_other_server_and_no_error(page: Page, stage_url: str) -> None:
+    requests, problems = [], []
+    page.on("request", lambda request: requests.append(request.url))
+    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.goto(stage_url)
+    expect(page.get_by_role("img", name="Ten clusters")).to_be_visible(timeout=60_000)
+    press_slider(page, "strength is 1.1")
+    page.wait_for_timeout(500)
+    assert [url for url in requests if not url.startswith((stage_url, "data:", "blob:", "ws://127.0.0.1"))] == []
+    assert problems == []

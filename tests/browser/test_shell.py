@@ -1,0 +1,63 @@
+"""The frame around every page, in a real browser."""
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from pages.shared.navigation import PAGES
+
+pytestmark = pytest.mark.browser
+# Streamlit asks below the page's address first; both answers are in its own log as well.
+HARMLESS = ("/_stcore/health", "/_stcore/host-config")
+
+
+def test_first_visit_of_a_deep_link_after_a_start_shows_the_whole_app(browser: Browser, serve, tmp_path: Path) -> None:
+    with serve("app.py", tmp_path) as address:
+        page = browser.new_page()
+        page.goto(f"{address}/defence")
+        expect(page.get_by_role("heading", name="Defence", level=1)).to_be_visible(timeout=60_000)
+        for entry in PAGES:
+            expect(page.get_by_role("link", name=entry.title, exact=True)).to_be_visible()
+        page.close()
+
+
+def test_every_page_is_reached_by_its_link(page: Page) -> None:
+    page.goto("/")
+    for entry in reversed(PAGES):
+        page.get_by_role("link", name=entry.title, exact=True).click()
+        expect(page.get_by_role("heading", name=entry.title, level=1)).to_be_visible(timeout=60_000)
+        assert page.url.rstrip("/").split("?")[0].endswith(entry.address)
+
+
+@pytest.mark.parametrize("entry", PAGES, ids=lambda entry: entry.title)
+def test_nothing_is_fetched_elsewhere_and_nothing_fails(page: Page, base_url: str, entry) -> None:
+    requests, problems = [], []
+    page.on("request", lambda request: requests.append(request.url))
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on(
+        "response",
+        lambda answer: problems.append(f"{answer.status} {answer.url}")
+        if answer.status >= 400 and not answer.url.endswith(HARMLESS)
+        else None,
+    )
+    page.on(
+        "console",
+        lambda message: problems.append(message.text)
+        if message.type == "error" and "404" not in message.text
+        else None,
+    )
+    page.goto(f"/{entry.address}")
+    expect(page.get_by_role("heading", name=entry.title, level=1)).to_be_visible(timeout=60_000)
+    page.wait_for_timeout(1000)
+    local = (base_url, base_url.replace("http", "ws"), "data:", "blob:")
+    assert [url for url in requests if not url.startswith(local)] == []
+    assert problems == []
+    assert page.get_by_text("This is a bug in UED Studio").count() == 0
+
+
+def test_the_tab_shows_our_icon(page: Page, base_url: str) -> None:
+    page.goto("/")
+    expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=60_000)
+    page.wait_for_function("document.querySelector('link[rel*=icon]').href.includes('/media/')")
+    assert page.locator("link[rel*=icon]").first.get_attribute("href").startswith(base_url)
