@@ -91,7 +91,7 @@ def test_what_was_skipped_is_in_the_notes_of_the_set(good, picture):
 
 @pytest.mark.parametrize(
     "name",
-    ["../evil.png", "a/../../evil.png", "/evil.png", "\\evil.png", "a\\..\\..\\evil.png", "C:\\evil.png", "c:/evil.png"],
+    ["../evil.png", "a/../../evil.png", "/evil.png", "\\evil.png", "a\\..\\..\\evil.png", "C:\\evil.png", "c:/e.png"],
 )
 def test_paths_that_leave_the_folder(good, picture, name, ued_home, tmp_path):
     refuse(zipped(good | {name: picture()}), "points outside the archive", ued_home)
