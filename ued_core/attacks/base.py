@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
+import numpy as np
 import torch
 
 from ued_core.context import Context
@@ -53,6 +54,13 @@ class Attack(Method):
         poisoned = self.perturb(data, rows, ctx) if len(rows) else data.images[:0]
         images = poisoned if bool(touched.all()) else data.images.clone().index_copy_(0, rows, poisoned)
         return PoisonedSet(clean=data, images=images, touched=touched, attack=self.to_json(), seed=ctx.seed)
+
+    def kernels(self, classes: int, seed: int) -> np.ndarray | None:
+        """The class kernels, float32 (classes, k, k), or None when the attack is no convolution.
+
+        Convolution matrices and Θ are defined for attacks that return kernels.
+        """
+        return None
 
     def as_class(self, images: torch.Tensor, classes: torch.Tensor, total: int, seed: int) -> torch.Tensor | None:
         """The images as if they belonged to other classes: what the shortcut probe asks.

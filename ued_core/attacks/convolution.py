@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 from ued_core.attacks.base import Attack
 from ued_core.context import Context
+from ued_core.errors import DataError, ParameterError
 from ued_core.params import param
 from ued_core.records import ImageSet, to_bytes, to_float
 
@@ -55,6 +56,11 @@ def filter_images(images: torch.Tensor, kernels: torch.Tensor, padding: str = "z
     """
     k = kernels.shape[-1]
     pad = (k // 2,) * 4
+    if padding == "reflect" and k // 2 >= min(images.shape[-2:]):
+        raise DataError(
+            f"A {k}×{k} kernel cannot reflect {images.shape[-2]}×{images.shape[-1]} images.",
+            "Take a smaller kernel, larger images, or zero padding.",
+        )
     padded = F.pad(images, pad, mode="constant" if padding == "zero" else "reflect")
     height, width = images.shape[-2:]
     result = torch.zeros_like(images)
@@ -98,8 +104,6 @@ class Convolution(Attack):
 
     def model_post_init(self, _context: object) -> None:
         if self.kernel_size % 2 == 0:
-            from ued_core.errors import ParameterError
-
             raise ParameterError(
                 f"{self.title}: kernel_size is {self.kernel_size}, but it must be odd so that the kernel has a middle.",
                 f"Take {self.kernel_size - 1} or {self.kernel_size + 1}.",
@@ -107,6 +111,8 @@ class Convolution(Attack):
 
     def kernels(self, classes: int, seed: int) -> np.ndarray:
         """The kernel of every class, float32 (classes, k, k)."""
+        if not 0 <= seed < 2**32:
+            raise ParameterError(f"The seed is {seed!r}, but the private key must be a whole number from 0 to {2**32 - 1}.")
         drawn = draw_kernels(classes, self.kernel_size, self.blur, self.support, seed)
         return drawn if self.assignment == "class" else np.repeat(drawn[:1], classes, axis=0)
 

@@ -26,7 +26,7 @@ ROLE_COLOURS: Mapping[str, str] = MappingProxyType(
         "poisoned": "#d55e00",
         "defended": "#009e73",
         "control": "#c2689b",
-        "neutral": "#7d8694",
+        "neutral": "#6c7079",
     }
 )
 ROLE_SYMBOLS: Mapping[str, str] = MappingProxyType(

@@ -16,6 +16,8 @@ from PIL import Image
 from ued_core.errors import DataError
 
 Images = torch.Tensor | np.ndarray
+# zlib's Z_RLE: enlarged pixels are runs, and nothing longer is worth the search.
+RUN_LENGTHS = 3
 
 
 def mosaic(images: Images, *, columns: int, scale: int = 2, gap: int = 4) -> bytes:
@@ -121,13 +123,15 @@ def _composed(rows: Sequence[np.ndarray], columns: int, scale: int, gap: int) ->
         raise DataError(f"Tiles need columns ≥ 1, scale ≥ 1 and gap ≥ 0, not {columns}, {scale} and {gap}.")
     height, width = rows[0].shape[1:3]
     down, across = height * scale + gap, width * scale + gap
-    canvas = np.zeros((down * len(rows) - gap, across * columns - gap, 4), np.uint8)
+    # One 32-bit word a pixel: enlarging and placing then move a quarter of the items.
+    canvas = np.zeros((down * len(rows) - gap, across * columns - gap), np.uint32)
     for i, row in enumerate(rows):
-        enlarged = row.repeat(scale, axis=1).repeat(scale, axis=2)
+        opaque = np.full((*row.shape[:3], 4), 255, np.uint8)
+        opaque[..., :3] = row
+        enlarged = opaque.view(np.uint32)[..., 0].repeat(scale, axis=1).repeat(scale, axis=2)
         for j, tile in enumerate(enlarged):
-            place = canvas[i * down : i * down + height * scale, j * across : j * across + width * scale]
-            place[..., :3] = tile
-            place[..., 3] = 255
+            canvas[i * down : i * down + height * scale, j * across : j * across + width * scale] = tile
+    picture = canvas.view(np.uint8).reshape(*canvas.shape, 4)
     buffer = io.BytesIO()
-    Image.fromarray(canvas).save(buffer, "PNG", compress_level=1)
+    Image.fromarray(picture).save(buffer, "PNG", compress_level=1, compress_type=RUN_LENGTHS)
     return buffer.getvalue()

@@ -25,7 +25,7 @@ class SmallCnn(Model):
     key: ClassVar[str] = "small_cnn"
     title: ClassVar[str] = "Small CNN"
 
-    width: int = param(32, "Channels of the first layer; the others have two, two and four times as many.", ge=4, le=256, step=4, quick=8)
+    width: int = param(24, "Channels of the first layer; the others have two, two and four times as many.", ge=4, le=256, step=4, quick=8)
 
     def network(self, shape: tuple[int, int, int], classes: int) -> Network:
         w = self.width

@@ -163,9 +163,10 @@ class RunFolder:
             made.token.touch()
             os.rename(temporary, root / run_id)
         except OSError as error:
-            shutil.rmtree(temporary, ignore_errors=True)
             do = "Free some space, or set UED_HOME to a folder that can be written."
             raise RunError(f"The run cannot be written to {root}: {error}.", do) from error
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
         return cls(root / run_id)
 
     def spec(self) -> tuple[dict[str, Any], str]:
@@ -287,6 +288,13 @@ def run_ids(root: Path) -> list[str]:
         return sorted(name for name in os.listdir(root) if RUN_ID.fullmatch(name))
     except OSError:
         return []
+
+
+def sweep(root: Path) -> None:
+    """Remove what crashed submissions and deletions left behind more than an hour ago."""
+    for path in [*root.glob(".new-*"), *root.glob(".gone-*")]:
+        if time.time() - (modified(path) or 0.0) > 3600:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def ring(root: Path, run_id: str) -> None:

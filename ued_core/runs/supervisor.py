@@ -22,7 +22,7 @@ from pathlib import Path
 from filelock import Timeout
 
 from ued_core.runs.devices import Slot, slots
-from ued_core.runs.folder import RunFolder, ring, run_ids, rung, runs_root
+from ued_core.runs.folder import RunFolder, ring, run_ids, rung, runs_root, sweep
 from ued_core.runs.launcher import NOT_CLAIMED, Handle, Launcher, LocalLauncher, supervisor_lock
 from ued_core.runs.record import read_record, worker_of
 from ued_core.runs.store import Row, Table, aside, damaged
@@ -204,6 +204,7 @@ def supervise(root: Path, log: logging.Logger) -> None:
         lock.acquire(timeout=LOCK_WAIT_S, poll_interval=0.05)
     except Timeout:
         return
+    sweep(root)
     places = slots()
     log.info("supervisor %d: %s", os.getpid(), ", ".join(slot.label for slot in places))
     supervisor = Supervisor(root, places, LocalLauncher(len(places)), log)

@@ -197,15 +197,17 @@ def main(arguments: list[str]) -> int:
     folder = RunFolder(Path(arguments[0]).resolve())
     stop = Stopper(folder)
     stop.listen()
-    lock = FileLock(folder.lock)
     try:
-        lock.acquire(timeout=0)
+        with FileLock(folder.lock, timeout=0):
+            threads = thread_count(folder)
+            attempt = claim(folder, threads)
+            return NOT_CLAIMED if attempt is None else attend(folder, stop, attempt, threads)
     except Timeout:
         return NOT_CLAIMED
-    threads = thread_count(folder)
-    attempt = claim(folder, threads)
-    if attempt is None:
-        return NOT_CLAIMED
+
+
+def attend(folder: RunFolder, stop: Stopper, attempt: int, threads: int) -> int:
+    """Work with a beating heart and good manners; tell the supervisor at the end."""
     with suppress(psutil.Error, OSError):
         psutil.Process().nice(psutil.BELOW_NORMAL_PRIORITY_CLASS if os.name == "nt" else NICENESS)
     over = threading.Event()
@@ -215,7 +217,6 @@ def main(arguments: list[str]) -> int:
     finally:
         over.set()
         ring(folder.path.parent, folder.run_id)
-        lock.release()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,107 @@
+"""COIN against the official transform's outputs, scipy, and by hand."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import map_coordinates
+
+from ued_core.defenses import Coin
+from ued_core.defenses.coin import BOUNDARIES, _displace_tensors, displace, draw_fields, severity
+from ued_core.errors import DataError, ParameterError
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+WAYS = pytest.mark.parametrize("way", [displace, _displace_tensors], ids=["compiled", "tensors"])
+
+
+@WAYS
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+@pytest.mark.parametrize("name", ["coin_alpha08", "coin_alpha2"])
+def test_golden(name, boundary, way):
+    golden = np.load(GOLDEN / f"{name}.npz")
+    images = torch.from_numpy(golden["images"]).permute(0, 3, 1, 2).float() / 255
+    result = way(images, torch.from_numpy(golden["dx"]), torch.from_numpy(golden["dy"]), boundary)
+    assert np.abs(result.permute(0, 2, 3, 1).numpy() - golden[boundary]).max() <= 1e-6
+
+
+@WAYS
+@pytest.mark.parametrize(("boundary", "mode"), [("periodic", "grid-wrap"), ("scipy_wrap", "wrap")])
+@pytest.mark.parametrize("strength", [0.3, 2.0, 9.5])
+def test_scipy(boundary, mode, strength, way):
+    rng = np.random.default_rng(4)
+    image = rng.random((6, 8))
+    dx, dy = rng.uniform(-strength, strength, (2, 6, 8))
+    y, x = np.mgrid[:6, :8]
+    expected = map_coordinates(image, [y + dy, x + dx], order=1, mode=mode)
+    result = way(*(torch.from_numpy(a)[None] for a in (image[None], dx, dy)), boundary)
+    assert np.abs(result[0, 0].numpy() - expected).max() < 1e-12
+
+
+def test_by_hand():
+    image = torch.tensor([[0.0, 0.2, 0.4, 0.8]]).view(1, 1, 1, 4)
+    dx = torch.tensor([[[0.5, -1.25, 0.0, 1.0]]])
+    result = displace(image, dx, torch.zeros_like(dx))
+    # 0.5 → halfway between 0.0 and 0.2; -0.25 → a quarter of the last and three quarters of the first; itself; first again
+    assert torch.allclose(result.flatten(), torch.tensor([0.1, 0.2, 0.4, 0.0]))
+
+
+@WAYS
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+def test_identity_and_constants(boundary, way):
+    images = torch.rand(3, 3, 5, 7)
+    still = torch.zeros(3, 5, 7)
+    assert torch.equal(way(images, still, still, boundary), images)
+    dx, dy = draw_fields((3, 5, 7), 4.0, torch.Generator().manual_seed(0))
+    flat = torch.full((3, 3, 5, 7), 0.3)
+    assert torch.allclose(way(flat, dx, dy, boundary), flat, atol=1e-6)
+
+
+def test_both_ways_agree_on_large_batches():
+    images = torch.rand(130, 3, 16, 16)
+    dx, dy = draw_fields((130, 16, 16), 3.0, torch.Generator().manual_seed(2))
+    for boundary in BOUNDARIES:
+        assert (displace(images, dx, dy, boundary) - _displace_tensors(images, dx, dy, boundary)).abs().max() < 1e-6
+
+
+def test_input_is_not_changed():
+    images = torch.rand(2, 3, 6, 6)
+    before = images.clone()
+    Coin().augment(images, torch.Generator().manual_seed(0))
+    assert torch.equal(images, before)
+
+
+def test_fields_are_uniform_and_shared_by_channels():
+    dx, dy = draw_fields((50, 16, 16), 2.0, torch.Generator().manual_seed(0))
+    for field in (dx, dy):
+        assert field.min() >= -2
+        assert field.max() <= 2
+        assert abs(float(field.mean())) < 0.05
+        assert abs(float(field.var()) - 4 / 3) < 0.05
+    assert abs(float(torch.corrcoef(torch.stack([dx.flatten(), dy.flatten()]))[0, 1])) < 0.03
+    grey = torch.rand(4, 1, 8, 8).expand(-1, 3, -1, -1)
+    moved = Coin().augment(grey, torch.Generator().manual_seed(1))
+    assert torch.equal(moved[:, 0], moved[:, 2])
+
+
+def test_truncation_gives_bytes():
+    moved = Coin(truncate=True).augment(torch.rand(2, 3, 8, 8), torch.Generator().manual_seed(1))
+    plain = Coin().augment(torch.rand(2, 3, 8, 8), torch.Generator().manual_seed(1))
+    assert torch.allclose(moved * 255, (moved * 255).round(), atol=1e-4)
+    assert not torch.allclose(plain * 255, (plain * 255).round(), atol=1e-4)
+
+
+def test_severity_table():
+    assert [severity(k) for k in range(1, 8)] == [0.8, 1.2, 1.6, 2.0, 2.4, 2.8, 3.2]
+    with pytest.raises(ParameterError, match="from 1 to 7"):
+        severity(8)
+
+
+def test_bad_input():
+    images, field = torch.rand(2, 3, 4, 4), torch.zeros(2, 4, 4)
+    with pytest.raises(ParameterError, match="boundary is 'mirror'"):
+        displace(images, field, field, "mirror")
+    with pytest.raises(DataError, match="one a pixel"):
+        displace(images, field[:1], field)
+    with pytest.raises(DataError, match=r"must be float \(N, C, H, W\)"):
+        displace((images * 255).to(torch.uint8), field, field)

@@ -1,0 +1,408 @@
+"""The same work without a browser: ``python -m ued_core …``.
+
+Options are derived from the declarations of the methods. Results go to standard output,
+everything else to standard error. Exit codes: 0 done, 1 a run ended badly, 2 the input was
+wrong, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ued_core.errors import Cancelled, DataError, ParameterError, UedError
+from ued_core.params import Catalogue, Method, Parameter
+
+
+def catalogues() -> dict[str, Catalogue[Any]]:
+    """Every catalogue under the name that ``methods`` prints."""
+    from ued_core.attacks import ATTACKS
+    from ued_core.data import DATASETS
+    from ued_core.defenses import DEFENSES
+    from ued_core.models import MODELS
+    from ued_core.training import PLANS
+
+    return {"attacks": ATTACKS, "defenses": DEFENSES, "datasets": DATASETS, "models": MODELS, "plans": PLANS}
+
+
+# ---------------------------------------------------------------- options from declarations
+
+
+def _convert(parameter: Parameter) -> Callable[[str], Any]:
+    """Text of the command line → a value; the method itself checks the rule."""
+
+    def convert(text: str) -> Any:
+        try:
+            if parameter.kind == "int":
+                return int(text)
+            if parameter.kind == "float":
+                return float(text)
+            if parameter.kind == "bool":
+                return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[text.lower()]
+        except (ValueError, KeyError):
+            raise argparse.ArgumentTypeError(f"{text!r} given, but it must be {parameter.rule}") from None
+        return text
+
+    return convert
+
+
+def add_options(parser: argparse.ArgumentParser, method: type[Method], prefix: str = "") -> None:
+    """One ``--name value`` option for each declared parameter."""
+    for parameter in method.parameters():
+        parser.add_argument(
+            f"--{prefix}{parameter.name.replace('_', '-')}",
+            dest=f"{prefix}{parameter.name}".replace("-", "_"),
+            type=_convert(parameter),
+            default=argparse.SUPPRESS,
+            metavar=parameter.kind.upper(),
+            help=f"{parameter.help} {parameter.rule[0].upper()}{parameter.rule[1:]}; default {parameter.default!r}.".replace("%", "%%"),
+        )
+
+
+def given(options: argparse.Namespace, method: type[Method], prefix: str = "") -> dict[str, Any]:
+    """The parameters that were given on the command line."""
+    found = vars(options)
+    names = {p.name: f"{prefix}{p.name}".replace("-", "_") for p in method.parameters()}
+    return {name: found[dest] for name, dest in names.items() if dest in found}
+
+
+def _known(argv: Sequence[str], position: int, catalogue: Catalogue[Any]) -> type[Method] | None:
+    """The method named by the given positional argument, if it is there."""
+    words = [a for a in argv if not a.startswith("-")]
+    return catalogue[words[position]] if len(words) > position else None
+
+
+def _option(argv: Sequence[str], name: str) -> str | None:
+    for i, word in enumerate(argv):
+        if word == name and i + 1 < len(argv):
+            return argv[i + 1]
+        if word.startswith(name + "="):
+            return word.split("=", 1)[1]
+    return None
+
+
+# ---------------------------------------------------------------- commands
+
+
+def methods(options: argparse.Namespace) -> int:
+    """List every attack, defence, data set, model and plan with its parameters."""
+    found = {name: [entry.describe() for entry in catalogue.values()] for name, catalogue in catalogues().items()}
+    if options.json:
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+        return 0
+    for name, entries in found.items():
+        print(name)
+        for entry in entries:
+            print(f"  {entry['name']:<12} {entry['summary']}")
+            for p in entry["parameters"]:
+                print(f"      --{p['name'].replace('_', '-'):<16} {p['help']} [{p['default']!r}]")
+    return 0
+
+
+def _read_data(options: argparse.Namespace, ctx: Any) -> Any:
+    from ued_core.data import DATASETS, load_split, read_npz
+
+    if options.data.endswith(".npz") or options.data not in DATASETS and Path(options.data).exists():
+        return read_npz(Path(options.data))
+    dataset = DATASETS[options.data]
+    return getattr(load_split(dataset(**given(options, dataset, "data-")), ctx), options.part)
+
+
+def _context(seed: int, device: str = "auto") -> Any:
+    from ued_core.context import Context, pick_device
+
+    return Context(seed=seed, device=pick_device(device), on_report=Progress())
+
+
+def poison(options: argparse.Namespace) -> int:
+    """Poison a data set and write it as npz."""
+    from ued_core.attacks import ATTACKS
+    from ued_core.data import write_npz
+
+    method = ATTACKS[options.attack]
+    attack = method(**given(options, method))
+    ctx = _context(options.seed, options.device)
+    data = _read_data(options, ctx)
+    result = attack.poison(data, ctx, options.poison_rate)
+    recipe = {
+        "attack": attack.to_json(),
+        "poison_rate": options.poison_rate,
+        "seed": options.seed,
+        "clean_hash": data.content_hash,
+    }
+    write_npz(Path(options.out), result.as_training_set(), recipe=recipe)
+    largest = int(result.delta.abs().max())
+    print(f"{options.out}: {len(data)} images, {int(result.touched.sum())} poisoned, largest change {largest}/255")
+    return 0
+
+
+def defend(options: argparse.Namespace) -> int:
+    """Apply a defence once to a data set and write it as npz."""
+    from ued_core.data import write_npz
+    from ued_core.defenses import DEFENSES, preview
+
+    method = DEFENSES[options.defense]
+    defense = method(**given(options, method))
+    ctx = _context(options.seed, options.device)
+    data = _read_data(options, ctx)
+    result = preview((defense,), data, ctx)
+    recipe = {"defenses": [defense.to_json()], "seed": options.seed, "given_hash": data.content_hash}
+    write_npz(Path(options.out), result, recipe=recipe)
+    print(f"{options.out}: {len(result)} images defended by {defense.title}")
+    return 0
+
+
+def theta(options: argparse.Namespace) -> int:
+    """Both Θ metrics of a convolution attack under COIN, sampled and for n → ∞."""
+    import numpy as np
+
+    from ued_core.attacks import ATTACKS
+    from ued_core.theory import expected, limit
+    from ued_core.theory import theta as sampled
+
+    method = ATTACKS[options.attack]
+    attack = method(**given(options, method))
+    kernels = attack.kernels(options.classes, options.seed)
+    if kernels is None:
+        raise ParameterError(
+            f"Θ is defined for convolution-based attacks, and {attack.title} is none.",
+            "Choose cuda, vuda or huda.",
+        )
+    size = (options.size, options.size)
+    drawn = sampled(kernels, options.strength, options.samples, np.random.default_rng(options.seed), size, options.boundary)
+    full = limit(kernels, options.strength, size, options.boundary)
+    imi, imc = expected(full, options.samples, options.size**2)
+    numbers = {
+        "theta_imi": drawn.imi,
+        "theta_imc": drawn.imc,
+        "theta_imi_limit": full.imi,
+        "theta_imc_limit": full.imc,
+        "theta_imi_expected": imi,
+        "theta_imc_expected": imc,
+    }
+    if options.json:
+        inputs = {"attack": attack.to_json(), "seed": options.seed, "strength": options.strength, "samples": options.samples}
+        print(json.dumps({**numbers, **inputs, "boundary": options.boundary, "size": options.size, "classes": options.classes}))
+        return 0
+    print(f"Θ of {attack.title}, COIN α = {options.strength} px, {options.classes} classes, {options.size}×{options.size}")
+    print(f"  n = {options.samples:<6} Θ_imi {drawn.imi:.6g}   Θ_imc {drawn.imc:.6g}")
+    print(f"  n → ∞    Θ_imi {full.imi:.6g}   Θ_imc {full.imc:.6g}")
+    return 0
+
+
+def train(options: argparse.Namespace) -> int:
+    """Queue the run that a JSON file describes; prints its id."""
+    from ued_core import runs
+    from ued_core.runs.spec import RunSpec
+
+    run_id = runs.submit(RunSpec.read(Path(options.spec)))
+    print(run_id, flush=True)
+    return _follow(run_id) if options.wait else 0
+
+
+def list_runs(options: argparse.Namespace) -> int:
+    """All runs, newest first."""
+    from ued_core import runs
+
+    records = runs.runs()
+    if options.json:
+        print(json.dumps([_record(r) for r in records], indent=2, ensure_ascii=False))
+        return 0
+    if not records:
+        print("No runs yet. Queue one: python -m ued_core train SPEC.json")
+    for r in records:
+        last = "      " if r.last is None else f"{100 * r.last:5.1f}%"
+        print(f"{r.id}  {r.state:<11} {r.epoch or 0:>4}/{r.epochs or '?':<4} {last}  {r.title}")
+    return 0
+
+
+def _record(record: Any) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return asdict(record)
+
+
+def show_run(options: argparse.Namespace) -> int:
+    """Everything about one run."""
+    from ued_core import runs
+
+    record = runs.run(options.id)
+    folder = runs.folder(record.id)
+    if options.json:
+        extra = {"history": folder.history(), "result": folder.result(), "error": folder.error()}
+        print(json.dumps({**_record(record), **extra}, indent=2, ensure_ascii=False))
+        return 0
+    for name, value in _record(record).items():
+        if name != "spec" and value is not None:
+            print(f"{name:<15} {value}")
+    for line in folder.log_tail(options.lines):
+        print(f"log             {line}")
+    return 0
+
+
+def cancel(options: argparse.Namespace) -> int:
+    """Stop a queued or running run."""
+    from ued_core import runs
+
+    runs.cancel(options.id)
+    print(f"{runs.run(options.id).id}: cancel requested")
+    return 0
+
+
+def resume(options: argparse.Namespace) -> int:
+    """Continue an interrupted, cancelled or failed run from its checkpoint."""
+    from ued_core import runs
+
+    runs.resume(options.id)
+    run_id = runs.run(options.id).id
+    print(f"{run_id}: queued again")
+    return _follow(run_id) if options.wait else 0
+
+
+def _follow(run_id: str) -> int:
+    from ued_core import runs
+
+    progress = Progress()
+    while True:
+        record = runs.run(run_id)
+        if record.state in ("finished", "failed", "cancelled", "interrupted"):
+            break
+        if record.fraction:
+            progress(record.fraction, 1.0, f"epoch {record.epoch or 0} of {record.epochs}")
+        time.sleep(0.3)
+    progress.close()
+    print(f"{record.state}" + ("" if record.last is None else f": clean test accuracy {record.last:.4f}"))
+    return 0 if record.state == "finished" else 1
+
+
+class Progress:
+    """One line on standard error with a time estimate, only for people (a terminal)."""
+
+    def __init__(self) -> None:
+        self.began = time.monotonic()
+        self.shown = 0.0
+        self.wide = sys.stderr.isatty()
+
+    def __call__(self, done: float, total: float, text: str) -> None:
+        now = time.monotonic()
+        if not self.wide or now - self.shown < 0.2:
+            return
+        self.shown = now
+        left = f", {(now - self.began) * (total - done) / done:.0f} s left" if done > 0 else ""
+        print(f"\r\x1b[K{100 * done / max(total, 1e-9):3.0f} % {text}{left}", end="", file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """End the line."""
+        if self.wide and self.shown:
+            print(file=sys.stderr)
+
+
+# ---------------------------------------------------------------- the parser
+
+
+def _seed(text: str) -> int:
+    if not text.isdigit() or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(f"{text!r} given, but a seed is a whole number from 0 to {2**32 - 1}")
+    return int(text)
+
+
+def _at_least(smallest: int) -> Callable[[str], int]:
+    def convert(text: str) -> int:
+        if not text.isdigit() or int(text) < smallest:
+            raise argparse.ArgumentTypeError(f"{text!r} given, but it must be a whole number of at least {smallest}")
+        return int(text)
+
+    return convert
+
+
+def _data_options(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
+    from ued_core.data import DATASETS
+
+    parser.add_argument("--data", required=True, metavar="NAME|FILE.npz", help=f"a data set ({', '.join(DATASETS)}) or an npz file")
+    parser.add_argument("--part", choices=("train", "test"), default="train", help="which part of a named data set")
+    parser.add_argument("--seed", type=_seed, default=0, help="the private key, or the seed of the draws")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--out", required=True, metavar="OUT.npz")
+    name = _option(argv, "--data")
+    if name in DATASETS:
+        add_options(parser, DATASETS[name], "data-")
+
+
+def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser; the options of the chosen method are added to its command."""
+    command = next((a for a in argv if not a.startswith("-")), None)
+    parser = argparse.ArgumentParser(prog="python -m ued_core", description=(__doc__ or "").split("\n\n")[0], allow_abbrev=False)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, action: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=action.__doc__, description=action.__doc__, allow_abbrev=False)
+        made.set_defaults(action=action)
+        return made
+
+    add("methods", methods).add_argument("--json", action="store_true")
+
+    p = add("poison", poison)
+    p.add_argument("attack", metavar="ATTACK")
+    if command == "poison":
+        p.add_argument("--poison-rate", type=float, default=1.0, help="share of the images that are poisoned, 0 to 1")
+        _data_options(p, argv)
+        if method := _known(argv, 1, catalogues()["attacks"]):
+            add_options(p, method)
+
+    p = add("defend", defend)
+    p.add_argument("defense", metavar="DEFENCE")
+    if command == "defend":
+        _data_options(p, argv)
+        if method := _known(argv, 1, catalogues()["defenses"]):
+            add_options(p, method)
+
+    p = add("theta", theta)
+    if command == "theta":
+        p.add_argument("--attack", default="cuda", metavar="ATTACK")
+        p.add_argument("--seed", type=_seed, default=0, help="the private key; also seeds the sample")
+        p.add_argument("--strength", type=float, default=2.0, help="COIN's α in pixels")
+        p.add_argument("--samples", type=_at_least(1), default=50, help="matrices a class")
+        p.add_argument("--boundary", choices=("periodic", "scipy_wrap"), default="periodic")
+        p.add_argument("--size", type=_at_least(2), default=32, help="side length of the images")
+        p.add_argument("--classes", type=_at_least(2), default=10)
+        p.add_argument("--json", action="store_true")
+        add_options(p, catalogues()["attacks"][_option(argv, "--attack") or "cuda"])
+
+    p = add("train", train)
+    p.add_argument("spec", metavar="SPEC.json")
+    p.add_argument("--wait", action="store_true", help="follow the run until it ends")
+    add("runs", list_runs).add_argument("--json", action="store_true")
+    p = add("run", show_run)
+    p.add_argument("id", metavar="ID")
+    p.add_argument("--json", action="store_true")
+    p.add_argument("--lines", type=_at_least(0), default=10, help="last lines of the log")
+    add("cancel", cancel).add_argument("id", metavar="ID")
+    p = add("resume", resume)
+    p.add_argument("id", metavar="ID")
+    p.add_argument("--wait", action="store_true", help="follow the run until it ends")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; see the module's docstring for the exit codes."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    try:
+        options = build_parser(argv).parse_args(argv)
+        return options.action(options)
+    except UedError as error:
+        print(f"ued_core: {error}", file=sys.stderr)
+        return 2
+    except (KeyboardInterrupt, Cancelled):
+        print("ued_core: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except MemoryError:
+        print(f"ued_core: {DataError('Not enough memory for this data set.', 'Take fewer or smaller images.')}", file=sys.stderr)
+        return 2
