@@ -3,4 +3,6 @@
 import streamlit as st
 
 st.title("Attack")
-st.write("An availability attack changes training images a little, so that a model trained on them fails on clean ones.")
+st.write(
+    "An availability attack changes training images a little, so that a model trained on them fails on clean ones."
+)

@@ -15,6 +15,7 @@ import sys
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -55,6 +56,7 @@ class Handle:
     value: Any = None
     error: BaseException | None = None
     done: threading.Event = field(default_factory=threading.Event)
+    deaths: int = 0
 
     def result(self, timeout: float | None = None) -> Any:
         """Wait for the value.
@@ -195,7 +197,12 @@ class SideProcess:
         try:
             answer = self._ask(handle.call)
         except (EOFError, OSError):
-            answer = Failure("The side process ended while it was computing.", "It is started again; try again.", "")
+            self._bury()
+            # Once may be chance, such as an end while it was idle; twice is the work's own doing.
+            handle.deaths += 1
+            if handle.deaths < 2 and self._wait_again(handle):
+                return
+            answer = Failure("The side process ended twice while it was computing this.", "Ask for less.", "")
         except Exception as error:  # what cannot be pickled is the caller's mistake, not the process's end
             answer = failure(error)
         with self._lock:
@@ -206,14 +213,25 @@ class SideProcess:
             else:
                 self._finish(handle, "ready", value=answer)
 
+    def _wait_again(self, handle: Handle) -> bool:
+        with self._lock:
+            if self._closed:
+                return False
+            self._running = None
+            handle.state = "waiting"
+            self._queue.appendleft(handle)
+            return True
+
     def _ensure_process(self) -> None:
         with self._lock:
             if self._closed or (self._process is not None and self._process.poll() is None):
                 return
+            self._bury()
             self._starts += 1
             self._warm = self._warm_up is None
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "pages.shared.side_process"],
+                # Not -m: the module would be __main__ there, and its pickles unreadable here.
+                [sys.executable, "-c", "from pages.shared.side_process import main; main()"],
                 cwd=ROOT,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -224,11 +242,21 @@ class SideProcess:
             try:
                 answer = self._ask((self._warm_up, ()))
             except (EOFError, OSError):
+                self._bury()
                 return
             if isinstance(answer, Failure):
                 log.warning("The warm-up of the side process failed: %s\n%s", answer.what, answer.details)
             with self._lock:
                 self._warm = not isinstance(answer, Failure)
+
+    def _bury(self) -> None:
+        """Make sure that the process is gone; its pipes may end a moment before it does."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(5)
+            for pipe in (self._process.stdin, self._process.stdout):
+                with suppress(OSError):
+                    pipe.close()
 
     def _ask(self, call: Any) -> Any:
         process = self._process
@@ -242,9 +270,7 @@ class SideProcess:
             for handle in self._queue:
                 self._finish(handle, "failed", error=WorkFailed(why))
             self._queue.clear()
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait(5)
+        self._bury()
 
 
 # ---- the server's one side process -----------------------------------------------------------

@@ -73,12 +73,24 @@ def method_controls(
     method_class(**start)
     chosen = dict(start)
     for parameter in method_class.parameters():
-        drawn = (only is None or parameter.name in only) and parameter.name not in exclude
-        if drawn:
-            chosen[parameter.name] = parameter_control(
-                parameter, key=control_key(key, method_class, parameter.name), default=start[parameter.name]
-            )
+        name = parameter.name
+        if name in exclude or (only is not None and name not in only):
+            continue
+        value = parameter_control(parameter, key=control_key(key, method_class, name), default=start[name])
+        if parameter.kind == "text" and (problem := _refusal(method_class, {**start, name: value})):
+            st.warning(f"{plain(problem)} It is used until then.")
+        else:
+            chosen[name] = value
     return method_class(**chosen)
+
+
+def _refusal(method_class: type[Method], values: Mapping[str, Any]) -> str:
+    """Why the method does not take these values; empty when it does."""
+    try:
+        method_class(**values)
+    except UedError as error:
+        return str(error)
+    return ""
 
 
 def control_key(key: str, method_class: type[Method], parameter: str) -> str:

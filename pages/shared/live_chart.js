@@ -50,9 +50,11 @@ const PRINT = { ink: "#1c2431", paper: "#ffffff", font: "sans-serif", muted: "#5
 function template(theme) {
   const axis = {
     gridcolor: theme.grid, zerolinecolor: theme.grid, linecolor: theme.muted, tickcolor: theme.muted,
-    tickfont: { color: theme.muted }, title: { font: { color: theme.ink }, standoff: 8 }, automargin: true,
+    tickfont: { color: theme.muted }, title: { font: { color: theme.ink, size: 13 }, standoff: 8 }, automargin: true,
   };
-  const bar = { outlinewidth: 0, tickfont: { color: theme.muted }, thickness: 12 };
+  const bar = {
+    outlinewidth: 0, tickfont: { color: theme.muted }, thickness: 12, title: { font: { color: theme.ink, size: 13 } },
+  };
   const data = {};
   for (const type of ["heatmap", "contour", "histogram2d", "surface"]) data[type] = [{ colorbar: bar }];
   return {

@@ -1,7 +1,7 @@
 """What runs beside the server: reads calls, computes them one after another, writes answers.
 
-``python -m pages.shared.side_process``, started by :mod:`pages.shared.background`. A message is
-eight bytes of length and a pickle; both ends are one program on one machine.
+Started by :mod:`pages.shared.background`. A message is eight bytes of length and a pickle; both
+ends are one program on one machine.
 """
 
 from __future__ import annotations
@@ -96,7 +96,3 @@ def main() -> None:
     with contextlib.suppress(EOFError):
         while True:
             answer_one(sys.stdin.buffer, answers)
-
-
-if __name__ == "__main__":
-    main()

@@ -56,7 +56,8 @@ def test_new_data_keeps_node_and_zoom(stage: Page) -> None:
 def test_a_figure_that_stays_is_not_drawn_again(stage: Page) -> None:
     stage.evaluate(
         "window.drawn = []; const react = Plotly.react;"
-        "Plotly.react = (el, ...rest) => { drawn.push(el.querySelector('[role=img]').ariaLabel); return react(el, ...rest) }; 0"
+        "const name = (el) => el.querySelector('[role=img]').ariaLabel;"
+        "Plotly.react = (el, ...rest) => { drawn.push(name(el)); return react(el, ...rest) }; 0"
     )
     stage.get_by_text("Noisy").click()
     stage.wait_for_function("location.search.includes('noisy=true')")
@@ -68,7 +69,7 @@ def test_a_figure_that_stays_is_not_drawn_again(stage: Page) -> None:
 
 def test_points_move_instead_of_jumping(stage: Page) -> None:
     stage.evaluate(
-        f"""window.seen = []; const c = {node('Ten clusters')};
+        f"""window.seen = []; const c = {node("Ten clusters")};
         const point = c.querySelector('.scatterlayer .point');
         const look = () => {{ seen.push(point.getBoundingClientRect().x); requestAnimationFrame(look) }}; look(); 0"""
     )

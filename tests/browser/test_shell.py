@@ -37,15 +37,17 @@ def test_nothing_is_fetched_elsewhere_and_nothing_fails(page: Page, base_url: st
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on(
         "response",
-        lambda answer: problems.append(f"{answer.status} {answer.url}")
-        if answer.status >= 400 and not answer.url.endswith(HARMLESS)
-        else None,
+        lambda answer: (
+            problems.append(f"{answer.status} {answer.url}")
+            if answer.status >= 400 and not answer.url.endswith(HARMLESS)
+            else None
+        ),
     )
     page.on(
         "console",
-        lambda message: problems.append(message.text)
-        if message.type == "error" and "404" not in message.text
-        else None,
+        lambda message: (
+            problems.append(message.text) if message.type == "error" and "404" not in message.text else None
+        ),
     )
     page.goto(f"/{entry.address}")
     expect(page.get_by_role("heading", name=entry.title, level=1)).to_be_visible(timeout=60_000)

@@ -132,9 +132,7 @@ def umap_layout(
     near = min(neighbours, len(points) - 1)
     indices, distances = exact_neighbours(points, near)
     draws = np.random.RandomState(seed)
-    graph, _, _ = fuzzy_simplicial_set(
-        points, near, draws, "euclidean", knn_indices=indices, knn_dists=distances
-    )
+    graph, _, _ = fuzzy_simplicial_set(points, near, draws, "euclidean", knn_indices=indices, knn_dists=distances)
     epochs = epochs or (WARM_EPOCHS if previous is not None else COLD_EPOCHS)
     edges = graph.tocoo()
     edges.sum_duplicates()

@@ -54,7 +54,8 @@ lines = go.Figure(
         for i, role in enumerate(theme.ROLE_COLOURS)
     ],
     layout=theme.base_layout(
-        xaxis={"title": {"text": theme.axis_title("place", "px")}}, yaxis={"title": {"text": "height"}, "range": [-4, 4]}
+        xaxis={"title": {"text": theme.axis_title("place", "px")}},
+        yaxis={"title": {"text": "height"}, "range": [-4, 4]},
     ),
 )
 rng = np.random.default_rng(0)

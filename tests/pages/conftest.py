@@ -1,0 +1,28 @@
+"""Pages run through the router, as visitors reach them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pages.shared.navigation import PAGES, ROOT
+
+ROUTER = ROOT / "pages" / "shared" / "router.py"
+
+
+@pytest.fixture
+def open_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
+    """``open_page("attack")`` visits an address in a fresh home; ``query`` is its query string's values."""
+    monkeypatch.setenv("UED_HOME", str(tmp_path))
+
+    def visit(address: str = "", query: dict[str, str] | None = None, timeout: float = 60) -> AppTest:
+        entry = next(entry for entry in PAGES if entry.address == address)
+        visitor = AppTest.from_file(str(ROUTER), default_timeout=timeout)
+        for name, value in (query or {}).items():
+            visitor.query_params[name] = value
+        if address:
+            visitor.switch_page(f"../{entry.file}")
+        return visitor.run()
+
+    return visit
