@@ -1,0 +1,263 @@
+"""How runs learn: curves over epochs, predictions on clean images, the shortcut probe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import plotly.graph_objects as go
+
+from ued_core.figures.theme import CLASS_SYMBOLS, MUTED, ROLE_COLOURS, ROLE_DASHES, axis_title, base_layout, faded
+
+Row = Mapping[str, float]
+
+# The cycle for runs that are compared: colours with at least 3 : 1 contrast on both pages of the
+# app; the dash and the marker tell runs apart without any colour.
+RUN_COLOURS = ("#0a7abf", "#d55e00", "#009e73", "#c2689b", "#6c7079", "#8f6bc9", "#9c7a1a", "#c44536")
+RUN_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "5px,2px", "2px,4px,8px,4px", "12px,3px")
+MARKED_EPOCHS = 25
+"""Up to this many epochs every one has a marker."""
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """Something that is measured every epoch.
+
+    Attributes:
+        column: its name in a row of the history.
+        title: for people.
+        percent: a share of 0..1 that is shown in per cent.
+    """
+
+    column: str
+    title: str
+    percent: bool = True
+
+    @property
+    def axis(self) -> str:
+        """Title of its axis, with the unit."""
+        return axis_title(self.title, "%") if self.percent else axis_title(self.title, "cross-entropy, nats")
+
+
+TEST = Quantity("test_accuracy", "Accuracy on clean test images")
+TRAIN = Quantity("train_accuracy", "Training accuracy, as trained")
+LOSS = Quantity("loss", "Training loss", percent=False)
+QUANTITIES: tuple[Quantity, ...] = (TEST, TRAIN, LOSS)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One run, or several runs that differ in their seed only.
+
+    Attributes:
+        label: its name in the legend.
+        runs: the history of each run; rows with ``epoch`` (1…) and the quantities.
+    """
+
+    label: str
+    runs: tuple[Sequence[Row], ...]
+
+
+@dataclass(frozen=True)
+class Series:
+    """Mean and spread over runs at every epoch that all of them have reached.
+
+    Attributes:
+        epochs: int (E,).
+        mean: float64 (E,), as measured: shares are 0..1.
+        deviation: float64 (E,), sample standard deviation; nan for a single run.
+        count: number of runs.
+    """
+
+    epochs: np.ndarray
+    mean: np.ndarray
+    deviation: np.ndarray
+    count: int
+
+
+def series(runs: Sequence[Sequence[Row]], column: str) -> Series:
+    """One quantity of one or several runs; rows that lack it are left out."""
+    tables = [{int(row["epoch"]): float(row[column]) for row in rows if column in row} for rows in runs]
+    epochs = sorted(set.intersection(*map(set, tables))) if tables else []
+    values = np.array([[table[epoch] for epoch in epochs] for table in tables], dtype=np.float64)
+    values = values.reshape(len(tables), len(epochs))
+    empty = np.full(len(epochs), np.nan)
+    deviation = values.std(axis=0, ddof=1) if len(tables) > 1 else empty
+    mean = values.mean(axis=0) if tables else empty
+    return Series(np.array(epochs, dtype=np.int64), mean, deviation, len(tables))
+
+
+def run_figure(rows: Sequence[Row], epochs: int, chance: float | None = None) -> go.Figure:
+    """The two accuracies of one run over its epochs.
+
+    Args:
+        rows: its history so far; may be empty.
+        epochs: how many it will have; fixes the axis so that a growing curve does not jump.
+        chance: accuracy of guessing, 0..1; a thin line when given.
+    """
+    figure = go.Figure(layout=_layout(TEST, epochs))
+    figure.update_layout(yaxis_title_text=axis_title("Accuracy", "%"), hovermode="x unified")
+    for quantity, role, symbol in ((TRAIN, "poisoned", "square"), (TEST, "clean", "circle")):
+        colour, dash = ROLE_COLOURS[role], "dash" if quantity is TRAIN else ROLE_DASHES[role]
+        figure.add_trace(_line(series([rows], quantity.column), quantity, quantity.title, colour, dash, symbol, epochs))
+    if chance is not None:
+        figure.add_hline(y=100 * chance, line={"color": MUTED, "width": 1, "dash": "dot"})
+        figure.add_annotation(
+            text="guessing", x=1, xref="paper", xanchor="right", y=100 * chance, yanchor="bottom", showarrow=False,
+            font={"color": MUTED, "size": 11},
+        )  # fmt: skip
+    return figure
+
+
+def loss_figure(rows: Sequence[Row], epochs: int) -> go.Figure:
+    """The training loss of one run over its epochs."""
+    figure = go.Figure(layout=_layout(LOSS, epochs))
+    colour, dash = ROLE_COLOURS["neutral"], "solid"
+    figure.add_trace(_line(series([rows], LOSS.column), LOSS, LOSS.title, colour, dash, "circle", epochs))
+    figure.update_layout(showlegend=False)
+    return figure
+
+
+def compare_figure(curves: Sequence[Curve], quantity: Quantity) -> go.Figure:
+    """One quantity of several runs on the same axes: one colour, dash and marker each.
+
+    A curve of several runs is their mean with a band of one sample standard deviation either way.
+    """
+    longest = max((int(row["epoch"]) for curve in curves for rows in curve.runs for row in rows), default=1)
+    figure = go.Figure(layout=_layout(quantity, longest))
+    for index, curve in enumerate(curves):
+        colour = RUN_COLOURS[index % len(RUN_COLOURS)]
+        dash, symbol = RUN_DASHES[index % len(RUN_DASHES)], CLASS_SYMBOLS[index % len(CLASS_SYMBOLS)]
+        measured = series(curve.runs, quantity.column)
+        if measured.count > 1:
+            figure.add_trace(_band(measured, quantity, colour, curve.label))
+        figure.add_trace(_line(measured, quantity, curve.label, colour, dash, symbol, longest))
+    # Long names one below the other: beside each other they would not fit.
+    figure.update_layout(legend={"orientation": "v", "y": -0.22, "yanchor": "top"}, margin={"b": 40 + 22 * len(curves)})
+    return figure
+
+
+def histogram_figure(shares: Sequence[float], class_names: Sequence[str]) -> go.Figure:
+    """How often each class is the answer on clean test images.
+
+    Args:
+        shares: of the answers, one a class, sum 1.
+        class_names: in the same order.
+    """
+    values = 100 * np.asarray(shares, dtype=np.float64)
+    even = 100 / len(values)
+    layout = base_layout(
+        xaxis={"title": {"text": "Predicted class"}, "type": "category"},
+        yaxis={"title": {"text": axis_title("Share of the answers", "%")}, "range": [0, max(1.12 * values.max(), 2 * even)]},
+        bargap=0.25,
+    )
+    bars = go.Bar(
+        x=list(class_names), y=values, marker={"color": ROLE_COLOURS["clean"]},
+        hovertemplate="%{x}: %{y:.1f} % of the answers<extra></extra>",
+    )  # fmt: skip
+    figure = go.Figure(bars, layout=layout)
+    figure.add_hline(y=even, line={"color": MUTED, "width": 1, "dash": "dot"})
+    figure.add_annotation(
+        text=f"every class equally often: {even:.3g} %", x=1, xref="paper", xanchor="right", y=even, yanchor="bottom",
+        showarrow=False, font={"color": MUTED, "size": 11},
+    )  # fmt: skip
+    return figure
+
+
+PROBE_ROWS = ("Clean images", "With their own class's perturbation", "With another class's perturbation")
+
+
+def probe_shares(probe: Mapping[str, float]) -> list[tuple[str, str, str, tuple[float, float, float]]]:
+    """The probe as stacked parts: name, colour, hatch, and the share in each of :data:`PROBE_ROWS`, 0..1.
+
+    On clean images and with the own class's perturbation every answer but the true class is "another".
+    """
+    clean, own = probe["clean_accuracy"], probe["own_accuracy"]
+    true, followed, other = (probe[f"wrong_{name}_rate"] for name in ("true", "perturbation", "other"))
+    return [
+        ("answers the true class", ROLE_COLOURS["clean"], "", (clean, own, true)),
+        ("answers the class of the perturbation", ROLE_COLOURS["poisoned"], "/", (0.0, 0.0, followed)),
+        ("answers another class", ROLE_COLOURS["neutral"], ".", (1 - clean, 1 - own, other)),
+    ]
+
+
+def probe_figure(probe: Mapping[str, float]) -> go.Figure:
+    """What a trained model follows: the image or the perturbation.
+
+    Args:
+        probe: :class:`ued_core.analysis.shortcut.ShortcutProbe` as plain values.
+    """
+    layout = base_layout(
+        barmode="stack",
+        xaxis={"title": {"text": axis_title("Share of the test images", "%")}, "range": [0, 100]},
+        yaxis={"title": {"text": ""}, "autorange": "reversed"},
+        legend={"traceorder": "normal"},
+    )
+    figure = go.Figure(layout=layout)
+    labels = ["<br>".join(_halves(name)) for name in PROBE_ROWS]
+    for name, colour, hatch, shares in probe_shares(probe):
+        values = [100 * share for share in shares]
+        figure.add_trace(
+            go.Bar(
+                name=name, y=labels, x=values, orientation="h",
+                marker={"color": colour, "pattern": {"shape": hatch, "fgcolor": "rgba(255,255,255,0.35)", "size": 6}},
+                text=[f"{value:.0f} %" if value >= 6 else "" for value in values],
+                textposition="inside", insidetextanchor="middle", textangle=0,
+                textfont={"color": "white"},
+                hovertemplate=f"%{{y}}<br>{name}: %{{x:.1f}} %<extra></extra>",
+            )  # fmt: skip
+        )
+    return figure
+
+
+def _halves(text: str) -> list[str]:
+    words = text.split()
+    middle = (len(words) + 1) // 2
+    return [" ".join(words[:middle]), " ".join(words[middle:])] if len(words) > 3 else [text]
+
+
+def _layout(quantity: Quantity, epochs: int) -> dict:
+    # Half a step of air on both sides keeps the first and the last marker whole.
+    reach = max(1, epochs)
+    ticks = {"dtick": 1} if reach <= 12 else {"nticks": 10}
+    y = {"title": {"text": quantity.axis}}
+    return base_layout(
+        xaxis={"title": {"text": "Epoch"}, "range": [0.5, reach + 0.5], "tickformat": "d", **ticks},
+        yaxis={**y, "range": [0, 102]} if quantity.percent else {**y, "rangemode": "tozero"},
+        legend={"font": {"size": 12}},
+        showlegend=True,
+    )
+
+
+def _line(
+    measured: Series, quantity: Quantity, name: str, colour: str, dash: str, symbol: str, epochs: int
+) -> go.Scatter:
+    factor, unit, digits = (100, " %", 1) if quantity.percent else (1, "", 3)
+    more = f" ± %{{customdata:.{digits}f}}{unit} (n = {measured.count})" if measured.count > 1 else ""
+    return go.Scatter(
+        x=measured.epochs,
+        y=factor * measured.mean,
+        customdata=factor * measured.deviation if measured.count > 1 else None,
+        name=name,
+        mode="lines+markers" if epochs <= MARKED_EPOCHS else "lines",
+        line={"color": colour, "dash": dash, "width": 2.5},
+        marker={"color": colour, "symbol": symbol, "size": 7},
+        hovertemplate=f"epoch %{{x}}: %{{y:.{digits}f}}{unit}{more}<extra>{name}</extra>",
+    )
+
+
+def _band(measured: Series, quantity: Quantity, colour: str, name: str) -> go.Scatter:
+    factor = 100 if quantity.percent else 1
+    low, high = factor * (measured.mean - measured.deviation), factor * (measured.mean + measured.deviation)
+    return go.Scatter(
+        x=np.concatenate([measured.epochs, measured.epochs[::-1]]),
+        y=np.concatenate([high, low[::-1]]),
+        fill="toself",
+        fillcolor=faded(colour, 0.18),
+        line={"width": 0},
+        mode="lines",
+        name=name,
+        hoverinfo="skip",
+        showlegend=False,
+    )
