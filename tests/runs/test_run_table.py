@@ -1,0 +1,159 @@
+"""The table gives every run and every slot away once, and a damaged one is replaced."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+
+from ued_core.runs.devices import Slot, parse_listing, slots, suits
+from ued_core.runs.launcher import Handle
+from ued_core.runs.record import RunRecord
+from ued_core.runs.store import Table, read_rows, table_path
+
+CPU, GPU0, GPU1 = Slot("cpu:0", "", "CPU"), Slot("cuda:0", "GPU-a", "GPU 0"), Slot("cuda:1", "GPU-b", "GPU 1")
+
+
+def queue(table: Table, *names: str, device: str = "auto") -> None:
+    for name in names:
+        table.put(RunRecord(id=name, spec={"device": device}), None, None)
+
+
+def test_oldest_first_and_one_run_a_slot(tmp_path: Path):
+    table = Table(tmp_path)
+    queue(table, "b", "a", "c", "d")
+    assert table.claim([GPU0, GPU1, CPU]) == [("a", GPU0), ("b", GPU1)]
+    assert table.claim([GPU0, GPU1, CPU]) == []
+    table.release("a")
+    table.put(RunRecord(id="a", state="finished"), None, None)
+    assert table.claim([GPU0, GPU1, CPU]) == [("c", GPU0)]
+
+
+def test_runs_for_the_processor_use_its_slot_beside_the_gpus(tmp_path: Path):
+    table = Table(tmp_path)
+    queue(table, "a", "b", device="cpu")
+    queue(table, "c", device="cuda")
+    assert table.claim([GPU0, CPU]) == [("a", CPU), ("c", GPU0)]
+
+
+def test_without_a_gpu_everything_goes_to_the_processor():
+    assert [suits(CPU, device, any_gpu=False) for device in ("auto", "cpu", "cuda")] == [True] * 3
+    assert [suits(CPU, device, any_gpu=True) for device in ("auto", "cpu", "cuda")] == [False, True, False]
+
+
+def test_eight_claimants_at_once(tmp_path: Path):
+    names = [f"r{k:02d}" for k in range(40)]
+    table = Table(tmp_path)
+    queue(table, *names)
+    places = [Slot(f"cpu:{k}", "", "CPU") for k in range(40)]
+    given, gate = [], threading.Barrier(8)
+
+    def grab() -> None:
+        mine = Table(tmp_path)
+        gate.wait()
+        given.extend(mine.claim(places))
+        mine.close()
+
+    threads = [threading.Thread(target=grab) for _ in range(8)]
+    [t.start() for t in threads]
+    [t.join() for t in threads]
+    assert sorted(name for name, _ in given) == names
+    assert len({slot.name for _, slot in given}) == 40
+
+
+def test_a_run_that_is_being_launched_is_not_put_back(tmp_path: Path):
+    table = Table(tmp_path)
+    queue(table, "a")
+    table.claim([CPU])
+    queue(table, "a")
+    assert table.claim([CPU]) == [] and table.get("a").launching
+    table.started("a", Handle("h", 1, 2.0))
+    assert table.get("a").handle == Handle("h", 1, 2.0)
+
+
+@pytest.mark.parametrize("damage", ["text", "middle", "version", "row"])
+def test_a_damaged_table_is_moved_aside(tmp_path: Path, damage: str):
+    table = Table(tmp_path)
+    queue(table, *(f"r{k}" for k in range(300)))
+    table.close()
+    path = table_path(tmp_path)
+    if damage == "text":
+        path.write_bytes(b"this is no database" * 100)
+    elif damage == "middle":
+        data = bytearray(path.read_bytes())
+        data[4096 : len(data) - 4096] = b"\xa5" * (len(data) - 8192)
+        path.write_bytes(data)
+    else:
+        change = "PRAGMA user_version = 99" if damage == "version" else "UPDATE job SET record = '{torn'"
+        db = sqlite3.connect(path)
+        db.execute(change)
+        db.commit()
+        db.close()
+    assert read_rows(tmp_path) == {}
+    if damage == "row":
+        with pytest.raises(sqlite3.DatabaseError, match="damaged"):
+            Table(tmp_path).get("r1")
+        return
+    fresh, reason = Table.open(tmp_path)
+    assert reason and fresh.ids() == set()
+    assert path.with_name("jobs.db.damaged").exists()
+
+
+def test_readers_never_make_a_table(tmp_path: Path):
+    assert read_rows(tmp_path) == {} and list(tmp_path.iterdir()) == []
+
+
+def test_a_deleted_table_is_noticed(tmp_path: Path):
+    table = Table(tmp_path)
+    assert table.in_place()
+    table_path(tmp_path).unlink()
+    assert not table.in_place()
+
+
+LISTING = """GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-aaaa)
+GPU 1: NVIDIA A100-SXM4-40GB (UUID: GPU-bbbb)
+  MIG 3g.20gb     Device  0: (UUID: MIG-c0)
+  MIG 3g.20gb     Device  1: (UUID: MIG-c1)
+"""
+
+
+def test_listed_gpus_and_their_parts():
+    assert [(index, uuid) for index, uuid, _ in parse_listing(LISTING)] == [
+        ("0", "GPU-aaaa"),
+        ("", "MIG-c0"),
+        ("", "MIG-c1"),
+    ]
+    assert parse_listing("No devices were found\n") == []
+
+
+@pytest.fixture
+def two_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho 'GPU 0: Card (UUID: GPU-aaaa)'\necho 'GPU 1: Card (UUID: GPU-bbbb)'\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+
+
+@pytest.mark.parametrize(
+    ("chosen", "visible"),
+    [
+        (None, ["GPU-aaaa", "GPU-bbbb"]),
+        ("1", ["1"]),
+        ("GPU-b,0", ["GPU-b", "0"]),
+        ("", []),
+        ("-1", []),
+        ("0,7,1", ["0"]),
+    ],
+)
+def test_slots_follow_cuda_visible_devices(
+    two_gpus: None, monkeypatch: pytest.MonkeyPatch, chosen: str | None, visible: list[str]
+):
+    monkeypatch.setenv("UED_SLOTS", "2")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if chosen is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", chosen)
+    found = slots()
+    assert [slot.visible for slot in found if slot.gpu] == visible
+    assert [slot.name for slot in found if not slot.gpu] == ["cpu:0", "cpu:1"]
