@@ -18,6 +18,7 @@ import streamlit as st
 
 from pages.shared import background
 from pages.shared.plotly_route import packed_plotly, plotly_route
+from ued_core.runs import ensure_supervisor
 
 ROOT = Path(__file__).resolve().parent
 HEAVY = (
@@ -45,16 +46,9 @@ def import_heavy_modules() -> None:
     gc.freeze()
 
 
-def ensure_supervisor() -> None:
-    """See that somebody takes care of the runs."""
-    runs = importlib.import_module("ued_core.runs")
-    if hasattr(runs, "ensure_supervisor"):
-        runs.ensure_supervisor()
-
-
 async def start_up() -> None:
     """Everything that makes later pages quick; a failure is logged and costs only speed."""
-    for step in (import_heavy_modules, ensure_supervisor, background.start):
+    for step in (ensure_supervisor, import_heavy_modules, background.start):
         try:
             await asyncio.to_thread(step)
         except Exception:

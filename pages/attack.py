@@ -1,8 +1,61 @@
-"""The page Attack."""
+"""The page Attack: what is changed, by which kernels, as which matrix."""
 
+import numpy as np
 import streamlit as st
 
+from pages.shared.handover import train_with_this
+from pages.shared.live_chart import live_chart
+from pages.shared.operator_views import kernel_table, matrix_panel
+from pages.shared.selection import protocol_line, sidebar_selection
+from pages.shared.tile_rows import tile_rows
+from ued_core.figures.operators import kernel_grid
+from ued_core.figures.tiles import amplified_difference, fitting_gain
+
 st.title("Attack")
-st.write(
-    "An availability attack changes training images a little, so that a model trained on them fails on clean ones."
+st.markdown(
+    "**What does the attack change, and what gives the class away?** An availability attack alters training images so that "
+    "a model scores high on them and fails on clean ones. Choose data and attack on the left."
 )
+choice = sidebar_selection()
+images, rows = choice.shown(1)
+result = choice.poisoned(images)
+names = choice.train.class_names
+kernels = choice.attack.kernels(choice.train.classes, choice.seed)
+
+st.subheader("Clean, poisoned, and what changed")
+gain = fitting_gain(images.images, result.images)
+largest = int(result.delta.abs().max())
+tile_rows(
+    [
+        ("clean", "", images.images),
+        ("poisoned", choice.attack.title, result.images),
+        ("difference", f"× {gain:g}, grey = none", amplified_difference(images.images, result.images, gain)),
+    ],
+    alt=f"One image of each class, clean, poisoned by {choice.attack.title}, and their difference amplified {gain:g} times.",
+    names=[names[label] for label in images.labels.tolist()],
+)
+st.caption(
+    f"{protocol_line(choice)}. The difference is shown × {gain:g}; the largest change of a pixel is {largest}/255, "
+    f"the mean {float(result.delta.abs().float().mean()):.1f}/255. Look for the dark frame: beyond the border lies zero."
+)
+if kernels is not None:
+    st.subheader("One kernel a class")
+    st.markdown(
+        "Every image of a class passes through that class's filter. **Compare two kernels:** the more weight beside the 1, "
+        "the stronger the blur; a network needs only that blur to tell the class."
+    )
+    chosen = st.selectbox("Class", range(len(names)), format_func=lambda c: names[c], key="class")
+    live_chart(
+        kernel_grid(kernels, names, selected=chosen),
+        key="kernels",
+        height=60 + 190 * -(-len(names) // 5),
+        alt=f"The {kernels.shape[1]} by {kernels.shape[1]} kernels of {len(names)} classes with their weights.",
+        filename=f"{choice.attack.key}_kernels",
+    )
+    kernel_table(kernels, names)
+    matrix_panel(kernels[chosen], names[chosen], images.images[np.flatnonzero(images.labels.numpy() == chosen)[:1]])
+left, right = st.columns(2)
+with left:
+    st.page_link("pages/defence.py", label="See what COIN does to it →") if False else None
+with right:
+    train_with_this(choice, page="Attack")

@@ -1,0 +1,89 @@
+"""What the reader is looking at: data set, attack, private key; the same on every page and in the link."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from pages.shared.cache import cached, split
+from pages.shared.controls import choose, method_controls, parameter_control
+from ued_core.attacks import ATTACKS, Attack
+from ued_core.context import Context
+from ued_core.data import DATASETS
+from ued_core.data.base import Dataset
+from ued_core.params import Catalogue, Parameter
+from ued_core.records import DataSplit, ImageSet, PoisonedSet
+from ued_core.runs.layout import balanced_rows
+
+SEED = Parameter(
+    name="seed", label="private key (seed)", kind="int", default=0, minimum=0, maximum=2**31 - 1,
+    help="The attacker's secret: the same key draws the same perturbation, also in the official CUDA release.",
+)  # fmt: skip
+PICK = Parameter(
+    name="pick", label="choice of images", kind="int", default=0, minimum=0, maximum=9999,
+    help="Another number picks other images of every class.",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Selection:
+    """One choice of data, attack and key.
+
+    Attributes:
+        dataset, attack: as configured.
+        seed: the private key.
+        pick: which images of each class are shown.
+        data: the loaded images.
+    """
+
+    dataset: Dataset
+    attack: Attack
+    seed: int
+    pick: int
+    data: DataSplit
+
+    @property
+    def train(self) -> ImageSet:
+        """The clean training images."""
+        return self.data.train
+
+    def shown(self, per_class: int) -> tuple[ImageSet, list[int]]:
+        """Some images of every class, and their rows in the training set."""
+        rows = balanced_rows(self.train.labels, per_class, self.pick)
+        return self.train.take(rows), rows.tolist()
+
+    def poisoned(self, images: ImageSet) -> PoisonedSet:
+        """The attack on some images."""
+        return poisoned(images, self.attack, self.seed)
+
+
+@cached(max_entries=32)
+def poisoned(images: ImageSet, attack: Attack, seed: int) -> PoisonedSet:
+    """The attack's work, kept for the last few choices."""
+    return attack.poison(images, Context(seed=seed))
+
+
+def sidebar_selection() -> Selection:
+    """Controls for data, attack and key in the sidebar, and what they chose."""
+    embedded = Catalogue("data set", sorted(DATASETS.values(), key=lambda d: not d.embedded))
+    with st.sidebar:
+        dataset_class = choose(embedded, key="data", label="Data set", help="Those at the top need no download.")
+        with st.expander("Data set parameters"):
+            dataset = method_controls(dataset_class, key="data")
+        attack_class = choose(ATTACKS, key="attack", label="Attack")
+        with st.expander("Attack parameters"):
+            attack = method_controls(attack_class, key="attack")
+        seed = parameter_control(SEED, key="key", default=SEED.default)
+        pick = parameter_control(PICK, key="pick", default=PICK.default)
+    data = split(dataset)
+    for note in data.notes:
+        st.info(note)
+    return Selection(dataset, attack, seed, pick, data)
+
+
+def protocol_line(choice: Selection) -> str:
+    """The choice in words, for captions."""
+    values = choice.attack.model_dump()
+    shown = ", ".join(f"{p.label} {values[p.name]}" for p in choice.attack.parameters())
+    return f"{choice.dataset.title} · {choice.attack.title} ({shown}) · key {choice.seed}"
