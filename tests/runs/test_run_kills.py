@@ -50,8 +50,8 @@ def worker(run_id: str) -> psutil.Process:
 
 def test_a_run_survives_the_app_and_the_supervisor_leaves(home, spec_of, until, pids):
     spec = spec_of(epochs=12).to_json()
-    app = f"import time; from ued_core.runs import *; print(submit(RunSpec.from_json({spec})), flush=True); time.sleep(99)"
-    command = [sys.executable, "-c", app]
+    submitting = f"print(submit(RunSpec.from_json({spec})), flush=True)"
+    command = [sys.executable, "-c", f"import time; from ued_core.runs import *; {submitting}; time.sleep(99)"]
     parent = subprocess.Popen(command, cwd=PACKAGE_PARENT, stdout=subprocess.PIPE, text=True, start_new_session=True)
     run_id = parent.stdout.readline().strip()
     until(run_id, lambda r: r.epoch >= 1)
