@@ -56,6 +56,6 @@ if kernels is not None:
     matrix_panel(kernels[chosen], names[chosen], images.images[np.flatnonzero(images.labels.numpy() == chosen)[:1]])
 left, right = st.columns(2)
 with left:
-    st.page_link("pages/defence.py", label="See what COIN does to it →") if False else None
+    pass
 with right:
     train_with_this(choice, page="Attack")

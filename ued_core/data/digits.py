@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -34,6 +36,8 @@ class Digits(Dataset):
     key: ClassVar[str] = "digits"
     title: ClassVar[str] = "Digits"
     embedded: ClassVar[bool] = True
+    mirror_safe: ClassVar[bool] = False
+    recommended_plan: ClassVar[Mapping[str, Any]] = MappingProxyType({"epochs": 25, "batch_size": 64})
 
     seed: int = param(0, "Which images are for training and which for testing.", ge=0, le=2**31 - 1)
 

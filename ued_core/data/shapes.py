@@ -59,8 +59,8 @@ class Shapes(Dataset):
                             quick=200)
     test_size: int = param(1000, "Images to test on.", ge=10, le=10000, step=10, quick=100)
     seed: int = param(0, "The set's own seed: another one draws other images.", ge=0, le=2**31 - 1)
-    texture: float = param(0.10, "Strength of the 1/f texture on object and background.", ge=0.0, le=0.4, step=0.01)
-    noise: float = param(0.03, "Standard deviation of the white noise over everything.", ge=0.0, le=0.3, step=0.01)
+    texture: float = param(0.06, "Strength of the 1/f texture on object and background.", ge=0.0, le=0.4, step=0.01)
+    noise: float = param(0.08, "Standard deviation of the white noise over everything.", ge=0.0, le=0.3, step=0.01)
     clutter: int = param(3, "Small distracting fragments behind the object, at most.", ge=0, le=8)
     rotation: float = param(25.0, "The object is turned by up to this angle either way.", unit="°", ge=0.0, le=180.0,
                             step=1.0)

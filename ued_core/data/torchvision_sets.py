@@ -161,6 +161,7 @@ class Svhn(TorchvisionSet):
 
     key: ClassVar[str] = "svhn"
     title: ClassVar[str] = "SVHN"
+    mirror_safe: ClassVar[bool] = False
 
     @classmethod
     def _source(cls) -> Any:

@@ -1,0 +1,52 @@
+"""The small reference models that ship with the program; their features are what layouts show."""
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+
+from ued_core.context import Context
+from ued_core.errors import Unavailable
+from ued_core.models import MODELS, Network
+
+FOLDER = Path(__file__).resolve().parents[2] / "assets" / "reference"
+
+
+def reference_card(name: str) -> dict[str, Any]:
+    """What is known of a reference model: its spec, accuracy and the command that trains it.
+
+    Raises:
+        Unavailable: the file is not there.
+    """
+    path = FOLDER / f"{name}.json"
+    if not path.exists():
+        raise Unavailable(f"The reference model {name!r} is not in {FOLDER.name}.", "Train it: python -m benchmarks.reference_models.")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def reference_for(dataset: str) -> str:
+    """Name of the reference model for a data set: its own where there is one, else that of shapes."""
+    return dataset if (FOLDER / f"{dataset}.safetensors").exists() else "shapes"
+
+
+@functools.lru_cache(maxsize=4)
+def reference_network(name: str) -> Network:
+    """The reference model, in evaluation mode, on the CPU.
+
+    Raises:
+        Unavailable: the file is not there.
+    """
+    card = reference_card(name)
+    model = MODELS.parse(card["spec"]["model"])
+    network = model.build(tuple(card["shape"]), len(card["class_names"]), Context().generator("reference"))
+    state = load_file(FOLDER / f"{name}.safetensors")
+    network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
+    network.eval()
+    for parameter in network.parameters():
+        parameter.requires_grad_(False)
+    return network.to(memory_format=torch.channels_last)

@@ -1,0 +1,93 @@
+"""Features of clean, poisoned and defended copies of some images, laid out in the plane."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from ued_core.analysis.embedding import align, pca_layout, umap_layout
+from ued_core.analysis.reference import reference_network
+from ued_core.attacks import Attack
+from ued_core.context import Context
+from ued_core.defenses import Defense, preview
+from ued_core.records import Embedding, ImageSet
+from ued_core.training import features
+
+COPIES = ("clean", "poisoned", "defended")
+
+
+def balanced_rows(labels: torch.Tensor, per_class: int, seed: int) -> np.ndarray:
+    """The same number of random images of every class; int64, ordered by class."""
+    rng = np.random.default_rng(seed)
+    values = labels.numpy()
+    chosen = []
+    for label in np.unique(values):
+        own = np.flatnonzero(values == label)
+        chosen.append(rng.choice(own, min(per_class, len(own)), replace=False))
+    return np.concatenate(chosen)
+
+
+def copies(
+    chosen: ImageSet, attack: Attack | None, attack_seed: int, defenses: Sequence[Defense], seed: int
+) -> dict[str, ImageSet]:
+    """Clean, poisoned and defended copies of the given images.
+
+    Args:
+        chosen: the images to look at.
+        attack: None leaves the poisoned copy equal to the clean one.
+        attack_seed: the private key.
+        defenses: applied to the poisoned copy, as training would in one epoch.
+        seed: of the defences' draws.
+    """
+    poisoned = chosen if attack is None else attack.poison(chosen, Context(seed=attack_seed)).as_training_set()
+    return {"clean": chosen, "poisoned": poisoned, "defended": preview(tuple(defenses), poisoned, Context(seed=seed))}
+
+
+def lay_out(
+    images: dict[str, torch.Tensor],
+    labels: np.ndarray,
+    rows: np.ndarray,
+    reference: str,
+    method: str,
+    previous: np.ndarray | None = None,
+) -> Embedding:
+    """Features of every copy under a reference model, laid out together.
+
+    Args:
+        images: copy → uint8 (N, C, H, W); the same images in the same order.
+        labels, rows: int (N,), class and place in the data set.
+        reference: name of the reference model.
+        method: ``umap`` or ``pca``.
+        previous: float32 (copies·N, 2), the layout to start from or to turn towards.
+
+    Returns:
+        Points in the order of the copies; their features' source is the reference model's name.
+    """
+    network = reference_network(reference)
+    vectors = np.concatenate([features(network, stack, Context()).numpy() for stack in images.values()])
+    if previous is not None and len(previous) != len(vectors):
+        previous = None
+    points = umap_layout(vectors, previous=previous) if method == "umap" else pca_layout(vectors)
+    if previous is not None:
+        points = align(points, previous)
+    repeats = len(images)
+    return Embedding(
+        points=points,
+        rows=np.tile(rows, repeats),
+        labels=np.tile(labels, repeats),
+        group=np.repeat(np.array(list(images)), len(rows)),
+        method=method,
+        source=reference,
+    )
+
+
+def summary_of(embedding: Embedding) -> dict[str, Any]:
+    """Mean distance of each copy's points from their clean partners, in units of the layout's diameter."""
+    count = int((embedding.group == embedding.group[0]).sum())
+    blocks = embedding.points.reshape(-1, count, 2)
+    diameter = float(np.linalg.norm(np.ptp(embedding.points, axis=0)))
+    names = embedding.group[::count]
+    return {str(n): float(np.linalg.norm(b - blocks[0], axis=1).mean()) / diameter for n, b in zip(names, blocks, strict=True)}
