@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from ued_core import runs
 from ued_core.context import Context
 from ued_core.errors import RunError
+from ued_core.runs.jsonl import read_lines
 from ued_core.runs.launcher import PACKAGE_PARENT, Handle
 from ued_core.runs.pipeline import execute
 from ued_core.runs.spec import RunSpec
@@ -100,6 +101,8 @@ def test_a_killed_worker_is_interrupted_and_resumes_exactly(home, spec_of, until
     runs.resume(run_id)
     last = runs.wait(run_id, 60)
     assert (last.state, last.attempt, last.epoch) == ("finished", 4, 40)
+    written = [row["epoch"] for row in read_lines(runs.folder(run_id).history_path)]
+    assert written.count(1) == 1, "every attempt went on from a checkpoint"
     unbroken = uninterrupted(spec, tmp_path / "weights")
     assert learned(runs.folder(run_id).history()) == learned(unbroken["history"])
     assert learned(runs.folder(run_id).result()["history"]) == learned(unbroken["history"])
