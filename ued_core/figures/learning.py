@@ -149,7 +149,10 @@ def histogram_figure(shares: Sequence[float], class_names: Sequence[str]) -> go.
     even = 100 / len(values)
     layout = base_layout(
         xaxis={"title": {"text": "Predicted class"}, "type": "category"},
-        yaxis={"title": {"text": axis_title("Share of the answers", "%")}, "range": [0, max(1.12 * values.max(), 2 * even)]},
+        yaxis={
+            "title": {"text": axis_title("Share of the answers", "%")},
+            "range": [0, max(1.12 * values.max(), 2 * even)],
+        },
         bargap=0.25,
     )
     bars = go.Bar(
@@ -200,10 +203,15 @@ def probe_figure(probe: Mapping[str, float]) -> go.Figure:
         values = [100 * share for share in shares]
         figure.add_trace(
             go.Bar(
-                name=name, y=labels, x=values, orientation="h",
+                name=name,
+                y=labels,
+                x=values,
+                orientation="h",
                 marker={"color": colour, "pattern": {"shape": hatch, "fgcolor": "rgba(255,255,255,0.35)", "size": 6}},
                 text=[f"{value:.0f} %" if value >= 6 else "" for value in values],
-                textposition="inside", insidetextanchor="middle", textangle=0,
+                textposition="inside",
+                insidetextanchor="middle",
+                textangle=0,
                 textfont={"color": "white"},
                 hovertemplate=f"%{{y}}<br>{name}: %{{x:.1f}} %<extra></extra>",
             )  # fmt: skip

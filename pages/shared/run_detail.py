@@ -1,0 +1,241 @@
+"""One run: how it goes, what came out, and everything needed to judge and to repeat it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import streamlit as st
+
+from pages.shared.guard import guarded, plain, show_error
+from pages.shared.live_chart import live_chart
+from pages.shared.run_address import open_compare, open_run, open_view
+from pages.shared.run_form import cannot_edit, fill_form, start
+from pages.shared.run_protocol import protocol_card
+from pages.shared.run_table import cancel_button, delete_part, local_time, run_progress
+from pages.shared.run_words import RULE, STATE_WORDS, ago, duration, histogram_words, percent, probe_words, verdict
+from ued_core import runs
+from ued_core.errors import RunError, UedError
+from ued_core.figures.learning import histogram_figure, loss_figure, probe_figure, run_figure
+from ued_core.runs import RunFolder, RunRecord, RunSpec
+
+LOG_LINES = 40
+
+
+def run_detail(run_id: str) -> None:
+    """Draw the run that the address names."""
+    st.button("All runs", key="detail_back", icon=":material/arrow_back:", on_click=open_view, args=("all",))
+    try:
+        record = runs.run(run_id)
+    except RunError as error:
+        show_error(error)
+        return
+    st.header(plain(record.title), anchor=False)
+    seed = record.spec.get("seed", "–")
+    when = local_time(record.created)
+    moment = f"{when:%d %b %Y, %H:%M}" if when else "unknown"
+    st.caption(f"Run `{record.id}` · seed {seed} · submitted {moment} ({ago(record.created)})"
+               + (f" · {plain(record.note)}" if record.note else ""))  # fmt: skip
+    _live_part(record)
+    if not record.over:
+        _files_part(record)
+        return
+    folder = runs.folder(record.id)
+    result = folder.result()
+    if result:
+        _result_part(record, result)
+    _files_part(record)
+
+
+def _live_part(before: RunRecord) -> None:
+    """State, progress, buttons and curves; asks again every second until the run is over."""
+
+    @st.fragment(run_every=None if before.over else 1.0)
+    def live() -> None:
+        with guarded():
+            try:
+                record = runs.run(before.id)
+            except RunError:
+                st.rerun()
+            if record.over != before.over:
+                st.rerun()
+            run_progress(record)
+            _buttons(record)
+            _explanation(record)
+            _curves(record, runs.folder(record.id))
+
+    live()
+
+
+def _buttons(record: RunRecord) -> None:
+    with st.container(horizontal=True):
+        if not record.over:
+            cancel_button(record, "detail_cancel")
+        if record.resumable and st.button(
+            "Resume", key="detail_resume", type="primary", help="Goes on from the last checkpoint."
+        ):
+            runs.resume(record.id)
+            st.rerun()
+        spec = _spec(record)
+        if spec:
+            obstacle = cannot_edit(spec)
+            st.button("Use as a template", key="detail_edit", on_click=fill_form, args=(spec,), disabled=bool(obstacle),
+                      help=obstacle or "Fills the form with these settings.")  # fmt: skip
+        if record.epoch:
+            st.button("Compare with …", key="detail_compare", on_click=open_compare, args=([record.id],))
+        if record.over:
+            delete_part([record], "detail_delete")
+
+
+def _explanation(record: RunRecord) -> None:
+    """What the state means here, and what to do."""
+    folder = runs.folder(record.id)
+    match record.state:
+        case "queued":
+            ahead = [r for r in runs.runs() if r.state == "running" or (r.state == "queued" and r.id < record.id)]
+            before = f"{len(ahead)} {'run is' if len(ahead) == 1 else 'runs are'} before it" if ahead else "it is next"
+            st.info(
+                f"This run waits for a free processor or GPU: {before}. You can leave this page; it will start by itself."
+            )
+        case "failed":
+            error = folder.error() or {"what": record.error, "do": "Delete the run and submit it again."}
+            what, do = str(error.get("what", "")), str(error.get("do", ""))
+            st.error(f"{plain(what)}" + (f"\n\n**What to do:** {plain(do)}" if do else ""))
+            if trace := error.get("traceback"):
+                with st.expander("Traceback to report"):
+                    st.code(str(trace), language="text", wrap_lines=True)
+        case "cancelled" | "interrupted":
+            words = STATE_WORDS[record.state]
+            st.warning(f"{words.word}: {words.meaning}. It had trained {record.epoch} of {record.epochs} epochs.")
+
+
+def _curves(record: RunRecord, folder: RunFolder) -> None:
+    rows = folder.history()
+    if not rows and record.over:
+        return
+    result = folder.result()
+    chance = 1 / len(result["data"]["class_names"]) if result else None
+    last = (f"after epoch {record.epoch} of {record.epochs}: training {percent(record.train_accuracy, 1)}, "
+            f"clean test {percent(record.last, 1)}") if rows else "no epoch is over yet"  # fmt: skip
+    left, right = st.columns([2, 1], gap="medium")
+    with left:
+        live_chart(run_figure(rows, record.epochs, chance), key=f"run_curves_{record.id}", height=340, filename=f"accuracy-{record.id}",
+                   alt=f"Training accuracy and accuracy on clean test images over the epochs; {last}.")  # fmt: skip
+    with right:
+        loss = f"{rows[-1]['loss']:.3f}" if rows else "not known yet"
+        live_chart(loss_figure(rows, record.epochs), key=f"run_loss_{record.id}", height=340, filename=f"loss-{record.id}",
+                   alt=f"Training loss over the epochs; the latest is {loss}.")  # fmt: skip
+
+
+def _result_part(record: RunRecord, result: Mapping[str, Any]) -> None:
+    names: Sequence[str] = result["data"]["class_names"]
+    found = verdict(result["train_accuracy"], result["last"], len(names), bool(record.spec.get("attack")))
+    with st.container(border=True):
+        st.subheader("Result", anchor=False)
+        st.markdown(f"**{found.sentence}**")
+        _reference_part(record)
+        with st.popover("How this sentence is chosen"):
+            st.markdown(RULE)
+    probe = result.get("probe")
+    if probe:
+        left, right = st.columns(2, gap="medium")
+        with left:
+            st.subheader("Does it follow the object or the perturbation?", anchor=False)
+            st.markdown(probe_words(probe))
+            live_chart(
+                probe_figure(probe),
+                key=f"run_probe_{record.id}",
+                height=300,
+                filename=f"probe-{record.id}",
+                alt=_probe_alt(probe),
+            )
+        with right:
+            st.subheader("What it answers on clean test images", anchor=False)
+            shares = probe["clean_histogram"]
+            st.markdown(histogram_words(shares, names))
+            live_chart(histogram_figure(shares, names), key=f"run_answers_{record.id}", height=300, filename=f"answers-{record.id}",
+                       alt="Share of the answers on clean test images: " + ", ".join(f"{n} {percent(s)}" for n, s in zip(names, shares, strict=True)) + ".")  # fmt: skip
+    protocol_card(record, result)
+
+
+def _probe_alt(probe: Mapping[str, float]) -> str:
+    return (f"Right on clean images: {percent(probe['clean_accuracy'])}; with their own class's perturbation: {percent(probe['own_accuracy'])}. "
+            f"With another class's perturbation: {percent(probe['wrong_true_rate'])} the true class, "
+            f"{percent(probe['wrong_perturbation_rate'])} the class of the perturbation, {percent(probe['wrong_other_rate'])} another.")  # fmt: skip
+
+
+def _reference_part(record: RunRecord) -> None:
+    """The same run without attack and defence: what the model could have learned."""
+    spec = _spec(record)
+    if spec is None or (spec.attack is None and not spec.defenses):
+        return
+    clean = replace(spec, attack=None, poison_rate=1.0, attack_seed=0, defenses=(), note="clean reference")
+    found = runs.find(clean.key())
+    done = next((r for r in found if r.state == "finished"), None)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if done:
+            st.markdown(
+                f"The same run without attack and defence reached {percent(done.last)} on clean test images.",
+                width="content",
+            )
+            st.button("Open it", key="detail_reference", on_click=open_run, args=(done.id,))
+            st.button(
+                "Compare both", key="detail_reference_compare", on_click=open_compare, args=([record.id, done.id],)
+            )
+        elif any(not r.over for r in found):
+            st.markdown("The same run without attack and defence is on its way.", width="content")
+        else:
+            st.markdown("How much was lost? Nobody has trained the same on clean images yet.", width="content")
+            if st.button("Train the clean reference", key="detail_train_reference"):
+                start([clean])
+
+
+def _files_part(record: RunRecord) -> None:
+    folder = runs.folder(record.id)
+    st.subheader("Files and repetition", anchor=False)
+    with st.container(horizontal=True):
+        _download("spec.json", json.dumps(record.spec, indent=2, ensure_ascii=False), "application/json", record)
+        if rows := folder.history():
+            _download("history.csv", history_csv(rows), "text/csv", record)
+        if result := folder.result():
+            _download("result.json", json.dumps(result, indent=2, ensure_ascii=False), "application/json", record)
+        if folder.weights.exists():
+            _download("weights.safetensors", folder.weights.read_bytes, "application/octet-stream", record)
+    st.caption("The same run without a browser, from the downloaded spec.json:")
+    st.code("python -m ued_core train spec.json", language="bash")
+    with st.expander(f"Log (last {LOG_LINES} lines)"):
+        st.code(folder.log_tail(LOG_LINES) or "The log is still empty.", language="text", wrap_lines=True)
+        if not record.over:
+            st.button("Refresh", key="detail_log")
+    if record.started and record.ended and record.over:
+        count = f", {record.attempt} attempts" if record.attempt > 1 else ""
+        st.caption(
+            f"Took {duration(record.ended - record.started)} on {plain(record.device or 'this machine')}{count}."
+        )
+
+
+def _download(name: str, data: Any, mime: str, record: RunRecord) -> None:
+    st.download_button(
+        name, data, f"{record.id}-{name}", mime, key=f"download_{name}", on_click="ignore", icon=":material/download:"
+    )
+
+
+def history_csv(rows: Sequence[Mapping[str, float]]) -> str:
+    """The history as a table; a column for everything that any epoch has."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _spec(record: RunRecord) -> RunSpec | None:
+    try:
+        return RunSpec.from_json(record.spec)
+    except UedError:
+        return None

@@ -1,0 +1,324 @@
+"""The form for new runs; every control follows a declaration."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar, Literal, TypeVar
+
+import streamlit as st
+
+from pages.shared import cache
+from pages.shared.controls import choose, control_key, method_controls
+from pages.shared.guard import plain, show_error
+from pages.shared.run_address import open_run, open_view
+from pages.shared.run_estimate import estimate
+from pages.shared.run_words import short_id
+from ued_core import runs
+from ued_core.attacks import ATTACKS, Attack
+from ued_core.context import Context
+from ued_core.data import DATASETS, Dataset, Folder, import_zip
+from ued_core.defenses import DEFENSES, Defense
+from ued_core.errors import UedError
+from ued_core.models import MODELS, Model
+from ued_core.params import Catalogue, Method, param
+from ued_core.runs import RunRecord, RunSpec
+from ued_core.training import PLANS, Plan
+
+M = TypeVar("M", bound=Method)
+DEFENCES_KEY = "new_defences"
+
+
+class NoAttack(Method):
+    """Trains on the images as they are: the reference for every attack."""
+
+    key: ClassVar[str] = "none"
+    title: ClassVar[str] = "None: clean images"
+
+
+class Poisoning(Method):
+    """How an attack is applied."""
+
+    key: ClassVar[str] = "poisoning"
+    title: ClassVar[str] = "Poisoning"
+
+    poison_rate: float = param(
+        1.0, "Share of the training images that are poisoned; test images stay clean.", ge=0.0, le=1.0, step=0.05
+    )
+    attack_seed: int = param(
+        0,
+        "The attacker's secret: another key, another perturbation of each class.",
+        label="private key",
+        ge=0,
+        le=2**32 - 1,
+    )
+
+
+class Repetition(Method):
+    """How often a run is repeated, and where it runs."""
+
+    key: ClassVar[str] = "repetition"
+    title: ClassVar[str] = "Repetition"
+
+    seed: int = param(0, "Draws weights, order of the images, augmentation and defences.", ge=0, le=2**32 - 1)
+    seeds: int = param(
+        1,
+        "Runs that differ in their seed only: seed, seed + 1, … Three or more show the spread.",
+        label="number of seeds",
+        ge=1,
+        le=10,
+    )
+    device: Literal["auto", "cpu", "cuda"] = param("auto", "auto takes a GPU when there is one.")
+    note: str = param("", "Your own words, shown in the table.")
+
+
+# Clean training is one more choice in the same list.
+ATTACK_CHOICES: Catalogue[Any] = Catalogue("attack", [*ATTACKS.values(), NoAttack])
+
+
+def run_form() -> None:
+    """Draw the form, and start what it says."""
+    left, right = st.columns(2, gap="medium")
+    with left:
+        dataset = _data_part()
+        model = _part("Model", MODELS, "new_model", "What is trained.")
+    with right:
+        attack, poisoning = _attack_part()
+        defences = _defence_part()
+    left, right = st.columns(2, gap="medium")
+    with left:
+        plan = _plan_part(dataset)
+    with right, st.container(border=True):
+        st.subheader("Repeat and run")
+        repetition = method_controls(Repetition, key="new")
+    if dataset is None:
+        st.info("Give the images of your folder above; then the run can start.")
+        return
+    spec = RunSpec(
+        dataset=dataset, attack=attack, defenses=defences, model=model, plan=plan, **poisoning.model_dump(),
+        seed=repetition.seed, device=repetition.device, note=repetition.note,
+    )  # fmt: skip
+    _start_part(seeded(spec, repetition.seeds))
+
+
+def seeded(spec: RunSpec, count: int) -> list[RunSpec]:
+    """The spec with ``count`` consecutive seeds, its own first."""
+    return [replace(spec, seed=spec.seed + offset) for offset in range(count)]
+
+
+def _data_part() -> Dataset | None:
+    with st.container(border=True):
+        st.subheader("Data")
+        order = sorted(DATASETS, key=lambda name: not DATASETS[name].embedded)
+        catalogue = Catalogue("data set", [DATASETS[name] for name in order])
+        chosen = choose(
+            catalogue, key="new_data", label="Data set", help="The first ones need neither files nor a network."
+        )
+        st.caption(chosen.summary())
+        if issubclass(chosen, Folder):
+            _upload_part(chosen)
+        dataset = _controls(chosen, "new_data")
+        return _looked_at(dataset) if isinstance(dataset, Folder) else dataset
+
+
+def _upload_part(chosen: type[Folder]) -> None:
+    upload = st.file_uploader("Zip of images, one subfolder a class", type="zip", key="new_zip",
+                              help="PNG, JPEG or WebP of any size. Or give the path of a folder on the server below.")  # fmt: skip
+    if upload is None or st.session_state.get("new_zip_done") == upload.file_id:
+        return
+    bar = st.progress(0.0, "Unpacking …")
+    try:
+        report = lambda done, total, text: bar.progress(min(1.0, done / total if total else 0.0), text or "Unpacking …")  # noqa: E731
+        path = import_zip(upload, upload.name, Context(on_report=report))
+    except UedError as error:
+        show_error(error)
+    else:
+        st.session_state["new_zip_done"] = upload.file_id
+        st.session_state[control_key("new_data", chosen, "path")] = str(path)
+    finally:
+        bar.empty()
+
+
+def _looked_at(folder: Folder) -> Folder | None:
+    """The folder if its images can be used; says what is in it and what was skipped."""
+    if not folder.path.strip():
+        return None
+    try:
+        found = cache.split(folder)
+    except UedError as error:
+        show_error(error)
+        return None
+    st.success(f"{len(found.train):,} training and {len(found.test):,} test images in {found.train.classes} classes.")
+    if found.notes:
+        with st.expander(f"What was skipped or changed ({len(found.notes)})"):
+            st.markdown("\n".join(f"- {plain(note)}" for note in found.notes))
+    return folder
+
+
+def _attack_part() -> tuple[Attack | None, Poisoning]:
+    with st.container(border=True):
+        st.subheader("Attack")
+        chosen = choose(ATTACK_CHOICES, key="new_attack", label="Attack")
+        st.caption(chosen.summary())
+        if issubclass(chosen, NoAttack):
+            return None, Poisoning()
+        poisoning = method_controls(Poisoning, key="new")
+        return _controls(chosen, "new_attack"), poisoning
+
+
+def _defence_part() -> tuple[Defense, ...]:
+    with st.container(border=True):
+        st.subheader("Defence")
+        if DEFENCES_KEY not in st.session_state:
+            asked = st.session_state.get(f"kept:{DEFENCES_KEY}", st.query_params.get(DEFENCES_KEY, ""))
+            st.session_state[DEFENCES_KEY] = [name for name in asked.split(",") if name in DEFENSES]
+        names = st.multiselect(
+            "Defences, in the order in which they act", list(DEFENSES), key=DEFENCES_KEY,
+            format_func=lambda name: DEFENSES[name].title, placeholder="None",
+            help="They change the training images, never the test images.",
+        )  # fmt: skip
+        st.session_state[f"kept:{DEFENCES_KEY}"] = ",".join(names)
+        if names:
+            st.query_params[DEFENCES_KEY] = ",".join(names)
+        else:
+            st.query_params.pop(DEFENCES_KEY, None)
+        made = []
+        for name in names:
+            st.caption(f"**{DEFENSES[name].title}:** {DEFENSES[name].summary()}")
+            made.append(_controls(DEFENSES[name], "new_defence"))
+        return tuple(made)
+
+
+def _part(title: str, catalogue: Catalogue[M], key: str, help: str) -> M:
+    with st.container(border=True):
+        st.subheader(title)
+        chosen = choose(catalogue, key=key, label=title, help=help)
+        st.caption(chosen.summary())
+        return _controls(chosen, key)
+
+
+def _plan_part(dataset: Dataset | None) -> Plan:
+    with st.container(border=True):
+        st.subheader("Training plan")
+        chosen = choose(PLANS, key="new_plan", label="Optimiser")
+        recommended = _recommended(dataset, chosen)
+        named = dataset.title if dataset else ""
+        st.caption(chosen.summary() + (f" Starts from what suits {named}." if recommended else ""))
+        return _controls(chosen, _plan_key(dataset), recommended)
+
+
+def _plan_key(dataset: Dataset | None) -> str:
+    """Each data set has its own plan controls, because each has its own recommended start."""
+    return f"new_plan_{dataset.key}" if dataset else "new_plan"
+
+
+def _recommended(dataset: Dataset | None, plan: type[Plan]) -> dict[str, Any]:
+    known = {p.name for p in plan.parameters()}
+    return {k: v for k, v in (dataset.recommended_plan if dataset else {}).items() if k in known}
+
+
+def _controls(method: type[M], key: str, values: Mapping[str, Any] | None = None, lead: int = 2) -> M:
+    """The first ``lead`` parameters in sight, the others on demand."""
+    names = [p.name for p in method.parameters()]
+    first: Collection[str] = names[:lead] if len(names) > lead + 1 else names
+    shown = method_controls(method, key=key, only=first, values=values)
+    if len(first) == len(names):
+        return shown
+    with st.expander(f"{len(names) - len(first)} more parameters"):
+        return method_controls(method, key=key, exclude=first, values=shown.model_dump())
+
+
+# ---- filling it --------------------------------------------------------------------------------
+
+
+def fill_form(spec: RunSpec) -> None:
+    """Set every control to the spec and show the form; only for callbacks, before the controls are drawn."""
+    attack: Method = spec.attack or NoAttack()
+    parts: list[tuple[str, Method]] = [
+        ("new_data", spec.dataset), ("new_attack", attack), ("new_model", spec.model), (_plan_key(spec.dataset), spec.plan),
+        ("new", Poisoning(poison_rate=float(spec.poison_rate), attack_seed=spec.attack_seed)),
+        ("new", Repetition(seed=spec.seed, device=spec.device, note=spec.note)),
+        *(("new_defence", defence) for defence in spec.defenses),
+    ]  # fmt: skip
+    for key, method in parts:
+        for name, value in method.model_dump().items():
+            st.session_state[control_key(key, type(method), name)] = value
+    for key, method in (
+        ("new_data", spec.dataset),
+        ("new_attack", attack),
+        ("new_model", spec.model),
+        ("new_plan", spec.plan),
+    ):
+        st.session_state[key] = method.key
+    st.session_state[DEFENCES_KEY] = [defence.key for defence in spec.defenses]
+    open_view("new")
+
+
+def cannot_edit(spec: RunSpec) -> str:
+    """Why the form cannot show the spec; empty when it can."""
+    keys = [defence.key for defence in spec.defenses]
+    return "The same defence acts twice, which the form cannot show." if len(set(keys)) < len(keys) else ""
+
+
+# ---- starting ----------------------------------------------------------------------------------
+
+
+def _start_part(specs: Sequence[RunSpec]) -> None:
+    known = runs.runs()
+    finished = {
+        spec.key(): next((r for r in known if r.key == spec.key() and r.state == "finished"), None) for spec in specs
+    }
+    missing = [spec for spec in specs if finished[spec.key()] is None]
+    with st.container(border=True):
+        st.markdown(
+            f"**{plain(specs[0].title())}**"
+            + (f", seeds {specs[0].seed} to {specs[-1].seed}" if len(specs) > 1 else "")
+        )
+        expected = estimate(specs[0], known)
+        unknown = "No time estimate yet: no run of this model on this data set has finished on this machine."
+        st.caption(expected.sentence(len(specs)) if expected else unknown)
+        _known_part([record for record in finished.values() if record])
+        with st.container(horizontal=True):
+            many = len(specs) > 1
+            again = not missing
+            label = f"Start {len(specs)} runs" if many else "Start training"
+            if st.button(
+                f"{label} again" if again else label, type="secondary" if again else "primary", key="new_start"
+            ):
+                start(specs)
+            if (
+                missing
+                and len(missing) < len(specs)
+                and st.button(f"Start only the {len(missing)} missing", key="new_start_missing")
+            ):
+                start(missing)
+        with st.expander("This spec as JSON"):
+            st.caption(
+                "The whole run in one file: `python -m ued_core train spec.json` does the same without a browser."
+            )
+            st.code(json.dumps(specs[0].to_json(), indent=2, ensure_ascii=False), language="json")
+
+
+def _known_part(found: Sequence[RunRecord]) -> None:
+    if not found:
+        return
+    what = "A finished run" if len(found) == 1 else f"{len(found)} finished runs"
+    st.info(
+        f"{what} with exactly these settings {'is' if len(found) == 1 else 'are'} here already. On the same kind of machine it would give the same numbers again."
+    )
+    with st.container(horizontal=True):
+        for record in found:
+            label = f"Open {short_id(record.id)} (seed {record.spec.get('seed')})"
+            st.button(label, key=f"new_known_{record.id}", on_click=open_run, args=(record.id,))
+
+
+def start(specs: Sequence[RunSpec]) -> None:
+    """Queue the runs and show them."""
+    made = runs.submit_many(specs)
+    if len(made) == 1:
+        open_run(made[0])
+    else:
+        open_view("all")
+    st.toast("The run is queued." if len(made) == 1 else f"{len(made)} runs are queued.")
+    st.rerun()

@@ -1,0 +1,90 @@
+"""The protocol of a finished run: everything that a paper's table would have to say about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from pages.shared.guard import plain
+from pages.shared.run_words import duration, flat, percent
+from ued_core.errors import UedError
+from ued_core.params import Method
+from ued_core.runs import RunRecord, RunSpec
+
+
+def protocol_card(record: RunRecord, result: Mapping[str, Any]) -> None:
+    """Draw the card."""
+    try:
+        spec = RunSpec.from_json(record.spec)
+    except UedError:
+        rows = flat(record.spec)
+    else:
+        rows = protocol(spec, result)
+    with st.container(border=True):
+        st.subheader("Protocol", anchor=False)
+        lines = "\n".join(f"| {plain(name)} | {plain(text)} |" for name, text in rows.items())
+        st.markdown(f"| What | How |\n|---|---|\n{lines}")
+        notes = result["data"].get("notes") or []
+        if notes:
+            with st.expander(f"Notes from loading the data ({len(notes)})"):
+                st.markdown("\n".join(f"- {plain(note)}" for note in notes))
+
+
+def protocol(spec: RunSpec, result: Mapping[str, Any]) -> dict[str, str]:
+    """The rows of the card, in the order in which things happen."""
+    data, env, history = result["data"], result["environment"], result["history"]
+    peak = max(history, key=lambda row: row["test_accuracy"])
+    seconds = f"{duration(result['train_seconds'])} training of {duration(result['seconds'])} in all"
+    poison = "none"
+    if spec.attack:
+        poison = (f"{in_words(spec.attack)} on {100 * spec.poison_rate:g} % of the training images, private key {spec.attack_seed}; "
+                  "the test images stay clean")  # fmt: skip
+    return {
+        "Data": f"{in_words(spec.dataset)}: {data['train']:,} training and {data['test']:,} test images, {len(data['class_names'])} classes",
+        "Poison": poison,
+        "Defences": " → ".join(f"{in_words(d)}, acts {_moments(d)}" for d in spec.defenses) or "none",
+        "A training image passes": _order(spec),
+        "Model": in_words(spec.model),
+        "Optimiser": in_words(spec.plan),
+        "Epochs": f"{result['epochs']}, batches of {spec.plan.batch_size}; {seconds}",
+        "Seeds": f"run {spec.seed} (weights, order, augmentation, defence draws)" + (f", attack {spec.attack_seed}" if spec.attack else ""),
+        "Clean test accuracy": f"{percent(result['last'], 1)} after the last epoch; peak {percent(result['best'], 1)} in epoch {peak['epoch']:g} "
+                               "(picked by looking at the test images, so it flatters)",
+        "Training accuracy": f"{percent(result['train_accuracy'], 1)} over the last epoch as trained; the finished model on the stored "
+                             f"training images, without augmentation: {percent(result['poisoned_accuracy'], 1)}",
+        "Environment": f"{env['device']} ({env['device_name']}), {env['precision']}, {env['threads']} threads, torch {env['torch']}, "
+                       f"numpy {env['numpy']}, Python {env['python']}",
+        "Content hashes": f"clean {data['clean_hash']} → trained on {data['trained_on_hash']}",
+        "Spec key": spec.key(),
+    }  # fmt: skip
+
+
+def in_words(method: Method) -> str:
+    """A configured method with every parameter, for the record."""
+    declared = {p.name: p for p in method.parameters()}
+    parts = [f"{declared[name].label} {_text(value)}{' ' + declared[name].unit if declared[name].unit else ''}"
+             for name, value in method.model_dump().items() if value != ""]  # fmt: skip
+    return f"{method.title} ({', '.join(parts)})" if parts else method.title
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _moments(defence: Any) -> str:
+    words = {"purify": "once before training", "augment": "on every batch with fresh draws"}
+    return " and ".join(words[moment] for moment in ("purify", "augment") if moment in defence.acts) or "nowhere"
+
+
+def _order(spec: RunSpec) -> str:
+    plan = spec.plan
+    steps = [d.title for d in spec.defenses if "purify" in d.acts]
+    steps += [f"random crop ({plan.crop} px padding)"] if plan.crop else []
+    flips = plan.flip == "on" or (plan.flip == "auto" and spec.dataset.mirror_safe)
+    steps += ["random flip (½)"] if flips else []
+    steps += [d.title for d in spec.defenses if "augment" in d.acts]
+    return " → ".join(["as stored", *steps, "normalisation inside the model"])

@@ -1,0 +1,130 @@
+"""A spec as a thing to look at: what another page handed over, and JSON in and out."""
+
+from __future__ import annotations
+
+import json
+
+import streamlit as st
+
+from pages.shared.guard import plain, show_error
+from pages.shared.run_address import HANDED, HANDED_FROM, discard_handed, hand_over
+from pages.shared.run_form import cannot_edit, fill_form, start
+from pages.shared.run_words import flat
+from ued_core.errors import SpecError, UedError
+from ued_core.runs import RunSpec
+
+MOST_BYTES = 1_000_000
+
+
+def handed_card() -> None:
+    """What another page wants to have trained; nothing when there is none."""
+    value = st.session_state.get(HANDED)
+    if value is None:
+        return
+    origin = st.session_state.get(HANDED_FROM, "another page")
+    with st.container(border=True, key="handed_over"):
+        st.subheader(f"Handed over from {plain(origin)}")
+        try:
+            spec = RunSpec.from_json(value)
+        except UedError as error:
+            show_error(error)
+            st.button("Discard", key="handed_discard", on_click=discard_handed)
+            return
+        st.markdown(f"**{plain(spec.title())}**")
+        st.markdown(spec_lines(spec))
+        obstacle = cannot_edit(spec)
+        with st.container(horizontal=True):
+            if st.button("Start", type="primary", key="handed_start"):
+                discard_handed()
+                start([spec])
+            st.button(
+                "Edit in form",
+                key="handed_edit",
+                on_click=_edit,
+                args=(spec,),
+                disabled=bool(obstacle),
+                help=obstacle or None,
+            )
+            st.button("Discard", key="handed_discard", on_click=discard_handed)
+
+
+def _edit(spec: RunSpec) -> None:
+    discard_handed()
+    fill_form(spec)
+
+
+def spec_lines(spec: RunSpec) -> str:
+    """The spec's choices in a few lines of Markdown; parameters at their defaults are left out."""
+    lines = []
+    for label, methods in (
+        ("Data", [spec.dataset]),
+        ("Attack", [spec.attack]),
+        ("Defence", spec.defenses),
+        ("Model", [spec.model]),
+        ("Plan", [spec.plan]),
+    ):
+        words = " → ".join(_words(method) for method in methods if method is not None) or "none"
+        if label == "Attack" and spec.attack:
+            words += f", {100 * spec.poison_rate:g} % of the training images, private key {spec.attack_seed}"
+        lines.append(f"- {label}: {words}")
+    return "\n".join(
+        [*lines, f"- Seed {spec.seed}, device {spec.device}" + (f", note: {plain(spec.note)}" if spec.note else "")]
+    )
+
+
+def _words(method) -> str:  # noqa: ANN001
+    declared = {p.name: p for p in method.parameters()}
+    changed = {k: v for k, v in method.model_dump().items() if v != declared[k].default}
+    if not changed:
+        return f"{method.title} (defaults)" if declared else method.title
+    texts = flat(changed)
+    units = {declared[k].name.replace("_", " "): declared[k].unit for k in changed}
+    inside = ", ".join(
+        f"{plain(name)} {plain(text)}{' ' + units[name] if units.get(name) else ''}" for name, text in texts.items()
+    )
+    return f"{method.title} ({inside})"
+
+
+def json_part() -> None:
+    """Read a spec from JSON; it then appears as handed over."""
+    with st.expander("Read a spec from JSON"):
+        st.caption("Paste a spec or upload a spec.json; it is checked and then shown above, to be started or edited. "
+                   "Only the data set is required; everything else has a default.")  # fmt: skip
+        text = st.text_area(
+            "Spec",
+            key="spec_text",
+            height=160,
+            placeholder='{"dataset": "shapes", "attack": "cuda", "defenses": ["coin"]}',
+        )
+        upload = st.file_uploader("or a file", type="json", key="spec_file")
+        if st.button("Check the spec", key="spec_check"):
+            try:
+                spec = read_spec(upload.getvalue() if upload is not None and not text.strip() else text.encode())
+            except UedError as error:
+                show_error(error)
+            else:
+                hand_over(spec.to_json(), "your JSON")
+                st.rerun()
+
+
+def read_spec(content: bytes) -> RunSpec:
+    """A spec from the text of a file.
+
+    Raises:
+        UedError: it is no JSON, or no spec; the message says where and what to do.
+    """
+    if not content.strip():
+        raise SpecError("There is no spec to check.", "Paste one, or upload a spec.json.")
+    if len(content) > MOST_BYTES:
+        raise SpecError(
+            f"This file has {len(content):,} bytes; a spec has a few hundred.", "Upload the spec.json of a run."
+        )
+    try:
+        value = json.loads(content.decode("utf-8-sig"))
+    except json.JSONDecodeError as error:
+        raise SpecError(
+            f"This is not JSON: {error.msg} in line {error.lineno}, column {error.colno}.", "Correct it there."
+        ) from None
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise SpecError(f"This is not JSON text: {type(error).__name__}.", "Upload the spec.json of a run.") from None
+    return RunSpec.from_json(value)

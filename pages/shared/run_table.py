@@ -1,0 +1,207 @@
+"""The queue and the table of all runs, live as long as something happens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+import streamlit as st
+
+from pages.shared.guard import guarded, plain
+from pages.shared.run_address import current_view, open_compare, open_run
+from pages.shared.run_words import STATE_WORDS, percent, progress_of, seed_of, short_id, state_text, time_left
+from ued_core import runs
+from ued_core.params import fingerprint
+from ued_core.runs import RunRecord
+
+PAGE_SIZE = 50
+MOST_CARDS = 4
+
+
+def run_table() -> None:
+    """Draw cards of what is going on, and the table; asks again every second only while something happens."""
+    active = any(not record.over for record in runs.runs())
+
+    @st.fragment(run_every=1.0 if active else None)
+    def live() -> None:
+        with guarded():
+            records = runs.runs()
+            # The view has changed, or the last run has ended: the whole page decides anew.
+            if current_view() != "all" or active != any(not record.over for record in records) or not records:
+                st.rerun()
+            _cards([record for record in records if not record.over])
+            _table(records)
+
+    live()
+
+
+def _cards(waiting: Sequence[RunRecord]) -> None:
+    """What runs now, then what comes next."""
+    order = sorted(waiting, key=lambda record: (record.state != "running", record.id))
+    for record in order[:MOST_CARDS]:
+        with st.container(border=True):
+            run_progress(record)
+            with st.container(horizontal=True):
+                if st.button("Open", key=f"card_open_{record.id}"):
+                    open_run(record.id)
+                    st.rerun()
+                cancel_button(record, f"card_cancel_{record.id}")
+    if len(order) > MOST_CARDS:
+        st.caption(f"{len(order) - MOST_CARDS} more runs are queued; they are in the table.")
+
+
+def run_progress(record: RunRecord) -> None:
+    """One run's state, and how far it is."""
+    words = STATE_WORDS[record.state]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.badge(state_text(record), color=words.colour, help=f"{words.word}: {words.meaning}.")
+        st.markdown(f"**{plain(record.title)}**, seed {seed_of(record.spec)}", width="content")
+    if record.state == "running":
+        parts = [
+            f"epoch {record.epoch} of {record.epochs} done",
+            record.text if not record.text.startswith("epoch") else "",
+        ]
+        parts += [time_left(record), record.device]
+        if record.last is not None:
+            parts.append(f"training {percent(record.train_accuracy)}, clean test {percent(record.last)}")
+        st.progress(progress_of(record), text=" · ".join(plain(part) for part in parts if part))
+        if record.cancelling:
+            st.caption("Asked to stop; it does within seconds.")
+        elif not record.responding:
+            st.warning(
+                "Its process has shown no life for 30 seconds. It may be in a long step, or the machine may be overloaded."
+            )
+
+
+def cancel_button(record: RunRecord, key: str) -> None:
+    """Stops the run when pressed."""
+    if st.button("Cancel", key=key, disabled=record.cancelling):
+        runs.cancel(record.id)
+        st.rerun()
+
+
+def _table(records: Sequence[RunRecord]) -> None:
+    left, right = st.columns([3, 1], vertical_alignment="bottom")
+    left.subheader(f"All runs ({len(records)})")
+    with right, st.popover("What the states mean", width="stretch"):
+        st.markdown("\n".join(f"- {w.icon} **{w.word}**: {w.meaning}." for w in STATE_WORDS.values()))
+    pages = -(-len(records) // PAGE_SIZE)
+    page = st.pagination(pages, key="runs_page") if pages > 1 else 1
+    shown = records[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
+    # A selection is kept by position: with other rows the table must be another one.
+    name = "runs_table_" + fingerprint([record.id for record in shown])
+    event = st.dataframe(
+        pd.DataFrame([_row(record) for record in shown]),
+        key=name, hide_index=True, on_select="rerun", selection_mode="multi-row", placeholder="–",
+        column_config=_columns(name, shown), height="content" if len(shown) <= 12 else 460,
+        alt="Table of runs, newest first: state, title, seed, epochs, accuracies, device and time.",
+    )  # fmt: skip
+    chosen = [shown[row] for row in event.selection.rows if row < len(shown)]
+    _actions(chosen)
+
+
+def _actions(chosen: Sequence[RunRecord]) -> None:
+    """What can be done with the selected rows."""
+    if not chosen:
+        st.caption("Tick rows to compare, cancel, resume or delete them; press **Open** in a row to see a run. "
+                   "Every run works in a process of its own and goes on when you leave this page.")  # fmt: skip
+        return
+    stoppable = [r for r in chosen if not r.over and not r.cancelling]
+    resumable = [r for r in chosen if r.resumable]
+    deletable = [r for r in chosen if r.over]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"{len(chosen)} selected", width="content")
+        if len(chosen) == 1 and st.button("Open", key="table_open"):
+            open_run(chosen[0].id)
+            st.rerun()
+        if len(chosen) > 1 and st.button(f"Compare {len(chosen)}", key="table_compare", type="primary"):
+            open_compare([record.id for record in chosen])
+            st.rerun()
+        if stoppable and st.button(f"Cancel {len(stoppable)}", key="table_cancel"):
+            _each(stoppable, runs.cancel)
+        if resumable and st.button(f"Resume {len(resumable)}", key="table_resume"):
+            _each(resumable, runs.resume)
+        if deletable:
+            delete_part(deletable, "table_delete")
+
+
+def delete_part(records: Sequence[RunRecord], key: str) -> None:
+    """Deletes the runs after a second word."""
+    what = f"run {short_id(records[0].id)}" if len(records) == 1 else f"{len(records)} runs"
+    with st.popover(f"Delete {what} …"):
+        st.markdown(f"Delete {what} with curves, weights and log? This cannot be undone.")
+        if st.button("Delete for good", key=f"{key}_sure", type="primary"):
+            if current_view() == "run":
+                st.query_params.clear()
+            _each(records, runs.delete)
+
+
+def _each(records: Sequence[RunRecord], act: Any) -> None:
+    for record in records:
+        act(record.id)
+    st.rerun()
+
+
+def _row(record: RunRecord) -> dict[str, Any]:
+    measured = {"Clean test": record.last, "Best": record.best, "Training": record.train_accuracy}
+    return {
+        "Open": "Open",
+        "State": state_text(record),
+        "Run": record.title,
+        "Note": record.note,
+        "Seed": seed_of(record.spec),
+        "Progress": progress_of(record),
+        "Epoch": f"{record.epoch} / {record.epochs}",
+        "Left": time_left(record),
+        **{name: None if value is None else 100 * value for name, value in measured.items()},
+        "Device": record.device,
+        "Created": local_time(record.created),
+        "Id": short_id(record.id),
+    }
+
+
+def local_time(moment: float | None) -> datetime | None:
+    """The moment in the reader's own time zone, without a zone, as tables show it."""
+    if moment is None:
+        return None
+    try:
+        zone = ZoneInfo(st.context.timezone or "UTC")
+    except (KeyError, ValueError, OSError):
+        zone = UTC
+    return datetime.fromtimestamp(moment, zone).replace(tzinfo=None, microsecond=0)
+
+
+def _columns(name: str, shown: Sequence[RunRecord]) -> dict[str, Any]:
+    kit = st.column_config
+    clicked = f"{name}_open"
+
+    def open_clicked() -> None:
+        row = st.session_state[clicked]["row"]
+        if row < len(shown):
+            open_run(shown[row].id)
+
+    def rate(help: str) -> Any:
+        return kit.NumberColumn(format="%.1f %%", help=help, width=78)
+
+    states = ", ".join(f"{words.icon} {words.word}" for words in STATE_WORDS.values())
+    return {
+        "Open": kit.ButtonColumn("", key=clicked, on_click=open_clicked, width=70),
+        "State": kit.TextColumn(help=f"One of {states}.", width=112),
+        "Run": kit.TextColumn(help="Data set · attack · defences · model.", width=300),
+        "Note": kit.TextColumn(width=90),
+        "Seed": kit.NumberColumn(format="%d", width=55),
+        "Progress": kit.ProgressColumn(min_value=0.0, max_value=1.0, format="percent", width=110),
+        "Epoch": kit.TextColumn(help="Trained and wanted.", width=72),
+        "Left": kit.TextColumn(help="Time that the run still needs, from its own speed.", width=84),
+        "Clean test": rate("Accuracy on clean test images after the last epoch."),
+        "Best": rate(
+            "The highest clean test accuracy of any epoch. Picked by looking at the test images: it flatters."
+        ),
+        "Training": rate("Accuracy over the last epoch on what the model was trained on, as it saw it."),
+        "Device": kit.TextColumn(width=90),
+        "Created": kit.DatetimeColumn(format="D MMM, HH:mm", help="In your time zone.", width=110),
+        "Id": kit.TextColumn(help="The end of the run's id; `python -m ued_core run ID` takes it.", width=60),
+    }

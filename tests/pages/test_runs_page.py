@@ -1,0 +1,409 @@
+"""The page Runs, with real runs in a home of its own."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pages.shared.run_estimate import estimate
+from pages.shared.run_spec_card import read_spec
+from pages.shared.run_words import STATE_WORDS, differing, duration, verdict
+from tests.runs.conftest import end_all
+from ued_core import runs
+from ued_core.errors import SpecError, UedError
+from ued_core.runs import RunSpec
+from ued_core.runs.record import STATES
+
+TINY = {
+    "dataset": {"name": "shapes", "train_size": 200, "test_size": 100},
+    "attack": "cuda",
+    "model": {"name": "small_cnn", "width": 4},
+    "plan": {"name": "adamw", "epochs": 2},
+    "device": "cpu",
+}
+
+
+def tiny(**more: object) -> RunSpec:
+    return RunSpec.from_json({**TINY, **more})
+
+
+@pytest.fixture
+def open_runs(
+    open_page: Callable[..., AppTest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., AppTest]]:
+    """Visits the page; its home's supervisor and workers end with the test."""
+    for name, value in {"UED_IDLE_S": "2", "UED_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}.items():
+        monkeypatch.setenv(name, value)
+    yield lambda **query: open_page("runs", query)
+    end_all(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, list[str]]]:
+    """A home with three finished runs (two seeds, one without attack) and a failed one."""
+    home = tmp_path_factory.mktemp("finished")
+    patch = pytest.MonkeyPatch()
+    for name, value in {
+        "UED_HOME": str(home),
+        "UED_IDLE_S": "2",
+        "UED_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+    }.items():
+        patch.setenv(name, value)
+    try:
+        made = runs.submit_many(
+            [
+                tiny(),
+                tiny(seed=1),
+                tiny(attack=None, note="reference"),
+                tiny(dataset={"name": "folder", "path": "nowhere"}),
+            ]
+        )
+        ended = [runs.wait(run_id, timeout=120).state for run_id in made]
+        assert ended == ["finished", "finished", "finished", "failed"]
+        yield home, made
+    finally:
+        end_all(home)
+        patch.undo()
+
+
+@pytest.fixture
+def open_finished(
+    finished: tuple[Path, list[str]], open_runs: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., AppTest]:
+    monkeypatch.setenv("UED_HOME", str(finished[0]))
+    return open_runs
+
+
+def shown(page: AppTest) -> str:
+    """Everything written on the page."""
+    assert not page.exception, page.exception
+    parts = [
+        page.title,
+        page.header,
+        page.subheader,
+        page.markdown,
+        page.caption,
+        page.info,
+        page.error,
+        page.warning,
+        page.success,
+        page.code,
+    ]
+    text = "\n".join(str(element.value) for kind in parts for element in kind).replace("\\", "")
+    assert "This is a bug in UED Studio" not in text, text
+    return text
+
+
+def button(page: AppTest, label: str):
+    return next(b for b in page.button if b.label.startswith(label))
+
+
+# ---- empty -------------------------------------------------------------------------------------
+
+
+def test_a_stranger_is_told_what_a_run_is_and_gets_one_button(open_runs) -> None:
+    page = open_runs()
+    assert page.title[0].value == "Runs"
+    assert "unlearnable" in shown(page)
+    assert [b.label for b in page.button if "quick" in b.label]
+    assert not page.dataframe
+
+
+def test_the_quick_run_is_real(open_runs) -> None:
+    button(open_runs(), "Start a quick run").click().run()
+    (record,) = runs.runs()
+    assert record.spec["dataset"]["train_size"] == 1000
+    runs.cancel(record.id)
+
+
+# ---- queue and table ---------------------------------------------------------------------------
+
+
+def test_a_queued_run_is_listed_with_its_place_and_can_be_cancelled(open_runs) -> None:
+    open_runs()
+    first, second = (runs.submit(tiny(seed=seed, note=f"number {seed}"), launch=False) for seed in (0, 1))
+    page = open_runs()
+    table = page.dataframe[0].value
+    assert list(table["State"]) == ["⏳ Queued", "⏳ Queued"]
+    assert list(table["Note"]) == ["number 1", "number 0"], "newest first"
+    assert list(table["Epoch"]) == ["0 / 2", "0 / 2"]
+    detail = open_runs(run=second)
+    assert "1 run is before it" in shown(detail)
+    button(detail, "Cancel").click().run()
+    assert runs.run(second).state == "cancelled"
+    assert "you stopped it" in shown(open_runs(run=second))
+    assert runs.run(first).state == "queued"
+
+
+def test_the_table_shows_what_was_measured(open_finished, finished) -> None:
+    page = open_finished()
+    table = page.dataframe[0].value
+    assert list(table["State"]) == ["✖ Failed", "✔ Finished", "✔ Finished", "✔ Finished"]
+    assert list(table["Seed"]) == [0, 0, 1, 0]
+    result = runs.folder(finished[1][0]).result()
+    assert table["Clean test"].iloc[3] == pytest.approx(100 * result["last"])
+    assert table["Training"].iloc[3] == pytest.approx(100 * result["train_accuracy"])
+    assert table["Epoch"].iloc[3] == "2 / 2"
+    legend = shown(page)
+    assert all(words.meaning in legend for words in STATE_WORDS.values())
+
+
+def test_every_state_has_words() -> None:
+    assert set(STATE_WORDS) == set(STATES)
+    assert len({words.icon for words in STATE_WORDS.values()}) == len(STATES), "icons alone tell them apart"
+
+
+def test_two_hundred_runs_are_paged_and_quick(open_runs) -> None:
+    open_runs()
+    runs.submit_many([tiny(seed=seed) for seed in range(200)], launch=False)
+    page = open_runs()
+    began = time.perf_counter()
+    page.run()
+    taken = time.perf_counter() - began
+    assert len(page.dataframe[0].value) == 50
+    assert "All runs (200)" in shown(page)
+    assert taken < 3.0
+
+
+# ---- one run -----------------------------------------------------------------------------------
+
+
+def test_a_finished_run_shows_result_protocol_and_files(open_finished, finished) -> None:
+    run_id = finished[1][0]
+    result, record = runs.folder(run_id).result(), runs.run(run_id)
+    page = open_finished(run=run_id)
+    text = shown(page)
+    assert page.header[0].value.replace("\\", "") == record.title
+    assert verdict(result["train_accuracy"], result["last"], 10, True).sentence in text
+    assert f"{100 * result['last']:.1f} % after the last epoch" in text
+    assert f"clean {result['data']['clean_hash']} → trained on {result['data']['trained_on_hash']}" in text
+    assert result["data"]["clean_hash"] != result["data"]["trained_on_hash"]
+    assert record.key in text
+    assert "random crop (4 px padding) → random flip" in text
+    assert "python -m ued_core train spec.json" in text
+    assert "finished in" in text, "the log's tail"
+    labels = [element.proto.label for element in page.get("download_button")]
+    assert labels == ["spec.json", "history.csv", "result.json", "weights.safetensors"]
+    assert "The same run without attack and defence reached" in text, "the reference was found by its key"
+
+
+def test_a_short_id_is_a_link_too_and_a_wrong_one_is_explained(open_finished, finished) -> None:
+    assert runs.run(finished[1][0]).title in shown(open_finished(run=finished[1][0][-4:]))
+    page = open_finished(run="zzzz")
+    assert "There is no run 'zzzz'" in shown(page)
+    button(page, "All runs").click().run()
+    assert "All runs (4)" in shown(page)
+
+
+def test_a_failed_run_says_what_and_what_to_do_and_offers_to_resume(open_finished, finished) -> None:
+    page = open_finished(run=finished[1][3])
+    assert "There is no folder" in page.error[0].value.replace("\\", "")
+    assert "What to do" in page.error[0].value
+    assert button(page, "Resume")
+    assert "Protocol" not in [h.value for h in page.subheader]
+
+
+def test_deleting_needs_a_second_word_and_leads_back(open_runs) -> None:
+    open_runs()
+    run_id = runs.submit(tiny(), launch=False)
+    runs.cancel(run_id)
+    page = open_runs(run=run_id)
+    button(page, "Delete for good").click().run()
+    assert runs.runs() == []
+    assert "No run yet" in shown(page)
+
+
+# ---- comparing ---------------------------------------------------------------------------------
+
+
+def test_only_differing_parameters_and_grouped_seeds(open_finished, finished) -> None:
+    ids = finished[1][:3]
+    page = open_finished(compare=",".join(ids))
+    grouped = page.dataframe[0].value
+    assert len(grouped) == 2
+    assert "(n = 2)" in grouped["Clean test"].iloc[0] and "±" in grouped["Clean test"].iloc[0]
+    assert "attack" in grouped.columns and "model" not in grouped.columns and "plan · epochs" not in grouped.columns
+    tests = [runs.run(run_id).last for run_id in ids[:2]]
+    assert grouped["Clean test"].iloc[0].startswith(f"{50 * sum(tests):.1f}")
+    page.toggle(key="compare_group").set_value(False).run()
+    assert len(page.dataframe[0].value) == 3
+    assert set(page.dataframe[0].value["seed"]) == {"0", "1"}
+
+
+def test_runs_that_are_gone_are_named(open_finished, finished) -> None:
+    page = open_finished(compare=f"{finished[1][0]},20200101-000000-000-abcd")
+    assert "20200101-000000-000-abcd" in shown(page)
+    assert "Choose two or more" in shown(page)
+
+
+def test_the_same_seed_twice_is_no_second_sample() -> None:
+    from pages.shared.run_compare import same_but_seed
+
+    records = [runs.RunRecord(id=str(k), spec=tiny(seed=seed).to_json()) for k, seed in enumerate([0, 1, 0])]
+    assert [[r.id for r in group] for group in same_but_seed(records)] == [["0", "1"], ["2"]]
+
+
+# ---- the form ----------------------------------------------------------------------------------
+
+SMALL = {"view": "new", "new_data_shapes_train_size": "200", "new_data_shapes_test_size": "100",
+         "new_model_small_cnn_width": "4", "new_plan_shapes_adamw_epochs": "2"}  # fmt: skip
+
+
+def test_the_form_starts_what_it_shows(open_runs) -> None:
+    page = open_runs(
+        **SMALL,
+        new_poisoning_poison_rate="0.5",
+        new_defences="coin",
+        new_repetition_seeds="3",
+        new_repetition_note="from the form",
+    )
+    assert "No time estimate yet" in shown(page)
+    button(page, "Start 3 runs").click().run()
+    made = runs.runs()
+    assert sorted(record.spec["seed"] for record in made) == [0, 1, 2]
+    spec = made[0].spec
+    assert spec["dataset"]["train_size"] == 200 and spec["model"]["width"] == 4 and spec["plan"]["epochs"] == 2
+    assert spec["attack"]["name"] == "cuda" and spec["poison_rate"] == 0.5
+    assert [d["name"] for d in spec["defenses"]] == ["coin"]
+    assert spec["note"] == "from the form"
+    for record in made:
+        if not record.over:
+            runs.cancel(record.id)
+
+
+def test_the_default_shows_the_phenomenon(open_runs) -> None:
+    page = open_runs(view="new")
+    spec = json.loads(page.code[0].value)
+    assert (spec["dataset"]["name"], spec["attack"]["name"], spec["defenses"]) == ("shapes", "cuda", [])
+    assert RunSpec.from_json(spec).to_json() == spec
+
+
+def test_a_data_sets_recommended_plan_is_the_start(open_runs) -> None:
+    page = open_runs(view="new", new_data="digits")
+    from ued_core.data import DATASETS
+
+    recommended = DATASETS["digits"].recommended_plan
+    assert recommended, "digits recommend a plan"
+    plan = json.loads(page.code[0].value)["plan"]
+    assert {name: plan[name] for name in recommended} == dict(recommended)
+
+
+def test_estimate_and_known_result_come_from_finished_runs(open_finished, finished) -> None:
+    text = shown(open_finished(**SMALL, new_repetition_device="cpu"))
+    assert "images/s measured in" in text
+    assert "exactly these settings" in text
+    other = estimate(replace(tiny(), plan=tiny().plan.with_values(epochs=20)), runs.runs())
+    same = estimate(tiny(), runs.runs())
+    assert same is not None and other is not None
+    assert other.seconds - same.seconds == pytest.approx(18 * 200 / same.images_per_s)
+    assert estimate(tiny(model="resnet18"), runs.runs()) is None
+    assert estimate(tiny(device="cuda"), runs.runs()) is None, "measured on the processor only"
+
+
+def test_a_handed_over_spec_is_started_edited_or_discarded(open_runs) -> None:
+    spec = tiny(defenses=[{"name": "coin"}], seed=7, note="handed").to_json()
+    page = open_runs()
+    page.session_state["handed_spec"] = spec
+    page.session_state["handed_from"] = "Defence"
+    page.run()
+    assert "Handed over from Defence" in shown(page)
+    button(page, "Edit in form").click().run()
+    assert json.loads(page.code[0].value) == spec
+    assert "Handed over" not in shown(page)
+    page.session_state["handed_spec"] = spec
+    page.run()
+    button(page, "Discard").click().run()
+    assert "Handed over" not in shown(page)
+    page.session_state["handed_spec"] = spec
+    page.run()
+    button(page, "Start").click().run()
+    (record,) = runs.runs()
+    assert record.spec == spec
+    runs.cancel(record.id)
+
+
+def test_a_bad_handed_over_spec_is_explained(open_runs) -> None:
+    page = open_runs()
+    page.session_state["handed_spec"] = {"dataset": "shaps"}
+    page.run()
+    assert "Did you mean 'shapes'" in page.error[0].value.replace("\\", "")
+
+
+def test_pasted_json_is_checked_and_then_offered(open_runs) -> None:
+    page = open_runs(view="new")
+    page.text_area(key="spec_text").set_value('{"dataset": "shapes", "attack": "cuba"}')
+    button(page, "Check the spec").click().run()
+    assert "There is no attack 'cuba'" in page.error[0].value.replace("\\", "")
+    page.text_area(key="spec_text").set_value(json.dumps(TINY))
+    button(page, "Check the spec").click().run()
+    assert "Handed over from your JSON" in shown(page)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "no spec"),
+        (b'{"dataset": "shapes",}', "line 1, column"),
+        (b"\xff\xfe\x00", "not JSON"),
+        (b"[1]", "must be a JSON object"),
+        (b"x" * 1_000_001, "few hundred"),
+        (b"[" * 100_000, "not JSON"),
+    ],
+)
+def test_json_errors_say_where(content: bytes, words: str) -> None:
+    with pytest.raises(UedError) as caught:
+        read_spec(content)
+    assert words in str(caught.value)
+    assert isinstance(caught.value, SpecError)
+
+
+# ---- words -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "attacked", "kind"),
+    [
+        (0.98, 0.21, True, "unlearnable"),
+        (0.98, 0.39, True, "unlearnable"),
+        (0.98, 0.50, True, "partly"),
+        (0.98, 0.95, True, "learnable"),
+        (0.75, 0.72, True, "learnable"),
+        (0.30, 0.12, True, "unfitted"),
+        (0.98, 0.95, False, "generalises"),
+        (0.98, 0.30, False, "overfits"),
+        (1.00, 0.02, True, "unlearnable"),
+    ],
+)
+def test_the_verdict_follows_the_measurement(train: float, test: float, attacked: bool, kind: str) -> None:
+    found = verdict(train, test, 10, attacked)
+    assert found.kind == kind
+    assert f"{100 * train:.0f} % in training, {100 * test:.0f} % on clean test images" in found.sentence
+    assert "only the filter" not in found.sentence
+    if not attacked:
+        assert "unlearnable" not in found.sentence
+
+
+def test_durations_read_well() -> None:
+    assert [duration(s) for s in (0, 8.4, 60, 200, 3599, 3600, 7500)] == [
+        "0 s",
+        "8 s",
+        "1 min",
+        "3 min 20 s",
+        "59 min",
+        "1 h",
+        "2 h 5 min",
+    ]
+
+
+def test_differing_parameters_are_named_by_their_path() -> None:
+    first, second = tiny().to_json(), tiny(defenses=["coin"], note="x").to_json()
+    found = differing([first, second])
+    assert found[0]["defenses"] == "none" and found[1]["defenses"] == "coin"
+    assert "note" not in found[0] and "seed" not in found[0]
+    strength = next(name for name in found[1] if name.startswith("defenses · coin · "))
+    assert found[0][strength] == "–"
