@@ -42,20 +42,17 @@ if kernels is not None:
     st.subheader("One kernel a class")
     st.markdown(
         "Every image of a class passes through that class's filter. **Compare two kernels:** the more weight beside the 1, "
-        "the stronger the blur; a network needs only that blur to tell the class."
+        "the stronger the blur. The blur alone already tells the class."
     )
     chosen = st.selectbox("Class", range(len(names)), format_func=lambda c: names[c], key="class")
     live_chart(
         kernel_grid(kernels, names, selected=chosen),
         key="kernels",
-        height=60 + 190 * -(-len(names) // 5),
+        height=40 + 170 * -(-len(names) // 5),
         alt=f"The {kernels.shape[1]} by {kernels.shape[1]} kernels of {len(names)} classes with their weights.",
         filename=f"{choice.attack.key}_kernels",
     )
     kernel_table(kernels, names)
     matrix_panel(kernels[chosen], names[chosen], images.images[np.flatnonzero(images.labels.numpy() == chosen)[:1]])
-left, right = st.columns(2)
-with left:
-    pass
-with right:
-    train_with_this(choice, page="Attack")
+st.page_link("pages/defence.py", label="What does COIN do to it? →")
+train_with_this(choice, page="Attack")

@@ -1,6 +1,19 @@
-"""The page Overview."""
+"""The page Overview: what this is, in three pictures, and the phenomenon at a glance."""
 
 import streamlit as st
 
-st.title("Overview")
-st.write("UED Studio shows why unlearnable data works and what breaks it.")
+from pages.shared.glance import glance, three_pictures
+
+st.title("Why does unlearnable data work, and what breaks it?")
+st.markdown(
+    "Some people change their pictures a little before they publish them, so that a model trained on them scores high in training and "
+    "**fails on clean pictures**: *unlearnable examples*, or availability poisons. Others try to undo it. "
+    "Here you can see both at work, on data that is made on this computer: nothing is downloaded, no account, no GPU."
+)
+three_pictures()
+glance()
+st.divider()
+left, middle, right = st.columns(3)
+left.page_link("pages/attack.py", label="**Attack**: see what is changed, kernel by kernel")
+middle.page_link("pages/defence.py", label="**Defence**: pull COIN's slider and watch")
+right.page_link("pages/runs.py", label="**Runs**: train it yourself")

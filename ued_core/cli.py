@@ -240,7 +240,7 @@ def show_run(options: argparse.Namespace) -> int:
     for name, value in _record(record).items():
         if name != "spec" and value is not None:
             print(f"{name:<15} {value}")
-    for line in folder.log_tail(options.lines):
+    for line in folder.log_tail(options.lines).splitlines() if options.lines else ():
         print(f"log             {line}")
     return 0
 

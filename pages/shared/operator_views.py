@@ -14,11 +14,13 @@ from pages.shared.controls import parameter_control
 from pages.shared.live_chart import live_chart
 from pages.shared.tile_rows import tile_rows
 from ued_core.figures.operators import matrix_heatmap, matrix_pattern
+from ued_core.figures.theme import ROLE_COLOURS
 from ued_core.params import Parameter
 from ued_core.theory import LocalMatrix, convolution_matrix
 
 SIZES = {"6 × 6": 6, "8 × 8": 8, "16 × 16": 16, "32 × 32": 32}
 AROUND = 22
+MARK = ROLE_COLOURS["poisoned"]
 
 
 def kernel_table(kernels: np.ndarray, names: Sequence[str]) -> None:
@@ -80,36 +82,43 @@ def matrix_panel(kernel: np.ndarray, name: str, image: torch.Tensor) -> None:
     row = parameter_control(pixel, key=f"pixel{side}", default=pixel.default)
     sparse = matrix.sparse().tocoo()
     filled = sparse.nnz / matrix.size**2
-    left, right = st.columns([3, 2])
+    whole = side <= 16
+    left, right = (st.container(), st.container()) if whole else st.columns([1, 1])
     with left:
-        if side <= 16:
-            figure = matrix_heatmap(matrix.dense(), 0, 0)
-            figure.add_hline(y=row, line={"color": "#d55e00", "width": 1.5})
+        if whole:
+            figure = matrix_heatmap(matrix.dense(), 0, 0, numbers=side <= 6)
+            figure.add_hline(y=row, line={"color": MARK, "width": 1.5})
         else:
             figure = matrix_pattern(sparse.row, sparse.col, sparse.data, matrix.size, row)
         live_chart(
             figure,
             key="matrix",
-            height=520,
+            height=560 if whole else 460,
             alt=f"Convolution matrix of class {name} for {label} images: {sparse.nnz} non-zero entries on parallel diagonals.",
             filename=f"matrix_{name}_{side}",
         )
         st.caption(f"{matrix.size} × {matrix.size} entries, {sparse.nnz:,} of them not zero ({100 * filled:.2g} %). Marked: output pixel {row}.")
     with right:
-        first_row, first_column = max(0, row - AROUND // 2), max(0, row - AROUND)
-        block = matrix.sparse()[first_row : row + AROUND // 2 + 1, first_column : row + AROUND + 1].toarray()
-        figure = matrix_heatmap(block, first_row, first_column)
-        figure.add_hline(y=row, line={"color": "#d55e00", "width": 1.5})
-        live_chart(figure, key="matrix_block", height=330, alt=f"The matrix around row {row}.", filename=f"block_{name}_{side}_{row}")
+        if not whole:
+            _block(matrix, row, name)
         y, x = divmod(row, side)
-        taps = [(c // side - y, c % side - x, w) for c, w in zip(matrix.columns[row], matrix.weights[row], strict=True) if c >= 0]
-        missing = kernel.size - len(taps)
-        border = f" {missing} of its taps fall off the image: zero padding darkens the border." if missing else ""
-        st.markdown(
-            f"**Output pixel {row}** is row {y}, column {x} of the image and mixes {len(taps)} input pixels.{border}"
-        )
+        taps = int((matrix.columns[row] >= 0).sum())
+        missing = kernel.size - taps
+        border = f" {missing} of its taps fall off the image: beyond the border lies zero, which darkens the frame." if missing else ""
+        st.markdown(f"**Output pixel {row}** is row {y}, column {x} of the image and mixes {taps} input pixels.{border}")
         if side == image.shape[-1]:
             _mark(image, matrix, row, name)
+
+
+def _block(matrix: LocalMatrix, row: int, name: str) -> None:
+    """The part of a large matrix around one row, as cells."""
+    rows = slice(max(0, row - AROUND // 2), row + AROUND // 2 + 1)
+    columns = slice(max(0, row - matrix.width - AROUND // 2), row + matrix.width + AROUND // 2)
+    figure = matrix_heatmap(matrix.sparse()[rows, columns].toarray(), rows.start, columns.start)
+    figure.add_hline(y=row, line={"color": MARK, "width": 1.5})
+    figure.update_yaxes(scaleanchor=None)
+    live_chart(figure, key="matrix_block", height=460, alt=f"The matrix of class {name} around row {row}.", filename=f"block_{name}_{row}")
+    st.caption("The rows around the marked one, cell by cell.")
 
 
 def _mark(image: torch.Tensor, matrix: LocalMatrix, row: int, name: str) -> None:

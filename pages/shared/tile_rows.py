@@ -13,7 +13,7 @@ from ued_core.figures.tiles import Images, comparison
 GAP = 4
 STYLE = """
 <style>
-.ued-tiles { display: grid; grid-template-columns: minmax(5.5rem, 8.5rem) minmax(0, 1fr); column-gap: .8rem; margin: 0; max-width: 62rem; }
+.ued-tiles { display: grid; grid-template-columns: minmax(4.2rem, 8rem) minmax(0, 1fr); column-gap: .6rem; margin: 0; max-width: 62rem; }
 .ued-tiles .names { grid-column: 2; display: grid; font-size: .8rem; text-align: center; opacity: .8; }
 .ued-tiles .names span { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .ued-tiles .labels { display: flex; flex-direction: column; font-size: .88rem; line-height: 1.25; }

@@ -21,6 +21,7 @@ from ued_core.figures.theme import (
 )
 
 MOST_CELLS = 70_000
+BAR = {"title": {"text": "entry", "side": "top"}, "thickness": 10, "orientation": "h", "y": 1.02, "yanchor": "bottom", "len": 0.6}
 
 
 def kernel_grid(kernels: np.ndarray, names: Sequence[str], columns: int = 5, selected: int | None = None) -> go.Figure:
@@ -68,6 +69,7 @@ def kernel_grid(kernels: np.ndarray, names: Sequence[str], columns: int = 5, sel
         zmax=1,
         hoverongaps=False,
         hovertemplate="weight %{z:.4f}<extra></extra>",
+        showscale=k > 5,
         colorbar={"title": {"text": "weight"}, "thickness": 12, "len": 0.9},
     )
     if k <= 5:
@@ -115,7 +117,7 @@ def matrix_pattern(
             "colorscale": colour_scale(DIVERGING if signed else SEQUENTIAL),
             "cmin": -limit if signed else 0.0,
             "cmax": limit,
-            "colorbar": {"title": {"text": "entry"}, "thickness": 12},
+            "colorbar": BAR,
         },
         hovertemplate="row %{y}, column %{x}<br>entry %{marker.color:.4f}<extra></extra>",
     )
@@ -168,7 +170,7 @@ def matrix_heatmap(block: np.ndarray, first_row: int, first_column: int, numbers
         ygap=1 if block.shape[0] <= 100 else 0,
         hoverongaps=False,
         hovertemplate="row %{y}, column %{x}<br>entry %{z:.4f}<extra></extra>",
-        colorbar={"title": {"text": "entry"}, "thickness": 12},
+        colorbar=BAR,
     )
     if numbers:
         cells.text = np.where(np.isnan(shown), "", np.char.mod("%.2f", np.nan_to_num(shown)))

@@ -1,0 +1,163 @@
+"""Θ and features beside the strength slider."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+import numpy as np
+import streamlit as st
+
+from pages.shared import background
+from pages.shared.cache import cached, key_of
+from pages.shared.controls import parameter_control
+from pages.shared.live_chart import live_chart
+from pages.shared.selection import Selection
+from ued_core.analysis.reference import reference_card, reference_for
+from ued_core.defenses import Coin, Defense
+from ued_core.figures.layouts import embedding_scatter
+from ued_core.figures.operators import theta_curves
+from ued_core.params import Parameter
+from ued_core.records import Embedding
+from ued_core.runs.layout import copies, lay_out, summary_of
+from ued_core.theory import Theta, expected, limit, theta
+
+SAMPLES = Parameter(
+    name="samples", label="samples a class (n)", kind="int", default=20, minimum=2, maximum=500,
+    help="How many random matrices of each class the orange point is computed from.",
+)  # fmt: skip
+STRENGTHS = np.linspace(0.0, next(p for p in Coin.parameters() if p.name == "strength").maximum, 49)
+PER_CLASS = 20
+
+
+@cached(max_entries=16)
+def _curve(kernels: np.ndarray, side: int, boundary: str) -> tuple[Theta, ...]:
+    return tuple(limit(kernels, float(a), (side, side), boundary) for a in STRENGTHS)
+
+
+@cached(max_entries=64)
+def _sampled(kernels: np.ndarray, strength: float, samples: int, seed: int, side: int, boundary: str) -> Theta:
+    return theta(kernels, strength, samples, np.random.default_rng(seed), (side, side), boundary)
+
+
+def theta_view(choice: Selection, stack: Sequence[Defense]) -> None:
+    """Both metrics over α for the chosen kernels, and the values just drawn."""
+    st.subheader("Θ: how consistent is the noise?")
+    kernels = choice.attack.kernels(choice.train.classes, choice.seed)
+    coin = next((d for d in stack if isinstance(d, Coin)), None)
+    if kernels is None or coin is None:
+        st.info("Θ is defined for convolution-based attacks under COIN; choose both to see it.")
+        return
+    samples = st.session_state.get("samples", SAMPLES.default)
+    side = min(choice.train.shape[1], 64)
+    now = _sampled(kernels, coin.strength, samples, choice.seed, side, coin.boundary)
+    curve = _curve(kernels, side, coin.boundary)
+    means = [expected(t, samples, side * side) for t in curve]
+    figure = theta_curves(
+        STRENGTHS,
+        (np.array([t.imi for t in curve]), np.array([t.imc for t in curve])),
+        (np.array([m[0] for m in means]), np.array([m[1] for m in means])),
+        samples,
+        (coin.strength, now.imi, now.imc),
+    )
+    live_chart(
+        figure,
+        key="theta",
+        height=430,
+        alt=f"At strength {coin.strength:g} pixels Θ_imi is {now.imi:.3g} and Θ_imc {now.imc:.3f}; without COIN Θ_imi is 0.",
+        filename=f"theta_{choice.attack.key}_{choice.seed}",
+    )
+    st.markdown(f"At α = {coin.strength:.2f} px: **Θ_imi = {now.imi:.3e}**, **Θ_imc = {now.imc:.3f}** (n = {samples}).")
+    with st.expander("What the curves say, and why few samples mislead"):
+        st.markdown(THETA_TEXT)
+        parameter_control(SAMPLES, key="samples", default=SAMPLES.default)
+
+
+THETA_TEXT = r"""
+Attack and defence together multiply each image by a matrix $A_i = R_i A_k$: the class's filter $A_k$, then COIN's random matrix $R_i$.
+
+- $\Theta_{imi}=\frac1c\sum_k\frac1{d^2}\sum_{p,q}\mathrm{Var}_i\,A_i[p,q]$ is the **spread within a class**: 0 without COIN.
+- $\Theta_{imc}$ is the mean cosine between the **mean matrices of two classes**: 1 would mean that the filters no longer tell classes apart.
+
+The paper's hypothesis is that raising either one brings back accuracy. The green curves are exact for all possible draws (n → ∞):
+$\Theta_{imc}$ rises all the way. $\Theta_{imi}$ rises up to α ≈ 2.3 and then dips by up to 1 % after each further whole pixel, because the share of
+displacements that interpolate strongly goes up and down with the fraction of α.
+
+**A finite sample shows less.** A class mean of n draws still carries noise, which adds to its length but is independent between classes: the
+cosine falls, and falls more for larger α. That is why the dashed curve (what n draws show on average) bends down while the green one rises; the fall is an
+artefact of counting, not of COIN. Raise n and watch the orange point climb towards the green curve. And more Θ is not more accuracy without end:
+COIN also costs detail.
+"""
+
+
+def feature_view(choice: Selection, stack: Sequence[Defense], draw: int) -> None:
+    """Features of clean, poisoned and defended copies; follows without holding the page up."""
+    st.subheader("Features: where do the copies go?")
+    reference = reference_for(choice.dataset.key)
+    chosen, rows = choice.shown(PER_CLASS)
+    stacks = _copies(chosen, choice.attack, choice.seed, tuple(stack), draw)
+    _follow(stacks, chosen.labels.numpy(), np.array(rows), reference, tuple(choice.train.class_names))
+
+
+@cached(max_entries=32)
+def _copies(chosen, attack, seed, stack, draw):
+    return {name: data.images for name, data in copies(chosen, attack, seed, stack, draw).items()}
+
+
+@cached(max_entries=16)
+def _stand_in(stacks: dict, labels: np.ndarray, rows: np.ndarray, reference: str) -> Embedding:
+    return lay_out(stacks, labels, rows, reference, "pca")
+
+
+def _follow(stacks: dict, labels: np.ndarray, rows: np.ndarray, reference: str, names: tuple[str, ...]) -> None:
+    state = st.session_state
+    base = key_of(_stand_in, {"clean": stacks["clean"]}, labels, rows, reference)
+    previous: Embedding | None = state.get("layout") if state.get("layout_base") == base else None
+    wanted = key_of(lay_out, stacks, labels, rows, reference)
+    if state.get("layout_wanted") != wanted or state.get("layout_base") != base:
+        start = previous.points if previous is not None else None
+        name = f"{wanted}:{key_of(align_key, start) if start is not None else 'cold'}"
+        state["layout_handle"] = background.submit(
+            name, functools.partial(lay_out, previous=start), stacks, labels, rows, reference, "umap", slot="features"
+        )
+        state["layout_wanted"], state["layout_base"] = wanted, base
+    _feature_chart(stacks, labels, rows, reference, names, previous)
+
+
+def align_key(points: np.ndarray) -> None:
+    """Names a starting layout in the key of its successor."""
+
+
+@st.fragment(key="features")
+def _feature_chart(
+    stacks: dict, labels: np.ndarray, rows: np.ndarray, reference: str, names: tuple[str, ...], previous: Embedding | None
+) -> None:
+    handle = st.session_state["layout_handle"]
+    if handle.state == "ready":
+        shown = st.session_state["layout"] = handle.value
+        note = ""
+    elif handle.state == "failed":
+        shown, note = previous or _stand_in(stacks, labels, rows, reference), f"UMAP failed: {handle.error}"
+    else:
+        shown = previous or _stand_in(stacks, labels, rows, reference)
+        ready = background.status().ready
+        note = "UMAP is following …" if ready else "UMAP is compiling (about ten seconds after the start); principal components stand in."
+        background.rerun_when_done(handle, scope="features")
+    live_chart(
+        embedding_scatter(shown, names),
+        key="features_chart",
+        height=430,
+        alt=_words(shown),
+        filename="features",
+    )
+    card = reference_card(reference)
+    st.caption(
+        f"{note or _words(shown)} Features of a small CNN trained on clean {card['spec']['dataset']['name']} "
+        f"({100 * card['clean_test_accuracy']:.1f} % clean test accuracy), {len(labels)} images, three copies each. "
+        "Colour is the class; the symbol is the copy. Distances between far clusters mean little in UMAP."
+    )
+
+
+def _words(shown: Embedding) -> str:
+    moved = summary_of(shown)
+    return "Mean distance from the clean copy: " + ", ".join(f"{name} {100 * d:.0f} %" for name, d in moved.items() if name != "clean") + " of the layout."

@@ -1,0 +1,159 @@
+"""The pictures of the Overview: from shipped results and live images, never from memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from pages.shared.cache import cached, split
+from pages.shared.live_chart import live_chart
+from pages.shared.tile_rows import tile_rows
+from ued_core.analysis.phenomenon import COMMAND, Condition, conditions, shipped
+from ued_core.attacks import Cuda
+from ued_core.context import Context
+from ued_core.data import DATASETS
+from ued_core.defenses import Coin, preview
+from ued_core.figures.learning import run_figure
+from ued_core.figures.phenomenon import condition_dots
+from ued_core.records import ImageSet
+from ued_core.runs.layout import balanced_rows
+from ued_core.training import PLANS
+
+
+@cached(max_entries=2)
+def _pictures(train: ImageSet) -> tuple[ImageSet, ImageSet, ImageSet]:
+    """Five clean, poisoned and defended images; the first classes of the default set."""
+    chosen = train.take(balanced_rows(train.labels, 1, 3)[[4, 7, 6, 1, 8]])
+    poisoned = Cuda().poison(chosen, Context(seed=0)).as_training_set()
+    return chosen, poisoned, preview((Coin(),), poisoned, Context(seed=0))
+
+
+@cached(max_entries=1)
+def _rows() -> list[dict[str, Any]]:
+    return shipped()
+
+
+def _named(found: list[Condition], name: str) -> Condition:
+    return next(c for c in found if c.name == name)
+
+
+def three_pictures() -> None:
+    """Poison, trap, defence."""
+    data = split(DATASETS.build("shapes"))
+    clean, poisoned, defended = _pictures(data.train)
+    found = conditions(_rows(), "shapes", "adamw")
+    names = [clean.class_names[label] for label in clean.labels.tolist()]
+    first, second, third = st.columns(3, gap="large")
+    with first:
+        st.subheader("1 · The poison")
+        tile_rows([("clean", "", clean.images), ("poisoned", "CUDA", poisoned.images)], alt="Five clean images and their poisoned copies.", names=names)
+        st.markdown(
+            "The attack **CUDA** gives every class its own small blur filter. To us a star stays a star; to a network, the blur alone already tells the class."
+        )
+    with second:
+        st.subheader("2 · The trap")
+        run = _named(found, "CUDA").rows[0]
+        figure = run_figure(run["history"], len(run["history"]), chance=1 / clean.classes)
+        live_chart(
+            figure,
+            key="trap",
+            height=250,
+            alt=f"Training accuracy ends at {100 * run['train_accuracy']:.0f} %, clean test accuracy at {100 * run['last']:.0f} %.",
+            filename="trap",
+        )
+        st.markdown(
+            f"Training looks perfect: **{100 * run['train_accuracy']:.0f} %**. On clean test images the same model reaches only "
+            f"**{100 * run['last']:.0f} %** (a real run of seed {run['seed']}; the dotted line is guessing)."
+        )
+    with third:
+        st.subheader("3 · What breaks it")
+        tile_rows([("poisoned", "", poisoned.images), ("defended", "COIN α = 2", defended.images)], alt="Five poisoned images and their copies after COIN.", names=names)
+        back = _named(found, "CUDA + COIN")
+        st.markdown(
+            f"**COIN** moves every pixel by a random fraction, anew in every epoch. The classes' filters become alike, and "
+            f"**{100 * back.mean('last'):.0f} %** comes back (mean of {len(back.rows)} seeds)."
+        )
+
+
+def glance() -> None:
+    """All conditions of the shipped experiment, with controls, spread and a sober reading."""
+    st.header("The phenomenon at a glance")
+    rows = _rows()
+    available = list(dict.fromkeys((r["dataset"], r["plan"]) for r in rows))
+    datasets = list(dict.fromkeys(d for d, _ in available))
+    left, right = st.columns(2)
+    dataset = left.segmented_control("Data", datasets, default=datasets[0], format_func=lambda d: DATASETS[d].title, key="glance_data", required=True)
+    plans = [p for d, p in available if d == dataset]
+    plan = right.segmented_control("Optimiser", plans, default=plans[0], format_func=lambda p: PLANS[p].title, key="glance_plan", required=True)
+    found = conditions(rows, dataset, plan)
+    seeds = len(found[0].rows)
+    st.markdown("**Which training data leads to a model that works on clean images?** Each dot is one run; the bar is the mean.")
+    words = "; ".join(f"{c.name} {100 * c.mean('last'):.1f} %" for c in found)
+    live_chart(
+        condition_dots(found, 1 / len(rows[0]["data"]["class_names"])),
+        key="glance",
+        height=330,
+        alt=f"Mean clean test accuracy: {words}.",
+        filename=f"phenomenon_{dataset}_{plan}",
+    )
+    st.markdown(reading(found))
+    environment = found[0].rows[0]["environment"]
+    st.caption(
+        f"{DATASETS[dataset].title}, small CNN, {PLANS[plan].title}, {seeds} seeds each (one seed draws images, kernels, weights and order), "
+        f"{environment['precision']}, {environment['device']}. Dotted: guessing. Made by `{COMMAND}`."
+    )
+    with st.expander("The numbers"):
+        st.dataframe(_table(found), hide_index=True)
+
+
+def reading(found: list[Condition]) -> str:
+    """What the numbers say, in words that follow them."""
+    by = {c.name: c for c in found}
+    clean, poisoned = by["clean"].mean("last"), by["CUDA"].mean("last")
+    control, coin, cost = by["one common kernel"].mean("last"), by["CUDA + COIN"].mean("last"), by["clean + COIN"].mean("last")
+    true, followed = by["CUDA"].mean("wrong_true_rate"), by["CUDA"].mean("wrong_perturbation_rate")
+    pct = lambda v: f"{100 * v:.0f} %"  # noqa: E731
+    lines = []
+    if poisoned < 0.6 * clean:
+        lines.append(
+            f"- **The poison works here**: {pct(clean)} on clean data against {pct(poisoned)} after training on CUDA. Blur alone does not explain it: "
+            f"with one common filter for all classes {pct(control)} is left."
+        )
+    else:
+        lines.append(
+            f"- **The poison does not work here**: {pct(poisoned)} after training on CUDA against {pct(clean)} on clean data. "
+            "Smooth strokes on an empty background hardly change under a small blur, and the shapes are so easy that a model learns them anyway."
+        )
+    if coin > poisoned + 0.05:
+        lines.append(f"- **COIN brings back {pct(coin)}**; on clean data it costs {pct(max(clean - cost, 0))[:-2]} points.")
+    else:
+        lines.append(f"- COIN ends at {pct(coin)}; on clean data it costs {pct(max(clean - cost, 0))[:-2]} points.")
+    mixture = "both the shape and the filter" if min(true, followed) > 0.1 else ("mostly the shape" if true > followed else "mostly the filter")
+    lines.append(
+        f"- **What did the poisoned model learn?** Give test images another class's filter: {pct(true)} are still called by their true class, "
+        f"{pct(followed)} by the class of the filter. It uses {mixture}; it fails on clean images because it has never seen an unfiltered one."
+    )
+    histogram = by["CUDA"].histogram()
+    if histogram is not None and poisoned < 0.6 * clean:
+        lines.append(
+            f"- On clean images its answers pile up: its favourite class gets {pct(float(histogram[0]))} of them, the next {pct(float(histogram[1]))}."
+        )
+    return "\n".join(lines)
+
+
+def _table(found: list[Condition]) -> dict[str, list[Any]]:
+    def show(condition: Condition, number: str) -> str:
+        mean, spread = condition.mean(number), condition.spread(number)
+        return "" if np.isnan(mean) else f"{100 * mean:.1f}" + ("" if np.isnan(spread) else f" ± {100 * spread:.1f}")
+
+    columns = {
+        "clean test, last epoch (%)": "last",
+        "clean test, best epoch (%)": "best",
+        "training (%)": "train_accuracy",
+        "wrong filter: true class (%)": "wrong_true_rate",
+        "wrong filter: filter's class (%)": "wrong_perturbation_rate",
+    }
+    table: dict[str, list[Any]] = {"trained on": [c.name for c in found]}
+    return table | {title: [show(c, number) for c in found] for title, number in columns.items()}

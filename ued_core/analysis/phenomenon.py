@@ -1,0 +1,69 @@
+"""The shipped results of the central experiment: rows in, means and spreads out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ued_core.errors import Unavailable
+
+FILE = Path(__file__).resolve().parents[2] / "assets" / "results" / "phenomenon.json"
+COMMAND = "python -m benchmarks.phenomenon"
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One condition over its seeds.
+
+    Attributes:
+        name: what was trained on.
+        rows: the runs, one a seed.
+    """
+
+    name: str
+    rows: tuple[dict[str, Any], ...]
+
+    def values(self, number: str) -> np.ndarray:
+        """One number of every run (``last``, ``best``, ``train_accuracy``, or of the probe); float64 (n,)."""
+        found = [row[number] if number in row else (row["probe"] or {}).get(number, np.nan) for row in self.rows]
+        return np.array(found, dtype=np.float64)
+
+    def mean(self, number: str) -> float:
+        """Mean over the seeds; nan without rows."""
+        values = self.values(number)
+        return float(values.mean()) if len(values) else float("nan")
+
+    def spread(self, number: str) -> float:
+        """Sample standard deviation over the seeds; nan below two runs."""
+        values = self.values(number)
+        return float(values.std(ddof=1)) if len(values) > 1 else float("nan")
+
+    def histogram(self) -> np.ndarray | None:
+        """Share of the clean test images that each class gets, sorted downwards and averaged over seeds; float64 (c,)."""
+        probes = [row["probe"] for row in self.rows if row["probe"]]
+        if not probes:
+            return None
+        return np.mean([np.sort(p["clean_histogram"])[::-1] for p in probes], axis=0)
+
+
+def shipped() -> list[dict[str, Any]]:
+    """Every stored run.
+
+    Raises:
+        Unavailable: the file is not there.
+    """
+    if not FILE.exists():
+        raise Unavailable("The shipped results are missing.", f"Make them: {COMMAND}")
+    return json.loads(FILE.read_text(encoding="utf-8"))
+
+
+def conditions(rows: Sequence[dict[str, Any]], dataset: str, plan: str) -> list[Condition]:
+    """The conditions of one data set and plan, in stored order."""
+    own = [r for r in rows if r["dataset"] == dataset and r["plan"] == plan]
+    names = list(dict.fromkeys(r["condition"] for r in own))
+    return [Condition(name, tuple(r for r in own if r["condition"] == name)) for name in names]
