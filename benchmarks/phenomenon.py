@@ -57,6 +57,21 @@ def stored() -> list[dict[str, Any]]:
     return json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else []
 
 
+def store(row: dict[str, Any]) -> None:
+    """Add one row to the file, in the table's order; two programs may do so at once."""
+    from filelock import FileLock
+
+    from ued_core.files import write_atomic
+
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(RESULTS.with_suffix(".lock")):
+        rows = {r["key"]: r for r in stored()} | {row["key"]: row}
+        order = [(d, p, s, c) for d in DATASETS for p in PLANS for s in SEEDS for c in CONDITIONS]
+        kept = sorted(rows.values(), key=lambda r: order.index((r["dataset"], r["plan"], r["seed"], r["condition"])))
+        text = "[\n" + ",\n".join(json.dumps(r, ensure_ascii=False) for r in kept) + "\n]\n"
+        write_atomic(RESULTS, lambda path: path.write_text(text, encoding="utf-8") and None)
+
+
 def main() -> None:
     """Fill the table or print it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -69,7 +84,6 @@ def main() -> None:
         print(table(stored()))
         return
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from ued_core.files import write_atomic
     from ued_core.runs.spec import RunSpec
 
     rows = {row["key"]: row for row in stored()}
@@ -81,12 +95,7 @@ def main() -> None:
         futures = {pool.submit(compute, *job): job for job in missing}
         for done, future in enumerate(as_completed(futures), 1):
             row = future.result()
-            rows[row["key"]] = row
-            every = [(d, p, c, s) for d in DATASETS for p in PLANS for s in SEEDS for c in CONDITIONS]
-            order = [RunSpec.from_json(spec_of(*job)).key() for job in every]
-            kept = [rows[k] for k in order if k in rows]
-            text = "[\n" + ",\n".join(json.dumps(r, ensure_ascii=False) for r in kept) + "\n]\n"
-            write_atomic(RESULTS, lambda path, text=text: path.write_text(text, encoding="utf-8") and None)
+            store(row)
             left = (time.monotonic() - began) / done * (len(missing) - done)
             print(f"{done}/{len(missing)} {futures[future]} last {row['last']:.3f} {row['seconds']:.0f} s; {left / 60:.0f} min left", flush=True)
 

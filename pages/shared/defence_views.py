@@ -80,8 +80,8 @@ Attack and defence together multiply each image by a matrix $A_i = R_i A_k$: the
 - $\Theta_{imc}$ is the mean cosine between the **mean matrices of two classes**: 1 would mean that the filters no longer tell classes apart.
 
 The paper's hypothesis is that raising either one brings back accuracy. The green curves are exact for all possible draws (n → ∞):
-$\Theta_{imc}$ rises all the way. $\Theta_{imi}$ rises up to α ≈ 2.3 and then dips by up to 1 % after each further whole pixel, because the share of
-displacements that interpolate strongly goes up and down with the fraction of α.
+$\Theta_{imc}$ keeps rising. $\Theta_{imi}$ rises in waves: for CUDA's kernels steadily up to α ≈ 2.4, then with dips of about 1 % near 2.5, 3.5, 4.5 …, because
+the share of displacements that interpolate strongly goes up and down with the fraction of α. (Stripe kernels dip already near 1.4.)
 
 **A finite sample shows less.** A class mean of n draws still carries noise, which adds to its length but is independent between classes: the
 cosine falls, and falls more for larger α. That is why the dashed curve (what n draws show on average) bends down while the green one rises; the fall is an

@@ -68,12 +68,25 @@ def test_limit_is_within_three_standard_errors_of_sampling(boundary, strength):
 
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)
-@pytest.mark.parametrize("support", ["full", "column", "row"])
-def test_population_values_rise_strictly(boundary, support):
-    kernels = draw_kernels(10, 3, 0.3, support, 0)
-    curve = [limit(kernels, a, (32, 32), boundary) for a in np.linspace(0, 4, 41)]
+def test_population_values_rise_strictly_up_to_two(boundary):
+    curve = [limit(draw_kernels(10, 3, 0.3, "full", 0), a, (32, 32), boundary) for a in np.linspace(0, 2, 41)]
     assert (np.diff([t.imi for t in curve]) > 0).all()
     assert (np.diff([t.imc for t in curve]) > 0).all()
+
+
+@pytest.mark.parametrize("support", ["full", "column", "row"])
+def test_population_imc_rises_up_to_four(support):
+    curve = [limit(draw_kernels(10, 3, 0.3, support, 0), a) for a in np.linspace(0, 4, 41)]
+    assert (np.diff([t.imc for t in curve]) > 0).all()
+
+
+def test_population_imi_dips_beyond_two_and_sampling_agrees():
+    """Θ_imi is no monotone function of α: the page says so, and this is why it may."""
+    kernels = draw_kernels(10, 3, 0.3, "full", 0)
+    high, low = limit(kernels, 2.36), limit(kernels, 2.6)
+    assert 0.9 * high.imi < low.imi < high.imi
+    drawn = [[theta(kernels, a, 100, np.random.default_rng(seed)).imi for seed in range(3)] for a in (2.36, 2.6)]
+    assert min(drawn[0]) > max(drawn[1])
 
 
 def test_without_coin():
