@@ -1,0 +1,548 @@
+"""What every entry of every catalogue promises; the tests loop over the lists, so a new entry is tested by being listed."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from ued_core.attacks import ATTACKS
+from ued_core.cli import catalogues
+from ued_core.context import Context
+from ued_core.data import DATASETS
+from ued_core.defenses import DEFENSES, Defense, augment_all, preview
+from ued_core.errors import Cancelled, ParameterError, UnknownName
+from ued_core.models import MODELS
+from ued_core.params import Catalogue, Method, Parameter
+from ued_core.records import ImageSet, to_bytes, to_float
+from ued_core.training import PLANS, Job, train
+
+ROOT = Path(__file__).resolve().parents[1]
+EVERY = [pytest.param(c, entry, id=f"{kind}-{entry.key}") for kind, c in catalogues().items() for entry in c.values()]
+every_entry = pytest.mark.parametrize(("catalogue", "entry"), EVERY)
+every_attack = pytest.mark.parametrize("name", list(ATTACKS))
+every_defense = pytest.mark.parametrize("name", list(DEFENSES))
+every_model = pytest.mark.parametrize("name", list(MODELS))
+embedded_sets = pytest.mark.parametrize("name", [name for name, entry in DATASETS.items() if entry.embedded])
+
+
+def image_set(count: int = 24, classes: int = 4, shape: tuple[int, int, int] = (3, 12, 12), seed: int = 0) -> ImageSet:
+    draw = torch.Generator().manual_seed(seed)
+    images = torch.randint(0, 256, (count, *shape), generator=draw, dtype=torch.uint8)
+    return ImageSet(images, torch.arange(count) % classes, tuple("abcdefghij"[:classes]), "random")
+
+
+def other_value(p: Parameter) -> Any:
+    """A legal value that is not the default."""
+    if p.kind == "bool":
+        return not p.default
+    if p.kind == "choice":
+        return next(c for c in p.choices if c != p.default)
+    if p.kind == "text":
+        return f"{p.default}other"
+    low = p.minimum if p.minimum is not None else p.default - 2
+    high = p.maximum if p.maximum is not None else p.default + 2
+    middle = (low + high) / 2
+    if p.kind == "int":
+        # An even distance keeps odd values odd, for kernel sizes.
+        return p.default + 2 if p.default + 2 <= high else p.default - 2
+    return middle if abs(middle - p.default) > (high - low) / 100 else (middle + high) / 2
+
+
+@pytest.fixture
+def global_randomness() -> Iterator[None]:
+    """Fails when the test's body drew from, or seeded, a global random state."""
+    before = (torch.get_rng_state(), str(np.random.get_state()), random.getstate())  # noqa: NPY002
+    yield
+    assert torch.equal(torch.get_rng_state(), before[0]), "torch's global random state was used"
+    assert str(np.random.get_state()) == before[1], "numpy's global random state was used"  # noqa: NPY002
+    assert random.getstate() == before[2], "Python's global random state was used"
+
+
+@contextmanager
+def quick() -> Iterator[None]:
+    """At most 3 s of this process's own time, whatever else the machine does; for a call after the first."""
+    began = time.process_time()
+    yield
+    assert time.process_time() - began <= 3
+
+
+# ---------------------------------------------------------------- declarations
+
+
+@every_entry
+def test_description_is_complete(catalogue: Catalogue[Method], entry: type[Method]) -> None:
+    told = entry.describe()
+    assert json.loads(json.dumps(told)) == json.loads(json.dumps(told, allow_nan=False))
+    assert told["name"] == entry.key == entry.key.lower()
+    assert told["title"]
+    assert told["summary"].endswith((".", ":")) and len(told["summary"]) > 15
+    assert len(told["source"]) > 10, f"{entry.__name__} says no Source"
+    assert "name" not in entry.model_fields, "to_json() writes the entry's own name under this key"
+    for p in told["parameters"]:
+        assert len(p["help"]) > 10
+        assert p["label"]
+
+
+@every_entry
+def test_defaults_and_quick_values_are_legal(catalogue: Catalogue[Method], entry: type[Method]) -> None:
+    needed = {p.name: "x" for p in entry.parameters() if p.kind == "text" and not p.default}
+    default = entry(**needed)
+    for p in entry.parameters():
+        assert p.name in needed or getattr(default, p.name) == p.default
+        if p.minimum is not None:
+            assert p.minimum <= p.default
+        if p.maximum is not None:
+            assert p.default <= p.maximum
+        if p.kind == "choice":
+            assert p.default in p.choices
+        if p.step is not None:
+            steps = (p.default - p.minimum) / p.step
+            assert abs(steps - round(steps)) < 1e-6, f"a slider with step {p.step} never stands on {p.name}'s default"
+    entry(**needed, **{k: v for k, v in entry.quick_values().items() if k not in needed})
+
+
+@every_entry
+def test_unknown_parameter(catalogue: Catalogue[Method], entry: type[Method]) -> None:
+    for name, expected in [(f"{p.name[:-1]}", p.name) for p in entry.parameters()] + [("zzzz", entry.title)]:
+        if name in entry.model_fields or not name:
+            continue
+        with pytest.raises(ParameterError) as caught:
+            entry(**{name: 1})
+        assert repr(name) in str(caught.value)
+        assert expected in str(caught.value)
+
+
+@every_entry
+def test_values_outside_are_refused_with_value_and_rule(catalogue: Catalogue[Method], entry: type[Method]) -> None:
+    for p in entry.parameters():
+        wrong: list[Any] = ["no such value"] if p.kind != "text" else [3]
+        if p.minimum is not None:
+            wrong.append(p.minimum - (1 if p.kind == "int" else 1e-3))
+        if p.maximum is not None:
+            wrong.append(p.maximum + (1 if p.kind == "int" else 1e-3))
+        if p.kind == "float":
+            wrong += [float("nan"), float("inf"), None]
+        if p.kind == "int":
+            wrong += [p.default + 0.5, None, []]
+        for value in wrong:
+            with pytest.raises(ParameterError) as caught:
+                entry(**{p.name: value})
+            for part in (p.name, repr(value), p.rule, entry.title):
+                assert part in str(caught.value)
+
+
+@every_entry
+def test_limits_are_allowed(catalogue: Catalogue[Method], entry: type[Method]) -> None:
+    for p in entry.parameters():
+        for value in (p.minimum, p.maximum):
+            if value is None:
+                continue
+            try:
+                assert getattr(entry(**{p.name: int(value) if p.kind == "int" else value}), p.name) == value
+            except ParameterError as error:
+                # A rule between several parameters may exclude a limit, but must say so in its own words.
+                assert p.rule not in str(error), error
+
+
+@every_entry
+def test_json_round_trip(catalogue: Catalogue[Method], entry: type[Method]) -> None:
+    needed = {p.name: "x" for p in entry.parameters() if p.kind == "text" and not p.default}
+    first = entry(**needed)
+    assert catalogue.parse(json.loads(json.dumps(first.to_json()))) == first
+    for p in entry.parameters():
+        changed = first.with_values(**{p.name: other_value(p)})
+        again = catalogue.parse(json.loads(json.dumps(changed.to_json())))
+        assert again == changed
+        assert hash(again) == hash(changed)
+        assert again != first
+    assert entry(**needed) == first
+    assert len({first, entry(**needed)}) == 1
+    if not needed:
+        assert catalogue.parse(entry.key) == first
+
+
+@every_entry
+def test_entries_are_frozen(catalogue: Catalogue[Method], entry: type[Method]) -> None:
+    needed = {p.name: "x" for p in entry.parameters() if p.kind == "text" and not p.default}
+    made = entry(**needed)
+    for p in entry.parameters():
+        with pytest.raises(Exception, match="frozen"):
+            setattr(made, p.name, other_value(p))
+
+
+@pytest.mark.parametrize("kind", list(catalogues()))
+def test_unknown_names_offer_the_closest(kind: str) -> None:
+    catalogue = catalogues()[kind]
+    for name in catalogue:
+        with pytest.raises(UnknownName) as caught:
+            catalogue[f"{name}e"]
+        assert f"'{name}'" in str(caught.value)
+        assert catalogue.kind in str(caught.value)
+    with pytest.raises(ParameterError, match="must be a name or an object"):
+        catalogue.parse(["cuda"])
+
+
+def test_keys_of_attacks_and_defences_differ() -> None:
+    assert not set(ATTACKS) & set(DEFENSES)
+
+
+# ---------------------------------------------------------------- attacks
+
+
+@every_attack
+@pytest.mark.parametrize("shape", [(3, 12, 12), (1, 12, 12), (3, 9, 17)], ids=["RGB", "grey", "not square"])
+@pytest.mark.usefixtures("global_randomness")
+def test_attack_poisons(name: str, shape: tuple[int, int, int]) -> None:
+    data = image_set(shape=shape)
+    images, labels = data.images.clone(), data.labels.clone()
+    attack = ATTACKS.build(name, **ATTACKS[name].quick_values())
+    poisoned = attack.poison(data, Context(seed=3))
+    assert poisoned.images.dtype == torch.uint8
+    assert poisoned.images.shape == data.images.shape
+    assert poisoned.touched.all()
+    assert (poisoned.delta.flatten(1).abs().amax(1) > 0).all(), "an image that was said to be poisoned is unchanged"
+    assert torch.equal(data.images, images), "the clean images were changed"
+    assert torch.equal(data.labels, labels)
+    assert poisoned.as_training_set().labels is data.labels
+    assert (poisoned.attack, poisoned.seed) == (attack.to_json(), 3)
+    with quick():
+        assert torch.equal(attack.poison(data, Context(seed=3)).images, poisoned.images)
+    assert not torch.equal(attack.poison(data, Context(seed=4)).images, poisoned.images)
+
+
+@every_attack
+def test_attack_does_not_depend_on_global_seeds(name: str) -> None:
+    attack, data = ATTACKS.build(name, **ATTACKS[name].quick_values()), image_set()
+    torch.manual_seed(1)
+    first = attack.poison(data, Context(seed=3)).images
+    torch.manual_seed(2)
+    assert torch.equal(attack.poison(data, Context(seed=3)).images, first)
+
+
+@every_attack
+def test_poison_rate(name: str) -> None:
+    data, attack = image_set(count=600), ATTACKS.build(name, **ATTACKS[name].quick_values())
+    some = attack.poison(data, Context(seed=5), poison_rate=0.4)
+    share = float(some.touched.float().mean())
+    # Four standard deviations of a binomial share.
+    assert abs(share - 0.4) < 4 * (0.4 * 0.6 / 600) ** 0.5
+    assert torch.equal(some.images[~some.touched], data.images[~some.touched])
+    assert (some.delta[some.touched].flatten(1).abs().amax(1) > 0).all()
+    assert torch.equal(attack.poison(data, Context(seed=5), poison_rate=0.4).touched, some.touched)
+    assert not torch.equal(attack.poison(data, Context(seed=6), poison_rate=0.4).touched, some.touched)
+    assert torch.equal(attack.poison(data, Context(seed=5), poison_rate=0.0).images, data.images)
+    for wrong in (-0.1, 1.1, float("nan")):
+        with pytest.raises(ParameterError, match="from 0 to 1"):
+            attack.poison(data, Context(), poison_rate=wrong)
+
+
+@every_attack
+def test_every_parameter_of_an_attack_matters(name: str) -> None:
+    data, attack = image_set(), ATTACKS.build(name, **ATTACKS[name].quick_values())
+    plain = attack.poison(data, Context(seed=3)).images
+    for p in attack.parameters():
+        changed = attack.with_values(**{p.name: other_value(p)})
+        assert not torch.equal(changed.poison(data, Context(seed=3)).images, plain), f"{p.name} changes nothing"
+
+
+@every_attack
+def test_attack_can_be_cancelled_and_reports(name: str) -> None:
+    attack, data = ATTACKS.build(name, **ATTACKS[name].quick_values()), image_set(count=600)
+    with pytest.raises(Cancelled):
+        attack.poison(data, Context(stop=lambda: True))
+    seen: list[float] = []
+    attack.poison(data, Context(on_report=lambda done, total, text: seen.append(done / total)))
+    assert seen == sorted(seen)
+    assert seen[-1] == 1
+    assert len(seen) > 1
+
+
+@every_attack
+def test_one_image_and_one_class(name: str) -> None:
+    attack = ATTACKS.build(name, **ATTACKS[name].quick_values())
+    assert attack.poison(image_set(count=1, classes=1), Context()).images.shape == (1, 3, 12, 12)
+
+
+@every_attack
+def test_as_class_agrees_with_poison(name: str) -> None:
+    data, attack = image_set(), ATTACKS.build(name, **ATTACKS[name].quick_values())
+    own = attack.as_class(data.images, data.labels, data.classes, 3)
+    if own is not None:
+        assert torch.equal(own, attack.poison(data, Context(seed=3)).images)
+        other = attack.as_class(data.images, (data.labels + 1) % data.classes, data.classes, 3)
+        assert not torch.equal(other, own)
+
+
+def test_memory_is_bounded_by_the_chunk(tmp_path: Path) -> None:
+    """12,000 images are 37 MB as bytes and 147 MB as floats: only the result may grow with the data set."""
+    code = """
+        import resource, sys, numpy as np, torch
+        from ued_core.attacks import ATTACKS
+        from ued_core.context import Context
+        from ued_core.defenses import DEFENSES, preview
+        from ued_core.records import ImageSet
+        torch.set_num_threads(1)
+
+        def peak():
+            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+        count = 12_000
+        file = np.lib.format.open_memmap(sys.argv[1], mode="w+", dtype=np.uint8, shape=(count, 3, 32, 32))
+        file[:] = np.arange(32, dtype=np.uint8)
+        del file
+        mapped = torch.from_numpy(np.load(sys.argv[1], mmap_mode="c"))
+        data = ImageSet(mapped, torch.arange(count) % 10, tuple("0123456789"), "large")
+        small = data.take(torch.arange(2_000))
+        for works in ([lambda d, a=a: a().poison(d, Context()) for a in ATTACKS.values()],
+                      [lambda d, a=a: preview((a(),), d, Context()) for a in DEFENSES.values()]):
+            for work in works:
+                work(small)
+                data.images.sum()
+                before = peak()
+                work(data)
+                print(round(peak() - before))
+    """
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"} | {"OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path / "images.npy")]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=180, check=True)
+    grown = [int(word) for word in done.stdout.split()]
+    assert len(grown) == len(ATTACKS) + len(DEFENSES)
+    # The result once, once more while its parts are joined, and room for the chunk.
+    assert max(grown) < 2 * 37 + 50
+
+
+# ---------------------------------------------------------------- defences
+
+
+def batch(count: int = 40, shape: tuple[int, int, int] = (3, 12, 10), seed: int = 0) -> torch.Tensor:
+    return torch.rand((count, *shape), generator=torch.Generator().manual_seed(seed))
+
+
+def rng(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@every_defense
+@pytest.mark.parametrize("shape", [(3, 12, 12), (1, 12, 12), (3, 9, 17)], ids=["RGB", "grey", "not square"])
+@pytest.mark.usefixtures("global_randomness")
+def test_augment(name: str, shape: tuple[int, int, int]) -> None:
+    defense = DEFENSES.build(name, **DEFENSES[name].quick_values())
+    images = batch(shape=shape)
+    before = images.clone()
+    first = defense.augment(images, rng(1))
+    assert (first.shape, first.dtype, first.device) == (images.shape, torch.float32, images.device)
+    assert 0 <= float(first.min()) <= float(first.max()) <= 1
+    assert torch.equal(images, before), "the batch that was given was changed"
+    with quick():
+        assert torch.equal(defense.augment(images, rng(1)), first), "the same generator must give the same batch"
+    assert defense.augment(images[:1], rng(1)).shape == images[:1].shape
+    if "augment" in defense.acts:
+        assert not torch.equal(first, images)
+        assert not torch.equal(defense.augment(images, rng(2)), first)
+    else:
+        assert torch.equal(first, images)
+
+
+@every_defense
+def test_declared_hooks_are_the_overridden_ones(name: str) -> None:
+    entry = DEFENSES[name]
+    own = {hook for hook in ("purify", "augment") if getattr(entry, hook) is not getattr(Defense, hook)}
+    assert own == entry.acts
+    assert own
+
+
+@every_defense
+@pytest.mark.usefixtures("global_randomness")
+def test_purify_keeps_labels_and_its_input(name: str) -> None:
+    defense, data = DEFENSES.build(name, **DEFENSES[name].quick_values()), image_set()
+    before = data.images.clone()
+    pure = defense.purify(data, Context(seed=1))
+    assert torch.equal(pure.labels, data.labels)
+    assert (pure.shape, len(pure), pure.class_names) == (data.shape, len(data), data.class_names)
+    assert torch.equal(data.images, before)
+    assert torch.equal(defense.purify(data, Context(seed=1)).images, pure.images)
+
+
+@every_defense
+def test_every_parameter_of_a_defence_matters(name: str) -> None:
+    defense, data = DEFENSES.build(name, **DEFENSES[name].quick_values()), image_set()
+    plain = augment_all((defense,), to_float(defense.purify(data, Context()).images), rng(1))
+    for p in defense.parameters():
+        changed = defense.with_values(**{p.name: other_value(p)})
+        result = augment_all((changed,), to_float(changed.purify(data, Context()).images), rng(1))
+        assert not torch.equal(result, plain), f"{p.name} changes nothing"
+
+
+@every_defense
+def test_preview_shows_what_training_sees(name: str) -> None:
+    """The first batch that reaches the network in epoch 1 is the preview under the same stream of draws."""
+    defense, data, ctx = DEFENSES.build(name, **DEFENSES[name].quick_values()), image_set(count=40), Context(seed=8)
+    plan = PLANS.build("adamw", epochs=1, batch_size=16, crop=0, flip="off", precision="float32")
+    network = MODELS.build("small_cnn", width=4).build(data.shape, data.classes, rng())
+    seen: list[torch.Tensor] = []
+    network.body.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].clone()) if network.training else None)
+    pure = defense.purify(data, ctx)
+    train(Job(pure, data, network, plan, augment=lambda images, draws: augment_all((defense,), images, draws)), ctx)
+    order = torch.randperm(len(data), generator=ctx.generator("order", 0))
+    expected = preview((defense,), data.take(order[:16]), ctx, stream=("train", 0))
+    assert len(seen) == 3
+    assert torch.equal(to_bytes(seen[0] * 0.25 + 0.5), expected.images)
+
+
+@every_defense
+def test_draws_are_fresh_in_every_epoch(name: str) -> None:
+    defense, data, ctx = DEFENSES.build(name, **DEFENSES[name].quick_values()), image_set(count=16), Context(seed=8)
+    if "augment" not in defense.acts:
+        pytest.skip("acts once, before training")
+    plan = PLANS.build("adamw", epochs=3, batch_size=16, crop=0, flip="off", precision="float32")
+    network = MODELS.build("small_cnn", width=4).build(data.shape, data.classes, rng())
+    given: list[torch.Tensor] = []
+    shown: list[torch.Tensor] = []
+
+    def augment(images: torch.Tensor, draws: torch.Generator) -> torch.Tensor:
+        given.append(images.clone())
+        shown.append(defense.augment(images, draws))
+        return shown[-1]
+
+    train(Job(data, data, network, plan, augment=augment), ctx)
+    # Bring the three epochs into one order of images, then compare the draws.
+    back = [shown[e][torch.argsort(torch.randperm(16, generator=ctx.generator("order", e)))] for e in range(3)]
+    plain = [given[e][torch.argsort(torch.randperm(16, generator=ctx.generator("order", e)))] for e in range(3)]
+    assert torch.equal(plain[0], plain[1])
+    for a, b in ((0, 1), (0, 2), (1, 2)):
+        assert not torch.equal(back[a], back[b])
+
+
+@every_defense
+def test_preview_is_cancelled_and_reports(name: str) -> None:
+    defense, data = DEFENSES.build(name, **DEFENSES[name].quick_values()), image_set(count=50)
+    with pytest.raises(Cancelled):
+        preview((defense,), data, Context(stop=lambda: True))
+    seen: list[float] = []
+    preview((defense,), data, Context(on_report=lambda done, total, text: seen.append(done / total)), chunk=20)
+    assert seen[-1] == 1
+    assert len(seen) >= 3
+
+
+# ---------------------------------------------------------------- data sets
+
+
+@embedded_sets
+@pytest.mark.usefixtures("global_randomness")
+def test_embedded_data_set(name: str) -> None:
+    dataset = DATASETS.build(name, **DATASETS[name].quick_values())
+    split = dataset.load(Context())
+    assert split.train.shape == split.test.shape == (3, 32, 32)
+    assert split.train.class_names == split.test.class_names
+    assert all(isinstance(name, str) and name for name in split.train.class_names)
+    for part in (split.train, split.test):
+        counts = torch.bincount(part.labels, minlength=part.classes)
+        assert counts.min() > 0
+        assert counts.max() <= 1.3 * counts.min() + 1, "the classes are not balanced"
+        assert part.images.max() > 200, "images should use the range of bytes"
+        assert part.images.float().std() > 20
+    train_bytes = {image.numpy().tobytes() for image in split.train.images}
+    assert not any(image.numpy().tobytes() in train_bytes for image in split.test.images), "a test image is trained on"
+    with quick():
+        again = dataset.load(Context(seed=99))
+    assert again.train.content_hash == split.train.content_hash, "neither the context's seed nor the call may matter"
+    assert again.test.content_hash == split.test.content_hash
+
+
+@embedded_sets
+def test_every_parameter_of_a_data_set_matters(name: str) -> None:
+    dataset = DATASETS.build(name, **DATASETS[name].quick_values())
+    plain = dataset.load(Context())
+    for p in dataset.parameters():
+        changed = dataset.with_values(**{p.name: other_value(p)})
+        split = changed.load(Context())
+        hashes = (split.train.content_hash, split.test.content_hash)
+        assert hashes != (plain.train.content_hash, plain.test.content_hash), f"{p.name} changes nothing"
+        assert changed.identity() != dataset.identity()
+
+
+@pytest.mark.parametrize("name", list(DATASETS))
+def test_recommended_plans_are_legal(name: str) -> None:
+    for plan in PLANS.values():
+        made = plan(**DATASETS[name].recommended_plan)
+        assert all(getattr(made, k) == v for k, v in DATASETS[name].recommended_plan.items())
+
+
+@embedded_sets
+def test_data_sets_can_be_cancelled(name: str) -> None:
+    with pytest.raises(Cancelled):
+        DATASETS.build(name, **DATASETS[name].quick_values()).load(Context(stop=lambda: True))
+
+
+# ---------------------------------------------------------------- models and plans
+
+
+@every_model
+@pytest.mark.parametrize("shape", [(3, 32, 32), (1, 32, 32), (3, 64, 64), (2, 40, 24)], ids=str)
+@pytest.mark.usefixtures("global_randomness")
+def test_model(name: str, shape: tuple[int, int, int]) -> None:
+    model = MODELS.build(name, **MODELS[name].quick_values())
+    network = model.build(shape, 7, rng(4))
+    images = batch(5, shape)
+    network.eval()
+    with torch.no_grad():
+        features, scores = network.features(images), network(images)
+    assert features.shape == (5, network.head.in_features)
+    assert scores.shape == (5, 7)
+    assert torch.allclose(scores, network.head(features), atol=1e-5)
+    assert scores.std(0).min() > 1e-4, "different images must give different scores"
+    assert torch.isfinite(scores).all()
+    same, other = model.build(shape, 7, rng(4)).state_dict(), model.build(shape, 7, rng(5)).state_dict()
+    for key, value in network.state_dict().items():
+        assert torch.equal(value, same[key])
+    drawn = [key for key, value in network.state_dict().items() if value.is_floating_point() and value.ndim > 1]
+    assert all(not torch.equal(same[key], other[key]) for key in drawn)
+
+
+@every_model
+def test_weights_do_not_depend_on_global_seeds(name: str) -> None:
+    model = MODELS.build(name, **MODELS[name].quick_values())
+    torch.manual_seed(1)
+    first = model.build((3, 32, 32), 4, rng(4)).state_dict()
+    torch.manual_seed(2)
+    assert all(torch.equal(v, first[k]) for k, v in model.build((3, 32, 32), 4, rng(4)).state_dict().items())
+
+
+@every_model
+def test_every_parameter_of_a_model_matters(name: str) -> None:
+    model = MODELS.build(name, **MODELS[name].quick_values())
+    count = [tuple(p.shape) for p in model.build((3, 32, 32), 4, rng()).parameters()]
+    for p in model.parameters():
+        changed = model.with_values(**{p.name: other_value(p)})
+        assert [tuple(q.shape) for q in changed.build((3, 32, 32), 4, rng()).parameters()] != count
+
+
+@every_model
+def test_every_weight_gets_a_gradient(name: str) -> None:
+    network = MODELS.build(name, **MODELS[name].quick_values()).build((3, 32, 32), 4, rng())
+    torch.nn.functional.cross_entropy(network(batch(8, (3, 32, 32))), torch.arange(8) % 4).backward()
+    assert all(p.grad is not None and float(p.grad.abs().sum()) > 0 for p in network.parameters())
+
+
+@pytest.mark.parametrize("name", list(PLANS))
+def test_optimizer_takes_the_plans_numbers(name: str) -> None:
+    weights = torch.nn.Parameter(torch.ones(3))
+    plan = PLANS.build(name, learning_rate=0.0625, weight_decay=0.125)
+    group = plan.optimizer([weights]).param_groups[0]
+    assert (group["lr"], group["weight_decay"]) == (0.0625, 0.125)
+    for p in plan.parameters():
+        if p.name in group:
+            assert group[p.name] == getattr(plan, p.name)

@@ -1,0 +1,240 @@
+"""Imports point down one ladder; checked on the syntax tree of every file, and in fresh processes."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# Top to bottom. A module may import what stands on a lower rung; the names on one rung are
+# neighbours, and neighbours never import each other.
+LADDER: tuple[tuple[str, ...], ...] = (
+    ("app",),
+    ("pages", "benchmarks"),
+    ("ued_core.__main__",),
+    ("ued_core.cli",),
+    ("ued_core.runs", "ued_core.figures"),
+    ("ued_core.attacks", "ued_core.defenses", "ued_core.analysis", "ued_core.theory"),
+    ("ued_core.training",),
+    ("ued_core.models", "ued_core.data"),
+    ("ued_core.records",),
+    ("ued_core.context",),
+    ("ued_core.params",),
+    ("ued_core.errors", "ued_core.home", "ued_core.files", "ued_core.compiled"),
+)
+RUNG = {name: rung for rung, names in enumerate(LADDER) for name in names}
+OURS = ("app", "pages", "benchmarks", "ued_core")
+
+# Library → the modules that may import it.
+HOMES: dict[str, tuple[str, ...]] = {
+    "streamlit": ("app", "pages"),
+    "plotly": ("pages", "ued_core.figures"),
+    "umap": ("ued_core.analysis.embedding",),
+}
+INSIDE_FUNCTIONS_ONLY = ("umap",)
+
+
+@dataclass(frozen=True)
+class Import:
+    """One imported module: its full name, the line, and whether it happens when a function is called."""
+
+    name: str
+    line: int
+    lazy: bool
+
+
+def python_files(root: Path) -> Iterator[Path]:
+    if (root / "app.py").exists():
+        yield root / "app.py"
+    for package in ("pages", "benchmarks", "ued_core"):
+        yield from sorted((root / package).rglob("*.py"))
+
+
+def module_name(path: Path, root: Path) -> str:
+    parts = path.relative_to(root).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(path: Path, root: Path) -> Iterator[Import]:
+    """Every import of a file: plain, from, relative, inside functions, under TYPE_CHECKING, and by literal name."""
+    module = module_name(path, root)
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+
+    def visit(node: ast.AST, lazy: bool) -> Iterator[Import]:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.Import):
+                yield from (Import(alias.name, child.lineno, lazy) for alias in child.names)
+            elif isinstance(child, ast.ImportFrom):
+                base = child.module or ""
+                if child.level:
+                    above = package.split(".")[: len(package.split(".")) - (child.level - 1)]
+                    base = ".".join([*above, *([base] if base else [])])
+                # "from ued_core import runs" imports ued_core.runs, whatever its form says.
+                yield from (Import(f"{base}.{alias.name}", child.lineno, lazy) for alias in child.names)
+            elif isinstance(child, ast.Call) and _imports_by_name(child):
+                yield Import(child.args[0].value, child.lineno, lazy)
+            yield from visit(child, lazy or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda))
+
+    yield from visit(ast.parse(path.read_text(encoding="utf-8"), str(path)), False)
+
+
+def _imports_by_name(call: ast.Call) -> bool:
+    word = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    literal = call.args and isinstance(call.args[0], ast.Constant) and isinstance(call.args[0].value, str)
+    return word in ("import_module", "__import__") and bool(literal)
+
+
+def place(name: str) -> str | None:
+    """The entry of the ladder that a module belongs to."""
+    return next((entry for entry in RUNG if name == entry or name.startswith(entry + ".")), None)
+
+
+def within(module: str, homes: tuple[str, ...]) -> bool:
+    return any(module == home or module.startswith(home + ".") for home in homes)
+
+
+def violations(root: Path) -> list[str]:
+    """What breaks the rules, one line each; empty when all is well."""
+    found = []
+    for path in python_files(root):
+        module = module_name(path, root)
+        own = place(module)
+        if own is None and module != "ued_core":
+            found.append(f"{module}: stands on no rung of the ladder")
+            continue
+        for item in imports(path, root):
+            where = f"{module}:{item.line}"
+            top = item.name.split(".")[0]
+            if top == "tests":
+                found.append(f"{where}: the program imports its tests ({item.name})")
+            if top in HOMES:
+                if not within(module, HOMES[top]):
+                    found.append(f"{where}: {top} belongs in {', '.join(HOMES[top])}")
+                elif top in INSIDE_FUNCTIONS_ONLY and not item.lazy:
+                    found.append(f"{where}: {top} must be imported inside functions")
+            if top not in OURS:
+                continue
+            target = place(item.name)
+            if module == "ued_core":
+                found.append(f"{where}: the package itself must import nothing, so that its parts stay cheap")
+            elif target is None:
+                found.append(f"{where}: {item.name} stands on no rung of the ladder")
+            elif target != own and RUNG[target] == RUNG[own]:
+                found.append(f"{where}: {own} and {target} are neighbours")
+            elif RUNG[target] < RUNG[own]:
+                found.append(f"{where}: {own} imports {target}, which stands above it")
+    return found
+
+
+def test_imports_point_down() -> None:
+    assert violations(ROOT) == []
+
+
+def test_the_checker_reads_every_file() -> None:
+    read = {module_name(path, ROOT) for path in python_files(ROOT)}
+    assert {"app", "pages.runs", "pages.shared.router", "ued_core.cli", "ued_core.runs.worker", "ued_core.errors"} <= read
+    found = [item for path in python_files(ROOT) for item in imports(path, ROOT)]
+    assert {"torch", "ued_core.errors.UedError"} <= {item.name for item in found}
+    assert any(item.lazy and item.name.split(".")[0] == "umap" for item in found)
+    used = {place(item.name) for item in found if item.name.split(".")[0] in OURS}
+    assert {entry for rung in LADDER[4:] for entry in rung} <= used
+
+
+# ---------------------------------------------------------------- the test can fail
+
+BROKEN = {
+    "upwards": ("ued_core/records.py", "from ued_core.data import DATASETS", "which stands above it"),
+    "upwards, plain import": ("ued_core/errors.py", "import ued_core.params", "which stands above it"),
+    "upwards, package form": ("ued_core/theory/x.py", "from ued_core import runs", "which stands above it"),
+    "upwards, relative": ("ued_core/training/x.py", "from ..attacks import ATTACKS", "which stands above it"),
+    "upwards, relative to the parent": ("ued_core/training/x.py", "from .. import runs", "which stands above it"),
+    "upwards, relative in a package": ("ued_core/data/__init__.py", "from ..training import train", "which stands above it"),
+    "upwards, in a function": ("ued_core/context.py", "def f():\n    from ued_core.records import ImageSet", "which stands above it"),
+    "upwards, for type checkers": (
+        "ued_core/params.py",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from ued_core.context import Context",
+        "which stands above it",
+    ),
+    "upwards, by name": ("ued_core/models/x.py", "import importlib\nimportlib.import_module('ued_core.cli')", "which stands above it"),
+    "the core imports a page": ("ued_core/cli.py", "import pages.runs", "which stands above it"),
+    "a page imports the app": ("pages/x.py", "import app", "which stands above it"),
+    "neighbours, runs and figures": ("ued_core/runs/x.py", "from ued_core.figures.theme import INK", "are neighbours"),
+    "neighbours, attacks and defences": ("ued_core/attacks/x.py", "from ued_core.defenses import Coin", "are neighbours"),
+    "neighbours, relative": ("ued_core/models/x.py", "from ..data.base import Dataset", "are neighbours"),
+    "neighbours at the bottom": ("ued_core/files.py", "from ued_core.errors import UedError", "are neighbours"),
+    "streamlit in the core": ("ued_core/figures/x.py", "import streamlit as st", "streamlit belongs in"),
+    "streamlit in a function of the core": ("ued_core/cli.py", "def f():\n    from streamlit import write", "streamlit belongs in"),
+    "plotly outside figures": ("ued_core/analysis/x.py", "import plotly.graph_objects as go", "plotly belongs in"),
+    "umap elsewhere": ("ued_core/analysis/x.py", "def f():\n    import umap", "umap belongs in"),
+    "umap at import": ("ued_core/analysis/embedding.py", "import umap", "umap must be imported inside functions"),
+    "umap at import, in a class": ("ued_core/analysis/embedding.py", "class A:\n    import umap", "must be imported inside functions"),
+    "a module without a rung": ("ued_core/misc.py", "", "stands on no rung"),
+    "an import without a rung": ("ued_core/runs/x.py", "from ued_core.misc import x", "stands on no rung"),
+    "a package that imports": ("ued_core/__init__.py", "from ued_core.runs import submit", "must import nothing"),
+    "tests in the program": ("ued_core/runs/x.py", "from tests.runs import conftest", "imports its tests"),
+}
+ALLOWED = {
+    "downwards": ("ued_core/runs/x.py", "from ued_core.attacks import ATTACKS\nfrom .folder import RunFolder"),
+    "downwards over several rungs": ("pages/x.py", "import streamlit\nimport plotly\nfrom ued_core.errors import UedError"),
+    "umap in a function of its home": ("ued_core/analysis/embedding.py", "def f():\n    import umap"),
+    "plotly in its home": ("ued_core/figures/x.py", "import plotly.graph_objects as go"),
+    "names that only begin alike": ("ued_core/runs/x.py", "import streamlit_free_tool\nimport plotlyish"),
+}
+
+
+def tree(root: Path, path: str, text: str) -> Path:
+    for package in ("pages", "ued_core"):
+        (root / package).mkdir(parents=True, exist_ok=True)
+    file = root / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    return root
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_each_kind_of_violation_is_found(case: str, tmp_path: Path) -> None:
+    path, text, words = BROKEN[case]
+    found = violations(tree(tmp_path, path, text))
+    assert len(found) == 1
+    assert words in found[0]
+
+
+@pytest.mark.parametrize("case", ALLOWED)
+def test_what_is_allowed_is_not_reported(case: str, tmp_path: Path) -> None:
+    assert violations(tree(tmp_path, *ALLOWED[case])) == []
+
+
+# ---------------------------------------------------------------- what an import really loads
+
+
+def loaded_by(code: str) -> set[str]:
+    """Top-level modules of a fresh process after some code."""
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"} | {"OMP_NUM_THREADS": "1"}
+    script = f"{code}\nimport sys\nprint(*sorted({{name.split('.')[0] for name in sys.modules}}))"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=True)
+    return set(done.stdout.split())
+
+
+def test_attacks_load_only_what_they_need() -> None:
+    loaded = loaded_by("import ued_core.attacks")
+    assert "torch" in loaded
+    assert not loaded & {"plotly", "streamlit", "umap", "sklearn", "torchvision", "scipy", "pandas", "numba"}
+
+
+def test_a_worker_needs_no_screen() -> None:
+    # The worker imports the pipeline when it has work; both must do without the screen's libraries.
+    loaded = loaded_by("import ued_core.runs.worker, ued_core.runs.pipeline")
+    assert "torch" in loaded
+    assert not loaded & {"plotly", "streamlit", "umap"}
+
+
+def test_the_queue_loads_without_torch() -> None:
+    assert not loaded_by("import ued_core.runs, ued_core.runs.worker, ued_core.runs.supervisor") & {"torch", "streamlit", "plotly", "umap"}
