@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ued_core.context import Context
-from ued_core.errors import RunError
+from ued_core.errors import DataError, RunError
 from ued_core.files import write_atomic
 from ued_core.models import Network
 from ued_core.records import History, ImageSet, to_float
@@ -61,8 +61,11 @@ def train(job: Job, ctx: Context) -> History:
 
     Raises:
         Cancelled: the user stopped; the last checkpoint stays.
+        DataError: fewer than two training images.
         RunError: the checkpoint belongs to another network or plan, or the loss left the numbers.
     """
+    if len(job.train) < 2:
+        raise DataError(f"{job.train.name!r} has 1 image to train on.", "Batch normalisation needs at least 2 images.")
     device, plan = ctx.device, job.plan
     network = job.network.to(device, memory_format=torch.channels_last)
     optimizer = plan.optimizer(network.parameters())
@@ -203,5 +206,9 @@ def _resume(job: Job, network: Network, optimizer: torch.optim.Optimizer) -> His
     except RunError:
         raise
     except Exception as error:
-        raise RunError(f"The checkpoint {path.name} cannot be used: {error}.", "Delete it to start this run from the beginning.") from error
+        # torch's own words run over many lines and advise to load the file unsafely.
+        raise RunError(
+            f"The checkpoint {path.name} cannot be used: it is damaged or belongs to another network ({type(error).__name__}).",
+            "Delete it to start this run from the beginning.",
+        ) from error
     return History(list(state["history"]))
