@@ -30,9 +30,10 @@ def first_steps() -> None:
         st.subheader("No run yet", anchor=False)
         st.markdown(
             "A run trains a small network on images that an attack has changed, and tests it on clean ones. "
-            "If the attack works, the network does well in training and badly on clean images: the data is *unlearnable*.\n\n"
-            "The quick run poisons 1,000 drawn shapes with **CUDA** and trains three epochs. That is too short for a result to "
-            "quote, but it shows every part of this page with real numbers."
+            "If the attack works, the network does well in training and badly on clean images: the data is "
+            "*unlearnable*.\n\n"
+            "The quick run poisons 1,000 drawn shapes with **CUDA** and trains three epochs. That is too short for a "
+            "result to quote, but it shows every part of this page with real numbers."
         )
         with st.container(horizontal=True):
             help = "Measured on two processor cores; most of it is starting a process and loading the libraries."
@@ -54,7 +55,8 @@ st.title("Runs")
 view = current_view()
 if view != "run":
     st.write(
-        "Train a model on clean, poisoned or defended images. Every run works in a process of its own and outlives this page."
+        "Train a model on clean, poisoned or defended images. "
+        "Every run works in a process of its own and outlives this page."
     )
     choose_view(view)
 handed_card()

@@ -19,7 +19,7 @@ from ued_core.params import Catalogue, Method, Parameter
 
 M = TypeVar("M", bound=Method)
 
-MOST_SLIDER_STEPS = 1000
+MOST_SLIDER_STEPS = 500
 TRUE_WORDS, FALSE_WORDS = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
 

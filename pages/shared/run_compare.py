@@ -13,8 +13,9 @@ import streamlit as st
 from pages.shared.guard import plain
 from pages.shared.live_chart import live_chart
 from pages.shared.run_address import compared_runs
-from pages.shared.run_words import differing, percent, seed_of, short_id, state_text
+from pages.shared.run_words import differing, method_words, percent, seed_of, short_id, state_text
 from ued_core import runs
+from ued_core.errors import UedError
 from ued_core.figures.learning import QUANTITIES, Curve, Quantity, compare_figure
 from ued_core.params import fingerprint
 from ued_core.runs import RunRecord
@@ -61,7 +62,7 @@ def compare_view() -> None:
     summary = "; ".join(f"{g.label}: {_measured(g.records, 'last')}" for g in groups)
     live_chart(
         compare_figure(curves, quantity), key="runs_compare", height=360 + 22 * len(groups), filename="compare",
-        alt=f"{quantity.title} over the epochs of {len(groups)} curves. Clean test accuracy after the last epoch: {summary}.",
+        alt=f"{quantity.title} over the epochs of {len(groups)} curves. Clean test accuracy at the end: {summary}.",
     )  # fmt: skip
     _difference_table(groups)
     if any(not record.over for record in chosen):
@@ -77,8 +78,10 @@ def _choice(records: Mapping[str, RunRecord]) -> list[RunRecord]:
     wanted = [found for run_id in asked if (found := _resolved(run_id, records))]
     if st.session_state.get("compare_runs") != wanted:
         st.session_state["compare_runs"] = wanted[:MOST_RUNS]
-    found = st.multiselect("Runs", list(records), key="compare_runs", format_func=lambda run_id: run_label(records[run_id]),
-                           max_selections=MOST_RUNS, placeholder="Choose runs", on_change=_to_address)  # fmt: skip
+    found = st.multiselect(
+        "Runs", list(records), key="compare_runs", format_func=lambda run_id: run_label(records[run_id]),
+        max_selections=MOST_RUNS, placeholder="Choose runs", on_change=_to_address,
+    )  # fmt: skip
     return [records[run_id] for run_id in found]
 
 
@@ -145,21 +148,43 @@ def _measured(records: Sequence[RunRecord], name: str) -> str:
     return f"{100 * np.mean(values):.1f} ± {100 * np.std(values, ddof=1):.1f} % (n = {len(values)})"
 
 
+def _methods(record: RunRecord, parameters: Mapping[str, str]) -> dict[str, str]:
+    """The methods among the parameters, each with what is not at its default."""
+    try:
+        spec = runs.RunSpec.from_json(record.spec)
+    except UedError:
+        return {}
+    words = {
+        "dataset": method_words(spec.dataset),
+        "attack": method_words(spec.attack) if spec.attack else "none",
+        "defenses": " → ".join(method_words(defence) for defence in spec.defenses) or "none",
+        "model": method_words(spec.model),
+        "plan": method_words(spec.plan),
+    }
+    return {name: text for name, text in words.items() if name in parameters}
+
+
 def _difference_table(groups: Sequence[Group]) -> None:
     st.subheader("What differs, and what came out")
     apart = differing([group.records[0].spec for group in groups])
     grouped_seeds = any(len(group.records) > 1 for group in groups)
     rows: list[dict[str, Any]] = []
     for group, parameters in zip(groups, apart, strict=True):
-        row: dict[str, Any] = {"Run": group.label, **parameters}
+        row: dict[str, Any] = {"Run": group.label}
+        row |= {title: _measured(group.records, name) for name, title in MEASURES}
+        row |= parameters | _methods(group.records[0], parameters)
         if grouped_seeds:
             row["seed"] = ", ".join(str(seed) for seed in sorted(seed_of(r.spec) or 0 for r in group.records))
-        row |= {title: _measured(group.records, name) for name, title in MEASURES}
         row["State"] = ", ".join(dict.fromkeys(state_text(record) for record in group.records))
         rows.append(row)
-    st.dataframe(pd.DataFrame(rows), hide_index=True, height="content" if len(rows) <= 12 else 460,
-                 alt="Table of the compared runs: the parameters in which they differ, and their accuracies.")  # fmt: skip
-    text = "Clean test: after the last epoch, on clean test images. Best: the highest of any epoch, which flatters. Training: over the last epoch, as trained."
+    st.dataframe(
+        pd.DataFrame(rows), hide_index=True, height="content" if len(rows) <= 12 else 460,
+        alt="Table of the compared runs: the parameters in which they differ, and their accuracies.",
+    )  # fmt: skip
+    text = (
+        "Clean test: after the last epoch, on clean test images. Best: the highest of any epoch, which flatters. "
+        "Training: over the last epoch, as trained."
+    )
     if grouped_seeds:
         text += " ± is the sample standard deviation over n seeds; with few seeds it is itself uncertain."
     if not apart[0]:

@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -16,12 +16,15 @@ from pages.shared.live_chart import live_chart
 from pages.shared.run_address import open_compare, open_run, open_view
 from pages.shared.run_form import cannot_edit, fill_form, start
 from pages.shared.run_protocol import protocol_card
-from pages.shared.run_table import cancel_button, delete_part, local_time, run_progress
+from pages.shared.run_table import cancel_button, delete_part, local_time, run_progress, state_badge
 from pages.shared.run_words import RULE, STATE_WORDS, ago, duration, histogram_words, percent, probe_words, verdict
 from ued_core import runs
 from ued_core.errors import RunError, UedError
 from ued_core.figures.learning import histogram_figure, loss_figure, probe_figure, run_figure
 from ued_core.runs import RunFolder, RunRecord, RunSpec
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
 
 LOG_LINES = 40
 
@@ -38,7 +41,7 @@ def run_detail(run_id: str) -> None:
     seed = record.spec.get("seed", "–")
     when = local_time(record.created)
     moment = f"{when:%d %b %Y, %H:%M}" if when else "unknown"
-    st.caption(f"Run `{record.id}` · seed {seed} · submitted {moment} ({ago(record.created)})"
+    st.caption(f"Run {record.id} · seed {seed} · submitted {moment} ({ago(record.created)})"
                + (f" · {plain(record.note)}" if record.note else ""))  # fmt: skip
     _live_part(record)
     if not record.over:
@@ -63,8 +66,8 @@ def _live_part(before: RunRecord) -> None:
                 st.rerun()
             if record.over != before.over:
                 st.rerun()
-            run_progress(record)
             _buttons(record)
+            run_progress(record)
             _explanation(record)
             _curves(record, runs.folder(record.id))
 
@@ -72,7 +75,8 @@ def _live_part(before: RunRecord) -> None:
 
 
 def _buttons(record: RunRecord) -> None:
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, vertical_alignment="center"):
+        state_badge(record)
         if not record.over:
             cancel_button(record, "detail_cancel")
         if record.resumable and st.button(
@@ -99,7 +103,8 @@ def _explanation(record: RunRecord) -> None:
             ahead = [r for r in runs.runs() if r.state == "running" or (r.state == "queued" and r.id < record.id)]
             before = f"{len(ahead)} {'run is' if len(ahead) == 1 else 'runs are'} before it" if ahead else "it is next"
             st.info(
-                f"This run waits for a free processor or GPU: {before}. You can leave this page; it will start by itself."
+                f"This run waits for a free processor or GPU: {before}. "
+                "You can leave this page; it will start by itself."
             )
         case "failed":
             error = folder.error() or {"what": record.error, "do": "Delete the run and submit it again."}
@@ -115,20 +120,24 @@ def _explanation(record: RunRecord) -> None:
 
 def _curves(record: RunRecord, folder: RunFolder) -> None:
     rows = folder.history()
-    if not rows and record.over:
+    if not rows and record.state != "running":
         return
     result = folder.result()
     chance = 1 / len(result["data"]["class_names"]) if result else None
     last = (f"after epoch {record.epoch} of {record.epochs}: training {percent(record.train_accuracy, 1)}, "
             f"clean test {percent(record.last, 1)}") if rows else "no epoch is over yet"  # fmt: skip
-    left, right = st.columns([2, 1], gap="medium")
+    loss = f"{rows[-1]['loss']:.3f}" if rows else "not known yet"
+    left, right = st.columns([3, 2], gap="medium")
     with left:
-        live_chart(run_figure(rows, record.epochs, chance), key=f"run_curves_{record.id}", height=340, filename=f"accuracy-{record.id}",
-                   alt=f"Training accuracy and accuracy on clean test images over the epochs; {last}.")  # fmt: skip
+        alt = f"Training accuracy and accuracy on clean test images over the epochs; {last}."
+        _chart(run_figure(rows, record.epochs, chance), "accuracy", record, alt, height=340)
     with right:
-        loss = f"{rows[-1]['loss']:.3f}" if rows else "not known yet"
-        live_chart(loss_figure(rows, record.epochs), key=f"run_loss_{record.id}", height=340, filename=f"loss-{record.id}",
-                   alt=f"Training loss over the epochs; the latest is {loss}.")  # fmt: skip
+        alt = f"Training loss over the epochs; the latest is {loss}."
+        _chart(loss_figure(rows, record.epochs), "loss", record, alt, height=340)
+
+
+def _chart(figure: Figure, name: str, record: RunRecord, alt: str, height: int = 300) -> None:
+    live_chart(figure, key=f"run_{name}_{record.id}", height=height, filename=f"{name}-{record.id}", alt=alt)
 
 
 def _result_part(record: RunRecord, result: Mapping[str, Any]) -> None:
@@ -146,26 +155,23 @@ def _result_part(record: RunRecord, result: Mapping[str, Any]) -> None:
         with left:
             st.subheader("Does it follow the object or the perturbation?", anchor=False)
             st.markdown(probe_words(probe))
-            live_chart(
-                probe_figure(probe),
-                key=f"run_probe_{record.id}",
-                height=300,
-                filename=f"probe-{record.id}",
-                alt=_probe_alt(probe),
-            )
+            _chart(probe_figure(probe), "probe", record, _probe_alt(probe))
         with right:
             st.subheader("What it answers on clean test images", anchor=False)
             shares = probe["clean_histogram"]
             st.markdown(histogram_words(shares, names))
-            live_chart(histogram_figure(shares, names), key=f"run_answers_{record.id}", height=300, filename=f"answers-{record.id}",
-                       alt="Share of the answers on clean test images: " + ", ".join(f"{n} {percent(s)}" for n, s in zip(names, shares, strict=True)) + ".")  # fmt: skip
+            told = ", ".join(f"{name} {percent(share)}" for name, share in zip(names, shares, strict=True))
+            _chart(histogram_figure(shares, names), "answers", record, f"Answers on clean test images: {told}.")
     protocol_card(record, result)
 
 
 def _probe_alt(probe: Mapping[str, float]) -> str:
-    return (f"Right on clean images: {percent(probe['clean_accuracy'])}; with their own class's perturbation: {percent(probe['own_accuracy'])}. "
-            f"With another class's perturbation: {percent(probe['wrong_true_rate'])} the true class, "
-            f"{percent(probe['wrong_perturbation_rate'])} the class of the perturbation, {percent(probe['wrong_other_rate'])} another.")  # fmt: skip
+    told = {name: percent(value) for name, value in probe.items() if name != "clean_histogram"}
+    return (
+        f"Right when clean: {told['clean_accuracy']}; with their own class's perturbation: {told['own_accuracy']}. "
+        f"With another class's perturbation: {told['wrong_true_rate']} the true class, "
+        f"{told['wrong_perturbation_rate']} the class of the perturbation, {told['wrong_other_rate']} another."
+    )
 
 
 def _reference_part(record: RunRecord) -> None:

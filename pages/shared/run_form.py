@@ -21,7 +21,7 @@ from ued_core.context import Context
 from ued_core.data import DATASETS, Dataset, Folder, import_zip
 from ued_core.defenses import DEFENSES, Defense
 from ued_core.errors import UedError
-from ued_core.models import MODELS, Model
+from ued_core.models import MODELS
 from ued_core.params import Catalogue, Method, param
 from ued_core.runs import RunRecord, RunSpec
 from ued_core.training import PLANS, Plan
@@ -79,6 +79,8 @@ ATTACK_CHOICES: Catalogue[Any] = Catalogue("attack", [*ATTACKS.values(), NoAttac
 
 def run_form() -> None:
     """Draw the form, and start what it says."""
+    # What the controls below add up to stands above them, so that the defaults are one click away.
+    summary = st.container()
     left, right = st.columns(2, gap="medium")
     with left:
         dataset = _data_part()
@@ -90,16 +92,17 @@ def run_form() -> None:
     with left:
         plan = _plan_part(dataset)
     with right, st.container(border=True):
-        st.subheader("Repeat and run")
+        st.subheader("Repetition")
         repetition = method_controls(Repetition, key="new")
     if dataset is None:
-        st.info("Give the images of your folder above; then the run can start.")
+        summary.info("Give the images of your folder below; then the run can start.")
         return
     spec = RunSpec(
         dataset=dataset, attack=attack, defenses=defences, model=model, plan=plan, **poisoning.model_dump(),
         seed=repetition.seed, device=repetition.device, note=repetition.note,
     )  # fmt: skip
-    _start_part(seeded(spec, repetition.seeds))
+    with summary:
+        _start_part(seeded(spec, repetition.seeds))
 
 
 def seeded(spec: RunSpec, count: int) -> list[RunSpec]:
@@ -123,8 +126,10 @@ def _data_part() -> Dataset | None:
 
 
 def _upload_part(chosen: type[Folder]) -> None:
-    upload = st.file_uploader("Zip of images, one subfolder a class", type="zip", key="new_zip",
-                              help="PNG, JPEG or WebP of any size. Or give the path of a folder on the server below.")  # fmt: skip
+    upload = st.file_uploader(
+        "Zip of images, one subfolder a class", type="zip", key="new_zip",
+        help="PNG, JPEG or WebP of any size. Or give the path of a folder on the server below.",
+    )  # fmt: skip
     if upload is None or st.session_state.get("new_zip_done") == upload.file_id:
         return
     bar = st.progress(0.0, "Unpacking …")
@@ -236,7 +241,8 @@ def fill_form(spec: RunSpec) -> None:
     """Set every control to the spec and show the form; only for callbacks, before the controls are drawn."""
     attack: Method = spec.attack or NoAttack()
     parts: list[tuple[str, Method]] = [
-        ("new_data", spec.dataset), ("new_attack", attack), ("new_model", spec.model), (_plan_key(spec.dataset), spec.plan),
+        ("new_data", spec.dataset), ("new_attack", attack), ("new_model", spec.model),
+        (_plan_key(spec.dataset), spec.plan),
         ("new", Poisoning(poison_rate=float(spec.poison_rate), attack_seed=spec.attack_seed)),
         ("new", Repetition(seed=spec.seed, device=spec.device, note=spec.note)),
         *(("new_defence", defence) for defence in spec.defenses),
@@ -305,7 +311,8 @@ def _known_part(found: Sequence[RunRecord]) -> None:
         return
     what = "A finished run" if len(found) == 1 else f"{len(found)} finished runs"
     st.info(
-        f"{what} with exactly these settings {'is' if len(found) == 1 else 'are'} here already. On the same kind of machine it would give the same numbers again."
+        f"{what} with exactly these settings {'is' if len(found) == 1 else 'are'} here already. "
+        "On the same kind of machine the same numbers would come out again."
     )
     with st.container(horizontal=True):
         for record in found:

@@ -34,31 +34,38 @@ def protocol_card(record: RunRecord, result: Mapping[str, Any]) -> None:
 
 def protocol(spec: RunSpec, result: Mapping[str, Any]) -> dict[str, str]:
     """The rows of the card, in the order in which things happen."""
-    data, env, history = result["data"], result["environment"], result["history"]
-    peak = max(history, key=lambda row: row["test_accuracy"])
-    seconds = f"{duration(result['train_seconds'])} training of {duration(result['seconds'])} in all"
-    poison = "none"
+    data, env = result["data"], result["environment"]
+    peak = max(result["history"], key=lambda row: row["test_accuracy"])
+    poison, key = "none", ""
     if spec.attack:
-        poison = (f"{in_words(spec.attack)} on {100 * spec.poison_rate:g} % of the training images, private key {spec.attack_seed}; "
-                  "the test images stay clean")  # fmt: skip
+        share = f"{100 * spec.poison_rate:g} % of the training images"
+        poison = f"{in_words(spec.attack)} on {share}, private key {spec.attack_seed}; the test images stay clean"
+        key = f"; attack {spec.attack_seed}"
+    sizes = f"{data['train']:,} training and {data['test']:,} test images, {len(data['class_names'])} classes"
+    times = f"{duration(result['train_seconds'])} training of {duration(result['seconds'])} in all"
+    threads = f"{env['threads']} thread" + "s" * (env["threads"] != 1)
+    versions = f"torch {env['torch']}, numpy {env['numpy']}, Python {env['python']}"
     return {
-        "Data": f"{in_words(spec.dataset)}: {data['train']:,} training and {data['test']:,} test images, {len(data['class_names'])} classes",
+        "Data": f"{in_words(spec.dataset)}: {sizes}",
         "Poison": poison,
         "Defences": " → ".join(f"{in_words(d)}, acts {_moments(d)}" for d in spec.defenses) or "none",
         "A training image passes": _order(spec),
         "Model": in_words(spec.model),
         "Optimiser": in_words(spec.plan),
-        "Epochs": f"{result['epochs']}, batches of {spec.plan.batch_size}; {seconds}",
-        "Seeds": f"run {spec.seed} (weights, order, augmentation, defence draws)" + (f", attack {spec.attack_seed}" if spec.attack else ""),
-        "Clean test accuracy": f"{percent(result['last'], 1)} after the last epoch; peak {percent(result['best'], 1)} in epoch {peak['epoch']:g} "
-                               "(picked by looking at the test images, so it flatters)",
-        "Training accuracy": f"{percent(result['train_accuracy'], 1)} over the last epoch as trained; the finished model on the stored "
-                             f"training images, without augmentation: {percent(result['poisoned_accuracy'], 1)}",
-        "Environment": f"{env['device']} ({env['device_name']}), {env['precision']}, {env['threads']} threads, torch {env['torch']}, "
-                       f"numpy {env['numpy']}, Python {env['python']}",
+        "Epochs": f"{result['epochs']}, batches of {spec.plan.batch_size}; {times}",
+        "Seeds": f"run {spec.seed} (weights, order, augmentation, defence draws){key}",
+        "Clean test accuracy": (
+            f"{percent(result['last'], 1)} after the last epoch; peak {percent(result['best'], 1)} in epoch "
+            f"{peak['epoch']:g} (picked by looking at the test images, so it flatters)"
+        ),
+        "Training accuracy": (
+            f"{percent(result['train_accuracy'], 1)} over the last epoch as trained; the finished model on the stored "
+            f"training images, without augmentation: {percent(result['poisoned_accuracy'], 1)}"
+        ),
+        "Environment": f"{env['device']} ({env['device_name']}), {env['precision']}, {threads}, {versions}",
         "Content hashes": f"clean {data['clean_hash']} → trained on {data['trained_on_hash']}",
         "Spec key": spec.key(),
-    }  # fmt: skip
+    }
 
 
 def in_words(method: Method) -> str:

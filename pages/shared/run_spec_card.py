@@ -9,7 +9,7 @@ import streamlit as st
 from pages.shared.guard import plain, show_error
 from pages.shared.run_address import HANDED, HANDED_FROM, discard_handed, hand_over
 from pages.shared.run_form import cannot_edit, fill_form, start
-from pages.shared.run_words import flat
+from pages.shared.run_words import method_words
 from ued_core.errors import SpecError, UedError
 from ued_core.runs import RunSpec
 
@@ -63,26 +63,13 @@ def spec_lines(spec: RunSpec) -> str:
         ("Model", [spec.model]),
         ("Plan", [spec.plan]),
     ):
-        words = " → ".join(_words(method) for method in methods if method is not None) or "none"
+        words = " → ".join(plain(method_words(method)) for method in methods if method is not None) or "none"
         if label == "Attack" and spec.attack:
             words += f", {100 * spec.poison_rate:g} % of the training images, private key {spec.attack_seed}"
         lines.append(f"- {label}: {words}")
     return "\n".join(
         [*lines, f"- Seed {spec.seed}, device {spec.device}" + (f", note: {plain(spec.note)}" if spec.note else "")]
     )
-
-
-def _words(method) -> str:  # noqa: ANN001
-    declared = {p.name: p for p in method.parameters()}
-    changed = {k: v for k, v in method.model_dump().items() if v != declared[k].default}
-    if not changed:
-        return f"{method.title} (defaults)" if declared else method.title
-    texts = flat(changed)
-    units = {declared[k].name.replace("_", " "): declared[k].unit for k in changed}
-    inside = ", ".join(
-        f"{plain(name)} {plain(text)}{' ' + units[name] if units.get(name) else ''}" for name, text in texts.items()
-    )
-    return f"{method.title} ({inside})"
 
 
 def json_part() -> None:

@@ -43,22 +43,26 @@ def _cards(waiting: Sequence[RunRecord]) -> None:
     order = sorted(waiting, key=lambda record: (record.state != "running", record.id))
     for record in order[:MOST_CARDS]:
         with st.container(border=True):
-            run_progress(record)
-            with st.container(horizontal=True):
+            with st.container(horizontal=True, vertical_alignment="center"):
+                state_badge(record)
+                st.markdown(f"**{plain(record.title)}**, seed {seed_of(record.spec)}")
                 if st.button("Open", key=f"card_open_{record.id}"):
                     open_run(record.id)
                     st.rerun()
                 cancel_button(record, f"card_cancel_{record.id}")
+            run_progress(record)
     if len(order) > MOST_CARDS:
         st.caption(f"{len(order) - MOST_CARDS} more runs are queued; they are in the table.")
 
 
-def run_progress(record: RunRecord) -> None:
-    """One run's state, and how far it is."""
+def state_badge(record: RunRecord) -> None:
+    """The run's state as icon and word, with its meaning on demand."""
     words = STATE_WORDS[record.state]
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.badge(state_text(record), color=words.colour, help=f"{words.word}: {words.meaning}.")
-        st.markdown(f"**{plain(record.title)}**, seed {seed_of(record.spec)}", width="content")
+    st.badge(state_text(record), color=words.colour, help=f"{words.word}: {words.meaning}.")
+
+
+def run_progress(record: RunRecord) -> None:
+    """How far a running run is; nothing for any other."""
     if record.state == "running":
         parts = [
             f"epoch {record.epoch} of {record.epochs} done",
@@ -72,7 +76,8 @@ def run_progress(record: RunRecord) -> None:
             st.caption("Asked to stop; it does within seconds.")
         elif not record.responding:
             st.warning(
-                "Its process has shown no life for 30 seconds. It may be in a long step, or the machine may be overloaded."
+                "Its process has shown no life for 30 seconds. "
+                "It may be in a long step, or the machine may be overloaded."
             )
 
 
@@ -84,10 +89,10 @@ def cancel_button(record: RunRecord, key: str) -> None:
 
 
 def _table(records: Sequence[RunRecord]) -> None:
-    left, right = st.columns([3, 1], vertical_alignment="bottom")
-    left.subheader(f"All runs ({len(records)})")
-    with right, st.popover("What the states mean", width="stretch"):
-        st.markdown("\n".join(f"- {w.icon} **{w.word}**: {w.meaning}." for w in STATE_WORDS.values()))
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader(f"All runs ({len(records)})", anchor=False)
+        with st.popover("What the states mean"):
+            st.markdown("\n".join(f"- {w.icon} **{w.word}**: {w.meaning}." for w in STATE_WORDS.values()))
     pages = -(-len(records) // PAGE_SIZE)
     page = st.pagination(pages, key="runs_page") if pages > 1 else 1
     shown = records[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
@@ -146,17 +151,17 @@ def _each(records: Sequence[RunRecord], act: Any) -> None:
 
 
 def _row(record: RunRecord) -> dict[str, Any]:
-    measured = {"Clean test": record.last, "Best": record.best, "Training": record.train_accuracy}
+    rates = {"Clean test": record.last, "Training": record.train_accuracy, "Best": record.best}
     return {
         "Open": "Open",
         "State": state_text(record),
         "Run": record.title,
-        "Note": record.note,
-        "Seed": seed_of(record.spec),
+        **{name: None if value is None else 100 * value for name, value in rates.items()},
         "Progress": progress_of(record),
         "Epoch": f"{record.epoch} / {record.epochs}",
+        "Seed": seed_of(record.spec),
+        "Note": record.note,
         "Left": time_left(record),
-        **{name: None if value is None else 100 * value for name, value in measured.items()},
         "Device": record.device,
         "Created": local_time(record.created),
         "Id": short_id(record.id),
@@ -190,8 +195,8 @@ def _columns(name: str, shown: Sequence[RunRecord]) -> dict[str, Any]:
     return {
         "Open": kit.ButtonColumn("", key=clicked, on_click=open_clicked, width=70),
         "State": kit.TextColumn(help=f"One of {states}.", width=112),
-        "Run": kit.TextColumn(help="Data set · attack · defences · model.", width=300),
-        "Note": kit.TextColumn(width=90),
+        "Run": kit.TextColumn(help="Data set · attack · defences · model.", width=225),
+        "Note": kit.TextColumn(width=110),
         "Seed": kit.NumberColumn(format="%d", width=55),
         "Progress": kit.ProgressColumn(min_value=0.0, max_value=1.0, format="percent", width=110),
         "Epoch": kit.TextColumn(help="Trained and wanted.", width=72),

@@ -6,8 +6,11 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
+from pages.shared.guard import plain
+from ued_core.params import Method
 from ued_core.runs import RunRecord
 
 
@@ -21,14 +24,27 @@ class StateWords:
     meaning: str
 
 
-STATE_WORDS: Mapping[str, StateWords] = {
-    "queued": StateWords("⏳", "Queued", "gray", "waits for a free processor or GPU; runs start in the order of submission"),
-    "running": StateWords("▶", "Running", "blue", "is being computed by a process of its own; closing this page does not stop it"),
-    "finished": StateWords("✔", "Finished", "green", "trained to the last epoch and measured"),
-    "failed": StateWords("✖", "Failed", "red", "stopped with an error, which its page explains; can be resumed once that is mended"),
-    "cancelled": StateWords("■", "Cancelled", "gray", "you stopped it; can be resumed from its last checkpoint"),
-    "interrupted": StateWords("⚡", "Interrupted", "orange", "its process died (power, memory, kill); can be resumed from its last checkpoint"),
-}  # fmt: skip
+STATE_WORDS: Mapping[str, StateWords] = MappingProxyType(
+    {
+        "queued": StateWords(
+            "○", "Queued", "gray", "waits for a free processor or GPU; runs start in the order of submission"
+        ),
+        "running": StateWords(
+            "▶", "Running", "blue", "is being computed by a process of its own; closing this page does not stop it"
+        ),
+        "finished": StateWords("✔", "Finished", "green", "trained to the last epoch and measured"),
+        "failed": StateWords(
+            "✖", "Failed", "red", "stopped with an error, which its page explains; resume it once that is mended"
+        ),
+        "cancelled": StateWords("■", "Cancelled", "gray", "you stopped it; it can be resumed from its last checkpoint"),
+        "interrupted": StateWords(
+            "▲",
+            "Interrupted",
+            "orange",
+            "its process died (power, memory, kill); it can be resumed from its last checkpoint",
+        ),
+    }
+)
 
 
 def state_text(record: RunRecord) -> str:
@@ -160,12 +176,13 @@ def verdict(train: float, test: float, classes: int, attacked: bool) -> Verdict:
 def histogram_words(shares: Sequence[float], class_names: Sequence[str]) -> str:
     """What to look at in the histogram of predictions."""
     top = max(range(len(shares)), key=shares.__getitem__)
-    even = 1 / len(shares)
+    even, most = 1 / len(shares), shares[top]
     never = sum(share == 0 for share in shares)
-    text = f"The most frequent answer is *{class_names[top]}*: {percent(shares[top])} of the answers, where {percent(even)} would be even."
+    name = plain(class_names[top])
+    text = f"The most frequent answer is *{name}*: {percent(most)} of the answers; even would be {percent(even)}."
     if never:
         text += f" {never} of {len(shares)} classes {'is' if never == 1 else 'are'} never answered."
-    if shares[top] > 3 * even:
+    if most > 3 * even:
         return text + " Look at the tall bars: clean images all look to the model like a few classes."
     return text + " Look for tall bars: a model that lost its cue answers a few classes for everything."
 
@@ -174,15 +191,23 @@ def probe_words(probe: Mapping[str, float]) -> str:
     """What to look at in the bars of the shortcut probe."""
     followed, true = probe["wrong_perturbation_rate"], probe["wrong_true_rate"]
     clean, own = probe["clean_accuracy"], probe["own_accuracy"]
-    text = f"Look at the lowest bar: with another class's perturbation the model answers that class in {percent(followed)} and the true class in {percent(true)} of the images."
-    if followed > 2 * max(true, 1e-9):
+    text = (
+        "Look at the lowest bar: with another class's perturbation the model answers that class in "
+        f"{percent(followed)} and the true class in {percent(true)} of the images."
+    )
+    if followed + true < 0.5:
+        text += " Mostly it answers neither: it has learned too little of both to say."
+    elif followed > 2 * max(true, 1e-9):
         text += " It follows the perturbation far more than the object."
     elif true > 2 * max(followed, 1e-9):
         text += " It follows the object far more than the perturbation."
     else:
         text += " It uses both."
     if own - clean > 0.2:
-        text += f" With the right perturbation it is right in {percent(own)}, without any in {percent(clean)}: it needs the perturbation to recognise a class."
+        text += (
+            f" With the right perturbation it is right in {percent(own)}, without any in {percent(clean)}: "
+            "it needs the perturbation to recognise a class."
+        )
     return text
 
 
@@ -209,9 +234,25 @@ def flat(value: Any, prefix: str = "") -> dict[str, str]:
     return found
 
 
+def method_words(method: Method) -> str:
+    """A configured method in a few words: its title, and what is not at its default."""
+    declared = {p.name: p for p in method.parameters()}
+    changed = {name: value for name, value in method.model_dump().items() if value != declared[name].default}
+    parts = []
+    for name, value in changed.items():
+        text = f"{value:g}" if isinstance(value, float) else str(value)
+        parts.append(f"{declared[name].label} {text} {declared[name].unit}".rstrip())
+    return f"{method.title} ({', '.join(parts)})" if parts else method.title
+
+
 def differing(specs: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """One dict a spec with the parameters in which they are not all alike; a dash where one has none."""
+    """One dict a spec with the parameters in which they are not all alike.
+
+    A method that only some of them have counts as one difference, not as one for each of its
+    parameters: those are listed only where two specs have the method and disagree. What a spec
+    lacks is shown by a dash.
+    """
     tables = [flat({k: v for k, v in spec.items() if k not in ("note", "device")}) for spec in specs]
     names = list(dict.fromkeys(name for table in tables for name in table))
-    chosen = [name for name in names if len({table.get(name) for table in tables}) > 1]
+    chosen = [name for name in names if len({table[name] for table in tables if name in table}) > 1]
     return [{name: table.get(name, "–") for name in chosen} for table in tables]

@@ -129,7 +129,7 @@ def test_a_queued_run_is_listed_with_its_place_and_can_be_cancelled(open_runs) -
     first, second = (runs.submit(tiny(seed=seed, note=f"number {seed}"), launch=False) for seed in (0, 1))
     page = open_runs()
     table = page.dataframe[0].value
-    assert list(table["State"]) == ["⏳ Queued", "⏳ Queued"]
+    assert list(table["State"]) == ["○ Queued", "○ Queued"]
     assert list(table["Note"]) == ["number 1", "number 0"], "newest first"
     assert list(table["Epoch"]) == ["0 / 2", "0 / 2"]
     detail = open_runs(run=second)
@@ -405,5 +405,6 @@ def test_differing_parameters_are_named_by_their_path() -> None:
     found = differing([first, second])
     assert found[0]["defenses"] == "none" and found[1]["defenses"] == "coin"
     assert "note" not in found[0] and "seed" not in found[0]
-    strength = next(name for name in found[1] if name.startswith("defenses · coin · "))
-    assert found[0][strength] == "–"
+    assert len(found[0]) == 1, "COIN's parameters go without saying where only one has COIN"
+    third = tiny(defenses=[{"name": "coin", "strength": 1.0}]).to_json()
+    assert [row["defenses · coin · strength"] for row in differing([first, second, third])] == ["–", "2", "1"]

@@ -102,11 +102,7 @@ def run_figure(rows: Sequence[Row], epochs: int, chance: float | None = None) ->
         colour, dash = ROLE_COLOURS[role], "dash" if quantity is TRAIN else ROLE_DASHES[role]
         figure.add_trace(_line(series([rows], quantity.column), quantity, quantity.title, colour, dash, symbol, epochs))
     if chance is not None:
-        figure.add_hline(y=100 * chance, line={"color": MUTED, "width": 1, "dash": "dot"})
-        figure.add_annotation(
-            text="guessing", x=1, xref="paper", xanchor="right", y=100 * chance, yanchor="bottom", showarrow=False,
-            font={"color": MUTED, "size": 11},
-        )  # fmt: skip
+        figure.add_hline(y=100 * chance, name=f"guessing ({100 * chance:.3g} %)", **_thin_line())
     return figure
 
 
@@ -160,11 +156,7 @@ def histogram_figure(shares: Sequence[float], class_names: Sequence[str]) -> go.
         hovertemplate="%{x}: %{y:.1f} % of the answers<extra></extra>",
     )  # fmt: skip
     figure = go.Figure(bars, layout=layout)
-    figure.add_hline(y=even, line={"color": MUTED, "width": 1, "dash": "dot"})
-    figure.add_annotation(
-        text=f"every class equally often: {even:.3g} %", x=1, xref="paper", xanchor="right", y=even, yanchor="bottom",
-        showarrow=False, font={"color": MUTED, "size": 11},
-    )  # fmt: skip
+    figure.add_hline(y=even, name=f"every class equally often ({even:.3g} %)", **_thin_line())
     return figure
 
 
@@ -195,7 +187,7 @@ def probe_figure(probe: Mapping[str, float]) -> go.Figure:
         barmode="stack",
         xaxis={"title": {"text": axis_title("Share of the test images", "%")}, "range": [0, 100]},
         yaxis={"title": {"text": ""}, "autorange": "reversed"},
-        legend={"traceorder": "normal"},
+        legend={"traceorder": "normal", "x": 0, "xref": "container"},
     )
     figure = go.Figure(layout=layout)
     labels = ["<br>".join(_halves(name)) for name in PROBE_ROWS]
@@ -207,7 +199,10 @@ def probe_figure(probe: Mapping[str, float]) -> go.Figure:
                 y=labels,
                 x=values,
                 orientation="h",
-                marker={"color": colour, "pattern": {"shape": hatch, "fgcolor": "rgba(255,255,255,0.35)", "size": 6}},
+                marker={
+                    "color": colour,
+                    "pattern": {"shape": hatch, "fillmode": "overlay", "fgcolor": "rgba(255,255,255,0.35)", "size": 6},
+                },
                 text=[f"{value:.0f} %" if value >= 6 else "" for value in values],
                 textposition="inside",
                 insidetextanchor="middle",
@@ -225,10 +220,21 @@ def _halves(text: str) -> list[str]:
     return [" ".join(words[:middle]), " ".join(words[middle:])] if len(words) > 3 else [text]
 
 
+def _thin_line() -> dict:
+    return {"line": {"color": MUTED, "width": 1.5, "dash": "dot"}, "showlegend": True}
+
+
+def _whole_step(epochs: int) -> int:
+    """Distance of the epoch ticks: 1, 2, 5, 10, … so that at most eight have to fit."""
+    return next(
+        step for step in (factor * 10**power for power in range(9) for factor in (1, 2, 5)) if epochs <= 8 * step
+    )
+
+
 def _layout(quantity: Quantity, epochs: int) -> dict:
     # Half a step of air on both sides keeps the first and the last marker whole.
     reach = max(1, epochs)
-    ticks = {"dtick": 1} if reach <= 12 else {"nticks": 10}
+    ticks = {"tick0": 0, "dtick": _whole_step(reach), "tickangle": 0}
     y = {"title": {"text": quantity.axis}}
     return base_layout(
         xaxis={"title": {"text": "Epoch"}, "range": [0.5, reach + 0.5], "tickformat": "d", **ticks},
