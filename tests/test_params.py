@@ -1,0 +1,128 @@
+"""Declarations: rules, messages, controls' numbers, JSON."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import pytest
+
+from ued_core.errors import ParameterError, UedError, UnknownName
+from ued_core.params import Catalogue, Method, fingerprint, param
+
+
+class Blur(Method):
+    """Blurs with a disc.
+
+    More words
+    over two lines.
+
+    Source:
+        Somebody, 2020,
+        page 3.
+
+    Differs:
+        In nothing.
+    """
+
+    key: ClassVar[str] = "blur"
+    title: ClassVar[str] = "Blur"
+
+    radius: float = param(1.5, "How wide.", unit="px", ge=0.0, le=4.0, step=0.5, quick=0.5)
+    passes: int = param(2, "How often.", ge=1)
+    edge: Literal["mirror", "zero"] = param("mirror", "What lies beyond.", label="border")
+    keep: bool = param(False, "Whether to keep the mean.")
+    tag: str = param("", "Free text.")
+
+
+class Other(Method):
+    """Does nothing.
+
+    Source:
+        None needed.
+    """
+
+    key: ClassVar[str] = "other"
+    title: ClassVar[str] = "Other"
+
+
+def test_what_is_known_of_a_parameter() -> None:
+    radius, passes, edge, keep, tag = Blur.parameters()
+    assert (radius.kind, radius.minimum, radius.maximum, radius.step, radius.unit, radius.quick) == ("float", 0, 4, 0.5, "px", 0.5)
+    assert (passes.kind, passes.minimum, passes.maximum) == ("int", 1, None)
+    assert (edge.kind, edge.choices, edge.label, keep.label) == ("choice", ("mirror", "zero"), "border", "keep")
+    assert [p.rule for p in (radius, passes, edge, keep, tag)] == [
+        "a number from 0 to 4 px",
+        "a whole number of at least 1",
+        "one of 'mirror', 'zero'",
+        "true or false",
+        "text",
+    ]
+    assert Blur.quick_values() == {"radius": 0.5}
+
+
+def test_docstring_sections() -> None:
+    assert Blur.summary() == "Blurs with a disc."
+    assert Blur.description() == "More words\nover two lines."
+    assert Blur.section("Source") == "Somebody, 2020, page 3."
+    assert Blur.section("Differs") == "In nothing."
+    assert Other.section("Differs") == ""
+
+
+def test_messages_say_what_value_rule_and_remedy() -> None:
+    with pytest.raises(ParameterError) as caught:
+        Blur(radius=5)
+    assert str(caught.value) == "Blur: radius is 5, but it must be a number from 0 to 4 px. Its default is 1.5."
+    with pytest.raises(ParameterError) as caught:
+        Blur(radios=1)
+    assert str(caught.value) == (
+        "Blur: There is no parameter 'radios'. Did you mean 'radius'? Known: radius, passes, edge, keep, tag."
+    )
+    with pytest.raises(ParameterError, match="it has no parameters"):
+        Other(x=1)
+    assert issubclass(ParameterError, UedError)
+
+
+def test_copies_are_checked_and_originals_stay() -> None:
+    first = Blur()
+    second = first.with_values(radius=2)
+    assert (first.radius, second.radius, second.passes) == (1.5, 2.0, 2)
+    with pytest.raises(ParameterError, match="from 0 to 4"):
+        first.with_values(radius=9)
+
+
+def test_equal_values_of_two_classes_differ() -> None:
+    class Twin(Blur):
+        key: ClassVar[str] = "twin"
+
+    assert Twin() != Blur()
+    assert Blur(radius=2) == Blur(radius=2.0)
+    assert Blur(radius=2).to_json() == {"name": "blur", "radius": 2.0, "passes": 2, "edge": "mirror", "keep": False, "tag": ""}
+
+
+def test_catalogue() -> None:
+    catalogue: Catalogue[Method] = Catalogue("filter", [Blur, Other])
+    assert list(catalogue) == ["blur", "other"]
+    assert len(catalogue) == 2
+    assert "blur" in catalogue
+    assert "blurr" not in catalogue
+    assert catalogue.build("blur", passes=3).passes == 3
+    assert catalogue.parse({"name": "blur", "edge": "zero"}) == Blur(edge="zero")
+    assert catalogue.parse("other") == Other()
+    for wrong in ("blurr", 3, None, ["blur"]):
+        with pytest.raises(UnknownName, match=r"There is no filter .*Known: blur, other\."):
+            catalogue[wrong]
+    with pytest.raises(UnknownName, match="Did you mean 'blur'"):
+        catalogue.parse({"name": "blr"})
+    for wrong in (None, 3, [], {}):
+        with pytest.raises(ParameterError, match='For example {"name": "blur"}'):
+            catalogue.parse(wrong)
+    with pytest.raises(ValueError, match="share one key"):
+        Catalogue("filter", [Blur, Blur])
+
+
+def test_fingerprint_is_of_the_value_not_of_its_order() -> None:
+    assert fingerprint({"a": 1, "b": [1, 2]}) == fingerprint({"b": [1, 2], "a": 1})
+    assert fingerprint({"a": 1}) != fingerprint({"a": 2})
+    # Written down once: a change would give every stored result another name.
+    assert fingerprint({"name": "cuda", "α": 0.5}) == "43f04693fe0b"
+    assert len(fingerprint(None)) == 12
