@@ -54,7 +54,7 @@ class RunSpec:
     note: str = ""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.poison_rate, int | float) or not 0.0 <= self.poison_rate <= 1.0:
+        if not isinstance(self.poison_rate, int | float) or isinstance(self.poison_rate, bool) or not 0.0 <= self.poison_rate <= 1.0:
             raise SpecError(f"The poison rate is {self.poison_rate!r}, but it must be a number from 0 to 1.")
         for name in ("seed", "attack_seed"):
             value = getattr(self, name)
@@ -106,21 +106,23 @@ class RunSpec:
             raise SpecError(f"A run spec has no {', '.join(map(repr, unknown))}.", f"It may have {', '.join(sorted(known))}.")
         if "dataset" not in value:
             raise SpecError("The run spec names no data set.", 'Add "dataset": "shapes", for example.')
-        defenses = value.get("defenses") or []
-        if isinstance(defenses, str | Mapping):
+        defenses = [] if value.get("defenses") is None else value["defenses"]
+        if not isinstance(defenses, list | tuple):
             raise SpecError(f"'defenses' is {defenses!r}, but it must be a list, in the order in which they act.")
         dataset = DATASETS.parse(value["dataset"])
-        plan = value.get("plan") or "adamw"
+        plan = "adamw" if value.get("plan") is None else value["plan"]
         if isinstance(plan, str):
             plan = {"name": plan}
+        if isinstance(plan, Mapping):
+            plan = {**dataset.recommended_plan, **plan}
         return cls(
             dataset=dataset,
             attack=ATTACKS.parse(value["attack"]) if value.get("attack") is not None else None,
             poison_rate=value.get("poison_rate", 1.0),
             attack_seed=value.get("attack_seed", 0),
             defenses=tuple(DEFENSES.parse(d) for d in defenses),
-            model=MODELS.parse(value.get("model") or "small_cnn"),
-            plan=PLANS.parse({**dataset.recommended_plan, **plan}),
+            model=MODELS.parse("small_cnn" if value.get("model") is None else value["model"]),
+            plan=PLANS.parse(plan),
             seed=value.get("seed", 0),
             device=value.get("device", "auto"),
             note=value.get("note", ""),
@@ -138,6 +140,7 @@ class RunSpec:
         except (OSError, UnicodeDecodeError) as error:
             raise SpecError(f"The spec file {path} cannot be read: {error}.") from error
         try:
-            return cls.from_json(json.loads(text))
-        except json.JSONDecodeError as error:
+            value = json.loads(text)
+        except (ValueError, RecursionError) as error:
             raise SpecError(f"The spec file {path} is not JSON: {error}.", "Correct it, or write it anew.") from error
+        return cls.from_json(value)
