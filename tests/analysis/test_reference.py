@@ -1,0 +1,53 @@
+"""The reference models that ship: they load, and they are as good as their cards say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from ued_core.analysis.reference import FOLDER, reference_card, reference_for, reference_network
+from ued_core.context import Context
+from ued_core.data import DATASETS, load_split
+from ued_core.errors import Unavailable
+from ued_core.runs import RunSpec
+from ued_core.training import accuracy, features
+
+NAMES = sorted(path.stem for path in FOLDER.glob("*.json"))
+
+
+def test_each_embedded_data_set_has_one() -> None:
+    assert [name for name, entry in DATASETS.items() if entry.embedded] == sorted(NAMES, key=list(DATASETS).index)
+    for name in NAMES:
+        assert (FOLDER / f"{name}.safetensors").exists()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_what_its_card_says(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UED_HOME", str(tmp_path))
+    card = reference_card(name)
+    spec = RunSpec.from_json(card["spec"])
+    split = load_split(spec.dataset, Context())
+    network = reference_network(name)
+    assert tuple(card["shape"]) == split.test.shape
+    assert tuple(card["class_names"]) == split.test.class_names
+    assert not network.training
+    # The weights are stored with half precision, so a few images near a border may tip over.
+    assert accuracy(network, split.test, Context()) == pytest.approx(card["clean_test_accuracy"], abs=0.005)
+    vectors = features(network, split.test.images[:20], Context())
+    assert vectors.shape == (20, network.head.in_features)
+    assert torch.isfinite(vectors).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_cannot_be_trained_by_accident(name: str) -> None:
+    assert not any(parameter.requires_grad for parameter in reference_network(name).parameters())
+    assert reference_network(name) is reference_network(name)
+
+
+def test_names() -> None:
+    assert reference_for("digits") == "digits"
+    assert reference_for("cifar10") == "shapes"
+    with pytest.raises(Unavailable, match=r"'nothing' is not in reference\. Train it: python -m benchmarks"):
+        reference_card("nothing")

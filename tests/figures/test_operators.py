@@ -1,0 +1,135 @@
+"""Kernels, matrices and Θ curves: the picture holds the numbers it was given, in their places."""
+
+from __future__ import annotations
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+
+from ued_core.attacks import Cuda
+from ued_core.errors import DataError
+from ued_core.figures.operators import MOST_CELLS, kernel_grid, matrix_heatmap, matrix_pattern, theta_curves
+from ued_core.figures.theme import ROLE_COLOURS
+from ued_core.theory import convolution_matrix
+
+
+def numbers(values: object) -> np.ndarray:
+    return np.asarray(values, dtype=np.float64)
+
+
+# ---------------------------------------------------------------- kernels
+
+
+@pytest.mark.parametrize(("classes", "size", "columns"), [(10, 3, 5), (7, 5, 3), (2, 3, 5)])
+def test_kernel_grid_holds_every_kernel_once(classes: int, size: int, columns: int) -> None:
+    kernels = Cuda(kernel_size=size).kernels(classes, 1)
+    names = [f"class {k}" for k in range(classes)]
+    figure = kernel_grid(kernels, names, columns)
+    drawn, owner = numbers(figure.data[0].z), np.asarray(figure.data[0].customdata)
+    for k in range(classes):
+        own = owner == k
+        rows, places = np.nonzero(own)
+        assert own.sum() == size**2
+        assert np.allclose(drawn[rows.min() : rows.max() + 1, places.min() : places.max() + 1], kernels[k])
+    assert np.isnan(drawn[owner == -1]).all()
+    assert (figure.data[0].zmin, figure.data[0].zmax) == (0, 1), "all kernels share one scale"
+    assert [note.text for note in figure.layout.annotations] == names
+    assert figure.layout.yaxis.autorange == "reversed", "row 0 is at the top"
+
+
+def test_kernel_grid_writes_the_numbers_and_frames_the_chosen_class() -> None:
+    kernels = Cuda().kernels(4, 1)
+    figure = kernel_grid(kernels, list("abcd"), 2, selected=3)
+    text, owner = np.asarray(figure.data[0].text), np.asarray(figure.data[0].customdata)
+    assert text[owner == 2].tolist() == [f"{v:.2f}" for v in kernels[2].ravel()]
+    assert set(text[owner == -1].tolist()) == {""}
+    (frame,) = figure.layout.shapes
+    rows, columns = np.nonzero(owner == 3)
+    assert (frame.x0, frame.x1) == (columns.min() - 0.5, columns.max() + 0.5)
+    assert (frame.y0, frame.y1) == (rows.min() - 0.5, rows.max() + 0.5)
+    assert [note.text for note in figure.layout.annotations] == ["a", "b", "c", "<b>d</b>"]
+    assert kernel_grid(Cuda(kernel_size=7).kernels(4, 1), list("abcd")).data[0].text is None, "49 numbers a kernel are no help"
+
+
+# ---------------------------------------------------------------- matrices
+
+
+def test_pattern_shows_the_non_zeros_of_the_matrix() -> None:
+    kernel = Cuda().kernels(2, 3)[0].astype(np.float64)
+    sparse = convolution_matrix(kernel, 6, 6).sparse().tocoo()
+    figure = matrix_pattern(sparse.row, sparse.col, sparse.data, 36, row=7)
+    points = figure.data[0]
+    again = np.zeros((36, 36))
+    again[np.asarray(points.y), np.asarray(points.x)] = numbers(points.marker.color)
+    assert np.allclose(again, convolution_matrix(kernel, 6, 6).dense(), atol=1e-6)
+    assert tuple(figure.layout.xaxis.range) == (-0.5, 35.5)
+    assert tuple(figure.layout.yaxis.range) == (35.5, -0.5), "row 0 is at the top"
+    assert figure.layout.shapes[0].y0 == figure.layout.shapes[0].y1 == 7
+    assert points.marker.cmin == 0
+    assert not matrix_pattern(sparse.row, sparse.col, sparse.data, 36).layout.shapes
+
+
+def test_differences_get_a_scale_with_zero_in_the_middle() -> None:
+    values = np.array([-0.2, 0.7])
+    points = matrix_pattern(np.array([0, 1]), np.array([1, 0]), values, 4, signed=True).data[0]
+    assert (points.marker.cmin, points.marker.cmax) == (-0.7, 0.7)
+    cells = matrix_heatmap(np.array([[0.0, -0.2], [0.7, 0.0]]), 0, 0, signed=True).data[0]
+    assert (cells.zmin, cells.zmax) == (-0.7, 0.7)
+
+
+def test_heatmap_leaves_zeros_empty_and_knows_its_place() -> None:
+    block = np.array([[0.0, 0.25, 1.0], [0.5, 0.0, 0.0]])
+    figure = matrix_heatmap(block, first_row=40, first_column=7, numbers=True)
+    cells = figure.data[0]
+    drawn = numbers(cells.z)
+    assert np.array_equal(np.isnan(drawn), block == 0)
+    assert np.allclose(drawn[block != 0], block[block != 0])
+    assert (cells.x0, cells.dx, cells.y0, cells.dy) == (7, 1, 40, 1)
+    assert np.asarray(cells.text).tolist() == [["", "0.25", "1.00"], ["0.50", "", ""]]
+    assert matrix_heatmap(np.zeros((2, 2)), 0, 0).data[0].zmax == 1
+
+
+def test_what_a_browser_cannot_draw_is_refused() -> None:
+    many = np.zeros(MOST_CELLS + 1, dtype=np.int64)
+    with pytest.raises(DataError, match="70001 entries are too many to draw; the limit is 70000"):
+        matrix_pattern(many, many, many + 1.0, 1024)
+    with pytest.raises(DataError, match="300×300 cells is too large"):
+        matrix_heatmap(np.ones((300, 300)), 0, 0)
+    matrix_pattern(many[:0], many[:0], many[:0] * 1.0, 1024)
+
+
+# ---------------------------------------------------------------- Θ
+
+
+def test_theta_curves_show_limits_expectations_and_the_draw() -> None:
+    strengths = np.linspace(0, 4, 5)
+    limits = (strengths / 100, 1 - strengths / 10)
+    expectations = (strengths / 101, 1 - strengths / 9)
+    figure = theta_curves(strengths, limits, expectations, 50, (2.0, 0.021, 0.79))
+    assert len(figure.data) == 6
+    for axis, i in (("y", 0), ("y2", 1)):
+        limit, expected, now = [trace for trace in figure.data if (trace.yaxis or "y") == axis]
+        assert np.allclose(numbers(limit.y), limits[i], atol=1e-6)
+        assert np.allclose(numbers(expected.y), expectations[i], atol=1e-6)
+        assert np.allclose(numbers(limit.x), strengths)
+        assert (now.x[0], now.y[0]) == (2.0, (0.021, 0.79)[i])
+        assert limit.line.dash != expected.line.dash, "told apart without colour"
+    assert [trace.name for trace in figure.data if trace.showlegend] == [
+        "all possible draws (n → ∞)",
+        "expected for n = 50",
+        "drawn now (n = 50)",
+    ]
+    assert figure.layout.shapes[0].x0 == figure.layout.shapes[0].x1 == 2.0
+    assert figure.layout.xaxis.title.text == "COIN strength α (px)"
+    assert figure.layout.yaxis.domain[0] > figure.layout.yaxis2.domain[1], "the two share no space"
+    assert figure.data[2].marker.color == ROLE_COLOURS["poisoned"]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_figures_are_small_enough_to_send(dtype: type) -> None:
+    kernel = Cuda().kernels(2, 3)[0].astype(np.float64)
+    sparse = convolution_matrix(kernel, 32, 32).sparse().tocoo()
+    figure = matrix_pattern(sparse.row, sparse.col, sparse.data.astype(dtype), 1024)
+    # 9,000 entries: two bytes for each place and four for each value, in base64.
+    assert len(figure.to_json()) < 9000 * 8 * 4 / 3 + 8000
+    assert isinstance(figure, go.Figure)
