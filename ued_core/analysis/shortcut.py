@@ -32,8 +32,8 @@ class ShortcutProbe:
     images: int
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
+        """Plain values, equal to what is read back from a file."""
+        return {**asdict(self), "clean_histogram": list(self.clean_histogram)}
 
 
 def wrong_classes(labels: np.ndarray, classes: int, rng: np.random.Generator) -> np.ndarray:
