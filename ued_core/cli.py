@@ -71,10 +71,11 @@ def given(options: argparse.Namespace, method: type[Method], prefix: str = "") -
     return {name: found[dest] for name, dest in names.items() if dest in found}
 
 
-def _known(argv: Sequence[str], position: int, catalogue: Catalogue[Any]) -> type[Method] | None:
-    """The method named by the given positional argument, if it is there."""
-    words = [a for a in argv if not a.startswith("-")]
-    return catalogue[words[position]] if len(words) > position else None
+def _known(argv: Sequence[str], catalogue: Catalogue[Any]) -> type[Method] | None:
+    """The method that a command names, wherever among its options it stands; None when there is no word at all."""
+    words = [a for a in argv if not a.startswith("-")][1:]
+    named = next((word for word in words if word in catalogue), None)
+    return catalogue[named or words[0]] if words else None
 
 
 def _option(argv: Sequence[str], name: str) -> str | None:
@@ -351,14 +352,14 @@ def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     if command == "poison":
         p.add_argument("--poison-rate", type=float, default=1.0, help="share of the images that are poisoned, 0 to 1")
         _data_options(p, argv)
-        if method := _known(argv, 1, catalogues()["attacks"]):
+        if method := _known(argv, catalogues()["attacks"]):
             add_options(p, method)
 
     p = add("defend", defend)
     p.add_argument("defense", metavar="DEFENCE")
     if command == "defend":
         _data_options(p, argv)
-        if method := _known(argv, 1, catalogues()["defenses"]):
+        if method := _known(argv, catalogues()["defenses"]):
             add_options(p, method)
 
     p = add("theta", theta)
@@ -403,6 +404,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except OSError as error:
+        print(f"ued_core: {error}. Check the path, its permissions and the room on the disk.", file=sys.stderr)
+        return 2
     except MemoryError:
         print(f"ued_core: {DataError('Not enough memory for this data set.', 'Take fewer or smaller images.')}", file=sys.stderr)
         return 2
