@@ -148,6 +148,11 @@ def _measured(records: Sequence[RunRecord], name: str) -> str:
     return f"{100 * np.mean(values):.1f} ± {100 * np.std(values, ddof=1):.1f} % (n = {len(values)})"
 
 
+def _heading(name: str) -> str:
+    text = name.replace("defenses", "defences")
+    return text[:1].upper() + text[1:]
+
+
 def _methods(record: RunRecord, parameters: Mapping[str, str]) -> dict[str, str]:
     """The methods among the parameters, each with what is not at its default."""
     try:
@@ -172,9 +177,9 @@ def _difference_table(groups: Sequence[Group]) -> None:
     for group, parameters in zip(groups, apart, strict=True):
         row: dict[str, Any] = {"Run": group.label}
         row |= {title: _measured(group.records, name) for name, title in MEASURES}
-        row |= parameters | _methods(group.records[0], parameters)
+        row |= {_heading(n): text for n, text in (parameters | _methods(group.records[0], parameters)).items()}
         if grouped_seeds:
-            row["seed"] = ", ".join(str(seed) for seed in sorted(seed_of(r.spec) or 0 for r in group.records))
+            row["Seed"] = ", ".join(str(seed) for seed in sorted(seed_of(r.spec) or 0 for r in group.records))
         row["State"] = ", ".join(dict.fromkeys(state_text(record) for record in group.records))
         rows.append(row)
     st.dataframe(

@@ -17,7 +17,7 @@ from pages.shared.run_address import open_compare, open_run, open_view
 from pages.shared.run_form import cannot_edit, fill_form, start
 from pages.shared.run_protocol import protocol_card
 from pages.shared.run_table import cancel_button, delete_part, local_time, run_progress, state_badge
-from pages.shared.run_words import RULE, STATE_WORDS, ago, duration, histogram_words, percent, probe_words, verdict
+from pages.shared.run_words import RULE, STATE_WORDS, duration, histogram_words, percent, probe_words, verdict
 from ued_core import runs
 from ued_core.errors import RunError, UedError
 from ued_core.figures.learning import histogram_figure, loss_figure, probe_figure, run_figure
@@ -41,7 +41,7 @@ def run_detail(run_id: str) -> None:
     seed = record.spec.get("seed", "–")
     when = local_time(record.created)
     moment = f"{when:%d %b %Y, %H:%M}" if when else "unknown"
-    st.caption(f"Run {record.id} · seed {seed} · submitted {moment} ({ago(record.created)})"
+    st.caption(f"Run {record.id} · seed {seed} · submitted {moment}"
                + (f" · {plain(record.note)}" if record.note else ""))  # fmt: skip
     _live_part(record)
     if not record.over:
@@ -151,15 +151,18 @@ def _result_part(record: RunRecord, result: Mapping[str, Any]) -> None:
             st.markdown(RULE)
     probe = result.get("probe")
     if probe:
-        left, right = st.columns(2, gap="medium")
+        left, right = st.columns([2, 3], gap="medium")
         with left:
             st.subheader("Does it follow the object or the perturbation?", anchor=False)
             st.markdown(probe_words(probe))
-            _chart(probe_figure(probe), "probe", record, _probe_alt(probe))
         with right:
+            _chart(probe_figure(probe), "probe", record, _probe_alt(probe))
+        left, right = st.columns([2, 3], gap="medium")
+        shares = probe["clean_histogram"]
+        with left:
             st.subheader("What it answers on clean test images", anchor=False)
-            shares = probe["clean_histogram"]
             st.markdown(histogram_words(shares, names))
+        with right:
             told = ", ".join(f"{name} {percent(share)}" for name, share in zip(names, shares, strict=True))
             _chart(histogram_figure(shares, names), "answers", record, f"Answers on clean test images: {told}.")
     protocol_card(record, result)

@@ -23,7 +23,7 @@ from ued_core.defenses import DEFENSES, Defense
 from ued_core.errors import UedError
 from ued_core.models import MODELS
 from ued_core.params import Catalogue, Method, param
-from ued_core.runs import RunRecord, RunSpec
+from ued_core.runs import RunSpec
 from ued_core.training import PLANS, Plan
 
 M = TypeVar("M", bound=Method)
@@ -284,40 +284,29 @@ def _start_part(specs: Sequence[RunSpec]) -> None:
         expected = estimate(specs[0], known)
         unknown = "No time estimate yet: no run of this model on this data set has finished on this machine."
         st.caption(expected.sentence(len(specs)) if expected else unknown)
-        _known_part([record for record in finished.values() if record])
+        done = [record for record in finished.values() if record]
+        if done:
+            what = "A finished run" if len(done) == 1 else f"{len(done)} finished runs"
+            verb = "is" if len(done) == 1 else "are"
+            st.info(
+                f"{what} with exactly these settings {verb} here already. "
+                "On the same kind of machine the same numbers would come out again."
+            )
+        label = f"Start {len(specs)} runs" if len(specs) > 1 else "Start training"
         with st.container(horizontal=True):
-            many = len(specs) > 1
-            again = not missing
-            label = f"Start {len(specs)} runs" if many else "Start training"
-            if st.button(
-                f"{label} again" if again else label, type="secondary" if again else "primary", key="new_start"
-            ):
+            if st.button(label + " again" * (not missing), type="primary" if missing else "secondary", key="new_start"):
                 start(specs)
-            if (
-                missing
-                and len(missing) < len(specs)
-                and st.button(f"Start only the {len(missing)} missing", key="new_start_missing")
-            ):
+            some = f"Start only the {len(missing)} missing"
+            if 0 < len(missing) < len(specs) and st.button(some, key="new_start_missing"):
                 start(missing)
+            for record in done:
+                text = f"Open {short_id(record.id)} (seed {record.spec.get('seed')})"
+                st.button(text, key=f"new_known_{record.id}", on_click=open_run, args=(record.id,))
         with st.expander("This spec as JSON"):
             st.caption(
                 "The whole run in one file: `python -m ued_core train spec.json` does the same without a browser."
             )
             st.code(json.dumps(specs[0].to_json(), indent=2, ensure_ascii=False), language="json")
-
-
-def _known_part(found: Sequence[RunRecord]) -> None:
-    if not found:
-        return
-    what = "A finished run" if len(found) == 1 else f"{len(found)} finished runs"
-    st.info(
-        f"{what} with exactly these settings {'is' if len(found) == 1 else 'are'} here already. "
-        "On the same kind of machine the same numbers would come out again."
-    )
-    with st.container(horizontal=True):
-        for record in found:
-            label = f"Open {short_id(record.id)} (seed {record.spec.get('seed')})"
-            st.button(label, key=f"new_known_{record.id}", on_click=open_run, args=(record.id,))
 
 
 def start(specs: Sequence[RunSpec]) -> None:

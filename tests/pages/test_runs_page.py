@@ -227,12 +227,12 @@ def test_only_differing_parameters_and_grouped_seeds(open_finished, finished) ->
     grouped = page.dataframe[0].value
     assert len(grouped) == 2
     assert "(n = 2)" in grouped["Clean test"].iloc[0] and "±" in grouped["Clean test"].iloc[0]
-    assert "attack" in grouped.columns and "model" not in grouped.columns and "plan · epochs" not in grouped.columns
+    assert "Attack" in grouped.columns and "Model" not in grouped.columns and "Plan · epochs" not in grouped.columns
     tests = [runs.run(run_id).last for run_id in ids[:2]]
     assert grouped["Clean test"].iloc[0].startswith(f"{50 * sum(tests):.1f}")
     page.toggle(key="compare_group").set_value(False).run()
     assert len(page.dataframe[0].value) == 3
-    assert set(page.dataframe[0].value["seed"]) == {"0", "1"}
+    assert set(page.dataframe[0].value["Seed"]) == {"0", "1"}
 
 
 def test_runs_that_are_gone_are_named(open_finished, finished) -> None:

@@ -150,9 +150,10 @@ def histogram_figure(shares: Sequence[float], class_names: Sequence[str]) -> go.
             "range": [0, max(1.12 * values.max(), 2 * even)],
         },
         bargap=0.25,
+        showlegend=True,
     )
     bars = go.Bar(
-        x=list(class_names), y=values, marker={"color": ROLE_COLOURS["clean"]},
+        x=list(class_names), y=values, marker={"color": ROLE_COLOURS["clean"]}, showlegend=False,
         hovertemplate="%{x}: %{y:.1f} % of the answers<extra></extra>",
     )  # fmt: skip
     figure = go.Figure(bars, layout=layout)
@@ -160,7 +161,7 @@ def histogram_figure(shares: Sequence[float], class_names: Sequence[str]) -> go.
     return figure
 
 
-PROBE_ROWS = ("Clean images", "With their own class's perturbation", "With another class's perturbation")
+PROBE_ROWS = ("Clean<br>images", "Own class's<br>perturbation", "Another class's<br>perturbation")
 
 
 def probe_shares(probe: Mapping[str, float]) -> list[tuple[str, str, str, tuple[float, float, float]]]:
@@ -187,37 +188,31 @@ def probe_figure(probe: Mapping[str, float]) -> go.Figure:
         barmode="stack",
         xaxis={"title": {"text": axis_title("Share of the test images", "%")}, "range": [0, 100]},
         yaxis={"title": {"text": ""}, "autorange": "reversed"},
-        legend={"traceorder": "normal", "x": 0, "xref": "container"},
+        legend={"traceorder": "normal"},
     )
     figure = go.Figure(layout=layout)
-    labels = ["<br>".join(_halves(name)) for name in PROBE_ROWS]
     for name, colour, hatch, shares in probe_shares(probe):
         values = [100 * share for share in shares]
         figure.add_trace(
             go.Bar(
                 name=name,
-                y=labels,
+                y=PROBE_ROWS,
                 x=values,
                 orientation="h",
                 marker={
                     "color": colour,
                     "pattern": {"shape": hatch, "fillmode": "overlay", "fgcolor": "rgba(255,255,255,0.35)", "size": 6},
                 },
-                text=[f"{value:.0f} %" if value >= 6 else "" for value in values],
+                text=[f"{value:.0f} %" if value >= 8 else "" for value in values],
                 textposition="inside",
                 insidetextanchor="middle",
                 textangle=0,
+                constraintext="none",
                 textfont={"color": "white"},
                 hovertemplate=f"%{{y}}<br>{name}: %{{x:.1f}} %<extra></extra>",
             )  # fmt: skip
         )
     return figure
-
-
-def _halves(text: str) -> list[str]:
-    words = text.split()
-    middle = (len(words) + 1) // 2
-    return [" ".join(words[:middle]), " ".join(words[middle:])] if len(words) > 3 else [text]
 
 
 def _thin_line() -> dict:
