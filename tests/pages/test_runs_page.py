@@ -1,12 +1,15 @@
 """The page Runs, with real runs in a home of its own."""
 
+import io
 import json
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from pages.shared.run_estimate import estimate
@@ -408,3 +411,31 @@ def test_differing_parameters_are_named_by_their_path() -> None:
     assert len(found[0]) == 1, "COIN's parameters go without saying where only one has COIN"
     third = tiny(defenses=[{"name": "coin", "strength": 1.0}]).to_json()
     assert [row["defenses · coin · strength"] for row in differing([first, second, third])] == ["–", "2", "1"]
+
+
+# ---- one's own images --------------------------------------------------------------------------
+
+
+def picture(colour: tuple[int, int, int]) -> bytes:
+    stream = io.BytesIO()
+    Image.new("RGB", (20, 16), colour).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def test_an_uploaded_zip_becomes_the_data_set_and_says_what_was_skipped(open_runs) -> None:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as target:
+        for name, colour in (("cat", (200, 10, 10)), ("dog", (10, 10, 200))):
+            for index in range(5):
+                target.writestr(f"{name}/{index}.png", picture((*colour[:2], colour[2] + index)))
+        target.writestr("cat/broken.png", b"no picture")
+    page = open_runs(view="new", new_data="folder")
+    assert "Give the images of your folder" in shown(page)
+    assert not [b for b in page.button if b.label.startswith("Start")]
+    page.file_uploader(key="new_zip").set_value(("animals.zip", archive.getvalue(), "application/zip")).run()
+    text = shown(page)
+    assert "8 training and 2 test images in 2 classes" in text
+    assert "broken.png" in text
+    assert json.loads(page.code[0].value)["dataset"]["path"] == page.text_input(key="new_data_folder_path").value
+    page.file_uploader(key="new_zip").set_value(("bad.zip", b"no zip", "application/zip")).run()
+    assert "not a zip archive" in page.error[0].value.replace("\\", "")
