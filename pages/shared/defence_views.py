@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import streamlit as st
@@ -19,8 +20,11 @@ from ued_core.figures.layouts import embedding_scatter
 from ued_core.figures.operators import theta_curves
 from ued_core.params import Parameter
 from ued_core.records import Embedding
-from ued_core.runs.layout import copies, lay_out, summary_of
+from ued_core.runs.layout import lay_out_copies, summary_of
 from ued_core.theory import Theta, expected, limit, theta
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
 
 SAMPLES = Parameter(
     name="samples", label="samples a class (n)", kind="int", default=20, minimum=2, maximum=500,
@@ -31,11 +35,22 @@ PER_CLASS = 20
 
 
 @cached(max_entries=16)
-def _curve(kernels: np.ndarray, side: int, boundary: str) -> tuple[Theta, ...]:
+def _limits(kernels: np.ndarray, side: int, boundary: str) -> tuple[Theta, ...]:
     return tuple(limit(kernels, float(a), (side, side), boundary) for a in STRENGTHS)
 
 
 @cached(max_entries=64)
+def _curves(kernels: np.ndarray, samples: int, side: int, boundary: str) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+    """Θ_imi and Θ_imc over the strengths: for n → ∞, and what n samples show on average."""
+    full = _limits(kernels, side, boundary)
+    means = [expected(t, samples, side * side) for t in full]
+    return (
+        (np.array([t.imi for t in full]), np.array([t.imc for t in full])),
+        (np.array([m[0] for m in means]), np.array([m[1] for m in means])),
+    )
+
+
+@cached(max_entries=1024)
 def _sampled(kernels: np.ndarray, strength: float, samples: int, seed: int, side: int, boundary: str) -> Theta:
     return theta(kernels, strength, samples, np.random.default_rng(seed), (side, side), boundary)
 
@@ -51,15 +66,8 @@ def theta_view(choice: Selection, stack: Sequence[Defense]) -> None:
     samples = st.session_state.get("samples", SAMPLES.default)
     side = min(choice.train.shape[1], 64)
     now = _sampled(kernels, coin.strength, samples, choice.seed, side, coin.boundary)
-    curve = _curve(kernels, side, coin.boundary)
-    means = [expected(t, samples, side * side) for t in curve]
-    figure = theta_curves(
-        STRENGTHS,
-        (np.array([t.imi for t in curve]), np.array([t.imc for t in curve])),
-        (np.array([m[0] for m in means]), np.array([m[1] for m in means])),
-        samples,
-        (coin.strength, now.imi, now.imc),
-    )
+    limits, means = _curves(kernels, samples, side, coin.boundary)
+    figure = theta_curves(STRENGTHS, limits, means, samples, (coin.strength, now.imi, now.imc))
     live_chart(
         figure,
         key="theta",
@@ -93,35 +101,40 @@ COIN also costs detail.
 def feature_view(choice: Selection, stack: Sequence[Defense], draw: int) -> None:
     """Features of clean, poisoned and defended copies; follows without holding the page up."""
     st.subheader("Features: where do the copies go?")
-    reference = reference_for(choice.dataset.key)
     chosen, rows = choice.shown(PER_CLASS)
-    stacks = _copies(chosen, choice.attack, choice.seed, tuple(stack), draw)
-    _follow(stacks, chosen.labels.numpy(), np.array(rows), reference, tuple(choice.train.class_names))
-
-
-@cached(max_entries=32)
-def _copies(chosen, attack, seed, stack, draw):
-    return {name: data.images for name, data in copies(chosen, attack, seed, stack, draw).items()}
+    work = (chosen, choice.attack, choice.seed, tuple(stack), draw, np.array(rows), reference_for(choice.dataset.key))
+    _follow(work, tuple(choice.train.class_names))
 
 
 @cached(max_entries=16)
-def _stand_in(stacks: dict, labels: np.ndarray, rows: np.ndarray, reference: str) -> Embedding:
-    return lay_out(stacks, labels, rows, reference, "pca")
+def _stand_in(*work: Any) -> Embedding:
+    return lay_out_copies(*work, "pca")
 
 
-def _follow(stacks: dict, labels: np.ndarray, rows: np.ndarray, reference: str, names: tuple[str, ...]) -> None:
+@cached(max_entries=64)
+def _scatter(shown: Embedding, names: tuple[str, ...]) -> Figure:
+    return embedding_scatter(shown, names)
+
+
+def _follow(work: tuple[Any, ...], names: tuple[str, ...]) -> None:
+    """Ask for the layout of what is chosen now, and show the last one meanwhile."""
     state = st.session_state
-    base = key_of(_stand_in, {"clean": stacks["clean"]}, labels, rows, reference)
-    previous: Embedding | None = state.get("layout") if state.get("layout_base") == base else None
-    wanted = key_of(lay_out, stacks, labels, rows, reference)
-    if state.get("layout_wanted") != wanted or state.get("layout_base") != base:
-        start = previous.points if previous is not None else None
+    chosen, *_, rows, reference = work
+    base = key_of(_stand_in, chosen, rows, reference)
+    if state.get("layout_base") != base:
+        state["layout_base"], state["layout"], state["layout_wanted"] = base, None, None
+    wanted = key_of(lay_out_copies, *work)
+    if state["layout_wanted"] != wanted:
+        previous = state["layout"]
+        start = previous.points if previous is not None and previous.method == "umap" else None
         name = f"{wanted}:{key_of(align_key, start) if start is not None else 'cold'}"
-        state["layout_handle"] = background.submit(
-            name, functools.partial(lay_out, previous=start), stacks, labels, rows, reference, "umap", slot="features"
-        )
-        state["layout_wanted"], state["layout_base"] = wanted, base
-    _feature_chart(stacks, labels, rows, reference, names, previous)
+        call = functools.partial(lay_out_copies, previous=start)
+        state["layout_handle"] = background.submit(name, call, *work, "umap", slot="features")
+        state["layout_wanted"] = wanted
+    if state["layout"] is None and state["layout_handle"].state != "ready":
+        # Features of six hundred images take longer than the rest of the page: once, not at every move.
+        state["layout"] = _stand_in(*work)
+    _feature_chart(reference, names)
 
 
 def align_key(points: np.ndarray) -> None:
@@ -129,31 +142,30 @@ def align_key(points: np.ndarray) -> None:
 
 
 @st.fragment(key="features")
-def _feature_chart(
-    stacks: dict, labels: np.ndarray, rows: np.ndarray, reference: str, names: tuple[str, ...], previous: Embedding | None
-) -> None:
-    handle = st.session_state["layout_handle"]
+def _feature_chart(reference: str, names: tuple[str, ...]) -> None:
+    state, note = st.session_state, ""
+    handle = state["layout_handle"]
     if handle.state == "ready":
-        shown = st.session_state["layout"] = handle.value
-        note = ""
+        state["layout"] = handle.value
     elif handle.state == "failed":
-        shown, note = previous or _stand_in(stacks, labels, rows, reference), f"UMAP failed: {handle.error}"
+        note = f"UMAP failed: {handle.error}"
     else:
-        shown = previous or _stand_in(stacks, labels, rows, reference)
         ready = background.status().ready
         note = "UMAP is following …" if ready else "UMAP is compiling (about ten seconds after the start); principal components stand in."
         background.rerun_when_done(handle, scope="features")
+    shown: Embedding = state["layout"]
     live_chart(
-        embedding_scatter(shown, names),
+        _scatter(shown, names),
         key="features_chart",
         height=430,
         alt=_words(shown),
         filename="features",
     )
     card = reference_card(reference)
+    count = len(np.unique(shown.rows))
     st.caption(
         f"{note or _words(shown)} Features of a small CNN trained on clean {card['spec']['dataset']['name']} "
-        f"({100 * card['clean_test_accuracy']:.1f} % clean test accuracy), {len(labels)} images, three copies each. "
+        f"({100 * card['clean_test_accuracy']:.1f} % clean test accuracy), {count} images, three copies each. "
         "Colour is the class; the symbol is the copy. Distances between far clusters mean little in UMAP."
     )
 

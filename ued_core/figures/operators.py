@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
 from ued_core.errors import DataError
+from ued_core.figures.compose import compose
 from ued_core.figures.theme import (
     DIVERGING,
     INK,
@@ -205,30 +207,33 @@ def theta_curves(
         samples: n.
         current: α and the two values of the sample just drawn.
     """
-    figure = go.Figure()
+    traces: list[dict[str, Any]] = []
     for i, (name, key) in enumerate((("Θ<sub>imi</sub>", "y"), ("Θ<sub>imc</sub>", "y2"))):
-        shared = {"x": strengths.astype(np.float32), "yaxis": key, "mode": "lines"}
-        figure.add_scatter(
-            **shared, y=limits[i].astype(np.float32), name="all possible draws (n → ∞)", showlegend=i == 0, legendgroup="limit",
-            line={"color": ROLE_COLOURS["defended"], "width": 3}, hovertemplate=f"α %{{x:.2f}} px<br>{name} %{{y:.4g}} (n → ∞)<extra></extra>",
-        )  # fmt: skip
-        figure.add_scatter(
-            **shared, y=expectations[i].astype(np.float32), name=f"expected for n = {samples}", showlegend=i == 0, legendgroup="expected",
-            line={"color": ROLE_COLOURS["neutral"], "width": 2, "dash": "dash"},
-            hovertemplate=f"α %{{x:.2f}} px<br>{name} %{{y:.4g}} (n = {samples}, expected)<extra></extra>",
-        )  # fmt: skip
-        figure.add_scatter(
-            x=np.array([current[0]]), y=np.array([current[1 + i]]), yaxis=key, mode="markers", name=f"drawn now (n = {samples})",
-            showlegend=i == 0, legendgroup="now", marker={"color": ROLE_COLOURS["poisoned"], "size": 12, "line": {"color": INK, "width": 1}},
-            hovertemplate=f"α %{{x:.2f}} px<br>{name} %{{y:.4g}} (drawn now)<extra></extra>",
-        )  # fmt: skip
+        curve = {"type": "scatter", "x": strengths.astype(np.float32), "yaxis": key, "mode": "lines", "showlegend": i == 0}
+        limit = {
+            **curve, "y": limits[i].astype(np.float32), "name": "all possible draws (n → ∞)", "legendgroup": "limit",
+            "line": {"color": ROLE_COLOURS["defended"], "width": 3},
+            "hovertemplate": f"α %{{x:.2f}} px<br>{name} %{{y:.4g}} (n → ∞)<extra></extra>",
+        }  # fmt: skip
+        expected = {
+            **curve, "y": expectations[i].astype(np.float32), "name": f"expected for n = {samples}", "legendgroup": "expected",
+            "line": {"color": ROLE_COLOURS["neutral"], "width": 2, "dash": "dash"},
+            "hovertemplate": f"α %{{x:.2f}} px<br>{name} %{{y:.4g}} (n = {samples}, expected)<extra></extra>",
+        }  # fmt: skip
+        now = {
+            **curve, "x": np.array([current[0]]), "y": np.array([current[1 + i]]), "mode": "markers",
+            "name": f"drawn now (n = {samples})", "legendgroup": "now",
+            "marker": {"color": ROLE_COLOURS["poisoned"], "size": 12, "line": {"color": INK, "width": 1}},
+            "hovertemplate": f"α %{{x:.2f}} px<br>{name} %{{y:.4g}} (drawn now)<extra></extra>",
+        }  # fmt: skip
+        traces += [limit, expected, now]
     mark = {"type": "line", "x0": current[0], "x1": current[0], "yref": "paper", "y0": 0, "y1": 1}
-    figure.update_layout(
+    return compose(
+        traces,
         base_layout(
             xaxis={"title": {"text": axis_title("COIN strength α", "px")}, "anchor": "y2", "rangemode": "tozero"},
             yaxis={"title": {"text": "Θ<sub>imi</sub>: spread within classes"}, "domain": [0.54, 1.0], "rangemode": "tozero", "exponentformat": "power"},
             yaxis2={"title": {"text": "Θ<sub>imc</sub>: likeness between classes"}, "domain": [0.0, 0.46], "range": [0, 1.02]},
             shapes=[{**mark, "line": {"color": faded(ROLE_COLOURS["poisoned"], 0.6), "width": 1.5, "dash": "dot"}}],
-        )
+        ),
     )
-    return figure

@@ -84,6 +84,27 @@ def lay_out(
     )
 
 
+def lay_out_copies(
+    chosen: ImageSet,
+    attack: Attack | None,
+    attack_seed: int,
+    defenses: Sequence[Defense],
+    seed: int,
+    rows: np.ndarray,
+    reference: str,
+    method: str,
+    previous: np.ndarray | None = None,
+) -> Embedding:
+    """:func:`lay_out` of :func:`copies`: everything between a choice and its picture, in one call.
+
+    Args:
+        chosen, attack, attack_seed, defenses, seed: as in :func:`copies`.
+        rows, reference, method, previous: as in :func:`lay_out`.
+    """
+    stacks = {name: data.images for name, data in copies(chosen, attack, attack_seed, defenses, seed).items()}
+    return lay_out(stacks, chosen.labels.numpy(), rows, reference, method, previous)
+
+
 def summary_of(embedding: Embedding) -> dict[str, Any]:
     """Mean distance of each copy's points from their clean partners, in units of the layout's diameter."""
     count = int((embedding.group == embedding.group[0]).sum())
