@@ -10,7 +10,7 @@ import streamlit as st
 from pages.shared.cache import cached, split
 from pages.shared.live_chart import live_chart
 from pages.shared.tile_rows import tile_rows
-from ued_core.analysis.phenomenon import COMMAND, Condition, conditions, shipped
+from ued_core.analysis.phenomenon import COMMAND, READOUT_COMMAND, Condition, conditions, filter_readout, shipped
 from ued_core.attacks import Cuda
 from ued_core.context import Context
 from ued_core.data import DATASETS
@@ -98,7 +98,7 @@ def glance() -> None:
         alt=f"Mean clean test accuracy: {words}.",
         filename=f"phenomenon_{dataset}_{plan}",
     )
-    st.markdown(reading(found))
+    st.markdown(reading(found, dataset))
     environment = found[0].rows[0]["environment"]
     st.caption(
         f"{DATASETS[dataset].title}, small CNN, {PLANS[plan].title}, {seeds} seeds each (one seed draws images, kernels, weights and order), "
@@ -108,7 +108,7 @@ def glance() -> None:
         st.dataframe(_table(found), hide_index=True)
 
 
-def reading(found: list[Condition]) -> str:
+def reading(found: list[Condition], dataset: str) -> str:
     """What the numbers say, in words that follow them."""
     by = {c.name: c for c in found}
     clean, poisoned = by["clean"].mean("last"), by["CUDA"].mean("last")
@@ -123,17 +123,15 @@ def reading(found: list[Condition]) -> str:
         )
     else:
         lines.append(
-            f"- **The poison does not work here**: {pct(poisoned)} after training on CUDA against {pct(clean)} on clean data. "
-            "Smooth strokes on an empty background hardly change under a small blur, and the shapes are so easy that a model learns them anyway."
+            f"- **The poison does not work here**: {pct(poisoned)} after training on CUDA against {pct(clean)} on clean data. {_why(dataset)}"
         )
     if coin > poisoned + 0.05:
         lines.append(f"- **COIN brings back {pct(coin)}**; on clean data it costs {pct(max(clean - cost, 0))[:-2]} points.")
     else:
         lines.append(f"- COIN ends at {pct(coin)}; on clean data it costs {pct(max(clean - cost, 0))[:-2]} points.")
-    mixture = "both the shape and the filter" if min(true, followed) > 0.1 else ("mostly the shape" if true > followed else "mostly the filter")
     lines.append(
         f"- **What did the poisoned model learn?** Give test images another class's filter: {pct(true)} are still called by their true class, "
-        f"{pct(followed)} by the class of the filter. It uses {mixture}; it fails on clean images because it has never seen an unfiltered one."
+        f"{pct(followed)} by the class of the filter. {_learned(true, followed)}"
     )
     histogram = by["CUDA"].histogram()
     if histogram is not None and poisoned < 0.6 * clean:
@@ -141,6 +139,28 @@ def reading(found: list[Condition]) -> str:
             f"- On clean images its answers pile up: its favourite class gets {pct(float(histogram[0]))} of them, the next {pct(float(histogram[1]))}."
         )
     return "\n".join(lines)
+
+
+def _learned(true: float, followed: float) -> str:
+    """The probe in words: which of the two a filtered image is judged by."""
+    if min(true, followed) > 0.15:
+        return "It uses both, the shape and the filter."
+    if true > followed:
+        return "As long as an image is filtered, it reads mostly the shape; what it cannot do is cope with images that were never filtered."
+    return "It reads mostly the filter."
+
+
+def _why(dataset: str) -> str:
+    """Why a small filter leaves little trace on this data set, from the stored read-out."""
+    seen = filter_readout()
+    if dataset not in seen or dataset == "shapes":
+        return ""
+    own, other = seen[dataset], seen["shapes"]
+    return (
+        f"The filters differ in fine detail, and there is hardly any: {100 * own['high_power']:.1f} % of the images' power lies above half the Nyquist "
+        f"frequency (Shapes: {100 * other['high_power']:.1f} %), so clean and filtered images look alike to the model. A linear read-out of the spectrum finds the "
+        f"filter in {100 * own['readout']:.0f} % of them (Shapes: {100 * other['readout']:.0f} %; `{READOUT_COMMAND}`)."
+    )
 
 
 def _table(found: list[Condition]) -> dict[str, list[Any]]:

@@ -14,11 +14,12 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class PageEntry:
-    """One page: its file below ``pages/``, its title and its address (empty for the first page)."""
+    """One page: its file below ``pages/``, its title in the navigation, its address (empty for the first page), its heading."""
 
     file: str
     title: str
     address: str
+    heading: str
 
     @property
     def path(self) -> Path:
@@ -27,10 +28,10 @@ class PageEntry:
 
 
 PAGES: tuple[PageEntry, ...] = (
-    PageEntry("overview.py", "Overview", ""),
-    PageEntry("attack.py", "Attack", "attack"),
-    PageEntry("defence.py", "Defence", "defence"),
-    PageEntry("runs.py", "Runs", "runs"),
+    PageEntry("overview.py", "Overview", "", "Why does unlearnable data work, and what breaks it?"),
+    PageEntry("attack.py", "Attack", "attack", "Attack"),
+    PageEntry("defence.py", "Defence", "defence", "Defence"),
+    PageEntry("runs.py", "Runs", "runs", "Runs"),
 )
 
 

@@ -26,7 +26,7 @@ def test_every_page_is_reached_by_its_link(page: Page) -> None:
     page.goto("/")
     for entry in reversed(PAGES):
         page.get_by_role("link", name=entry.title, exact=True).click()
-        expect(page.get_by_role("heading", name=entry.title, level=1)).to_be_visible(timeout=60_000)
+        expect(page.get_by_role("heading", name=entry.heading, level=1)).to_be_visible(timeout=60_000)
         assert page.url.rstrip("/").split("?")[0].endswith(entry.address)
 
 
@@ -50,7 +50,7 @@ def test_nothing_is_fetched_elsewhere_and_nothing_fails(page: Page, base_url: st
         ),
     )
     page.goto(f"/{entry.address}")
-    expect(page.get_by_role("heading", name=entry.title, level=1)).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("heading", name=entry.heading, level=1)).to_be_visible(timeout=60_000)
     page.wait_for_timeout(1000)
     local = (base_url, base_url.replace("http", "ws"), "data:", "blob:")
     assert [url for url in requests if not url.startswith(local)] == []

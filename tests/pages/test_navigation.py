@@ -13,7 +13,7 @@ def test_page_shows_its_own_title_without_error(open_page: Callable[..., AppTest
     page = open_page(entry.address)
     assert not page.exception
     assert not page.error
-    assert page.title[0].value == entry.title
+    assert page.title[0].value == entry.heading
 
 
 def test_every_page_file_is_listed_once() -> None:

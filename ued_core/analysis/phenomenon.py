@@ -13,7 +13,9 @@ import numpy as np
 from ued_core.errors import Unavailable
 
 FILE = Path(__file__).resolve().parents[2] / "assets" / "results" / "phenomenon.json"
+READOUT_FILE = FILE.with_name("filter_readout.json")
 COMMAND = "python -m benchmarks.phenomenon"
+READOUT_COMMAND = "python -m benchmarks.filter_readout"
 
 
 @dataclass(frozen=True)
@@ -67,3 +69,21 @@ def conditions(rows: Sequence[dict[str, Any]], dataset: str, plan: str) -> list[
     own = [r for r in rows if r["dataset"] == dataset and r["plan"] == plan]
     names = list(dict.fromkeys(r["condition"] for r in own))
     return [Condition(name, tuple(r for r in own if r["condition"] == name)) for name in names]
+
+
+def filter_readout() -> dict[str, dict[str, float]]:
+    """How visible a filter is in each data set, means over the stored seeds.
+
+    Returns:
+        Data set → ``readout`` (accuracy of a linear model that reads the kernel off the
+        log-power spectrum, whatever the class) and ``high_power`` (share of the images' power
+        above half the Nyquist frequency), both 0..1.
+
+    Raises:
+        Unavailable: the file is not there.
+    """
+    if not READOUT_FILE.exists():
+        raise Unavailable("The shipped filter read-out is missing.", f"Make it: {READOUT_COMMAND}")
+    rows = json.loads(READOUT_FILE.read_text(encoding="utf-8"))
+    names = dict.fromkeys(r["dataset"] for r in rows)
+    return {n: {k: float(np.mean([r[k] for r in rows if r["dataset"] == n])) for k in ("readout", "high_power")} for n in names}
