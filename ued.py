@@ -11,6 +11,8 @@ makes .venv beside this file and installs the pinned requirements into it; later
 install again only when requirements.txt changed. Standard library only.
 """
 
+from __future__ import annotations
+
 import hashlib
 import os
 import shutil
@@ -52,7 +54,9 @@ def installer() -> list[str]:
         if subprocess.run(pip, cwd=ROOT).returncode == 0:
             uv = shutil.which("uv", path=str(SCRIPTS))
     if uv is not None:
-        return [uv, "pip", "install", "-q", "--python", str(PYTHON)]
+        # Unlike pip, uv leaves the compiling to the first import: ten seconds at every start of a worker
+        # where Python may not write bytecode, and one slow first start where it may.
+        return [uv, "pip", "install", "-q", "--compile-bytecode", "--python", str(PYTHON)]
     return [str(PYTHON), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
 
 
@@ -69,6 +73,22 @@ def install() -> None:
     STAMP.write_text(fingerprint())
 
 
+def environment() -> dict[str, str]:
+    """What the started program gets: this environment, fit for many processes on a small machine."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    paths = [str(ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    # Spinning OpenMP threads starve every other process on a small machine; must be set before torch loads.
+    return {"OMP_WAIT_POLICY": "PASSIVE", **kept, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
+
+
+def start(command: list[str]) -> int:
+    """Become the program where the system can, so that signals reach it; else run it and wait."""
+    sys.stdout.flush()
+    if os.name != "nt":
+        os.execve(command[0], command, environment())
+    return subprocess.call(command, env=environment())
+
+
 def main() -> int:
     commands = {
         "app": [str(PYTHON), "-m", "streamlit", "run", str(ROOT / "app.py")],
@@ -81,14 +101,15 @@ def main() -> int:
         return 0 if sys.argv[1:] in (["-h"], ["--help"]) else 2
     if sys.version_info < (3, 11):
         sys.exit(f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}. Try: python3.12 {sys.argv[0]}")
-    install()
-    command = commands[sys.argv[1]]
-    if command is None:
-        return 0
-    # Spinning OpenMP threads starve every other process on a small machine; must be set before torch loads.
-    environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}
     try:
-        return subprocess.call([*command, *sys.argv[2:]], cwd=ROOT, env=environment)
+        install()
+        command = commands[sys.argv[1]]
+        if command is None:
+            return 0
+        if sys.argv[1] != "run":
+            # Streamlit and pytest read their settings here; paths given to "run" belong to the caller's folder.
+            os.chdir(ROOT)
+        return start([*command, *sys.argv[2:]])
     except KeyboardInterrupt:
         return 130
 
