@@ -184,7 +184,23 @@ def test_what_poison_writes_defend_reads(run: Run, photos: Path, tmp_path: Path)
 
 @pytest.mark.parametrize("boundary", ["periodic", "scipy_wrap"])
 def test_theta_json(boundary: str, run: Run) -> None:
-    words = ("--attack", "vuda", "--seed", 6, "--strength", 1.5, "--samples", 20, "--boundary", boundary, "--size", 12, "--blur", 0.4, "--json")
+    words = (
+        "--attack",
+        "vuda",
+        "--seed",
+        6,
+        "--strength",
+        1.5,
+        "--samples",
+        20,
+        "--boundary",
+        boundary,
+        "--size",
+        12,
+        "--blur",
+        0.4,
+        "--json",
+    )
     code, out, err = run("theta", *words)
     assert (code, err) == (0, "")
     told = json.loads(out)

@@ -40,7 +40,9 @@ def timeless(value: Any) -> Any:
 
 
 def small(spec_of: Callable[..., RunSpec], **more: Any) -> RunSpec:
-    return spec_of(**{"epochs": 3, "plan": {"name": "adamw", "epochs": 3, "precision": "float32", "learning_rate": 0.02}, "device": "cpu", **more})
+    return spec_of(
+        **{"epochs": 3, "plan": {"name": "adamw", "epochs": 3, "precision": "float32", "learning_rate": 0.02}, "device": "cpu", **more}
+    )
 
 
 def rebuilt(spec: RunSpec, weights: Path) -> tuple[Network, DataSplit]:

@@ -117,7 +117,9 @@ def test_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
         train(replace(base, network=wide), Context())
 
 
-@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b"not a checkpoint", lambda b: b[:-40] + b"x" * 40])
+@pytest.mark.parametrize(
+    "damage", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b"not a checkpoint", lambda b: b[:-40] + b"x" * 40]
+)
 def test_corrupt_checkpoint_is_a_clear_error(damage: Callable[[bytes], bytes], tmp_path: Path) -> None:
     path = tmp_path / "c.pt"
     base = job(checkpoint=path)
@@ -235,7 +237,9 @@ def test_every_image_is_seen_once_an_epoch_in_another_order() -> None:
     assert keys[0] != keys[1]
 
 
-@pytest.mark.parametrize(("flip", "job_flip", "mirrors"), [("auto", True, True), ("auto", False, False), ("on", False, True), ("off", True, False)])
+@pytest.mark.parametrize(
+    ("flip", "job_flip", "mirrors"), [("auto", True, True), ("auto", False, False), ("on", False, True), ("off", True, False)]
+)
 def test_flip_follows_the_plan_and_the_data(flip: str, job_flip: bool, mirrors: bool) -> None:
     data = image_set()
     training, _ = watched(train=data, flip=job_flip, plan=plan(epochs=1, crop=0, flip=flip))

@@ -164,10 +164,20 @@ class Convolution(Attack):
         0.3, "Upper end of the uniform law of the kernel entries: larger values blur more.",
         label="blur p_b", ge=0.01, le=1.0, step=0.01,
     )  # fmt: skip
-    kernel_size: int = param(3, "Side length k of the kernel; odd. The paper uses 3 for 32×32.", label="kernel size k", unit="px", ge=3, le=15, step=2)
-    support: Support = param("full", "Which entries may differ from zero: all (CUDA), the middle column (VUDA) or the middle row (HUDA).", label="kernel support")
-    padding: Literal["zero", "reflect"] = param("zero", "What lies beyond the border; the published attack takes zeros, which darken the frame.")
-    assignment: Literal["class", "common"] = param("class", "Each class its own kernel, or the first kernel for all classes: the control that blurs without telling the class.", label="kernel assignment")
+    kernel_size: int = param(
+        3, "Side length k of the kernel; odd. The paper uses 3 for 32×32.", label="kernel size k", unit="px", ge=3, le=15, step=2
+    )
+    support: Support = param(
+        "full", "Which entries may differ from zero: all (CUDA), the middle column (VUDA) or the middle row (HUDA).", label="kernel support"
+    )
+    padding: Literal["zero", "reflect"] = param(
+        "zero", "What lies beyond the border; the published attack takes zeros, which darken the frame."
+    )
+    assignment: Literal["class", "common"] = param(
+        "class",
+        "Each class its own kernel, or the first kernel for all classes: the control that blurs without telling the class.",
+        label="kernel assignment",
+    )
 
     def model_post_init(self, _context: object) -> None:
         if self.kernel_size % 2 == 0:

@@ -197,7 +197,9 @@ class Coin(Defense):
         2.0, "Largest displacement of a pixel. The official severities 1 to 7 are 0.8, 1.2, … 3.2.",
         label="strength α", unit="px", ge=0.0, le=6.0, step=0.05,
     )  # fmt: skip
-    boundary: Boundary = param("periodic", "How positions beyond the border come back: the paper's modulo, or the official code's period of side-1.")
+    boundary: Boundary = param(
+        "periodic", "How positions beyond the border come back: the paper's modulo, or the official code's period of side-1."
+    )
     truncate: bool = param(False, "Cut the result to 8 bits, as the official code does.", label="truncate to 8 bits")
 
     def augment(self, images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:

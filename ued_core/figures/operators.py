@@ -126,7 +126,15 @@ def matrix_pattern(
     shapes = []
     if row is not None:
         shapes.append(
-            {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": row, "y1": row, "line": {"color": ROLE_COLOURS["poisoned"], "width": 1.5}}
+            {
+                "type": "line",
+                "xref": "paper",
+                "x0": 0,
+                "x1": 1,
+                "y0": row,
+                "y1": row,
+                "line": {"color": ROLE_COLOURS["poisoned"], "width": 1.5},
+            }
         )
     edge = [-0.5, size - 0.5]
     layout = base_layout(
@@ -232,7 +240,12 @@ def theta_curves(
         traces,
         base_layout(
             xaxis={"title": {"text": axis_title("COIN strength α", "px")}, "anchor": "y2", "rangemode": "tozero"},
-            yaxis={"title": {"text": "Θ<sub>imi</sub>: spread within classes"}, "domain": [0.54, 1.0], "rangemode": "tozero", "exponentformat": "power"},
+            yaxis={
+                "title": {"text": "Θ<sub>imi</sub>: spread within classes"},
+                "domain": [0.54, 1.0],
+                "rangemode": "tozero",
+                "exponentformat": "power",
+            },
             yaxis2={"title": {"text": "Θ<sub>imc</sub>: likeness between classes"}, "domain": [0.0, 0.46], "range": [0, 1.02]},
             shapes=[{**mark, "line": {"color": faded(ROLE_COLOURS["poisoned"], 0.6), "width": 1.5, "dash": "dot"}}],
         ),

@@ -19,9 +19,15 @@ class Plan(Method):
 
     epochs: int = param(10, "Passes over the training set.", ge=1, le=1000, quick=2)
     batch_size: int = param(128, "Images in one step.", ge=2, le=4096, quick=64)
-    schedule: Literal["one_cycle", "cosine", "constant"] = param("one_cycle", "How the learning rate moves: up and down, down only, or not at all.")
-    crop: int = param(4, "Random crop after padding by this many pixels; 0 turns it off.", label="random crop padding", unit="px", ge=0, le=16)
-    flip: Literal["auto", "on", "off"] = param("auto", "Random horizontal flip; auto flips where a mirror image keeps its class (not digits).", label="random flip")
+    schedule: Literal["one_cycle", "cosine", "constant"] = param(
+        "one_cycle", "How the learning rate moves: up and down, down only, or not at all."
+    )
+    crop: int = param(
+        4, "Random crop after padding by this many pixels; 0 turns it off.", label="random crop padding", unit="px", ge=0, le=16
+    )
+    flip: Literal["auto", "on", "off"] = param(
+        "auto", "Random horizontal flip; auto flips where a mirror image keeps its class (not digits).", label="random flip"
+    )
     precision: Precision = param("auto", "Arithmetic of the network; auto takes bfloat16 where the processor has it.")
     compile: bool = param(False, "Compile the network first: pays off in long runs on a GPU only.", label="torch.compile")
 
