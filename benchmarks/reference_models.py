@@ -10,11 +10,11 @@ import os
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from ued_core.analysis.reference import FOLDER  # noqa: E402
-from ued_core.context import Context  # noqa: E402
-from ued_core.files import write_json  # noqa: E402
-from ued_core.runs.pipeline import execute  # noqa: E402
-from ued_core.runs.spec import RunSpec  # noqa: E402
+from ued_core.analysis.reference import FOLDER
+from ued_core.context import Context
+from ued_core.files import write_json
+from ued_core.runs.pipeline import execute
+from ued_core.runs.spec import RunSpec
 
 
 def main() -> None:

@@ -11,28 +11,28 @@ import os
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-import argparse  # noqa: E402
-import sys  # noqa: E402
-import time  # noqa: E402
-from concurrent.futures import ProcessPoolExecutor  # noqa: E402
-from dataclasses import replace  # noqa: E402
-from multiprocessing import get_context  # noqa: E402
-from statistics import median  # noqa: E402
+import argparse
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
+from statistics import median
 
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
+import numpy as np
+import torch
 
-from benchmarks.measure import Cost, interleaved, load, machine  # noqa: E402
-from benchmarks.reference_implementations import convolve_each, displace_each  # noqa: E402
-from ued_core.attacks import Cuda  # noqa: E402
-from ued_core.context import Context  # noqa: E402
-from ued_core.data import DATASETS, load_split  # noqa: E402
-from ued_core.defenses import Coin  # noqa: E402
-from ued_core.defenses.coin import displace, draw_fields  # noqa: E402
-from ued_core.models import MODELS  # noqa: E402
-from ued_core.records import ImageSet, to_float  # noqa: E402
-from ued_core.theory import theta  # noqa: E402
-from ued_core.training import PLANS, Job, train  # noqa: E402
+from benchmarks.measure import Cost, interleaved, load, machine
+from benchmarks.reference_implementations import convolve_each, displace_each
+from ued_core.attacks import Cuda
+from ued_core.context import Context
+from ued_core.data import DATASETS, load_split
+from ued_core.defenses import Coin
+from ued_core.defenses.coin import displace, draw_fields
+from ued_core.models import MODELS
+from ued_core.records import ImageSet, to_float
+from ued_core.theory import theta
+from ued_core.training import PLANS, Job, train
 
 SEED, STRENGTH, BATCH = 0, 2.0, 128
 

@@ -6,7 +6,7 @@ import sys
 # Spinning OpenMP threads starve other processes; only counts when set before torch loads.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from ued_core.cli import main  # noqa: E402
+from ued_core.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

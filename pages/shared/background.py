@@ -260,7 +260,9 @@ class SideProcess:
 
     def _ask(self, call: Any) -> Any:
         process = self._process
-        assert process is not None and process.stdin is not None and process.stdout is not None
+        assert process is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
         write_message(process.stdin, call)
         return read_message(process.stdout)
 

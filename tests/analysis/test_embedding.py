@@ -63,7 +63,8 @@ def test_pca_equals_the_singular_value_decomposition(shape: tuple[int, int]) -> 
 def test_umap_separates_repeats_and_stays_put() -> None:
     warm_up()
     first = umap_layout(clusters())
-    assert first.dtype == np.float32 and first.shape == (300, 2)
+    assert first.dtype == np.float32
+    assert first.shape == (300, 2)
     np.testing.assert_array_equal(first, umap_layout(clusters()))
     assert not np.array_equal(first, umap_layout(clusters(), seed=1))
     assert silhouette_score(first, LABELS) > 0.6

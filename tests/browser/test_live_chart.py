@@ -152,7 +152,8 @@ def test_downloads(stage: Page, button: str, ending: str, begin: bytes) -> None:
     content = download.value.path().read_bytes()
     assert content.startswith(begin)
     if ending == "html":
-        assert b"Plotly.newPlot" in content and b"src=" not in content[:300]
+        assert b"Plotly.newPlot" in content
+        assert b"src=" not in content[:300]
 
 
 def test_no_other_server_and_no_error(page: Page, stage_url: str) -> None:

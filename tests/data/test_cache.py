@@ -71,7 +71,8 @@ def test_every_parameter_and_the_version_change_the_entry(counted, ued_home, mon
     load_split(counted.with_values(seed=1), Context())
     monkeypatch.setattr(Counted, "version", 2)
     load_split(counted, Context())
-    assert len(counted.calls) == 3 and len(entries(ued_home)) == 3
+    assert len(counted.calls) == 3
+    assert len(entries(ued_home)) == 3
 
 
 @pytest.mark.parametrize("name", ["about.json", "train_images.npy", "train_labels.npy", "test_images.npy"])
@@ -172,7 +173,8 @@ def test_embedded_sets_load_with_their_quick_values(ued_home):
     assert embedded == [Shapes, Digits]
     for entry in embedded:
         split = load_split(entry(**entry.quick_values()), Context())
-        assert split.train.shape == (3, 32, 32) and split.train.name == entry.key
+        assert split.train.shape == (3, 32, 32)
+        assert split.train.name == entry.key
         assert np.bincount(split.train.labels).min() > 0
 
 

@@ -27,7 +27,8 @@ def test_enlarged_images_average_back_to_the_scans():
     assert len(set(nearest.tolist())) >= 1395, "every image comes from a scan of its own"
     assert torch.equal(torch.from_numpy(load_digits().target)[nearest], split.train.labels)
     assert (split.train.images[:, 0] == split.train.images[:, 2]).all(), "the channels agree"
-    assert split.train.images.min() == 0 and split.train.images.max() == 255
+    assert split.train.images.min() == 0
+    assert split.train.images.max() == 255
 
 
 def test_seed_decides_the_split_and_nothing_else_does():

@@ -159,7 +159,8 @@ def test_the_middle_square_of_a_wide_image_is_kept(tmp_path):
     wide = np.zeros((20, 60, 3), np.uint8)
     wide[:, 20:40, 0], wide[:, :20, 1], wide[:, 40:, 2] = 200, 200, 200
     pixels, _ = square(tmp_path, Image.fromarray(wide))
-    assert (pixels[0] == 200).all() and not pixels[1:].any()
+    assert (pixels[0] == 200).all()
+    assert not pixels[1:].any()
 
 
 def test_shrinking_is_antialiased(tmp_path):
@@ -172,7 +173,8 @@ def test_shrinking_is_antialiased(tmp_path):
 def test_an_image_of_the_right_size_is_not_touched(tmp_path, noise):
     image = noise(8, 8)
     pixels, notes = square(tmp_path, Image.fromarray(image))
-    assert np.array_equal(pixels, image.transpose(2, 0, 1)) and notes == ()
+    assert np.array_equal(pixels, image.transpose(2, 0, 1))
+    assert notes == ()
 
 
 @pytest.mark.parametrize(
@@ -196,7 +198,8 @@ def test_palette_and_cmyk(tmp_path):
     palette = Image.new("RGB", (9, 9), (200, 0, 100)).quantize(4)
     assert square(tmp_path, palette)[0][:, 4, 4].tolist() == [200, 0, 100]
     pixels, notes = square(tmp_path, Image.new("CMYK", (16, 16), (0, 255, 255, 0)), "ink.jpg")
-    assert pixels[0, 4, 4] > 200 and pixels[1:, 4, 4].max() < 60
+    assert pixels[0, 4, 4] > 200
+    assert pixels[1:, 4, 4].max() < 60
     assert notes == ("Converted 1: CMYK → RGB.",)
 
 
@@ -213,7 +216,8 @@ def test_the_camera_orientation_is_followed(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     pixels, _ = square(tmp_path, Image.fromarray(upright), "turned.png", exif=exif)
-    assert pixels[:, :, 6:].min() == 255 and pixels[:, :, :2].max() == 0, "a quarter turn to the right"
+    assert pixels[:, :, 6:].min() == 255, "a quarter turn to the right"
+    assert pixels[:, :, :2].max() == 0
 
 
 def test_huge_dimensions_are_refused_from_the_header(tmp_path):

@@ -45,17 +45,21 @@ def test_round_trip(tmp_path, data):
     before = ImageSet(torch.from_numpy(images), torch.from_numpy(labels), tuple(names), "set")
     write_npz(tmp_path / "set.npz", before, recipe=recipe)
     after = read_npz(tmp_path / "set.npz")
-    assert torch.equal(after.images, before.images) and after.images.is_contiguous()
+    assert torch.equal(after.images, before.images)
+    assert after.images.is_contiguous()
     assert torch.equal(after.labels, before.labels)
-    assert after.class_names == before.class_names and after.name == "set"
+    assert after.class_names == before.class_names
+    assert after.name == "set"
     assert read_npz_json(tmp_path / "set.npz") == recipe
 
 
 def test_numpy_reads_what_is_written(tmp_path, arrays):
     write_npz(tmp_path / "a.npz", read_npz(save(tmp_path / "b.npz", arrays)))
     with np.load(tmp_path / "a.npz", allow_pickle=False) as found:
-        assert np.array_equal(found["images"], arrays["images"]) and found["images"].dtype == np.uint8
-        assert np.array_equal(found["labels"], arrays["labels"]) and found["labels"].dtype == np.int64
+        assert np.array_equal(found["images"], arrays["images"])
+        assert found["images"].dtype == np.uint8
+        assert np.array_equal(found["labels"], arrays["labels"])
+        assert found["labels"].dtype == np.int64
         assert found["class_names"].tolist() == ["0", "1", "2"]
 
 

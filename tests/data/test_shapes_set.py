@@ -103,7 +103,8 @@ def test_colour_has_the_wanted_luma_hue_and_range():
     generator = torch.Generator().manual_seed(0)
     hue, saturation, wanted = torch.rand(3, 5000, generator=generator)
     colours = _colour(hue, saturation, wanted)
-    assert colours.min() >= 0 and colours.max() <= 1 + 1e-6
+    assert colours.min() >= 0
+    assert colours.max() <= 1 + 1e-6
     assert torch.allclose((colours * torch.tensor(LUMA)).sum(1), wanted, atol=1e-5)
     pure_blue = _colour(torch.tensor([2 / 3]), torch.tensor([1.0]), torch.tensor([0.114]))
     assert torch.allclose(pure_blue, torch.tensor([[0.0, 0.0, 1.0]]), atol=1e-5)
@@ -133,7 +134,8 @@ def test_a_full_turn_changes_nothing_and_a_quarter_turn_points_the_arrow_right()
 
 def test_templates_are_ten_different_shapes_with_empty_borders():
     templates = _templates().view(10, 64, 64)
-    assert templates.min() >= 0 and templates.max() <= 1
+    assert templates.min() >= 0
+    assert templates.max() <= 1
     for index in range(10):
         assert templates[index].sum() > 400
         border = torch.cat([templates[index][0], templates[index][-1], templates[index][:, 0], templates[index][:, -1]])

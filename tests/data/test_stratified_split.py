@@ -28,7 +28,8 @@ def test_shares_differ_by_less_than_one_from_the_exact_ones_or_keep_one(counts, 
 
 def test_equal_classes_are_divided_exactly():
     train, test = split([0] * 10 + [1] * 10, 8)
-    assert len(train) == 12 and len(test) == 8
+    assert len(train) == 12
+    assert len(test) == 8
     assert (np.array([0] * 10 + [1] * 10)[test] == 0).sum() == 4
 
 

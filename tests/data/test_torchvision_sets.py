@@ -102,7 +102,8 @@ def check_cifar10(split, batches):
     assert np.array_equal(split.train.images.numpy(), train.reshape(-1, 3, 32, 32))
     assert np.array_equal(split.test.images.numpy(), batches["test_batch"]["data"].reshape(-1, 3, 32, 32))
     assert split.test.labels.tolist() == batches["test_batch"]["labels"]
-    assert split.train.class_names[3] == "kind 3" and split.train.name == "cifar10"
+    assert split.train.class_names[3] == "kind 3"
+    assert split.train.name == "cifar10"
 
 
 def test_cifar10_from_its_unpacked_folder(cifar10, ued_home):
@@ -157,7 +158,8 @@ def test_cifar100_uses_the_fine_labels(ued_home, monkeypatch):
         monkeypatch.setattr(source, f"{name}_list", [[name, md5(files[name])]])
     monkeypatch.setattr(source, "meta", {**source.meta, "md5": md5(files["meta"])})
     split = Cifar100(download=False).load(Context())
-    assert split.train.classes == 100 and split.train.class_names[42] == "fine 42"
+    assert split.train.classes == 100
+    assert split.train.class_names[42] == "fine 42"
     assert split.train.labels.tolist() == batches["train"]["fine_labels"]
 
 
@@ -278,4 +280,5 @@ def test_images_are_contiguous_channels_first(cifar10, ued_home):
     _, _, archive = cifar10
     (data_folder(ued_home) / datasets.CIFAR10.filename).write_bytes(archive)
     split = Cifar10(download=False).load(Context())
-    assert split.train.images.is_contiguous() and split.train.images.dtype == torch.uint8
+    assert split.train.images.is_contiguous()
+    assert split.train.images.dtype == torch.uint8

@@ -88,7 +88,8 @@ def test_histogram_shows_every_class_and_the_even_share() -> None:
     assert figure.data[0].y == pytest.approx([70, 20, 10, 0])
     assert list(figure.data[0].x) == ["disc", "ring", "star", "heart"]
     assert figure.layout.shapes[0].y0 == pytest.approx(25)
-    assert "25 %" in figure.layout.shapes[0].name and figure.layout.shapes[0].showlegend
+    assert "25 %" in figure.layout.shapes[0].name
+    assert figure.layout.shapes[0].showlegend
 
 
 def test_probe_bars_fill_every_row_exactly() -> None:

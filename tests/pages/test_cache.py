@@ -53,7 +53,7 @@ def test_only_the_last_entries_are_kept_and_errors_never() -> None:
     assert len(shelf) == 2
     assert shelf.get("a", lambda: "made again") == "a"
     assert shelf.get("b", lambda: "made again") == "made again"
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="invalid literal"):
         shelf.get("bad", lambda: int("x"))
     assert shelf.get("bad", lambda: 3) == 3
 

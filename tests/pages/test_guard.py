@@ -28,7 +28,8 @@ def page_with(what: str) -> AppTest:
 def test_a_mistake_is_explained_and_the_page_goes_on() -> None:
     page = page_with("mistake")
     assert "The file \\*x\\* has 3 columns" in page.error[0].value
-    assert "What to do:" in page.error[0].value and "Give one with 4" in page.error[0].value
+    assert "What to do:" in page.error[0].value
+    assert "Give one with 4" in page.error[0].value
     assert not page.exception
     assert page.markdown[-1].value == "after"
 

@@ -229,8 +229,11 @@ def test_only_differing_parameters_and_grouped_seeds(open_finished, finished) ->
     page = open_finished(compare=",".join(ids))
     grouped = page.dataframe[0].value
     assert len(grouped) == 2
-    assert "(n = 2)" in grouped["Clean test"].iloc[0] and "±" in grouped["Clean test"].iloc[0]
-    assert "Attack" in grouped.columns and "Model" not in grouped.columns and "Plan · epochs" not in grouped.columns
+    assert "(n = 2)" in grouped["Clean test"].iloc[0]
+    assert "±" in grouped["Clean test"].iloc[0]
+    assert "Attack" in grouped.columns
+    assert "Model" not in grouped.columns
+    assert "Plan · epochs" not in grouped.columns
     tests = [runs.run(run_id).last for run_id in ids[:2]]
     assert grouped["Clean test"].iloc[0].startswith(f"{50 * sum(tests):.1f}")
     page.toggle(key="compare_group").set_value(False).run()
@@ -270,8 +273,11 @@ def test_the_form_starts_what_it_shows(open_runs) -> None:
     made = runs.runs()
     assert sorted(record.spec["seed"] for record in made) == [0, 1, 2]
     spec = made[0].spec
-    assert spec["dataset"]["train_size"] == 200 and spec["model"]["width"] == 4 and spec["plan"]["epochs"] == 2
-    assert spec["attack"]["name"] == "cuda" and spec["poison_rate"] == 0.5
+    assert spec["dataset"]["train_size"] == 200
+    assert spec["model"]["width"] == 4
+    assert spec["plan"]["epochs"] == 2
+    assert spec["attack"]["name"] == "cuda"
+    assert spec["poison_rate"] == 0.5
     assert [d["name"] for d in spec["defenses"]] == ["coin"]
     assert spec["note"] == "from the form"
     for record in made:
@@ -302,7 +308,8 @@ def test_estimate_and_known_result_come_from_finished_runs(open_finished, finish
     assert "exactly these settings" in text
     other = estimate(replace(tiny(), plan=tiny().plan.with_values(epochs=20)), runs.runs())
     same = estimate(tiny(), runs.runs())
-    assert same is not None and other is not None
+    assert same is not None
+    assert other is not None
     assert other.seconds - same.seconds == pytest.approx(18 * 200 / same.images_per_s)
     assert estimate(tiny(model="resnet18"), runs.runs()) is None
     assert estimate(tiny(device="cuda"), runs.runs()) is None, "measured on the processor only"
@@ -406,8 +413,10 @@ def test_durations_read_well() -> None:
 def test_differing_parameters_are_named_by_their_path() -> None:
     first, second = tiny().to_json(), tiny(defenses=["coin"], note="x").to_json()
     found = differing([first, second])
-    assert found[0]["defenses"] == "none" and found[1]["defenses"] == "coin"
-    assert "note" not in found[0] and "seed" not in found[0]
+    assert found[0]["defenses"] == "none"
+    assert found[1]["defenses"] == "coin"
+    assert "note" not in found[0]
+    assert "seed" not in found[0]
     assert len(found[0]) == 1, "COIN's parameters go without saying where only one has COIN"
     third = tiny(defenses=[{"name": "coin", "strength": 1.0}]).to_json()
     assert [row["defenses · coin · strength"] for row in differing([first, second, third])] == ["–", "2", "1"]

@@ -24,14 +24,16 @@ def folder(tmp_path: Path) -> RunFolder:
 
 def test_ids_sort_by_time_and_are_folder_names():
     ids = [new_run_id(1e9 + k / 1000) for k in range(50)]
-    assert ids == sorted(ids) and len(set(ids)) == 50
+    assert ids == sorted(ids)
+    assert len(set(ids)) == 50
     assert all(RUN_ID.fullmatch(name) for name in ids)
 
 
 def test_a_new_folder_appears_complete(folder: RunFolder, tmp_path: Path):
     assert run_ids(tmp_path) == [folder.run_id]
     assert folder.spec() == ({"plan": {"epochs": 5}, "note": "n"}, "")
-    assert folder.queued() and not folder.cancel_requested()
+    assert folder.queued()
+    assert not folder.cancel_requested()
     record = read_record(folder)
     assert (record.state, record.title, record.key, record.created) == ("queued", "a title", "k", 9.0)
     assert (record.epochs, record.note, record.attempt) == (5, "n", 0)
@@ -40,7 +42,8 @@ def test_a_new_folder_appears_complete(folder: RunFolder, tmp_path: Path):
 def test_nothing_is_left_of_a_folder_that_cannot_be_written(tmp_path: Path):
     with pytest.raises(TypeError):
         RunFolder.create(tmp_path, {"plan": object()}, {})
-    assert run_ids(tmp_path) == [] and list(tmp_path.iterdir()) == []
+    assert run_ids(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_home_that_is_a_file_is_a_clear_error(tmp_path: Path):
@@ -82,7 +85,8 @@ def test_time_left_comes_from_this_attempts_speed(folder: RunFolder):
     with open(folder.progress_path, "a") as file:
         file.write('{"time": 1004.0, "done": 9')
     found = folder.progress()
-    assert found.text == "epoch 2 of 5" and found.fraction == pytest.approx(0.2)
+    assert found.text == "epoch 2 of 5"
+    assert found.fraction == pytest.approx(0.2)
     assert found.seconds_left == pytest.approx(80 * 2 / 10)
 
 
@@ -96,7 +100,8 @@ def test_only_the_tail_of_a_long_file_is_read(folder: RunFolder):
 def test_log_tail_of_a_missing_and_a_binary_log(folder: RunFolder):
     assert folder.log_tail() == ""
     folder.log.write_bytes(b"one\n\xff\xfe\nthree")
-    assert folder.log_tail(1) == "three" and len(folder.log_tail(9).splitlines()) == 3
+    assert folder.log_tail(1) == "three"
+    assert len(folder.log_tail(9).splitlines()) == 3
 
 
 def test_states_follow_from_the_files(folder: RunFolder):
@@ -138,9 +143,11 @@ def test_damaged_files_never_raise(folder: RunFolder, text: bytes):
                  folder.history_path, folder.progress_path, folder.attempts_path):  # fmt: skip
         path.write_bytes(text)
     record = read_record(folder)
-    assert record.state == "finished" and record.last is None
+    assert record.state == "finished"
+    assert record.last is None
     folder.result_path.unlink()
     assert read_record(folder).state == "failed"
     folder.error_path.unlink()
     record = read_record(folder)
-    assert record.state == "failed" and "spec.json" in record.error
+    assert record.state == "failed"
+    assert "spec.json" in record.error

@@ -61,12 +61,15 @@ def test_a_run_survives_the_app_and_the_supervisor_leaves(home, spec_of, until, 
     record = until(run_id, lambda r: r.over)
     assert (record.state, record.epoch, record.attempt, record.fraction) == ("finished", 12, 1, 1.0)
     result = runs.folder(run_id).result()
-    assert (record.last, record.best) == (result["last"], result["best"]) and result["environment"]["threads"] == 1
-    assert not runs.folder(run_id).checkpoint.exists() and record.device == "CPU"
+    assert (record.last, record.best) == (result["last"], result["best"])
+    assert result["environment"]["threads"] == 1
+    assert not runs.folder(run_id).checkpoint.exists()
+    assert record.device == "CPU"
     deadline = time.monotonic() + 15
     while pids("supervisor") and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert not pids("supervisor") and not pids("worker")
+    assert not pids("supervisor")
+    assert not pids("worker")
     assert read_rows(home / "runs")[run_id].record == record
 
 
@@ -76,7 +79,9 @@ def test_a_killed_worker_is_interrupted_and_resumes_exactly(home, spec_of, until
     until(run_id, lambda r: r.epoch >= 4)
     worker(run_id).kill()
     first = until(run_id, lambda r: r.state != "running", seconds=3)
-    assert first.state == "interrupted" and 4 <= first.epoch < 40 and "Resume" in first.error
+    assert first.state == "interrupted"
+    assert 4 <= first.epoch < 40
+    assert "Resume" in first.error
     time.sleep(0.6)
     assert runs.run(run_id).state == "interrupted", "nothing is run again by itself"
 
@@ -107,7 +112,8 @@ def test_a_killed_worker_is_interrupted_and_resumes_exactly(home, spec_of, until
     assert learned(runs.folder(run_id).history()) == learned(unbroken["history"])
     assert learned(runs.folder(run_id).result()["history"]) == learned(unbroken["history"])
     mine, theirs = load_file(runs.folder(run_id).weights), load_file(tmp_path / "weights")
-    assert mine.keys() == theirs.keys() and all(torch.equal(mine[name], theirs[name]) for name in mine)
+    assert mine.keys() == theirs.keys()
+    assert all(torch.equal(mine[name], theirs[name]) for name in mine)
     with pytest.raises(RunError, match="finished"):
         runs.resume(run_id)
 
@@ -121,8 +127,10 @@ def test_a_worker_is_found_again_after_the_supervisors_death(home, spec_of, unti
     old.wait(5)
     epoch = runs.run(run_id).epoch
     record = until(run_id, lambda r: r.epoch > epoch)
-    assert record.state == "running" and not pids("supervisor")
-    assert runs.ensure_supervisor() and worker(run_id).pid == before.pid
+    assert record.state == "running"
+    assert not pids("supervisor")
+    assert runs.ensure_supervisor()
+    assert worker(run_id).pid == before.pid
     began = time.monotonic()
     runs.cancel(run_id)
     assert runs.run(run_id).cancelling
@@ -137,7 +145,8 @@ def test_cancel_queued_at_once_and_running_even_when_it_hangs(home, spec_of, unt
     until(first, lambda r: r.epoch >= 1)
     assert runs.run(second).state == "queued"
     runs.cancel(second)
-    assert runs.run(second).state == "cancelled" and runs.run(second).attempt == 0
+    assert runs.run(second).state == "cancelled"
+    assert runs.run(second).attempt == 0
     hung = worker(first)
     hung.suspend()
     runs.cancel(first)
@@ -198,7 +207,10 @@ def test_two_workers_and_two_supervisors_race_for_twenty_runs(home: Path, spec_o
         for line in rival.communicate(timeout=80)[0].splitlines()
         if line[:2] == "20"
     ]
-    assert len(codes) == 40 and set(codes) <= {"0", "3"} and "0" in codes and "3" in codes
+    assert len(codes) == 40
+    assert set(codes) <= {"0", "3"}
+    assert "0" in codes
+    assert "3" in codes
     for run_id in ids:
         assert until(run_id, lambda r: r.over).state == "finished"
         files = runs.folder(run_id)

@@ -52,19 +52,22 @@ def test_importing_the_package_loads_neither_torch_nor_the_catalogues():
 
 def test_a_submitted_run_is_seen_at_once_without_table_or_supervisor(home, spec_of, pids):
     first, second = runs.submit_many([spec_of(), spec_of(seed=1, note="mine")], launch=False)
-    assert [record.id for record in runs.runs()] == [second, first] and first < second
+    assert [record.id for record in runs.runs()] == [second, first]
+    assert first < second
     assert [record.id for record in runs.runs(limit=1)] == [second]
     record = runs.run(second)
     assert (record.state, record.note, record.epochs, record.title) == ("queued", "mine", 2, spec_of().title())
     assert runs.RunSpec.from_json(record.spec).key() == record.key == spec_of(seed=1).key()
-    assert not table_path(home / "runs").exists() and not pids("supervisor")
+    assert not table_path(home / "runs").exists()
+    assert not pids("supervisor")
 
 
 def test_ids_may_be_shortened_and_wrong_ones_are_explained(home, spec_of):
     with pytest.raises(RunError, match="no run at all"):
         runs.run("x")
     first, second = runs.submit_many([spec_of(), spec_of()], launch=False)
-    assert runs.run(first[-4:]).id == first and runs.run(second[:-2]).id == second
+    assert runs.run(first[-4:]).id == first
+    assert runs.run(second[:-2]).id == second
     with pytest.raises(RunError, match=f"fits 2 runs: {first}, {second}"):
         runs.run(first[:8])
     with pytest.raises(RunError, match=f"Did you mean.*{first}"):
@@ -90,7 +93,8 @@ def test_find_by_key_and_delete(home, spec_of):
 def test_resume_puts_a_cancelled_run_back_and_refuses_a_queued_one(home, spec_of):
     [run_id] = ended(spec_of)
     runs.resume(run_id, launch=False)
-    assert runs.run(run_id).state == "queued" and not runs.run(run_id).cancelling
+    assert runs.run(run_id).state == "queued"
+    assert not runs.run(run_id).cancelling
     with pytest.raises(RunError, match="cannot be resumed: it is queued"):
         runs.resume(run_id, launch=False)
 
@@ -111,20 +115,24 @@ def test_the_table_is_rebuilt_after_deletion_and_damage(home, spec_of, superviso
     table_path(root).unlink()
     assert runs.runs() == before
     supervisor.step()
-    assert set(read_rows(root)) == {*ids, queued} and runs.runs() == before
+    assert set(read_rows(root)) == {*ids, queued}
+    assert runs.runs() == before
     supervisor.close()
     table_path(root).write_bytes(b"garbage" * 1000)
     assert runs.runs() == before
     fresh = Supervisor(root, (), LocalLauncher(), logging.getLogger("test"))
     fresh.step()
-    assert set(read_rows(root)) == {*ids, queued} and runs.runs() == before
+    assert set(read_rows(root)) == {*ids, queued}
+    assert runs.runs() == before
     assert (root / "jobs.db.damaged").exists()
     db = sqlite3.connect(table_path(root))
     db.execute("UPDATE job SET record = 'torn' WHERE id = ?", (ids[0],))
     db.commit()
     db.close()
     fresh._next_scan = 0.0
-    assert fresh.step() and fresh.step() and runs.runs() == before
+    assert fresh.step()
+    assert fresh.step()
+    assert runs.runs() == before
     fresh.close()
     assert set(read_rows(root)) == {*ids, queued}
 
@@ -146,14 +154,25 @@ def test_corrupt_specs_fail_and_do_not_stop_the_others(home, spec_of, until):
     runs.ensure_supervisor()
     assert until(good, lambda r: r.over).state == "finished"
     record = until(broken, lambda r: r.over)
-    assert record.state == "failed" and "spec.json cannot be read" in record.error and record.attempt == 0
+    assert record.state == "failed"
+    assert "spec.json cannot be read" in record.error
+    assert record.attempt == 0
     record = until(nonsense, lambda r: r.over)
-    assert record.state == "failed" and "no attack 'cudda'. Did you mean 'cuda'" in record.error
+    assert record.state == "failed"
+    assert "no attack 'cudda'. Did you mean 'cuda'" in record.error
     error = runs.folder(nonsense).error()
     assert (
-        error["kind"] == "UnknownName" and error["traceback"] == "" and f"{error['what']} {error['do']}" == record.error
+        error["kind"] == "UnknownName"
     )
-    assert record.attempt == 1 and record.resumable and record.ended > record.started
+    assert (
+        error["traceback"] == ""
+    )
+    assert (
+        f"{error['what']} {error['do']}" == record.error
+    )
+    assert record.attempt == 1
+    assert record.resumable
+    assert record.ended > record.started
     [runs.delete(run_id) for run_id in (broken, nonsense, good)]
     assert runs.runs() == []
 
@@ -169,7 +188,9 @@ def test_a_worker_that_cannot_begin_is_not_started_for_ever(home, spec_of, monke
         time.sleep(0.02)
     supervisor.close()
     record = runs.run(run_id)
-    assert record.state == "failed" and "exit code 7" in record.error and record.attempt == 0
+    assert record.state == "failed"
+    assert "exit code 7" in record.error
+    assert record.attempt == 0
     assert runs.folder(run_id).log_tail() == "no room"
 
 
@@ -212,9 +233,13 @@ def test_what_errors_mean():
     assert worker.explain(DataError("a", "b"), "t") == {"what": "a", "do": "b", "kind": "DataError"}
     for error in (MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")):
         found = worker.explain(error, "t")
-        assert found["kind"] == "memory" and "memory" in found["what"].lower() and "smaller batch" in found["do"]
+        assert found["kind"] == "memory"
+        assert "memory" in found["what"].lower()
+        assert "smaller batch" in found["do"]
     found = worker.explain(KeyError("x"), "trace")
-    assert found["kind"] == "bug" and "KeyError" in found["what"] and found["traceback"] == "trace"
+    assert found["kind"] == "bug"
+    assert "KeyError" in found["what"]
+    assert found["traceback"] == "trace"
 
 
 def test_reports_are_throttled_but_a_new_step_shows(tmp_path: Path):
@@ -244,6 +269,7 @@ def test_two_hundred_runs_are_listed_quickly(home, spec_of, supervisor):
         began = time.perf_counter()
         records = runs.runs()
         times.append(time.perf_counter() - began)
-    assert len(records) == 200 and records[0].last == 0.5
+    assert len(records) == 200
+    assert records[0].last == 0.5
     assert min(times) < 0.1, times
     print(f"{min(times) * 1e3:.1f} ms")

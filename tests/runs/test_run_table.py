@@ -68,7 +68,8 @@ def test_a_run_that_is_being_launched_is_not_put_back(tmp_path: Path):
     queue(table, "a")
     table.claim([CPU])
     queue(table, "a")
-    assert table.claim([CPU]) == [] and table.get("a").launching
+    assert table.claim([CPU]) == []
+    assert table.get("a").launching
     table.started("a", Handle("h", 1, 2.0))
     assert table.get("a").handle == Handle("h", 1, 2.0)
 
@@ -97,12 +98,14 @@ def test_a_damaged_table_is_moved_aside(tmp_path: Path, damage: str):
             Table(tmp_path).get("r1")
         return
     fresh, reason = Table.open(tmp_path)
-    assert reason and fresh.ids() == set()
+    assert reason
+    assert fresh.ids() == set()
     assert path.with_name("jobs.db.damaged").exists()
 
 
 def test_readers_never_make_a_table(tmp_path: Path):
-    assert read_rows(tmp_path) == {} and list(tmp_path.iterdir()) == []
+    assert read_rows(tmp_path) == {}
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_deleted_table_is_noticed(tmp_path: Path):
