@@ -97,7 +97,10 @@ def main() -> None:
             row = future.result()
             store(row)
             left = (time.monotonic() - began) / done * (len(missing) - done)
-            print(f"{done}/{len(missing)} {futures[future]} last {row['last']:.3f} {row['seconds']:.0f} s; {left / 60:.0f} min left", flush=True)
+            print(
+                f"{done}/{len(missing)} {futures[future]} last {row['last']:.3f} {row['seconds']:.0f} s; {left / 60:.0f} min left",
+                flush=True,
+            )
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -105,7 +108,8 @@ def table(rows: list[dict[str, Any]]) -> str:
     from statistics import mean, stdev
 
     lines = [
-        "| data | plan | trained on | clean test, last | clean test, best | train | wrong kernel: true class | wrong kernel: kernel's class | n |",
+        "| data | plan | trained on | clean test, last | clean test, best | train | wrong kernel: true class | wrong "
+        "kernel: kernel's class | n |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for dataset in DATASETS:

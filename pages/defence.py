@@ -29,7 +29,8 @@ tile_rows(
         ("defended", " + ".join(d.title for d in stack) or "nothing", result.images),
         ("defended − clean", f"× {gain:g}, grey = none", amplified_difference(images.images, result.images, gain)),
     ],
-    alt=f"One image of each class: clean, poisoned by {choice.attack.title}, defended, and what remains different, amplified {gain:g} times.",
+    alt=f"One image of each class: clean, poisoned by {choice.attack.title}, defended, "
+    f"and what remains different, amplified {gain:g} times.",
     names=[names[label] for label in images.labels.tolist()],
 )
 st.caption(

@@ -85,16 +85,18 @@ THETA_TEXT = r"""
 Attack and defence together multiply each image by a matrix $A_i = R_i A_k$: the class's filter $A_k$, then COIN's random matrix $R_i$.
 
 - $\Theta_{imi}=\frac1c\sum_k\frac1{d^2}\sum_{p,q}\mathrm{Var}_i\,A_i[p,q]$ is the **spread within a class**: 0 without COIN.
-- $\Theta_{imc}$ is the mean cosine between the **mean matrices of two classes**: 1 would mean that the filters no longer tell classes apart.
+- $\Theta_{imc}$ is the mean cosine between the **mean matrices of two classes**: 1 would mean that the filters
+  no longer tell classes apart.
 
 The paper's hypothesis is that raising either one brings back accuracy. The green curves are exact for all possible draws (n → ∞):
-$\Theta_{imc}$ keeps rising. $\Theta_{imi}$ rises in waves: for CUDA's kernels steadily up to α ≈ 2.4, then with dips of about 1 % near 2.5, 3.5, 4.5 …, because
-the share of displacements that interpolate strongly goes up and down with the fraction of α. (Stripe kernels dip already near 1.4.)
+$\Theta_{imc}$ keeps rising. $\Theta_{imi}$ rises in waves: for CUDA's kernels steadily up to α ≈ 2.4, then with dips of about 1 %
+near 2.5, 3.5, 4.5 …, because the share of displacements that interpolate strongly goes up and down with the fraction of α.
+(Stripe kernels dip already near 1.4.)
 
-**A finite sample shows less.** A class mean of n draws still carries noise, which adds to its length but is independent between classes: the
-cosine falls, and falls more for larger α. That is why the dashed curve (what n draws show on average) bends down while the green one rises; the fall is an
-artefact of counting, not of COIN. Raise n and watch the orange point climb towards the green curve. And more Θ is not more accuracy without end:
-COIN also costs detail.
+**A finite sample shows less.** A class mean of n draws still carries noise, which adds to its length but is independent between
+classes: the cosine falls, and falls more for larger α. That is why the dashed curve (what n draws show on average) bends down
+while the green one rises; the fall is an artefact of counting, not of COIN. Raise n and watch the orange point climb towards the
+green curve. And more Θ is not more accuracy without end: COIN also costs detail.
 """
 
 
@@ -172,4 +174,8 @@ def _feature_chart(reference: str, names: tuple[str, ...]) -> None:
 
 def _words(shown: Embedding) -> str:
     moved = summary_of(shown)
-    return "Mean distance from the clean copy: " + ", ".join(f"{name} {100 * d:.0f} %" for name, d in moved.items() if name != "clean") + " of the layout."
+    return (
+        "Mean distance from the clean copy: "
+        + ", ".join(f"{name} {100 * d:.0f} %" for name, d in moved.items() if name != "clean")
+        + " of the layout."
+    )

@@ -48,9 +48,14 @@ def three_pictures() -> None:
     first, second, third = st.columns(3, gap="large")
     with first:
         st.subheader("1 · The poison")
-        tile_rows([("clean", "", clean.images), ("poisoned", "CUDA", poisoned.images)], alt="Five clean images and their poisoned copies.", names=names)
+        tile_rows(
+            [("clean", "", clean.images), ("poisoned", "CUDA", poisoned.images)],
+            alt="Five clean images and their poisoned copies.",
+            names=names,
+        )
         st.markdown(
-            "The attack **CUDA** gives every class its own small blur filter. To us a star stays a star; to a network, the blur alone already tells the class."
+            "The attack **CUDA** gives every class its own small blur filter. To us a star stays a star; to a "
+            "network, the blur alone already tells the class."
         )
     with second:
         st.subheader("2 · The trap")
@@ -69,7 +74,11 @@ def three_pictures() -> None:
         )
     with third:
         st.subheader("3 · What breaks it")
-        tile_rows([("poisoned", "", poisoned.images), ("defended", "COIN α = 2", defended.images)], alt="Five poisoned images and their copies after COIN.", names=names)
+        tile_rows(
+            [("poisoned", "", poisoned.images), ("defended", "COIN α = 2", defended.images)],
+            alt="Five poisoned images and their copies after COIN.",
+            names=names,
+        )
         back = _named(found, "CUDA + COIN")
         st.markdown(
             f"**COIN** moves every pixel by a random fraction, anew in every epoch. The classes' filters become alike, and "
@@ -84,9 +93,13 @@ def glance() -> None:
     available = list(dict.fromkeys((r["dataset"], r["plan"]) for r in rows))
     datasets = list(dict.fromkeys(d for d, _ in available))
     left, right = st.columns(2)
-    dataset = left.segmented_control("Data", datasets, default=datasets[0], format_func=lambda d: DATASETS[d].title, key="glance_data", required=True)
+    dataset = left.segmented_control(
+        "Data", datasets, default=datasets[0], format_func=lambda d: DATASETS[d].title, key="glance_data", required=True
+    )
     plans = [p for d, p in available if d == dataset]
-    plan = right.segmented_control("Optimiser", plans, default=plans[0], format_func=lambda p: PLANS[p].title, key="glance_plan", required=True)
+    plan = right.segmented_control(
+        "Optimiser", plans, default=plans[0], format_func=lambda p: PLANS[p].title, key="glance_plan", required=True
+    )
     found = conditions(rows, dataset, plan)
     seeds = len(found[0].rows)
     st.markdown("**Which training data leads to a model that works on clean images?** Each dot is one run; the bar is the mean.")
@@ -101,7 +114,8 @@ def glance() -> None:
     st.markdown(reading(found, dataset))
     environment = found[0].rows[0]["environment"]
     st.caption(
-        f"{DATASETS[dataset].title}, small CNN, {PLANS[plan].title}, {seeds} seeds each (one seed draws images, kernels, weights and order), "
+        f"{DATASETS[dataset].title}, small CNN, {PLANS[plan].title}, {seeds} seeds each (one seed draws images, "
+        "kernels, weights and order), "
         f"{environment['precision']}, {environment['device']}. Dotted: guessing. Made by `{COMMAND}`."
     )
     with st.expander("The numbers"):
@@ -118,25 +132,29 @@ def reading(found: list[Condition], dataset: str) -> str:
     lines = []
     if poisoned < 0.6 * clean:
         lines.append(
-            f"- **The poison works here**: {pct(clean)} on clean data against {pct(poisoned)} after training on CUDA. Blur alone does not explain it: "
+            f"- **The poison works here**: {pct(clean)} on clean data against {pct(poisoned)} after training on CUDA. "
+            "Blur alone does not explain it: "
             f"with one common filter for all classes {pct(control)} is left."
         )
     else:
         lines.append(
-            f"- **The poison does not work here**: {pct(poisoned)} after training on CUDA against {pct(clean)} on clean data. {_why(dataset)}"
+            f"- **The poison does not work here**: {pct(poisoned)} after training on CUDA against {pct(clean)} on "
+            f"clean data. {_why(dataset)}"
         )
     if coin > poisoned + 0.05:
         lines.append(f"- **COIN brings back {pct(coin)}**; on clean data it costs {pct(max(clean - cost, 0))[:-2]} points.")
     else:
         lines.append(f"- COIN ends at {pct(coin)}; on clean data it costs {pct(max(clean - cost, 0))[:-2]} points.")
     lines.append(
-        f"- **What did the poisoned model learn?** Give test images another class's filter: {pct(true)} are still called by their true class, "
+        f"- **What did the poisoned model learn?** Give test images another class's filter: {pct(true)} are still "
+        "called by their true class, "
         f"{pct(followed)} by the class of the filter. {_learned(true, followed)}"
     )
     histogram = by["CUDA"].histogram()
     if histogram is not None and poisoned < 0.6 * clean:
         lines.append(
-            f"- On clean images its answers pile up: its favourite class gets {pct(float(histogram[0]))} of them, the next {pct(float(histogram[1]))}."
+            f"- On clean images its answers pile up: its favourite class gets {pct(float(histogram[0]))} of them, the "
+            f"next {pct(float(histogram[1]))}."
         )
     return "\n".join(lines)
 
@@ -157,8 +175,10 @@ def _why(dataset: str) -> str:
         return ""
     own, other = seen[dataset], seen["shapes"]
     return (
-        f"The filters differ in fine detail, and there is hardly any: {100 * own['high_power']:.1f} % of the images' power lies above half the Nyquist "
-        f"frequency (Shapes: {100 * other['high_power']:.1f} %), so clean and filtered images look alike to the model. A linear read-out of the spectrum finds the "
+        f"The filters differ in fine detail, and there is hardly any: {100 * own['high_power']:.1f} % of the images' "
+        "power lies above half the Nyquist "
+        f"frequency (Shapes: {100 * other['high_power']:.1f} %), so clean and filtered images look alike to the "
+        "model. A linear read-out of the spectrum finds the "
         f"filter in {100 * own['readout']:.0f} % of them (Shapes: {100 * other['readout']:.0f} %; `{READOUT_COMMAND}`)."
     )
 

@@ -36,7 +36,9 @@ def train_with_this(choice: Selection, defenses: Sequence[Defense] = (), *, page
         defenses: the stack on the page.
         page: name of this page, said on the next one.
     """
-    if st.button("Train with this →", type="primary", help="Opens a run with exactly this configuration; nothing starts before you say so."):
+    if st.button(
+        "Train with this →", type="primary", help="Opens a run with exactly this configuration; nothing starts before you say so."
+    ):
         st.session_state["handed_spec"] = spec_of(choice, defenses).to_json()
         st.session_state["handed_from"] = page
         st.switch_page(str(ROOT / "pages" / "runs.py"))

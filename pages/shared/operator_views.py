@@ -42,7 +42,9 @@ def kernel_table(kernels: np.ndarray, names: Sequence[str]) -> None:
             frame,
             hide_index=True,
             column_config={
-                "sum of weights": st.column_config.NumberColumn(format="%.3f", help="Divided out again: each image is scaled to its own maximum."),
+                "sum of weights": st.column_config.NumberColumn(
+                    format="%.3f", help="Divided out again: each image is scaled to its own maximum."
+                ),
                 "share beside the 1": st.column_config.NumberColumn(format="%.3f", help="Near 0: sharp. Near 1: strong blur."),
                 "row of the 1": st.column_config.NumberColumn(help="0 is the middle; other values shift the image."),
             },
@@ -78,7 +80,9 @@ def matrix_panel(kernel: np.ndarray, name: str, image: torch.Tensor) -> None:
     label = st.segmented_control("Image size of the picture", list(SIZES), default="8 × 8", key="matrix_size", required=True)
     side = SIZES[label]
     matrix = _matrix(kernel, side)
-    pixel = Parameter(name="pixel", label="output pixel", kind="int", default=side * (side // 2) + side // 2, minimum=0, maximum=side * side - 1)
+    pixel = Parameter(
+        name="pixel", label="output pixel", kind="int", default=side * (side // 2) + side // 2, minimum=0, maximum=side * side - 1
+    )
     row = parameter_control(pixel, key=f"pixel{side}", default=pixel.default)
     sparse = matrix.sparse().tocoo()
     filled = sparse.nnz / matrix.size**2
@@ -97,7 +101,9 @@ def matrix_panel(kernel: np.ndarray, name: str, image: torch.Tensor) -> None:
             alt=f"Convolution matrix of class {name} for {label} images: {sparse.nnz} non-zero entries on parallel diagonals.",
             filename=f"matrix_{name}_{side}",
         )
-        st.caption(f"{matrix.size} × {matrix.size} entries, {sparse.nnz:,} of them not zero ({100 * filled:.2g} %). Marked: output pixel {row}.")
+        st.caption(
+            f"{matrix.size} × {matrix.size} entries, {sparse.nnz:,} of them not zero ({100 * filled:.2g} %). Marked: output pixel {row}."
+        )
     with right:
         if not whole:
             _block(matrix, row, name)
@@ -128,4 +134,7 @@ def _mark(image: torch.Tensor, matrix: LocalMatrix, row: int, name: str) -> None
     np.add.at(weights, matrix.columns[row][own], matrix.weights[row][own])
     light = 0.35 + 0.65 * (weights.reshape(image.shape[-2:]) > 0)
     lit = (image.float() * torch.from_numpy(light)).to(torch.uint8)
-    tile_rows([("image", "mixed pixels lit", torch.cat([image, lit]))], alt=f"An image of class {name} and the pixels that output pixel {row} mixes.")
+    tile_rows(
+        [("image", "mixed pixels lit", torch.cat([image, lit]))],
+        alt=f"An image of class {name} and the pixels that output pixel {row} mixes.",
+    )

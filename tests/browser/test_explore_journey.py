@@ -12,7 +12,8 @@ PATIENT = 90_000
 
 def feature_points(page: Page) -> list[float]:
     return page.evaluate(
-        """() => { const chart = [...document.querySelectorAll('.js-plotly-plot')].find(c => c.data && c.data.some(t => t.name === 'defended'));
+        """() => { const chart = [...document.querySelectorAll('.js-plotly-plot')]
+            .find(c => c.data && c.data.some(t => t.name === 'defended'));
                    return chart ? Array.from(chart.data.find(t => t.name === 'defended').x).slice(0, 50) : []; }"""
     )
 

@@ -39,7 +39,11 @@ def some(poisoned, coin, true, followed):
 @pytest.mark.parametrize(
     ("found", "says", "not_says"),
     [
-        (some(0.2, 0.8, 0.5, 0.2), ["The poison works here", "96 %", "20 %", "brings back 80 %", "costs 6 points", "both, the shape and the filter", "70 %"], "does not work"),
+        (
+            some(0.2, 0.8, 0.5, 0.2),
+            ["The poison works here", "96 %", "20 %", "brings back 80 %", "costs 6 points", "both, the shape and the filter", "70 %"],
+            "does not work",
+        ),
         (some(0.95, 0.94, 0.9, 0.05), ["does not work here", "COIN ends at 94 %", "mostly the shape"], "brings back"),
         (some(0.1, 0.8, 0.05, 0.9), ["mostly the filter"], "mostly the shape"),
     ],
