@@ -105,3 +105,13 @@ def test_bad_input():
         displace(images, field[:1], field)
     with pytest.raises(DataError, match=r"must be float \(N, C, H, W\)"):
         displace((images * 255).to(torch.uint8), field, field)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e9])
+def test_displacements_outside_all_reason_are_refused(value):
+    images, field = torch.rand(1, 1, 4, 4), torch.zeros(1, 4, 4)
+    bad = field.clone()
+    bad[0, 1, 2] = value
+    for dx, dy in ((bad, field), (field, bad)):
+        with pytest.raises(DataError, match="not finite or not below"):
+            displace(images, dx, dy)

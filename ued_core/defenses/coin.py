@@ -15,6 +15,7 @@ from ued_core.params import param
 
 Boundary = Literal["periodic", "scipy_wrap"]
 BOUNDARIES: tuple[Boundary, ...] = ("periodic", "scipy_wrap")
+FARTHEST = 2**20
 
 
 @compiled
@@ -140,6 +141,9 @@ def displace(images: torch.Tensor, dx: torch.Tensor, dy: torch.Tensor, boundary:
     for name, field in (("dx", dx), ("dy", dy)):
         if tuple(field.shape) != expected or not field.is_floating_point():
             raise DataError(f"{name} is {field.dtype} {tuple(field.shape)}, but must be float {expected}: one a pixel.")
+        # Not finite or enormous displacements would index outside the image; nan fails every comparison.
+        if field.numel() and not bool(field.abs().amax() < FARTHEST):
+            raise DataError(f"{name} holds displacements that are not finite or not below {FARTHEST} px.", "Check the field.")
         if field.device != images.device:
             raise DataError(f"{name} is on {field.device}, but the images are on {images.device}.", "Move them together.")
     if images.device.type != "cpu" or images.dtype not in (torch.float32, torch.float64) or not has_compiler():
