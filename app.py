@@ -29,6 +29,10 @@ HEAVY = (
     "ued_core.defenses",
     "ued_core.theory",
     "ued_core.analysis",
+    "ued_core.figures.layouts",
+    "ued_core.figures.operators",
+    "ued_core.figures.tiles",
+    "ued_core.runs.layout",
 )
 log = logging.getLogger("ued")
 
@@ -46,9 +50,27 @@ def import_heavy_modules() -> None:
     gc.freeze()
 
 
+def rehearse() -> None:
+    """Load the compiled loops before the first slider needs them, and freeze what came with them."""
+    import numpy as np
+    import torch
+
+    from ued_core.attacks.convolution import Cuda
+    from ued_core.defenses.coin import Coin
+    from ued_core.theory import theta
+
+    attack = Cuda()
+    kernels = attack.kernels(2, 0)
+    moved = Coin().augment(torch.zeros(1, 3, 8, 8), torch.Generator())
+    attack.as_class((moved * 255).to(torch.uint8), torch.zeros(1, dtype=torch.int64), 2, 0)
+    theta(kernels, 1.0, 2, np.random.default_rng(0), (8, 8))
+    gc.collect()
+    gc.freeze()
+
+
 async def start_up() -> None:
     """Everything that makes later pages quick; a failure is logged and costs only speed."""
-    for step in (ensure_supervisor, import_heavy_modules, background.start):
+    for step in (ensure_supervisor, import_heavy_modules, background.start, rehearse):
         try:
             await asyncio.to_thread(step)
         except Exception:

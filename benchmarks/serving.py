@@ -37,7 +37,7 @@ class Server:
 
     Attributes:
         address: ``http://127.0.0.1:port``.
-        process: what was started; the server itself may be its child.
+        process: what was started.
     """
 
     address: str
@@ -45,10 +45,7 @@ class Server:
 
     def cpu_s(self) -> float:
         """CPU seconds of the web server so far, without the processes beside it."""
-        family = [psutil.Process(self.process.pid)]
-        family += family[0].children()
-        web = [p for p in family if "streamlit" in p.cmdline()]
-        times = web[-1].cpu_times()
+        times = psutil.Process(self.process.pid).cpu_times()
         return times.user + times.system
 
 

@@ -197,7 +197,8 @@ def decimals(step: float) -> int:
 # when the control appears and when the reader goes back in the browser's history, kept for the
 # session under a name of its own, and written to the address when it is no default.
 
-_KEPT = "kept:"
+# One dict, not a key a control: Streamlit looks at every key of the session for every control it draws.
+_KEPT = "kept"
 _NOTICE = "notice:"
 
 
@@ -206,7 +207,7 @@ def _prepare(key: str, label: str, default: Any, read: Callable[[str], Any]) -> 
     state = st.session_state
     went_back = getattr(get_script_run_ctx(), "is_history_navigation", False)
     if key not in state or went_back:
-        state[key] = default if went_back else state.get(_KEPT + key, default)
+        state[key] = default if went_back else state.get(_KEPT, {}).get(key, default)
         if key in st.query_params:
             try:
                 state[key] = read(st.query_params[key])
@@ -222,7 +223,7 @@ def _forget_notice(key: str) -> None:
 
 
 def _keep(key: str, value: Any, default: Any) -> None:
-    st.session_state[_KEPT + key] = value
+    st.session_state.setdefault(_KEPT, {})[key] = value
     if value == default:
         if key in st.query_params:
             del st.query_params[key]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -22,9 +22,6 @@ from ued_core.params import Parameter
 from ued_core.records import Embedding
 from ued_core.runs.layout import lay_out_copies, summary_of
 from ued_core.theory import Theta, expected, limit, theta
-
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
 
 SAMPLES = Parameter(
     name="samples", label="samples a class (n)", kind="int", default=20, minimum=2, maximum=500,
@@ -114,8 +111,8 @@ def _stand_in(*work: Any) -> Embedding:
 
 
 @cached(max_entries=64)
-def _scatter(shown: Embedding, names: tuple[str, ...]) -> Figure:
-    return embedding_scatter(shown, names)
+def _scatter(shown: Embedding, names: tuple[str, ...]) -> str:
+    return embedding_scatter(shown, names).to_json(validate=False)
 
 
 def _follow(work: tuple[Any, ...], names: tuple[str, ...]) -> None:

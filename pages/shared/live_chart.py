@@ -53,7 +53,7 @@ def _component() -> Any:
 
 
 def live_chart(
-    figure: Figure, *, key: str, alt: str, height: int = 360, filename: str = "", clickable: bool = False
+    figure: Figure | str, *, key: str, alt: str, height: int = 360, filename: str = "", clickable: bool = False
 ) -> ChartEvent | None:
     """Show a figure.
 
@@ -62,7 +62,7 @@ def live_chart(
     ``layout.uirevision`` resets zoom and selection.
 
     Args:
-        figure: as :func:`ued_core.figures.theme.base_layout` starts it.
+        figure: as :func:`ued_core.figures.theme.base_layout` starts it; or its JSON, when it is kept and shown often.
         key: unique on the page; the chart keeps its node as long as the key stays.
         alt: what the figure shows, for those who cannot see it: content, not form.
         height: in CSS pixels.
@@ -75,7 +75,7 @@ def live_chart(
     result = _component()(
         key=key,
         data={
-            "figure": figure.to_json(validate=False),
+            "figure": figure if isinstance(figure, str) else figure.to_json(validate=False),
             "height": height,
             "alt": alt,
             "filename": filename or key,

@@ -21,7 +21,12 @@ FOREVER = {"Cache-Control": "public, max-age=31536000, immutable"}
 def plotly_address() -> str:
     """Where browsers find plotly.js on this server."""
     base = str(st.get_option("server.baseUrlPath") or "").strip("/")
-    return f"{'/' + base if base else ''}/vendor/plotly-{version('plotly')}.min.js"
+    return f"{'/' + base if base else ''}/vendor/plotly-{_version()}.min.js"
+
+
+@cache
+def _version() -> str:
+    return version("plotly")
 
 
 def plotly_file() -> Path:

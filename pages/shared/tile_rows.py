@@ -10,7 +10,7 @@ import streamlit as st
 
 from ued_core.figures.tiles import Images, comparison
 
-GAP = 4
+GAP = 2
 STYLE = """
 <style>
 .ued-tiles { display: grid; grid-template-columns: minmax(4.2rem, 8rem) minmax(0, 1fr); column-gap: .6rem; margin: 0; max-width: 62rem; }
@@ -33,7 +33,7 @@ def tile_rows(rows: Sequence[tuple[str, str, Images]], *, alt: str, names: Seque
         names: one a column, written above.
     """
     size = max(rows[0][2].shape[-2:])
-    picture = comparison([images for _, _, images in rows], scale=max(1, round(64 / size)), gap=GAP)
+    picture = comparison([images for _, _, images in rows], scale=max(1, round(32 / size)), gap=GAP)
     source = "data:image/png;base64," + base64.b64encode(picture).decode()
     above = "".join(f"<span>{escape(name)}</span>" for name in names)
     beside = "".join(f"<div>{escape(label)}<small>{escape(more)}</small></div>" for label, more, _ in rows)
