@@ -316,14 +316,13 @@ def status() -> Status:
     return _side_process().status()
 
 
-def rerun_when_done(*handles: Handle, scope: str = "app", every_s: float = 0.25) -> None:
+def rerun_when_done(*handles: Handle, every_s: float = 0.25) -> None:
     """Look at the handles now and then, and run the page again once one of them is done.
 
     Does nothing when all of them are done already.
 
     Args:
         handles: what the page waits for.
-        scope: ``app``, or the key of the fragment that shows the result.
         every_s: seconds between two looks.
     """
     waiting = [handle for handle in handles if not handle.done.is_set()]
@@ -333,6 +332,7 @@ def rerun_when_done(*handles: Handle, scope: str = "app", every_s: float = 0.25)
     @st.fragment(run_every=every_s)
     def look() -> None:
         if any(handle.done.is_set() for handle in waiting):
-            st.rerun(scope)
+            # A fragment can run itself or the whole page again, never the fragment around it.
+            st.rerun()
 
     look()

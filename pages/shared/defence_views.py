@@ -140,7 +140,6 @@ def align_key(points: np.ndarray) -> None:
     """Names a starting layout in the key of its successor."""
 
 
-@st.fragment(key="features")
 def _feature_chart(reference: str, names: tuple[str, ...]) -> None:
     state, note = st.session_state, ""
     handle = state["layout_handle"]
@@ -151,7 +150,7 @@ def _feature_chart(reference: str, names: tuple[str, ...]) -> None:
     else:
         ready = background.status().ready
         note = "UMAP is following …" if ready else "UMAP is compiling (about ten seconds after the start); principal components stand in."
-        background.rerun_when_done(handle, scope="features")
+        background.rerun_when_done(handle)
     shown: Embedding = state["layout"]
     live_chart(
         _scatter(shown, names),

@@ -1,0 +1,153 @@
+"""From the key press to the picture: python -m benchmarks.interaction [--presses 20]
+
+Three questions about the page Defence when its strength slider moves, answered by a real server
+and headless Chromium: how much the server works (one websocket client), how long until new tiles
+and Θ are drawn, in turns with a bare page that has one slider and one chart of the same kind, and
+when the layout of 600 features follows. Zoom and selection must survive.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.load import crowd
+from benchmarks.measure import load, machine, percentile
+from benchmarks.serving import ROOT, Server, browser, served
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+# Looks at every frame; what it waits for is drawn when it is in the document.
+WATCH = """
+(wanted) => {
+  const chart = (name) => document.querySelector(`.st-key-${name} .ued-chart`) ?? document.querySelectorAll('.ued-chart')[0];
+  const look = {
+    tiles: () => document.querySelector('figure.ued-tiles img')?.src,
+    theta: () => { const t = document.querySelectorAll('.ued-chart')[0]?._fullData; return t && JSON.stringify(t.map((q) => [q.x?.[0], q.y?.[0], q.y?.[9]])) },
+    features: () => { const t = document.querySelectorAll('.ued-chart')[1]?._fullData; return t && JSON.stringify(t.map((q) => q.x?.[0])) },
+  };
+  const before = Object.fromEntries(wanted.map((n) => [n, look[n]()]));
+  window.seen = {};
+  addEventListener('keydown', () => {
+    const pressed = performance.now();
+    const frame = () => {
+      for (const n of wanted) if (!(n in seen) && look[n]() !== before[n]) seen[n] = performance.now() - pressed;
+      if (wanted.some((n) => !(n in seen))) requestAnimationFrame(frame);
+    };
+    requestAnimationFrame(frame);
+  }, { once: true, capture: true });
+}
+"""
+SETTLED = "() => ![...document.querySelectorAll('p')].some((p) => /UMAP is (following|compiling)/.test(p.textContent))"
+
+
+def press(page: Page, wanted: list[str], key: str) -> dict[str, float]:
+    """One key on the focused slider; milliseconds until each wanted thing has changed."""
+    page.bring_to_front()
+    page.get_by_role("slider", name="Strength").first.focus()
+    page.evaluate(WATCH, wanted)
+    page.keyboard.press(key)
+    page.wait_for_function(f"() => Object.keys(window.seen).length === {len(wanted)}", timeout=60_000)
+    return page.evaluate("() => window.seen")
+
+
+def state_of_charts(page: Page) -> dict[str, Any]:
+    """What the reader has set on the two charts: ranges and selection."""
+    return page.evaluate(
+        """() => { const [t, f] = document.querySelectorAll('.ued-chart');
+        return { theta: t._fullLayout.xaxis.range, features: f._fullLayout.xaxis.range,
+                 selections: (f._fullLayout.selections ?? []).map((s) => [s.x0, s.x1, s.y0, s.y1]) } }"""
+    )
+
+
+def set_charts(page: Page) -> None:
+    """Zoom into both charts and draw a selection on the second."""
+    page.evaluate(
+        """async () => { const [t, f] = document.querySelectorAll('.ued-chart');
+        await Plotly.relayout(t, { 'xaxis.range': [1, 3] });
+        const x = f._fullLayout.xaxis.range, y = f._fullLayout.yaxis.range;
+        const at = (r, s) => r[0] + s * (r[1] - r[0]);
+        await Plotly.relayout(f, { 'xaxis.range': [at(x, .1), at(x, .9)], dragmode: 'select' });
+        await Plotly.relayout(f, { selections: [{ type: 'rect', xref: 'x', yref: 'y', x0: at(x, .3), x1: at(x, .7), y0: at(y, .3), y1: at(y, .7) }] });
+        }"""
+    )
+
+
+def in_browser(presses: int, app: Server, bare: Server) -> None:
+    """Print medians, their ratio, the layout's delay, and what survived."""
+    with browser() as chromium:
+        context = chromium.new_context(viewport={"width": 1400, "height": 1000})
+        floor, page = context.new_page(), context.new_page()
+        floor.goto(bare.address)
+        page.goto(f"{app.address}/defence")
+        for tab, charts in ((floor, 1), (page, 2)):
+            tab.bring_to_front()
+            tab.wait_for_function(f"() => document.querySelectorAll('.ued-chart .main-svg').length >= {charts}", timeout=120_000)
+        page.wait_for_function(SETTLED, timeout=240_000)
+        set_charts(page)
+        before = state_of_charts(page)
+        times: dict[str, list[float]] = {name: [] for name in ("bare", "tiles", "theta", "both", "features")}
+        for number in range(presses + 2):
+            key = "ArrowRight" if number % 20 < 10 else "ArrowLeft"
+            lone = press(floor, ["theta"], key)
+            whole = press(page, ["tiles", "theta", "features"], key)
+            page.wait_for_function(SETTLED, timeout=60_000)
+            if number < 2:
+                continue
+            times["bare"].append(lone["theta"])
+            for name in ("tiles", "theta", "features"):
+                times[name].append(whole[name])
+            times["both"].append(max(whole["tiles"], whole["theta"]))
+        after = state_of_charts(page)
+    print("| key press until | median, ms | p95, ms | ÷ bare page |")
+    print("|---|---|---|---|")
+    for name, words in (
+        ("bare", "the bare page's chart"), ("tiles", "new tiles"), ("theta", "new Θ"), ("both", "both"), ("features", "the features' new layout"),
+    ):  # fmt: skip
+        print(f"| {words} | {median(times[name]):.0f} | {percentile(times[name], 0.95):.0f} | {median(times[name]) / median(times['bare']):.2f} |")
+    waited = sum(f < b for f, b in zip(times["features"], times["both"], strict=True))
+    follow = [f - b for f, b in zip(times["features"], times["both"], strict=True)]
+    print(f"\nThe layout came a median of {median(follow):.0f} ms after tiles and Θ, which waited for it {waited} times of {presses}.")
+    kept = {name: before[name] == after[name] for name in before}
+    print(f"After {presses + 2} updates: " + ", ".join(f"{name} {'kept' if ok else 'LOST'}" for name, ok in kept.items()))
+
+
+def on_the_server(app: Server, seconds: float) -> None:
+    """Print what one client's reruns take and cost."""
+    asyncio.run(crowd(app.address, 1, 10.0, 0.5, False))
+    before = app.cpu_s()
+    clients, errors = asyncio.run(crowd(app.address, 1, seconds, 0.5, False))
+    spent, reruns = app.cpu_s() - before, [1e3 * r for r in clients[0].reruns]
+    print(
+        f"Server, one websocket client, {len(reruns)} reruns: p50 {percentile(reruns, 0.5):.0f} ms, p95 {percentile(reruns, 0.95):.0f} ms "
+        f"from message to end of script; {1e3 * spent / max(1, len(reruns)):.0f} ms CPU of the server a rerun with garbage collection."
+        + (f" Errors: {errors}" if errors else "")
+    )
+
+
+def main() -> None:
+    """Print everything."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--presses", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=15.0, help="of the websocket client")
+    options = parser.parse_args()
+    print(f"{machine()}\n")
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        with served(ROOT / "app.py", home / "app") as app:
+            time.sleep(5)
+            on_the_server(app, options.seconds)
+            print()
+            with served(ROOT / "benchmarks" / "bare" / "app.py", home / "bare") as bare:
+                in_browser(options.presses, app, bare)
+    print(f"\nLoad at the end: {load()}")
+
+
+if __name__ == "__main__":
+    main()
