@@ -141,6 +141,9 @@ def reading(found: list[Condition], dataset: str) -> str:
             f"- **The poison does not work here**: {pct(poisoned)} after training on CUDA against {pct(clean)} on "
             f"clean data. {_why(dataset)}"
         )
+    ends = by["CUDA"].values("last")
+    if ends.max() - ends.min() > 0.2:
+        lines.append(f"- **It depends on the key**: the {len(ends)} runs end between {pct(ends.min())} and {pct(ends.max())}, each with its own kernels.")
     if coin > poisoned + 0.05:
         lines.append(f"- **COIN brings back {pct(coin)}**; on clean data it costs {pct(max(clean - cost, 0))[:-2]} points.")
     else:

@@ -60,3 +60,11 @@ def test_reason_names_measured_numbers_only_where_the_poison_fails():
     assert "half the Nyquist" in text
     assert "benchmarks.filter_readout" in text
     assert "Nyquist" not in reading(some(0.2, 0.8, 0.5, 0.2), "digits")
+
+
+def test_spread_between_keys_is_told():
+    found = some(0.5, 0.9, 0.9, 0.05)
+    rows = tuple({**found[1].rows[0], "last": last} for last in (0.2, 0.8))
+    found[1] = Condition("CUDA", rows)
+    assert "end between 20 % and 80 %" in reading(found, "shapes")
+    assert "depends on the key" not in reading(some(0.2, 0.8, 0.9, 0.05), "shapes")
