@@ -66,9 +66,10 @@ def preview(
     """
     data = purify_all(defenses, data, ctx)
     rng = ctx.generator(*stream)
-    done = []
+    # Written in place: a list of parts, joined at the end, would hold the images twice.
+    images = torch.empty(data.images.shape, dtype=torch.uint8)
     for start in range(0, len(data), chunk):
         batch = to_float(data.images[start : start + chunk].to(ctx.device))
-        done.append(to_bytes(augment_all(defenses, batch, rng)).cpu())
+        images[start : start + chunk] = to_bytes(augment_all(defenses, batch, rng)).cpu()
         ctx.report(min(start + chunk, len(data)), len(data), "defending images")
-    return data.with_images(torch.cat(done))
+    return data.with_images(images)
