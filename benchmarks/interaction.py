@@ -3,7 +3,7 @@
 Three questions about the page Defence when its strength slider moves, answered by a real server
 and headless Chromium: how much the server works (one websocket client), how long until new tiles
 and Θ are drawn, in turns with a bare page that has one slider and one chart of the same kind, and
-when the layout of 600 features follows. Zoom and selection must survive.
+when the layout of 600 features follows. Zoom and hidden traces must survive.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 # Looks at every frame; what it waits for is drawn when it is in the document.
 WATCH = """
 (wanted) => {
-  const chart = (name) => document.querySelector(`.st-key-${name} .ued-chart`) ?? document.querySelectorAll('.ued-chart')[0];
   const look = {
     tiles: () => document.querySelector('figure.ued-tiles img')?.src,
     theta: () => { const t = document.querySelectorAll('.ued-chart')[0]?._fullData; return t && JSON.stringify(t.map((q) => [q.x?.[0], q.y?.[0], q.y?.[9]])) },
@@ -58,25 +57,28 @@ def press(page: Page, wanted: list[str], key: str) -> dict[str, float]:
 
 
 def state_of_charts(page: Page) -> dict[str, Any]:
-    """What the reader has set on the two charts: ranges and selection."""
+    """What the reader has set on the two charts: zoom, and which traces are hidden."""
     return page.evaluate(
         """() => { const [t, f] = document.querySelectorAll('.ued-chart');
-        return { theta: t._fullLayout.xaxis.range, features: f._fullLayout.xaxis.range,
-                 selections: (f._fullLayout.selections ?? []).map((s) => [s.x0, s.x1, s.y0, s.y1]) } }"""
+        const digits = (r) => r.map((v) => v.toFixed(6));
+        return { "zoom on Θ": digits(t._fullLayout.xaxis.range), "zoom on features": digits(f._fullLayout.xaxis.range),
+                 "hidden copy": f._fullData.map((q) => q.visible) } }"""
     )
 
 
 def set_charts(page: Page) -> None:
-    """Zoom into both charts and draw a selection on the second."""
-    page.evaluate(
-        """async () => { const [t, f] = document.querySelectorAll('.ued-chart');
-        await Plotly.relayout(t, { 'xaxis.range': [1, 3] });
-        const x = f._fullLayout.xaxis.range, y = f._fullLayout.yaxis.range;
-        const at = (r, s) => r[0] + s * (r[1] - r[0]);
-        await Plotly.relayout(f, { 'xaxis.range': [at(x, .1), at(x, .9)], dragmode: 'select' });
-        await Plotly.relayout(f, { selections: [{ type: 'rect', xref: 'x', yref: 'y', x0: at(x, .3), x1: at(x, .7), y0: at(y, .3), y1: at(y, .7) }] });
-        }"""
-    )
+    """Zoom into both charts with the mouse and hide one copy of the features by its legend entry."""
+    for chart in page.locator(".ued-chart").all()[:2]:
+        chart.scroll_into_view_if_needed()
+        box = chart.locator(".nsewdrag").first.bounding_box()
+        assert box is not None
+        page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.3 * box["height"])
+        page.mouse.down()
+        page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 0.7 * box["height"], steps=8)
+        page.mouse.up()
+        page.wait_for_timeout(1000)
+    page.locator(".ued-chart").nth(1).locator(".legendtoggle").first.click()
+    page.wait_for_timeout(1000)
 
 
 def in_browser(presses: int, app: Server, bare: Server) -> None:
@@ -90,6 +92,8 @@ def in_browser(presses: int, app: Server, bare: Server) -> None:
             tab.bring_to_front()
             tab.wait_for_function(f"() => document.querySelectorAll('.ued-chart .main-svg').length >= {charts}", timeout=120_000)
         page.wait_for_function(SETTLED, timeout=240_000)
+        page.bring_to_front()
+        untouched = state_of_charts(page)
         set_charts(page)
         before = state_of_charts(page)
         times: dict[str, list[float]] = {name: [] for name in ("bare", "tiles", "theta", "both", "features")}
@@ -114,8 +118,8 @@ def in_browser(presses: int, app: Server, bare: Server) -> None:
     waited = sum(f < b for f, b in zip(times["features"], times["both"], strict=True))
     follow = [f - b for f, b in zip(times["features"], times["both"], strict=True)]
     print(f"\nThe layout came a median of {median(follow):.0f} ms after tiles and Θ, which waited for it {waited} times of {presses}.")
-    kept = {name: before[name] == after[name] for name in before}
-    print(f"After {presses + 2} updates: " + ", ".join(f"{name} {'kept' if ok else 'LOST'}" for name, ok in kept.items()))
+    words = {n: "was never set" if before[n] == untouched[n] else "kept" if before[n] == after[n] else "LOST" for n in before}
+    print(f"After {presses + 2} updates: " + ", ".join(f"{name} {word}" for name, word in words.items()) + ".")
 
 
 def on_the_server(app: Server, seconds: float) -> None:
