@@ -5,6 +5,7 @@ import streamlit as st
 
 from pages.shared.handover import train_with_this
 from pages.shared.live_chart import live_chart
+from pages.shared.navigation import script
 from pages.shared.operator_views import kernel_table, matrix_panel
 from pages.shared.selection import protocol_line, sidebar_selection
 from pages.shared.tile_rows import tile_rows
@@ -54,5 +55,5 @@ if kernels is not None:
     )
     kernel_table(kernels, names)
     matrix_panel(kernels[chosen], names[chosen], images.images[np.flatnonzero(images.labels.numpy() == chosen)[:1]])
-st.page_link("pages/defence.py", label="What does COIN do to it? →")
+st.page_link(script("defence.py"), label="What does COIN do to it? →")
 train_with_this(choice, page="Attack")

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from pages.shared.glance import glance, three_pictures
+from pages.shared.navigation import script
 
 st.title("Why does unlearnable data work, and what breaks it?")
 st.markdown(
@@ -14,6 +15,6 @@ three_pictures()
 glance()
 st.divider()
 left, middle, right = st.columns(3)
-left.page_link("pages/attack.py", label="**Attack**: see what is changed, kernel by kernel")
-middle.page_link("pages/defence.py", label="**Defence**: pull COIN's slider and watch")
-right.page_link("pages/runs.py", label="**Runs**: train it yourself")
+left.page_link(script("attack.py"), label="**Attack**: see what is changed, kernel by kernel")
+middle.page_link(script("defence.py"), label="**Defence**: pull COIN's slider and watch")
+right.page_link(script("runs.py"), label="**Runs**: train it yourself")

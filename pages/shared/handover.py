@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from pages.shared.navigation import ROOT
+from pages.shared.navigation import script
 from pages.shared.selection import Selection
 from ued_core.defenses import Defense
 from ued_core.models import MODELS
@@ -41,4 +41,4 @@ def train_with_this(choice: Selection, defenses: Sequence[Defense] = (), *, page
     ):
         st.session_state["handed_spec"] = spec_of(choice, defenses).to_json()
         st.session_state["handed_from"] = page
-        st.switch_page(str(ROOT / "pages" / "runs.py"))
+        st.switch_page(script("runs.py"))

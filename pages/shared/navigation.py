@@ -35,6 +35,11 @@ PAGES: tuple[PageEntry, ...] = (
 )
 
 
+def script(file: str) -> str:
+    """A page's script as ``st.page_link`` and ``st.switch_page`` take it: relative names would start at the router's folder."""
+    return str(ROOT / "pages" / file)
+
+
 def show_current_page() -> None:
     """Draw the navigation and run the page that the address names."""
     # A :material icon on a page makes the browser fetch its tab icon from a font server.
