@@ -265,7 +265,7 @@ def test_every_parameter_of_an_attack_matters(name: str) -> None:
 
 @every_attack
 def test_attack_can_be_cancelled_and_reports(name: str) -> None:
-    attack, data = ATTACKS.build(name, **ATTACKS[name].quick_values()), image_set(count=600)
+    attack, data = ATTACKS.build(name, **ATTACKS[name].quick_values()), image_set(count=10_000, shape=(3, 6, 6))
     with pytest.raises(Cancelled):
         attack.poison(data, Context(stop=lambda: True))
     seen: list[float] = []
