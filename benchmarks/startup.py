@@ -29,7 +29,8 @@ LINKS = "() => [...document.querySelectorAll('[data-testid=stSidebarNavLink]')].
 def command() -> list[str]:
     """``./ued.py app`` when it would install nothing, else the server directly."""
     spec = importlib.util.spec_from_file_location("ued_start", ROOT / "ued.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     start = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(start)
     if start.STAMP.exists() and start.STAMP.read_text() == start.fingerprint():

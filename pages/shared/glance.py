@@ -143,7 +143,10 @@ def reading(found: list[Condition], dataset: str) -> str:
         )
     ends = by["CUDA"].values("last")
     if ends.max() - ends.min() > 0.2:
-        lines.append(f"- **It depends on the key**: the {len(ends)} runs end between {pct(ends.min())} and {pct(ends.max())}, each with its own kernels.")
+        lines.append(
+            f"- **It depends on the key**: the {len(ends)} runs end between {pct(ends.min())} and {pct(ends.max())}, "
+            "each with its own kernels."
+        )
     if coin > poisoned + 0.05:
         lines.append(f"- **COIN brings back {pct(coin)}**; on clean data it costs {pct(max(clean - cost, 0))[:-2]} points.")
     else:
