@@ -51,11 +51,14 @@ def training_rows(options: argparse.Namespace, device: torch.device) -> list[str
     """images/s of each arithmetic; the first epoch warms up and is not counted."""
     data, test = random_images(options.images, SEED), random_images(max(64, options.images // 50), SEED + 1)
     rows = []
-    for words, precision, compile_first in (("float32", "float32", False), ("bfloat16", "bfloat16", False), ("bfloat16, compiled", "bfloat16", True)):
+    kinds = (("float32", "float32", False), ("bfloat16", "bfloat16", False), ("bfloat16, compiled", "bfloat16", True))
+    for words, precision, compile_first in kinds:
         if compile_first and options.skip_compile:
             continue
         network = MODELS["resnet18"](width=options.width).build(data.shape, 10, torch.Generator().manual_seed(SEED))
-        plan = PLANS["sgd"](epochs=options.epochs + 1, batch_size=options.batch, precision=precision, compile=compile_first, learning_rate=0.01)
+        plan = PLANS["sgd"](
+            epochs=options.epochs + 1, batch_size=options.batch, precision=precision, compile=compile_first, learning_rate=0.01
+        )
         ctx = Context(seed=SEED, device=device)
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)

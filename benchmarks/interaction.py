@@ -26,10 +26,11 @@ if TYPE_CHECKING:
 # Looks at every frame; what it waits for is drawn when it is in the document.
 WATCH = """
 (wanted) => {
+  const chart = (i) => document.querySelectorAll('.ued-chart')[i]?._fullData;
   const look = {
     tiles: () => document.querySelector('figure.ued-tiles img')?.src,
-    theta: () => { const t = document.querySelectorAll('.ued-chart')[0]?._fullData; return t && JSON.stringify(t.map((q) => [q.x?.[0], q.y?.[0], q.y?.[9]])) },
-    features: () => { const t = document.querySelectorAll('.ued-chart')[1]?._fullData; return t && JSON.stringify(t.map((q) => q.x?.[0])) },
+    theta: () => JSON.stringify(chart(0)?.map((q) => [q.x?.[0], q.y?.[0], q.y?.[9]])),
+    features: () => JSON.stringify(chart(1)?.map((q) => q.x?.[0])),
   };
   const before = Object.fromEntries(wanted.map((n) => [n, look[n]()]));
   window.seen = {};
@@ -91,8 +92,9 @@ def in_browser(presses: int, app: Server, bare: Server) -> None:
         for tab, charts in ((floor, 1), (page, 2)):
             tab.bring_to_front()
             tab.wait_for_function(f"() => document.querySelectorAll('.ued-chart .main-svg').length >= {charts}", timeout=120_000)
+        page.wait_for_timeout(1000)
         page.wait_for_function(SETTLED, timeout=240_000)
-        page.bring_to_front()
+        page.wait_for_function("() => [...document.querySelectorAll('.ued-chart')].slice(0, 2).every((c) => c._fullLayout)")
         untouched = state_of_charts(page)
         set_charts(page)
         before = state_of_charts(page)
@@ -111,10 +113,10 @@ def in_browser(presses: int, app: Server, bare: Server) -> None:
         after = state_of_charts(page)
     print("| key press until | median, ms | p95, ms | ÷ bare page |")
     print("|---|---|---|---|")
-    for name, words in (
-        ("bare", "the bare page's chart"), ("tiles", "new tiles"), ("theta", "new Θ"), ("both", "both"), ("features", "the features' new layout"),
-    ):  # fmt: skip
-        print(f"| {words} | {median(times[name]):.0f} | {percentile(times[name], 0.95):.0f} | {median(times[name]) / median(times['bare']):.2f} |")
+    rows = {"bare": "the bare page's chart", "tiles": "new tiles", "theta": "new Θ", "both": "both", "features": "the new layout"}
+    for name, words in rows.items():
+        middle, late = median(times[name]), percentile(times[name], 0.95)
+        print(f"| {words} | {middle:.0f} | {late:.0f} | {middle / median(times['bare']):.2f} |")
     waited = sum(f < b for f, b in zip(times["features"], times["both"], strict=True))
     follow = [f - b for f, b in zip(times["features"], times["both"], strict=True)]
     print(f"\nThe layout came a median of {median(follow):.0f} ms after tiles and Θ, which waited for it {waited} times of {presses}.")

@@ -49,7 +49,7 @@ class Client:
         rng = random.Random(self.number)
         url = self.address.replace("http", "ws") + "/_stcore/stream"
         async with websockets.connect(url, subprotocols=["streamlit"], max_size=None, compression=None) as self.socket:
-            self.slider, self.timed = "", {}
+            self.slider, self.fragment, self.timed = "", "", {}
             self.first = await self._run(None)
             await self._think(rng.random() * think_s)
             while time.perf_counter() < until:
@@ -68,15 +68,18 @@ class Client:
                 await self._run(self.strength, fragment)
         await asyncio.sleep(max(0.0, end - time.perf_counter()))
 
-    async def _run(self, strength: float | None, fragment: str = "") -> float:
+    async def _run(self, strength: float | None, timed: str = "") -> float:
         from streamlit.proto.BackMsg_pb2 import BackMsg
         from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
         self.strength = strength
         message = BackMsg()
         message.rerun_script.page_name = PAGE
-        if fragment:
-            message.rerun_script.fragment_id, message.rerun_script.is_auto_rerun = fragment, True
+        if timed:
+            message.rerun_script.fragment_id, message.rerun_script.is_auto_rerun = timed, True
+        elif self.fragment:
+            # As a browser does: a control inside a fragment runs that fragment alone.
+            message.rerun_script.fragment_id = self.fragment
         else:
             self.timed = {}
         if strength is not None:
@@ -99,7 +102,7 @@ class Client:
             case "delta" if answer.delta.WhichOneof("type") == "new_element":
                 element = answer.delta.new_element
                 if element.WhichOneof("type") == "slider" and element.slider.label == SLIDER:
-                    self.slider = element.slider.id
+                    self.slider, self.fragment = element.slider.id, answer.delta.fragment_id
             case "auto_rerun":
                 self.timed[answer.auto_rerun.fragment_id] = answer.auto_rerun.interval
             case "stop_auto_rerun":

@@ -3,11 +3,52 @@
 import streamlit as st
 
 from pages.shared.defence_views import feature_view, theta_view
+from pages.shared.guard import guarded
 from pages.shared.handover import train_with_this
-from pages.shared.selection import protocol_line, sidebar_selection
-from pages.shared.stack import defended, stack_controls
+from pages.shared.selection import Selection, protocol_line, sidebar_selection
+from pages.shared.stack import defended, main_control, stack_sidebar
 from pages.shared.tile_rows import tile_rows
+from ued_core.defenses import Defense
 from ued_core.figures.tiles import amplified_difference, fitting_gain
+
+
+@st.fragment
+def follow_the_slider(choice: Selection, rest: Defense, draw: int) -> tuple[Defense, ...]:
+    """What moves with the slider; the rest of the page is not run again then.
+
+    Returns:
+        The stack, to whoever runs the whole page.
+    """
+    stack: tuple[Defense, ...] = ()
+    with guarded():
+        stack = main_control(rest)
+        images, _ = choice.shown(1)
+        poisoned = choice.poisoned(images).as_training_set()
+        result = defended(poisoned, stack, draw)
+        names = choice.train.class_names
+        gain = fitting_gain(images.images, result.images)
+        tile_rows(
+            [
+                ("clean", "", images.images),
+                ("poisoned", choice.attack.title, poisoned.images),
+                ("defended", " + ".join(d.title for d in stack) or "nothing", result.images),
+                ("defended − clean", f"× {gain:g}, grey = none", amplified_difference(images.images, result.images, gain)),
+            ],
+            alt=f"One image of each class: clean, poisoned by {choice.attack.title}, defended, "
+            f"and what remains different, amplified {gain:g} times.",
+            names=[names[label] for label in images.labels.tolist()],
+        )
+        st.caption(
+            f"{protocol_line(choice)}. These are the draws of one epoch (number {draw}); "
+            "training draws anew in every epoch, with the same code."
+        )
+        left, right = st.columns([1, 1], gap="medium")
+        with left:
+            theta_view(choice, stack)
+        with right:
+            feature_view(choice, stack, draw)
+    return stack
+
 
 st.title("Defence")
 st.markdown(
@@ -15,30 +56,6 @@ st.markdown(
     "Pull the slider and watch three things: the images, the two Θ metrics, and the clusters of features."
 )
 choice = sidebar_selection()
-stack, draw = stack_controls()
-images, rows = choice.shown(1)
-poisoned = choice.poisoned(images).as_training_set()
-result = defended(poisoned, stack, draw)
-names = choice.train.class_names
-
-gain = fitting_gain(images.images, result.images)
-tile_rows(
-    [
-        ("clean", "", images.images),
-        ("poisoned", choice.attack.title, poisoned.images),
-        ("defended", " + ".join(d.title for d in stack) or "nothing", result.images),
-        ("defended − clean", f"× {gain:g}, grey = none", amplified_difference(images.images, result.images, gain)),
-    ],
-    alt=f"One image of each class: clean, poisoned by {choice.attack.title}, defended, "
-    f"and what remains different, amplified {gain:g} times.",
-    names=[names[label] for label in images.labels.tolist()],
-)
-st.caption(
-    f"{protocol_line(choice)}. These are the draws of one epoch (number {draw}); training draws anew in every epoch, with the same code."
-)
-left, right = st.columns([1, 1], gap="medium")
-with left:
-    theta_view(choice, stack)
-with right:
-    feature_view(choice, stack, draw)
-train_with_this(choice, stack, page="Defence")
+stack = follow_the_slider(choice, *stack_sidebar())
+if stack:
+    train_with_this(choice, stack, page="Defence")

@@ -17,17 +17,28 @@ DRAW = Parameter(
 )  # fmt: skip
 
 
-def stack_controls() -> tuple[tuple[Defense, ...], int]:
-    """The defence's controls, the first one large and on top; returns the stack and the epoch shown."""
+def stack_sidebar() -> tuple[Defense, int]:
+    """Everything about the defence but its first parameter, in the sidebar.
+
+    Returns:
+        The defence with its first parameter's default, and the epoch shown.
+    """
     with st.sidebar:
         method = choose(DEFENSES, key="defence", label="Defence") if len(DEFENSES) > 1 else next(iter(DEFENSES.values()))
-    first = method.parameters()[0].name
+        with st.expander(f"{method.title} parameters"):
+            rest = method_controls(method, key="defence", exclude=(_first(method),))
+            draw = parameter_control(DRAW, key="draw", default=0)
+    return rest, draw
+
+
+def main_control(rest: Defense) -> tuple[Defense, ...]:
+    """The first parameter's control, large; returns the stack."""
     with st.container(border=True):
-        main = method_controls(method, key="defence", only=(first,))
-    with st.sidebar, st.expander(f"{method.title} parameters"):
-        rest = method_controls(method, key="defence", exclude=(first,), values=main.model_dump())
-        draw = parameter_control(DRAW, key="draw", default=0)
-    return (rest,), draw
+        return (method_controls(type(rest), key="defence", only=(_first(type(rest)),), values=rest.model_dump()),)
+
+
+def _first(method: type[Defense]) -> str:
+    return method.parameters()[0].name
 
 
 @cached(max_entries=64)
