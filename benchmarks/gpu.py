@@ -12,23 +12,23 @@ import os
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-import argparse  # noqa: E402
-import time  # noqa: E402
-from collections.abc import Callable  # noqa: E402
-from pathlib import Path  # noqa: E402
-from statistics import median  # noqa: E402
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
 
-import torch  # noqa: E402
+import torch
 
-from benchmarks.measure import load, machine, processor  # noqa: E402
-from benchmarks.reference_implementations import convolve_each, displace_each_tensor  # noqa: E402
-from ued_core.attacks import Cuda  # noqa: E402
-from ued_core.attacks.convolution import filter_images  # noqa: E402
-from ued_core.context import Context, pick_device  # noqa: E402
-from ued_core.defenses.coin import displace, draw_fields  # noqa: E402
-from ued_core.models import MODELS  # noqa: E402
-from ued_core.records import ImageSet, to_bytes, to_float  # noqa: E402
-from ued_core.training import PLANS, Job, train  # noqa: E402
+from benchmarks.measure import load, machine, processor
+from benchmarks.reference_implementations import convolve_each, displace_each_tensor
+from ued_core.attacks import Cuda
+from ued_core.attacks.convolution import filter_images
+from ued_core.context import Context, pick_device
+from ued_core.defenses.coin import displace, draw_fields
+from ued_core.models import MODELS
+from ued_core.records import ImageSet, to_bytes, to_float
+from ued_core.training import PLANS, Job, train
 
 SEED, STRENGTH, CHUNK = 0, 2.0, 4096
 NAMES = tuple(str(digit) for digit in range(10))
