@@ -23,6 +23,7 @@ from ued_core.runs import ensure_supervisor
 ROOT = Path(__file__).resolve().parent
 HEAVY = (
     "torch",
+    "pandas",
     "plotly.graph_objects",
     "ued_core.data",
     "ued_core.attacks",
@@ -51,19 +52,22 @@ def import_heavy_modules() -> None:
 
 
 def rehearse() -> None:
-    """Load the compiled loops before the first slider needs them, and freeze what came with them."""
+    """Load compiled loops and what figures import late before the first slider needs them; freeze that too."""
     import numpy as np
     import torch
 
     from ued_core.attacks.convolution import Cuda
     from ued_core.defenses.coin import Coin
+    from ued_core.figures.operators import theta_curves
     from ued_core.theory import theta
 
     attack = Cuda()
     kernels = attack.kernels(2, 0)
     moved = Coin().augment(torch.zeros(1, 3, 8, 8), torch.Generator())
     attack.as_class((moved * 255).to(torch.uint8), torch.zeros(1, dtype=torch.int64), 2, 0)
-    theta(kernels, 1.0, 2, np.random.default_rng(0), (8, 8))
+    now = theta(kernels, 1.0, 2, np.random.default_rng(0), (8, 8))
+    curve = np.linspace(0, 1, 2)
+    theta_curves(curve, (curve, curve), (curve, curve), 2, (1.0, now.imi, now.imc)).to_json()
     gc.collect()
     gc.freeze()
 
