@@ -198,15 +198,21 @@ def decimals(step: float) -> int:
 # session under a name of its own, and written to the address when it is no default.
 
 # One dict, not a key a control: Streamlit looks at every key of the session for every control it draws.
-_KEPT = "kept"
+_KEPT, _DRAWN_ON = "kept", "drawn_on"
 _NOTICE = "notice:"
 
 
 def _prepare(key: str, label: str, default: Any, read: Callable[[str], Any]) -> None:
     """Give the control that is drawn next its value, and show what was wrong with its link."""
     state = st.session_state
-    went_back = getattr(get_script_run_ctx(), "is_history_navigation", False)
-    if key not in state or went_back:
+    context = get_script_run_ctx()
+    went_back = getattr(context, "is_history_navigation", False)
+    # The same key on another page is another control to Streamlit, which would start it at its lowest value.
+    here = getattr(context, "page_script_hash", "")
+    drawn_on = state.setdefault(_DRAWN_ON, {})
+    moved = drawn_on.get(key) != here
+    drawn_on[key] = here
+    if key not in state or went_back or moved:
         state[key] = default if went_back else state.get(_KEPT, {}).get(key, default)
         if key in st.query_params:
             try:
