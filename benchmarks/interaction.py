@@ -126,10 +126,9 @@ def in_browser(presses: int, app: Server, bare: Server) -> None:
 
 def on_the_server(app: Server, seconds: float) -> None:
     """Print what one client's reruns take and cost."""
-    asyncio.run(crowd(app.address, 1, 10.0, 0.5, False))
-    before = app.cpu_s()
-    clients, errors = asyncio.run(crowd(app.address, 1, seconds, 0.5, False))
-    spent, reruns = app.cpu_s() - before, [1e3 * r for r in clients[0].reruns]
+    asyncio.run(crowd(app, 1, 10.0, 0.5, False))
+    seen = asyncio.run(crowd(app, 1, seconds, 0.5, False))
+    spent, errors, reruns = seen.cpu_s, seen.errors, [1e3 * r for r in seen.clients[0].reruns]
     print(
         f"Server, one websocket client, {len(reruns)} reruns: p50 {percentile(reruns, 0.5):.0f} ms, p95 {percentile(reruns, 0.95):.0f} ms "
         f"from message to end of script; {1e3 * spent / max(1, len(reruns)):.0f} ms CPU of the server a rerun with garbage collection."

@@ -1,7 +1,7 @@
 """Many readers at once: python -m benchmarks.load [--clients 1 10 30] [--seconds 20] [--polling]
 
 Websocket clients open the page Defence of a real server and move its strength slider with two
-seconds of thought in between. Each rerun is timed from sending to the end of the script. With
+seconds of thought in between, after all of them have arrived. Each rerun is timed from sending to the end of the script. With
 ``--polling`` a client also runs the page's timed fragments, as a browser does while it waits for
 a layout.
 """
@@ -13,12 +13,11 @@ import asyncio
 import random
 import tempfile
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.measure import load, machine, percentile
-from benchmarks.serving import ROOT, served
+from benchmarks.serving import ROOT, Server, served
 
 PAGE, SLIDER = "defence", "Strength α (px)"
 FINISHED = (0, 1, 3)
@@ -42,19 +41,26 @@ class Client:
     polls: int = 0
     received: int = 0
 
-    async def live(self, until: float, think_s: float) -> None:
-        """Visit, then move the slider until the time is over."""
+    async def arrive(self) -> None:
+        """Open the page."""
         import websockets
 
-        rng = random.Random(self.number)
         url = self.address.replace("http", "ws") + "/_stcore/stream"
-        async with websockets.connect(url, subprotocols=["streamlit"], max_size=None, compression=None) as self.socket:
-            self.slider, self.fragment, self.timed = "", "", {}
-            self.first = await self._run(None)
+        self.socket = await websockets.connect(url, subprotocols=["streamlit"], max_size=None, compression=None)
+        self.slider, self.fragment, self.timed = "", "", {}
+        self.first = await self._run(None)
+
+    async def live(self, seconds: float, think_s: float) -> None:
+        """Move the slider until the time is over, and leave."""
+        rng = random.Random(self.number)
+        until = time.perf_counter() + seconds
+        try:
             await self._think(rng.random() * think_s)
             while time.perf_counter() < until:
                 self.reruns.append(await self._run(round(0.05 * rng.randrange(1, 121), 2)))
                 await self._think(think_s * (0.5 + rng.random()))
+        finally:
+            await self.socket.close()
 
     async def _think(self, seconds: float) -> None:
         end = time.perf_counter() + seconds
@@ -110,17 +116,34 @@ class Client:
                     self.timed.pop(fragment, None)
 
 
-async def crowd(address: str, count: int, seconds: float, think_s: float, polling: bool) -> tuple[list[Client], list[str]]:
-    """Let ``count`` readers live beside each other; returns them and what went wrong."""
-    clients = [Client(address, number, polling) for number in range(count)]
-    until = time.perf_counter() + seconds
-    ends = await asyncio.gather(*(c.live(until, think_s) for c in clients), return_exceptions=True)
-    return clients, [f"{type(e).__name__}: {e}" for e in ends if e is not None]
+@dataclass
+class Crowd:
+    """Some readers at once.
+
+    Attributes:
+        clients: the readers.
+        errors: what went wrong, one line each.
+        cpu_s: CPU seconds of the server while they moved their sliders; their first visits do not count.
+    """
+
+    clients: list[Client]
+    errors: list[str]
+    cpu_s: float
 
 
-def row(clients: Iterable[Client], errors: list[str], cpu_s: float, seconds: float) -> str:
+async def crowd(server: Server, count: int, seconds: float, think_s: float, polling: bool) -> Crowd:
+    """Let ``count`` readers arrive one after another, then move their sliders beside each other."""
+    clients = [Client(server.address, number, polling) for number in range(count)]
+    for client in clients:
+        await client.arrive()
+    before = server.cpu_s()
+    ends = await asyncio.gather(*(c.live(seconds, think_s) for c in clients), return_exceptions=True)
+    return Crowd(clients, [f"{type(e).__name__}: {e}" for e in ends if e is not None], server.cpu_s() - before)
+
+
+def row(seen: Crowd, seconds: float) -> str:
     """One line of the table."""
-    clients = list(clients)
+    clients, errors, cpu_s = seen.clients, seen.errors, seen.cpu_s
     reruns = [1e3 * r for c in clients for r in c.reruns]
     firsts = [1e3 * c.first for c in clients]
     polls = sum(c.polls for c in clients)
@@ -139,19 +162,15 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--think", type=float, default=2.0)
     parser.add_argument("--polling", action="store_true")
-    parser.add_argument("--address", help="of a server that runs already; default: start one")
     options = parser.parse_args()
     print(f"{machine()}; think time {options.think:g} s; {'with' if options.polling else 'without'} timed fragments\n")
     print("| clients | reruns | first visit p50, ms | rerun p50, ms | p95 | max | server CPU a rerun, ms | fragment reruns | errors |")
     print("|---|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as home, served(ROOT / "app.py", Path(home)) as server:
-        address = options.address or server.address
         # The first visit loads data and reference model; start-up work ends meanwhile.
-        asyncio.run(crowd(address, 1, 15.0, 1.0, options.polling))
+        asyncio.run(crowd(server, 1, 15.0, 1.0, options.polling))
         for count in options.clients:
-            before = server.cpu_s()
-            clients, errors = asyncio.run(crowd(address, count, options.seconds, options.think, options.polling))
-            print(row(clients, errors, server.cpu_s() - before, options.seconds), flush=True)
+            print(row(asyncio.run(crowd(server, count, options.seconds, options.think, options.polling)), options.seconds), flush=True)
     print(f"\nLoad at the end: {load()}")
 
 
