@@ -122,13 +122,14 @@ def test_the_first_call_makes_the_environment_and_installs(
     ued: ModuleType, started: list[tuple[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert call(ued, monkeypatch, "install") == 0
-    assert kinds(started) == ["venv", "run"]
+    assert kinds(started) == ["venv", "run", "run"]
     assert started[0][1] == (ued.ENV, True)
     command = started[1][1]
     assert command[:3] == ["/bin/uv", "pip", "install"]
     assert "--compile-bytecode" in command
     assert command[-2:] == ["-r", str(ued.REQUIREMENTS)]
     assert command[command.index("--python") + 1] == str(ued.PYTHON)
+    assert started[2][1] == [str(ued.PYTHON), "-c", "import app; app.rehearse()"]
 
 
 def test_later_calls_install_only_what_changed(
@@ -140,11 +141,11 @@ def test_later_calls_install_only_what_changed(
     assert started == []
     ued.REQUIREMENTS.write_text("torch==3\n")
     assert call(ued, monkeypatch, "install") == 0
-    assert kinds(started) == ["run"], "the environment is kept, the packages are installed again"
+    assert kinds(started) == ["run", "run"], "the environment is kept, the packages are installed again"
     started.clear()
     monkeypatch.setattr(ued.sys, "version", "another Python")
     assert call(ued, monkeypatch, "install") == 0
-    assert kinds(started) == ["run"]
+    assert kinds(started) == ["run", "run"]
 
 
 def test_a_failed_installation_is_not_remembered(
@@ -164,7 +165,7 @@ def test_without_uv_it_is_fetched_and_else_pip_does_it(
 ) -> None:
     monkeypatch.setattr(ued.shutil, "which", lambda name, path=None: None)
     assert call(ued, monkeypatch, "install") == 0
-    fetch, command = (command for kind, command in started if kind == "run")
+    fetch, command, _ = (command for kind, command in started if kind == "run")
     assert fetch[-1] == "uv"
     assert command[:4] == [str(ued.PYTHON), "-m", "pip", "install"]
 

@@ -66,6 +66,7 @@ def test_zoom_into_the_matrix_survives_another_class(page: Page) -> None:
     page.goto(f"/attack?{SMALL}")
     chart = page.locator(".js-plotly-plot").nth(1)
     expect(chart).to_be_visible(timeout=PATIENT)
+    chart.scroll_into_view_if_needed()
     box = chart.locator(".nsewdrag").first.bounding_box()
     page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + box["height"] * 0.3)
     page.mouse.down()
