@@ -14,9 +14,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import argparse
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
+import tracemalloc
 from dataclasses import replace
-from multiprocessing import get_context
 from statistics import median
 
 import numpy as np
