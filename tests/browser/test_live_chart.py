@@ -75,13 +75,20 @@ def test_points_move_instead_of_jumping(stage: Page) -> None:
     )
     slider = stage.get_by_role("slider").first
     slider.focus()
-    slider.press("End")
-    expect(stage.get_by_text("strength is 4.0")).to_be_visible()
-    stage.wait_for_timeout(1500)
-    places = stage.evaluate("[...new Set(seen)]")
+    ways = []
+    # A starved browser draws too few frames to show the way; it gets more than one chance.
+    for key, text in (("End", "strength is 4.0"), ("Home", "strength is 0.0"), ("End", "strength is 4.0")):
+        stage.evaluate("seen.length = 0; 0")
+        slider.press(key)
+        expect(stage.get_by_text(text)).to_be_visible()
+        stage.wait_for_timeout(1500)
+        places = stage.evaluate("[...new Set(seen)]")
+        assert places in (sorted(places), sorted(places, reverse=True)), "there and not back"
+        ways.append(len(places))
+        if ways[-1] >= 4:
+            break
     # Where it was, where it is, and somewhere in between.
-    assert len(places) >= 4, places
-    assert places == sorted(places)
+    assert max(ways) >= 4, ways
 
 
 def test_reduced_motion_is_respected(browser: Browser, stage_url: str) -> None:
