@@ -224,6 +224,12 @@ def _prepare(key: str, label: str, default: Any, read: Callable[[str], Any]) -> 
         st.warning(f"{notice} The default is used instead.")
 
 
+def set_control(key: str, value: Any) -> None:
+    """Give a control of this page a value before it is drawn, whatever it held and whatever the address says."""
+    st.session_state[key] = value
+    st.session_state.setdefault(_DRAWN_ON, {})[key] = getattr(get_script_run_ctx(), "page_script_hash", "")
+
+
 def _forget_notice(key: str) -> None:
     st.session_state.pop(_NOTICE + key, None)
 

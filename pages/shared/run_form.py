@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 import streamlit as st
 
 from pages.shared import cache
-from pages.shared.controls import choose, control_key, method_controls
+from pages.shared.controls import choose, control_key, method_controls, set_control
 from pages.shared.guard import plain, show_error
 from pages.shared.run_address import open_run, open_view
 from pages.shared.run_estimate import estimate
@@ -140,7 +140,7 @@ def _upload_part(chosen: type[Folder]) -> None:
         show_error(error)
     else:
         st.session_state["new_zip_done"] = upload.file_id
-        st.session_state[control_key("new_data", chosen, "path")] = str(path)
+        set_control(control_key("new_data", chosen, "path"), str(path))
     finally:
         bar.empty()
 
@@ -249,14 +249,14 @@ def fill_form(spec: RunSpec) -> None:
     ]  # fmt: skip
     for key, method in parts:
         for name, value in method.model_dump().items():
-            st.session_state[control_key(key, type(method), name)] = value
+            set_control(control_key(key, type(method), name), value)
     for key, method in (
         ("new_data", spec.dataset),
         ("new_attack", attack),
         ("new_model", spec.model),
         ("new_plan", spec.plan),
     ):
-        st.session_state[key] = method.key
+        set_control(key, method.key)
     st.session_state[DEFENCES_KEY] = [defence.key for defence in spec.defenses]
     open_view("new")
 
