@@ -130,17 +130,14 @@ def reading(found: list[Condition], dataset: str) -> str:
     true, followed = by["CUDA"].mean("wrong_true_rate"), by["CUDA"].mean("wrong_perturbation_rate")
     pct = lambda v: f"{100 * v:.0f} %"  # noqa: E731
     lines = []
+    change = f"{pct(poisoned)} after training on CUDA against {pct(clean)} on clean data"
     if poisoned < 0.6 * clean:
-        lines.append(
-            f"- **The poison works here**: {pct(clean)} on clean data against {pct(poisoned)} after training on CUDA. "
-            "Blur alone does not explain it: "
-            f"with one common filter for all classes {pct(control)} is left."
-        )
+        blur = f"Blur alone does not explain it: with one common filter for all classes {pct(control)} is left."
+        lines.append(f"- **The poison works here**: {change}. {blur}")
+    elif poisoned < 0.9 * clean:
+        lines.append(f"- **The poison works in part**: {change}. With one common filter for all classes {pct(control)} is left.")
     else:
-        lines.append(
-            f"- **The poison does not work here**: {pct(poisoned)} after training on CUDA against {pct(clean)} on "
-            f"clean data. {_why(dataset)}"
-        )
+        lines.append(f"- **The poison does not work here**: {change}. {_why(dataset)}")
     ends = by["CUDA"].values("last")
     if ends.max() - ends.min() > 0.2:
         lines.append(

@@ -45,6 +45,7 @@ def some(poisoned, coin, true, followed):
             "does not work",
         ),
         (some(0.95, 0.94, 0.9, 0.05), ["does not work here", "COIN ends at 94 %", "mostly the shape"], "brings back"),
+        (some(0.7, 0.9, 0.9, 0.05), ["works in part", "70 %"], "does not work"),
         (some(0.1, 0.8, 0.05, 0.9), ["mostly the filter"], "mostly the shape"),
     ],
 )  # fmt: skip
