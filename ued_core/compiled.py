@@ -55,6 +55,13 @@ def in_threads(work: Callable[[int, int], None], count: int, smallest: int = 32)
         work(0, count)
         return
     edges = [count * k // threads for k in range(threads + 1)]
-    with ThreadPoolExecutor(threads) as pool:
-        for future in [pool.submit(work, a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]:
-            future.result()
+    # The caller works too; the others wait in a pool that is kept, because starting threads costs as much as a small batch.
+    others = [_pool(threads - 1).submit(work, a, b) for a, b in zip(edges[1:-1], edges[2:], strict=True)]
+    work(edges[0], edges[1])
+    for other in others:
+        other.result()
+
+
+@functools.cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="compiled")
