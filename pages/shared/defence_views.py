@@ -17,7 +17,7 @@ from pages.shared.selection import Selection
 from ued_core.analysis.reference import reference_card, reference_for
 from ued_core.defenses import Coin, Defense
 from ued_core.figures.layouts import embedding_scatter
-from ued_core.figures.operators import theta_curves
+from ued_core.figures.operators import theta_curves, with_current
 from ued_core.params import Parameter
 from ued_core.records import Embedding
 from ued_core.runs.layout import lay_out_copies, summary_of
@@ -47,6 +47,12 @@ def _curves(kernels: np.ndarray, samples: int, side: int, boundary: str) -> tupl
     )
 
 
+@cached(max_entries=16)
+def _theta_figure(kernels: np.ndarray, samples: int, side: int, boundary: str) -> str:
+    limits, means = _curves(kernels, samples, side, boundary)
+    return theta_curves(STRENGTHS, limits, means, samples, (0.0, 0.0, 0.0)).to_json(validate=False)
+
+
 @cached(max_entries=1024)
 def _sampled(kernels: np.ndarray, strength: float, samples: int, seed: int, side: int, boundary: str) -> Theta:
     return theta(kernels, strength, samples, np.random.default_rng(seed), (side, side), boundary)
@@ -63,10 +69,8 @@ def theta_view(choice: Selection, stack: Sequence[Defense]) -> None:
     samples = st.session_state.get("samples", SAMPLES.default)
     side = min(choice.train.shape[1], 64)
     now = _sampled(kernels, coin.strength, samples, choice.seed, side, coin.boundary)
-    limits, means = _curves(kernels, samples, side, coin.boundary)
-    figure = theta_curves(STRENGTHS, limits, means, samples, (coin.strength, now.imi, now.imc))
     live_chart(
-        figure,
+        with_current(_theta_figure(kernels, samples, side, coin.boundary), (coin.strength, now.imi, now.imc)),
         key="theta",
         height=430,
         alt=f"At strength {coin.strength:g} pixels Θ_imi is {now.imi:.3g} and Θ_imc {now.imc:.3f}; without COIN Θ_imi is 0.",

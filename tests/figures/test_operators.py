@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import json
+
 import numpy as np
 import plotly.graph_objects as go
 import pytest
 
 from ued_core.attacks import Cuda
 from ued_core.errors import DataError
-from ued_core.figures.operators import MOST_CELLS, kernel_grid, matrix_heatmap, matrix_pattern, theta_curves
+from ued_core.figures.operators import MOST_CELLS, kernel_grid, matrix_heatmap, matrix_pattern, theta_curves, with_current
 from ued_core.figures.theme import ROLE_COLOURS
 from ued_core.theory import convolution_matrix
 
@@ -133,3 +136,16 @@ def test_figures_are_small_enough_to_send(dtype: type) -> None:
     # 9,000 entries: two bytes for each place and four for each value, in base64.
     assert len(figure.to_json()) < 9000 * 8 * 4 / 3 + 8000
     assert isinstance(figure, go.Figure)
+
+
+def test_moving_the_current_strength_equals_drawing_it_anew() -> None:
+    line = np.linspace(0, 6, 5)
+
+    def built(current: tuple[float, float, float]) -> str:
+        return theta_curves(line, (line, line / 6), (line, line / 7), 20, current).to_json(validate=False)
+
+    moved, anew = json.loads(with_current(built((0.0, 0.0, 0.0)), (1.5, 2e-4, 0.75))), json.loads(built((1.5, 2e-4, 0.75)))
+    for part in (t for t in anew["data"] if t["legendgroup"] == "now"):
+        for axis in ("x", "y"):
+            part[axis] = np.frombuffer(base64.b64decode(part[axis]["bdata"]), part[axis]["dtype"]).tolist()
+    assert moved == anew
