@@ -24,8 +24,8 @@ from ued_core.training import PLANS
 
 @cached(max_entries=2)
 def _pictures(train: ImageSet) -> tuple[ImageSet, ImageSet, ImageSet]:
-    """Five clean, poisoned and defended images; the first classes of the default set."""
-    chosen = train.take(balanced_rows(train.labels, 1, 3)[[4, 7, 6, 1, 8]])
+    """Three clean, poisoned and defended images: a star, a heart, an arrow."""
+    chosen = train.take(balanced_rows(train.labels, 1, 3)[[4, 7, 8]])
     poisoned = Cuda().poison(chosen, Context(seed=0)).as_training_set()
     return chosen, poisoned, preview((Coin(),), poisoned, Context(seed=0))
 
@@ -41,7 +41,7 @@ def _named(found: list[Condition], name: str) -> Condition:
 
 def three_pictures() -> None:
     """Poison, trap, defence."""
-    # Five pictures need no five thousand: the first page must not wait for them.
+    # Three pictures need no five thousand: the first page must not wait for them.
     data = split(DATASETS.build("shapes", train_size=200, test_size=10))
     clean, poisoned, defended = _pictures(data.train)
     found = conditions(_rows(), "shapes", "adamw")
@@ -51,7 +51,7 @@ def three_pictures() -> None:
         st.subheader("1 · The poison")
         tile_rows(
             [("clean", "", clean.images), ("poisoned", "CUDA", poisoned.images)],
-            alt="Five clean images and their poisoned copies.",
+            alt="Three clean images and their poisoned copies.",
             names=names,
         )
         st.markdown(
@@ -77,7 +77,7 @@ def three_pictures() -> None:
         st.subheader("3 · What breaks it")
         tile_rows(
             [("poisoned", "", poisoned.images), ("defended", "COIN α = 2", defended.images)],
-            alt="Five poisoned images and their copies after COIN.",
+            alt="Three poisoned images and their copies after COIN.",
             names=names,
         )
         back = _named(found, "CUDA + COIN")
