@@ -50,12 +50,17 @@ class Selection:
 
     def shown(self, per_class: int) -> tuple[ImageSet, list[int]]:
         """Some images of every class, and their rows in the training set."""
-        rows = balanced_rows(self.train.labels, per_class, self.pick)
-        return self.train.take(rows), rows.tolist()
+        return _shown(self.train, per_class, self.pick)
 
     def poisoned(self, images: ImageSet) -> PoisonedSet:
         """The attack on some images."""
         return poisoned(images, self.attack, self.seed)
+
+
+@cached(max_entries=32)
+def _shown(train: ImageSet, per_class: int, pick: int) -> tuple[ImageSet, list[int]]:
+    rows = balanced_rows(train.labels, per_class, pick)
+    return train.take(rows), rows.tolist()
 
 
 @cached(max_entries=32)
