@@ -61,24 +61,3 @@ def test_from_attack_to_moving_features(page: Page) -> None:
     page.get_by_role("button", name="Train with this").click()
     expect(page.get_by_role("heading", name="Runs", level=1)).to_be_visible(timeout=PATIENT)
     expect(page.get_by_text("Handed over from Defence").first).to_be_visible(timeout=PATIENT)
-
-
-def test_zoom_into_the_matrix_survives_another_class(page: Page) -> None:
-    page.goto(f"/attack?{SMALL}")
-    chart = page.locator(".js-plotly-plot").nth(1)
-    expect(chart).to_be_visible(timeout=PATIENT)
-    chart.scroll_into_view_if_needed()
-    box = chart.locator(".nsewdrag").first.bounding_box()
-    page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + box["height"] * 0.3)
-    page.mouse.down()
-    page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.6, steps=5)
-    page.mouse.up()
-    zoomed = "() => { const c = document.querySelectorAll('.js-plotly-plot')[1]; return c._fullLayout.xaxis.range; }"
-    page.wait_for_timeout(500)
-    before = page.evaluate(zoomed)
-    assert before[1] - before[0] < 40
-    page.get_by_role("combobox", name="Class").click()
-    page.get_by_role("option", name="star").click()
-    expect(page.get_by_text("The same filter as a matrix: star")).to_be_visible(timeout=PATIENT)
-    page.wait_for_timeout(800)
-    assert page.evaluate(zoomed) == before
