@@ -148,7 +148,7 @@ class Convolution(Attack):
     seed is the private key.
 
     Source:
-        CUDA, arXiv 2303.04278 (CVPR 2023), algorithm 1 and the official release; VUDA and HUDA
+        CUDA, arXiv 2303.04278 (CVPR 2023), and the official release; VUDA and HUDA
         were introduced with COIN, arXiv 2311.18403 (AAAI 2025).
 
     Differs:

@@ -44,7 +44,7 @@ class Shapes(Dataset):
     One object on a background: random place, size, rotation and colours, a texture with the
     1/f spectrum of natural images, small distracting fragments behind the object, and noise.
     Colour says nothing about the class and no pixel has a fixed meaning, so a linear model on
-    pixels is weak while a small convolutional network learns the set in seconds. Object and
+    pixels is weak while a small convolutional network learns the set in a minute. Object and
     background always differ in luma, so the shape survives conversion to greyscale.
 
     Source:

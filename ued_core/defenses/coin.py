@@ -185,7 +185,7 @@ class Coin(Defense):
     class and makes the classes' noise alike.
 
     Source:
-        COIN, arXiv 2311.18403 (AAAI 2025), section 5; severity 4 of 7 in the official code is α = 2.
+        COIN, arXiv 2311.18403 (AAAI 2025); severity 4 of 7 in the official code is α = 2.
 
     Differs:
         Out-of-range indices wrap modulo the side length, as the paper's formula says; the official

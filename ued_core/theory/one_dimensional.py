@@ -11,7 +11,7 @@ def tridiagonal(size: int, off_diagonal: float) -> np.ndarray:
     """Ones on the diagonal, ``off_diagonal`` beside it; float64 (d, d).
 
     Source:
-        The class-wise noise matrix of the simplified scenario, arXiv 2311.18403, section 4.
+        The class-wise noise matrix of the simplified scenario, arXiv 2311.18403.
     """
     return np.eye(size) + off_diagonal * (np.eye(size, k=1) + np.eye(size, k=-1))
 
@@ -30,7 +30,7 @@ def random_matrix(size: int, strength: float, rng: np.random.Generator) -> np.nd
         ParameterError: size or strength cannot be used.
 
     Source:
-        arXiv 2311.18403, section 4.
+        arXiv 2311.18403, as described in reviews of the paper.
     """
     if size < 2 or strength < 0:
         raise ParameterError(f"A random matrix needs size ≥ 2 and strength ≥ 0, not {size} and {strength}.")
