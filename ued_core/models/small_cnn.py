@@ -1,4 +1,4 @@
-"""The default model: four convolutions, trained in seconds on a CPU."""
+"""The default model: four convolutions, trained in about a minute on a CPU."""
 
 from __future__ import annotations
 
