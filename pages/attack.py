@@ -34,10 +34,8 @@ tile_rows(
     ],
     alt=f"One image of each class, clean, poisoned by {choice.attack.title}, and their difference amplified {gain:g} times.",
     names=[names[label] for label in images.labels.tolist()],
-)
-st.caption(
-    f"{protocol_line(choice)}. The difference is shown × {gain:g}; the largest change of a pixel is {largest}/255, "
-    f"the mean {float(result.delta.abs().float().mean()):.1f}/255. Look for the dark frame: beyond the border lies zero."
+    caption=f"{protocol_line(choice)}. The difference is shown × {gain:g}; the largest change of a pixel is {largest}/255, "
+    f"the mean {float(result.delta.abs().float().mean()):.1f}/255. Look for the dark frame: beyond the border lies zero.",
 )
 if kernels is not None:
     st.subheader("One kernel a class")

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.shared.defence_views import feature_view, theta_view
+from pages.shared.defence_views import feature_view, theta_sidebar, theta_text, theta_view
 from pages.shared.guard import guarded
 from pages.shared.handover import train_with_this
 from pages.shared.selection import Selection, protocol_line, sidebar_selection
@@ -13,8 +13,8 @@ from ued_core.figures.tiles import amplified_difference, fitting_gain
 
 
 @st.fragment
-def follow_the_slider(choice: Selection, rest: Defense, draw: int) -> tuple[Defense, ...]:
-    """What moves with the slider; the rest of the page is not run again then.
+def follow_the_slider(choice: Selection, rest: Defense, draw: int, samples: int) -> tuple[Defense, ...]:
+    """What moves with the slider; the rest of the page is not run again then, so it holds as little as possible.
 
     Returns:
         The stack, to whoever runs the whole page.
@@ -23,7 +23,7 @@ def follow_the_slider(choice: Selection, rest: Defense, draw: int) -> tuple[Defe
     with guarded():
         stack = main_control(rest)
         images, _ = choice.shown(1)
-        poisoned = choice.poisoned(images).as_training_set()
+        poisoned = choice.trained_on(images)
         result = defended(poisoned, stack, draw)
         names = choice.train.class_names
         gain = fitting_gain(images.images, result.images)
@@ -37,14 +37,12 @@ def follow_the_slider(choice: Selection, rest: Defense, draw: int) -> tuple[Defe
             alt=f"One image of each class: clean, poisoned by {choice.attack.title}, defended, "
             f"and what remains different, amplified {gain:g} times.",
             names=[names[label] for label in images.labels.tolist()],
-        )
-        st.caption(
-            f"{protocol_line(choice)}. These are the draws of one epoch (number {draw}); "
-            "training draws anew in every epoch, with the same code."
+            caption=f"{protocol_line(choice)}. These are the draws of one epoch (number {draw}); "
+            "training draws anew in every epoch, with the same code.",
         )
         left, right = st.columns([1, 1], gap="medium")
         with left:
-            theta_view(choice, stack)
+            theta_view(choice, stack, samples)
         with right:
             feature_view(choice, stack, draw)
     return stack
@@ -56,6 +54,8 @@ st.markdown(
     "Pull the slider and watch three things: the images, the two Θ metrics, and the clusters of features."
 )
 choice = sidebar_selection()
-stack = follow_the_slider(choice, *stack_sidebar())
+rest, draw = stack_sidebar()
+stack = follow_the_slider(choice, rest, draw, theta_sidebar())
+theta_text()
 if stack:
     train_with_this(choice, stack, page="Defence")

@@ -20,7 +20,7 @@ from ued_core.figures.layouts import embedding_scatter
 from ued_core.figures.operators import theta_curves, with_current
 from ued_core.params import Parameter
 from ued_core.records import Embedding
-from ued_core.runs.layout import lay_out_copies, summary_of
+from ued_core.runs.layout import COPIES, lay_out_copies, summary_of
 from ued_core.theory import Theta, expected, limit, theta
 
 SAMPLES = Parameter(
@@ -58,15 +58,19 @@ def _sampled(kernels: np.ndarray, strength: float, samples: int, seed: int, side
     return theta(kernels, strength, samples, np.random.default_rng(seed), (side, side), boundary)
 
 
-def theta_view(choice: Selection, stack: Sequence[Defense]) -> None:
+def theta_sidebar() -> int:
+    """How many matrices a class the point is computed from."""
+    with st.sidebar, st.expander("Θ"):
+        return parameter_control(SAMPLES, key="samples", default=SAMPLES.default)
+
+
+def theta_view(choice: Selection, stack: Sequence[Defense], samples: int) -> None:
     """Both metrics over α for the chosen kernels, and the values just drawn."""
-    st.subheader("Θ: how consistent is the noise?")
     kernels = choice.attack.kernels(choice.train.classes, choice.seed)
     coin = next((d for d in stack if isinstance(d, Coin)), None)
     if kernels is None or coin is None:
         st.info("Θ is defined for convolution-based attacks under COIN; choose both to see it.")
         return
-    samples = st.session_state.get("samples", SAMPLES.default)
     side = min(choice.train.shape[1], 64)
     now = _sampled(kernels, coin.strength, samples, choice.seed, side, coin.boundary)
     live_chart(
@@ -75,11 +79,16 @@ def theta_view(choice: Selection, stack: Sequence[Defense]) -> None:
         height=430,
         alt=f"At strength {coin.strength:g} pixels Θ_imi is {now.imi:.3g} and Θ_imc {now.imc:.3f}; without COIN Θ_imi is 0.",
         filename=f"theta_{choice.attack.key}_{choice.seed}",
+        question="Θ: how consistent is the noise?",
+        formula="A_{i} = R_{i}·A_{k};  Θ_{imi} = mean Var A,  Θ_{imc} = mean cos(A_{μj}, A_{μk})",
+        caption=f"At α = {coin.strength:.2f} px: **Θ_{{imi}} = {now.imi:.3e}**, **Θ_{{imc}} = {now.imc:.3f}** (n = {samples}).",
     )
-    st.markdown(f"At α = {coin.strength:.2f} px: **Θ_imi = {now.imi:.3e}**, **Θ_imc = {now.imc:.3f}** (n = {samples}).")
-    with st.expander("What the curves say, and why few samples mislead"):
+
+
+def theta_text() -> None:
+    """What the curves say, folded away."""
+    with st.expander("What the curves of Θ say, and why few samples mislead"):
         st.markdown(THETA_TEXT)
-        parameter_control(SAMPLES, key="samples", default=SAMPLES.default)
 
 
 THETA_TEXT = r"""
@@ -103,7 +112,6 @@ green curve. And more Θ is not more accuracy without end: COIN also costs detai
 
 def feature_view(choice: Selection, stack: Sequence[Defense], draw: int) -> None:
     """Features of clean, poisoned and defended copies; follows without holding the page up."""
-    st.subheader("Features: where do the copies go?")
     chosen, rows = choice.shown(PER_CLASS)
     work = (chosen, choice.attack, choice.seed, tuple(stack), draw, np.array(rows), reference_for(choice.dataset.key))
     _follow(work, tuple(choice.train.class_names))
@@ -156,22 +164,24 @@ def _feature_chart(reference: str, names: tuple[str, ...]) -> None:
         note = "UMAP is following …" if ready else "UMAP is compiling (about ten seconds after the start); principal components stand in."
         background.rerun_when_done(handle)
     shown: Embedding = state["layout"]
+    words = _words(shown)
+    card = reference_card(reference)
+    count = len(shown.rows) // len(COPIES)
     live_chart(
         _scatter(shown, names),
         key="features_chart",
         height=430,
-        alt=_words(shown),
+        alt=words,
         filename="features",
-    )
-    card = reference_card(reference)
-    count = len(np.unique(shown.rows))
-    st.caption(
-        f"{note or _words(shown)} Features of a small CNN trained on clean {card['spec']['dataset']['name']} "
+        question="Features: where do the copies go?",
+        formula="f(x) of a network trained on clean images",
+        caption=f"**{note or words}** A small CNN trained on clean {card['spec']['dataset']['name']} "
         f"({100 * card['clean_test_accuracy']:.1f} % clean test accuracy), {count} images, three copies each. "
-        "Colour is the class; the symbol is the copy. Distances between far clusters mean little in UMAP."
+        "Colour is the class, the symbol is the copy. Distances between far clusters mean little in UMAP.",
     )
 
 
+@cached(max_entries=64)
 def _words(shown: Embedding) -> str:
     moved = summary_of(shown)
     return (

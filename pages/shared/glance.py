@@ -53,6 +53,7 @@ def three_pictures() -> None:
             [("clean", "", clean.images), ("poisoned", "CUDA", poisoned.images)],
             alt="Three clean images and their poisoned copies.",
             names=names,
+            key="poison",
         )
         st.markdown(
             "The attack **CUDA** gives every class its own small blur filter. To us a star stays a star; to a "
@@ -79,6 +80,7 @@ def three_pictures() -> None:
             [("poisoned", "", poisoned.images), ("defended", "COIN α = 2", defended.images)],
             alt="Three poisoned images and their copies after COIN.",
             names=names,
+            key="defence",
         )
         back = _named(found, "CUDA + COIN")
         st.markdown(

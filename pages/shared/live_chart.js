@@ -201,6 +201,36 @@ function wire(chart) {
   chart.node.on("plotly_deselect", () => send(null));
 }
 
+// ---- words ---------------------------------------------------------------------------------
+
+// Text nodes only: class names come from readers' folders.
+function rich(place, text) {
+  place.replaceChildren();
+  for (const part of text.split(/(\*\*.+?\*\*|[_^]\{[^}]*\})/)) {
+    const bold = part.startsWith("**") && part.length > 4;
+    const index = /^[_^]\{/.test(part);
+    if (!bold && !index) {
+      place.append(part);
+      continue;
+    }
+    const element = document.createElement(bold ? "strong" : part[0] === "_" ? "sub" : "sup");
+    if (bold) rich(element, part.slice(2, -2));
+    else element.textContent = part.slice(2, -1);
+    place.append(element);
+  }
+  place.hidden = !text;
+}
+
+function label(frame, data) {
+  for (const name of ["question", "formula", "caption"]) {
+    const place = frame.querySelector(`.ued-${name}`);
+    if (place.dataset.text === data[name]) continue;
+    place.dataset.text = data[name];
+    rich(place, data[name]);
+  }
+  frame.querySelector(".ued-head").hidden = !data.question && !data.formula;
+}
+
 // ---- drawing -------------------------------------------------------------------------------
 
 function moves(chart, figure) {
@@ -283,6 +313,7 @@ export default async function ({ parentElement, data, setStateValue }) {
   chart.data = data;
   chart.setStateValue = setStateValue;
   node.style.height = `${data.height}px`;
+  label(node.closest(".ued-figure"), data);
   try {
     const Plotly = await load(data.plotly);
     // A newer call, or the page's end, may have come while the library was loading.

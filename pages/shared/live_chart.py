@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 HERE = Path(__file__).parent
+FRAME = (
+    '<figure class="ued-figure"><div class="ued-head"><span class="ued-question"></span><span class="ued-formula"></span></div>'
+    '<div class="ued-chart"></div><figcaption class="ued-caption"></figcaption></figure>'
+)
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class ChartEvent:
 def _component() -> Any:
     return st.components.v2.component(
         "ued_live_chart",
-        html='<div class="ued-chart"></div>',
+        html=FRAME,
         css=(HERE / "live_chart.css").read_text("utf-8"),
         js=(HERE / "live_chart.js").read_text("utf-8"),
         isolate_styles=False,
@@ -53,9 +57,20 @@ def _component() -> Any:
 
 
 def live_chart(
-    figure: Figure | str, *, key: str, alt: str, height: int = 360, filename: str = "", clickable: bool = False
+    figure: Figure | str,
+    *,
+    key: str,
+    alt: str,
+    height: int = 360,
+    filename: str = "",
+    clickable: bool = False,
+    question: str = "",
+    formula: str = "",
+    caption: str = "",
 ) -> ChartEvent | None:
-    """Show a figure.
+    """Show a figure, with its question and formula above and its words below.
+
+    The words are part of the chart: one element instead of four is what keeps a slider quick.
 
     A figure with ``layout.meta = {"animate": True}`` whose scatter traces keep their number of
     points moves its points to their new places, unless the reader prefers reduced motion. A new
@@ -68,6 +83,9 @@ def live_chart(
         height: in CSS pixels.
         filename: of downloads, without ending; the key when empty.
         clickable: report clicks and box or lasso selections; each one reruns the page.
+        question: what the figure answers, one line.
+        formula: of what is drawn; ``_{…}`` and ``^{…}`` are set as indices.
+        caption: below the figure; ``**…**`` is bold, indices as in ``formula``.
 
     Returns:
         The last event, or ``None``.
@@ -80,6 +98,9 @@ def live_chart(
             "alt": alt,
             "filename": filename or key,
             "clickable": clickable,
+            "question": question,
+            "formula": formula,
+            "caption": caption,
             "plotly": plotly_address(),
             "colours": dict(CLIENT_COLOURS),
         },

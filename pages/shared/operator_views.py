@@ -137,4 +137,5 @@ def _mark(image: torch.Tensor, matrix: LocalMatrix, row: int, name: str) -> None
     tile_rows(
         [("image", "mixed pixels lit", torch.cat([image, lit]))],
         alt=f"An image of class {name} and the pixels that output pixel {row} mixes.",
+        key="mixed",
     )

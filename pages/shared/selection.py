@@ -56,6 +56,10 @@ class Selection:
         """The attack on some images."""
         return poisoned(images, self.attack, self.seed)
 
+    def trained_on(self, images: ImageSet) -> ImageSet:
+        """The same as a set to train on."""
+        return _trained_on(images, self.attack, self.seed)
+
 
 @cached(max_entries=32)
 def _shown(train: ImageSet, per_class: int, pick: int) -> tuple[ImageSet, list[int]]:
@@ -67,6 +71,11 @@ def _shown(train: ImageSet, per_class: int, pick: int) -> tuple[ImageSet, list[i
 def poisoned(images: ImageSet, attack: Attack, seed: int) -> PoisonedSet:
     """The attack's work, kept for the last few choices."""
     return attack.poison(images, Context(seed=seed))
+
+
+@cached(max_entries=32)
+def _trained_on(images: ImageSet, attack: Attack, seed: int) -> ImageSet:
+    return poisoned(images, attack, seed).as_training_set()
 
 
 def sidebar_selection() -> Selection:

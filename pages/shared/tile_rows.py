@@ -1,44 +1,94 @@
-"""Rows of image tiles with labels beside them: one composited picture, text as text."""
+"""Rows of image tiles with labels beside them: one picture a row, text as text, tiles that can be picked."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
-from html import escape
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import streamlit as st
+import torch
 
-from ued_core.figures.tiles import Images, comparison
+from pages.shared.cache import cached
+from ued_core.figures.tiles import Images, strip
 
-GAP = 2
-STYLE = """
-<style>
-.ued-tiles { display: grid; grid-template-columns: minmax(4.2rem, 8rem) minmax(0, 1fr); column-gap: .6rem; margin: 0; max-width: 62rem; }
-.ued-tiles .names { grid-column: 2; display: grid; font-size: .8rem; text-align: center; opacity: .8; }
-.ued-tiles .names span { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-.ued-tiles .labels { display: flex; flex-direction: column; font-size: .88rem; line-height: 1.25; }
-.ued-tiles .labels div { flex: 1 1 0; display: flex; flex-direction: column; justify-content: center; text-align: right; }
-.ued-tiles .labels small { opacity: .75; }
-.ued-tiles img { width: 100%; image-rendering: pixelated; display: block; }
-</style>
-"""
+HERE = Path(__file__).parent
 
 
-def tile_rows(rows: Sequence[tuple[str, str, Images]], *, alt: str, names: Sequence[str] = ()) -> None:
+@dataclass(frozen=True)
+class Picked:
+    """The tile that was clicked just now: ``row`` and ``column``, from 0."""
+
+    row: int
+    column: int
+
+
+@cache
+def _component() -> Any:
+    return st.components.v2.component(
+        "ued_tile_rows",
+        html='<figure class="ued-tiles"></figure>',
+        css=(HERE / "tile_rows.css").read_text("utf-8"),
+        js=(HERE / "tile_rows.js").read_text("utf-8"),
+        isolate_styles=False,
+    )
+
+
+def tile_rows(
+    rows: Sequence[tuple[str, str, Images]],
+    *,
+    alt: str,
+    key: str = "tiles",
+    names: Sequence[str] = (),
+    caption: str = "",
+    clickable: bool = False,
+    selected: Collection[int] = (),
+) -> Picked | None:
     """One labelled row of tiles for each entry, column by column comparable.
 
     Args:
         rows: label, smaller second line (may be empty), and uint8 (N, C, H, W).
         alt: what the picture shows.
+        key: unique on the page.
         names: one a column, written above.
+        caption: below the tiles; ``**…**`` is bold.
+        clickable: tiles are buttons; a click reruns the fragment or page around them.
+        selected: columns that are marked.
+
+    Returns:
+        The tile that was clicked, in the run that the click caused; else ``None``.
     """
-    size = max(rows[0][2].shape[-2:])
-    picture = comparison([images for _, _, images in rows], scale=max(1, round(32 / size)), gap=GAP)
-    source = "data:image/png;base64," + base64.b64encode(picture).decode()
-    above = "".join(f"<span>{escape(name)}</span>" for name in names)
-    beside = "".join(f"<div>{escape(label)}<small>{escape(more)}</small></div>" for label, more, _ in rows)
-    st.html(
-        f'{STYLE}<figure class="ued-tiles">'
-        + (f'<div class="names" style="grid-template-columns:repeat({len(names)},1fr)">{above}</div>' if names else "")
-        + f'<div class="labels">{beside}</div><img src="{source}" alt="{escape(alt, quote=True)}"></figure>'
+    result = _component()(
+        key=key,
+        data={
+            "rows": [
+                {"label": label, "more": more, "source": _source(_array(images)), "count": len(images)}
+                for label, more, images in rows
+            ],
+            "names": list(names),
+            "alt": alt,
+            "caption": caption,
+            "clickable": clickable,
+            "selected": sorted(selected),
+        },
+        on_picked_change=_nothing,
     )
+    picked = result.picked if clickable else None
+    return Picked(int(picked["row"]), int(picked["column"])) if picked else None
+
+
+def _array(images: Images) -> np.ndarray:
+    return images.detach().cpu().numpy() if isinstance(images, torch.Tensor) else images
+
+
+@cached(max_entries=256)
+def _source(images: np.ndarray) -> str:
+    return "data:image/png;base64," + base64.b64encode(strip(images)).decode()
+
+
+def _nothing() -> None:
+    """The component needs a callback to report a click; the page reads the returned one instead."""

@@ -2,13 +2,14 @@
 
 import json
 
+from tests.pages.components import tiles
 from ued_core.attacks import Cuda
 
 SMALL = {"data_shapes_train_size": "200", "data_shapes_test_size": "100"}
 
 
 def texts(page):
-    return " ".join(m.value for m in page.markdown) + " ".join(c.value for c in page.caption)
+    return " ".join([*(m.value for m in page.markdown), *(c.value for c in page.caption), *(t["caption"] for t in tiles(page))])
 
 
 def test_content(open_page):

@@ -17,6 +17,7 @@ from ued_core.models import MODELS, Network
 FOLDER = Path(__file__).resolve().parents[2] / "assets" / "reference"
 
 
+@functools.lru_cache(maxsize=16)
 def reference_card(name: str) -> dict[str, Any]:
     """What is known of a reference model: its spec, accuracy and the command that trains it.
 

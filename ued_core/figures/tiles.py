@@ -1,13 +1,8 @@
-"""Grids of small images as one PNG.
-
-One composited picture reaches the browser an order of magnitude sooner than a hundred small
-ones, and nearest-neighbour enlargement shows the pixels that a network is trained on.
-"""
+"""Rows of small images as one PNG each: it reaches the browser an order of magnitude sooner than many small ones."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -16,54 +11,31 @@ from PIL import Image
 from ued_core.errors import DataError
 
 Images = torch.Tensor | np.ndarray
-# zlib's Z_RLE: enlarged pixels are runs, and nothing longer is worth the search.
+# zlib's Z_RLE: noise holds nothing longer that is worth the search, and drawn images are runs.
 RUN_LENGTHS = 3
 
 
-def mosaic(images: Images, *, columns: int, scale: int = 2, gap: int = 4) -> bytes:
-    """Images in reading order, ``columns`` to a row.
+def strip(images: Images) -> bytes:
+    """Images side by side, without gaps, one pixel a pixel.
+
+    Labels, gaps and marks are the page's business: text in a picture is neither readable by a
+    screen reader nor able to follow the theme.
 
     Args:
         images: uint8 (N, C, H, W), 0..255, C = 1 or 3, N ≥ 1.
-        columns: tiles in a row.
-        scale: whole factor by which every pixel is enlarged.
-        gap: transparent pixels between tiles.
 
     Returns:
-        A PNG with a transparent background.
+        A PNG of H × N·W pixels.
 
     Raises:
         DataError: another dtype, rank or channel count, or no image.
     """
     pixels = _pixels(images)
-    rows = [pixels[start : start + columns] for start in range(0, len(pixels), columns)]
-    return _composed(rows, columns, scale, gap)
-
-
-def comparison(rows: Sequence[Images], *, scale: int = 2, gap: int = 4) -> bytes:
-    """One row of tiles for each entry, column by column comparable.
-
-    Row labels are the page's business: text in a picture is neither readable by a screen
-    reader nor able to follow the theme. :func:`row_height` says where each row lies.
-
-    Args:
-        rows: each uint8 (N, C, H, W); shorter rows leave their end empty.
-        scale, gap: as in :func:`mosaic`.
-
-    Raises:
-        DataError: no row, or images that :func:`mosaic` refuses.
-    """
-    if not rows:
-        raise DataError("A comparison needs at least one row of images.")
-    pixels = [_pixels(row) for row in rows]
-    if len({p.shape[1:3] for p in pixels}) != 1:
-        raise DataError(f"The rows of a comparison differ in image size: {sorted({p.shape[1:3] for p in pixels})}.")
-    return _composed(pixels, max(map(len, pixels)), scale, gap)
-
-
-def row_height(image_height: int, *, scale: int = 2, gap: int = 4) -> int:
-    """Distance in pixels from one row of tiles to the next."""
-    return image_height * scale + gap
+    count, height, width, _ = pixels.shape
+    picture = np.ascontiguousarray(pixels.transpose(1, 0, 2, 3)).reshape(height, count * width, 3)
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "PNG", compress_level=1, compress_type=RUN_LENGTHS)
+    return buffer.getvalue()
 
 
 def amplified_difference(clean: Images, other: Images, gain: float) -> np.ndarray:
@@ -116,22 +88,3 @@ def _pixels(images: Images) -> np.ndarray:
         raise DataError("There is no image to draw.", "Give at least one.")
     last = array.transpose(0, 2, 3, 1)
     return last if last.shape[-1] == 3 else np.broadcast_to(last, (*last.shape[:3], 3))
-
-
-def _composed(rows: Sequence[np.ndarray], columns: int, scale: int, gap: int) -> bytes:
-    if columns < 1 or scale < 1 or gap < 0:
-        raise DataError(f"Tiles need columns ≥ 1, scale ≥ 1 and gap ≥ 0, not {columns}, {scale} and {gap}.")
-    height, width = rows[0].shape[1:3]
-    down, across = height * scale + gap, width * scale + gap
-    # One 32-bit word a pixel: enlarging and placing then move a quarter of the items.
-    canvas = np.zeros((down * len(rows) - gap, across * columns - gap), np.uint32)
-    for i, row in enumerate(rows):
-        opaque = np.full((*row.shape[:3], 4), 255, np.uint8)
-        opaque[..., :3] = row
-        enlarged = opaque.view(np.uint32)[..., 0].repeat(scale, axis=1).repeat(scale, axis=2)
-        for j, tile in enumerate(enlarged):
-            canvas[i * down : i * down + height * scale, j * across : j * across + width * scale] = tile
-    picture = canvas.view(np.uint8).reshape(*canvas.shape, 4)
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "PNG", compress_level=1, compress_type=RUN_LENGTHS)
-    return buffer.getvalue()

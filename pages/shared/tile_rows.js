@@ -1,0 +1,94 @@
+// Each row of tiles is one picture; a tile is a window on it, so gaps, marks and clicks are the page's business.
+
+const drawn = new WeakMap();
+
+function element(tag, name, text = "") {
+  const made = document.createElement(tag);
+  if (name) made.className = name;
+  made.textContent = text;
+  return made;
+}
+
+function bold(place, text) {
+  text.split(/(\*\*.+?\*\*)/).forEach((part) => {
+    const strong = part.startsWith("**") && part.length > 4;
+    place.append(strong ? element("strong", "", part.slice(2, -2)) : part);
+  });
+}
+
+function tile(row, column, data, y) {
+  const made = element(data.clickable ? "button" : "span", "tile");
+  made.style.backgroundSize = `${100 * row.count}% 100%`;
+  made.style.backgroundPosition = `${row.count > 1 ? (100 * column) / (row.count - 1) : 0}% 0`;
+  if (data.clickable) {
+    made.type = "button";
+    made.dataset.row = y;
+    made.dataset.column = column;
+    made.setAttribute("aria-label", [data.names[column], row.label].filter(Boolean).join(", ") || `${column + 1}`);
+  }
+  return made;
+}
+
+// Decoded before it is shown: a background that is still loading would flash empty.
+function show(strip, source) {
+  if (strip.wanted === source) return;
+  strip.wanted = source;
+  const image = new Image();
+  image.src = source;
+  image.decode().then(() => {
+    if (strip.wanted === source) strip.style.setProperty("--source", `url("${source}")`);
+  });
+}
+
+function build(figure, data) {
+  const columns = Math.max(...data.rows.map((row) => row.count));
+  const body = element("div", "body");
+  body.style.setProperty("--columns", columns);
+  if (data.names.length) {
+    body.append(element("span"));
+    const names = element("div", "names");
+    data.names.forEach((name) => names.append(element("span", "", name)));
+    body.append(names);
+  }
+  data.rows.forEach((row, y) => {
+    const label = element("div", "label", row.label);
+    if (row.more) label.append(element("small", "", row.more));
+    const strip = element("div", "strip");
+    for (let column = 0; column < row.count; column++) strip.append(tile(row, column, data, y));
+    body.append(label, strip);
+  });
+  body.setAttribute("role", data.clickable ? "group" : "img");
+  body.setAttribute("aria-label", data.alt);
+  const caption = element("figcaption", "caption");
+  figure.replaceChildren(body, caption);
+}
+
+function fill(figure, data) {
+  figure.querySelectorAll(".strip").forEach((strip, y) => {
+    show(strip, data.rows[y].source);
+    [...strip.children].forEach((tile, column) => {
+      const on = data.selected.includes(column);
+      tile.classList.toggle("on", on);
+      if (data.clickable) tile.setAttribute("aria-pressed", on);
+    });
+  });
+  figure.querySelector(".body").setAttribute("aria-label", data.alt);
+  const caption = figure.querySelector(".caption");
+  caption.replaceChildren();
+  bold(caption, data.caption);
+  caption.hidden = !data.caption;
+}
+
+export default function ({ parentElement, data, setTriggerValue }) {
+  const figure = parentElement.querySelector(".ued-tiles");
+  const shape = JSON.stringify([data.rows.map((row) => [row.label, row.more, row.count]), data.names, data.clickable]);
+  if (drawn.get(figure) !== shape) {
+    build(figure, data);
+    drawn.set(figure, shape);
+  }
+  fill(figure, data);
+  figure.onclick = (event) => {
+    const hit = event.target.closest("button.tile");
+    if (hit) setTriggerValue("picked", { row: Number(hit.dataset.row), column: Number(hit.dataset.column) });
+  };
+}
