@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from ued_core.models import MODELS, Network, ResNet18, SmallCnn
+from ued_core.errors import UnknownName
+from ued_core.models import MODELS, PENULTIMATE, Network, ResNet18, SmallCnn
 
 
 def rng(seed: int = 0) -> torch.Generator:
@@ -56,3 +57,47 @@ def test_scores_start_small(name: str) -> None:
     scores = network(torch.rand(64, 3, 32, 32, generator=rng(2)))
     assert scores.detach().abs().max() < 10
     assert network.head.bias.abs().max() == 0
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_layers_run_from_the_image_to_the_features(name: str) -> None:
+    model = MODELS.build(name, **MODELS[name].quick_values())
+    network = model.build((3, 32, 32), 4, rng()).eval()
+    images = torch.rand(5, 3, 32, 32, generator=rng(1))
+    assert model.layer_names() == tuple(network.layers)
+    assert list(network.layers)[-1] == PENULTIMATE
+    with torch.no_grad():
+        found = network.activations(images, list(network.layers))
+        assert list(found) == list(network.layers)
+        assert torch.allclose(found[PENULTIMATE], network.features(images), atol=1e-6)
+        assert len({values.shape[1] for values in found.values()}) >= 2, "layers differ in their channels"
+        # Nothing stays behind: a second call sees the network as it was.
+        assert all(not module._forward_hooks for module in network.modules())
+        with pytest.raises(UnknownName, match="penultimate"):
+            network.activations(images, ["blok 1"])
+        assert all(not module._forward_hooks for module in network.modules())
+
+
+def test_small_cnn_layers_by_hand() -> None:
+    network = SmallCnn(width=4).build((3, 32, 32), 4, rng()).eval()
+    images = torch.rand(2, 3, 32, 32, generator=rng(1))
+    with torch.no_grad():
+        x = (images - 0.5) / 0.25
+        maps = {}
+        for index, module in enumerate(network.body):
+            x = module(x)
+            maps[index] = x.clone()
+        for name, index, side in (("block 1", 3, 16), ("block 2", 7, 8), ("block 3", 11, 4), (PENULTIMATE, 14, 4)):
+            assert maps[index].shape[-1] == side
+            assert torch.allclose(network.activations(images, [name])[name], maps[index].mean((2, 3)), atol=1e-6)
+        fields = network.activations(images, ["block 1"], grid=4)["block 1"]
+        by_hand = maps[3].reshape(2, 4, 4, 4, 4, 4).mean((3, 5)).flatten(1)
+        assert torch.allclose(fields, by_hand, atol=1e-6), "sixteen fields of 4 × 4 places each"
+        assert network.activations(torch.rand(2, 3, 8, 8), [PENULTIMATE], grid=4)[PENULTIMATE].shape == (2, 16)
+
+
+def test_a_network_without_layers_has_its_features() -> None:
+    network = Network(torch.nn.Flatten(), 12, 3)
+    images = torch.rand(2, 3, 2, 2)
+    assert list(network.layers) == [PENULTIMATE]
+    assert torch.equal(network.activations(images, [PENULTIMATE])[PENULTIMATE], network.features(images))

@@ -3,25 +3,69 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
+from ued_core.errors import UnknownName
 from ued_core.params import Method
+
+PENULTIMATE = "penultimate"
+"""The layer whose pooled activations are :meth:`Network.features`; every network has it, as its last one."""
 
 
 class Network(nn.Module):
     """A classifier that takes images in [0, 1] and normalises them itself.
 
+    Args:
+        body: images → features (N, D).
+        features: D.
+        classes: number of scores.
+        layers: name of a layer → name of the module in ``body`` whose output it is, from the image
+            to the head; the last one is :data:`PENULTIMATE`. Left out: that one alone.
+
     Attributes:
         body: images → features (N, D).
         head: features → scores (N, classes).
+        layers: the names of the layers that can be looked at, and their modules.
     """
 
-    def __init__(self, body: nn.Module, features: int, classes: int) -> None:
+    def __init__(self, body: nn.Module, features: int, classes: int, layers: Mapping[str, str] | None = None) -> None:
         super().__init__()
         self.body = body
         self.head = nn.Linear(features, classes)
+        self.layers: Mapping[str, str] = MappingProxyType(dict(layers or {PENULTIMATE: ""}))
+
+    def activations(self, images: torch.Tensor, names: Sequence[str], grid: int = 1) -> dict[str, torch.Tensor]:
+        """What named layers answer, averaged over a coarse grid of places, in one pass.
+
+        Args:
+            images: float (N, C, H, W) in [0, 1].
+            names: of :attr:`layers`.
+            grid: each feature map is averaged over ``grid`` × ``grid`` fields; 1 is the mean over
+                the whole image. Maps that are smaller than the grid keep their own size.
+
+        Returns:
+            name → float (N, channels · fields); for :data:`PENULTIMATE` and ``grid`` 1 equal to :meth:`features`.
+
+        Raises:
+            UnknownName: no such layer.
+        """
+        found: dict[str, torch.Tensor] = {}
+        hooks = []
+        for name in names:
+            if name not in self.layers:
+                raise UnknownName("layer", name, self.layers)
+            hooks.append(self.body.get_submodule(self.layers[name]).register_forward_hook(_keeper(found, name, grid)))
+        try:
+            self.features(images)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return {name: found[name] for name in names}
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
         """Penultimate features, (N, D), of float images (N, C, H, W) in [0, 1]."""
@@ -32,12 +76,29 @@ class Network(nn.Module):
         return self.head(self.features(images))
 
 
+def _keeper(found: dict[str, torch.Tensor], name: str, grid: int):
+    """A hook that pools at once: a later module may write over the map in place."""
+
+    def keep(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        if output.ndim == 4:
+            fields = (min(grid, output.shape[-2]), min(grid, output.shape[-1]))
+            output = F.adaptive_avg_pool2d(output, fields).flatten(1)
+        found[name] = output
+
+    return keep
+
+
 class Model(Method):
     """A network to be trained."""
 
     @abstractmethod
     def network(self, shape: tuple[int, int, int], classes: int) -> Network:
         """The network for images of shape (C, H, W), its weights not yet drawn."""
+
+    def layer_names(self) -> tuple[str, ...]:
+        """The layers of its networks, from the image to the head; nothing is allocated."""
+        with torch.device("meta"):
+            return tuple(self.network((3, 32, 32), 2).layers)
 
     def build(self, shape: tuple[int, int, int], classes: int, rng: torch.Generator) -> Network:
         """The network with weights drawn from ``rng`` (a CPU generator), on the CPU.

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from ued_core.models.base import Model, Network
+from ued_core.models.base import PENULTIMATE, Model, Network
 from ued_core.params import param
 
 
@@ -52,4 +52,5 @@ class ResNet18(Model):
                 outside = w * 2**stage
                 layers.append(BasicBlock(inside, outside, 2 if stage > 0 and block == 0 else 1))
                 inside = outside
-        return Network(nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()), inside, classes)
+        body = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        return Network(body, inside, classes, {"stem": "2", "stage 1": "4", "stage 2": "6", "stage 3": "8", PENULTIMATE: "10"})

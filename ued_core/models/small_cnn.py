@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import nn
 
-from ued_core.models.base import Model, Network
+from ued_core.models.base import PENULTIMATE, Model, Network
 from ued_core.params import param
 
 
@@ -31,4 +31,4 @@ class SmallCnn(Model):
         w = self.width
         layers = [*_block(shape[0], w, True), *_block(w, 2 * w, True), *_block(2 * w, 2 * w, True), *_block(2 * w, 4 * w, False)]
         body = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        return Network(body, 4 * w, classes)
+        return Network(body, 4 * w, classes, {"block 1": "3", "block 2": "7", "block 3": "11", PENULTIMATE: "14"})

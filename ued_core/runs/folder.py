@@ -13,6 +13,7 @@
 | ``history.jsonl`` | worker | one line an epoch |
 | ``checkpoint.pt`` | worker | for resuming; removed when the run has finished |
 | ``weights.safetensors`` | worker | the trained weights |
+| ``weights/epoch_003.safetensors`` | worker | the weights after so many epochs, 0 is before training (:mod:`ued_core.runs.weights`) |
 | ``result.json``, ``error.json`` | worker | how it ended |
 | ``log.txt`` | worker | what it printed |
 
@@ -133,6 +134,10 @@ class RunFolder:
     @property
     def weights(self) -> Path:
         return self.path / "weights.safetensors"
+
+    @property
+    def epoch_folder(self) -> Path:
+        return self.path / "weights"
 
     @property
     def result_path(self) -> Path:

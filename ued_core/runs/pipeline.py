@@ -10,16 +10,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 
 from ued_core.analysis.shortcut import shortcut_probe, wrong_classes
 from ued_core.context import Context, pick_device
 from ued_core.data import load_split
 from ued_core.defenses import augment_all, purify_all
-from ued_core.files import write_atomic
 from ued_core.models import Network
 from ued_core.records import DataSplit, History
 from ued_core.runs.spec import RunSpec
+from ued_core.runs.weights import EpochWeights, save_weights
 from ued_core.training import Job, accuracy, predict, train
 
 
@@ -29,6 +28,7 @@ def execute(
     *,
     checkpoint: Path | None = None,
     weights: Path | None = None,
+    epoch_folder: Path | None = None,
     on_epoch: Callable[[dict[str, float]], None] = lambda row: None,
 ) -> dict[str, Any]:
     """Load, poison, defend, train and probe.
@@ -38,6 +38,7 @@ def execute(
         ctx: progress and cancellation; its device is replaced by the spec's.
         checkpoint: file for resuming.
         weights: where the trained weights go, safetensors.
+        epoch_folder: where the weights of single epochs go (:class:`ued_core.runs.weights.EpochWeights`); None keeps none.
         on_epoch: called with each new row of the history.
 
     Returns:
@@ -58,6 +59,7 @@ def execute(
     stored = train_set
     train_set = purify_all(spec.defenses, train_set, ctx)
     network = spec.model.build(train_set.shape, train_set.classes, ctx.generator("weights", device="cpu"))
+    keeper = EpochWeights(epoch_folder, spec.key(), train_set.shape, spec.plan.epochs) if epoch_folder else None
     job = Job(
         train=train_set,
         test=split.test,
@@ -67,6 +69,7 @@ def execute(
         flip=spec.dataset.mirror_safe,
         checkpoint=checkpoint,
         on_epoch=on_epoch,
+        on_weights=keeper or (lambda epoch, network: None),
     )
     history = train(job, ctx)
     dtype = spec.plan.dtype(ctx.device)
@@ -87,8 +90,7 @@ def execute(
         "history": history.rows,
     }
     if weights is not None:
-        state = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
-        write_atomic(weights, lambda temporary: save_file(state, temporary, metadata={"spec": spec.key()}))
+        save_weights(weights, network, {"spec": spec.key()})
     return result
 
 

@@ -132,6 +132,7 @@ def compute(folder: RunFolder, stop: Callable[[], bool], threads: int) -> dict[s
         Context(on_report=Reporter(folder.progress_path), stop=stop),
         checkpoint=folder.checkpoint,
         weights=folder.weights,
+        epoch_folder=folder.epoch_folder,
         on_epoch=lambda row: append_line(folder.history_path, row),
     )
 

@@ -36,6 +36,8 @@ class Job:
         flip: whether images may be mirrored.
         checkpoint: file for resuming; None keeps none.
         on_epoch: called with each new row of the history.
+        on_weights: called with the number of epochs trained and the network: once before the first
+            epoch of this execution, then after every epoch, before its checkpoint is written.
     """
 
     train: ImageSet
@@ -46,6 +48,7 @@ class Job:
     flip: bool = True
     checkpoint: Path | None = None
     on_epoch: Callable[[dict[str, float]], None] = lambda row: None
+    on_weights: Callable[[int, Network], None] = lambda epoch, network: None
 
 
 def train(job: Job, ctx: Context) -> History:
@@ -75,10 +78,13 @@ def train(job: Job, ctx: Context) -> History:
     images, labels = job.train.images.to(device), job.train.labels.to(device)
     forward = torch.compile(network) if plan.compile else network
     done, saved = len(history.rows), _Saver(job)
+    job.on_weights(done, network)
     for epoch in range(done, plan.epochs):
         row = _epoch(job, forward, optimizer, images, labels, epoch, ctx)
         row["test_accuracy"] = accuracy(network, job.test, ctx, plan.dtype(device))
         history.add(row)
+        # First the weights: whoever resumes from a checkpoint finds those of all epochs before it.
+        job.on_weights(epoch + 1, network)
         saved.after_epoch(network, optimizer, history, last=epoch + 1 == plan.epochs)
         job.on_epoch(row)
     return history
@@ -142,6 +148,16 @@ def predict(network: Network, images: torch.Tensor, ctx: Context, dtype: torch.d
 def features(network: Network, images: torch.Tensor, ctx: Context, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     """Penultimate features, float32 (N, D) on the CPU, of uint8 images (N, C, H, W)."""
     return _in_chunks(network, network.features, images, ctx, dtype)
+
+
+@torch.no_grad()
+def activations(network: Network, images: torch.Tensor, layer: str, ctx: Context, grid: int = 1) -> torch.Tensor:
+    """One layer's activations, float32 (N, D) on the CPU, of uint8 images (N, C, H, W).
+
+    Args:
+        layer, grid: as in :meth:`ued_core.models.Network.activations`.
+    """
+    return _in_chunks(network, lambda batch: network.activations(batch, [layer], grid)[layer], images, ctx, torch.float32)
 
 
 def _in_chunks(
