@@ -20,7 +20,7 @@ import numpy as np
 
 from ued_core.compiled import compiled, in_threads
 from ued_core.errors import DataError, ParameterError
-from ued_core.theory.matrices import Boundary, fold
+from ued_core.theory.matrices import Boundary, cell_moments, expected_axis, fold
 
 #: fields are drawn for this many (pixel, class, sample) triples at a time; bounds the memory
 DRAWS_AT_ONCE = 2_000_000
@@ -75,28 +75,40 @@ def _check(kernels: np.ndarray, strength: float) -> np.ndarray:
 
 
 @compiled
-def _accumulate(kernels: Any, dx: Any, dy: Any, first: int, tall: Any, wide: Any, margin: int, squares: Any, gram: Any) -> None:
+def _accumulate(
+    kernels: Any, products: Any, dx: Any, dy: Any, first: int, tall: Any, wide: Any, margin: int, squares: Any, gram: Any
+) -> None:
     """Add the rows of one block: ``squares[k] += Σ A_i²`` and ``gram[j, k] += (Σ A_i)_j·(Σ A_i)_k``.
 
-    ``dx``, ``dy`` are (rows, classes, samples) for the pixels from ``first`` on; ``tall`` and
-    ``wide`` are the tables of :func:`_folds` for the two axes.
+    A row of A_i = R_i·A_k is four weighted rows of A_k. So its squared length needs only inner
+    products between neighbouring rows of A_k (``products``), and Σ A_i is (Σ R_i)·A_k: the four
+    weights are summed first and filtered once a class.
+
+    ``dx``, ``dy`` are (rows, classes, samples) for the pixels from ``first`` on; ``products`` is
+    from :func:`_products`; ``tall`` and ``wide`` are the tables of :func:`_folds` for the two axes.
     """
     rows, classes, samples = dx.shape
     height, width = tall.shape[2] - 2 * margin, wide.shape[2] - 2 * margin
+    size = height * width
     k = kernels.shape[1]
     reach = k // 2
-    total = np.zeros((height * width, classes))
-    seen = np.full(height * width, -1, dtype=np.int64)
-    touched = np.empty(height * width, dtype=np.int64)
-    window = np.empty((k + 1, k + 1))
-    line = np.zeros(height * width)
+    weights = np.zeros((classes, size))
+    seen = np.full(size, -1, dtype=np.int64)
+    touched = np.empty(size, dtype=np.int64)
+    place = np.full(size, -1, dtype=np.int64)
+    reached = np.empty(size, dtype=np.int64)
+    total = np.zeros((size, classes))
+    line = np.zeros(size)
     own = np.empty(4 * k * k, dtype=np.int64)
+    corners = np.empty(4, dtype=np.int64)
+    shares = np.empty(4)
     for p in range(rows):
         count = 0
         py = (first + p) // width
         px = (first + p) % width
         for c in range(classes):
-            kernel = kernels[c]
+            square = 0.0
+            same, right, below, falling, rising = products[c]
             for i in range(samples):
                 mx = np.floor(dx[p, c, i])
                 my = np.floor(dy[p, c, i])
@@ -104,66 +116,64 @@ def _accumulate(kernels: Any, dx: Any, dy: Any, first: int, tall: Any, wide: Any
                 gy = dy[p, c, i] - my
                 x0, x1 = wide[int(gx > 0), :, px + int(mx) + margin]
                 y0, y1 = tall[int(gy > 0), :, py + int(my) + margin]
+                corners[0], corners[1], corners[2], corners[3] = y0 * width + x0, y0 * width + x1, y1 * width + x0, y1 * width + x1
+                w0, w1, w2, w3 = (1 - gy) * (1 - gx), (1 - gy) * gx, gy * (1 - gx), gy * gx
+                shares[0], shares[1], shares[2], shares[3] = w0, w1, w2, w3
+                for corner in range(4):
+                    q = corners[corner]
+                    weights[c, q] += shares[corner]
+                    if seen[q] != p:
+                        seen[q] = p
+                        touched[count] = q
+                        count += 1
                 if x1 == x0 + 1 and y1 == y0 + 1:
-                    # The four neighbours touch: their filters overlap to one (k+1)×(k+1) window.
-                    w00 = (1 - gy) * (1 - gx)
-                    w01 = (1 - gy) * gx
-                    w10 = gy * (1 - gx)
-                    w11 = gy * gx
-                    for a in range(k + 1):
-                        for b in range(k + 1):
-                            v = 0.0
-                            if a < k and b < k:
-                                v += w00 * kernel[a, b]
-                            if a < k and b > 0:
-                                v += w01 * kernel[a, b - 1]
-                            if a > 0 and b < k:
-                                v += w10 * kernel[a - 1, b]
-                            if a > 0 and b > 0:
-                                v += w11 * kernel[a - 1, b - 1]
-                            window[a, b] = v
-                    for a in range(max(0, reach - y0), min(k + 1, height - y0 + reach)):
-                        for b in range(max(0, reach - x0), min(k + 1, width - x0 + reach)):
-                            q = (y0 + a - reach) * width + x0 + b - reach
-                            v = window[a, b]
-                            squares[c] += v * v
-                            total[q, c] += v
-                            if seen[q] != p:
-                                seen[q] = p
-                                touched[count] = q
-                                count += 1
+                    a, b, d, e = corners[0], corners[1], corners[2], corners[3]
+                    square += w0 * w0 * same[a] + w1 * w1 * same[b] + w2 * w2 * same[d] + w3 * w3 * same[e]
+                    crossed = w0 * (w1 * right[a] + w2 * below[a] + w3 * falling[a]) + w3 * (w1 * below[b] + w2 * right[d]) + w1 * w2 * rising[a]
+                    square += 2 * crossed
                     continue
-                # Across the seam the neighbours lie apart; entries of equal column must still be added before squaring.
+                # Across the seam the four rows lie apart; entries of equal column are added before squaring.
                 length = 0
                 for corner in range(4):
-                    y = y0 if corner < 2 else y1
-                    x = x0 if corner % 2 == 0 else x1
-                    weight = (1 - gy if corner < 2 else gy) * (1 - gx if corner % 2 == 0 else gx)
+                    y, x = corners[corner] // width, corners[corner] % width
                     for a in range(max(0, reach - y), min(k, height - y + reach)):
                         for b in range(max(0, reach - x), min(k, width - x + reach)):
                             q = (y + a - reach) * width + x + b - reach
-                            line[q] += weight * kernel[a, b]
+                            line[q] += shares[corner] * kernels[c, a, b]
                             own[length] = q
                             length += 1
                 for m in range(length):
-                    q = own[m]
-                    v = line[q]
-                    if v != 0.0:
-                        line[q] = 0.0
-                        squares[c] += v * v
-                        total[q, c] += v
-                        if seen[q] != p:
-                            seen[q] = p
-                            touched[count] = q
-                            count += 1
+                    square += line[own[m]] ** 2
+                    line[own[m]] = 0.0
+            squares[c] += square
+        found = 0
+        for m in range(count):
+            y, x = touched[m] // width, touched[m] % width
+            for a in range(max(0, y - reach), min(height, y + reach + 1)):
+                for b in range(max(0, x - reach), min(width, x + reach + 1)):
+                    q = a * width + b
+                    if place[q] < 0:
+                        place[q] = found
+                        reached[found] = q
+                        found += 1
         for m in range(count):
             q = touched[m]
+            y, x = q // width, q % width
+            for a in range(max(0, reach - y), min(k, height - y + reach)):
+                for b in range(max(0, reach - x), min(k, width - x + reach)):
+                    target = place[(y + a - reach) * width + x + b - reach]
+                    for c in range(classes):
+                        total[target, c] += weights[c, q] * kernels[c, a, b]
+            for c in range(classes):
+                weights[c, q] = 0.0
+        for m in range(found):
             for j in range(classes):
-                v = total[q, j]
-                for c in range(j, classes):
-                    gram[j, c] += v * total[q, c]
-            for j in range(classes):
-                total[q, j] = 0.0
+                v = total[m, j]
+                for c in range(classes):
+                    gram[j, c] += v * total[m, c]
+            for c in range(classes):
+                total[m, c] = 0.0
+            place[reached[m]] = -1
 
 
 def theta_of_fields(kernels: np.ndarray, dx: np.ndarray, dy: np.ndarray, boundary: Boundary = "periodic") -> Theta:
@@ -179,7 +189,7 @@ def theta_of_fields(kernels: np.ndarray, dx: np.ndarray, dy: np.ndarray, boundar
         raise DataError(f"Fields of shape {dx.shape} and {dy.shape} must both be ({len(kernels)}, n, H, W).")
     classes, samples, height, width = dx.shape
     rows = [np.ascontiguousarray(f.reshape(classes, samples, -1).transpose(2, 0, 1), dtype=np.float64) for f in (dx, dy)]
-    sums = _Sums(kernels, height, width, boundary)
+    sums = _Sums(kernels, height, width, boundary, max(np.abs(rows[0]).max(), np.abs(rows[1]).max()))
     sums.add(0, *rows)
     return sums.theta(samples)
 
@@ -211,11 +221,13 @@ def theta(
     if strength == 0:
         return limit(kernels, 0.0, size, boundary)
     height, width = size
-    sums = _Sums(kernels, height, width, boundary)
+    sums = _Sums(kernels, height, width, boundary, strength)
     block = max(1, DRAWS_AT_ONCE // (len(kernels) * samples))
     for start in range(0, height * width, block):
-        shape = (min(block, height * width - start), len(kernels), samples)
-        sums.add(start, rng.uniform(-strength, strength, shape), rng.uniform(-strength, strength, shape))
+        fields = rng.random((2, min(block, height * width - start), len(kernels), samples), np.float32)
+        fields -= 0.5
+        fields *= 2 * strength
+        sums.add(start, fields[0], fields[1])
     return sums.theta(samples)
 
 
@@ -225,11 +237,35 @@ def _folds(size: int, margin: int, boundary: Boundary) -> np.ndarray:
     return np.stack([np.stack(fold(positions, np.full(len(positions), f), size, boundary)) for f in (0.0, 0.5)])
 
 
+def _products(kernels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Inner products of each row of A_k with itself and with the rows of the pixels to the right, below, below right, and
+    of the pixel to the right with the one below; float64 (c, 5, d).
+    """
+    k = kernels.shape[1]
+    reach = k // 2
+    table = np.zeros((len(kernels), 5, height, width))
+    for n, (y, x, dy, dx) in enumerate(((0, 0, 0, 0), (0, 0, 0, 1), (0, 0, 1, 0), (0, 0, 1, 1), (0, 1, 1, 0))):
+        # Both rows as filters around the same pixel, on a frame wide enough for either.
+        one, other = (np.zeros((len(kernels), k + 2, k + 2)) for _ in range(2))
+        one[:, y : y + k, x : x + k] = kernels
+        other[:, dy : dy + k, dx : dx + k] = kernels
+        product = one * other
+        inside = np.zeros((height + k + 1, width + k + 1))
+        inside[reach : reach + height, reach : reach + width] = 1
+        for a, b in np.argwhere(product.any(0)):
+            table[:, n] += product[:, a, b, None, None] * inside[a : a + height, b : b + width]
+    return table.reshape(len(kernels), 5, height * width)
+
+
 class _Sums:
     """Running sums over blocks of matrix rows."""
 
-    def __init__(self, kernels: np.ndarray, height: int, width: int, boundary: Boundary) -> None:
-        self.kernels, self.height, self.width, self.boundary = kernels, height, width, boundary
+    def __init__(self, kernels: np.ndarray, height: int, width: int, boundary: Boundary, farthest: float) -> None:
+        """``farthest`` bounds every displacement, in pixels."""
+        self.kernels, self.height, self.width = kernels, height, width
+        self.products = _products(kernels, height, width)
+        self.margin = int(np.ceil(farthest)) + 1
+        self.tall, self.wide = (_folds(size, self.margin, boundary) for size in (height, width))
         self.squares = np.zeros(len(kernels))
         self.gram = np.zeros((len(kernels), len(kernels)))
         self.lock = Lock()
@@ -237,12 +273,10 @@ class _Sums:
     def add(self, first: int, dx: np.ndarray, dy: np.ndarray) -> None:
         """Rows ``first``… of the matrices; dx, dy are (rows, classes, samples)."""
 
-        margin = int(np.ceil(max(np.abs(dx).max(), np.abs(dy).max()))) + 1
-        tall, wide = (_folds(size, margin, self.boundary) for size in (self.height, self.width))
-
         def part(start: int, stop: int) -> None:
             squares, gram = np.zeros_like(self.squares), np.zeros_like(self.gram)
-            _accumulate(self.kernels, dx[start:stop], dy[start:stop], first + start, tall, wide, margin, squares, gram)
+            fields = dx[start:stop], dy[start:stop]
+            _accumulate(self.kernels, self.products, *fields, first + start, self.tall, self.wide, self.margin, squares, gram)
             with self.lock:
                 self.squares += squares
                 self.gram += gram
@@ -250,30 +284,20 @@ class _Sums:
         in_threads(part, len(dx), smallest=256)
 
     def theta(self, samples: int) -> Theta:
-        gram = np.triu(self.gram) / samples**2
-        gram = gram + np.triu(gram, 1).T
+        gram = self.gram / samples**2
         variance = np.maximum(self.squares / samples - np.diag(gram), 0.0)
         return _assemble(variance, gram, self.height * self.width)
 
 
 def _moments(size: int, strength: float, boundary: Boundary) -> tuple[np.ndarray, np.ndarray]:
-    """One axis of COIN: MᵀM of the expected matrix M, and Σ_p E[rowᵀ row]; both (size, size).
-
-    The displacement is uniform and the weights are linear in its fraction, so within one cell
-    between two pixels every moment is the integral of a polynomial.
-    """
-    mean = np.zeros((size, size))
-    second = np.zeros((size, size))
-    p = np.arange(size)
+    """One axis of COIN: MᵀM of the expected matrix M, and Σ_p E[rowᵀ row]; both (size, size)."""
     if strength == 0:
         return np.eye(size), np.eye(size)
-    for cell in range(int(np.floor(-strength)), int(np.ceil(strength))):
-        a, b = max(-strength - cell, 0.0), min(strength - cell, 1.0)
-        mass, first, square = ((b**e - a**e) / e / (2 * strength) for e in (1, 2, 3))
-        inner = np.full(size, 0.5)
-        low, high = fold(p + cell, inner, size, boundary)
-        np.add.at(mean, (p, low), mass - first)
-        np.add.at(mean, (p, high), first)
+    second = np.zeros((size, size))
+    p = np.arange(size)
+    mean = expected_axis(size, strength, boundary)
+    for cell, (mass, first, square) in cell_moments(strength):
+        low, high = fold(p + cell, np.full(size, 0.5), size, boundary)
         np.add.at(second, (low, low), mass - 2 * first + square)
         np.add.at(second, (high, high), square)
         np.add.at(second, (low, high), first - square)

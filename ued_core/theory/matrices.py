@@ -7,6 +7,7 @@ matrices are for pictures of small images.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -134,3 +135,38 @@ def coin_matrix(dx: np.ndarray, dy: np.ndarray, boundary: Boundary = "periodic")
     weights = np.stack([(1 - fy) * (1 - fx), (1 - fy) * fx, fy * (1 - fx), fy * fx], -1)
     d = height * width
     return LocalMatrix(columns.reshape(d, 4), weights.reshape(d, 4).astype(np.float64), height, width)
+
+
+def expected_axis(size: int, strength: float, boundary: Boundary = "periodic") -> np.ndarray:
+    """COIN along one axis on average over all draws; float64 (size, size), rows sum to one.
+
+    The displacement is uniform on (-α, α) and the weights are linear in its fraction, so within one
+    cell between two pixels the mean is the integral of a polynomial. Rows and columns are displaced
+    independently: the mean of the whole matrix is the Kronecker product of two of these.
+
+    Args:
+        size: side length n.
+        strength: α ≥ 0, in pixels.
+        boundary: as in :func:`ued_core.defenses.coin.displace`.
+    """
+    if strength == 0:
+        return np.eye(size)
+    mean = np.zeros((size, size))
+    p = np.arange(size)
+    for cell, (mass, first, _) in cell_moments(strength):
+        low, high = fold(p + cell, np.full(size, 0.5), size, boundary)
+        np.add.at(mean, (p, low), mass - first)
+        np.add.at(mean, (p, high), first)
+    return mean
+
+
+def cell_moments(strength: float) -> Iterator[tuple[int, tuple[float, float, float]]]:
+    """The cells between two pixels that a displacement from U(-α, α), α > 0, can fall into.
+
+    Yields:
+        The displacement's floor, and E[1; cell], E[fraction; cell], E[fraction²; cell].
+    """
+    for cell in range(int(np.floor(-strength)), int(np.ceil(strength))):
+        a, b = max(-strength - cell, 0.0), min(strength - cell, 1.0)
+        mass, first, square = ((b**e - a**e) / e / (2 * strength) for e in (1, 2, 3))
+        yield cell, (mass, first, square)
