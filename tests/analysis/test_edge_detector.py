@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from ued_core.analysis.edge_detector import THRESHOLD, border_score, detection, edge_sums, roc, side_ratios, verdict
+from ued_core.analysis.edge_detector import THRESHOLD, border_score, detection, edge_sums, roc, shipped_detections, side_ratios, verdict
 from ued_core.attacks import ATTACKS
 from ued_core.context import Context
-from ued_core.errors import DataError
+from ued_core.errors import DataError, Unavailable
 from ued_core.records import ImageSet
 from ued_core.runs.edge_comparison import compare_edges, evading_version
 
@@ -171,3 +171,25 @@ def test_comparison_with_a_rival_and_with_an_attack_that_reflects_already() -> N
     assert found.evasion is None
     assert found.opponent.finding == "darkened"
     assert found.detection.free.auc < 0.2, "the rival is the one with the dark frame"
+
+
+# ---------------------------------------------------------------- the shipped table
+
+
+def test_shipped_table_is_what_the_threshold_was_chosen_from() -> None:
+    table = shipped_detections()
+    assert table["threshold"] == THRESHOLD
+    clean = {name: found["score"] for name, found in table["clean"].items()}
+    zero = [r for r in table["rows"] if r["padding"] == "zero" and "failure" not in r]
+    assert set(clean) == {"shapes", "digits", "photos"} == {r["dataset"] for r in zero}
+    assert max(clean.values()) <= 0.023 + 5e-4
+    assert min(r["score"] for r in zero) >= 0.23
+    assert all(0 <= r["free_auc"] <= 1 and 0 <= r["trained_auc"] <= 1 for r in zero)
+    assert {r["blur"] for r in zero} == {0.1, 0.3, 0.5}
+    assert "failure" not in next(r for r in table["rows"] if r["against"] == "clean")
+
+
+def test_a_missing_table_names_its_command(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    monkeypatch.setattr("ued_core.analysis.edge_detector.FILE", tmp_path / "none.json")
+    with pytest.raises(Unavailable, match="benchmarks.edge_detector"):
+        shipped_detections()

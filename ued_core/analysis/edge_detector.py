@@ -12,16 +12,20 @@ of the kind, and evades them unless its filters shift content across a frame tha
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 
 from ued_core.context import Context
-from ued_core.errors import DataError
+from ued_core.errors import DataError, Unavailable
 from ued_core.records import to_float
 
+FILE = Path(__file__).resolve().parents[2] / "assets" / "results" / "edge_detector.json"
+COMMAND = "python -m benchmarks.edge_detector"
 CHUNK = 1024
 PENALTY = 1.0
 GREY_LEVEL = 1 / 255
@@ -258,3 +262,14 @@ def verdict(images: torch.Tensor, threshold: float = THRESHOLD) -> Verdict:
     score = float(scores.mean())
     finding: Finding = "darkened" if score > threshold else "cannot tell" if measurable < 0.5 else "clear"
     return Verdict(finding, score, threshold, float((scores > threshold).mean()), measurable)
+
+
+def shipped_detections() -> dict[str, Any]:
+    """The stored table of both detectors: ``command``, ``seed``, ``images``, ``clean`` verdicts and ``rows``.
+
+    Raises:
+        Unavailable: the file is not there.
+    """
+    if not FILE.exists():
+        raise Unavailable("The shipped results of the edge detectors are missing.", f"Make them: {COMMAND}")
+    return json.loads(FILE.read_text(encoding="utf-8"))

@@ -155,7 +155,8 @@ class Convolution(Attack):
         Same seed, same kernels as the official release for the full support. VUDA (k×1) and HUDA
         (1×k) are our reading of reviews of the COIN paper: the exact kernels could not be checked.
         Which images are poisoned when the poison rate is below one is drawn from our own stream.
-        Reflection padding and one kernel for all classes are additions for controls.
+        Reflection padding and one kernel for all classes are additions for controls; matrices and Θ
+        describe zero padding, also when reflection is chosen here.
     """
 
     title: ClassVar[str] = "Convolution attack"
