@@ -35,6 +35,8 @@ HEAVY = (
     "ued_core.figures.tiles",
     "ued_core.runs.layout",
 )
+# Seconds after start-up, and from one time to the next.
+SETTLE_S = (15, 45, 240)
 log = logging.getLogger("ued")
 
 
@@ -72,6 +74,14 @@ def rehearse() -> None:
     gc.freeze()
 
 
+async def settle() -> None:
+    """Freeze again what the first visits have loaded: Streamlit collects garbage after every rerun, and looks through all of it."""
+    for seconds in SETTLE_S:
+        await asyncio.sleep(seconds)
+        gc.collect()
+        gc.freeze()
+
+
 async def start_up() -> None:
     """Everything that makes later pages quick; a failure is logged and costs only speed."""
     for step in (ensure_supervisor, import_heavy_modules, background.start, rehearse):
@@ -79,6 +89,7 @@ async def start_up() -> None:
             await asyncio.to_thread(step)
         except Exception:
             log.exception("Start-up step %s failed", step.__name__)
+    await settle()
 
 
 @asynccontextmanager

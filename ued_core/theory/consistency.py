@@ -92,7 +92,9 @@ def _accumulate(
     size = height * width
     k = kernels.shape[1]
     reach = k // 2
-    weights = np.zeros((classes, size))
+    # Classes last: what is done to all of them at once then runs over neighbouring numbers.
+    weights = np.zeros((size, classes))
+    taps = kernels.transpose(1, 2, 0).copy()
     seen = np.full(size, -1, dtype=np.int64)
     touched = np.empty(size, dtype=np.int64)
     place = np.full(size, -1, dtype=np.int64)
@@ -121,7 +123,7 @@ def _accumulate(
                 shares[0], shares[1], shares[2], shares[3] = w0, w1, w2, w3
                 for corner in range(4):
                     q = corners[corner]
-                    weights[c, q] += shares[corner]
+                    weights[q, c] += shares[corner]
                     if seen[q] != p:
                         seen[q] = p
                         touched[count] = q
@@ -129,7 +131,8 @@ def _accumulate(
                 if x1 == x0 + 1 and y1 == y0 + 1:
                     a, b, d, e = corners[0], corners[1], corners[2], corners[3]
                     square += w0 * w0 * same[a] + w1 * w1 * same[b] + w2 * w2 * same[d] + w3 * w3 * same[e]
-                    crossed = w0 * (w1 * right[a] + w2 * below[a] + w3 * falling[a]) + w3 * (w1 * below[b] + w2 * right[d]) + w1 * w2 * rising[a]
+                    crossed = w0 * (w1 * right[a] + w2 * below[a] + w3 * falling[a])
+                    crossed += w3 * (w1 * below[b] + w2 * right[d]) + w1 * w2 * rising[a]
                     square += 2 * crossed
                     continue
                 # Across the seam the four rows lie apart; entries of equal column are added before squaring.
@@ -161,18 +164,21 @@ def _accumulate(
             y, x = q // width, q % width
             for a in range(max(0, reach - y), min(k, height - y + reach)):
                 for b in range(max(0, reach - x), min(k, width - x + reach)):
-                    target = place[(y + a - reach) * width + x + b - reach]
+                    target = total[place[(y + a - reach) * width + x + b - reach]]
+                    tap = taps[a, b]
                     for c in range(classes):
-                        total[target, c] += weights[c, q] * kernels[c, a, b]
+                        target[c] += weights[q, c] * tap[c]
             for c in range(classes):
-                weights[c, q] = 0.0
+                weights[q, c] = 0.0
         for m in range(found):
+            entry = total[m]
             for j in range(classes):
-                v = total[m, j]
+                v = entry[j]
+                inner = gram[j]
                 for c in range(classes):
-                    gram[j, c] += v * total[m, c]
+                    inner[c] += v * entry[c]
             for c in range(classes):
-                total[m, c] = 0.0
+                entry[c] = 0.0
             place[reached[m]] = -1
 
 
