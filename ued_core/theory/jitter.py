@@ -1,0 +1,316 @@
+"""Θ when every sample has a filter of its own, and how far samples of Θ scatter.
+
+The attack's class kernels are constant: alone they give Θ_imi = 0. Here each sample's kernel is
+K_i = K + J_i, where every entry of the support (the taps that some class uses) gets its own
+J ~ U(-j, j), and A_i = R_i · A(K_i) with COIN's R_i. A(K) is linear in K, so with the matrices
+S_δ of single taps and σ² = j²/3
+
+    E A_i = E[R] · A(K)                        the limit's Θ_imc does not depend on j,
+    E ‖A_i‖² = E ‖R · A(K)‖² + σ² Σ_δ E ‖R · S_δ‖²   the variance of every class grows by the same amount.
+
+Both come from the tables by which :func:`ued_core.theory.consistency.limit` is computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ued_core.compiled import compiled
+from ued_core.errors import DataError, ParameterError
+from ued_core.theory.consistency import Theta, _moments, _taps, limit, theta
+from ued_core.theory.matrices import Boundary, fold
+
+#: draws of a field that are held at a time; bounds the memory
+DRAWS_AT_ONCE = 250_000
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """Independent repetitions of a sampled Θ at several strengths.
+
+    Attributes:
+        strengths: float64 (S,), α in pixels.
+        imi, imc: float64 (S, R), the metrics of each repetition.
+        samples: n, matrices a class in one repetition.
+    """
+
+    strengths: np.ndarray
+    imi: np.ndarray
+    imc: np.ndarray
+    samples: int
+
+    def mean(self) -> tuple[np.ndarray, np.ndarray]:
+        """Means over the repetitions of Θ_imi and Θ_imc, each float64 (S,)."""
+        return self.imi.mean(1), self.imc.mean(1)
+
+    def standard_error(self) -> tuple[np.ndarray, np.ndarray]:
+        """Standard errors of these means (sample standard deviation / √R), each float64 (S,)."""
+        count = self.imi.shape[1]
+        return self.imi.std(1, ddof=1) / np.sqrt(count), self.imc.std(1, ddof=1) / np.sqrt(count)
+
+
+def _checked(kernels: np.ndarray, jitter: float) -> np.ndarray:
+    if not np.isfinite(jitter) or jitter < 0:
+        raise ParameterError(f"The jitter is {jitter!r}, but it must be a number of at least 0.")
+    kernels = np.ascontiguousarray(kernels, dtype=np.float64)
+    if kernels.ndim != 3:
+        raise DataError(f"The kernels have shape {kernels.shape}, but must be (c, k, k).")
+    return kernels
+
+
+def support_of(kernels: np.ndarray) -> np.ndarray:
+    """The taps that jitter: bool (k, k), true where the kernel of some class is not zero."""
+    return (np.asarray(kernels) != 0).any(0)
+
+
+def _tap_tables(k: int, strength: float, size: tuple[int, int], boundary: Boundary) -> tuple[np.ndarray, np.ndarray]:
+    """G[δ, δ'] = <E[R]·S_δ, E[R]·S_δ'> and S[δ, δ'] = E <R·S_δ, R·S_δ'> over all pairs of taps; each (k², k²)."""
+    (my, sy), (mx, sx) = (_moments(n, strength, boundary) for n in size)
+    return np.kron(_taps(my, k), _taps(mx, k)), np.kron(_taps(sy, k), _taps(sx, k))
+
+
+def limit_jittered(
+    kernels: np.ndarray,
+    strength: float,
+    jitter: float,
+    size: tuple[int, int] = (32, 32),
+    boundary: Boundary = "periodic",
+) -> Theta:
+    """Both metrics for infinitely many samples with jittered kernels, exactly and without sampling.
+
+    Args:
+        kernels: float (c, k, k), the mean kernels of the classes.
+        strength: COIN's α in pixels; 0 means no COIN.
+        jitter: j ≥ 0; each entry of the support moves by U(-j, j), anew for every sample, and is not clipped.
+        size: (H, W).
+        boundary: as in :func:`ued_core.defenses.coin.displace`.
+
+    Raises:
+        DataError, ParameterError: kernels, strength or jitter cannot be used.
+    """
+    kernels = _checked(kernels, jitter)
+    full = limit(kernels, strength, size, boundary)
+    if jitter == 0:
+        return full
+    _, second = _tap_tables(kernels.shape[1], strength, size, boundary)
+    variance = full.variance + jitter**2 / 3 * np.diag(second)[support_of(kernels).ravel()].sum()
+    return Theta(imi=float(variance.mean() / (size[0] * size[1]) ** 2), imc=full.imc, variance=variance, gram=full.gram)
+
+
+def expected_jittered(
+    kernels: np.ndarray,
+    strength: float,
+    jitter: float,
+    samples: int,
+    size: tuple[int, int] = (32, 32),
+    boundary: Boundary = "periodic",
+) -> tuple[float, float]:
+    """What n samples show on average: (Θ_imi, Θ_imc). Without jitter it is :func:`ued_core.theory.consistency.expected`.
+
+    Θ_imi is exact. For Θ_imc the noise of COIN is taken at its expectation, because the d rows of R are drawn
+    independently and its fluctuation is of relative size 1/(n·d). A jittered kernel is shared by all rows, so
+    its mean J over n samples fluctuates by 1/n whatever d is: that part is expanded to second order in J. With
+    the tap tables G and S of the two moments and the class kernel a, the squared length of a class mean has the
+    expectation q and moves with J by 2·Jᵀu, u = (G + (S - G)/n)·a; the variance of J is s = j²/3n an entry. The
+    mean direction of a class, E[(a + J)/√(squared length)], is then
+
+        h = a/√q₀ - s·u/√q₀³ - (s/2)·tr(G)·a/√q₀³ + (3s/2)·|u|²·a/√q₀⁵,   q₀ = q - s·tr(G),
+
+    u and tr over the support alone, and Θ_imc is the mean of h_jᵀ G h_k.
+    """
+    kernels = _checked(kernels, jitter)
+    if samples < 1:
+        raise ParameterError(f"The number of samples is {samples!r}, but it must be a whole number of at least 1.")
+    full = limit_jittered(kernels, strength, jitter, size, boundary)
+    first, second = _tap_tables(kernels.shape[1], strength, size, boundary)
+    support = support_of(kernels).ravel()
+    s = jitter**2 / 3 / samples
+    trace = float(np.diag(first)[support].sum())
+    a = kernels.reshape(len(kernels), -1)
+    root = 1 / np.sqrt(np.diag(full.gram) + full.variance / samples - s * trace)[:, None]
+    u = np.where(support, a @ (first + (second - first) / samples), 0.0)
+    h = a * root - s * (u + a * trace / 2) * root**3 + 1.5 * s * (u**2).sum(1, keepdims=True) * a * root**5
+    cosines = h @ first @ h.T
+    return full.imi * (samples - 1) / samples, float(cosines[np.triu_indices(len(a), 1)].mean())
+
+
+@compiled
+def _accumulate_each(kernels: Any, place: Any, weight: Any, height: int, width: int, squares: Any, gram: Any) -> None:
+    """As ``consistency._accumulate``, with one kernel a sample.
+
+    Args:
+        kernels: float64 (c, n, k, k).
+        place: int64 (4, rows, c, n): upper and lower row, left and right column of the neighbours.
+        weight: float64 (2, rows, c, n): fractions along rows and columns.
+        squares: float64 (c,), grows by Σ A_i².
+        gram: float64 (c, c), its upper half grows by (Σ A_i)_j·(Σ A_i)_k.
+    """
+    _, rows, classes, samples = place.shape
+    k = kernels.shape[2]
+    reach = k // 2
+    total = np.zeros((height * width, classes))
+    seen = np.full(height * width, -1, dtype=np.int64)
+    touched = np.empty(height * width, dtype=np.int64)
+    line = np.zeros(height * width)
+    own = np.empty(4 * k * k, dtype=np.int64)
+    for p in range(rows):
+        count = 0
+        for c in range(classes):
+            for i in range(samples):
+                kernel = kernels[c, i]
+                length = 0
+                for corner in range(4):
+                    lower, right = corner // 2, corner % 2
+                    y = place[lower, p, c, i]
+                    x = place[2 + right, p, c, i]
+                    gy = weight[0, p, c, i]
+                    gx = weight[1, p, c, i]
+                    share = (gy if lower else 1 - gy) * (gx if right else 1 - gx)
+                    if share == 0.0:
+                        continue
+                    for a in range(max(0, reach - y), min(k, height - y + reach)):
+                        for b in range(max(0, reach - x), min(k, width - x + reach)):
+                            q = (y + a - reach) * width + x + b - reach
+                            line[q] += share * kernel[a, b]
+                            own[length] = q
+                            length += 1
+                for m in range(length):
+                    q = own[m]
+                    v = line[q]
+                    if v != 0.0:
+                        line[q] = 0.0
+                        squares[c] += v * v
+                        total[q, c] += v
+                        if seen[q] != p:
+                            seen[q] = p
+                            touched[count] = q
+                            count += 1
+        for m in range(count):
+            q = touched[m]
+            for j in range(classes):
+                v = total[q, j]
+                for c in range(j, classes):
+                    gram[j, c] += v * total[q, c]
+            for j in range(classes):
+                total[q, j] = 0.0
+
+
+def theta_of_kernels(kernels: np.ndarray, dx: np.ndarray, dy: np.ndarray, boundary: Boundary = "periodic") -> Theta:
+    """Both metrics for given kernels and displacement fields, one of each a sample.
+
+    Args:
+        kernels: float (c, n, k, k), k odd.
+        dx, dy: float (c, n, H, W), in pixels; zeros mean no COIN.
+        boundary: as in :func:`ued_core.defenses.coin.displace`.
+
+    Raises:
+        DataError: the shapes do not fit.
+    """
+    kernels = np.ascontiguousarray(kernels, dtype=np.float64)
+    if kernels.ndim != 4 or kernels.shape[2] != kernels.shape[3] or kernels.shape[2] % 2 == 0 or len(kernels) < 2:
+        raise DataError(f"The kernels have shape {kernels.shape}, but must be (c, n, k, k) with c ≥ 2 classes and odd k.")
+    if dx.shape != dy.shape or dx.ndim != 4 or dx.shape[:2] != kernels.shape[:2]:
+        raise DataError(f"Fields of shape {dx.shape} and {dy.shape} must both be {kernels.shape[:2]} + (H, W).")
+    classes, samples, height, width = dx.shape
+    fields = [f.reshape(classes, samples, -1).transpose(2, 0, 1) for f in (dx, dy)]
+    squares, gram = np.zeros(classes), np.zeros((classes, classes))
+    _add(kernels, *fields, 0, height, width, boundary, squares, gram)
+    return _assembled(squares, gram, samples, height * width)
+
+
+def _add(
+    kernels: np.ndarray, dx: np.ndarray, dy: np.ndarray, first: int, height: int, width: int, boundary: Boundary,
+    squares: np.ndarray, gram: np.ndarray,
+) -> None:  # fmt: skip
+    """Add the matrix rows from ``first`` on; dx, dy are (rows, c, n)."""
+    y, x = np.divmod(np.arange(first, first + len(dx)), width)
+    place, weight = [], []
+    for own, shift, side in ((y, dy, height), (x, dx, width)):
+        whole = np.floor(shift)
+        fraction = shift - whole
+        place += fold(own[:, None, None] + whole.astype(np.int64), fraction, side, boundary)
+        weight.append(fraction)
+    _accumulate_each(kernels, np.stack(place), np.stack(weight), height, width, squares, gram)
+
+
+def _assembled(squares: np.ndarray, gram: np.ndarray, samples: int, pixels: int) -> Theta:
+    gram = np.triu(gram) / samples**2
+    gram = gram + np.triu(gram, 1).T
+    variance = np.maximum(squares / samples - np.diag(gram), 0.0)
+    norms = np.sqrt(np.diag(gram))
+    cosines = (gram / np.outer(norms, norms))[np.triu_indices(len(gram), 1)]
+    return Theta(imi=float(variance.mean() / pixels**2), imc=float(cosines.mean()), variance=variance, gram=gram)
+
+
+def theta_jittered(
+    kernels: np.ndarray,
+    strength: float,
+    jitter: float,
+    samples: int,
+    rng: np.random.Generator,
+    size: tuple[int, int] = (32, 32),
+    boundary: Boundary = "periodic",
+) -> Theta:
+    """Both metrics for ``samples`` freshly drawn kernels and COIN matrices a class.
+
+    Args:
+        kernels, strength, jitter, size, boundary: as in :func:`limit_jittered`.
+        samples: n, matrices a class.
+        rng: draws the jitter first, then the displacements.
+
+    Raises:
+        DataError, ParameterError: kernels, strength, jitter or samples cannot be used.
+    """
+    kernels = _checked(kernels, jitter)
+    if jitter == 0:
+        return theta(kernels, strength, samples, rng, size, boundary)
+    if samples < 1:
+        raise ParameterError(f"The number of samples is {samples!r}, but it must be a whole number of at least 1.")
+    limit(kernels, strength, size, boundary)  # raises what is wrong with kernels and strength
+    shape = (len(kernels), samples, *kernels.shape[1:])
+    own = kernels[:, None] + np.where(support_of(kernels), rng.uniform(-jitter, jitter, shape), 0.0)
+    height, width = size
+    squares, gram = np.zeros(len(kernels)), np.zeros((len(kernels), len(kernels)))
+    block = max(1, DRAWS_AT_ONCE // (len(kernels) * samples))
+    for start in range(0, height * width, block):
+        drawn = (min(block, height * width - start), len(kernels), samples)
+        dx, dy = (rng.uniform(-strength, strength, drawn) if strength else np.zeros(drawn) for _ in range(2))
+        _add(own, dx, dy, start, height, width, boundary, squares, gram)
+    return _assembled(squares, gram, samples, height * width)
+
+
+def repeated(
+    kernels: np.ndarray,
+    strengths: Sequence[float] | np.ndarray,
+    samples: int,
+    repeats: int,
+    seed: int,
+    size: tuple[int, int] = (32, 32),
+    boundary: Boundary = "periodic",
+    jitter: float = 0.0,
+) -> Repeated:
+    """Sample both metrics several times at each strength, so that their scatter can be shown.
+
+    Args:
+        kernels, size, boundary, jitter: as in :func:`limit_jittered`.
+        strengths: the values of α in pixels.
+        samples: n, matrices a class in one repetition.
+        repeats: R ≥ 2, independent repetitions at each strength.
+        seed: names the streams; each (strength, repetition) has its own.
+
+    Raises:
+        DataError, ParameterError: an argument cannot be used.
+    """
+    if repeats < 2:
+        raise ParameterError(f"The number of repetitions is {repeats!r}, but a standard error needs at least 2.")
+    values = np.empty((2, len(strengths), repeats))
+    for s, strength in enumerate(strengths):
+        for r in range(repeats):
+            rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(s, r)))
+            found = theta_jittered(kernels, float(strength), jitter, samples, rng, size, boundary)
+            values[:, s, r] = found.imi, found.imc
+    return Repeated(np.asarray(strengths, dtype=np.float64), values[0], values[1], samples)
