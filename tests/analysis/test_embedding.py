@@ -7,7 +7,17 @@ import pytest
 from sklearn.metrics import silhouette_score
 from sklearn.neighbors import NearestNeighbors
 
-from ued_core.analysis.embedding import align, exact_neighbours, pca_layout, umap_layout, warm_up
+from ued_core.analysis.embedding import (
+    align,
+    aligned_umap_layouts,
+    exact_neighbours,
+    new_neighbours,
+    pca_layout,
+    shared_pca_layouts,
+    tsne_layout,
+    umap_layout,
+    warm_up,
+)
 from ued_core.errors import DataError
 
 LABELS = np.arange(300) % 5
@@ -102,3 +112,76 @@ def test_alignment_undoes_turn_mirror_shift_and_size() -> None:
     np.testing.assert_allclose(rigid.std(), 3 * reference.std(), rtol=0.1)
     with pytest.raises(DataError):
         align(reference, reference[:4])
+
+
+def test_unchanged_features_do_not_move_and_a_refresh_is_quick() -> None:
+    """The promise of the feature page: 1,000 points of 128 features in at most 0.6 s, without a shake."""
+    warm_up()
+    rng = np.random.default_rng(5)
+    labels = np.arange(1000) % 10
+    features = (rng.normal(size=(1000, 128)) + rng.normal(size=(10, 128))[labels]).astype(np.float32)
+    first = umap_layout(features)
+    diameter = np.linalg.norm(np.ptp(first, axis=0))
+    almost = (features + 0.01 * rng.normal(size=features.shape)).astype(np.float32)
+    spent = []
+    for now in (features, almost, almost):
+        start = time.process_time()
+        moved = align(umap_layout(now, previous=first, previous_features=features), first)
+        spent.append(time.process_time() - start)
+        assert np.linalg.norm(moved - first, axis=1).mean() < 0.02 * diameter
+    assert np.median(spent) < 0.6
+    shaken = align(umap_layout(features, previous=first, seed=1), first)
+    assert np.linalg.norm(shaken - first, axis=1).mean() > 0, "without its features the start is optimised anew"
+
+
+def test_new_neighbours_by_hand() -> None:
+    line = np.arange(6.0, dtype=np.float32)[:, None] ** 2
+    assert new_neighbours(line, line, 3) == 0.0
+    assert new_neighbours(line, line * 3 + 7, 3) == pytest.approx(0.0)
+    # Two pairs that swap partners: each keeps itself and has one new neighbour.
+    first, second = np.float32([[0], [1], [10], [11]]), np.float32([[0], [10], [1], [11]])
+    assert new_neighbours(first, second, 2) == pytest.approx(0.5)
+    with pytest.raises(DataError, match="rows"):
+        new_neighbours(line, line[:4], 2)
+
+
+def drift(epochs: int = 5) -> list[np.ndarray]:
+    """Five classes that come apart."""
+    rng = np.random.default_rng(0)
+    noise, centres = rng.normal(size=(150, 32)), rng.normal(size=(5, 32))
+    return [(noise + step * centres[LABELS[:150]]).astype(np.float32) for step in np.linspace(0, 2, epochs)]
+
+
+def test_epochs_share_one_layout_that_still_shows_each_of_them() -> None:
+    warm_up()
+    frames = drift()
+    frames.append(frames[-1])
+    layouts = aligned_umap_layouts(frames)
+    assert (layouts.shape, layouts.dtype) == ((6, 150, 2), np.float32)
+    np.testing.assert_array_equal(layouts, aligned_umap_layouts(frames))
+    assert silhouette_score(layouts[0], LABELS[:150]) < 0.1
+    assert silhouette_score(layouts[4], LABELS[:150]) > 0.6, "a warm start does not hold the clusters back"
+    np.testing.assert_allclose(layouts[5], layouts[4], atol=1e-3)
+    for before, after in zip(layouts, layouts[1:], strict=False):
+        np.testing.assert_allclose(after, align(after, before), atol=1e-3)
+
+
+def test_shared_components_are_one_basis_for_all_epochs() -> None:
+    frames = drift()
+    layouts = shared_pca_layouts(frames)
+    stacked = np.concatenate(frames)
+    centred = stacked - stacked.mean(axis=0)
+    _, _, basis = np.linalg.svd(centred, full_matrices=False)
+    by_hand = (centred @ basis[:2].T).reshape(5, 150, 2)
+    np.testing.assert_allclose(np.abs(layouts), np.abs(by_hand), atol=2e-3)
+
+
+def test_tsne_separates_repeats_and_knows_its_limit() -> None:
+    layout = tsne_layout(clusters()[:150])
+    assert (layout.shape, layout.dtype) == ((150, 2), np.float32)
+    np.testing.assert_array_equal(layout, tsne_layout(clusters()[:150]))
+    assert silhouette_score(layout, LABELS[:150]) > 0.4
+    with pytest.raises(DataError, match="600"):
+        tsne_layout(np.zeros((601, 3), np.float32))
+    with pytest.raises(DataError, match="previous layout"):
+        tsne_layout(clusters()[:150], previous=np.zeros((4, 2), np.float32))

@@ -71,6 +71,10 @@ def test_layers_run_from_the_image_to_the_features(name: str) -> None:
         assert list(found) == list(network.layers)
         assert torch.allclose(found[PENULTIMATE], network.features(images), atol=1e-6)
         assert len({values.shape[1] for values in found.values()}) >= 2, "layers differ in their channels"
+        scores, means, fields = network.inside(images, PENULTIMATE, 2)
+        assert torch.equal(scores, network(images))
+        assert torch.allclose(means, network.features(images), atol=1e-6)
+        assert torch.equal(fields, network.activations(images, [PENULTIMATE], 2)[PENULTIMATE])
         # Nothing stays behind: a second call sees the network as it was.
         assert all(not module._forward_hooks for module in network.modules())
         with pytest.raises(UnknownName, match="penultimate"):

@@ -6,6 +6,9 @@ approximately, and a refit starts from the previous layout, so that clusters mov
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Literal
+
 import numpy as np
 
 from ued_core.errors import DataError
@@ -13,8 +16,16 @@ from ued_core.errors import DataError
 MOST_POINTS = 20_000
 BLOCK = 1024
 COLD_EPOCHS, WARM_EPOCHS = 200, 50
+# From one training epoch to the next far more changes than from one place of a slider to the next.
+EPOCH_FRAME_EPOCHS = 100
 # Learning rate of a warm start: large enough to follow, small enough not to scatter what has not changed.
 WARM_RATE = 0.5
+# Share of new neighbours at which a warm start gets its full rate.
+FULL_CHANGE = 0.5
+MOST_TSNE_POINTS = 600
+"""scikit-learn's t-SNE takes about two seconds for so many."""
+
+Method = Literal["umap", "pca", "tsne"]
 
 
 def _checked(features: np.ndarray) -> np.ndarray:
@@ -96,6 +107,7 @@ def umap_layout(
     min_dist: float = 0.1,
     seed: int = 0,
     previous: np.ndarray | None = None,
+    previous_features: np.ndarray | None = None,
     epochs: int | None = None,
 ) -> np.ndarray:
     """UMAP in two dimensions, the same on every call with the same arguments.
@@ -107,6 +119,9 @@ def umap_layout(
         seed: of the optimisation's random draws.
         previous: float (M, 2), a layout of the same rows to start from; fewer epochs are
             enough then, and clusters stay where they were.
+        previous_features: float (M, E), the features that ``previous`` shows. The fewer neighbours
+            are new, the smaller are the steps: what has not changed does not move. The optimisation
+            is random, and without this it would shake every layout a little.
         epochs: passes of the optimisation; 50 with ``previous``, else 200.
 
     Returns:
@@ -139,6 +154,11 @@ def umap_layout(
     edges.data[edges.data < edges.data.max() / epochs] = 0.0
     edges.eliminate_zeros()
     start = _spread(pca_layout(points)) if previous is None else np.array(previous, np.float32)
+    rate = 1.0
+    if previous is not None:
+        rate = WARM_RATE * (1.0 if previous_features is None else min(1.0, _change(indices, previous_features) / FULL_CHANGE))
+        if rate == 0:
+            return start
     stretch, power = find_ab_params(1.0, min_dist)
     return optimize_layout_euclidean(
         start,
@@ -152,11 +172,98 @@ def umap_layout(
         power,
         draws.randint(np.iinfo(np.int32).min + 1, np.iinfo(np.int32).max - 1, 3).astype(np.int64),
         1.0,
-        1.0 if previous is None else WARM_RATE,
+        rate,
         5.0,
         parallel=False,
         move_other=True,
     )
+
+
+def new_neighbours(features: np.ndarray, previous: np.ndarray, k: int = 15) -> float:
+    """Share of the ``k`` nearest neighbours of each row, itself included, that were not near it before; 0..1.
+
+    Args:
+        features, previous: float (M, D) and (M, E); row i of one belongs to row i of the other.
+
+    Raises:
+        DataError: another number of rows, or features that :func:`exact_neighbours` refuses.
+    """
+    return _change(exact_neighbours(features, k)[0], previous)
+
+
+def _change(indices: np.ndarray, previous: np.ndarray) -> float:
+    if len(previous) != len(indices):
+        raise DataError(f"The previous features have {len(previous)} rows, but there are {len(indices)} points.")
+    before, _ = exact_neighbours(previous, indices.shape[1])
+    return 1.0 - float((indices[:, :, None] == before[:, None, :]).any(axis=2).mean())
+
+
+def tsne_layout(features: np.ndarray, *, seed: int = 0, previous: np.ndarray | None = None) -> np.ndarray:
+    """t-SNE in two dimensions, the same on every call with the same arguments.
+
+    Args:
+        features: float (M, D), 4 ≤ M ≤ 600.
+        seed: of the optimisation's random draws.
+        previous: float (M, 2), a layout of the same rows to start from; the principal components when left out.
+
+    Returns:
+        float32 (M, 2).
+
+    Raises:
+        DataError: too few or too many points, or a ``previous`` layout of another length.
+
+    Source:
+        van der Maaten and Hinton, "Visualizing Data using t-SNE", JMLR 9 (2008), as implemented in scikit-learn.
+    """
+    from sklearn.manifold import TSNE
+
+    points = _checked(features)
+    if not 4 <= len(points) <= MOST_TSNE_POINTS:
+        raise DataError(f"t-SNE takes 4 to {MOST_TSNE_POINTS} points here, not {len(points):,}.", "Take fewer images, or UMAP.")
+    if previous is not None and previous.shape != (len(points), 2):
+        raise DataError(f"The previous layout is {previous.shape}, but there are {len(points)} points.")
+    start = pca_layout(points) if previous is None else np.array(previous, np.float32)
+    # A small start, as the method wants: far points are too slow to come together.
+    start = start * (1e-4 / max(float(start[:, 0].std()), 1e-12))
+    perplexity = min(30.0, (len(points) - 1) / 3)
+    found = TSNE(2, perplexity=perplexity, init=start, learning_rate="auto", random_state=seed, n_jobs=1).fit_transform(points)
+    return found.astype(np.float32)
+
+
+def shared_pca_layouts(frames: Sequence[np.ndarray]) -> np.ndarray:
+    """All epochs on the first two principal components of all of them together.
+
+    Args:
+        frames: one float (M, D) an epoch.
+
+    Returns:
+        float32 (epochs, M, 2).
+    """
+    return pca_layout(np.concatenate(frames)).reshape(len(frames), -1, 2)
+
+
+def aligned_umap_layouts(frames: Sequence[np.ndarray], *, seed: int = 0) -> np.ndarray:
+    """One UMAP an epoch, each started from the one before it and turned towards it.
+
+    Args:
+        frames: one float (M, D) an epoch, in order; row i is the same image in all of them.
+        seed: of every optimisation's random draws.
+
+    Returns:
+        float32 (epochs, M, 2); points whose neighbours stay hardly move.
+
+    Raises:
+        DataError: what :func:`umap_layout` refuses, or frames of several lengths.
+    """
+    layouts: list[np.ndarray] = []
+    for index, features in enumerate(frames):
+        if not layouts:
+            layouts.append(umap_layout(features, seed=seed))
+            continue
+        before = layouts[-1]
+        found = umap_layout(features, seed=seed, previous=before, previous_features=frames[index - 1], epochs=EPOCH_FRAME_EPOCHS)
+        layouts.append(align(found, before))
+    return np.stack(layouts)
 
 
 def _spread(layout: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 import torch
@@ -54,18 +54,40 @@ class Network(nn.Module):
         Raises:
             UnknownName: no such layer.
         """
-        found: dict[str, torch.Tensor] = {}
-        hooks = []
-        for name in names:
+        found = self._hooked(images, [(name, grid) for name in names])[1]
+        return dict(zip(names, found, strict=True))
+
+    def inside(self, images: torch.Tensor, layer: str, grid: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Scores, a layer's means and its averages over ``grid`` × ``grid`` fields, in one pass.
+
+        Args:
+            images, grid: as in :meth:`activations`.
+            layer: one of :attr:`layers`.
+
+        Returns:
+            Float (N, classes), (N, channels) and (N, channels · fields).
+
+        Raises:
+            UnknownName: no such layer.
+        """
+        scores, (means, fields) = self._hooked(images, [(layer, 1), (layer, grid)])
+        return scores, means, fields
+
+    def _hooked(self, images: torch.Tensor, wanted: Sequence[tuple[str, int]]) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        found: dict[int, torch.Tensor] = {}
+        for name, _ in wanted:
             if name not in self.layers:
                 raise UnknownName("layer", name, self.layers)
-            hooks.append(self.body.get_submodule(self.layers[name]).register_forward_hook(_keeper(found, name, grid)))
+        hooks = [
+            self.body.get_submodule(self.layers[name]).register_forward_hook(_keeper(found, index, grid))
+            for index, (name, grid) in enumerate(wanted)
+        ]
         try:
-            self.features(images)
+            scores = self.forward(images)
         finally:
             for hook in hooks:
                 hook.remove()
-        return {name: found[name] for name in names}
+        return scores, [found[index] for index in range(len(wanted))]
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
         """Penultimate features, (N, D), of float images (N, C, H, W) in [0, 1]."""
@@ -76,14 +98,14 @@ class Network(nn.Module):
         return self.head(self.features(images))
 
 
-def _keeper(found: dict[str, torch.Tensor], name: str, grid: int):
+def _keeper(found: dict[int, torch.Tensor], index: int, grid: int) -> Callable[..., None]:
     """A hook that pools at once: a later module may write over the map in place."""
 
     def keep(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
         if output.ndim == 4:
             fields = (min(grid, output.shape[-2]), min(grid, output.shape[-1]))
             output = F.adaptive_avg_pool2d(output, fields).flatten(1)
-        found[name] = output
+        found[index] = output
 
     return keep
 

@@ -151,13 +151,25 @@ def features(network: Network, images: torch.Tensor, ctx: Context, dtype: torch.
 
 
 @torch.no_grad()
-def activations(network: Network, images: torch.Tensor, layer: str, ctx: Context, grid: int = 1) -> torch.Tensor:
-    """One layer's activations, float32 (N, D) on the CPU, of uint8 images (N, C, H, W).
+def inside(
+    network: Network, images: torch.Tensor, layer: str, ctx: Context, grid: int = 4
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """What a network answers and what one of its layers holds, of uint8 images (N, C, H, W).
 
-    Args:
-        layer, grid: as in :meth:`ued_core.models.Network.activations`.
+    Returns:
+        Scores, means and averages over fields, as :meth:`ued_core.models.Network.inside`; float32 on the CPU.
     """
-    return _in_chunks(network, lambda batch: network.activations(batch, [layer], grid)[layer], images, ctx, torch.float32)
+    means: list[torch.Tensor] = []
+    fields: list[torch.Tensor] = []
+
+    def step(batch: torch.Tensor) -> torch.Tensor:
+        scores, mean, field = network.inside(batch, layer, grid)
+        means.append(mean.cpu())
+        fields.append(field.cpu())
+        return scores
+
+    scores = _in_chunks(network, step, images, ctx, torch.float32)
+    return scores, torch.cat(means), torch.cat(fields)
 
 
 def _in_chunks(
