@@ -1,9 +1,10 @@
 """Feature layouts: every point once, in its class's colour and its copy's symbol."""
 
 import numpy as np
+import plotly.graph_objects as go
 
-from ued_core.figures.layouts import embedding_scatter
-from ued_core.figures.theme import CLASS_COLOURS, ROLE_SYMBOLS
+from ued_core.figures.layouts import embedding_scatter, feature_scatter, point_colours
+from ued_core.figures.theme import CLASS_COLOURS, ROLE_COLOURS, ROLE_SYMBOLS
 from ued_core.records import Embedding
 
 NAMES = ("disc", "ring", "star")
@@ -38,3 +39,80 @@ def test_axes_have_the_same_scale_and_no_numbers() -> None:
     assert "no unit" in figure.layout.xaxis.title.text
     assert figure.layout.uirevision == "pca", "the view survives a new layout of the same kind"
     assert figure.layout.meta["animate"] is True
+
+
+ANSWERS = np.array([0, 1, 2, 1, 0, 0, 2, 1, 2, 2, 2, 2])
+
+
+def room(**more) -> go.Figure:
+    return feature_scatter(embedding(), NAMES, ANSWERS, **more)
+
+
+def named(figure: go.Figure, name: str) -> list:
+    return [trace for trace in figure.data if trace.name == name]
+
+
+def test_feature_points_name_their_rows_for_a_selection() -> None:
+    laid, figure = embedding(), room()
+    for name in ("clean", "poisoned", "defended"):
+        (trace,) = named(figure, name)
+        own = laid.group == name
+        assert np.array_equal(np.column_stack([trace.x, trace.y]), laid.points[own])
+        assert np.asarray(trace.customdata).tolist() == [5, 9, 70, 3]
+        assert list(trace.marker.color) == [CLASS_COLOURS[label] for label in laid.labels[own]]
+    assert named(figure, "poisoned")[0].text[1] == "ring → disc", "true class and answer"
+    assert [t.name for t in figure.data if t.x[0] is None] == list(NAMES), "the legend says what a colour means"
+    assert figure.layout.dragmode == "lasso"
+    assert go.Figure(figure.to_dict()).layout.xaxis.title.text == "UMAP axis 1 (no unit)"
+
+
+def test_colours_by_hand() -> None:
+    laid = embedding()
+    by = {c: point_colours(c, laid.labels, ANSWERS, laid.group, NAMES) for c in ("class", "prediction", "correctness", "copy")}
+    assert by["class"].index.tolist() == [0, 1, 2, 1] * 3
+    assert by["prediction"].index.tolist() == ANSWERS.tolist()
+    assert by["correctness"].index.tolist() == [0, 0, 0, 0, 0, 1, 0, 0, 1, 1, 0, 1]
+    assert [by["correctness"].palette[i] for i in (0, 1)] == [ROLE_COLOURS["clean"], ROLE_COLOURS["poisoned"]]
+    assert by["copy"].index.tolist() == [0] * 4 + [1] * 4 + [2] * 4
+    assert by["copy"].palette == tuple(ROLE_COLOURS[name] for name in ("clean", "poisoned", "defended"))
+    frames = point_colours("correctness", laid.labels, np.stack([ANSWERS, laid.labels]), laid.group, NAMES)
+    assert frames.index.shape == (2, 12)
+    assert frames.index[1].sum() == 0
+    many = point_colours("class", laid.labels, ANSWERS, laid.group, [str(i) for i in range(100)])
+    assert many.legend == ()
+
+
+def test_copies_are_joined_on_demand() -> None:
+    laid, figure = embedding(), room(joined=True)
+    (lines,) = named(figure, "copies of one image")
+    x = np.asarray(lines.x)
+    assert lines.mode == "lines"
+    assert np.isnan(x[3::4]).all(), "a gap between two images"
+    assert np.array_equal(x.reshape(4, 4)[1, :3], laid.points[[1, 5, 9], 0]), "clean, poisoned, defended of one image"
+    assert not named(room(), "copies of one image")
+
+
+def test_marked_rows_are_ringed_joined_and_stand_out() -> None:
+    laid, figure = embedding(), room(marked=(70, 5, 1234))
+    (rings,) = named(figure, "marked")
+    assert sorted(np.asarray(rings.customdata).tolist()) == [5, 5, 5, 70, 70, 70], "all three copies; unknown rows are left out"
+    assert np.array_equal(np.column_stack([rings.x, rings.y])[:2], laid.points[[0, 2]])
+    assert list(named(figure, "clean")[0].selectedpoints) == [0, 2]
+    assert named(figure, "clean")[0].unselected.marker.opacity < 0.85
+    assert len(named(figure, "copies of one image")) == 1
+    assert named(room(), "clean")[0].selectedpoints is None
+    (found,) = named(room(marked=(70,), focus=70), "image 70")
+    assert found.marker.size > rings.marker.size
+    assert len(found.x) == 3
+
+
+def test_many_points_are_drawn_by_webgl() -> None:
+    count = 3 * 600
+    points = np.zeros((count, 2), np.float32)
+    labels = np.zeros(count, np.int64)
+    laid = Embedding(points, np.tile(np.arange(600), 3), labels, np.repeat(np.array(["clean", "poisoned", "defended"]), 600), "pca", "x")
+    figure = feature_scatter(laid, NAMES, labels)
+    assert {trace.type for trace in figure.data} == {"scattergl"}
+    assert figure.layout.meta["animate"] is False
+    assert "Principal component 2" in figure.layout.yaxis.title.text
+    assert len(figure.to_json()) < 300_000
