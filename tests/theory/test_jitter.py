@@ -153,9 +153,9 @@ def test_closed_form_is_within_three_standard_errors_at_full_size(jitter: float)
 
 def test_second_order_term_against_mean_kernels_by_brute_force() -> None:
     """Without COIN a class mean is the convolution with the mean kernel: 400,000 of them are quickly drawn."""
-    kernels, n, jitter, side = draw_kernels(3, 3, 0.3, "full", 0), 3, 0.3, 7
+    kernels, n, jitter, side = draw_kernels(3, 3, 0.3, "full", 0), 6, 0.3, 7
     rng = np.random.default_rng(0)
-    means = kernels.reshape(3, 9) + rng.uniform(-jitter, jitter, (400_000, n, 3, 9)).mean(1)
+    means = kernels.reshape(3, 9) + sum(rng.uniform(-jitter, jitter, (400_000, 3, 9)) for _ in range(n)) / n
     fits = np.array([side - 1, side, side - 1])
     weighted = means * np.sqrt(np.outer(fits, fits).ravel())
     weighted /= np.linalg.norm(weighted, axis=2, keepdims=True)
@@ -164,7 +164,7 @@ def test_second_order_term_against_mean_kernels_by_brute_force() -> None:
     separate = expected(limit_jittered(kernels, 0.0, jitter, (side, side)), n, side**2)[1]
     corrected = expected_jittered(kernels, 0.0, jitter, n, (side, side))[1]
     assert abs(separate - cosines.mean()) > 10 * error, "the draws tell the two apart"
-    assert abs(corrected - cosines.mean()) < abs(separate - cosines.mean()) / 4
+    assert abs(corrected - cosines.mean()) < abs(separate - cosines.mean()) / 3
 
 
 def test_streams_are_named_by_seed_strength_and_repetition() -> None:
