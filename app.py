@@ -29,9 +29,11 @@ HEAVY = (
     "ued_core.attacks",
     "ued_core.defenses",
     "ued_core.theory",
+    "ued_core.theory.spectrum",
     "ued_core.analysis",
     "ued_core.figures.layouts",
     "ued_core.figures.operators",
+    "ued_core.figures.spectra",
     "ued_core.figures.tiles",
     "ued_core.runs.layout",
 )
@@ -103,4 +105,4 @@ async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
         await asyncio.to_thread(background.stop)
 
 
-app = st.App(ROOT / "pages" / "shared" / "router.py", lifespan=lifespan, routes=[plotly_route()])
+app = st.App(ROOT / "pages" / "shared" / "router.py", lifespan=lifespan, routes=[plotly_route(), background.wait_route()])

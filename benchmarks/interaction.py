@@ -28,7 +28,7 @@ WATCH = """
 (wanted) => {
   const chart = (i) => document.querySelectorAll('.ued-chart')[i]?._fullData;
   const look = {
-    tiles: () => document.querySelector('figure.ued-tiles img')?.src,
+    tiles: () => document.querySelectorAll('.ued-tiles .strip')[2]?.style.getPropertyValue('--source'),
     theta: () => JSON.stringify(chart(0)?.map((q) => [q.x?.[0], q.y?.[0], q.y?.[9]])),
     features: () => JSON.stringify(chart(1)?.map((q) => q.x?.[0])),
   };
@@ -44,7 +44,7 @@ WATCH = """
   }, { once: true, capture: true });
 }
 """
-SETTLED = "() => ![...document.querySelectorAll('p')].some((p) => /UMAP is (following|compiling)/.test(p.textContent))"
+SETTLED = "() => ![...document.querySelectorAll('.ued-caption')].some((p) => /UMAP is (following|compiling)/.test(p.textContent))"
 
 
 def press(page: Page, wanted: list[str], key: str) -> dict[str, float]:
@@ -53,7 +53,7 @@ def press(page: Page, wanted: list[str], key: str) -> dict[str, float]:
     page.get_by_role("slider", name="Strength").first.focus()
     page.evaluate(WATCH, wanted)
     page.keyboard.press(key)
-    page.wait_for_function(f"() => Object.keys(window.seen).length === {len(wanted)}", timeout=60_000)
+    page.wait_for_function(f"() => Object.keys(window.seen).length === {len(wanted)}", timeout=20_000)
     return page.evaluate("() => window.seen")
 
 
@@ -103,7 +103,7 @@ def in_browser(presses: int, app: Server, bare: Server) -> None:
             key = "ArrowRight" if number % 20 < 10 else "ArrowLeft"
             lone = press(floor, ["theta"], key)
             whole = press(page, ["tiles", "theta", "features"], key)
-            page.wait_for_function(SETTLED, timeout=60_000)
+            page.wait_for_function(SETTLED, timeout=20_000)
             if number < 2:
                 continue
             times["bare"].append(lone["theta"])

@@ -8,13 +8,15 @@ server, also when that is killed: its input then ends.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import subprocess
 import sys
 import threading
+import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -22,14 +24,22 @@ from pathlib import Path
 from typing import Any, Literal
 
 import streamlit as st
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from pages.shared.side_process import Failure, failure, read_message, write_message
 from ued_core.errors import UedError
+from ued_core.params import fingerprint
 
 State = Literal["waiting", "running", "ready", "failed", "superseded"]
 ROOT = Path(__file__).resolve().parents[2]
 KEPT_RESULTS = 64
+# How soon the death of an idle process is noticed.
+IDLE_LOOK_S = 2.0
+# Shorter than what proxies allow a request.
+ANSWER_AFTER_S = 20.0
 log = logging.getLogger("ued")
 
 
@@ -57,6 +67,7 @@ class Handle:
     error: BaseException | None = None
     done: threading.Event = field(default_factory=threading.Event)
     deaths: int = 0
+    due: float = 0.0
 
     def result(self, timeout: float | None = None) -> Any:
         """Wait for the value.
@@ -109,7 +120,7 @@ class SideProcess:
         self._thread = threading.Thread(target=self._serve, name="side-process", daemon=True)
         self._thread.start()
 
-    def submit(self, key: str, function: Callable[..., Any], *args: Any, slot: str = "") -> Handle:
+    def submit(self, key: str, function: Callable[..., Any], *args: Any, slot: str = "", after_s: float = 0.0) -> Handle:
         """Have ``function(*args)`` computed.
 
         Args:
@@ -118,11 +129,13 @@ class SideProcess:
             args: anything that can be pickled.
             slot: what the result is for. Older work for the same slot that has not begun is
                 dropped unless another slot wants it too.
+            after_s: seconds before it may begin. The page is drawn meanwhile, and a newer wish
+                may replace it.
         """
         with self._lock:
             handle = self._handles.get(key)
             if handle is None or handle.state in ("failed", "superseded"):
-                handle = Handle(key, (function, args))
+                handle = Handle(key, (function, args), due=time.monotonic() + after_s)
                 self._queue.append(handle)
             self._handles[key] = handle
             self._handles.move_to_end(key)
@@ -131,6 +144,11 @@ class SideProcess:
             self._trim()
             self._lock.notify_all()
             return handle
+
+    def handles(self, keys: Sequence[str]) -> list[Handle]:
+        """Those of the named handles that are still kept."""
+        with self._lock:
+            return [self._handles[key] for key in keys if key in self._handles]
 
     def status(self) -> Status:
         """How the process is doing."""
@@ -184,14 +202,16 @@ class SideProcess:
 
     def _next(self) -> Handle | None:
         with self._lock:
-            # The timeout is how soon the death of an idle process is noticed.
-            if not self._queue:
-                self._lock.wait(2.0)
-            if self._closed or not self._queue:
+            first = min(self._queue, key=lambda handle: handle.due, default=None)
+            pause = IDLE_LOOK_S if first is None else first.due - time.monotonic()
+            if pause > 0:
+                self._lock.wait(min(pause, IDLE_LOOK_S))
                 return None
-            self._running = self._queue.popleft()
-            self._running.state = "running"
-            return self._running
+            if self._closed:
+                return None
+            self._queue.remove(first)
+            self._running, first.state = first, "running"
+            return first
 
     def _compute(self, handle: Handle) -> None:
         try:
@@ -297,7 +317,7 @@ def stop() -> None:
         _side_process.cache_clear()
 
 
-def submit(key: str, function: Callable[..., Any], *args: Any, slot: str = "") -> Handle:
+def submit(key: str, function: Callable[..., Any], *args: Any, slot: str = "", after_s: float = 0.0) -> Handle:
     """Have ``function(*args)`` computed beside the server; returns at once.
 
     Args:
@@ -305,10 +325,11 @@ def submit(key: str, function: Callable[..., Any], *args: Any, slot: str = "") -
         function: a module-level function of ``ued_core``.
         args: anything that can be pickled; results, too, travel between processes.
         slot: the place on this reader's page that waits for it; older work for it is dropped.
+        after_s: seconds before it may begin.
     """
     context = get_script_run_ctx()
     owner = f"{context.session_id if context else ''}:{slot}" if slot else ""
-    return _side_process().submit(key, function, *args, slot=owner)
+    return _side_process().submit(key, function, *args, slot=owner, after_s=after_s)
 
 
 def status() -> Status:
@@ -316,23 +337,46 @@ def status() -> Status:
     return _side_process().status()
 
 
-def rerun_when_done(*handles: Handle, every_s: float = 0.25) -> None:
-    """Look at the handles now and then, and run the page again once one of them is done.
+def rerun_when_done(*handles: Handle) -> None:
+    """Run the fragment (or page) around this call again once one of the handles is done.
 
-    Does nothing when all of them are done already.
+    The browser asks :func:`wait_route` meanwhile, which runs no page. Does nothing when all of
+    them are done already.
 
     Args:
         handles: what the page waits for.
-        every_s: seconds between two looks.
     """
-    waiting = [handle for handle in handles if not handle.done.is_set()]
-    if not waiting:
-        return
+    waiting = sorted(handle.key for handle in handles if not handle.done.is_set())
+    if waiting:
+        _waiting()(key=f"wait:{fingerprint(waiting)}", data={"keys": waiting, "address": _address()}, on_done_change=_nothing)
 
-    @st.fragment(run_every=every_s)
-    def look() -> None:
-        if any(handle.done.is_set() for handle in waiting):
-            # A fragment can run itself or the whole page again, never the fragment around it.
-            st.rerun()
 
-    look()
+@cache
+def _waiting() -> Any:
+    script = Path(__file__).with_name("waiting.js").read_text("utf-8")
+    return st.components.v2.component("ued_waiting", html='<span class="ued-wait"></span>', js=script, isolate_styles=False)
+
+
+def _nothing() -> None:
+    """The component needs a callback to report; that the page runs again is all that is wanted."""
+
+
+def _address() -> str:
+    base = str(st.get_option("server.baseUrlPath") or "").strip("/")
+    return f"{'/' + base if base else ''}/work/done"
+
+
+async def _is_done(request: Request) -> JSONResponse:
+    known = _side_process().handles(request.query_params.getlist("key"))
+    until = time.monotonic() + ANSWER_AFTER_S
+    # What is not known any more will not come either: the page should look itself.
+    while known and not any(handle.done.is_set() for handle in known):
+        if time.monotonic() > until:
+            return JSONResponse({"done": False})
+        await asyncio.sleep(0.05)
+    return JSONResponse({"done": True})
+
+
+def wait_route() -> Route:
+    """Answers whether one of the pieces of work named by ``key`` is done, at the latest after some seconds."""
+    return Route(_address(), _is_done)

@@ -29,6 +29,8 @@ SAMPLES = Parameter(
 )  # fmt: skip
 STRENGTHS = np.linspace(0.0, next(p for p in Coin.parameters() if p.name == "strength").maximum, 49)
 PER_CLASS = 20
+# Tiles and Θ are on the screen by then: until they are, a layout would only take a core from the browser.
+DRAWN_FIRST_S = 0.25
 
 
 @cached(max_entries=16)
@@ -140,7 +142,7 @@ def _follow(work: tuple[Any, ...], names: tuple[str, ...]) -> None:
         start = previous.points if previous is not None and previous.method == "umap" else None
         name = f"{wanted}:{key_of(align_key, start) if start is not None else 'cold'}"
         call = functools.partial(lay_out_copies, previous=start)
-        state["layout_handle"] = background.submit(name, call, *work, "umap", slot="features")
+        state["layout_handle"] = background.submit(name, call, *work, "umap", slot="features", after_s=DRAWN_FIRST_S)
         state["layout_wanted"] = wanted
     if state["layout"] is None and state["layout_handle"].state != "ready":
         # Features of six hundred images take longer than the rest of the page: once, not at every move.

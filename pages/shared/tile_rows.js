@@ -29,14 +29,19 @@ function tile(row, column, data, y) {
   return made;
 }
 
-// Decoded before it is shown: a background that is still loading would flash empty.
+// Decoded before it is shown: a background that is still loading would flash empty. By a short
+// address: the whole picture as text would be read again for every tile.
 function show(strip, source) {
   if (strip.wanted === source) return;
   strip.wanted = source;
+  const bytes = Uint8Array.from(atob(source), (c) => c.charCodeAt(0));
   const image = new Image();
-  image.src = source;
+  image.src = URL.createObjectURL(new Blob([bytes], { type: "image/png" }));
   image.decode().then(() => {
-    if (strip.wanted === source) strip.style.setProperty("--source", `url("${source}")`);
+    if (strip.wanted !== source) return URL.revokeObjectURL(image.src);
+    if (strip.shown) URL.revokeObjectURL(strip.shown.src);
+    strip.shown = image;
+    strip.style.setProperty("--source", `url("${image.src}")`);
   });
 }
 

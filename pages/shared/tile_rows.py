@@ -87,7 +87,7 @@ def _array(images: Images) -> np.ndarray:
 
 @cached(max_entries=256)
 def _source(images: np.ndarray) -> str:
-    return "data:image/png;base64," + base64.b64encode(strip(images)).decode()
+    return base64.b64encode(strip(images)).decode()
 
 
 def _nothing() -> None:

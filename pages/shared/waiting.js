@@ -1,0 +1,32 @@
+// Asks the server, without running the page, whether one of some pieces of work is done; then the page is run once.
+
+const waits = new WeakMap();
+
+async function wait(data, signal, done) {
+  const address = `${data.address}?${data.keys.map((key) => `key=${encodeURIComponent(key)}`).join("&")}`;
+  while (!signal.aborted) {
+    try {
+      const answer = await fetch(address, { signal, cache: "no-store" });
+      if (!answer.ok || (await answer.json()).done) break;
+    } catch {
+      if (signal.aborted) return;
+      await new Promise((next) => setTimeout(next, 1000));
+    }
+  }
+  if (!signal.aborted) done();
+}
+
+export default function ({ parentElement, data, setTriggerValue }) {
+  const node = parentElement.querySelector(".ued-wait");
+  const wanted = data.keys.join("\n");
+  if (waits.get(node)?.wanted !== wanted) {
+    waits.get(node)?.stop.abort();
+    const stop = new AbortController();
+    waits.set(node, { wanted, stop });
+    wait(data, stop.signal, () => setTriggerValue("done", wanted));
+  }
+  return () => {
+    waits.get(node)?.stop.abort();
+    waits.delete(node);
+  };
+}
