@@ -35,6 +35,7 @@ HEAVY = (
     "ued_core.figures.operators",
     "ued_core.figures.spectra",
     "ued_core.figures.tiles",
+    "ued_core.runs.feature_room",
     "ued_core.runs.layout",
 )
 # Seconds after start-up, and from one time to the next.

@@ -1,12 +1,11 @@
-"""The page Attack: what is changed, by which kernels, as which matrix."""
+"""The page Attack: what is changed, and by which kernels."""
 
-import numpy as np
 import streamlit as st
 
 from pages.shared.handover import train_with_this
 from pages.shared.live_chart import live_chart
 from pages.shared.navigation import script
-from pages.shared.operator_views import kernel_table, matrix_panel
+from pages.shared.operator_views import class_control, kernel_table
 from pages.shared.selection import protocol_line, sidebar_selection
 from pages.shared.tile_rows import tile_rows
 from ued_core.figures.operators import kernel_grid
@@ -43,7 +42,7 @@ if kernels is not None:
         "Every image of a class passes through that class's filter. **Compare two kernels:** the more weight beside the 1, "
         "the stronger the blur. The blur alone already tells the class."
     )
-    chosen = st.selectbox("Class", range(len(names)), format_func=lambda c: names[c], key="class")
+    chosen = class_control(names, key="class", label="class")
     live_chart(
         kernel_grid(kernels, names, selected=chosen),
         key="kernels",
@@ -52,6 +51,8 @@ if kernels is not None:
         filename=f"{choice.attack.key}_kernels",
     )
     kernel_table(kernels, names)
-    matrix_panel(kernels[chosen], names[chosen], images.images[np.flatnonzero(images.labels.numpy() == chosen)[:1]])
+    st.page_link(
+        script("matrices.py"), label="Every filter is also a matrix: see its rows, its singular values and its frequency response →"
+    )
 st.page_link(script("defence.py"), label="What does COIN do to it? →")
 train_with_this(choice, page="Attack")

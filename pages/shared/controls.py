@@ -104,10 +104,63 @@ def control_key(key: str, method_class: type[Method], parameter: str) -> str:
 
 def parameter_control(parameter: Parameter, *, key: str, default: Any) -> Any:
     """One control; its value satisfies the declaration."""
+    if parameter.kind == "choice":
+        _drop_unknown(key, parameter.choices)
     _prepare(key, _capital(parameter.label), default, lambda text: from_text(parameter, text))
     value = _draw(parameter, key)
     _keep(key, value, default)
     return value
+
+
+def segments(label: str, options: Mapping[str, str], *, key: str, default: str, help: str = "") -> str:
+    """Let the reader pick one of a few, all of them in sight.
+
+    Args:
+        label: what is picked.
+        options: value → its words.
+        key: name of the control and of its part of the address.
+        default: the value picked at first.
+        help: shown on demand beside the label.
+    """
+    known = Parameter(name=key, label=label, kind="choice", default=default, choices=tuple(options))
+    _drop_unknown(key, known.choices)
+    _prepare(key, label, default, lambda text: from_text(known, text))
+    chosen = st.segmented_control(
+        label,
+        list(options),
+        key=key,
+        format_func=options.__getitem__,
+        required=True,
+        help=help or None,
+        on_change=_forget_notice,
+        args=(key,),
+    )
+    _keep(key, chosen, default)
+    return chosen
+
+
+def pick(label: str, options: Mapping[str, str], *, key: str, default: str, help: str = "") -> str:
+    """Let the reader pick one of many from a list; arguments as in :func:`segments`."""
+    known = Parameter(name=key, label=label, kind="choice", default=default, choices=tuple(options))
+    _drop_unknown(key, known.choices)
+    _prepare(key, label, default, lambda text: from_text(known, text))
+    chosen = st.selectbox(
+        label, list(options), key=key, format_func=options.__getitem__, help=help or None, on_change=_forget_notice, args=(key,)
+    )
+    _keep(key, chosen, default)
+    return chosen
+
+
+def _drop_unknown(key: str, choices: Collection[str]) -> None:
+    """Forget a choice that this session made when there was something else to choose from."""
+    state = st.session_state
+    if key in state and state[key] not in choices:
+        del state[key]
+        if key in st.query_params:
+            del st.query_params[key]
+    kept = state.get(_KEPT, {})
+    if kept.get(key, next(iter(choices))) not in choices:
+        del kept[key]
 
 
 def from_text(parameter: Parameter, text: str) -> Any:

@@ -191,7 +191,8 @@ function described(point) {
 function wire(chart) {
   const send = (kind, points) => {
     if (!chart.data.clickable) return;
-    chart.setStateValue("event", kind && { kind, points: points.slice(0, MOST_POINTS).map(described) });
+    // The time tells a second click on the same point from the first one.
+    chart.setStateValue("event", kind && { kind, points: points.slice(0, MOST_POINTS).map(described), at: Date.now() });
   };
   chart.node.on("plotly_click", (e) => send("click", e.points));
   chart.node.on("plotly_selected", (e) => {

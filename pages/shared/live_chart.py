@@ -113,5 +113,24 @@ def live_chart(
     return ChartEvent(event["kind"], tuple(event["points"]))
 
 
+def fresh_click(*keys: str) -> dict[str, Any] | None:
+    """The point that was clicked since the last call, before the chart is drawn again.
+
+    For a click that moves a control: call it, and give the control its value, above the control.
+
+    Args:
+        keys: of the charts; the first one with a new click answers.
+    """
+    handled = st.session_state.setdefault("handled_clicks", {})
+    for key in keys:
+        event = (st.session_state.get(key) or {}).get("event")
+        if event == handled.get(key):
+            continue
+        handled[key] = event
+        if event and event.get("kind") == "click" and event.get("points"):
+            return dict(event["points"][0], chart=key)
+    return None
+
+
 def _nothing() -> None:
     """The component needs a callback to hold state; the page reads the returned event instead."""

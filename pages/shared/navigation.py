@@ -30,7 +30,10 @@ class PageEntry:
 PAGES: tuple[PageEntry, ...] = (
     PageEntry("overview.py", "Overview", "", "Why does unlearnable data work, and what breaks it?"),
     PageEntry("attack.py", "Attack", "attack", "Attack"),
+    PageEntry("perturbations.py", "Perturbations", "perturbations", "Perturbations"),
+    PageEntry("matrices.py", "Matrices", "matrices", "Matrices"),
     PageEntry("defence.py", "Defence", "defence", "Defence"),
+    PageEntry("features.py", "Features", "features", "Features"),
     PageEntry("runs.py", "Runs", "runs", "Runs"),
 )
 

@@ -1,8 +1,8 @@
-"""The Attack page: tiles, kernels, matrix, and what it says about them."""
+"""The Attack page: tiles, kernels, and what it says about them."""
 
 import json
 
-from tests.pages.components import tiles
+from tests.pages.components import charts, tiles
 from ued_core.attacks import Cuda
 
 SMALL = {"data_shapes_train_size": "200", "data_shapes_test_size": "100"}
@@ -18,31 +18,39 @@ def test_content(open_page):
     assert not page.error
     assert page.title[0].value == "Attack"
     headings = [s.value for s in page.subheader]
-    assert headings == ["Clean, poisoned, and what changed", "One kernel a class", "The same filter as a matrix: disc"]
+    assert headings == ["Clean, poisoned, and what changed", "One kernel a class"]
     assert "key 3" in texts(page)
-    assert "484 of them not zero" in texts(page)  # 8×8 image, 3×3 kernel: (3·8 - 2)²
 
 
-def test_choosing_a_class_and_a_border_pixel(open_page):
+def framed(page):
+    """The class whose name is set in bold over the kernels."""
+    notes = json.loads(charts(page)[0]["figure"])["layout"]["annotations"]
+    return [n["text"] for n in notes if n["text"].startswith("<b>")]
+
+
+def test_choosing_a_class_frames_its_kernel_and_stays_in_the_address(open_page):
     page = open_page("attack", SMALL)
-    page.selectbox(key="class").select(4).run()
-    assert "The same filter as a matrix: star" in [s.value for s in page.subheader]
-    page.slider(key="pixel8").set_value(0).run()
-    assert "**Output pixel 0** is row 0, column 0 of the image and mixes 4 input pixels. 5 of its taps fall off" in texts(page)
+    assert framed(page) == ["<b>disc</b>"]
+    page.selectbox(key="class").select("star").run()
+    assert framed(page) == ["<b>star</b>"]
+    assert framed(open_page("attack", {**SMALL, "class": "star"})) == ["<b>star</b>"]
 
 
-def test_full_size_matrix(open_page):
+def test_a_class_of_another_data_set_is_forgotten(open_page):
     page = open_page("attack", SMALL)
-    page.session_state["matrix_size"] = "32 × 32"
-    page.run()
+    page.selectbox(key="class").select("star").run()
+    page.selectbox(key="data").select("digits").run()
     assert not page.exception
-    assert "8,836 of them not zero" in texts(page)
+    assert not page.warning
+    assert page.selectbox(key="class").value == page.selectbox(key="class").options[0]
 
 
 def test_other_attack_has_its_own_kernels(open_page):
     page = open_page("attack", {**SMALL, "attack": "vuda"})
     assert "VUDA" in texts(page)
-    assert "176 of them not zero" in texts(page)  # vertical taps only: 8 · (3·8 - 2)
+    drawn = json.loads(charts(page)[0]["figure"])["data"][0]["text"]
+    assert drawn[1][0] == drawn[1][2] == "0.00"  # vertical taps only
+    assert float(drawn[1][1]) > 0
 
 
 def test_unknown_attack_in_a_link_is_answered_in_words(open_page):

@@ -42,6 +42,15 @@ def test_product():
     assert np.allclose(blur.after(coin).dense(), blur.dense() @ coin.dense())
 
 
+def test_reflected_convolution_equals_torch():
+    kernel, image = draw_kernels(1, 5, 0.3, "full", 1)[0], np.random.default_rng(0).random((7, 9))
+    padded = torch.nn.functional.pad(torch.from_numpy(image)[None, None], (2, 2, 2, 2), mode="reflect")
+    plain = torch.nn.functional.conv2d(padded, torch.from_numpy(kernel).double()[None, None])
+    assert np.allclose(convolution_matrix(kernel, 7, 9, "reflect").apply(image), plain[0, 0].numpy())
+    with pytest.raises(DataError, match="cannot reflect 6×2 images"):
+        convolution_matrix(kernel, 6, 2, "reflect")
+
+
 def test_limits():
     with pytest.raises(DataError, match="Use sparse"):
         convolution_matrix(np.ones((3, 3)), 80, 80).dense()

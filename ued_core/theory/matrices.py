@@ -17,6 +17,7 @@ from scipy import sparse
 from ued_core.errors import DataError, ParameterError
 
 Boundary = Literal["periodic", "scipy_wrap"]
+Padding = Literal["zero", "reflect"]
 DENSE_LIMIT = 4096
 
 
@@ -79,15 +80,17 @@ class LocalMatrix:
         return LocalMatrix(np.where(gone, -1, columns), np.where(gone, 0.0, weights), self.height, self.width)
 
 
-def convolution_matrix(kernel: np.ndarray, height: int, width: int) -> LocalMatrix:
-    """The doubly block Toeplitz matrix of a convolution with zero padding.
+def convolution_matrix(kernel: np.ndarray, height: int, width: int, padding: Padding = "zero") -> LocalMatrix:
+    """The doubly block Toeplitz matrix of a convolution.
 
     Args:
         kernel: float (k, k), k odd, in the orientation of torch's ``conv2d``.
         height, width: image size.
+        padding: ``zero`` drops what falls off the image, ``reflect`` reads it mirrored at the border pixel
+            (then the rows at the border are not Toeplitz any more).
 
     Raises:
-        DataError: the kernel is not square with odd side.
+        DataError: the kernel is not square with odd side, or reaches too far to be reflected.
     """
     kernel = np.asarray(kernel, dtype=np.float64)
     if kernel.ndim != 2 or kernel.shape[0] != kernel.shape[1] or kernel.shape[0] % 2 == 0:
@@ -96,6 +99,13 @@ def convolution_matrix(kernel: np.ndarray, height: int, width: int) -> LocalMatr
     dy, dx = np.meshgrid(np.arange(-reach, reach + 1), np.arange(-reach, reach + 1), indexing="ij")
     y, x = np.divmod(np.arange(height * width), width)
     rows, columns = y[:, None] + dy.ravel(), x[:, None] + dx.ravel()
+    if padding == "reflect":
+        if reach >= min(height, width):
+            raise DataError(
+                f"A {len(kernel)}×{len(kernel)} kernel cannot reflect {height}×{width} images.",
+                "Take a smaller kernel, larger images, or zero padding.",
+            )
+        rows, columns = (n - 1 - np.abs(n - 1 - np.abs(at)) for at, n in ((rows, height), (columns, width)))
     inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
     return LocalMatrix(
         np.where(inside, rows * width + columns, -1), np.where(inside, kernel.ravel(), 0.0), height, width

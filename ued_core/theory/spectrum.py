@@ -14,7 +14,7 @@ import numpy as np
 from scipy import sparse
 
 from ued_core.errors import DataError, ParameterError
-from ued_core.theory.matrices import Boundary, LocalMatrix, coin_matrix, convolution_matrix, expected_axis, fold
+from ued_core.theory.matrices import Boundary, LocalMatrix, Padding, coin_matrix, convolution_matrix, expected_axis, fold
 
 OperatorName = Literal["attack", "coin", "product", "mean", "difference"]
 #: dense singular values take about 0.3 s here, and the time grows with the cube of the pixels
@@ -121,6 +121,7 @@ def operator(
     draws: int,
     seed: int,
     other: np.ndarray | None = None,
+    padding: Padding = "zero",
     boundary: Boundary = "periodic",
 ) -> sparse.csr_matrix:
     """Attack, defence, or both, as one matrix.
@@ -134,6 +135,7 @@ def operator(
         draws: n, for ``mean``.
         seed: of the draws.
         other: float (k, k), filter of the second class j, for ``difference``.
+        padding: of the attack, as in :func:`ued_core.theory.matrices.convolution_matrix`.
         boundary: as in :func:`ued_core.defenses.coin.displace`.
 
     Raises:
@@ -145,9 +147,9 @@ def operator(
         raise ParameterError(f"The operator {name!r} needs the kernels of a convolution-based attack, but there are none.")
     rng = np.random.default_rng(seed)
     if name == "difference":
-        apart = convolution_matrix(kernel - other, *size).sparse()
+        apart = convolution_matrix(kernel - other, *size, padding).sparse()
         return _summed(coin_expectation(strength, size, boundary) @ apart)
-    attack = sparse.identity(size[0] * size[1], format="csr") if kernel is None else convolution_matrix(kernel, *size).sparse()
+    attack = sparse.identity(size[0] * size[1], format="csr") if kernel is None else convolution_matrix(kernel, *size, padding).sparse()
     if name == "attack":
         return _summed(attack)
     defence = coin_mean(strength, draws, rng, size, boundary) if name == "mean" else coin_draw(strength, rng, size, boundary)
@@ -202,9 +204,10 @@ def operator_spectrum(
     draws: int,
     seed: int,
     other: np.ndarray | None = None,
+    padding: Padding = "zero",
 ) -> np.ndarray:
     """Singular values of :func:`operator` on side × side images: all of them up to 32×32, the six largest above."""
-    matrix = operator(name, kernel, size=(side, side), strength=strength, draws=draws, seed=seed, other=other)
+    matrix = operator(name, kernel, size=(side, side), strength=strength, draws=draws, seed=seed, other=other, padding=padding)
     return singular_values(matrix) if side * side <= SVD_LIMIT else largest_singular_values(matrix)
 
 
