@@ -31,7 +31,6 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from pages.shared.side_process import Failure, failure, read_message, write_message
 from ued_core.errors import UedError
-from ued_core.params import fingerprint
 
 State = Literal["waiting", "running", "ready", "failed", "superseded"]
 ROOT = Path(__file__).resolve().parents[2]
@@ -337,18 +336,19 @@ def status() -> Status:
     return _side_process().status()
 
 
-def rerun_when_done(*handles: Handle) -> None:
+def rerun_when_done(*handles: Handle, key: str = "waiting") -> None:
     """Run the fragment (or page) around this call again once one of the handles is done.
 
-    The browser asks :func:`wait_route` meanwhile, which runs no page. Does nothing when all of
-    them are done already.
+    The browser asks :func:`wait_route` meanwhile, which runs no page. Call it also when there is
+    nothing to wait for: what comes and goes would move the elements after it, and they would be
+    drawn anew.
 
     Args:
-        handles: what the page waits for.
+        handles: what the page waits for; those that are done do not count.
+        key: unique on the page.
     """
     waiting = sorted(handle.key for handle in handles if not handle.done.is_set())
-    if waiting:
-        _waiting()(key=f"wait:{fingerprint(waiting)}", data={"keys": waiting, "address": _address()}, on_done_change=_nothing)
+    _waiting()(key=key, data={"keys": waiting, "address": _address()}, on_done_change=_nothing)
 
 
 @cache

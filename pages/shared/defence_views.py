@@ -164,7 +164,7 @@ def _feature_chart(reference: str, names: tuple[str, ...]) -> None:
     else:
         ready = background.status().ready
         note = "UMAP is following …" if ready else "UMAP is compiling (about ten seconds after the start); principal components stand in."
-        background.rerun_when_done(handle)
+    background.rerun_when_done(handle, key="waiting_features")
     shown: Embedding = state["layout"]
     words = _words(shown)
     card = reference_card(reference)

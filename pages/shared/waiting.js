@@ -23,7 +23,7 @@ export default function ({ parentElement, data, setTriggerValue }) {
     waits.get(node)?.stop.abort();
     const stop = new AbortController();
     waits.set(node, { wanted, stop });
-    wait(data, stop.signal, () => setTriggerValue("done", wanted));
+    if (data.keys.length) wait(data, stop.signal, () => setTriggerValue("done", wanted));
   }
   return () => {
     waits.get(node)?.stop.abort();
