@@ -32,6 +32,7 @@ PAGES: tuple[PageEntry, ...] = (
     PageEntry("attack.py", "Attack", "attack", "Attack"),
     PageEntry("perturbations.py", "Perturbations", "perturbations", "Perturbations"),
     PageEntry("matrices.py", "Matrices", "matrices", "Matrices"),
+    PageEntry("theta.py", "Consistency Θ", "theta", "Consistency Θ"),
     PageEntry("defence.py", "Defence", "defence", "Defence"),
     PageEntry("features.py", "Features", "features", "Features"),
     PageEntry("runs.py", "Runs", "runs", "Runs"),

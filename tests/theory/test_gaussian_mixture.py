@@ -50,6 +50,7 @@ def dense_matrices(mixture: Mixture, off: float, count: int, rng: np.random.Gene
 @pytest.mark.parametrize("direction", ["constant", "random"])
 def test_without_attack_the_accuracy_is_that_of_the_clean_classifier(wanted: float, direction: str) -> None:
     clean = Mixture(plus=0.0, minus=0.0, norm=wanted, direction=direction)
+    assert clean.clean_accuracy == pytest.approx(norm.cdf(wanted))
     assert evaluate(clean, test=20_000).accuracy == pytest.approx(norm.cdf(wanted), abs=0.01)
 
 

@@ -8,6 +8,7 @@ takes the class with the larger Gaussian density, and its accuracy is measured o
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -70,6 +71,11 @@ class Mixture(Method):
         """a_{+1} and a_{-1} after the approach."""
         middle = (self.plus + self.minus) / 2
         return tuple(a + self.approach * (middle - a) for a in (self.plus, self.minus))  # type: ignore[return-value]
+
+    @property
+    def clean_accuracy(self) -> float:
+        """Φ(‖μ‖): the accuracy of the best classifier of clean samples, 0..1."""
+        return (1 + math.erf(self.norm / math.sqrt(2))) / 2
 
     def mean(self, seed: int = 0) -> np.ndarray:
         """μ, float64 (d,).

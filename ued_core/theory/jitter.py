@@ -15,13 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from ued_core.compiled import compiled
 from ued_core.errors import DataError, ParameterError
-from ued_core.theory.consistency import Theta, _moments, _taps, limit, theta
+from ued_core.theory.consistency import Theta, _check, _moments, _taps, theta
 from ued_core.theory.matrices import Boundary, fold
 
 #: draws of a field that are held at a time; bounds the memory
@@ -53,13 +54,10 @@ class Repeated:
         return self.imi.std(1, ddof=1) / np.sqrt(count), self.imc.std(1, ddof=1) / np.sqrt(count)
 
 
-def _checked(kernels: np.ndarray, jitter: float) -> np.ndarray:
+def _checked(kernels: np.ndarray, strength: float, jitter: float) -> np.ndarray:
     if not np.isfinite(jitter) or jitter < 0:
         raise ParameterError(f"The jitter is {jitter!r}, but it must be a number of at least 0.")
-    kernels = np.ascontiguousarray(kernels, dtype=np.float64)
-    if kernels.ndim != 3:
-        raise DataError(f"The kernels have shape {kernels.shape}, but must be (c, k, k).")
-    return kernels
+    return _check(kernels, strength)
 
 
 def support_of(kernels: np.ndarray) -> np.ndarray:
@@ -67,6 +65,8 @@ def support_of(kernels: np.ndarray) -> np.ndarray:
     return (np.asarray(kernels) != 0).any(0)
 
 
+# They do not depend on the kernels: behind a slider the same ones are asked for again and again.
+@lru_cache(maxsize=128)
 def _tap_tables(k: int, strength: float, size: tuple[int, int], boundary: Boundary) -> tuple[np.ndarray, np.ndarray]:
     """G[δ, δ'] = <E[R]·S_δ, E[R]·S_δ'> and S[δ, δ'] = E <R·S_δ, R·S_δ'> over all pairs of taps; each (k², k²)."""
     (my, sy), (mx, sx) = (_moments(n, strength, boundary) for n in size)
@@ -92,13 +92,13 @@ def limit_jittered(
     Raises:
         DataError, ParameterError: kernels, strength or jitter cannot be used.
     """
-    kernels = _checked(kernels, jitter)
-    full = limit(kernels, strength, size, boundary)
-    if jitter == 0:
-        return full
-    _, second = _tap_tables(kernels.shape[1], strength, size, boundary)
-    variance = full.variance + jitter**2 / 3 * np.diag(second)[support_of(kernels).ravel()].sum()
-    return Theta(imi=float(variance.mean() / (size[0] * size[1]) ** 2), imc=full.imc, variance=variance, gram=full.gram)
+    kernels = _checked(kernels, strength, jitter)
+    first, second = _tap_tables(kernels.shape[1], float(strength), tuple(size), boundary)
+    a = kernels.reshape(len(kernels), -1)
+    gram = a @ first @ a.T
+    variance = np.zeros(len(a)) if strength == 0 else np.maximum(((a @ second) * a).sum(1) - np.diag(gram), 0.0)
+    variance = variance + jitter**2 / 3 * np.diag(second)[support_of(kernels).ravel()].sum()
+    return _theta((gram + gram.T) / 2, variance, size[0] * size[1])
 
 
 def expected_jittered(
@@ -122,11 +122,11 @@ def expected_jittered(
 
     u and tr over the support alone, and Θ_imc is the mean of h_jᵀ G h_k.
     """
-    kernels = _checked(kernels, jitter)
+    kernels = _checked(kernels, strength, jitter)
     if samples < 1:
         raise ParameterError(f"The number of samples is {samples!r}, but it must be a whole number of at least 1.")
     full = limit_jittered(kernels, strength, jitter, size, boundary)
-    first, second = _tap_tables(kernels.shape[1], strength, size, boundary)
+    first, second = _tap_tables(kernels.shape[1], float(strength), tuple(size), boundary)
     support = support_of(kernels).ravel()
     s = jitter**2 / 3 / samples
     trace = float(np.diag(first)[support].sum())
@@ -240,7 +240,10 @@ def _add(
 def _assembled(squares: np.ndarray, gram: np.ndarray, samples: int, pixels: int) -> Theta:
     gram = np.triu(gram) / samples**2
     gram = gram + np.triu(gram, 1).T
-    variance = np.maximum(squares / samples - np.diag(gram), 0.0)
+    return _theta(gram, np.maximum(squares / samples - np.diag(gram), 0.0), pixels)
+
+
+def _theta(gram: np.ndarray, variance: np.ndarray, pixels: int) -> Theta:
     norms = np.sqrt(np.diag(gram))
     cosines = (gram / np.outer(norms, norms))[np.triu_indices(len(gram), 1)]
     return Theta(imi=float(variance.mean() / pixels**2), imc=float(cosines.mean()), variance=variance, gram=gram)
@@ -265,12 +268,11 @@ def theta_jittered(
     Raises:
         DataError, ParameterError: kernels, strength, jitter or samples cannot be used.
     """
-    kernels = _checked(kernels, jitter)
+    kernels = _checked(kernels, strength, jitter)
     if jitter == 0:
         return theta(kernels, strength, samples, rng, size, boundary)
     if samples < 1:
         raise ParameterError(f"The number of samples is {samples!r}, but it must be a whole number of at least 1.")
-    limit(kernels, strength, size, boundary)  # raises what is wrong with kernels and strength
     shape = (len(kernels), samples, *kernels.shape[1:])
     own = kernels[:, None] + np.where(support_of(kernels), rng.uniform(-jitter, jitter, shape), 0.0)
     height, width = size

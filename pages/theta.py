@@ -1,0 +1,26 @@
+"""The page Consistency Θ: exact curves, trained models, and the one-dimensional experiment."""
+
+import streamlit as st
+
+from pages.shared.selection import sidebar_selection
+from pages.shared.theta_points import measured_points
+from pages.shared.theta_room import ANSWER, MIXTURE_TEXT, more_theta, one_dimensional, real_images
+
+st.title("Consistency Θ")
+st.markdown(
+    "**Why does shaking pixels break the shortcut?** COIN's authors answer with two numbers: how much the noise varies *within* "
+    "a class (Θ_imi) and "
+    "how alike it is *between* classes (Θ_imc). Their hypothesis: more of either gives more accuracy. Here it is tested three times."
+)
+choice = sidebar_selection()
+points = measured_points(choice)
+st.subheader("1. Do both metrics really rise under COIN?")
+real_images(choice, points)
+with st.expander("The answer, and why few samples mislead"):
+    st.markdown(ANSWER)
+st.subheader("2. Does more Θ mean more accuracy?")
+more_theta(choice, points)
+st.subheader("3. The one-dimensional experiment, live")
+one_dimensional(choice.seed)
+with st.expander("What is computed, and what the curves say"):
+    st.markdown(MIXTURE_TEXT)

@@ -1,0 +1,131 @@
+"""The page Consistency Θ: exact numbers on it, the slider it shares, measured points, and the live experiment."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from tests.pages.components import charts
+from ued_core.attacks.convolution import draw_kernels
+from ued_core.data import DATASETS
+from ued_core.models import MODELS
+from ued_core.runs import RunFolder, RunSpec, runs_root
+from ued_core.theory import theta
+from ued_core.theory.gaussian_mixture import Mixture, evaluate
+from ued_core.theory.jitter import theta_jittered
+from ued_core.training import PLANS
+
+SMALL = {"data_shapes_train_size": "200", "data_shapes_test_size": "100"}
+
+
+FILES = {
+    "theta_panels": ("theta_cuda", "theta_vuda"),
+    "theta_supports": ("theta_supports",),
+    "theta_accuracy": ("accuracy_theta",),
+    "theta_ways": ("mixture_accuracy",),
+    "theta_scores": ("mixture_scores",),
+    "theta_matrices": ("mixture_matrices",),
+}
+
+
+def chart(page, name):
+    """What a live chart was given."""
+    (found,) = (data for data in charts(page) if data["filename"].startswith(FILES[name]))
+    return found
+
+
+def numbers(page):
+    caption = chart(page, "theta_panels")["caption"]
+    return [float(x) for x in re.findall(r"= ([0-9.]+(?:e[+-][0-9]+)?)", caption)[:3]]
+
+
+def names(page, key):
+    return [trace.get("name") for trace in json.loads(chart(page, key)["figure"])["data"]]
+
+
+def test_content(open_page) -> None:
+    page = open_page("theta", SMALL)
+    assert not page.exception
+    assert not page.error
+    assert page.title[0].value == "Consistency Θ"
+    assert len(page.subheader) == 3
+    exact = theta(draw_kernels(10, 3, 0.3, "full", 0), 2.0, 20, np.random.default_rng(0))
+    strength, imi, imc = numbers(page)
+    assert strength == 2.0
+    assert imi == pytest.approx(exact.imi, rel=1e-3)
+    assert imc == pytest.approx(exact.imc, abs=1e-3)
+    for key in ("theta_panels", "theta_supports", "theta_accuracy", "theta_ways", "theta_scores", "theta_matrices"):
+        given = chart(page, key)
+        assert given["question"].endswith("?")
+        assert given["formula"]
+        assert given["caption"]
+        assert len(given["alt"]) > 40
+        assert len(given["figure"]) < 600_000
+    assert set(names(page, "theta_supports")) == {"CUDA (k × k)", "VUDA (k × 1)", "HUDA (1 × k)"}
+
+
+def test_the_slider_is_that_of_the_defence_page(open_page) -> None:
+    page = open_page("theta", {**SMALL, "defence_coin_strength": "0.75"})
+    assert numbers(page)[0] == 0.75
+    page.slider(key="defence_coin_strength").set_value(0.0).run()
+    assert numbers(page)[:2] == [0.0, 0.0]
+    mark = json.loads(chart(page, "theta_supports")["figure"])["layout"]["shapes"][0]
+    assert mark["x0"] == mark["x1"] == 0.0
+
+
+def test_jitter_gives_every_sample_a_kernel_of_its_own(open_page) -> None:
+    page = open_page("theta", {**SMALL, "theta_jitter": "0.1", "samples": "6", "defence_coin_strength": "0.0"})
+    exact = theta_jittered(draw_kernels(10, 3, 0.3, "full", 0), 0.0, 0.1, 6, np.random.default_rng(0))
+    assert numbers(page)[1] == pytest.approx(exact.imi, rel=1e-3)
+
+
+def test_shipped_results_are_points_and_other_data_says_how_to_get_them(open_page) -> None:
+    page = open_page("theta", SMALL)
+    figure = json.loads(chart(page, "theta_accuracy")["figure"])
+    assert all("shipped" in trace["name"] for trace in figure["data"])
+    assert any("common" in trace["name"] for trace in figure["data"]), "the control has Θ_imc = 1"
+    page = open_page("theta", {**SMALL, "attack": "vuda"})
+    assert any("No model has been trained" in info.value for info in page.info)
+    assert "yaxis3" not in json.loads(chart(page, "theta_panels")["figure"])["layout"]
+
+
+def finish(spec: RunSpec, accuracy: float) -> None:
+    """A run's folder as a worker leaves it."""
+    folder = RunFolder.create(runs_root(), spec.to_json(), {"title": spec.title(), "key": spec.key()})
+    folder.result_path.write_text(json.dumps({"last": accuracy, "best": accuracy, "train_accuracy": 1.0, "epochs": 10}), "utf-8")
+
+
+def test_finished_runs_become_points_at_their_strength(open_page, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("UED_HOME", str(tmp_path))
+    spec = {"dataset": "shapes", "attack": "vuda", "model": next(iter(MODELS)), "plan": next(iter(PLANS))}
+    assert "shapes" in DATASETS
+    finish(RunSpec.from_json({**spec, "defenses": [{"name": "coin", "strength": 1.2}]}), 0.625)
+    finish(RunSpec.from_json({**spec, "poison_rate": 0.5}), 0.9)
+    finish(RunSpec.from_json({**spec, "attack": None}), 0.99)
+    page = open_page("theta", {**SMALL, "attack": "vuda"})
+    assert not page.exception
+    caption = chart(page, "theta_accuracy")["caption"]
+    assert caption.startswith("1 model (with COIN: mean 62.5 % of 1")
+    points = [t for t in json.loads(chart(page, "theta_panels")["figure"])["data"] if t.get("yaxis") == "y3"]
+    assert len(points) == 1
+    assert "your runs" in points[0]["name"]
+
+
+def test_the_experiment_follows_its_sliders(open_page) -> None:
+    page = open_page("theta", SMALL)
+
+    def accuracy() -> float:
+        return float(re.search(r"Now: \*\*([0-9.]+) %", chart(page, "theta_ways")["caption"])[1])
+
+    assert accuracy() == pytest.approx(100 * evaluate(Mixture(), 0, 2000, 0).accuracy, abs=0.06)
+    page.slider(key="mixture_approach").set_value(1.0).run()
+    assert accuracy() == pytest.approx(100 * norm.cdf(2.0), abs=1.5)
+    page.slider(key="mixture_strength").set_value(1.7).run()
+    page.slider(key="mixture_approach").set_value(0.0).run()
+    assert accuracy() == pytest.approx(100 * evaluate(Mixture(strength=1.7), 0, 2000, 0).accuracy, abs=0.06)
+    heat = json.loads(chart(page, "theta_matrices")["figure"])["data"]
+    assert len(heat) == 3

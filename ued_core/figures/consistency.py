@@ -1,0 +1,360 @@
+"""Pictures of the room for Θ: curves with sampled points, accuracy against the metrics, the one-dimensional experiment."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from ued_core.errors import DataError
+from ued_core.figures.compose import compose
+from ued_core.figures.theme import (
+    CLASS_COLOURS,
+    DIVERGING,
+    INK,
+    MUTED,
+    ROLE_COLOURS,
+    axis_title,
+    base_layout,
+    class_colour,
+    class_symbol,
+    colour_scale,
+    faded,
+)
+from ued_core.theory.jitter import Repeated
+
+IMI, IMC = "Θ<sub>imi</sub>", "Θ<sub>imc</sub>"
+IMI_TITLE, IMC_TITLE = f"{IMI}: spread within classes", f"{IMC}: likeness between classes"
+#: colours and dashes of compared curves; blue, red, violet are told apart by every eye, and the dashes by any printer
+LINES: tuple[tuple[str, str], ...] = ((CLASS_COLOURS[0], "solid"), (CLASS_COLOURS[2], "dash"), (CLASS_COLOURS[4], "dot"))
+Curves = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class MeasuredPoint:
+    """A trained model as a point in the figures of Θ.
+
+    Attributes:
+        strength: COIN's α, 0 without COIN, in pixels.
+        accuracy: clean test accuracy, 0..1.
+        imi, imc: both metrics of its matrices for n → ∞.
+        group: what it has in common with others; one legend entry.
+        label: what tells it apart, for the hover text.
+    """
+
+    strength: float
+    accuracy: float
+    imi: float
+    imc: float
+    group: str
+    label: str
+
+
+@dataclass(frozen=True)
+class MetricCurve:
+    """A way through the plane of the metrics, with the accuracy on it.
+
+    Attributes:
+        name: for the legend.
+        parameter: what moves, with its unit, for the hover text.
+        values: float (S,), its values.
+        imi, imc: float (S,).
+        accuracy: float (S,), 0..1.
+    """
+
+    name: str
+    parameter: str
+    values: np.ndarray
+    imi: np.ndarray
+    imc: np.ndarray
+    accuracy: np.ndarray
+
+
+def _groups(points: Sequence[MeasuredPoint]) -> dict[str, list[MeasuredPoint]]:
+    groups: dict[str, list[MeasuredPoint]] = {}
+    for point in points:
+        groups.setdefault(point.group, []).append(point)
+    return groups
+
+
+def _dots(index: int) -> dict[str, Any]:
+    return {"color": class_colour(index), "symbol": class_symbol(index), "size": 10, "line": {"color": INK, "width": 1}}
+
+
+def theta_panels(
+    strengths: np.ndarray,
+    limits: Curves,
+    expectations: Curves,
+    samples: int,
+    current: tuple[float, float, float],
+    sampled: Repeated | None = None,
+    runs: Sequence[MeasuredPoint] = (),
+) -> go.Figure:
+    """Θ_imi and Θ_imc against COIN's strength, and below them, on the same axis, what trained models score.
+
+    :func:`ued_core.figures.operators.with_current` moves the current strength in its JSON.
+
+    Args:
+        strengths: float (S,), α in pixels.
+        limits: both metrics for n → ∞, each float (S,).
+        expectations: what n samples show on average, each float (S,).
+        samples: n.
+        current: α and the two values of the sample just drawn.
+        sampled: repeated draws; their means are drawn with two standard errors to either side.
+        runs: trained models; without any, the third panel is left out.
+    """
+    traces: list[dict[str, Any]] = []
+    for i, (name, key) in enumerate(((IMI, "y"), (IMC, "y2"))):
+        base = {"type": "scatter", "x": strengths.astype(np.float32), "yaxis": key, "mode": "lines", "showlegend": i == 0}
+        traces.append({
+            **base, "y": limits[i].astype(np.float32), "name": "all possible draws (n → ∞)", "legendgroup": "limit",
+            "line": {"color": ROLE_COLOURS["defended"], "width": 3},
+            "hovertemplate": f"α %{{x:.2f}} px<br>{name} %{{y:.4g}} (n → ∞)<extra></extra>",
+        })  # fmt: skip
+        traces.append({
+            **base, "y": expectations[i].astype(np.float32), "name": f"expected for n = {samples}", "legendgroup": "expected",
+            "line": {"color": ROLE_COLOURS["neutral"], "width": 2, "dash": "dash"},
+            "hovertemplate": f"α %{{x:.2f}} px<br>{name} %{{y:.4g}} (n = {samples}, expected)<extra></extra>",
+        })  # fmt: skip
+        if sampled is not None:
+            repeats = sampled.imi.shape[1]
+            error = 2 * sampled.standard_error()[i]
+            traces.append({
+                **base, "x": sampled.strengths.astype(np.float32), "y": sampled.mean()[i].astype(np.float32), "mode": "markers",
+                "name": f"sampled: mean of {repeats} × n = {sampled.samples}, ± 2 standard errors", "legendgroup": "sampled",
+                "marker": {"color": ROLE_COLOURS["clean"], "symbol": "square", "size": 7},
+                "error_y": {"type": "data", "array": error.astype(np.float32), "color": ROLE_COLOURS["clean"], "thickness": 2, "width": 5},
+                "customdata": error.astype(np.float32),
+                "hovertemplate": f"α %{{x:.2f}} px<br>{name} %{{y:.4g}} ± %{{customdata:.2g}}<extra></extra>",
+            })  # fmt: skip
+        traces.append({
+            **base, "x": np.array([current[0]]), "y": np.array([current[1 + i]]), "mode": "markers",
+            "name": f"drawn now (n = {samples})", "legendgroup": "now",
+            "marker": {"color": ROLE_COLOURS["poisoned"], "size": 12, "line": {"color": INK, "width": 1}},
+            "hovertemplate": f"α %{{x:.2f}} px<br>{name} %{{y:.4g}} (drawn now)<extra></extra>",
+        })  # fmt: skip
+    for index, (name, points) in enumerate(_groups(runs).items()):
+        traces.append({
+            "type": "scatter", "yaxis": "y3", "mode": "markers", "name": name, "legendgroup": f"run {name}", "legend": "legend2",
+            "marker": _dots(index),
+            "x": np.array([p.strength for p in points]), "y": 100 * np.array([p.accuracy for p in points]),
+            "text": [p.label for p in points], "hovertemplate": "α %{x:.2f} px: %{y:.1f} %<br>%{text}<extra></extra>",
+        })  # fmt: skip
+    domains = [[0.71, 1.0], [0.37, 0.66], [0.0, 0.27]] if runs else [[0.54, 1.0], [0.0, 0.46], None]
+    layout: dict[str, Any] = {
+        "xaxis": {
+            "title": {"text": axis_title("COIN strength α", "px")},
+            "anchor": "y3" if runs else "y2",
+            "range": [-0.12, float(strengths.max()) + 0.12],
+        },
+        "yaxis": {"title": {"text": IMI_TITLE}, "domain": domains[0], "rangemode": "tozero", "exponentformat": "power"},
+        "yaxis2": {"title": {"text": IMC_TITLE}, "domain": domains[1], "range": [0, 1.02]},
+        "shapes": [_mark(current[0])],
+    }
+    if runs:
+        layout["yaxis3"] = {"title": {"text": axis_title("clean test accuracy", "%")}, "domain": domains[2], "range": [0, 102]}
+        layout["legend2"] = {"orientation": "h", "x": 0, "y": 0.29, "yanchor": "bottom", "title": {"text": ""}}
+    return compose(traces, base_layout(**layout))
+
+
+def _mark(strength: float) -> dict[str, Any]:
+    line = {"color": faded(ROLE_COLOURS["poisoned"], 0.6), "width": 1.5, "dash": "dot"}
+    return {"type": "line", "x0": strength, "x1": strength, "yref": "paper", "y0": 0, "y1": 1, "line": line}
+
+
+def support_curves(strengths: np.ndarray, curves: Mapping[str, Curves], strength: float) -> go.Figure:
+    """Both metrics (n → ∞) against α for up to three kernel supports.
+
+    Args:
+        strengths: float (S,), α in pixels.
+        curves: name → Θ_imi and Θ_imc, each float (S,).
+        strength: current α, marked.
+
+    Raises:
+        DataError: more than three supports.
+    """
+    if len(curves) > len(LINES):
+        raise DataError(f"{len(curves)} supports were given, but at most {len(LINES)} can be told apart.")
+    traces = []
+    for i, (title, key) in enumerate(((IMI, "y"), (IMC, "y2"))):
+        for (name, values), (colour, dash) in zip(curves.items(), LINES, strict=False):
+            traces.append({
+                "type": "scatter", "x": strengths.astype(np.float32), "y": values[i].astype(np.float32), "yaxis": key, "mode": "lines",
+                "name": name, "legendgroup": name, "showlegend": i == 0, "line": {"color": colour, "dash": dash, "width": 2.5},
+                "hovertemplate": f"{name}, α %{{x:.2f}} px<br>{title} %{{y:.4g}}<extra></extra>",
+            })  # fmt: skip
+    return compose(
+        traces,
+        base_layout(
+            xaxis={
+                "title": {"text": axis_title("COIN strength α", "px")},
+                "anchor": "y2",
+                "range": [-0.12, float(strengths.max()) + 0.12],
+            },
+            yaxis={"title": {"text": IMI_TITLE}, "domain": [0.54, 1.0], "rangemode": "tozero", "exponentformat": "power"},
+            yaxis2={"title": {"text": IMC_TITLE}, "domain": [0.0, 0.46], "range": [0, 1.02]},
+            shapes=[_mark(strength)],
+        ),
+    )
+
+
+def _metric_layout(**more: Any) -> dict[str, Any]:
+    accuracy = {"title": {"text": axis_title("clean test accuracy", "%")}, "range": [0, 102]}
+    return base_layout(
+        xaxis={"title": {"text": IMI_TITLE}, "domain": [0.0, 0.47], "exponentformat": "power"},
+        xaxis2={"title": {"text": IMC_TITLE}, "domain": [0.53, 1.0], "anchor": "y"},
+        yaxis=accuracy,
+        **more,
+    )
+
+
+def accuracy_points(points: Sequence[MeasuredPoint], chance: float) -> go.Figure:
+    """Clean test accuracy of trained models against both metrics, side by side.
+
+    Args:
+        points: the models; one legend entry a group.
+        chance: accuracy of guessing, 0..1; a dotted line.
+    """
+    traces = []
+    for index, (name, own) in enumerate(_groups(points).items()):
+        for axis, metric in (("x", "imi"), ("x2", "imc")):
+            traces.append({
+                "type": "scatter", "mode": "markers", "xaxis": axis, "name": name, "legendgroup": name, "showlegend": axis == "x",
+                "x": np.array([getattr(p, metric) for p in own]), "y": 100 * np.array([p.accuracy for p in own]),
+                "marker": _dots(index), "text": [f"α {p.strength:g} px, {p.label}" for p in own],
+                "hovertemplate": f"{IMI if axis == 'x' else IMC} %{{x:.4g}}: %{{y:.1f}} %<br>%{{text}}<extra></extra>",
+            })  # fmt: skip
+    line = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": 100 * chance, "y1": 100 * chance}
+    return compose(traces, _metric_layout(shapes=[{**line, "line": {"color": MUTED, "width": 1, "dash": "dot"}}]))
+
+
+def accuracy_curves(curves: Sequence[MetricCurve], current: tuple[float, float, float], clean: float) -> go.Figure:
+    """Accuracy along several ways through the metrics, side by side, with the current state marked.
+
+    :func:`with_state` moves the mark in its JSON.
+
+    Args:
+        curves: at most three.
+        current: Θ_imi, Θ_imc and accuracy (0..1) now.
+        clean: accuracy of the classifier of clean data, 0..1; a dotted line.
+
+    Raises:
+        DataError: more than three curves.
+    """
+    if len(curves) > len(LINES):
+        raise DataError(f"{len(curves)} curves were given, but at most {len(LINES)} can be told apart.")
+    traces: list[dict[str, Any]] = []
+    for curve, (colour, dash) in zip(curves, LINES, strict=False):
+        for axis, x in (("x", curve.imi), ("x2", curve.imc)):
+            traces.append({
+                "type": "scatter", "mode": "lines+markers", "xaxis": axis, "name": curve.name, "legendgroup": curve.name,
+                "showlegend": axis == "x", "x": x.astype(np.float32), "y": (100 * curve.accuracy).astype(np.float32),
+                "line": {"color": colour, "dash": dash, "width": 2}, "marker": {"color": colour, "size": 4},
+                "customdata": curve.values.astype(np.float32),
+                "hovertemplate": f"{curve.parameter} %{{customdata:.2f}}<br>{IMI if axis == 'x' else IMC} %{{x:.4g}}: "
+                "%{y:.1f} %<extra></extra>",
+            })  # fmt: skip
+    for axis, place in (("x", 0), ("x2", 1)):
+        traces.append({
+            "type": "scatter", "mode": "markers", "xaxis": axis, "name": "now", "legendgroup": "now", "showlegend": axis == "x",
+            "x": [current[place]], "y": [100 * current[2]],
+            "marker": {"color": ROLE_COLOURS["poisoned"], "size": 13, "line": {"color": INK, "width": 1}},
+            "hovertemplate": "now: %{y:.1f} %<extra></extra>",
+        })  # fmt: skip
+    line = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": 100 * clean, "y1": 100 * clean}
+    return compose(traces, _metric_layout(shapes=[{**line, "line": {"color": ROLE_COLOURS["clean"], "width": 1.5, "dash": "dot"}}]))
+
+
+def with_state(figure: str, current: tuple[float, float, float]) -> str:
+    """The JSON of :func:`accuracy_curves` with another current state: only the two points move.
+
+    Args:
+        figure: JSON of a figure made by :func:`accuracy_curves`.
+        current: Θ_imi, Θ_imc and accuracy (0..1) now.
+    """
+    parts = json.loads(figure)
+    for trace, place in zip((t for t in parts["data"] if t["legendgroup"] == "now"), (0, 1), strict=True):
+        trace["x"], trace["y"] = [current[place]], [100 * current[2]]
+    return json.dumps(parts)
+
+
+def score_histograms(scores: np.ndarray, bins: int = 60) -> go.Figure:
+    """The discriminant score of clean test samples of both classes, and where the decision falls.
+
+    Args:
+        scores: float (2, N), log p_{+1} - log p_{-1} of the samples of class +1 and of class -1.
+        bins: over the middle 99 % of all scores and zero.
+    """
+    low, high = np.percentile(scores, [0.5, 99.5])
+    low, high = min(low, 0.0), max(high, 0.0)
+    edges = np.linspace(low, high, bins + 1) if high > low else np.linspace(-1, 1, bins + 1)
+    middle = (edges[1:] + edges[:-1]) / 2
+    traces = []
+    for own, name, colour, pattern in zip(scores, ("class +1", "class −1"), (LINES[0][0], LINES[1][0]), ("", "/"), strict=True):
+        counts, _ = np.histogram(np.clip(own, edges[0], edges[-1]), edges)
+        traces.append({
+            "type": "bar", "x": middle.astype(np.float32), "y": (100 * counts / len(own)).astype(np.float32),
+            "name": f"clean test samples of {name}",
+            "marker": {"color": faded(colour, 0.6), "pattern": {"shape": pattern, "size": 6}},
+            "hovertemplate": f"{name}: score near %{{x:.3g}}, %{{y:.1f}} % of its samples<extra></extra>",
+        })  # fmt: skip
+    note = {"xref": "x", "yref": "paper", "y": 1.0, "showarrow": False, "font": {"size": 12, "color": INK}, "x": 0, "yanchor": "top"}
+    return compose(
+        traces,
+        base_layout(
+            barmode="overlay",
+            bargap=0,
+            xaxis={"title": {"text": "score log p<sub>+1</sub>(x) − log p<sub>−1</sub>(x)"}, "range": [float(edges[0]), float(edges[-1])]},
+            yaxis={"title": {"text": axis_title("share of the class's samples", "%")}},
+            shapes=[
+                {"type": "line", "x0": 0, "x1": 0, "yref": "paper", "y0": 0, "y1": 1, "line": {"color": INK, "width": 2, "dash": "dot"}}
+            ],
+            annotations=[
+                {**note, "text": "← decides −1 ", "xanchor": "right"},
+                {**note, "text": " decides +1 →", "xanchor": "left"},
+            ],
+        ),
+    )
+
+
+def mini_matrices(plus: np.ndarray, minus: np.ndarray, random: np.ndarray, cells: int = 10) -> go.Figure:
+    """The upper left corners of A_{+1}, A_{−1} and A_r as heat maps with one colour scale.
+
+    Args:
+        plus, minus, random: float (d, d).
+        cells: rows and columns shown.
+    """
+    cells = min(cells, len(plus))
+    titles = ("A<sub>+1</sub>", "A<sub>−1</sub>", "A<sub>r</sub>")
+    blocks = [matrix[:cells, :cells] for matrix in (plus, minus, random)]
+    limit = max(float(np.abs(block).max()) for block in blocks) or 1.0
+    traces, notes, axes = [], [], {}
+    for i, (block, title) in enumerate(zip(blocks, titles, strict=True)):
+        number = "" if i == 0 else str(i + 1)
+        left = i * 0.345
+        shown = np.where(block == 0, np.nan, block).astype(np.float32)
+        traces.append({
+            "type": "heatmap", "z": shown, "xaxis": f"x{number}", "yaxis": f"y{number}", "zmin": -limit, "zmax": limit,
+            "colorscale": colour_scale(DIVERGING), "xgap": 1, "ygap": 1, "hoverongaps": False,
+            "text": np.where(np.isnan(shown), "", np.char.mod("%.2f", np.nan_to_num(shown))), "texttemplate": "%{text}",
+            "textfont": {"size": 9}, "hovertemplate": f"{title}, row %{{y}}, column %{{x}}: %{{z:.3f}}<extra></extra>",
+            "showscale": i == 2, "colorbar": {"title": {"text": "entry"}, "thickness": 10, "len": 0.9},
+        })  # fmt: skip
+        domain = [left, left + 0.31]
+        axes[f"xaxis{number}"] = {
+            "domain": domain, "anchor": f"y{number}", "title": {"text": axis_title("column", "index")}, "range": [-0.5, cells - 0.5],
+            "constrain": "domain", "showgrid": False, "zeroline": False,
+        }  # fmt: skip
+        axes[f"yaxis{number}"] = {
+            "anchor": f"x{number}", "range": [cells - 0.5, -0.5], "scaleanchor": f"x{number}", "constrain": "domain", "showgrid": False,
+            "zeroline": False, "title": {"text": axis_title("row", "index") if i == 0 else ""},
+        }  # fmt: skip
+        notes.append({
+            "text": f"<b>{title}</b>", "xref": "paper", "yref": "paper", "x": sum(domain) / 2, "y": 1.02, "yanchor": "bottom",
+            "showarrow": False, "font": {"size": 14, "color": INK},
+        })  # fmt: skip
+    return compose(traces, base_layout(annotations=notes, uirevision=f"mini {cells}", **axes))
