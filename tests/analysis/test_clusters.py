@@ -49,6 +49,11 @@ def test_purity_counts_no_point_as_its_own_neighbour() -> None:
     assert purity(points, labels, neighbours=1) == 0.0
 
 
+def test_small_classes_can_be_pure() -> None:
+    points, labels = blobs(30.0, count=16)
+    assert purity(points, labels) == 1.0, "three neighbours, as a class has three others"
+
+
 def test_agreement_is_one_for_clusters_that_are_the_classes_whatever_their_names() -> None:
     points, labels = blobs(30.0)
     assert agreement(points, labels) == pytest.approx(1.0)

@@ -108,13 +108,14 @@ def purity(features: np.ndarray, labels: np.ndarray, *, neighbours: int = NEIGHB
     """Mean share of an image's nearest neighbours that are of its own class, itself not counted.
 
     Args:
-        neighbours: how many; fewer when there are not so many images.
+        neighbours: how many; fewer when the smallest class has not so many others, so that 1 can be reached.
 
     Returns:
         0..1; the largest class's share is what chance reaches.
     """
     points, classes = _checked(features, labels)
-    near = min(neighbours, len(points) - 1)
+    smallest = int(np.unique(classes, return_counts=True)[1].min())
+    near = max(1, min(neighbours, smallest - 1))
     indices, _ = exact_neighbours(points, near + 1)
     return float((classes[indices[:, 1:]] == classes[:, None]).mean())
 

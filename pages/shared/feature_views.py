@@ -1,0 +1,570 @@
+"""Parts of the page Features: the network that looks, the plot and what is marked in it, the film over the epochs."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from pages.shared import background
+from pages.shared.cache import cached, key_of
+from pages.shared.controls import parameter_control, pick, segments
+from pages.shared.epoch_player import Line, Strip, epoch_player
+from pages.shared.guard import plain
+from pages.shared.live_chart import live_chart
+from pages.shared.marked import MOST, mark_rows, marked_rows
+from pages.shared.navigation import script
+from pages.shared.selection import Selection
+from pages.shared.tile_rows import tile_rows
+from ued_core import runs
+from ued_core.analysis.clusters import ClusterMeasures
+from ued_core.analysis.embedding import MOST_TSNE_POINTS
+from ued_core.analysis.reference import reference_card, reference_for
+from ued_core.defenses import Defense
+from ued_core.figures.layouts import feature_scatter, point_colours
+from ued_core.figures.theme import ROLE_COLOURS, ROLE_SYMBOLS
+from ued_core.figures.tiles import amplified_difference, fitting_gain
+from ued_core.models import MODELS, PENULTIMATE
+from ued_core.params import Parameter
+from ued_core.records import Embedding, ImageSet
+from ued_core.runs import RunRecord
+from ued_core.runs.feature_room import Look, Room, feature_room, frame_epochs, lay_out_epochs, look_at_epochs
+from ued_core.runs.layout import COPIES, copies
+from ued_core.runs.weights import stored_epochs
+
+PLOT, TILES = "features_plot", "marked_tiles"
+REFERENCE = "reference"
+MOST_RUNS = 40
+SMALL_FILE = 4_000_000
+"""Networks whose weights take more bytes look slowly; their film is computed on demand."""
+BATCH = 4
+DRAWN_FIRST_S = 0.1
+"""The page is drawn before the side process takes its core."""
+SHOWN_TILES = 12
+METHODS: Mapping[str, str] = {"umap": "UMAP", "pca": "PCA", "tsne": "t-SNE"}
+COLOURINGS: Mapping[str, str] = {"class": "class", "prediction": "prediction", "correctness": "right or wrong", "copy": "copy"}
+PER_CLASS = Parameter(
+    name="per_class", label="images of each class", kind="int", default=20, minimum=5, maximum=60,
+    help="Each of them is shown three times: clean, poisoned and defended.",
+)  # fmt: skip
+JOINED = Parameter(
+    name="joined", label="join the copies", kind="bool", default=False,
+    help="Draws a line from each clean image through its poisoned to its defended copy. Marked images are always joined.",
+)  # fmt: skip
+MEASURES: Mapping[str, tuple[str, str]] = {
+    "silhouette": ("silhouette", "s_{i} = (b_{i} − a_{i}) / max(a_{i}, b_{i})"),
+    "purity": ("neighbours of the own class", "mean share among the 10 nearest"),
+    "nmi": ("k-means against classes", "NMI = 2 I(clusters; classes) / (H + H)"),
+    "acm": ("activation clusters", "ACM = mean_{c<c'} ‖μ_{c} − μ_{c'}‖ / mean_{c} mean_{i} ‖a_{i} − μ_{c}‖"),
+}
+WHAT_MEASURES_SAY = r"""
+All four ask how clearly the images of a class lie together, apart from other classes; each copy is measured by itself, in the
+layer's own space and never in the picture.
+
+- **Silhouette** compares an image's mean distance to its own class with that to the nearest other class: −1 to 1 (Rousseeuw 1987).
+- **Neighbours of the own class**: the mean share among the ten nearest images. Guessing reaches the share of a class.
+- **k-means against classes**: how much clusters found without labels say about the labels, 0 to 1 (normalised mutual information).
+- **Activation clusters**: mean distance between class means over mean distance to the own class mean, of activations averaged over
+  4 × 4 fields. It is our reading of the measure named in *Progressive Staged Training* (arXiv:2306.02064), whose formula was not
+  at hand. Compare it with its own value before training, not between layers or data sets.
+
+**What to look for.** A shortcut shows in *shallow* layers: there clean images of one class hardly lie together, but poisoned ones
+do, after an epoch or two, before the training accuracy says anything.
+"""
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """The network that looks.
+
+    Attributes:
+        source: name of a reference model, or a run's id.
+        epoch: None for a reference model.
+        layer: one of its layers.
+        words: what it is, for captions.
+        record: the run, or None.
+        epochs: those whose weights the run has.
+    """
+
+    source: str
+    epoch: int | None
+    layer: str
+    words: str
+    record: RunRecord | None = None
+    epochs: tuple[int, ...] = ()
+
+
+def viewer_controls(choice: Selection) -> Viewer:
+    """Let the reader choose network, epoch and layer."""
+    known = _runs_of(choice)
+    options = {REFERENCE: "Reference: small CNN trained on clean images"} | {
+        record.id: f"{record.title} · seed {record.spec.get('seed', '–')} · {record.id[-4:]}" for record in known
+    }
+    first, second, third = st.columns([3, 2, 2], vertical_alignment="bottom")
+    with first:
+        name = pick("Network", options, key="network", default=REFERENCE, help="The reference model, or a run of this data set.")
+    record = next((r for r in known if r.id == name), None)
+    with third:
+        layer = _layer(MODELS.parse(_reference(choice)["spec"]["model"] if record is None else record.spec["model"]).layer_names())
+    if record is None:
+        card, own = _reference(choice), reference_for(choice.dataset.key)
+        reached = f"{100 * card['clean_test_accuracy']:.1f} % clean test accuracy"
+        words = f"a small CNN trained on clean {card['spec']['dataset']['name']} ({reached})"
+        return Viewer(own, None, layer, words)
+    epochs = stored_epochs(runs.folder(record.id))
+    with second:
+        epoch = _epoch(record, epochs)
+    words = f"the run {plain(record.title)} ({record.id[-4:]}) after {epoch} of {record.epochs} epochs"
+    return Viewer(record.id, epoch, layer, words, record, epochs)
+
+
+def _reference(choice: Selection) -> Mapping[str, Any]:
+    return reference_card(reference_for(choice.dataset.key))
+
+
+def _layer(names: Sequence[str]) -> str:
+    return pick(
+        "Layer", {name: name for name in names}, key="layer", default=PENULTIMATE,
+        help="Block outputs from the image to the head, averaged over the image.",
+    )  # fmt: skip
+
+
+def _epoch(record: RunRecord, epochs: Sequence[int]) -> int:
+    if len(epochs) == 1:
+        return epochs[0]
+    wanted = parameter_control(
+        Parameter(
+            name="epoch", label="epoch", kind="int", default=epochs[-1], minimum=epochs[0], maximum=epochs[-1],
+            help="0 is the network before training.",
+        ),
+        key=f"epoch_{record.id[-4:]}",
+        default=epochs[-1],
+    )  # fmt: skip
+    return min(epochs, key=lambda epoch: abs(epoch - wanted))
+
+
+def _runs_of(choice: Selection) -> list[RunRecord]:
+    """The newest runs of the chosen data set whose networks can be looked into."""
+    found = []
+    for record in runs.runs(limit=MOST_RUNS):
+        data = record.spec.get("dataset")
+        if isinstance(data, Mapping) and data.get("name") == choice.dataset.key and stored_epochs(runs.folder(record.id)):
+            found.append(record)
+    return found
+
+
+# ---- the plot --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is looked at: some images of every class, and what is done to them.
+
+    Attributes:
+        choice: data, attack, key.
+        stack: the defences.
+        draw: whose draws of the defences.
+        images, rows: the images, and their places in the training set.
+    """
+
+    choice: Selection
+    stack: tuple[Defense, ...]
+    draw: int
+    images: ImageSet
+    rows: tuple[int, ...]
+
+    @property
+    def work(self) -> tuple[Any, ...]:
+        """The first arguments of everything that is computed about the copies."""
+        return (self.images, self.choice.attack, self.choice.seed, self.stack, self.draw)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The classes."""
+        return tuple(self.choice.train.class_names)
+
+
+def scene_of(choice: Selection, stack: Sequence[Defense], draw: int, per_class: int, marked: Sequence[int]) -> Scene:
+    """What is looked at: some images of every class, and the marked ones, wherever they were marked."""
+    images, rows = choice.shown(per_class)
+    others = [row for row in marked if row not in set(rows)]
+    if others:
+        rows = [*rows, *others]
+        images = _taken(choice.train, tuple(rows))
+    return Scene(choice, tuple(stack), draw, images, tuple(rows))
+
+
+@cached(max_entries=8)
+def _taken(train: ImageSet, rows: tuple[int, ...]) -> ImageSet:
+    return train.take(np.array(rows))
+
+
+@cached(max_entries=8)
+def _stand_in(*work: Any) -> Room:
+    return feature_room(*work, "pca")
+
+
+@cached(max_entries=8)
+def _copies(*work: Any) -> dict[str, ImageSet]:
+    return copies(*work)
+
+
+@cached(max_entries=64)
+def _scatter(
+    shown: Embedding, names: tuple[str, ...], answers: np.ndarray, colouring: str, joined: bool, marked: tuple[int, ...], focus: int | None
+) -> str:
+    figure = feature_scatter(shown, names, answers, colouring=colouring, joined=joined, marked=marked, focus=focus)
+    return figure.to_json(validate=False)
+
+
+def plot_part(scene: Scene, viewer: Viewer, marked: tuple[int, ...]) -> None:
+    """The plot of all copies, and the marked images below it."""
+    left, middle, right = st.columns([2, 3, 2], vertical_alignment="bottom")
+    with left:
+        told = "UMAP and t-SNE show who is near whom; PCA shows directions."
+        method = segments("Layout", METHODS, key="layout_by", default="umap", help=told)
+    with middle:
+        colouring = segments("Colour by", COLOURINGS, key="colour", default="class")
+    with right:
+        joined = parameter_control(JOINED, key="joined", default=False)
+    # A place of its own: words that come and go must not move the chart, or it would be drawn anew.
+    with st.container():
+        room, note = _room(scene, viewer, method)
+    if room is None:
+        return
+    focus = st.session_state.get("feature_focus")
+    seen = room.look
+    live_chart(
+        _scatter(room.embedding, scene.names, seen.predictions, colouring, joined, marked, focus),
+        key=PLOT,
+        alt=_alt(room, marked),
+        height=520,
+        filename=f"features_{viewer.layer.replace(' ', '_')}",
+        clickable=True,
+        question="Which images does the network hold to be alike, and where do their poisoned and defended copies go?",
+        formula="h_{l}(x), averaged over the image, laid out in the plane",
+        caption=f"{note}**{METHODS[room.embedding.method]}, {room.origin}**, of layer {viewer.layer} ({seen.vectors.shape[1]} numbers "
+        f"an image) of {viewer.words}; {len(scene.rows)} images, three copies each. {_measure_words(seen.measures)} "
+        "Draw a lasso or a box, or click a point, to see the images; a double click lets go.",
+    )
+    _table_and_tiles(scene, room, marked)
+
+
+def marks(choice: Selection) -> tuple[int, ...]:
+    """The marked rows, after what the reader did last on the plot or the tiles."""
+    state = st.session_state
+    data = choice.train.content_hash
+    marked = marked_rows(data, len(choice.train))
+    event = (state.get(PLOT) or {}).get("event")
+    if event != state.get("feature_event"):
+        state["feature_event"] = event
+        rows = {int(point["customdata"]) for point in (event or {}).get("points", ()) if isinstance(point.get("customdata"), int | float)}
+        state["feature_found"] = len(rows)
+        state["feature_focus"] = None
+        marked = mark_rows(data, rows)
+    picked = (state.get(TILES) or {}).get("picked")
+    drawn = state.get("feature_tiles", ())
+    if picked and int(picked["column"]) < len(drawn):
+        row = drawn[int(picked["column"])]
+        state["feature_focus"] = None if state.get("feature_focus") == row else row
+    return marked
+
+
+def _room(scene: Scene, viewer: Viewer, method: str) -> tuple[Room | None, str]:
+    """The picture of what is chosen now, or the last one and what is waited for."""
+    state = st.session_state
+    work = (*scene.work, np.array(scene.rows), viewer.source, viewer.epoch, viewer.layer)
+    base = key_of(_stand_in, scene.images, np.array(scene.rows))
+    if state.get("room_base") != base:
+        state["room_base"], state["room"], state["room_wanted"] = base, None, None
+    if method == "tsne" and len(COPIES) * len(scene.rows) > MOST_TSNE_POINTS:
+        method = "umap"
+        st.info(f"t-SNE takes up to {MOST_TSNE_POINTS} points, that is {MOST_TSNE_POINTS // len(COPIES)} images; UMAP is shown instead.")
+    wanted = key_of(feature_room, *work, method)
+    before: Room | None = state["room"]
+    if state["room_wanted"] != wanted:
+        start = before if before is not None and before.embedding.method == method else None
+        name = f"{wanted}:{key_of(_after, start.embedding) if start else 'cold'}"
+        previous = (start.embedding.points, start.look.vectors) if start else (None, None)
+        call = functools.partial(feature_room, previous=previous[0], previous_vectors=previous[1])
+        state["room_handle"] = background.submit(name, call, *work, method, slot="features", after_s=DRAWN_FIRST_S)
+        state["room_wanted"] = wanted
+    handle = state["room_handle"]
+    background.rerun_when_done(handle, key="waiting_room")
+    if handle.state == "ready":
+        state["room"] = handle.value
+        return handle.value, ""
+    if handle.state in ("failed", "superseded"):
+        st.error(f"The features could not be computed: {plain(str(handle.error))}")
+        state["room_wanted"] = None
+        return None, ""
+    if before is not None:
+        return before, "**The next picture is being computed …** Still shown: "
+    if viewer.record is None and not background.status().ready:
+        # Compiling takes ten seconds after the start; principal components need none of it.
+        state["room"] = _stand_in(*work)
+        return state["room"], "**UMAP is compiling (about ten seconds after the start); principal components stand in.** "
+    st.info(f"The network is looking at {len(COPIES) * len(scene.rows)} images …")
+    return None, ""
+
+
+def _after(layout: Embedding) -> None:
+    """Names a starting layout in the key of its successor."""
+
+
+def _measure_words(measures: Mapping[str, ClusterMeasures]) -> str:
+    parts = []
+    for name, (title, _) in MEASURES.items():
+        values = ", ".join(f"{copy} {getattr(found, name):.2f}" for copy, found in measures.items())
+        parts.append(f"**{title}** {values}")
+    return "; ".join(parts) + "."
+
+
+def _alt(room: Room, marked: Sequence[int]) -> str:
+    told = ", ".join(f"{copy} {found.silhouette:.2f}" for copy, found in room.look.measures.items())
+    points = f"{len(room.embedding.points)} points, each an image copy, coloured and shaped; silhouette of the classes: {told}."
+    return points + (f" {len(marked)} images are marked." if marked else "")
+
+
+# ---- what is marked --------------------------------------------------------------------------
+
+
+def _table_and_tiles(scene: Scene, room: Room, marked: tuple[int, ...]) -> None:
+    """The marked images as tiles and as a table."""
+    state = st.session_state
+    place = {row: index for index, row in enumerate(room.embedding.rows[: len(scene.rows)].tolist())}
+    shown = [row for row in marked if row in place]
+    if not marked:
+        st.caption("No image is marked yet.")
+        return
+    if (found := state.get("feature_found", 0)) > MOST:
+        st.info(f"{found} images were chosen; the first {MOST} of them are marked.")
+    if not shown:
+        return
+    part = shown
+    if len(shown) > SHOWN_TILES:
+        pages = -(-len(shown) // SHOWN_TILES)
+        page = st.pagination(pages, key=f"tiles_page_{pages}")
+        part = shown[(page - 1) * SHOWN_TILES : page * SHOWN_TILES]
+    _tiles(scene, [place[row] for row in part], part)
+    st.dataframe(
+        marked_table(room.look, room.embedding, scene.names, [place[row] for row in shown]),
+        hide_index=True,
+        height=min(38 + 35 * len(shown), 388),
+        key="marked_table",
+    )
+
+
+def _tiles(scene: Scene, places: list[int], rows: list[int]) -> None:
+    made = {name: stack.images[places] for name, stack in _copies(*scene.work).items()}
+    clean, poisoned, defended = (made[name] for name in COPIES)
+    gain = fitting_gain(clean, defended)
+    state = st.session_state
+    # A click comes back before the tiles are drawn again: it is about these.
+    state["feature_tiles"] = tuple(rows)
+    focus = state.get("feature_focus")
+    labels = scene.images.labels[places].tolist()
+    tile_rows(
+        [
+            ("clean", "", clean),
+            ("poisoned", scene.choice.attack.title, poisoned),
+            ("defended", " + ".join(d.title for d in scene.stack) or "nothing", defended),
+            ("poisoned − clean", f"× {gain:g}, grey = none", amplified_difference(clean, poisoned, gain)),
+            ("defended − clean", f"× {gain:g}, grey = none", amplified_difference(clean, defended, gain)),
+        ],
+        alt=f"{len(rows)} marked images: clean, poisoned, defended, and what was changed, amplified {gain:g} times.",
+        key=TILES,
+        names=[f"{scene.names[label]} {row}" for label, row in zip(labels, rows, strict=True)],
+        caption="Click a tile to find its three points in the plot.",
+        clickable=True,
+        selected=[rows.index(focus)] if focus in rows else [],
+    )
+
+
+def marked_table(look: Look, layout: Embedding, names: Sequence[str], places: Sequence[int]) -> pd.DataFrame:
+    """What the network answers on every copy of some images.
+
+    Args:
+        look, layout: features of all copies, and their picture.
+        names: of the classes.
+        places: of the images among those that are shown.
+
+    Returns:
+        A row an image: its row in the data set, its class, and answer and confidence (%) on each copy.
+    """
+    count = len(layout.rows) // len(COPIES)
+    columns: dict[str, list[Any]] = {
+        "row": [int(layout.rows[place]) for place in places],
+        "class": [names[layout.labels[place]] for place in places],
+    }
+    for index, copy in enumerate(COPIES):
+        answers = [int(look.predictions[index * count + place]) for place in places]
+        columns[f"{copy}: answer"] = [names[answer] if answer < len(names) else f"class {answer}" for answer in answers]
+        columns[f"{copy}: confidence (%)"] = [round(100 * float(look.confidence[index * count + place]), 1) for place in places]
+    return pd.DataFrame(columns)
+
+
+# ---- the film --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Film:
+    """A run seen at every epoch.
+
+    Attributes:
+        epochs: rising.
+        points: float32 (E, M, 2).
+        predictions: int64 (E, M).
+        measures: one dict an epoch: copy → measures.
+        origin: ``stored`` or ``recomputed``.
+    """
+
+    epochs: tuple[int, ...]
+    points: np.ndarray
+    predictions: np.ndarray
+    measures: tuple[Mapping[str, ClusterMeasures], ...]
+    origin: str
+
+
+def film_part(scene: Scene, viewer: Viewer, marked: Sequence[int]) -> None:
+    """The epochs of the chosen run as a film, or how to get one."""
+    st.subheader("Through the epochs", anchor=False)
+    if viewer.record is None:
+        _how_to_get_one(scene)
+        return
+    if len(viewer.epochs) < 2:
+        st.info("This run has the weights of one epoch so far; the film begins with two.")
+        return
+    large = _file_size(viewer) > SMALL_FILE
+    on = Parameter(
+        name="film", label="look at all epochs", kind="bool", default=not large,
+        help="The network of every epoch looks at all images; a large network takes a while.",
+    )  # fmt: skip
+    first, second = st.columns([1, 3], vertical_alignment="bottom")
+    with first:
+        wanted = parameter_control(on, key="film", default=on.default)
+    with second:
+        titles = {name: title for name, (title, _) in MEASURES.items()}
+        measure = segments("Measure of clusters", titles, key="measure", default="silhouette")
+    if not wanted:
+        return
+    method = "pca" if st.session_state.get("layout_by") == "pca" else "umap"
+    with st.container():
+        film = _film(scene, viewer, method)
+    if film is not None:
+        _play(scene, viewer, film, measure, method, marked)
+        with st.expander("What the measures say"):
+            st.markdown(WHAT_MEASURES_SAY)
+
+
+def _how_to_get_one(scene: Scene) -> None:
+    known = _runs_of(scene.choice)
+    if known:
+        st.markdown(f"Choose a run as the **network** above: {len(known)} of this data set can be played epoch by epoch.")
+        return
+    st.markdown(
+        "A run keeps its network after every epoch. Train one on this data set, then come back and choose it as the network: "
+        "you can watch clusters form, see which copies they form for, and find the epoch in which the shortcut is learned."
+    )
+    st.page_link(script("runs.py"), label="Start a run", icon=":material/arrow_forward:")
+
+
+def _file_size(viewer: Viewer) -> int:
+    folder = runs.folder(viewer.source).epoch_folder
+    try:
+        return (folder / f"epoch_{viewer.epochs[0]:03d}.safetensors").stat().st_size
+    except OSError:
+        return 0
+
+
+def _film(scene: Scene, viewer: Viewer, method: str) -> Film | None:
+    """The film, or None while it is being made; a few epochs at a time, so that others get their turn."""
+    state = st.session_state
+    epochs = frame_epochs(viewer.epochs)
+    wanted = key_of(look_at_epochs, *scene.work, viewer.source, list(epochs), viewer.layer, method)
+    if state.get("feature_film_key") == wanted:
+        background.rerun_when_done(key="waiting_film")
+        return state["feature_film"]
+    looks: list[Look] = []
+    for start in range(0, len(epochs), BATCH):
+        batch = epochs[start : start + BATCH]
+        arguments = (*scene.work, viewer.source, batch, viewer.layer)
+        handle = background.submit(key_of(look_at_epochs, *arguments), look_at_epochs, *arguments, slot="film")
+        if not _ready(handle, len(looks) / (len(epochs) + 2), f"The network of epoch {batch[0]} of {epochs[-1]} is looking …"):
+            return None
+        looks.extend(handle.value)
+    frames = [seen.vectors for seen in looks]
+    handle = background.submit(f"{wanted}:layout", lay_out_epochs, frames, method, slot="film")
+    if not _ready(handle, len(epochs) / (len(epochs) + 2), f"{len(epochs)} epochs are being laid out together …"):
+        return None
+    points, origin = handle.value
+    predictions = np.stack([seen.predictions for seen in looks])
+    state["feature_film"] = Film(epochs, points, predictions, tuple(seen.measures for seen in looks), origin)
+    state["feature_film_key"] = wanted
+    background.rerun_when_done(key="waiting_film")
+    return state["feature_film"]
+
+
+def _ready(handle: background.Handle, share: float, words: str) -> bool:
+    if handle.state == "ready":
+        return True
+    background.rerun_when_done(handle, key="waiting_film")
+    if handle.state in ("failed", "superseded"):
+        st.error(f"The film could not be made: {plain(str(handle.error))}")
+        return False
+    st.progress(share, words)
+    return False
+
+
+def _play(scene: Scene, viewer: Viewer, film: Film, measure: str, method: str, marked: Sequence[int]) -> None:
+    colouring = st.session_state.get("colour", "class")
+    labels = np.tile(scene.images.labels.numpy(), len(COPIES))
+    group = np.repeat(np.array(COPIES), len(scene.rows))
+    colours = point_colours(colouring, labels, film.predictions, group, scene.names)
+    title, formula = MEASURES[measure]
+    first, last = film.measures[0]["poisoned"], film.measures[-1]["poisoned"]
+    place = {row: index for index, row in enumerate(scene.rows)}
+    epoch_player(
+        film.points,
+        film.epochs,
+        colours,
+        [(name, ROLE_SYMBOLS[name]) for name in COPIES],
+        [learning_strip(runs.folder(viewer.source).history()), measure_strip(film, measure)],
+        key="film_player",
+        alt=f"{film.points.shape[1]} image copies in {len(film.epochs)} epochs; {title} of the poisoned copies "
+        f"from {getattr(first, measure):.2f} to {getattr(last, measure):.2f}.",
+        question="When do clusters form, and for which copies?",
+        formula=formula,
+        caption=f"**{METHODS[method]}, {film.origin}**: one layout for all epochs, "
+        + ("each started from the one before and turned towards it" if method == "umap" else "on the components of all epochs together")
+        + f"; layer {viewer.layer}. The cursor in the charts moves with the film. Space plays, the arrow keys step.",
+        joined=bool(st.session_state.get("joined", False)),
+        marked=[place[row] for row in marked if row in place],
+    )
+
+
+def learning_strip(rows: Sequence[Mapping[str, float]]) -> Strip:
+    """Training accuracy and accuracy on clean test images over the epochs, in per cent."""
+    epochs = tuple(float(row["epoch"]) for row in rows)
+    curves = (("training", "train_accuracy", "poisoned", "6 3"), ("clean test", "test_accuracy", "clean", ""))
+    lines = tuple(
+        Line(name, ROLE_COLOURS[role], dash, epochs, tuple(100 * float(row[column]) for row in rows)) for name, column, role, dash in curves
+    )
+    return Strip("Accuracy (%)", " %", 1, 0.0, 100.0, lines)
+
+
+def measure_strip(film: Film, measure: str) -> Strip:
+    """One cluster measure of every copy over the epochs."""
+    dashes = {"clean": "", "poisoned": "6 3", "defended": "2 3"}
+    values = {copy: tuple(float(getattr(found[copy], measure)) for found in film.measures) for copy in COPIES}
+    epochs = tuple(float(epoch) for epoch in film.epochs)
+    lines = tuple(Line(copy, ROLE_COLOURS[copy], dashes[copy], epochs, values[copy]) for copy in COPIES)
+    every = [value for line in lines for value in line.y]
+    low, high = min(0.0, *every), max(every)
+    title = MEASURES[measure][0]
+    return Strip(f"{title[:1].upper() + title[1:]} (no unit)", "", 2, low, max(high, low + 0.1), lines)
