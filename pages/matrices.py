@@ -15,16 +15,13 @@ def room(choice: Selection, kernels: np.ndarray | None) -> None:
         shown, row = controls(choice, kernels)
         images, _ = choice.shown(1)
         own = images.labels.numpy() == list(choice.train.class_names).index(shown.label)
-        left, right = st.columns(2, gap="medium")
+        left, right = st.columns([5, 6], gap="medium")
         with left:
             matrix_view(shown, row)
+            singular_view(shown)
         with right:
             taps_view(shown, row, images.images[np.flatnonzero(own)[:1]])
             kernel_view(shown, row)
-        left, right = st.columns(2, gap="medium")
-        with left:
-            singular_view(shown)
-        with right:
             response_view(shown)
         download(shown)
         st.caption(

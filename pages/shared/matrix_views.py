@@ -31,6 +31,8 @@ WHOLE = 16
 #: up to this side all singular values take less than the rest of the page
 AT_ONCE = 16
 AROUND, FARTHEST = 11, 600
+#: the page is drawn before the cores are asked for decompositions, and a moving slider asks for the last ones only
+DRAWN_FIRST_S = 0.25
 DRAWS = Parameter(
     name="draws", label="draws in the mean (n)", kind="int", default=50, minimum=1, maximum=200,
     help="How many random COIN matrices the mean is taken over. A mean of one draw is that draw.",
@@ -123,26 +125,26 @@ def controls(choice: Selection, kernels: np.ndarray | None) -> tuple[Shown, int]
     options = NAMES if kernels is not None else {name: NAMES[name] for name in ("coin", "mean")}
     names = choice.train.class_names
     with st.container(border=True):
-        left, middle, right = st.columns([5, 3, 2])
+        left, middle, right = st.columns([14, 4, 4])
         with left:
             name = segments("Operator", options, key="operator", default=next(iter(options)))
         with middle:
-            side = int(segments("Image size", {str(n): f"{n} × {n}" for n in SIZES}, key="size", default="8"))
-        with right:
             label = class_control(names, key="class", label="class")
-        first, second, third, fourth, fifth = st.columns(5)
-        with first:
-            strength = method_controls(Coin, key="defence", only=("strength",)).strength
-        with second:
-            draws = parameter_control(DRAWS, key="draws", default=DRAWS.default)
-        with third:
-            seed = parameter_control(DRAW, key="draw", default=DRAW.default)
-        with fourth:
-            row = _pixel(side)
         other = label
         if name == "difference":
-            with fifth:
+            with right:
                 other = class_control(names, key="class2", label="second class", first=1)
+        first, second, third, fourth, fifth = st.columns([6, 4, 4, 4, 4])
+        with first:
+            side = int(segments("Image size (px)", {str(n): f"{n}²" for n in SIZES}, key="size", default="8"))
+        with second:
+            strength = method_controls(Coin, key="defence", only=("strength",)).strength
+        with third:
+            draws = parameter_control(DRAWS, key="draws", default=DRAWS.default)
+        with fourth:
+            seed = parameter_control(DRAW, key="draw", default=DRAW.default)
+        with fifth:
+            row = _pixel(side)
     own, against = (None, None) if kernels is None else (kernels[label], kernels[other])
     padding = choice.attack.model_dump().get("padding", "zero")
     return Shown(name, own, against, side, strength, draws, seed, names[label], names[other], padding), row
@@ -313,7 +315,7 @@ def taps_view(shown: Shown, row: int, image: torch.Tensor) -> None:
     size = "" if tuple(image.shape[-2:]) == (side, side) else f" The image is resampled from {image.shape[-1]} × {image.shape[-2]}."
     note = " Grey is zero; the range is filled." if shown.name == "difference" else ""
     live_chart(
-        pictures.taps_in_image(small, result, weights, row), key="operator_taps", height=330, clickable=True,
+        pictures.taps_in_image(small, result, weights, row), key="operator_taps", height=280, clickable=True,
         alt=f"An image of class {shown.label}, the {mixed} pixels that output pixel {row} mixes, and the image after {shown.words}.",
         filename=f"taps_{shown.name}_{side}_{row}",
         question="Where in the image does the chosen row read?",
@@ -353,7 +355,7 @@ def response_view(shown: Shown) -> None:
     panels = [pictures.Response("E[R]", coin, 1.0)]
     outer = 2 * np.abs(forms.frequencies(side)).reshape(-1, 1) > 0.5
     high = outer | outer.T
-    kept = f"E[R] keeps {coin[high].mean():.0%} of an upper frequency (above ¼ cycle/pixel) on average"
+    kept = f"E[R] keeps {coin[high].mean():.0%} of detail above ¼ cycle/pixel on average"
     formula = "|DFT of E[R]|"
     if shown.kernel is not None:
         apart = shown.name == "difference"
@@ -365,7 +367,7 @@ def response_view(shown: Shown) -> None:
         panels = [pictures.Response(name, attack, top), *panels, pictures.Response(f"E[R]·{name}", both, top)]
         formula = "|DFT K_{k}| · |DFT E[R]|"
         share = np.linalg.norm(both) / max(float(np.linalg.norm(attack)), 1e-12)
-        kept += f", and {share:.0%} of the norm of the {'difference' if apart else 'attack'}"
+        kept += f", and {share:.0%} of the {'difference' if apart else 'attack'}'s norm"
     live_chart(
         pictures.frequency_responses(panels), key="operator_response", height=330,
         alt=f"Frequency response at α = {shown.strength:g} px. {kept}.",
@@ -421,7 +423,7 @@ def singular_view(shown: Shown) -> None:
         caption="A direction with a small σ is nearly erased. **Look at how steeply a curve falls: one draw of COIN keeps most directions, "
         f"the mean over draws keeps few.** Share of values below a tenth of the largest: {low}. {words}{follows}",
     )  # fmt: skip
-    background.rerun_when_done(*waiting)
+    background.rerun_when_done(*waiting, key="waiting_spectra")
 
 
 def _sorted(response: np.ndarray) -> np.ndarray:
@@ -437,7 +439,7 @@ def _values(wanted: Sequence[tuple[OperatorName, Parts]]) -> tuple[dict[str, np.
     waiting = []
     for name, parts in wanted:
         key = key_of(forms.operator_spectrum, *parts)
-        handle = background.submit(key, forms.operator_spectrum, *parts, slot=f"spectrum {name}")
+        handle = background.submit(key, forms.operator_spectrum, *parts, slot=f"spectrum {name}", after_s=DRAWN_FIRST_S)
         if handle.state == "ready":
             last[name, side] = handle.value
         elif handle.state == "failed":

@@ -22,7 +22,7 @@ def at_once(monkeypatch):
     """No process is started: whatever would be computed beside the server is still on its way."""
     asked = []
 
-    def submit(key, function, *args, slot=""):
+    def submit(key, function, *args, slot="", after_s=0.0):
         asked.append((slot, args))
         return matrix_views.background.Handle(key, None)
 

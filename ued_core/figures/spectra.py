@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 
 from ued_core.errors import DataError
 from ued_core.figures.compose import compose
-from ued_core.figures.theme import DIVERGING, INK, PAPER, ROLE_COLOURS, SEQUENTIAL, axis_title, base_layout, colour_scale
+from ued_core.figures.theme import DIVERGING, INK, MUTED, PAPER, ROLE_COLOURS, SEQUENTIAL, axis_title, base_layout, colour_scale
 from ued_core.figures.tiles import Images, strip
 
 MOST_CELLS = 70_000
@@ -115,7 +115,7 @@ def taps_in_image(image: Images, result: Images, weights: np.ndarray, row: int) 
         **_signed(weights, float(np.abs(weights).max())), "xaxis": "x2", "yaxis": "y2",
         "xgap": 1 if width <= 32 else 0, "ygap": 1 if width <= 32 else 0,
         "hovertemplate": "row %{y}, column %{x}<br>weight %{z:.4f}<extra>taps</extra>",
-        "colorbar": {**ABOVE, "y": -0.16, "yanchor": "top", "x": 0.5, "len": 0.3},
+        "colorbar": {**ABOVE, "y": -0.1, "yanchor": "top", "x": 0.5, "len": 0.28, "nticks": 3},
     }  # fmt: skip
     # Pictures cannot be clicked; what lies over them can.
     panes = [
@@ -128,11 +128,12 @@ def taps_in_image(image: Images, result: Images, weights: np.ndarray, row: int) 
     y, x = divmod(row, width)
     axes: dict[str, Any] = {}
     shapes, notes = [], []
-    titles = ("image that is read", f"weights in output pixel {row}", "image that is written")
+    titles = ("image x that is read", f"weights in row {row}", "image y that is written")
     for axis, domain, title in zip(("", "2", "3"), ([0.0, 0.31], [0.345, 0.655], [0.69, 1.0]), titles, strict=True):
         hidden = {"showgrid": False, "constrain": "domain", "showticklabels": False, "ticks": ""}
         axes[f"xaxis{axis}"] = {
-            **hidden, "domain": domain, "range": [-0.5, width - 0.5], "anchor": f"y{axis}", "title": {"text": axis_title("column", "px")},
+            **hidden, "domain": domain, "range": [-0.5, width - 0.5], "anchor": f"y{axis}",
+            "title": {"text": axis_title("column", "px") if axis != "2" else ""},
         }  # fmt: skip
         axes[f"yaxis{axis}"] = {
             **hidden, "range": [height - 0.5, -0.5], "scaleanchor": f"x{axis}", "anchor": f"x{axis}",
@@ -140,6 +141,8 @@ def taps_in_image(image: Images, result: Images, weights: np.ndarray, row: int) 
         }  # fmt: skip
         place = (x - 0.5, x + 0.5, y - 0.5, y + 0.5)
         # Two frames: one of them stands out from whatever the picture shows there.
+        # Cells of weight zero cannot be seen: the outline says where the image ends.
+        shapes.append(_frame(f"x{axis}", f"y{axis}", -0.5, width - 0.5, -0.5, height - 0.5, colour=MUTED, width=1))
         shapes += [_frame(f"x{axis}", f"y{axis}", *place, colour=PAPER, width=4), _frame(f"x{axis}", f"y{axis}", *place)]
         notes.append(
             {
@@ -148,6 +151,7 @@ def taps_in_image(image: Images, result: Images, weights: np.ndarray, row: int) 
                 "yref": "paper",
                 "x": sum(domain) / 2,
                 "y": 1.0,
+                "xanchor": "center",
                 "yanchor": "bottom",
                 "showarrow": False,
             }
@@ -160,7 +164,7 @@ def taps_in_image(image: Images, result: Images, weights: np.ndarray, row: int) 
         for picture, axis in ((image, ""), (result, "3"))
     ]  # fmt: skip
     layout = base_layout(
-        **axes, images=pictures, shapes=shapes, annotations=notes, uirevision=f"taps {height} {width}", margin={"b": 36, "l": 36}
+        **axes, images=pictures, shapes=shapes, annotations=notes, uirevision=f"taps {height} {width}", margin={"b": 24, "l": 24, "r": 4}
     )
     return compose([*panes, taps], layout)
 
@@ -255,6 +259,8 @@ def singular_value_curves(spectra: Sequence[Spectrum], size: int) -> go.Figure:
             "exponentformat": "power",
             "dtick": 1,
         },
+        # Curves start at the top: the lower left corner is free.
+        legend={"orientation": "v", "x": 0.01, "y": 0.01, "yanchor": "bottom"},
         uirevision=f"singular values {size}",
     )
     return compose(traces, layout)
@@ -311,7 +317,7 @@ def frequency_responses(panels: Sequence[Response]) -> go.Figure:
             "title": {"text": axis_title("across", "cycles/pixel")},
         }  # fmt: skip
         axes[f"yaxis{axis}"] = {
-            **ticks, "range": list(ends[1])[::-1], "scaleanchor": f"x{axis}", "anchor": f"x{axis}",
+            **ticks, "showticklabels": i == 0, "range": list(ends[1])[::-1], "scaleanchor": f"x{axis}", "anchor": f"x{axis}",
             "title": {"text": axis_title("down", "cycles/pixel") if i == 0 else ""},
         }  # fmt: skip
     return compose(traces, base_layout(**axes, uirevision=f"response {len(panels)} {height} {width}"))
