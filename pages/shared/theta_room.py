@@ -78,13 +78,13 @@ def _panels(
     ).to_json(validate=False)  # fmt: skip
 
 
-def _repeats(classes: int, samples: int) -> int:
+def _repeats(classes: int, samples: int, jitter: float) -> int:
     """Fewer repetitions where each of them costs more."""
-    return max(3, min(8, 4000 // (classes * samples)))
+    return max(3, min(8, (1000 if jitter else 4000) // (classes * samples)))
 
 
 def _sampled(kernels: np.ndarray, samples: int, jitter: float, seed: int, side: int) -> background.Handle:
-    arguments = (kernels, GRID, samples, _repeats(len(kernels), samples), seed, (side, side), "periodic", jitter)
+    arguments = (kernels, GRID, samples, _repeats(len(kernels), samples, jitter), seed, (side, side), "periodic", jitter)
     return background.submit(key_of(repeated, *arguments), repeated, *arguments, slot="theta_samples")
 
 
@@ -132,7 +132,7 @@ def real_images(choice: Selection, points: tuple[MeasuredPoint, ...]) -> None:
             live_chart(
                 with_current(_panels(kernels, samples, jitter, side, arrays, plain), (alpha, now.imi, now.imc)),
                 key="theta_panels",
-                height=720 if points else 500,
+                height=800 if points else 500,
                 alt=f"At strength {alpha:g} pixels Θ_imi is {now.imi:.3g} and Θ_imc {now.imc:.3f} for {samples} samples a class. "
                 f"{len(points)} trained models are shown below on the same axis.",
                 filename=f"theta_{choice.attack.key}_{choice.seed}",
@@ -147,7 +147,7 @@ def real_images(choice: Selection, points: tuple[MeasuredPoint, ...]) -> None:
             live_chart(
                 with_current(_supports(choice.train.classes, size, blur, choice.seed, jitter, side), (alpha,)),
                 key="theta_supports",
-                height=720 if points else 500,
+                height=800 if points else 500,
                 alt=f"Both metrics for n to infinity against the strength, for full, column and row kernels with blur {blur:g} "
                 f"and key {choice.seed}.",
                 filename=f"theta_supports_{choice.seed}",

@@ -157,7 +157,7 @@ def theta_panels(
     }
     if runs:
         layout["yaxis3"] = {"title": {"text": axis_title("clean test accuracy", "%")}, "domain": domains[2], "range": [0, 102]}
-        layout["legend2"] = {"orientation": "h", "x": 0, "y": 0.29, "yanchor": "bottom", "title": {"text": ""}}
+        layout["legend2"] = {"orientation": "h", "x": 0, "y": -0.1, "yanchor": "top", "title": {"text": ""}}
     return compose(traces, base_layout(**layout))
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -124,8 +125,9 @@ class Quadratic:
         """
         density = []
         for mean, factor in zip(self.means, self.factors, strict=True):
-            whitened = solve_triangular(factor, (x - mean).T, lower=True, check_finite=False)
-            density.append(-0.5 * np.einsum("dn,dn->n", whitened, whitened) - np.log(np.diag(factor)).sum())
+            whiten = solve_triangular(factor, np.eye(len(mean)), lower=True, check_finite=False)
+            whitened = x @ whiten.T - whiten @ mean
+            density.append(-0.5 * np.einsum("nd,nd->n", whitened, whitened) - np.log(np.diag(factor)).sum())
         return density[0] - density[1]
 
 
@@ -324,9 +326,15 @@ def clean_samples(mixture: Mixture, count: int, seed: int = 0) -> np.ndarray:
         count: n, samples a class.
         seed: names the streams of the noise and of the random direction.
     """
-    noise = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,))).normal(size=(2, count, mixture.size))
-    noise[0] += mixture.mean(seed)
-    noise[1] -= mixture.mean(seed)
+    noise, mu = _noise(count, mixture.size, seed), mixture.mean(seed)
+    return np.stack([noise[0] + mu, noise[1] - mu])
+
+
+@lru_cache(maxsize=4)
+def _noise(count: int, size: int, seed: int) -> np.ndarray:
+    """Standard normal noise, float64 (2, n, d); drawn once, because every move of a slider tests on the same."""
+    noise = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,))).normal(size=(2, count, size))
+    noise.flags.writeable = False
     return noise
 
 

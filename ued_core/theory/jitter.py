@@ -155,6 +155,7 @@ def _accumulate_each(kernels: Any, place: Any, weight: Any, height: int, width: 
     total = np.zeros((height * width, classes))
     seen = np.full(height * width, -1, dtype=np.int64)
     touched = np.empty(height * width, dtype=np.int64)
+    across = np.empty((k, k + 1))
     line = np.zeros(height * width)
     own = np.empty(4 * k * k, dtype=np.int64)
     for p in range(rows):
@@ -162,16 +163,36 @@ def _accumulate_each(kernels: Any, place: Any, weight: Any, height: int, width: 
         for c in range(classes):
             for i in range(samples):
                 kernel = kernels[c, i]
+                gy = weight[0, p, c, i]
+                gx = weight[1, p, c, i]
+                y0, y1 = place[0, p, c, i], place[1, p, c, i]
+                x0, x1 = place[2, p, c, i], place[3, p, c, i]
+                if y1 == y0 + 1 and x1 == x0 + 1:
+                    # The four neighbours touch: along each axis two shifted filters become one of k+1 entries.
+                    for a in range(k):
+                        across[a, 0] = (1 - gx) * kernel[a, 0]
+                        for b in range(1, k):
+                            across[a, b] = (1 - gx) * kernel[a, b] + gx * kernel[a, b - 1]
+                        across[a, k] = gx * kernel[a, k - 1]
+                    for a in range(max(0, reach - y0), min(k + 1, height - y0 + reach)):
+                        upper = 1 - gy if a < k else 0.0
+                        lower = gy if a > 0 else 0.0
+                        for b in range(max(0, reach - x0), min(k + 1, width - x0 + reach)):
+                            v = upper * across[min(a, k - 1), b] + lower * across[max(a - 1, 0), b]
+                            q = (y0 + a - reach) * width + x0 + b - reach
+                            squares[c] += v * v
+                            total[q, c] += v
+                            if seen[q] != p:
+                                seen[q] = p
+                                touched[count] = q
+                                count += 1
+                    continue
+                # Across the seam the neighbours lie apart; entries of equal column must be added before squaring.
                 length = 0
                 for corner in range(4):
-                    lower, right = corner // 2, corner % 2
-                    y = place[lower, p, c, i]
-                    x = place[2 + right, p, c, i]
-                    gy = weight[0, p, c, i]
-                    gx = weight[1, p, c, i]
-                    share = (gy if lower else 1 - gy) * (gx if right else 1 - gx)
-                    if share == 0.0:
-                        continue
+                    y = y0 if corner < 2 else y1
+                    x = x0 if corner % 2 == 0 else x1
+                    share = (1 - gy if corner < 2 else gy) * (1 - gx if corner % 2 == 0 else gx)
                     for a in range(max(0, reach - y), min(k, height - y + reach)):
                         for b in range(max(0, reach - x), min(k, width - x + reach)):
                             q = (y + a - reach) * width + x + b - reach
