@@ -365,7 +365,7 @@ def response_view(shown: Shown) -> None:
         top = float(attack.max())
         both = attack * coin
         panels = [pictures.Response(name, attack, top), *panels, pictures.Response(f"E[R]·{name}", both, top)]
-        formula = "|DFT K_{k}| · |DFT E[R]|"
+        formula = "|DFT (K_{k} − K_{j})| · |DFT E[R]|" if apart else "|DFT K_{k}| · |DFT E[R]|"
         share = np.linalg.norm(both) / max(float(np.linalg.norm(attack)), 1e-12)
         kept += f", and {share:.0%} of the {'difference' if apart else 'attack'}'s norm"
     live_chart(
@@ -392,7 +392,7 @@ def singular_view(shown: Shown) -> None:
         wanted.append(("mean", f"mean of {shown.draws} draws", "defended", "solid"))
         if shown.name == "difference":
             wanted.append(("difference", "difference of two classes", "neutral", "dash"))
-    found, waiting = _values([(name, parts_of(name, shown)) for name, *_ in wanted])
+    found, waiting, failed = _values([(name, parts_of(name, shown)) for name, *_ in wanted])
     for name, label, role, dash in wanted:
         if (values := found.get(name)) is not None:
             curves.append(pictures.Spectrum(label if complete else f"{label} (6 largest)", values, role, dash, complete))
@@ -414,6 +414,7 @@ def singular_view(shown: Shown) -> None:
     spoken = {c.name: c.name.replace("<sub>k</sub>", "_{k}") for c in curves}
     low = ", ".join(f"{spoken[c.name]} {np.mean(c.values < c.values[0] / 10):.0%}" for c in curves if c.complete)
     follows = " The last curves are following …" if waiting else ""
+    follows += f" **Could not be computed:** {failed}" if failed else ""
     live_chart(
         pictures.singular_value_curves(curves, d), key="operator_values", height=430,
         alt="Singular values, largest first, of " + ", ".join(name.replace("_{k}", "") for name in spoken.values()) + ".",
@@ -430,23 +431,24 @@ def _sorted(response: np.ndarray) -> np.ndarray:
     return np.sort(response.ravel())[::-1]
 
 
-def _values(wanted: Sequence[tuple[OperatorName, Parts]]) -> tuple[dict[str, np.ndarray], list[background.Handle]]:
-    """Singular values by name, and what is still being computed; until then the last ones of the same size stand in."""
+def _values(wanted: Sequence[tuple[OperatorName, Parts]]) -> tuple[dict[str, np.ndarray], list[background.Handle], str]:
+    """Singular values by name, what is still being computed, and what went wrong; the last ones of the same size stand in."""
     side = wanted[0][1][2]
     if side <= AT_ONCE:
-        return {name: _spectrum(*parts) for name, parts in wanted}, []
+        return {name: _spectrum(*parts) for name, parts in wanted}, [], ""
     last: dict[tuple[str, int], np.ndarray] = st.session_state.setdefault("last_spectra", {})
-    waiting = []
+    waiting, failed = [], ""
     for name, parts in wanted:
         key = key_of(forms.operator_spectrum, *parts)
         handle = background.submit(key, forms.operator_spectrum, *parts, slot=f"spectrum {name}", after_s=DRAWN_FIRST_S)
         if handle.state == "ready":
             last[name, side] = handle.value
         elif handle.state == "failed":
-            raise handle.error or background.WorkFailed("The singular values could not be computed.")
+            last.pop((name, side), None)
+            failed = str(handle.error)
         else:
             waiting.append(handle)
-    return {name: last[name, side] for name, _ in wanted if (name, side) in last}, waiting
+    return {name: last[name, side] for name, _ in wanted if (name, side) in last}, waiting, failed
 
 
 def download(shown: Shown) -> None:

@@ -131,6 +131,30 @@ def test_large_images_are_approximated_and_the_page_says_so(open_page, at_once):
     assert {args[2] for _, args in at_once} == {64}
 
 
+def test_values_that_arrive_or_fail_are_shown(open_page, monkeypatch):
+    """Curves from the side process are drawn once they are there; a failure is told in words."""
+
+    def submit(key, function, *args, slot="", after_s=0.0):
+        handle = matrix_views.background.Handle(key, None)
+        handle.done.set()
+        if args[0] == "product":
+            handle.state, handle.error = "failed", matrix_views.background.WorkFailed("No room left.")
+        else:
+            handle.state, handle.value = "ready", np.linspace(2, 1, 1024) * (1 + len(args[0]))
+        return handle
+
+    monkeypatch.setattr(matrix_views.background, "submit", submit)
+    page = open_page("matrices", {**SMALL, "size": "32"})
+    assert not page.exception
+    shown = chart(page, "singular values")
+    drawn = {t["name"]: array(t["y"])[0] for t in json.loads(shown["figure"])["data"]}
+    assert drawn["R: one draw of COIN"] == 10
+    assert drawn["mean of 50 draws"] == 10
+    assert drawn["A: attack"] == 14
+    assert "R·A: one draw" not in drawn
+    assert "No room left." in shown["caption"]
+
+
 def test_attack_without_kernels_leaves_coin(open_page, monkeypatch):
     from ued_core.attacks import Cuda
 
