@@ -4,6 +4,7 @@ const films = new WeakMap();
 const EPOCH_MS = 900;
 const SVG = "http://www.w3.org/2000/svg";
 const PAD = 16;
+const CROWD = 3000;
 
 function bytes(text) {
   return Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
@@ -107,12 +108,48 @@ function prepare(film) {
   canvas.width = Math.round(width * ratio);
   canvas.height = Math.round(film.data.height * ratio);
   canvas.style.height = `${film.data.height}px`;
-  const radius = film.data.size > 3000 ? 2 : 3.4;
+  const radius = film.data.size > CROWD ? 2 : 3.4;
   Object.assign(film, { ratio, ink, radius, stamps: stamps(film, radius, ratio, ink) });
+  film.crowd = film.data.size > CROWD ? crowd(film) : null;
   const [x, y] = film.decoded.reach;
   // The same scale on both axes: distances are what the picture is about.
   film.scale = Math.min((canvas.width / 2 - PAD * ratio) / Math.max(x, 1), (canvas.height / 2 - PAD * ratio) / Math.max(y, 1));
   return true;
+}
+
+// Thousands of points are set pixel by pixel into one image: quick also where no GPU draws the canvas.
+function crowd(film) {
+  const image = film.canvas.getContext("2d").createImageData(film.canvas.width, film.canvas.height);
+  const cut = (stamp) => {
+    const { width, height } = stamp;
+    const source = new Uint32Array(stamp.getContext("2d").getImageData(0, 0, width, height).data.buffer);
+    const [offsets, words] = [[], []];
+    source.forEach((word, i) => {
+      if (word >>> 24 < 110) return;
+      offsets.push((Math.floor(i / width) - (height >> 1)) * image.width + (i % width) - (width >> 1));
+      words.push((word | 0xff000000) >>> 0);
+    });
+    return { offsets: Int32Array.from(offsets), words: Uint32Array.from(words) };
+  };
+  return { image, pixels: new Uint32Array(image.data.buffer), cuts: film.stamps.map((own) => own.map(cut)) };
+}
+
+function fillCrowd(film, now, frame, cx, cy) {
+  const { image, pixels, cuts } = film.crowd;
+  const { colours } = film.decoded;
+  const { width, height } = image;
+  const count = film.data.size / film.data.copies.length;
+  const edge = film.stamps[0][0].width;
+  pixels.fill(0);
+  for (let i = 0; i < film.data.size; i++) {
+    const x = Math.round(cx + now[2 * i] * film.scale);
+    const y = Math.round(cy - now[2 * i + 1] * film.scale);
+    if (x < edge || y < edge || x >= width - edge || y >= height - edge) continue;
+    const { offsets, words } = cuts[Math.floor(i / count)][colours[frame * film.data.size + i]];
+    const middle = y * width + x;
+    for (let k = 0; k < offsets.length; k++) pixels[middle + offsets[k]] = words[k];
+  }
+  film.canvas.getContext("2d").putImageData(image, 0, 0);
 }
 
 function between(film) {
@@ -145,17 +182,19 @@ function paint(film) {
   const now = between(film);
   const [cx, cy] = [canvas.width / 2, canvas.height / 2];
   const count = data.size / data.copies.length;
-  pen.clearRect(0, 0, canvas.width, canvas.height);
+  const frame = film.decoded.colourFrames > 1 ? Math.min(Math.round(film.at), film.decoded.colourFrames - 1) : 0;
+  const colours = film.decoded.colours;
+  pen.globalAlpha = 1;
+  if (film.crowd) fillCrowd(film, now, frame, cx, cy);
+  else pen.clearRect(0, 0, canvas.width, canvas.height);
   pen.strokeStyle = film.ink;
   if (data.joined) {
     pen.globalAlpha = 0.25;
     pen.lineWidth = 0.7 * ratio;
     lines(film, pen, now, Array.from({ length: count }, (_, i) => i), cx, cy);
   }
-  const frame = film.decoded.colourFrames > 1 ? Math.min(Math.round(film.at), film.decoded.colourFrames - 1) : 0;
-  const colours = film.decoded.colours;
   pen.globalAlpha = data.marked.length ? 0.4 : 1;
-  for (let copy = 0; copy < data.copies.length; copy++) {
+  for (let copy = 0; copy < data.copies.length && !film.crowd; copy++) {
     const own = film.stamps[copy];
     const half = own[0].width / 2;
     for (let i = copy * count; i < (copy + 1) * count; i++) {

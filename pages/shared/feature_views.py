@@ -43,6 +43,8 @@ MOST_RUNS = 40
 SMALL_FILE = 4_000_000
 """Networks whose weights take more bytes look slowly; their film is computed on demand."""
 BATCH = 4
+MOST_IMAGES = 1200
+"""So that a plot and a film stay below 600 kB, also with a hundred classes."""
 DRAWN_FIRST_S = 0.1
 """The page is drawn before the side process takes its core."""
 SHOWN_TILES = 12
@@ -191,7 +193,7 @@ class Scene:
 
 def scene_of(choice: Selection, stack: Sequence[Defense], draw: int, per_class: int, marked: Sequence[int]) -> Scene:
     """What is looked at: some images of every class, and the marked ones, wherever they were marked."""
-    images, rows = choice.shown(per_class)
+    images, rows = choice.shown(max(1, min(per_class, MOST_IMAGES // choice.train.classes)))
     others = [row for row in marked if row not in set(rows)]
     if others:
         rows = [*rows, *others]
@@ -565,6 +567,6 @@ def measure_strip(film: Film, measure: str) -> Strip:
     epochs = tuple(float(epoch) for epoch in film.epochs)
     lines = tuple(Line(copy, ROLE_COLOURS[copy], dashes[copy], epochs, values[copy]) for copy in COPIES)
     every = [value for line in lines for value in line.y]
-    low, high = min(0.0, *every), max(every)
+    low, high = min(0.0, *every), max(0.0, *every)
     title = MEASURES[measure][0]
     return Strip(f"{title[:1].upper() + title[1:]} (no unit)", "", 2, low, max(high, low + 0.1), lines)
