@@ -70,9 +70,10 @@ def versions() -> list[Attack]:
     for name in ATTACKS:
         if not is_convolution(ATTACKS.build(name)):
             continue
-        for blur in BLURS:
-            zero = ATTACKS.build(name, blur=blur)
-            found += [zero, evading_version(zero)]
+        declared = {p.name for p in ATTACKS[name].parameters()}
+        for zero in [ATTACKS.build(name, blur=blur) for blur in BLURS] if "blur" in declared else [ATTACKS.build(name)]:
+            evader = evading_version(zero)
+            found += [zero] if evader is None else [zero, evader]
     return found
 
 
@@ -99,7 +100,8 @@ def rows_of(data: ImageSet, seed: int, others: dict[str, Any]) -> list[dict[str,
     for attack in versions():
         images = attack.poison(data, Context(seed=seed)).images
         said = verdict(images)
-        start = {"dataset": data.name, "attack": attack.key, "blur": attack.blur, "padding": attack.padding, "seed": seed}
+        chosen = {name: attack.model_dump().get(name) for name in ("blur", "padding")}
+        start = {"dataset": data.name, "attack": attack.key, **chosen, "seed": seed}
         for name, negatives in others.items():
             if name == attack.key:
                 continue
@@ -119,7 +121,7 @@ def show(rows: list[dict[str, Any]]) -> None:
     for key in dict.fromkeys((r["dataset"], r["attack"], r["padding"]) for r in clean):
         own = [r for r in clean if (r["dataset"], r["attack"], r["padding"]) == key]
         cells = (f"{r['trained_auc']:.3f}, {r['free_auc']:.3f} ({r['finding']} {r['score']:.2f})" for r in own)
-        print(f"| {' | '.join(key)} | {' | '.join(cells)} |")
+        print(f"| {' | '.join(map(str, key))} | {' | '.join(cells)} |")
 
 
 def main() -> None:

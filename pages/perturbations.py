@@ -2,7 +2,6 @@
 
 import streamlit as st
 
-from pages.shared.background import rerun_when_done
 from pages.shared.perturbation_views import (
     border_view,
     difference_view,
@@ -26,7 +25,7 @@ st.subheader("What does the attack change?")
 difference_view(choice)
 
 st.subheader("How large is the change?")
-sizes = distortion_view(choice)
+distortion_view(choice)
 
 st.subheader("Is it one pattern for each class?")
 mean_view(choice)
@@ -35,11 +34,9 @@ st.subheader("Which frequencies does it touch?")
 spectrum_view(choice)
 
 st.subheader("Can a linear model read the class off it?")
-fits = separability_view(choice)
+separability_view(choice)
 
 st.subheader("Does the border give it away?")
 border_view(choice)
-edges = edge_view(choice)
+edge_view(choice)
 edge_notes(choice)
-
-rerun_when_done(sizes, fits, edges)

@@ -78,9 +78,12 @@ def _few(images: ImageSet) -> tuple[np.ndarray, ImageSet]:
 def _waits_for(handle: Handle, slot: str, base: str, waiting: str) -> tuple[Any, str]:
     """What the work gave. While it runs, the last result for the same ``base`` and a note that it is old, so that charts stay.
 
+    The fragment around the call runs again when the work is done.
+
     Returns:
         ``None`` after saying what the page waits for, or why the work failed.
     """
+    background.rerun_when_done(handle, key=f"waiting_{slot}")
     kept = st.session_state.setdefault("perturbation_results", {})
     if handle.state == "ready":
         kept[slot] = (base, handle.value)
@@ -142,8 +145,15 @@ def difference_view(choice: Selection) -> None:
 # ---- how much ----------------------------------------------------------------------------------
 
 
-def distortion_view(choice: Selection) -> Handle:
+@st.fragment
+def distortion_view(choice: Selection) -> None:
     """Sizes of the change, image by image and as distributions; measured beside the server."""
+    # One element to the page, whether it shows a chart or what it waits for.
+    with st.container(), guarded():
+        _distortion(choice)
+
+
+def _distortion(choice: Selection) -> None:
     images, rows = measured(choice)
     chosen, _ = _few(images)
     key = key_of(distortion, images, choice.attack, choice.seed)
@@ -153,7 +163,7 @@ def distortion_view(choice: Selection) -> Handle:
     found: Distortion | None
     found, note = _waits_for(handle, "distortion", f"{images.content_hash} {choice.attack.key}", waiting)
     if found is None:
-        return handle
+        return
     same = int((~np.isfinite(found.psnr)).sum())
     middle = {name: float(np.median(getattr(found, name))) for name in ("linf", "l2", "psnr", "ssim")}
     live_chart(
@@ -175,7 +185,6 @@ def distortion_view(choice: Selection) -> Handle:
         st.dataframe(
             _table(found, np.array(rows)[chosen], names), key="distortion_table", hide_index=True, height=300, column_config=COLUMNS
         )
-    return handle
 
 
 
@@ -223,7 +232,7 @@ def mean_view(choice: Selection) -> None:
         caption=f"Means over about {len(_few(images)[0]) // images.classes} images a class: {words} "
         f"(100 %: the same pattern on every image of a class; 0 %: images of a class share nothing on average). Largest mean "
         f"value {largest:.1f}/255. "
-        "The share is Σ δ_i·δ_j over pairs of different images of a class, divided by Σ ‖δ_i‖² and scaled for the number of pairs.",
+        "The share is Σ δᵢ·δⱼ over pairs of different images of a class, divided by Σ ‖δᵢ‖² and scaled for the number of pairs.",
     )
 
 
@@ -231,10 +240,15 @@ def mean_view(choice: Selection) -> None:
 
 
 @cached(max_entries=16)
+def _clean_spectrum(images: ImageSet) -> tuple[np.ndarray, np.ndarray]:
+    return power_spectrum(images.images, images.labels)
+
+
+@cached(max_entries=16)
 def _spectrum_figures(images: ImageSet, attack: Attack, seed: int) -> tuple[str, str, str, tuple[float, float]]:
     rows, few = _few(images)
     result = poisoned(images, attack, seed).images[rows]
-    present, clean = power_spectrum(few.images, few.labels)
+    present, clean = _clean_spectrum(few)
     _, after = power_spectrum(result, few.labels)
     _, delta = power_spectrum(difference(few.images, result), few.labels)
     names = [images.class_names[k] for k in present]
@@ -278,7 +292,7 @@ def spectrum_view(choice: Selection) -> None:
         question="Where does the perturbation itself lie, and do the classes differ?",
         formula="log_{10} mean_{i, channels} |DFT δ_{i}|^{2} / (HW)^{2}",
         caption="A bright middle is a change of brightness or of coarse shapes, a bright edge is fine noise. Maps that differ between "
-        "classes are a shortcut that needs no shape.",
+        "classes more than those of the clean images do are a shortcut that needs no shape.",
     )
     live_chart(
         radial,
@@ -297,8 +311,14 @@ def spectrum_view(choice: Selection) -> None:
 # ---- can it be read ----------------------------------------------------------------------------
 
 
-def separability_view(choice: Selection) -> Handle:
+@st.fragment
+def separability_view(choice: Selection) -> None:
     """Linear models on perturbations, with the control that tells evidence from counting."""
+    with st.container(), guarded():
+        _separability(choice)
+
+
+def _separability(choice: Selection) -> None:
     images, _ = measured(choice)
     key = key_of(separability, images, choice.attack, choice.seed)
     handle = background.submit(key, separability, images.images, choice.poisoned(images).images, images.labels, slot="separability")
@@ -306,7 +326,7 @@ def separability_view(choice: Selection) -> Handle:
     found: Separability | None
     found, note = _waits_for(handle, "separability", f"{images.content_hash} {choice.attack.key}", waiting)
     if found is None:
-        return handle
+        return
     kept, control, clean = (100 * fit.held_out for fit in (found.perturbation, found.shuffled, found.clean))
     depends = choice.attack.kernels(images.classes, choice.seed) is not None
     live_chart(
@@ -323,7 +343,6 @@ def separability_view(choice: Selection) -> Handle:
         f"learn labels by heart ({100 * found.shuffled.training:.0f} % for shuffled ones), so training accuracy is no evidence."
         + (" A filter's perturbation depends on the image too: a linear model need not read all of it, a network can." if depends else ""),
     )
-    return handle
 
 
 # ---- the frame ---------------------------------------------------------------------------------
@@ -360,8 +379,14 @@ def border_view(choice: Selection) -> None:
     )
 
 
-def edge_view(choice: Selection) -> Handle:
+@st.fragment
+def edge_view(choice: Selection) -> None:
     """Both edge detectors on the chosen attack, against an opponent of the reader's choice, and the evasion."""
+    with st.container(), guarded():
+        _against(choice)
+
+
+def _against(choice: Selection) -> None:
     images, _ = measured(choice)
     others = [CLEAN, *(name for name in ATTACKS if name != choice.attack.key)]
     rival = st.selectbox(
@@ -382,7 +407,6 @@ def edge_view(choice: Selection) -> Handle:
     found, note = _waits_for(handle, "edges", f"{images.content_hash} {choice.attack.key} {name}", waiting)
     if found is not None:
         _edges(choice, found, name, note)
-    return handle
 
 
 def _edges(choice: Selection, found: EdgeComparison, opponent: str, note: str) -> None:
@@ -391,9 +415,12 @@ def _edges(choice: Selection, found: EdgeComparison, opponent: str, note: str) -
     evaded = ""
     if found.evasion is not None and found.evading is not None:
         curves += [("border score, reflected", "control", found.evasion.free), ("EPD, reflected", "defended", found.evasion.trained)]
+        gone = found.evading.finding != "darkened"
+        words = "evades the verdict" if gone else "does not evade the verdict here"
+        areas = f"AUC {found.evasion.free.auc:.3f} (score) and {found.evasion.trained.auc:.3f} (EPD)"
         evaded = (
-            f" **Reflection padding evades the score where the frame was not empty**: the same attack with it has AUC "
-            f"{found.evasion.free.auc:.3f} (score) and {found.evasion.trained.auc:.3f} (EPD); verdict {_said(found.evading)}."
+            f" **Reflection padding {words}**: the same attack with it has {areas}, verdict {_said(found.evading)}."
+            + ("" if gone else " Its filters move content over a margin that was empty, which darkens the frame as well.")
         )
     live_chart(
         roc_curves(curves),

@@ -146,6 +146,17 @@ def test_spectrum_keeps_the_mean_square_and_separates_classes() -> None:
         assert power[k].sum() == pytest.approx(float(own.square().mean()), rel=1e-5)
 
 
+@pytest.mark.parametrize("size", [(6, 8), (7, 5), (5, 6), (8, 7)])
+def test_spectrum_is_the_definition(size: tuple[int, int]) -> None:
+    images = noise((4, 3, *size))
+    labels = torch.tensor([1, 0, 1, 0])
+    _, power = power_spectrum(images, labels)
+    transformed = np.fft.fft2(images.numpy() / 255) / (size[0] * size[1])
+    for k in range(2):
+        mean = (np.abs(transformed[labels.numpy() == k]) ** 2).mean((0, 1))
+        assert np.allclose(power[k], np.fft.fftshift(mean), rtol=1e-4, atol=1e-9)
+
+
 def test_log_power_is_finite_at_zero() -> None:
     assert log_power(np.array([0.0, 1.0])).tolist() == [-12, pytest.approx(0)]
 

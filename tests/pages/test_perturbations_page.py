@@ -126,7 +126,7 @@ def test_every_attack_of_the_catalogue(open_page, at_once, key):
 def test_opponent_and_reflection(open_page, at_once):
     page = open_page("perturbations", SMALL)
     words = charts(page)[-1]["caption"]
-    assert "Reflection padding evades" in words
+    assert "Reflection padding evades the verdict" in words
     assert "CUDA **darkened**" in words
     assert "clean images **clear**" in words
     page.selectbox(key="opponent").select("huda").run()
@@ -137,6 +137,14 @@ def test_opponent_and_reflection(open_page, at_once):
     assert "CUDA **clear**" in words
     border = json.loads(by_question(page)[CHARTS[5]]["figure"])
     assert [t["name"] for t in border["data"]] == ["clean", "poisoned"]
+
+
+def test_evasion_is_judged_by_what_was_measured(open_page, at_once):
+    page = open_page("perturbations", {"data": "digits"})
+    assert not page.exception
+    words = charts(page)[-1]["caption"]
+    assert "does not evade the verdict here" in words
+    assert "clean images **clear**" in words
 
 
 def test_it_says_what_it_waits_for_and_what_failed(open_page, monkeypatch):

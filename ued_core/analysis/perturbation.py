@@ -165,13 +165,17 @@ def power_spectrum(values: torch.Tensor, labels: torch.Tensor) -> tuple[np.ndarr
         The classes that occur, int64 (K,), and float64 (K, H, W), for pixel values in 0..1.
     """
     height, width = values.shape[-2:]
+    kept = width // 2 + 1
     present, place, count = torch.unique(labels, return_inverse=True, return_counts=True)
-    total = torch.zeros((len(present), height, width), dtype=torch.float64)
+    half = torch.zeros((len(present), height, kept), dtype=torch.float64)
     for start in range(0, len(values), CHUNK):
         part = values[start : start + CHUNK].to(torch.float32).div_(255)
-        power = torch.fft.fft2(part, norm="forward").abs().square_().mean(1)
-        total.index_add_(0, place[start : start + CHUNK], power.double())
-    return present.numpy(), np.fft.fftshift((total / count.view(-1, 1, 1)).numpy(), axes=(-2, -1))
+        found = torch.view_as_real(torch.fft.rfft2(part, norm="forward"))
+        half.index_add_(0, place[start : start + CHUNK], found.square_().sum(-1).mean(1).double())
+    half /= count.view(-1, 1, 1)
+    # Real values: a frequency and its opposite have the same power.
+    opposite = half[:, (-torch.arange(height)) % height][:, :, width - torch.arange(kept, width)]
+    return present.numpy(), np.fft.fftshift(torch.cat([half, opposite], 2).numpy(), axes=(-2, -1))
 
 
 def log_power(power: np.ndarray) -> np.ndarray:

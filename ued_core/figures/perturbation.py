@@ -126,10 +126,10 @@ def spectra(rows: Sequence[tuple[str, np.ndarray]], names: Sequence[str]) -> go.
             canvas[r * down : r * down + height, k * across : k * across + width] = cells
     note = {"showarrow": False, "font": {"size": 12, "color": MUTED}}
     labels = [
-        {**note, "x": k * across + (width - 1) / 2, "y": -1, "yanchor": "bottom", "text": name} for k, name in enumerate(names[:count])
+        {**note, "x": k * across + (width - 1) / 2, "y": -0.5, "yanchor": "bottom", "text": name} for k, name in enumerate(names[:count])
     ]
     labels += [
-        {**note, "x": -2, "y": r * down + (height - 1) / 2, "xanchor": "right", "text": name, "textangle": -90 if len(rows) > 1 else 0}
+        {**note, "x": -1, "y": r * down + (height - 1) / 2, "xanchor": "right", "text": name, "textangle": -90}
         for r, (name, _) in enumerate(rows)
     ]
     # A black or a single bright frequency must not take the scale from all others.
@@ -141,10 +141,13 @@ def spectra(rows: Sequence[tuple[str, np.ndarray]], names: Sequence[str]) -> go.
         "colorbar": {"title": {"text": "log₁₀ power"}, "thickness": 12, "len": 0.95},
     }  # fmt: skip
     hidden = {"visible": False}
+    # The words lie within the ranges: Plotly leaves out what is written beyond them.
+    beside = 0.05 * canvas.shape[1] if any(name for name, _ in rows) else 0.5
+    above = 0.025 * canvas.shape[1]
     layout = base_layout(
-        xaxis={**hidden, "constrain": "domain", "range": [-0.5, canvas.shape[1] - 0.5]},
-        yaxis={**hidden, "range": [canvas.shape[0] - 0.5, -0.5], "scaleanchor": "x", "constrain": "domain"},
-        margin={"l": 30, "r": 8, "t": 24, "b": 4},
+        xaxis={**hidden, "constrain": "domain", "range": [-beside, canvas.shape[1] - 0.5]},
+        yaxis={**hidden, "range": [canvas.shape[0] - 0.5, -above], "scaleanchor": "x", "constrain": "domain"},
+        margin={"l": 4, "r": 8, "t": 8, "b": 4},
         annotations=labels,
         uirevision=f"spectra {canvas.shape}",
     )
@@ -287,13 +290,14 @@ def separability_bars(found: Separability) -> go.Figure:
     ]  # fmt: skip
     chance = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": found.chance, "y1": found.chance}
     word = {
-        "xref": "paper", "x": 1, "y": found.chance, "xanchor": "right", "yanchor": "bottom", "showarrow": False,
+        "xref": "paper", "x": 1.005, "y": found.chance, "xanchor": "left", "yanchor": "middle", "showarrow": False,
         "text": f"chance {100 * found.chance:.0f} %", "font": {"size": 12, "color": MUTED},
     }  # fmt: skip
     return compose(
         traces,
         base_layout(
             barmode="group",
+            margin={"r": 84},
             xaxis={"title": {"text": "what the linear model is fitted to"}},
             yaxis={"title": {"text": axis_title("accuracy", "%")}, "range": [0, 1.12], "tickformat": ".0%"},
             shapes=[{**chance, "line": {"color": INK, "width": 1.5, "dash": "dot"}}],
