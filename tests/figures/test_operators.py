@@ -1,4 +1,4 @@
-"""Kernels, matrices and Θ curves: the picture holds the numbers it was given, in their places."""
+"""Kernels and Θ curves: the picture holds the numbers it was given, in their places."""
 
 from __future__ import annotations
 
@@ -6,14 +6,11 @@ import base64
 import json
 
 import numpy as np
-import plotly.graph_objects as go
 import pytest
 
 from ued_core.attacks import Cuda
-from ued_core.errors import DataError
-from ued_core.figures.operators import MOST_CELLS, kernel_grid, matrix_heatmap, matrix_pattern, theta_curves, with_current
+from ued_core.figures.operators import kernel_grid, theta_curves, with_current
 from ued_core.figures.theme import ROLE_COLOURS
-from ued_core.theory import convolution_matrix
 
 
 def numbers(values: object) -> np.ndarray:
@@ -54,53 +51,6 @@ def test_kernel_grid_writes_the_numbers_and_frames_the_chosen_class() -> None:
     assert kernel_grid(Cuda(kernel_size=7).kernels(4, 1), list("abcd")).data[0].text is None, "49 numbers a kernel are no help"
 
 
-# ---------------------------------------------------------------- matrices
-
-
-def test_pattern_shows_the_non_zeros_of_the_matrix() -> None:
-    kernel = Cuda().kernels(2, 3)[0].astype(np.float64)
-    sparse = convolution_matrix(kernel, 6, 6).sparse().tocoo()
-    figure = matrix_pattern(sparse.row, sparse.col, sparse.data, 36, row=7)
-    points = figure.data[0]
-    again = np.zeros((36, 36))
-    again[np.asarray(points.y), np.asarray(points.x)] = numbers(points.marker.color)
-    assert np.allclose(again, convolution_matrix(kernel, 6, 6).dense(), atol=1e-6)
-    assert tuple(figure.layout.xaxis.range) == (-0.5, 35.5)
-    assert tuple(figure.layout.yaxis.range) == (35.5, -0.5), "row 0 is at the top"
-    assert figure.layout.shapes[0].y0 == figure.layout.shapes[0].y1 == 7
-    assert points.marker.cmin == 0
-    assert not matrix_pattern(sparse.row, sparse.col, sparse.data, 36).layout.shapes
-
-
-def test_differences_get_a_scale_with_zero_in_the_middle() -> None:
-    values = np.array([-0.2, 0.7])
-    points = matrix_pattern(np.array([0, 1]), np.array([1, 0]), values, 4, signed=True).data[0]
-    assert (points.marker.cmin, points.marker.cmax) == (-0.7, 0.7)
-    cells = matrix_heatmap(np.array([[0.0, -0.2], [0.7, 0.0]]), 0, 0, signed=True).data[0]
-    assert (cells.zmin, cells.zmax) == (-0.7, 0.7)
-
-
-def test_heatmap_leaves_zeros_empty_and_knows_its_place() -> None:
-    block = np.array([[0.0, 0.25, 1.0], [0.5, 0.0, 0.0]])
-    figure = matrix_heatmap(block, first_row=40, first_column=7, numbers=True)
-    cells = figure.data[0]
-    drawn = numbers(cells.z)
-    assert np.array_equal(np.isnan(drawn), block == 0)
-    assert np.allclose(drawn[block != 0], block[block != 0])
-    assert (cells.x0, cells.dx, cells.y0, cells.dy) == (7, 1, 40, 1)
-    assert np.asarray(cells.text).tolist() == [["", "0.25", "1.00"], ["0.50", "", ""]]
-    assert matrix_heatmap(np.zeros((2, 2)), 0, 0).data[0].zmax == 1
-
-
-def test_what_a_browser_cannot_draw_is_refused() -> None:
-    many = np.zeros(MOST_CELLS + 1, dtype=np.int64)
-    with pytest.raises(DataError, match="70001 entries are too many to draw; the limit is 70000"):
-        matrix_pattern(many, many, many + 1.0, 1024)
-    with pytest.raises(DataError, match="300×300 cells is too large"):
-        matrix_heatmap(np.ones((300, 300)), 0, 0)
-    matrix_pattern(many[:0], many[:0], many[:0] * 1.0, 1024)
-
-
 # ---------------------------------------------------------------- Θ
 
 
@@ -126,16 +76,6 @@ def test_theta_curves_show_limits_expectations_and_the_draw() -> None:
     assert figure.layout.xaxis.title.text == "COIN strength α (px)"
     assert figure.layout.yaxis.domain[0] > figure.layout.yaxis2.domain[1], "the two share no space"
     assert figure.data[2].marker.color == ROLE_COLOURS["poisoned"]
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_figures_are_small_enough_to_send(dtype: type) -> None:
-    kernel = Cuda().kernels(2, 3)[0].astype(np.float64)
-    sparse = convolution_matrix(kernel, 32, 32).sparse().tocoo()
-    figure = matrix_pattern(sparse.row, sparse.col, sparse.data.astype(dtype), 1024)
-    # 9,000 entries: two bytes for each place and four for each value, in base64.
-    assert len(figure.to_json()) < 9000 * 8 * 4 / 3 + 8000
-    assert isinstance(figure, go.Figure)
 
 
 def test_moving_the_current_strength_equals_drawing_it_anew() -> None:

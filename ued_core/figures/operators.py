@@ -1,4 +1,4 @@
-"""Pictures of kernels, of the matrices that they are, and of the two Θ metrics."""
+"""Pictures of kernels and of the two Θ metrics."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from ued_core.errors import DataError
 from ued_core.figures.compose import compose
 from ued_core.figures.theme import (
-    DIVERGING,
     INK,
     MUTED,
     ROLE_COLOURS,
@@ -22,9 +20,6 @@ from ued_core.figures.theme import (
     colour_scale,
     faded,
 )
-
-MOST_CELLS = 70_000
-BAR = {"title": {"text": "entry", "side": "top"}, "thickness": 10, "orientation": "h", "y": 1.02, "yanchor": "bottom", "len": 0.6}
 
 
 def kernel_grid(kernels: np.ndarray, names: Sequence[str], columns: int = 5, selected: int | None = None) -> go.Figure:
@@ -88,119 +83,6 @@ def kernel_grid(kernels: np.ndarray, names: Sequence[str], columns: int = 5, sel
         shapes=frame,
     )
     return go.Figure(values, layout)
-
-
-def matrix_pattern(
-    rows: np.ndarray, columns: np.ndarray, values: np.ndarray, size: int, row: int | None = None, signed: bool = False
-) -> go.Figure:
-    """The non-zero entries of a d×d matrix, coloured by value; one row marked.
-
-    Args:
-        rows, columns: int (M,), places of the non-zeros.
-        values: float (M,).
-        size: d.
-        row: row to mark.
-        signed: use the diverging scale, for differences of two matrices.
-
-    Raises:
-        DataError: more than 70,000 entries; the browser would choke.
-    """
-    if len(values) > MOST_CELLS:
-        raise DataError(f"{len(values)} entries are too many to draw; the limit is {MOST_CELLS}.", "Take a smaller image.")
-    limit = float(np.abs(values).max()) if len(values) else 1.0
-    small = np.int16 if size < 32_000 else np.int32
-    points = go.Scattergl(
-        x=columns.astype(small),
-        y=rows.astype(small),
-        mode="markers",
-        marker={
-            "symbol": "square",
-            "size": max(2.5, 420 / size),
-            "color": values.astype(np.float32),
-            "colorscale": colour_scale(DIVERGING if signed else SEQUENTIAL),
-            "cmin": -limit if signed else 0.0,
-            "cmax": limit,
-            "colorbar": BAR,
-        },
-        hovertemplate="row %{y}, column %{x}<br>entry %{marker.color:.4f}<extra></extra>",
-    )
-    shapes = []
-    if row is not None:
-        shapes.append(
-            {
-                "type": "line",
-                "xref": "paper",
-                "x0": 0,
-                "x1": 1,
-                "y0": row,
-                "y1": row,
-                "line": {"color": ROLE_COLOURS["poisoned"], "width": 1.5},
-            }
-        )
-    edge = [-0.5, size - 0.5]
-    layout = base_layout(
-        xaxis={"title": {"text": axis_title("input pixel", "index")}, "range": edge, "constrain": "domain", "showgrid": False},
-        yaxis={
-            "title": {"text": axis_title("output pixel", "index")},
-            "range": edge[::-1],
-            "scaleanchor": "x",
-            "constrain": "domain",
-            "showgrid": False,
-        },
-        dragmode="zoom",
-        uirevision=f"matrix {size}",
-        shapes=shapes,
-        showlegend=False,
-    )
-    return go.Figure(points, layout)
-
-
-def matrix_heatmap(block: np.ndarray, first_row: int, first_column: int, numbers: bool = False, signed: bool = False) -> go.Figure:
-    """A block of a matrix as coloured cells; zeros stay empty, so that the pattern can be read.
-
-    Args:
-        block: float (R, C).
-        first_row, first_column: place of its first entry in the whole matrix.
-        numbers: write the values into the cells.
-        signed: use the diverging scale.
-    """
-    if block.size > MOST_CELLS:
-        raise DataError(f"A block of {block.shape[0]}×{block.shape[1]} cells is too large to draw; the limit is {MOST_CELLS} cells.")
-    limit = float(np.abs(block).max()) or 1.0
-    shown = np.where(block == 0, np.nan, block).astype(np.float32)
-    cells = go.Heatmap(
-        z=shown,
-        x0=first_column,
-        dx=1,
-        y0=first_row,
-        dy=1,
-        colorscale=colour_scale(DIVERGING if signed else SEQUENTIAL),
-        zmin=-limit if signed else 0.0,
-        zmax=limit,
-        xgap=1 if block.shape[1] <= 100 else 0,
-        ygap=1 if block.shape[0] <= 100 else 0,
-        hoverongaps=False,
-        hovertemplate="row %{y}, column %{x}<br>entry %{z:.4f}<extra></extra>",
-        colorbar=BAR,
-    )
-    if numbers:
-        cells.text = np.where(np.isnan(shown), "", np.char.mod("%.2f", np.nan_to_num(shown)))
-        cells.texttemplate = "%{text}"
-    # Given, not found by Plotly: a range that is found anew takes the reader's zoom away.
-    across = [first_column - 0.5, first_column + block.shape[1] - 0.5]
-    down = [first_row + block.shape[0] - 0.5, first_row - 0.5]
-    layout = base_layout(
-        xaxis={"title": {"text": axis_title("input pixel", "index")}, "range": across, "constrain": "domain", "showgrid": False},
-        yaxis={
-            "title": {"text": axis_title("output pixel", "index")},
-            "range": down,
-            "scaleanchor": "x",
-            "constrain": "domain",
-            "showgrid": False,
-        },
-        uirevision=f"block {block.shape}",
-    )
-    return go.Figure(cells, layout)
 
 
 def theta_curves(
