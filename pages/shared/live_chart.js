@@ -286,7 +286,7 @@ async function draw(Plotly, chart, theme) {
 }
 
 function mount(node) {
-  const chart = { node, drawn: "", wired: false, shape: "" };
+  const chart = { node, drawn: "", wired: false, shape: "", drawing: Promise.resolve() };
   let width = 0;
   let frame = 0;
   chart.observer = new ResizeObserver(([entry]) => {
@@ -294,7 +294,8 @@ function mount(node) {
     if (!chart.wired || now === 0 || now === width) return;
     width = now;
     cancelAnimationFrame(frame);
-    frame = requestAnimationFrame(() => chart.wired && window.Plotly.Plots.resize(node));
+    // Never into a drawing that is under way: Plotly would measure what is not there yet.
+    frame = requestAnimationFrame(() => chart.drawing.then(() => chart.wired && window.Plotly.Plots.resize(node)).catch(() => {}));
   });
   chart.observer.observe(node);
   charts.set(node, chart);
@@ -323,7 +324,8 @@ export default async function ({ parentElement, data, setStateValue }) {
     const wanted = JSON.stringify([data.figure, data.alt, data.clickable, data.height, theme]);
     if (chart.drawn !== wanted) {
       chart.drawn = wanted;
-      await draw(Plotly, chart, theme);
+      chart.drawing = chart.drawing.catch(() => {}).then(() => chart.drawn === wanted && charts.has(node) && draw(Plotly, chart, theme));
+      await chart.drawing;
     }
   } catch (error) {
     node.classList.add("ued-failed");

@@ -302,13 +302,16 @@ def score_histograms(scores: np.ndarray, bins: int = 60) -> go.Figure:
             "marker": {"color": faded(colour, 0.6), "pattern": {"shape": pattern, "size": 6}},
             "hovertemplate": f"{name}: score near %{{x:.3g}}, %{{y:.1f}} % of its samples<extra></extra>",
         })  # fmt: skip
+    # Both words beside the border need room.
+    room = 0.2 * float(edges[-1] - edges[0])
+    low, high = min(float(edges[0]), -room), max(float(edges[-1]), room)
     note = {"xref": "x", "yref": "paper", "y": 1.0, "showarrow": False, "font": {"size": 12, "color": INK}, "x": 0, "yanchor": "top"}
     return compose(
         traces,
         base_layout(
             barmode="overlay",
             bargap=0,
-            xaxis={"title": {"text": "score log p<sub>+1</sub>(x) − log p<sub>−1</sub>(x)"}, "range": [float(edges[0]), float(edges[-1])]},
+            xaxis={"title": {"text": "score log p<sub>+1</sub>(x) − log p<sub>−1</sub>(x)"}, "range": [low, high]},
             yaxis={"title": {"text": axis_title("share of the class's samples", "%")}},
             shapes=[
                 {"type": "line", "x0": 0, "x1": 0, "yref": "paper", "y0": 0, "y1": 1, "line": {"color": INK, "width": 2, "dash": "dot"}}
@@ -332,7 +335,7 @@ def mini_matrices(plus: np.ndarray, minus: np.ndarray, random: np.ndarray, cells
     titles = ("A<sub>+1</sub>", "A<sub>−1</sub>", "A<sub>r</sub>")
     blocks = [matrix[:cells, :cells] for matrix in (plus, minus, random)]
     limit = max(float(np.abs(block).max()) for block in blocks) or 1.0
-    traces, notes, axes = [], [], {}
+    traces, axes = [], {}
     for i, (block, title) in enumerate(zip(blocks, titles, strict=True)):
         number = "" if i == 0 else str(i + 1)
         left = i * 0.345
@@ -340,21 +343,18 @@ def mini_matrices(plus: np.ndarray, minus: np.ndarray, random: np.ndarray, cells
         traces.append({
             "type": "heatmap", "z": shown, "xaxis": f"x{number}", "yaxis": f"y{number}", "zmin": -limit, "zmax": limit,
             "colorscale": colour_scale(DIVERGING), "xgap": 1, "ygap": 1, "hoverongaps": False,
-            "text": np.where(np.isnan(shown), "", np.char.mod("%.2f", np.nan_to_num(shown))), "texttemplate": "%{text}",
-            "textfont": {"size": 9}, "hovertemplate": f"{title}, row %{{y}}, column %{{x}}: %{{z:.3f}}<extra></extra>",
-            "showscale": i == 2, "colorbar": {"title": {"text": "entry"}, "thickness": 10, "len": 0.9},
+            "hovertemplate": f"{title}, row %{{y}}, column %{{x}}: %{{z:.3f}}<extra></extra>",
+            "showscale": i == 2,
+            "colorbar": {
+                "title": {"text": "entry", "side": "right"}, "orientation": "h", "thickness": 10, "len": 0.5, "y": -0.32, "yanchor": "top",
+            },
         })  # fmt: skip
-        domain = [left, left + 0.31]
         axes[f"xaxis{number}"] = {
-            "domain": domain, "anchor": f"y{number}", "title": {"text": axis_title("column", "index")}, "range": [-0.5, cells - 0.5],
-            "constrain": "domain", "showgrid": False, "zeroline": False,
+            "domain": [left, left + 0.31], "anchor": f"y{number}", "title": {"text": f"{title}: {axis_title('column', 'index')}"},
+            "range": [-0.5, cells - 0.5], "constrain": "domain", "showgrid": False, "zeroline": False,
         }  # fmt: skip
         axes[f"yaxis{number}"] = {
             "anchor": f"x{number}", "range": [cells - 0.5, -0.5], "scaleanchor": f"x{number}", "constrain": "domain", "showgrid": False,
-            "zeroline": False, "title": {"text": axis_title("row", "index") if i == 0 else ""},
+            "zeroline": False, "constraintoward": "top", "title": {"text": axis_title("row", "index") if i == 0 else ""},
         }  # fmt: skip
-        notes.append({
-            "text": f"<b>{title}</b>", "xref": "paper", "yref": "paper", "x": sum(domain) / 2, "y": 1.02, "yanchor": "bottom",
-            "showarrow": False, "font": {"size": 14, "color": INK},
-        })  # fmt: skip
-    return compose(traces, base_layout(annotations=notes, uirevision=f"mini {cells}", **axes))
+    return compose(traces, base_layout(uirevision=f"mini {cells}", **axes))
