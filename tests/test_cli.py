@@ -117,16 +117,25 @@ def test_official_cuda_images(name: str, run: Run, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", list(ATTACKS))
 def test_poison_is_the_library_call(name: str, run: Run, photos: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out.npz"
-    assert run("poison", name, "--data", photos, "--seed", 5, "--poison-rate", 0.5, "--kernel-size", 5, "--out", out)[0] == 0
+    out, values = tmp_path / "out.npz", ATTACKS[name].quick_values() or ({"kernel_size": 5} if name == "cuda" else {})
+    options = [text for key, value in values.items() for text in (f"--{key.replace('_', '-')}", value)]
+    some = ["--poison-rate", 0.5, "--poison-classes", "0,2"]
+    assert run("poison", name, "--data", photos, "--seed", 5, *some, *options, "--out", out)[0] == 0
     given = arrays(photos)
     data = ImageSet(torch.from_numpy(given["images"]).permute(0, 3, 1, 2), torch.from_numpy(given["labels"]), tuple("012"), "photos")
-    expected = ATTACKS.build(name, kernel_size=5).poison(data, Context(seed=5), 0.5)
+    expected = ATTACKS.build(name, **values).poison(data, Context(seed=5), 0.5, [0, 2])
     made = arrays(out)
     assert np.array_equal(made["images"], expected.images.permute(0, 2, 3, 1).numpy())
     recipe = json.loads(str(made["recipe"]))
-    assert recipe["attack"] == ATTACKS.build(name, kernel_size=5).to_json()
-    assert (recipe["seed"], recipe["poison_rate"]) == (5, 0.5)
+    assert recipe["attack"] == ATTACKS.build(name, **values).to_json()
+    assert (recipe["seed"], recipe["poison_rate"], recipe["poison_classes"]) == (5, 0.5, [0, 2])
+
+
+@pytest.mark.parametrize("text", ["x", "1-", "3-1", "-1", "0.5"])
+def test_classes_that_cannot_be_read(text: str, run: Run, photos: Path, tmp_path: Path) -> None:
+    code, _, err = run("poison", "cuda", "--data", photos, f"--poison-classes={text}", "--out", tmp_path / "out.npz")
+    assert code == 2
+    assert "is no class number" in err
 
 
 def test_the_same_command_writes_the_same_bytes(run: Run, photos: Path, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ import pytest
 import torch
 
 from ued_core.attacks import ATTACKS
+from ued_core.attacks.base import AdditiveAttack
 from ued_core.cli import catalogues
 from ued_core.context import Context
 from ued_core.data import DATASETS
@@ -33,6 +34,7 @@ ROOT = Path(__file__).resolve().parents[1]
 EVERY = [pytest.param(c, entry, id=f"{kind}-{entry.key}") for kind, c in catalogues().items() for entry in c.values()]
 every_entry = pytest.mark.parametrize(("catalogue", "entry"), EVERY)
 every_attack = pytest.mark.parametrize("name", list(ATTACKS))
+every_additive_attack = pytest.mark.parametrize("name", [name for name, entry in ATTACKS.items() if issubclass(entry, AdditiveAttack)])
 every_defense = pytest.mark.parametrize("name", list(DEFENSES))
 every_model = pytest.mark.parametrize("name", list(MODELS))
 embedded_sets = pytest.mark.parametrize("name", [name for name, entry in DATASETS.items() if entry.embedded])
@@ -225,7 +227,7 @@ def test_attack_poisons(name: str, shape: tuple[int, int, int]) -> None:
     assert (poisoned.attack, poisoned.seed) == (attack.to_json(), 3)
     with quick():
         assert torch.equal(attack.poison(data, Context(seed=3)).images, poisoned.images)
-    assert not torch.equal(attack.poison(data, Context(seed=4)).images, poisoned.images)
+    assert torch.equal(attack.poison(data, Context(seed=4)).images, poisoned.images) == (not attack.keyed)
 
 
 @every_attack
@@ -252,6 +254,66 @@ def test_poison_rate(name: str) -> None:
     for wrong in (-0.1, 1.1, float("nan")):
         with pytest.raises(ParameterError, match="from 0 to 1"):
             attack.poison(data, Context(), poison_rate=wrong)
+
+
+@every_attack
+def test_class_subset(name: str) -> None:
+    """A subset touches its classes alone, and the images that all classes at this rate would have touched."""
+    data, attack = image_set(count=200), ATTACKS.build(name, **ATTACKS[name].quick_values())
+    some = attack.poison(data, Context(seed=5), poison_classes=[2, 0, 2])
+    assert torch.equal(some.touched, (data.labels == 0) | (data.labels == 2))
+    assert torch.equal(some.images[~some.touched], data.images[~some.touched])
+    assert (some.delta[some.touched].flatten(1).abs().amax(1) > 0).all()
+    half = attack.poison(data, Context(seed=5), poison_rate=0.5)
+    both = attack.poison(data, Context(seed=5), poison_rate=0.5, poison_classes=[0, 2])
+    assert torch.equal(both.touched, half.touched & some.touched)
+    with pytest.raises(ParameterError, match="Class 4 is to be poisoned, but 'random' has 4 classes"):
+        attack.poison(data, Context(), poison_classes=[4])
+
+
+@pytest.mark.parametrize("shape", [(3, 12, 12), (1, 9, 17)], ids=["RGB", "grey, not square"])
+@every_additive_attack
+def test_norm_bound_holds_before_and_after_storage(name: str, shape: tuple[int, int, int]) -> None:
+    """Black and white images show both signs before clipping; bytes may leave an L2 ball by what rounding adds."""
+    base = ATTACKS.build(name, **ATTACKS[name].quick_values())
+    for rounding in ("nearest", "truncate") if "rounding" in ATTACKS[name].model_fields else ("nearest",):
+        attack = base.with_values(rounding=rounding) if rounding == "truncate" else base
+        data = image_set(count=60, shape=shape)
+        data.images[:20], data.images[20:40] = 0, 255
+        bound, size = attack.bound(data.shape), float(np.prod(shape)) ** 0.5
+        delta = attack.delta(data, torch.arange(60), Context(seed=3))
+        assert (delta.dtype, delta.shape, delta.device.type) == (torch.float32, data.images.shape, "cpu")
+        assert delta.isfinite().all()
+        assert delta.min() < 0 < delta.max()
+        stored = attack.poison(data, Context(seed=3)).delta
+        assert torch.equal(stored, to_levels(data.images, delta, rounding) - data.images.short())
+        if bound.norm == "linf":
+            assert bound.size == round(bound.size), "a fraction of a level would let rounding leave the ball"
+            assert 0.5 * bound.size < float(delta.abs().max()) <= bound.size
+            assert int(stored.abs().max()) <= bound.size
+        else:
+            before, after = delta.flatten(1).norm(dim=1), stored.float().flatten(1).norm(dim=1)
+            assert float(before.max()) <= bound.size * (1 + 1e-5)
+            assert float(after.max()) <= bound.size + size * (0.5 if rounding == "nearest" else 1)
+
+
+def to_levels(images: torch.Tensor, delta: torch.Tensor, rounding: str) -> torch.Tensor:
+    """Add, clip, round, written once more with numpy; int16."""
+    total = np.clip(images.numpy().astype(np.float32) + delta.numpy(), 0, 255)
+    return torch.from_numpy((np.rint(total) if rounding == "nearest" else np.floor(total)).astype(np.int16))
+
+
+@every_additive_attack
+def test_perturbation_of_an_image_does_not_depend_on_the_others(name: str) -> None:
+    data, attack = image_set(count=600, shape=(3, 6, 6)), ATTACKS.build(name, **ATTACKS[name].quick_values())
+    whole = attack.delta(data, torch.arange(600), Context(seed=3))
+    rows = torch.tensor([599, 3, 255, 256, 257])
+    assert torch.allclose(attack.delta(data, rows, Context(seed=3)), whole[rows], rtol=0, atol=1e-4)
+    part, full = attack.poison(data, Context(seed=3), poison_rate=0.4), attack.poison(data, Context(seed=3))
+    difference = (part.delta - full.delta)[part.touched].abs()
+    # A matrix product may sum in another order for another number of rows, so a value beside a half may fall to the other side.
+    assert int(difference.max()) <= 1
+    assert float((difference > 0).float().mean()) < 1e-3
 
 
 @every_attack
@@ -284,10 +346,10 @@ def test_one_image_and_one_class(name: str) -> None:
 @every_attack
 def test_as_class_agrees_with_poison(name: str) -> None:
     data, attack = image_set(), ATTACKS.build(name, **ATTACKS[name].quick_values())
-    own = attack.as_class(data.images, data.labels, data.classes, 3)
+    own = attack.as_class(data.images, data.labels, data.classes, 3, data)
     if own is not None:
         assert torch.equal(own, attack.poison(data, Context(seed=3)).images)
-        other = attack.as_class(data.images, (data.labels + 1) % data.classes, data.classes, 3)
+        other = attack.as_class(data.images, (data.labels + 1) % data.classes, data.classes, 3, data)
         assert not torch.equal(other, own)
 
 

@@ -14,7 +14,7 @@ from ued_core.compiled import in_threads
 from ued_core.errors import DataError
 from ued_core.files import write_atomic, write_json
 from ued_core.home import home
-from ued_core.records import DataSplit, Embedding, History, ImageSet, PoisonedSet, to_bytes, to_float
+from ued_core.records import DataSplit, Embedding, History, ImageSet, PoisonedSet, round_levels, to_bytes, to_float
 
 
 def image_set(count: int = 6, classes: int = 3, shape: tuple[int, int, int] = (3, 4, 5)) -> ImageSet:
@@ -214,3 +214,9 @@ def test_an_error_in_a_thread_is_raised() -> None:
 
     with pytest.raises(DataError, match="in a thread"):
         in_threads(fail, 1000)
+
+
+@pytest.mark.parametrize(("rounding", "expected"), [("nearest", [0, 0, 1, 2, 255, 255]), ("truncate", [0, 0, 0, 2, 254, 255])])
+def test_round_levels(rounding: str, expected: list[int]) -> None:
+    levels = torch.tensor([-3.0, 0.4, 0.6, 2.3, 254.9, 270.0])
+    assert round_levels(levels, rounding).tolist() == expected

@@ -129,10 +129,11 @@ def poison(options: argparse.Namespace) -> int:
     attack = method(**given(options, method))
     ctx = _context(options.seed, options.device)
     data = _read_data(options, ctx)
-    result = attack.poison(data, ctx, options.poison_rate)
+    result = attack.poison(data, ctx, options.poison_rate, options.poison_classes)
     recipe = {
         "attack": attack.to_json(),
         "poison_rate": options.poison_rate,
+        **({"poison_classes": list(options.poison_classes)} if options.poison_classes else {}),
         "seed": options.seed,
         "clean_hash": data.content_hash,
     }
@@ -312,6 +313,15 @@ def _seed(text: str) -> int:
     return int(text)
 
 
+def _classes(text: str) -> tuple[int, ...] | None:
+    from ued_core.attacks.base import read_classes
+
+    try:
+        return read_classes(text)
+    except ParameterError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def _at_least(smallest: int) -> Callable[[str], int]:
     def convert(text: str) -> int:
         if not text.isdigit() or int(text) < smallest:
@@ -351,6 +361,7 @@ def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     p.add_argument("attack", metavar="ATTACK")
     if command == "poison":
         p.add_argument("--poison-rate", type=float, default=1.0, help="share of the images that are poisoned, 0 to 1")
+        p.add_argument("--poison-classes", type=_classes, metavar="0,3,5-7", help="numbers of the classes that are poisoned; default all")
         _data_options(p, argv)
         if method := _known(argv, catalogues()["attacks"]):
             add_options(p, method)

@@ -1,7 +1,7 @@
 """The tensors that cross module borders, checked once when they are built.
 
 Images are stored as uint8, because that is what a published unlearnable data set is;
-they are computed on as float32 in [0, 1]. The one function that rounds is :func:`to_bytes`.
+they are computed on as float32 in [0, 1]. The one function that rounds is :func:`round_levels`, below :func:`to_bytes`.
 """
 
 from __future__ import annotations
@@ -32,9 +32,18 @@ def to_bytes(images: torch.Tensor, rounding: Rounding = "nearest") -> torch.Tens
         images: floating-point tensor of any shape.
         rounding: ``nearest``, or ``truncate`` as the official CUDA and COIN code does.
     """
-    scaled = images.mul(255)
-    scaled = scaled.round_() if rounding == "nearest" else scaled
-    return scaled.clamp_(0, 255).to(torch.uint8)
+    return round_levels(images.mul(255), rounding)
+
+
+def round_levels(levels: torch.Tensor, rounding: Rounding = "nearest") -> torch.Tensor:
+    """Float in 1/255 → uint8 0..255, same shape; values outside are clipped.
+
+    Args:
+        levels: floating-point tensor of any shape; it is overwritten.
+        rounding: as in :func:`to_bytes`.
+    """
+    levels = levels.round_() if rounding == "nearest" else levels
+    return levels.clamp_(0, 255).to(torch.uint8)
 
 
 @dataclass(frozen=True)

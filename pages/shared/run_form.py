@@ -17,6 +17,7 @@ from pages.shared.run_estimate import estimate
 from pages.shared.run_words import short_id
 from ued_core import runs
 from ued_core.attacks import ATTACKS, Attack
+from ued_core.attacks.base import read_classes, write_classes
 from ued_core.context import Context
 from ued_core.data import DATASETS, Dataset, Folder, import_zip
 from ued_core.defenses import DEFENSES, Defense
@@ -46,6 +47,11 @@ class Poisoning(Method):
     poison_rate: float = param(
         1.0, "Share of the training images that are poisoned; test images stay clean.", ge=0.0, le=1.0, step=0.05
     )
+    poison_classes: str = param(
+        "",
+        "Numbers of the classes that are poisoned, for example 0, 3, 5-7; the data set's first class is 0. Empty: all classes.",
+        label="poisoned classes",
+    )
     attack_seed: int = param(
         0,
         "The attacker's secret: another key, another perturbation of each class.",
@@ -53,6 +59,13 @@ class Poisoning(Method):
         ge=0,
         le=2**32 - 1,
     )
+
+    def model_post_init(self, _context: object) -> None:
+        read_classes(self.poison_classes)
+
+    def choices(self) -> dict[str, Any]:
+        """The fields of a run spec that these are."""
+        return {**self.model_dump(), "poison_classes": read_classes(self.poison_classes)}
 
 
 class Repetition(Method):
@@ -98,7 +111,7 @@ def run_form() -> None:
         summary.info("Give the images of your folder below; then the run can start.")
         return
     spec = RunSpec(
-        dataset=dataset, attack=attack, defenses=defences, model=model, plan=plan, **poisoning.model_dump(),
+        dataset=dataset, attack=attack, defenses=defences, model=model, plan=plan, **poisoning.choices(),
         seed=repetition.seed, device=repetition.device, note=repetition.note,
     )  # fmt: skip
     with summary:
@@ -243,7 +256,9 @@ def fill_form(spec: RunSpec) -> None:
     parts: list[tuple[str, Method]] = [
         ("new_data", spec.dataset), ("new_attack", attack), ("new_model", spec.model),
         (_plan_key(spec.dataset), spec.plan),
-        ("new", Poisoning(poison_rate=float(spec.poison_rate), attack_seed=spec.attack_seed)),
+        ("new", Poisoning(
+            poison_rate=float(spec.poison_rate), poison_classes=write_classes(spec.poison_classes), attack_seed=spec.attack_seed
+        )),
         ("new", Repetition(seed=spec.seed, device=spec.device, note=spec.note)),
         *(("new_defence", defence) for defence in spec.defenses),
     ]  # fmt: skip

@@ -9,6 +9,7 @@ import streamlit as st
 
 from pages.shared.guard import plain
 from pages.shared.run_words import duration, flat, percent
+from ued_core.attacks.base import write_classes
 from ued_core.errors import UedError
 from ued_core.params import Method
 from ued_core.runs import RunRecord, RunSpec
@@ -39,6 +40,8 @@ def protocol(spec: RunSpec, result: Mapping[str, Any]) -> dict[str, str]:
     poison, key = "none", ""
     if spec.attack:
         share = f"{100 * spec.poison_rate:g} % of the training images"
+        if spec.poison_classes is not None:
+            share += f" of the classes {write_classes(spec.poison_classes)} alone"
         poison = f"{in_words(spec.attack)} on {share}, private key {spec.attack_seed}; the test images stay clean"
         key = f"; attack {spec.attack_seed}"
     sizes = f"{data['train']:,} training and {data['test']:,} test images, {len(data['class_names'])} classes"

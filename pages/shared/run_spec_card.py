@@ -10,6 +10,7 @@ from pages.shared.guard import plain, show_error
 from pages.shared.run_address import HANDED, HANDED_FROM, discard_handed, hand_over
 from pages.shared.run_form import cannot_edit, fill_form, start
 from pages.shared.run_words import method_words
+from ued_core.attacks.base import write_classes
 from ued_core.errors import SpecError, UedError
 from ued_core.runs import RunSpec
 
@@ -65,7 +66,8 @@ def spec_lines(spec: RunSpec) -> str:
     ):
         words = " → ".join(plain(method_words(method)) for method in methods if method is not None) or "none"
         if label == "Attack" and spec.attack:
-            words += f", {100 * spec.poison_rate:g} % of the training images, private key {spec.attack_seed}"
+            some = "" if spec.poison_classes is None else f" of the classes {write_classes(spec.poison_classes)} alone"
+            words += f", {100 * spec.poison_rate:g} % of the training images{some}, private key {spec.attack_seed}"
         lines.append(f"- {label}: {words}")
     return "\n".join(
         [*lines, f"- Seed {spec.seed}, device {spec.device}" + (f", note: {plain(spec.note)}" if spec.note else "")]

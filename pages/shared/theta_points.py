@@ -63,7 +63,7 @@ def measured_points(choice: Selection) -> tuple[MeasuredPoint, ...]:
         placed = _strength(spec)
         if spec.get("dataset", {}).get("name") != choice.dataset.key or attack.get("name") != choice.attack.key:
             continue
-        if placed is None or spec.get("poison_rate", 1.0) != 1.0:
+        if placed is None or spec.get("poison_rate", 1.0) != 1.0 or spec.get("poison_classes") is not None:
             continue
         try:
             own, model, plan = ATTACKS.parse(attack), MODELS.parse(spec["model"]), PLANS.parse(spec["plan"])

@@ -264,6 +264,7 @@ def test_the_form_starts_what_it_shows(open_runs) -> None:
     page = open_runs(
         **SMALL,
         new_poisoning_poison_rate="0.5",
+        new_poisoning_poison_classes="2, 0-1",
         new_defences="coin",
         new_repetition_seeds="3",
         new_repetition_note="from the form",
@@ -278,6 +279,7 @@ def test_the_form_starts_what_it_shows(open_runs) -> None:
     assert spec["plan"]["epochs"] == 2
     assert spec["attack"]["name"] == "cuda"
     assert spec["poison_rate"] == 0.5
+    assert spec["poison_classes"] == [0, 1, 2]
     assert [d["name"] for d in spec["defenses"]] == ["coin"]
     assert spec["note"] == "from the form"
     for record in made:

@@ -74,6 +74,7 @@ def test_a_data_set_brings_its_recommended_plan() -> None:
         {"attack": {"name": "vuda", "blur": 0.25}},
         {"attack": None},
         {"poison_rate": 0.6},
+        {"poison_classes": [0, 3]},
         {"attack_seed": 12},
         {"defenses": []},
         {"defenses": ["coin", {"name": "coin", "strength": 1.5}]},
@@ -105,6 +106,16 @@ def test_defaults_left_out_or_written_out_are_one_run() -> None:
     assert RunSpec.from_json({"attack": {"name": "cuda"}, "dataset": {"name": "shapes"}, "seed": 0}).key() == short.key()
     assert RunSpec.from_json({"dataset": "shapes", "attack": "cuda", "poison_rate": 1}).key() == short.key()
     assert len(short.key()) == 12
+
+
+def test_class_subset() -> None:
+    some = spec(poison_classes=[5, 0, 5])
+    assert some.poison_classes == (0, 5)
+    assert json.loads(json.dumps(some.to_json()))["poison_classes"] == [0, 5]
+    assert RunSpec.from_json(json.loads(json.dumps(some.to_json()))) == some
+    assert some.key() == spec(poison_classes=[0, 5]).key()
+    assert "poison_classes" not in spec().to_json(), "runs from before there were subsets keep their keys"
+    assert spec(attack=None, poison_classes=[1]).key() == spec(attack=None).key()
 
 
 def test_title() -> None:
@@ -149,6 +160,10 @@ def test_title() -> None:
         ({**FULL, "poison_rate": float("nan")}, SpecError, "poison rate is nan"),
         ({**FULL, "poison_rate": "half"}, SpecError, "poison rate is 'half'"),
         ({**FULL, "poison_rate": True}, SpecError, "poison rate is True"),
+        ({**FULL, "poison_classes": []}, ParameterError, "poisoned classes are [], but they must be a list"),
+        ({**FULL, "poison_classes": "0"}, ParameterError, "poisoned classes are '0', but they must be a list"),
+        ({**FULL, "poison_classes": [0, 1.5]}, ParameterError, "poisoned class is 1.5, but it must be a whole number"),
+        ({**FULL, "poison_classes": [True]}, ParameterError, "poisoned class is True"),
         ({**FULL, "seed": -1}, SpecError, "seed is -1, but it must be a whole number from 0 to 4294967295"),
         ({**FULL, "seed": 1.0}, SpecError, "seed is 1.0"),
         ({**FULL, "seed": True}, SpecError, "seed is True"),

@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import ClassVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 
+from ued_core.compiled import compiled, has_compiler, in_threads
 from ued_core.context import Context
 from ued_core.errors import ParameterError
-from ued_core.params import Method
-from ued_core.records import ImageSet, PoisonedSet
+from ued_core.params import Method, param
+from ued_core.records import ImageSet, PoisonedSet, Rounding, round_levels
+
+BLOCK = 256
+"""Rows that are perturbed, and whose random numbers are drawn, together."""
 
 
 class Attack(Method):
     """An availability attack; its verb is :meth:`poison`.
 
-    Subclasses implement :meth:`perturb`. Poison rate, choice of the touched images and the
-    check of the result are the same for all and live here. ``ctx.seed`` is the private key.
+    Subclasses implement :meth:`perturb`. Poison rate, class subset, choice of the touched images
+    and the check of the result are the same for all and live here. ``ctx.seed`` is the private key.
 
     Attributes:
+        keyed: whether the private key changes the perturbation.
         needs_whole_set: what it does to an image depends on all others (a surrogate is trained on them), so that a
             few images cannot be poisoned by themselves; see :class:`ued_core.attacks.surrogate.SurrogateAttack`.
     """
 
+    keyed: ClassVar[bool] = True
     needs_whole_set: ClassVar[bool] = False
 
     @abstractmethod
@@ -40,18 +48,21 @@ class Attack(Method):
             uint8 (M, C, H, W) on the CPU.
         """
 
-    def poison(self, data: ImageSet, ctx: Context, poison_rate: float = 1.0) -> PoisonedSet:
-        """Poison a share of the images; labels stay.
+    def poison(
+        self, data: ImageSet, ctx: Context, poison_rate: float = 1.0, poison_classes: Sequence[int] | None = None
+    ) -> PoisonedSet:
+        """Poison a share of the images of some classes; labels stay.
 
         Args:
             data: the clean set.
             ctx: seed (the private key), device, progress.
             poison_rate: each image is poisoned with this probability, 0..1.
+            poison_classes: only images of these classes are poisoned; None means of every class.
 
         Raises:
-            ParameterError: the rate is outside 0..1.
+            ParameterError: the rate is outside 0..1, or there is no such class.
         """
-        touched = touched_rows(len(data), poison_rate, ctx)
+        touched = touched_rows(data, ctx, poison_rate, poison_classes)
         rows = touched.nonzero()[:, 0]
         poisoned = self.perturb(data, rows, ctx) if len(rows) else data.images[:0]
         images = poisoned if bool(touched.all()) else data.images.clone().index_copy_(0, rows, poisoned)
@@ -76,7 +87,9 @@ class Attack(Method):
         """
         return None
 
-    def as_class(self, images: torch.Tensor, classes: torch.Tensor, total: int, seed: int) -> torch.Tensor | None:
+    def as_class(
+        self, images: torch.Tensor, classes: torch.Tensor, total: int, seed: int, train: ImageSet | None = None
+    ) -> torch.Tensor | None:
         """The images as if they belonged to other classes: what the shortcut probe asks.
 
         Args:
@@ -84,22 +97,242 @@ class Attack(Method):
             classes: int64 (M,), the class whose perturbation each image gets.
             total: number of classes of the data set.
             seed: the private key of the poison under test.
+            train: the clean set that was poisoned, for attacks that look at it.
 
         Returns:
             uint8 (M, C, H, W), or None when the attack's perturbation is not a function of
-            the class alone.
+            the class alone, or when it follows from the training images and these are not given.
         """
         return None
 
 
-def touched_rows(count: int, poison_rate: float, ctx: Context) -> torch.Tensor:
-    """Which images are poisoned, bool (count,); the private key decides.
+# ---------------------------------------------------------------- which images
 
-    Raises:
-        ParameterError: the rate is outside 0..1.
+
+def touched_rows(
+    data: ImageSet, ctx: Context, poison_rate: float = 1.0, poison_classes: Sequence[int] | None = None
+) -> torch.Tensor:
+    """Which images are poisoned; bool (N,). Arguments and errors as in :meth:`Attack.poison`.
+
+    Whether an image is drawn does not depend on the classes, so a subset touches a part of what all classes would.
     """
     if not 0.0 <= poison_rate <= 1.0:
         raise ParameterError(f"The poison rate is {poison_rate!r}, but it must be a number from 0 to 1.")
-    if poison_rate == 1.0:
-        return torch.ones(count, dtype=torch.bool)
-    return torch.rand(count, generator=ctx.generator("poison rate", device="cpu")) < poison_rate
+    touched = torch.ones(len(data), dtype=torch.bool)
+    if poison_rate < 1.0:
+        touched = torch.rand(len(data), generator=ctx.generator("poison rate", device="cpu")) < poison_rate
+    if poison_classes is None:
+        return touched
+    wanted = check_classes(poison_classes)
+    if wanted[-1] >= data.classes:
+        raise ParameterError(
+            f"Class {wanted[-1]} is to be poisoned, but {data.name!r} has {data.classes} classes.",
+            f"Their numbers run from 0 to {data.classes - 1}.",
+        )
+    return touched & torch.isin(data.labels, torch.tensor(wanted))
+
+
+def check_classes(numbers: Sequence[int]) -> tuple[int, ...]:
+    """The class numbers in order, each once.
+
+    Raises:
+        ParameterError: none is given, or something is no class number.
+    """
+    if isinstance(numbers, str) or not isinstance(numbers, Sequence) or not numbers:
+        raise ParameterError(f"The poisoned classes are {numbers!r}, but they must be a list of class numbers.", "Leave them out for all.")
+    for number in numbers:
+        if not isinstance(number, int) or isinstance(number, bool) or number < 0:
+            raise ParameterError(f"A poisoned class is {number!r}, but it must be a whole number of at least 0.")
+    return tuple(sorted(set(numbers)))
+
+
+def read_classes(text: str) -> tuple[int, ...] | None:
+    """Class numbers from what a person writes: ``"0, 3, 5-7"``; nothing means all classes, None.
+
+    Raises:
+        ParameterError: it cannot be read.
+    """
+    found: list[int] = []
+    for word in text.replace(",", " ").split():
+        first, dash, last = word.partition("-")
+        if not (first.isdecimal() and len(first) < 6) or (dash and not (last.isdecimal() and len(last) < 6 and int(first) <= int(last))):
+            raise ParameterError(
+                f"The poisoned classes are {text!r}, but {word!r} is no class number and no range of them.",
+                "Write for example 0, 3, 5-7; nothing means all classes.",
+            )
+        found += range(int(first), int(last or first) + 1)
+    return check_classes(found) if found else None
+
+
+def write_classes(numbers: Sequence[int] | None) -> str:
+    """Class numbers as :func:`read_classes` reads them."""
+    return "" if numbers is None else ", ".join(map(str, numbers))
+
+
+# ---------------------------------------------------------------- additive attacks
+
+
+@dataclass(frozen=True)
+class Bound:
+    """How large a perturbation may be.
+
+    Attributes:
+        norm: ``linf``, the largest change of a value, or ``l2``, the root of the sum of squared changes of an image.
+        size: in 1/255.
+    """
+
+    norm: Literal["linf", "l2"]
+    size: float
+
+
+def rounding_param() -> Any:
+    """The parameter ``rounding``, for attacks whose perturbation is no whole number of levels."""
+    return param(
+        "nearest",
+        "How the sum is stored in 8 bits: rounded, or cut off as several releases do, which shifts it by half a level on average.",
+    )
+
+
+class AdditiveAttack(Attack):
+    """An attack that adds a perturbation to every image: add, clip, round, the same for all.
+
+    Subclasses implement :meth:`delta` and :meth:`bound`; those with fractional perturbations also
+    declare ``rounding: Rounding = rounding_param()``.
+    """
+
+    @abstractmethod
+    def delta(self, data: ImageSet, rows: torch.Tensor, ctx: Context) -> torch.Tensor:
+        """The perturbation of the given rows, before clipping to legal pixel values and rounding.
+
+        It is asked for in blocks, so an image's perturbation must not depend on which other rows are asked for.
+
+        Args:
+            data: the whole clean set.
+            rows: int64 (M,).
+            ctx: its seed is the private key.
+
+        Returns:
+            float32 (M, C, H, W) on the CPU, in 1/255.
+        """
+
+    @abstractmethod
+    def bound(self, shape: tuple[int, int, int]) -> Bound:
+        """What :meth:`delta` keeps to on images of this shape (C, H, W)."""
+
+    def perturb(self, data: ImageSet, rows: torch.Tensor, ctx: Context) -> torch.Tensor:
+        return add_in_blocks(data.images, rows, lambda own: self.delta(data, own, ctx), self._rounding, ctx)
+
+    @property
+    def _rounding(self) -> Rounding:
+        return getattr(self, "rounding", "nearest")
+
+
+class ClassTableAttack(AdditiveAttack):
+    """An additive attack with one perturbation a class; subclasses implement :meth:`table` and ``bound``."""
+
+    @abstractmethod
+    def table(self, classes: int, shape: tuple[int, int, int], seed: int) -> torch.Tensor:
+        """The perturbation of every class, float32 (classes, C, H, W), in 1/255."""
+
+    def delta(self, data: ImageSet, rows: torch.Tensor, ctx: Context) -> torch.Tensor:
+        return self.table(data.classes, data.shape, ctx.seed)[data.labels[rows]]
+
+    def perturb(self, data: ImageSet, rows: torch.Tensor, ctx: Context) -> torch.Tensor:
+        table = self.table(data.classes, data.shape, ctx.seed)
+        return add_in_blocks(data.images, rows, lambda own: table[data.labels[own]], self._rounding, ctx)
+
+    def as_class(
+        self, images: torch.Tensor, classes: torch.Tensor, total: int, seed: int, train: ImageSet | None = None
+    ) -> torch.Tensor:
+        table = self.table(total, tuple(images.shape[1:]), seed)
+        return add_in_blocks(images, torch.arange(len(images)), lambda own: table[classes[own]], self._rounding, Context())
+
+
+def add_in_blocks(
+    images: torch.Tensor, rows: torch.Tensor, delta: Callable[[torch.Tensor], torch.Tensor], rounding: Rounding, ctx: Context
+) -> torch.Tensor:
+    """Add, clip to 0..255, round.
+
+    Args:
+        images: uint8 (N, C, H, W).
+        rows: int64 (M,), which of them.
+        delta: from some of the rows, int64 (B,), to their perturbation, float32 (B, C, H, W) in 1/255.
+        rounding: of the sum.
+        ctx: progress and cancellation.
+
+    Returns:
+        uint8 (M, C, H, W). A perturbation of at most ε whole levels stays one after rounding.
+    """
+    result = torch.empty((len(rows), *images.shape[1:]), dtype=torch.uint8)
+    numbers, fast = rows // BLOCK, has_compiler()
+    done = 0
+    for number in numbers.unique().tolist():
+        ctx.check()
+        places = (numbers == number).nonzero()[:, 0]
+        own = rows[places]
+        change = delta(own)
+        if fast:
+            _add_compiled(images, own, change, rounding, result, places)
+        else:
+            result[places] = round_levels(images[own].to(torch.float32).add_(change), rounding)
+        done += len(own)
+        ctx.report(done, len(rows), "perturbing images")
+    return result
+
+
+def _add_compiled(
+    images: torch.Tensor, rows: torch.Tensor, delta: torch.Tensor, rounding: Rounding, out: torch.Tensor, places: torch.Tensor
+) -> None:
+    source, change, target = images.numpy(), delta.contiguous().numpy(), out.numpy()
+    which, where = rows.numpy(), places.numpy()
+
+    def part(start: int, stop: int) -> None:
+        _add_bytes(source, which, change, rounding == "nearest", target, where, start, stop)
+
+    in_threads(part, len(which))
+
+
+@compiled
+def _add_bytes(images: Any, rows: Any, delta: Any, nearest: bool, result: Any, places: Any, start: int, stop: int) -> None:
+    """:func:`round_levels` of images plus perturbation, in one pass.
+
+    Args:
+        images: uint8 (N, C, H, W).
+        rows, places: int64 (B,), where each image comes from and where it goes.
+        delta: float32 (B, C, H, W).
+        nearest: round; otherwise cut off.
+        result: uint8 (M, C, H, W), filled at ``places[start:stop]``.
+    """
+    _, channels, height, width = images.shape
+    low, high = np.float32(0), np.float32(255)
+    for m in range(start, stop):
+        image, change, out = images[rows[m]], delta[m], result[places[m]]
+        for c in range(channels):
+            for y in range(height):
+                for x in range(width):
+                    value = np.float32(image[c, y, x]) + change[c, y, x]
+                    value = np.rint(value) if nearest else value
+                    value = low if value < low else value
+                    value = high if value > high else value
+                    out[c, y, x] = np.uint8(np.int32(value))
+
+
+def row_normals(rows: torch.Tensor, length: int, ctx: Context, *name: object) -> torch.Tensor:
+    """Standard normal numbers that belong to rows: a row's numbers do not depend on which others are asked for.
+
+    Args:
+        rows: int64 (M,), not negative.
+        length: how many a row.
+        ctx: its seed is the private key.
+        name: of the stream.
+
+    Returns:
+        float32 (M, length) on the CPU.
+    """
+    result = torch.empty(len(rows), length)
+    numbers = rows // BLOCK
+    for number in numbers.unique().tolist():
+        own = numbers == number
+        drawn = torch.randn(BLOCK, length, generator=ctx.generator(*name, number, device="cpu"))
+        result[own] = drawn[rows[own] - number * BLOCK]
+    return result

@@ -198,7 +198,9 @@ class Convolution(Attack):
         kernels = torch.from_numpy(self.kernels(data.classes, ctx.seed)).to(ctx.device)
         return self._filter(data.images, rows, data.labels[rows], kernels, ctx)
 
-    def as_class(self, images: torch.Tensor, classes: torch.Tensor, total: int, seed: int) -> torch.Tensor:
+    def as_class(
+        self, images: torch.Tensor, classes: torch.Tensor, total: int, seed: int, train: ImageSet | None = None
+    ) -> torch.Tensor:
         kernels = torch.from_numpy(self.kernels(total, seed))
         return self._filter(images, torch.arange(len(images)), classes, kernels, Context())
 

@@ -54,7 +54,7 @@ def execute(
     split = load_split(spec.dataset, ctx)
     train_set = split.train
     if spec.attack is not None:
-        poisoned = spec.attack.poison(train_set, ctx.with_seed(spec.attack_seed), spec.poison_rate)
+        poisoned = spec.attack.poison(train_set, ctx.with_seed(spec.attack_seed), spec.poison_rate, spec.poison_classes)
         train_set = poisoned.as_training_set()
     stored = train_set
     train_set = purify_all(spec.defenses, train_set, ctx)
@@ -107,16 +107,16 @@ def summary(history: History) -> dict[str, Any]:
 
 
 def probe(spec: RunSpec, split: DataSplit, network: Network, ctx: Context) -> dict[str, Any] | None:
-    """The shortcut probe, for attacks whose perturbation is a function of the class."""
-    if spec.attack is None:
+    """The shortcut probe, for attacks on all classes whose perturbation is a function of the class."""
+    if spec.attack is None or spec.poison_classes is not None:
         return None
     test, dtype = split.test, spec.plan.dtype(ctx.device)
-    own = spec.attack.as_class(test.images, test.labels, test.classes, spec.attack_seed)
+    own = spec.attack.as_class(test.images, test.labels, test.classes, spec.attack_seed, split.train)
     if own is None:
         return None
     labels = test.labels.numpy()
     wrong = wrong_classes(labels, test.classes, np.random.default_rng(ctx.stream_seed("wrong classes")))
-    crossed = spec.attack.as_class(test.images, torch.from_numpy(wrong), test.classes, spec.attack_seed)
+    crossed = spec.attack.as_class(test.images, torch.from_numpy(wrong), test.classes, spec.attack_seed, split.train)
     guesses = [predict(network, images, ctx, dtype).numpy() for images in (test.images, own, crossed)]
     return shortcut_probe(labels, wrong, *guesses, classes=test.classes).to_json()
 

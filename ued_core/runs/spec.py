@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ued_core.attacks import ATTACKS, Attack
+from ued_core.attacks.base import check_classes
 from ued_core.data import DATASETS
 from ued_core.data.base import Dataset
 from ued_core.defenses import DEFENSES, Defense
@@ -30,6 +31,7 @@ class RunSpec:
         dataset: what is trained and tested on.
         attack: poisons the training part, or None.
         poison_rate: share of the training images that are poisoned, 0..1.
+        poison_classes: numbers of the classes that are poisoned, or None for all.
         attack_seed: the attack's private key.
         defenses: applied in this order.
         model: what is trained.
@@ -47,6 +49,7 @@ class RunSpec:
     plan: Plan
     attack: Attack | None = None
     poison_rate: float = 1.0
+    poison_classes: tuple[int, ...] | None = None
     attack_seed: int = 0
     defenses: tuple[Defense, ...] = field(default=())
     seed: int = 0
@@ -56,6 +59,8 @@ class RunSpec:
     def __post_init__(self) -> None:
         if not isinstance(self.poison_rate, int | float) or isinstance(self.poison_rate, bool) or not 0.0 <= self.poison_rate <= 1.0:
             raise SpecError(f"The poison rate is {self.poison_rate!r}, but it must be a number from 0 to 1.")
+        if self.poison_classes is not None:
+            object.__setattr__(self, "poison_classes", check_classes(self.poison_classes))
         for name in ("seed", "attack_seed"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < SEED_LIMIT:
@@ -70,11 +75,14 @@ class RunSpec:
         return {**self.identity(), "device": self.device, "note": self.note}
 
     def identity(self) -> dict[str, Any]:
-        """The part that decides the result. Without an attack, its rate and key decide nothing."""
+        """The part that decides the result. Without an attack, its rate, classes and key decide nothing."""
+        # Only named when there is a subset: runs from before it existed keep their keys.
+        some = {"poison_classes": list(self.poison_classes)} if self.attack and self.poison_classes is not None else {}
         return {
             "dataset": self.dataset.to_json(),
             "attack": self.attack.to_json() if self.attack else None,
             "poison_rate": float(self.poison_rate) if self.attack else 1.0,
+            **some,
             "attack_seed": self.attack_seed if self.attack else 0,
             "defenses": [d.to_json() for d in self.defenses],
             "model": self.model.to_json(),
@@ -100,7 +108,9 @@ class RunSpec:
         """
         if not isinstance(value, Mapping):
             raise SpecError(f"A run spec must be a JSON object, but this is {type(value).__name__}.")
-        known = {"dataset", "attack", "poison_rate", "attack_seed", "defenses", "model", "plan", "seed", "device", "note"}
+        known = {
+            "dataset", "attack", "poison_rate", "poison_classes", "attack_seed", "defenses", "model", "plan", "seed", "device", "note",
+        }  # fmt: skip
         unknown = sorted(set(value) - known)
         if unknown:
             raise SpecError(f"A run spec has no {', '.join(map(repr, unknown))}.", f"It may have {', '.join(sorted(known))}.")
@@ -119,6 +129,7 @@ class RunSpec:
             dataset=dataset,
             attack=ATTACKS.parse(value["attack"]) if value.get("attack") is not None else None,
             poison_rate=value.get("poison_rate", 1.0),
+            poison_classes=value.get("poison_classes"),
             attack_seed=value.get("attack_seed", 0),
             defenses=tuple(DEFENSES.parse(d) for d in defenses),
             model=MODELS.parse("small_cnn" if value.get("model") is None else value["model"]),
