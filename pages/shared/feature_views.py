@@ -289,19 +289,19 @@ def _room(scene: Scene, viewer: Viewer, method: str) -> tuple[Room | None, str]:
         st.info(f"t-SNE takes up to {MOST_TSNE_POINTS} points, that is {MOST_TSNE_POINTS // len(COPIES)} images; UMAP is shown instead.")
     wanted = key_of(feature_room, *work, method)
     before: Room | None = state["room"]
-    if state["room_wanted"] != wanted:
+    if state["room_wanted"] != wanted or state["room_handle"].state == "superseded":
         start = before if before is not None and before.embedding.method == method else None
         name = f"{wanted}:{key_of(_after, start.embedding) if start else 'cold'}"
         previous = (start.embedding.points, start.look.vectors) if start else (None, None)
         call = functools.partial(feature_room, previous=previous[0], previous_vectors=previous[1])
-        state["room_handle"] = background.submit(name, call, *work, method, slot="features", after_s=DRAWN_FIRST_S)
+        state["room_handle"] = background.submit(name, call, *work, method, slot="room", after_s=DRAWN_FIRST_S)
         state["room_wanted"] = wanted
     handle = state["room_handle"]
     background.rerun_when_done(handle, key="waiting_room")
     if handle.state == "ready":
         state["room"] = handle.value
         return handle.value, ""
-    if handle.state in ("failed", "superseded"):
+    if handle.state == "failed":
         st.error(f"The features could not be computed: {plain(str(handle.error))}")
         state["room_wanted"] = None
         return None, ""
@@ -516,7 +516,7 @@ def _ready(handle: background.Handle, share: float, words: str) -> bool:
     if handle.state == "ready":
         return True
     background.rerun_when_done(handle, key="waiting_film")
-    if handle.state in ("failed", "superseded"):
+    if handle.state == "failed":
         st.error(f"The film could not be made: {plain(str(handle.error))}")
         return False
     st.progress(share, words)
