@@ -1,0 +1,36 @@
+"""Poison files of other programs: what they are, what their released loaders make of them, and writing our own.
+
+:func:`detect` says what a file is, :func:`load` reads it, :meth:`Imported.onto` lays it on clean images by our
+rule, :meth:`Imported.as_released` as a released loader does, :func:`compare` measures the two, and
+:func:`export` writes a poisoned set with its :func:`recipe`. Nothing in a file is ever executed.
+
+Source:
+    The released code of the repositories named in ``FORMATS`` and ``RULES``.
+"""
+
+from ued_core.data.poison_files.export import ENDINGS, KINDS, export, keep_upload, recipe
+from ued_core.data.poison_files.found import Found, Reading
+from ued_core.data.poison_files.imported import Comparison, Imported, compare, detect, load
+from ued_core.data.poison_files.readers import FORMATS, Format
+from ued_core.data.poison_files.rules import IMAGE_SCALES, NOISE_SCALES, RULES, Rule
+
+__all__ = [
+    "ENDINGS",
+    "FORMATS",
+    "IMAGE_SCALES",
+    "KINDS",
+    "NOISE_SCALES",
+    "RULES",
+    "Comparison",
+    "Format",
+    "Found",
+    "Imported",
+    "Reading",
+    "Rule",
+    "compare",
+    "detect",
+    "export",
+    "keep_upload",
+    "load",
+    "recipe",
+]
