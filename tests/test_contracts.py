@@ -40,6 +40,12 @@ every_model = pytest.mark.parametrize("name", list(MODELS))
 embedded_sets = pytest.mark.parametrize("name", [name for name, entry in DATASETS.items() if entry.embedded])
 
 
+@pytest.fixture(autouse=True)
+def fresh_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Attacks that train a surrogate keep it; no test may find that of another one."""
+    monkeypatch.setenv("UED_HOME", str(tmp_path / "home"))
+
+
 def image_set(count: int = 24, classes: int = 4, shape: tuple[int, int, int] = (3, 12, 12), seed: int = 0) -> ImageSet:
     draw = torch.Generator().manual_seed(seed)
     images = torch.randint(0, 256, (count, *shape), generator=draw, dtype=torch.uint8)
@@ -385,7 +391,7 @@ def test_memory_is_bounded_by_the_chunk(tmp_path: Path) -> None:
         mapped = torch.from_numpy(np.load(sys.argv[1], mmap_mode="c"))
         data = ImageSet(mapped, torch.arange(count) % 10, tuple("0123456789"), "large")
         small = data.take(torch.arange(2_000))
-        for works in ([lambda d, a=a: a().poison(d, Context()) for a in ATTACKS.values()],
+        for works in ([lambda d, a=a: a().poison(d, Context()) for a in ATTACKS.values() if not a.needs_whole_set],
                       [lambda d, a=a: preview((a(),), d, Context()) for a in DEFENSES.values()]):
             for work in works:
                 work(small)
@@ -396,7 +402,8 @@ def test_memory_is_bounded_by_the_chunk(tmp_path: Path) -> None:
     command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path / "images.npy")]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=180, check=True)
     grown = [int(word) for word in done.stdout.split()]
-    assert len(grown) == len(ATTACKS) + len(DEFENSES)
+    # Attacks with a surrogate would take minutes; tests/attacks/test_crafting.py measures them at quick values.
+    assert len(grown) == sum(not a.needs_whole_set for a in ATTACKS.values()) + len(DEFENSES)
     assert min(grown) > 50, "the result itself must show"
     # The result, and room for the work on a chunk.
     assert max(grown) < 74 + 130, grown

@@ -9,7 +9,6 @@ import streamlit as st
 from pages.shared.cache import cached, split
 from pages.shared.controls import choose, method_controls, parameter_control
 from ued_core.attacks import ATTACKS, Attack
-from ued_core.context import Context
 from ued_core.data import DATASETS
 from ued_core.data.base import Dataset
 from ued_core.params import Catalogue, Parameter
@@ -70,7 +69,7 @@ def _shown(train: ImageSet, per_class: int, pick: int) -> tuple[ImageSet, list[i
 @cached(max_entries=32)
 def poisoned(images: ImageSet, attack: Attack, seed: int) -> PoisonedSet:
     """The attack's work, kept for the last few choices."""
-    return attack.poison(images, Context(seed=seed))
+    return attack.preview(images, seed)
 
 
 @cached(max_entries=32)

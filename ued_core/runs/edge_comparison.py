@@ -52,7 +52,7 @@ def compare_edges(images: ImageSet, poisoned: torch.Tensor, attack: Attack, seed
         rival: whose images are the negatives; None for the clean ones.
     """
     ctx = Context(seed=seed)
-    negatives = images.images if rival is None else rival.poison(images, ctx).images
+    negatives = images.images if rival is None else rival.preview(images, seed).images
     evader = evading_version(attack)
     evaded = None if evader is None else evader.poison(images, ctx).images
     return EdgeComparison(

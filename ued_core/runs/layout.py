@@ -42,7 +42,7 @@ def copies(
         defenses: applied to the poisoned copy, as training would in one epoch.
         seed: of the defences' draws.
     """
-    poisoned = chosen if attack is None else attack.poison(chosen, Context(seed=attack_seed)).as_training_set()
+    poisoned = chosen if attack is None else attack.preview(chosen, attack_seed).as_training_set()
     return {"clean": chosen, "poisoned": poisoned, "defended": preview(tuple(defenses), poisoned, Context(seed=seed))}
 
 

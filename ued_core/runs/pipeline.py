@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from ued_core.analysis.shortcut import shortcut_probe, wrong_classes
+from ued_core.attacks.checkpoint import crafted_card, poison_once
 from ued_core.context import Context, pick_device
 from ued_core.data import load_split
 from ued_core.defenses import augment_all, purify_all
@@ -45,8 +46,8 @@ def execute(
         JSON-ready: ``history`` (rows), ``last`` and ``best`` clean test accuracy,
         ``train_accuracy`` (last epoch, as trained), ``poisoned_accuracy`` (the finished model on
         the stored training images, without augmentation), ``probe`` (:class:`ShortcutProbe` or
-        None), ``data`` (sizes, notes, hashes), ``environment`` (device, versions, threads,
-        precision) and ``seconds``.
+        None), ``crafting`` (how the poison was made, :func:`crafting`), ``data`` (sizes, notes,
+        hashes), ``environment`` (device, versions, threads, precision) and ``seconds``.
     """
     began = time.perf_counter()
     ctx = Context(seed=spec.seed, device=pick_device(spec.device), on_report=ctx.on_report, stop=ctx.stop)
@@ -54,7 +55,7 @@ def execute(
     split = load_split(spec.dataset, ctx)
     train_set = split.train
     if spec.attack is not None:
-        poisoned = spec.attack.poison(train_set, ctx.with_seed(spec.attack_seed), spec.poison_rate, spec.poison_classes)
+        poisoned = poison_once(spec.attack, train_set, ctx.with_seed(spec.attack_seed), spec.poison_rate, spec.poison_classes)
         train_set = poisoned.as_training_set()
     stored = train_set
     train_set = purify_all(spec.defenses, train_set, ctx)
@@ -77,6 +78,7 @@ def execute(
         **summary(history),
         "poisoned_accuracy": accuracy(network, stored, ctx, dtype),
         "probe": probe(spec, split, network, ctx),
+        "crafting": crafting(spec, split),
         "data": {
             "train": len(train_set),
             "test": len(split.test),
@@ -119,6 +121,14 @@ def probe(spec: RunSpec, split: DataSplit, network: Network, ctx: Context) -> di
     crossed = spec.attack.as_class(test.images, torch.from_numpy(wrong), test.classes, spec.attack_seed, split.train)
     guesses = [predict(network, images, ctx, dtype).numpy() for images in (test.images, own, crossed)]
     return shortcut_probe(labels, wrong, *guesses, classes=test.classes).to_json()
+
+
+def crafting(spec: RunSpec, split: DataSplit) -> dict[str, Any] | None:
+    """How the poison was made: ``converged``, ``note``, ``trace``, ``seconds``; None where nothing had to be trained for it."""
+    if spec.attack is None or not spec.attack.needs_whole_set:
+        return None
+    card = crafted_card(spec.attack, spec.attack_seed, split.train.content_hash)
+    return card and card["log"]
 
 
 def environment(device: torch.device, dtype: torch.dtype) -> dict[str, Any]:

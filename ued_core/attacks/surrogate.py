@@ -1,0 +1,316 @@
+"""Surrogate models: trained on the clean images once, kept under the home, shared between attacks."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any, ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from ued_core.attacks.base import Attack, Bound
+from ued_core.attacks.checkpoint import Crafted, Draft, crafted_card, crafted_rows
+from ued_core.attacks.gradient import LEVEL, Effort, descend, frozen
+from ued_core.context import Context
+from ued_core.errors import DataError, Unavailable
+from ued_core.files import write_atomic, write_json
+from ued_core.home import home
+from ued_core.models import MODELS, Model, Network
+from ued_core.params import fingerprint, param
+from ued_core.records import ImageSet, PoisonedSet, to_float
+from ued_core.training import AdamW, Job, Plan, accuracy, train
+from ued_core.training.batch import random_crop
+
+#: raised whenever code changes how surrogates are trained
+SURROGATE_VERSION = 1
+BATCH = 128
+SMALLEST_SIDE = 8
+"""The small CNN halves the side three times; smaller images are framed with grey."""
+ROBUST_STEPS = 3
+
+
+def build_network(model: Model, data: ImageSet, rng: torch.Generator) -> Network:
+    """The surrogate's network with weights drawn from ``rng``, for images of any size."""
+    network = model.build(data.shape, data.classes, rng)
+    short = max(0, SMALLEST_SIDE - min(data.shape[1:]))
+    if short:
+        network.body = nn.Sequential(nn.ZeroPad2d((short // 2, short - short // 2) * 2), network.body)
+    return network.to(memory_format=torch.channels_last)
+
+
+def at_least_two(rows: torch.Tensor) -> torch.Tensor:
+    """The rows, a single one twice: batch normalisation needs two images."""
+    return rows.repeat(2) if len(rows) == 1 else rows
+
+
+@dataclass(frozen=True)
+class Surrogate:
+    """A model, a recipe and a seed; with a data set it names one artefact.
+
+    Attributes:
+        model: what is trained.
+        epochs: passes over the training images, one-cycle AdamW, random crops, no flips (they would change digits).
+        seed: weights, order, crops, held-out images.
+        robust_radius: in 1/255; above zero it is trained on adversarial examples of that radius.
+    """
+
+    model: Model
+    epochs: int
+    seed: int
+    robust_radius: float = 0.0
+
+    def plan(self, data: ImageSet) -> Plan:
+        """The recipe; small images are cropped less."""
+        return AdamW(epochs=self.epochs, crop=min(4, min(data.shape[1:]) // 8), flip="off", precision="float32")
+
+    def key(self, data: ImageSet) -> str:
+        """Twelve hex digits: content of the data, model, recipe, seed, versions."""
+        return fingerprint(self._identity(data))
+
+    def _identity(self, data: ImageSet) -> dict[str, Any]:
+        return {
+            "version": SURROGATE_VERSION,
+            "torch": torch.__version__,
+            "data_hash": data.content_hash,
+            "model": self.model.to_json(),
+            "plan": self.plan(data).to_json(),
+            "seed": self.seed,
+            "robust_radius": self.robust_radius,
+        }
+
+    def folder(self, data: ImageSet) -> Path:
+        """Where its ``network.safetensors`` and ``card.json`` are, or will be."""
+        return home() / "surrogates" / self.key(data)
+
+    def card(self, data: ImageSet) -> dict[str, Any] | None:
+        """What is known of the trained surrogate, or None when it is not there.
+
+        Its identity, ``data`` (name), ``train_accuracy`` and ``held_out_accuracy`` on clean images (0..1; the latter
+        None for sets that are too small to hold images out), ``held_out`` (how many), ``seconds`` and ``sha256``.
+        """
+        try:
+            return json.loads((self.folder(data) / "card.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+
+    def network(self, data: ImageSet, ctx: Context) -> Network:
+        """The trained network on ``ctx.device``, in evaluation mode, its weights without gradients.
+
+        Read from the home when it is there, otherwise trained and kept. A full or read-only disk is no error.
+
+        Args:
+            data: the clean training images.
+            ctx: device, progress (0..1 of the training), cancellation; its seed does not matter.
+
+        Raises:
+            Cancelled: the user stopped; nothing is kept.
+        """
+        drawn = Context(seed=self.seed).stream_seed("surrogate")
+        ctx = ctx.with_seed(drawn)
+        network = build_network(self.model, data, ctx.generator("weights", device="cpu"))
+        state = self._kept(data)
+        if state is None or not _fits(network, state):
+            began = perf_counter()
+            card = self._train(network, data, ctx)
+            self._keep(network, data, {**card, "seconds": perf_counter() - began})
+        network.to(ctx.device).eval()
+        for parameter in network.parameters():
+            parameter.requires_grad_(False)
+        return network
+
+    def _train(self, network: Network, data: ImageSet, ctx: Context) -> dict[str, Any]:
+        order = torch.randperm(len(data), generator=ctx.generator("held out", device="cpu"))
+        count = len(data) // 10 if len(data) >= 50 else 0
+        held_out, kept = data.take(order[:count].sort().values) if count else None, at_least_two(order[count:].sort().values)
+        part = data.take(kept)
+        if self.robust_radius > 0:
+            self._train_robust(network, part, ctx)
+        else:
+            train(Job(train=part, test=held_out or part, network=network, plan=self.plan(data), flip=False), ctx)
+        return {
+            "train_accuracy": accuracy(network, part, ctx),
+            "held_out_accuracy": accuracy(network, held_out, ctx) if held_out else None,
+            "held_out": count,
+        }
+
+    def _train_robust(self, network: Network, data: ImageSet, ctx: Context) -> None:
+        """Every step on adversarial examples of the network as it is then."""
+        plan, radius = self.plan(data), self.robust_radius * LEVEL
+        network.to(ctx.device)
+        optimizer = plan.optimizer(network.parameters())
+        peak = optimizer.param_groups[0]["lr"]
+        images, labels = data.images.to(ctx.device), data.labels.to(ctx.device)
+        starts = [s for s in range(0, len(data), plan.batch_size) if len(data) - s > 1]
+        for epoch in range(plan.epochs):
+            order = torch.randperm(len(data), generator=ctx.generator("order", epoch, device="cpu")).to(ctx.device)
+            rng = ctx.generator("train", epoch)
+            for index, start in enumerate(starts):
+                step, steps = epoch * len(starts) + index, plan.epochs * len(starts)
+                ctx.report(step, steps, f"adversarial training, epoch {epoch + 1} of {plan.epochs}")
+                rows = order[start : start + plan.batch_size]
+                batch = to_float(random_crop(images[rows], plan.crop, rng)).contiguous(memory_format=torch.channels_last)
+                with frozen(network):
+                    bent = descend(
+                        network, batch, batch, labels[rows], epsilon=radius, step=radius / 2, steps=ROBUST_STEPS, uphill=True,
+                        after=lambda count: ctx.check(),
+                    )  # fmt: skip
+                optimizer.param_groups[0]["lr"] = peak * plan.rate(step, steps)
+                network.train()
+                optimizer.zero_grad(set_to_none=True)
+                F.cross_entropy(network(bent), labels[rows]).backward()
+                optimizer.step()
+
+    def _kept(self, data: ImageSet) -> dict[str, torch.Tensor] | None:
+        card, path = self.card(data), self.folder(data) / "network.safetensors"
+        try:
+            if card is None or _sha256(path) != card["sha256"]:
+                return None
+            return load_file(path)
+        except (OSError, KeyError, SafetensorError):
+            return None
+
+    def _keep(self, network: Network, data: ImageSet, card: dict[str, Any]) -> None:
+        state = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
+        path = self.folder(data) / "network.safetensors"
+        try:
+            write_atomic(path, lambda temporary: save_file(state, temporary))
+            # The card comes last and names the weights, so that a card is never without them.
+            write_json(path.with_name("card.json"), {**self._identity(data), "data": data.name, **card, "sha256": _sha256(path)})
+        except OSError:
+            return
+
+
+def _fits(network: Network, state: dict[str, torch.Tensor]) -> bool:
+    try:
+        network.load_state_dict(state)
+    except RuntimeError:
+        return False
+    return True
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+class SurrogateAttack(Attack):
+    """An additive attack that follows the gradients of a surrogate model.
+
+    The whole training set is crafted, whatever part of it is then published, so that one artefact serves every
+    poison rate and every page. Subclasses implement :meth:`craft` and :meth:`gradient_evaluations`.
+    """
+
+    needs_whole_set: ClassVar[bool] = True
+
+    epsilon: int = param(
+        8, "Largest change of a value. The papers take 8 on CIFAR-10 and SVHN, 16 on faces.", label="ε", unit="1/255", ge=1, le=32
+    )
+    surrogate: Literal["small_cnn", "resnet18"] = param(
+        "small_cnn", "The model whose gradients are followed; the papers take ResNet-18, which needs a GPU."
+    )
+    surrogate_width: int = param(
+        12, "Channels of the surrogate's first layer; the papers' ResNet-18 has 64. Time grows with its square.",
+        ge=4, le=64, step=4, quick=4,
+    )  # fmt: skip
+
+    @abstractmethod
+    def craft(self, data: ImageSet, ctx: Context, draft: Draft) -> Crafted:
+        """The whole set as it is published.
+
+        Args:
+            data: the clean training images.
+            ctx: private key, device, progress, cancellation.
+            draft: where the state of unfinished work is kept and found.
+        """
+
+    @abstractmethod
+    def gradient_evaluations(self, n_images: int) -> int:
+        """How many times an image passes through the surrogate, at most, its training included."""
+
+    def model(self) -> Model:
+        """The surrogate's architecture."""
+        return MODELS.build(self.surrogate, width=self.surrogate_width)
+
+    def bound(self, shape: tuple[int, int, int]) -> Bound:
+        """What the published images keep to: ε in every value."""
+        return Bound("linf", float(self.epsilon))
+
+    def perturb(self, data: ImageSet, rows: torch.Tensor, ctx: Context) -> torch.Tensor:
+        images = self.craft(data, ctx, Draft()).images
+        return images if len(rows) == len(data) else images[rows]
+
+    def is_crafted(self, data: ImageSet, seed: int) -> bool:
+        """Whether the whole set lies ready under the home."""
+        return crafted_card(self, seed, data.content_hash) is not None
+
+    def preview(self, images: ImageSet, seed: int) -> PoisonedSet:
+        found = crafted_rows(self, seed, images)
+        if found is None:
+            raise Unavailable(
+                f"{self.title} works on the whole training set, and no set that holds these images has been crafted with "
+                f"these parameters and the key {seed} yet.",
+                "Start a training run with this attack: it crafts the set first and keeps it.",
+            )
+        return PoisonedSet(images, found, torch.ones(len(images), dtype=torch.bool), self.to_json(), seed)
+
+    def seconds_for(self, data: ImageSet) -> float:
+        """How long crafting takes on this machine's processor, from one timed gradient step; a rough upper bound."""
+        count = min(64, max(2, len(data)))
+        network = build_network(self.model(), data, Context().generator("speed"))
+        images = to_float(data.images[:1]).expand(count, -1, -1, -1).contiguous(memory_format=torch.channels_last)
+        labels = torch.zeros(count, dtype=torch.int64)
+
+        def step() -> None:
+            descend(network, images, images, labels, epsilon=LEVEL, step=LEVEL, steps=1)
+
+        with frozen(network):
+            step()
+            began = perf_counter()
+            step()
+        return (perf_counter() - began) / count * self.gradient_evaluations(len(data))
+
+
+class TrainedSurrogateAttack(SurrogateAttack):
+    """One whose surrogate is trained on the clean images beforehand and then left alone."""
+
+    surrogate_epochs: int = param(
+        10, "Epochs in which the surrogate learns the clean images; the papers train 40 to 60.", ge=1, le=100, quick=1
+    )
+
+    def trained(self, data: ImageSet, ctx: Context, effort: Effort) -> Network:
+        """The surrogate for these images under this private key, read or trained.
+
+        Raises:
+            DataError: it learned too little for its gradients to mean anything.
+        """
+        count = self.surrogate_evaluations(len(data))
+        made = self.as_surrogate(ctx.seed)
+        network = made.network(data, effort.part(count, "surrogate"))
+        effort.spend(count, "surrogate ready")
+        if not all(bool(torch.isfinite(p).all()) for p in network.parameters()):
+            raise DataError("The surrogate's weights are no numbers after its training.", "Choose another width or more epochs.")
+        return network
+
+    def as_surrogate(self, seed: int) -> Surrogate:
+        """The artefact that this attack asks for."""
+        return Surrogate(self.model(), self.surrogate_epochs, seed, self._radius())
+
+    def _radius(self) -> float:
+        return 0.0
+
+    def surrogate_evaluations(self, n_images: int) -> int:
+        """What its training costs."""
+        steps = 1 + (ROBUST_STEPS if self._radius() > 0 else 0)
+        return self.surrogate_epochs * n_images * steps
+
+
+def chunks(count: int, size: int) -> list[slice]:
+    """Consecutive parts of at most ``size`` rows."""
+    return [slice(start, min(start + size, count)) for start in range(0, count, size)]
