@@ -31,6 +31,7 @@ WATCH = """
     tiles: () => document.querySelectorAll('.ued-tiles .strip')[2]?.style.getPropertyValue('--source'),
     theta: () => JSON.stringify(chart(0)?.map((q) => [q.x?.[0], q.y?.[0], q.y?.[9]])),
     features: () => JSON.stringify(chart(1)?.map((q) => q.x?.[0])),
+    matrix: () => String(chart(0)?.[0]?.z?.map((row) => Array.from(row).join())),
   };
   const before = Object.fromEntries(wanted.map((n) => [n, look[n]()]));
   window.seen = {};
@@ -98,7 +99,7 @@ def in_browser(presses: int, app: Server, bare: Server) -> None:
         untouched = state_of_charts(page)
         set_charts(page)
         before = state_of_charts(page)
-        times: dict[str, list[float]] = {name: [] for name in ("bare", "tiles", "theta", "both", "features")}
+        times: dict[str, list[float]] = {name: [] for name in ("bare", "tiles", "theta", "both", "features", "matrix")}
         for number in range(presses + 2):
             key = "ArrowRight" if number % 20 < 10 else "ArrowLeft"
             lone = press(floor, ["theta"], key)
@@ -111,9 +112,17 @@ def in_browser(presses: int, app: Server, bare: Server) -> None:
                 times[name].append(whole[name])
             times["both"].append(max(whole["tiles"], whole["theta"]))
         after = state_of_charts(page)
+        page.goto(f"{app.address}/matrices?size=32&operator=product")
+        page.wait_for_function("() => document.querySelectorAll('.ued-chart .main-svg').length >= 6", timeout=120_000)
+        page.wait_for_timeout(8000)
+        for number in range(presses):
+            times["matrix"].append(press(page, ["matrix"], "ArrowRight" if number < presses / 2 else "ArrowLeft")["matrix"])
     print("| key press until | median, ms | p95, ms | ÷ bare page |")
     print("|---|---|---|---|")
-    rows = {"bare": "the bare page's chart", "tiles": "new tiles", "theta": "new Θ", "both": "both", "features": "the new layout"}
+    rows = {
+        "bare": "the bare page's chart", "tiles": "new tiles", "theta": "new Θ", "both": "both", "features": "the new layout",
+        "matrix": "the 32×32 matrix on its own page",
+    }  # fmt: skip
     for name, words in rows.items():
         middle, late = median(times[name]), percentile(times[name], 0.95)
         print(f"| {words} | {middle:.0f} | {late:.0f} | {middle / median(times['bare']):.2f} |")
