@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from pages.shared.crafting import crafting_note
 from pages.shared.handover import train_with_this
 from pages.shared.live_chart import live_chart
 from pages.shared.navigation import script
@@ -34,8 +35,10 @@ tile_rows(
     alt=f"One image of each class, clean, poisoned by {choice.attack.title}, and their difference amplified {gain:g} times.",
     names=[names[label] for label in images.labels.tolist()],
     caption=f"{protocol_line(choice)}. The difference is shown × {gain:g}; the largest change of a pixel is {largest}/255, "
-    f"the mean {float(result.delta.abs().float().mean()):.1f}/255. Look for the dark frame: beyond the border lies zero.",
+    f"the mean {float(result.delta.abs().float().mean()):.1f}/255."
+    + (" Look for the dark frame: beyond the border lies zero." if kernels is not None else ""),
 )
+crafting_note(choice)
 if kernels is not None:
     st.subheader("One kernel a class")
     st.markdown(

@@ -35,7 +35,7 @@ st.markdown(
     "**The same operator as kernel, matrix, singular values and frequency response: what does COIN do to it?** "
     "Write an image as one long vector x; then attack and defence are matrices. Click a row or a pixel, and every picture follows."
 )
-choice = sidebar_selection()
+choice = sidebar_selection(attacked=False)
 kernels = choice.attack.kernels(choice.train.classes, choice.seed)
 if kernels is None:
     st.info(f"{choice.attack.title} does not work by class kernels, so it has no matrix A. COIN's matrix R is shown.")

@@ -12,7 +12,7 @@ st.markdown(
     "a class (Θ_imi) and "
     "how alike it is *between* classes (Θ_imc). Their hypothesis: more of either gives more accuracy. Here it is tested three times."
 )
-choice = sidebar_selection()
+choice = sidebar_selection(attacked=False)
 points = measured_points(choice)
 st.subheader("1. Do both metrics really rise under COIN?")
 real_images(choice, points)

@@ -8,6 +8,7 @@ import streamlit as st
 
 from pages.shared.cache import cached, split
 from pages.shared.controls import choose, method_controls, parameter_control
+from pages.shared.crafting import stop_until_crafted
 from ued_core.attacks import ATTACKS, Attack
 from ued_core.data import DATASETS
 from ued_core.data.base import Dataset
@@ -52,7 +53,7 @@ class Selection:
         return _shown(self.train, per_class, self.pick)
 
     def poisoned(self, images: ImageSet) -> PoisonedSet:
-        """The attack on some images."""
+        """The attack on some rows of the training images."""
         return poisoned(images, self.attack, self.seed)
 
     def trained_on(self, images: ImageSet) -> ImageSet:
@@ -77,8 +78,12 @@ def _trained_on(images: ImageSet, attack: Attack, seed: int) -> ImageSet:
     return poisoned(images, attack, seed).as_training_set()
 
 
-def sidebar_selection() -> Selection:
-    """Controls for data, attack and key in the sidebar, and what they chose."""
+def sidebar_selection(*, attacked: bool = True) -> Selection:
+    """Controls for data, attack and key in the sidebar, and what they chose.
+
+    Args:
+        attacked: the page shows what the attack makes of images; it ends here while they still have to be crafted.
+    """
     embedded = Catalogue("data set", sorted(DATASETS.values(), key=lambda d: not d.embedded))
     with st.sidebar:
         dataset_class = choose(embedded, key="data", label="Data set", help="Those at the top need no download.")
@@ -92,7 +97,10 @@ def sidebar_selection() -> Selection:
     data = split(dataset)
     for note in data.notes:
         st.info(note)
-    return Selection(dataset, attack, seed, pick, data)
+    choice = Selection(dataset, attack, seed, pick, data)
+    if attacked:
+        stop_until_crafted(choice)
+    return choice
 
 
 def protocol_line(choice: Selection) -> str:

@@ -29,7 +29,7 @@ class Attack(Method):
     Attributes:
         keyed: whether the private key changes the perturbation.
         needs_whole_set: what it does to an image depends on all others (a surrogate is trained on them), so that a
-            few images cannot be poisoned by themselves; see :class:`ued_core.attacks.surrogate.SurrogateAttack`.
+            few images cannot be poisoned by themselves; see :class:`ued_core.attacks.whole_set.WholeSetAttack`.
     """
 
     keyed: ClassVar[bool] = True

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -16,16 +15,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from ued_core.attacks.base import Attack, Bound
-from ued_core.attacks.checkpoint import Crafted, Draft, crafted_card, crafted_rows
+from ued_core.attacks.base import Bound
 from ued_core.attacks.gradient import LEVEL, Effort, descend, frozen
+from ued_core.attacks.whole_set import WholeSetAttack
 from ued_core.context import Context
-from ued_core.errors import DataError, Unavailable
+from ued_core.errors import DataError
 from ued_core.files import write_atomic, write_json
 from ued_core.home import home
 from ued_core.models import MODELS, Model, Network
 from ued_core.params import fingerprint, param
-from ued_core.records import ImageSet, PoisonedSet, to_float
+from ued_core.records import ImageSet, to_float
 from ued_core.training import AdamW, Job, Plan, accuracy, train
 from ued_core.training.batch import random_crop
 
@@ -200,14 +199,8 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-class SurrogateAttack(Attack):
-    """An additive attack that follows the gradients of a surrogate model.
-
-    The whole training set is crafted, whatever part of it is then published, so that one artefact serves every
-    poison rate and every page. Subclasses implement :meth:`craft` and :meth:`gradient_evaluations`.
-    """
-
-    needs_whole_set: ClassVar[bool] = True
+class SurrogateAttack(WholeSetAttack):
+    """An additive attack that follows the gradients of a surrogate model within ε of every image."""
 
     epsilon: int = param(
         8, "Largest change of a value. The papers take 8 on CIFAR-10 and SVHN, 16 on faces.", label="ε", unit="1/255", ge=1, le=32
@@ -215,24 +208,11 @@ class SurrogateAttack(Attack):
     surrogate: Literal["small_cnn", "resnet18"] = param(
         "small_cnn", "The model whose gradients are followed; the papers take ResNet-18, which needs a GPU."
     )
+    # Below 8 channels torch 2.15 corrupts memory in the backward pass of channels-last convolutions on a CPU.
     surrogate_width: int = param(
         12, "Channels of the surrogate's first layer; the papers' ResNet-18 has 64. Time grows with its square.",
-        ge=4, le=64, step=4, quick=4,
+        ge=8, le=64, step=4, quick=8,
     )  # fmt: skip
-
-    @abstractmethod
-    def craft(self, data: ImageSet, ctx: Context, draft: Draft) -> Crafted:
-        """The whole set as it is published.
-
-        Args:
-            data: the clean training images.
-            ctx: private key, device, progress, cancellation.
-            draft: where the state of unfinished work is kept and found.
-        """
-
-    @abstractmethod
-    def gradient_evaluations(self, n_images: int) -> int:
-        """How many times an image passes through the surrogate, at most, its training included."""
 
     def model(self) -> Model:
         """The surrogate's architecture."""
@@ -242,27 +222,10 @@ class SurrogateAttack(Attack):
         """What the published images keep to: ε in every value."""
         return Bound("linf", float(self.epsilon))
 
-    def perturb(self, data: ImageSet, rows: torch.Tensor, ctx: Context) -> torch.Tensor:
-        images = self.craft(data, ctx, Draft()).images
-        return images if len(rows) == len(data) else images[rows]
-
-    def is_crafted(self, data: ImageSet, seed: int) -> bool:
-        """Whether the whole set lies ready under the home."""
-        return crafted_card(self, seed, data.content_hash) is not None
-
-    def preview(self, images: ImageSet, seed: int) -> PoisonedSet:
-        found = crafted_rows(self, seed, images)
-        if found is None:
-            raise Unavailable(
-                f"{self.title} works on the whole training set, and no set that holds these images has been crafted with "
-                f"these parameters and the key {seed} yet.",
-                "Start a training run with this attack: it crafts the set first and keeps it.",
-            )
-        return PoisonedSet(images, found, torch.ones(len(images), dtype=torch.bool), self.to_json(), seed)
-
     def seconds_for(self, data: ImageSet) -> float:
-        """How long crafting takes on this machine's processor, from one timed gradient step; a rough upper bound."""
-        count = min(64, max(2, len(data)))
+        """How long crafting takes on this machine's processor, from one small timed step; a rough upper bound."""
+        # Few images, as pages ask for it: a full-width ResNet-18 would hold them up otherwise.
+        count = 8
         network = build_network(self.model(), data, Context().generator("speed"))
         images = to_float(data.images[:1]).expand(count, -1, -1, -1).contiguous(memory_format=torch.channels_last)
         labels = torch.zeros(count, dtype=torch.int64)

@@ -1,0 +1,94 @@
+"""Attacks that work on the whole training set: saying what crafting takes, starting it, following it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import streamlit as st
+
+from pages.shared.cache import cached
+from pages.shared.guard import plain
+from pages.shared.navigation import script
+from pages.shared.run_words import duration, short_id
+from ued_core import runs
+from ued_core.attacks.checkpoint import crafted_card
+from ued_core.attacks.whole_set import WholeSetAttack
+from ued_core.records import ImageSet
+from ued_core.runs import RunRecord
+
+if TYPE_CHECKING:
+    from pages.shared.selection import Selection
+
+LOOK_EVERY_S = 2.0
+
+
+def stop_until_crafted(choice: Selection) -> None:
+    """Let the page run on when the attack's images can be shown; otherwise say what is missing, and end the page here.
+
+    A few images say nothing to an attack whose noise follows from all of them, so pages never craft: a run does, as
+    its first step, and what it made is kept for every page.
+    """
+    if not choice.attack.needs_whole_set or _ready(choice):
+        return
+    attack, count = cast(WholeSetAttack, choice.attack), len(choice.train)
+    st.info(
+        f"**{attack.title} has to be crafted before it can be shown.** The noise of one image depends on all {count:,} images and on "
+        f"the model whose gradients are followed: at most {attack.gradient_evaluations(count):,} gradient evaluations, "
+        f"**at most about {duration(_seconds(attack, choice.train))}** of this machine's processor. A run crafts the set as its first "
+        "step; the set is then kept, and every page and every other run with the same data, parameters and key reads it."
+    )
+    _follow(choice)
+    st.stop()
+
+
+def crafting_note(choice: Selection) -> None:
+    """How the crafting went, for attacks that are crafted."""
+    if not choice.attack.needs_whole_set:
+        return
+    log = (crafted_card(choice.attack, choice.seed, choice.train.content_hash) or {}).get("log")
+    if log:
+        show = st.caption if log["converged"] else st.warning
+        show(plain(f"{log['note']} Crafted once in {duration(log['seconds'])}."))
+
+
+def _ready(choice: Selection) -> bool:
+    return crafted_card(choice.attack, choice.seed, choice.train.content_hash) is not None
+
+
+@cached(max_entries=64)
+def _seconds(attack: WholeSetAttack, train: ImageSet) -> float:
+    return attack.seconds_for(train)
+
+
+@st.fragment(run_every=LOOK_EVERY_S)
+def _follow(choice: Selection) -> None:
+    """The run that crafts this, or a button that starts one."""
+    if _ready(choice):
+        st.rerun(scope="app")
+    found = crafting_run(choice, runs.runs(limit=50))
+    if found is not None and not found.over:
+        where = f"The run {short_id(found.id)} is crafting it" if found.state == "running" else f"The run {short_id(found.id)} is queued"
+        st.progress(found.fraction if found.state == "running" else 0.0, plain(f"{where}. {found.text}"))
+        st.caption("This page shows the images as soon as they are there; you may leave it meanwhile.")
+    else:
+        if found is not None and found.state != "finished":
+            st.warning(plain(f"The last run that should craft it is {found.state}. {found.error}"))
+        st.button(
+            "Craft it: start a run", type="primary", on_click=_start, args=(choice,),
+            help="Trains the default model on the crafted images afterwards; on the page Runs you may choose another one instead.",
+        )  # fmt: skip
+    st.page_link(script("runs.py"), label="All runs →")
+
+
+def crafting_run(choice: Selection, records: list[RunRecord]) -> RunRecord | None:
+    """The newest run of this data set, attack and key; one that is not over comes first."""
+    wanted = {"dataset": choice.dataset.to_json(), "attack": choice.attack.to_json(), "attack_seed": choice.seed}
+    alike = [r for r in records if all(r.spec.get(name) == value for name, value in wanted.items())]
+    return next((r for r in alike if not r.over), next(iter(alike), None))
+
+
+def _start(choice: Selection) -> None:
+    # The handing over of a selection imports the selection, which imports this module.
+    from pages.shared.handover import spec_of
+
+    runs.submit(spec_of(choice, ()))

@@ -1,0 +1,82 @@
+"""Attacks that must be crafted: pages say so at once, start a run, and show the images once they are there."""
+
+import time
+
+import pytest
+
+from pages.shared import crafting
+from tests.pages.components import tiles
+from ued_core.attacks import ATTACKS
+from ued_core.attacks.checkpoint import craft_once
+from ued_core.context import Context
+from ued_core.data import DATASETS, load_split
+
+SMALL = {"data_shapes_train_size": "200", "data_shapes_test_size": "100", "key": "4"}
+QUICK = {"max_rounds": 1, "batches": 2, "steps": 2, "surrogate_width": 8}
+ASKED = {**SMALL, "attack": "em", **{f"attack_em_{name}": str(value) for name, value in QUICK.items()}}
+
+
+def craft():
+    data = load_split(DATASETS.build("shapes", train_size=200, test_size=100), Context()).train
+    return data, craft_once(ATTACKS.build("em", **QUICK), data, Context(seed=4))
+
+
+@pytest.mark.parametrize("name", [name for name, entry in ATTACKS.items() if entry.needs_whole_set])
+def test_page_says_what_is_missing_and_does_not_craft(open_page, monkeypatch, name):
+    monkeypatch.setattr(ATTACKS[name], "craft", lambda *args: pytest.fail("the page crafts"))
+    page = open_page("attack", {**SMALL, "attack": name})
+    assert not page.exception
+    assert not page.error
+    told = page.info[0].value
+    assert ATTACKS[name].title in told
+    assert f"{ATTACKS.build(name).gradient_evaluations(200):,} gradient evaluations" in told
+    assert "at most about" in told
+    assert not tiles(page)
+
+
+@pytest.mark.parametrize("address", ["defence", "perturbations", "features"])
+def test_other_pages_say_it_too(open_page, address):
+    page = open_page(address, {**SMALL, "attack": "tap"})
+    assert not page.exception
+    assert "has to be crafted" in page.info[0].value
+
+
+@pytest.mark.parametrize("address", ["matrices", "theta"])
+def test_pages_without_poisoned_images_are_not_stopped(open_page, address):
+    page = open_page(address, {**SMALL, "attack": "tap"})
+    assert not page.exception
+    assert not any("has to be crafted" in box.value for box in page.info)
+
+
+def test_button_starts_exactly_one_run_of_this_choice(open_page, monkeypatch):
+    asked = []
+    monkeypatch.setattr(crafting.runs, "submit", asked.append)
+    page = open_page("attack", ASKED)
+    next(b for b in page.button if b.label.startswith("Craft it")).click().run()
+    assert not page.exception
+    (spec,) = asked
+    assert spec.attack == ATTACKS.build("em", **QUICK)
+    assert spec.attack_seed == 4
+    assert spec.dataset.train_size == 200
+    assert spec.defenses == ()
+
+
+def test_images_are_those_of_the_crafted_set(open_page):
+    data, made = craft()
+    began = time.perf_counter()
+    page = open_page("attack", ASKED)
+    assert time.perf_counter() - began < 30
+    assert not page.exception
+    assert not any("has to be crafted" in box.value for box in page.info)
+    assert "EM" in tiles(page)[0]["caption"]
+    assert any("Not converged" in box.value for box in page.warning)
+    shown = ATTACKS.build("em", **QUICK).preview(data.take([7, 3, 120]), 4)
+    assert shown.images.equal(made.images[[7, 3, 120]])
+
+
+def test_defence_page_shows_a_crafted_set(open_page):
+    craft()
+    page = open_page("defence", ASKED)
+    assert not page.exception
+    assert not page.error
+    assert len(tiles(page)[0]["rows"]) == 4
