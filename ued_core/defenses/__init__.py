@@ -1,9 +1,38 @@
-"""Defences: one file a method, hooks ``purify`` and ``augment``."""
+"""Defences: one file a method or a family of small ones, hooks ``purify`` and ``augment``."""
 
 from ued_core.defenses.base import Defense, augment_all, preview, purify_all
 from ued_core.defenses.coin import Coin
+from ued_core.defenses.coin_parts import CoinInterpolation, CoinShifts
+from ued_core.defenses.cutout import Cutout
+from ued_core.defenses.gaussian_blur import GaussianAsPublished, GaussianBlur
+from ued_core.defenses.noise import GaussianNoise, UniformNoise
+from ued_core.defenses.sharpening import FixedSharpening, FrequencyFilter, RandomSharpening
+from ued_core.defenses.squeezing import BitDepth, Greyscale, Jpeg
+from ued_core.defenses.warps import Elastic, RandomAffine, RandomPerspective, SmoothField
 from ued_core.params import Catalogue
 
-DEFENSES: Catalogue[Defense] = Catalogue("defence", [Coin])
+DEFENSES: Catalogue[Defense] = Catalogue(
+    "defence",
+    [
+        Coin,
+        CoinShifts,
+        CoinInterpolation,
+        Elastic,
+        SmoothField,
+        RandomAffine,
+        RandomPerspective,
+        Greyscale,
+        Jpeg,
+        BitDepth,
+        GaussianBlur,
+        GaussianAsPublished,
+        GaussianNoise,
+        UniformNoise,
+        RandomSharpening,
+        FixedSharpening,
+        FrequencyFilter,
+        Cutout,
+    ],
+)
 
 __all__ = ["DEFENSES", "Coin", "Defense", "augment_all", "preview", "purify_all"]
