@@ -1,4 +1,4 @@
-"""The page Defence: tune COIN by eye; tiles, Θ and features follow."""
+"""The page Defence: tune a defence, or several, by eye; tiles, Θ and features follow."""
 
 import streamlit as st
 
@@ -6,14 +6,14 @@ from pages.shared.defence_views import feature_view, theta_sidebar, theta_text, 
 from pages.shared.guard import guarded
 from pages.shared.handover import train_with_this
 from pages.shared.selection import Selection, protocol_line, sidebar_selection
-from pages.shared.stack import defended, main_control, stack_sidebar
+from pages.shared.stack import defended, main_control, stack_sidebar, when_drawn
 from pages.shared.tile_rows import tile_rows
 from ued_core.defenses import Defense
 from ued_core.figures.tiles import amplified_difference, fitting_gain
 
 
 @st.fragment
-def follow_the_slider(choice: Selection, rest: Defense, draw: int, samples: int) -> tuple[Defense, ...]:
+def follow_the_slider(choice: Selection, rest: tuple[Defense, ...], draw: int, samples: int) -> tuple[Defense, ...]:
     """What moves with the slider; the rest of the page is not run again then, so it holds as little as possible.
 
     Returns:
@@ -37,8 +37,7 @@ def follow_the_slider(choice: Selection, rest: Defense, draw: int, samples: int)
             alt=f"One image of each class: clean, poisoned by {choice.attack.title}, defended, "
             f"and what remains different, amplified {gain:g} times.",
             names=[names[label] for label in images.labels.tolist()],
-            caption=f"{protocol_line(choice)}. These are the draws of one epoch (number {draw}); "
-            "training draws anew in every epoch, with the same code.",
+            caption=f"{protocol_line(choice)}. {when_drawn(stack, draw)}",
         )
         left, right = st.columns([1, 1], gap="medium")
         with left:
@@ -51,7 +50,8 @@ def follow_the_slider(choice: Selection, rest: Defense, draw: int, samples: int)
 st.title("Defence")
 st.markdown(
     "**How much must the images be shaken before the shortcut is gone?** COIN moves every pixel by a random amount of up to α. "
-    "Pull the slider and watch three things: the images, the two Θ metrics, and the clusters of features."
+    "Pull the slider and watch three things: the images, the two Θ metrics, and the clusters of features. "
+    "Other defences are in the sidebar, alone or one after another."
 )
 choice = sidebar_selection()
 rest, draw = stack_sidebar()

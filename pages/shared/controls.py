@@ -49,6 +49,35 @@ def choose(catalogue: Catalogue[M], *, key: str, label: str, default: str | None
     return catalogue[chosen]
 
 
+def choose_several(catalogue: Catalogue[M], *, key: str, label: str, without: Collection[str] = (), help: str = "") -> tuple[type[M], ...]:
+    """Let the reader pick any number of entries of a catalogue, in the order in which they are picked.
+
+    Args:
+        catalogue: what there is to pick from.
+        key: name of the control and of its part of the address, where the names stand with commas between them.
+        label: what is picked.
+        without: names that are not offered here.
+        help: shown on demand beside the label.
+    """
+    names = [name for name in catalogue if name not in without]
+    _prepare(key, label, "", lambda text: ",".join(catalogue[name].key for name in text.split(",") if name))
+    asked = st.session_state[key]
+    asked = asked.split(",") if isinstance(asked, str) else asked
+    st.session_state[key] = [name for name in dict.fromkeys(asked) if name in names]
+    chosen = st.multiselect(
+        label,
+        names,
+        key=key,
+        format_func=lambda name: catalogue[name].title,
+        placeholder="None",
+        help=help or None,
+        on_change=_forget_notice,
+        args=(key,),
+    )
+    _keep(key, ",".join(chosen), "")
+    return tuple(catalogue[name] for name in chosen)
+
+
 def method_controls(
     method_class: type[M],
     *,

@@ -69,9 +69,9 @@ def theta_sidebar() -> int:
 def theta_view(choice: Selection, stack: Sequence[Defense], samples: int) -> None:
     """Both metrics over α for the chosen kernels, and the values just drawn."""
     kernels = choice.attack.kernels(choice.train.classes, choice.seed)
-    coin = next((d for d in stack if isinstance(d, Coin)), None)
+    coin = stack[0] if len(stack) == 1 and isinstance(stack[0], Coin) else None
     if kernels is None or coin is None:
-        st.info("Θ is defined for convolution-based attacks under COIN; choose both to see it.")
+        st.info("Θ is defined for convolution-based attacks under COIN alone; choose both, and no further defence, to see it.")
         return
     side = min(choice.train.shape[1], 64)
     now = _sampled(kernels, coin.strength, samples, choice.seed, side, coin.boundary)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.shared.cache import cached
-from pages.shared.controls import choose, method_controls, parameter_control
+from pages.shared.controls import choose, choose_several, method_controls, parameter_control
 from ued_core.context import Context
 from ued_core.defenses import DEFENSES, Defense, preview
 from ued_core.params import Parameter
@@ -13,32 +13,55 @@ from ued_core.records import ImageSet
 
 DRAW = Parameter(
     name="draw", label="epoch shown", kind="int", default=0, minimum=0, maximum=9999,
-    help="COIN draws new displacements in every epoch of training; this picks whose draws are shown.",
+    help="Defences with random draws, such as COIN, draw anew in every epoch of training; this picks whose draws are shown.",
 )  # fmt: skip
 
 
-def stack_sidebar() -> tuple[Defense, int]:
-    """Everything about the defence but its first parameter, in the sidebar.
+def stack_sidebar() -> tuple[tuple[Defense, ...], int]:
+    """Everything about the defences but the first parameter of the first one, in the sidebar.
 
     Returns:
-        The defence with its first parameter's default, and the epoch shown.
+        The stack, whose first defence has its first parameter's default, and the epoch shown.
     """
     with st.sidebar:
-        method = choose(DEFENSES, key="defence", label="Defence") if len(DEFENSES) > 1 else next(iter(DEFENSES.values()))
+        method = choose(DEFENSES, key="defence", label="Defence")
         with st.expander(f"{method.title} parameters"):
-            rest = method_controls(method, key="defence", exclude=(_first(method),))
+            rest = [method_controls(method, key="defence", exclude=_first(method))]
             draw = parameter_control(DRAW, key="draw", default=0)
-    return rest, draw
+        further = choose_several(
+            DEFENSES, key="further", label="Further defences", without=(method.key,),
+            help="They act after the first one, in this order. Those that treat images once, before training, come before those "
+            "that act in every epoch.",
+        )  # fmt: skip
+        for added in further:
+            if added.parameters():
+                with st.expander(f"{added.title} parameters"):
+                    rest.append(method_controls(added, key="further"))
+            else:
+                rest.append(added())
+    return tuple(rest), draw
 
 
-def main_control(rest: Defense) -> tuple[Defense, ...]:
-    """The first parameter's control, large; returns the stack."""
+def main_control(rest: tuple[Defense, ...]) -> tuple[Defense, ...]:
+    """The first parameter of the first defence, large; returns the stack."""
+    main, *further = rest
     with st.container(border=True):
-        return (method_controls(type(rest), key="defence", only=(_first(type(rest)),), values=rest.model_dump()),)
+        if not main.parameters():
+            st.markdown(f"**{main.title}.** {main.summary()} It has no parameters.")
+            return rest
+        return (method_controls(type(main), key="defence", only=_first(type(main)), values=main.model_dump()), *further)
 
 
-def _first(method: type[Defense]) -> str:
-    return method.parameters()[0].name
+def _first(method: type[Defense]) -> tuple[str, ...]:
+    """Name of the first parameter, if there is one."""
+    return tuple(p.name for p in method.parameters()[:1])
+
+
+def when_drawn(stack: tuple[Defense, ...], draw: int) -> str:
+    """Whether what is shown is one draw of many, in words for a caption."""
+    if any("augment" in d.acts for d in stack):
+        return f"These are the draws of one epoch (number {draw}); training draws anew in every epoch, with the same code."
+    return "Every image is treated once, before training, with the same code; there are no random draws."
 
 
 @cached(max_entries=64)

@@ -3,9 +3,11 @@
 import re
 
 import numpy as np
+import pytest
 
 from tests.pages.components import charts, tiles
 from ued_core.attacks.convolution import draw_kernels
+from ued_core.defenses import DEFENSES
 from ued_core.theory import theta
 
 SMALL = {"data_shapes_train_size": "200", "data_shapes_test_size": "100"}
@@ -58,3 +60,68 @@ def test_digits_use_their_own_reference_model(open_page):
     page = open_page("defence", {"data": "digits"})
     assert not page.exception
     assert "clean digits" in charts(page)[-1]["caption"]
+
+
+def test_every_defence_works_on_the_page(open_page):
+    page = open_page("defence", SMALL)
+    seen = {defended(page)}
+    for name, entry in DEFENSES.items():
+        page.selectbox(key="defence").set_value(name).run()
+        assert not page.exception, name
+        assert not page.error, name
+        assert page.query_params.get("defence", "coin") == name
+        shown = tiles(page)[0]
+        assert shown["rows"][2]["more"] == entry.title
+        assert ("number 0" in shown["caption"]) == ("augment" in entry.acts)
+        main = entry.parameters()[:1]
+        # The first parameter stands on the page itself, not in the sidebar.
+        keys = {w.key for kind in ("slider", "selectbox", "toggle", "number_input") for w in getattr(page.main, kind)}
+        assert {f"defence_{name}_{p.name}" for p in main} <= keys
+        theta_words = [i.value for i in page.info if i.value.startswith("Θ is defined")]
+        assert len(theta_words) == (name != "coin")
+        if name != "coin":
+            assert defended(page) not in seen
+        seen.add(defended(page))
+
+
+def test_several_defences_act_one_after_another(open_page):
+    page = open_page("defence", {**SMALL, "defence": "greyscale", "further": "bit_depth,jpeg", "further_jpeg_quality": "30"})
+    assert not page.exception
+    assert tiles(page)[0]["rows"][2]["more"] == "Greyscale + Bit depth + JPEG"
+    both = defended(page)
+    next(b for b in page.button if b.label.startswith("Train with this")).click().run()
+    spec = page.session_state["handed_spec"]
+    assert [d["name"] for d in spec["defenses"]] == ["greyscale", "bit_depth", "jpeg"]
+    assert spec["defenses"][2]["quality"] == 30
+    page = open_page("defence", {**SMALL, "defence": "greyscale", "further": "jpeg,bit_depth", "further_jpeg_quality": "30"})
+    assert defended(page) != both, "the order matters"
+    page.multiselect(key="further").set_value(["bit_depth"]).run()
+    assert page.query_params["further"] == "bit_depth"
+    page.multiselect(key="further").set_value([]).run()
+    assert "further" not in page.query_params
+    assert tiles(page)[0]["rows"][2]["more"] == "Greyscale"
+
+
+def test_the_first_defence_is_not_offered_again(open_page):
+    page = open_page("defence", {**SMALL, "further": "jpeg,cutout"})
+    assert tiles(page)[0]["rows"][2]["more"] == "COIN + JPEG + Cutout"
+    assert [i.value for i in page.info if i.value.startswith("Θ is defined")]
+    page.selectbox(key="defence").set_value("jpeg").run()
+    assert not page.exception
+    assert tiles(page)[0]["rows"][2]["more"] == "JPEG + Cutout"
+    assert page.query_params["further"] == "cutout"
+
+
+@pytest.mark.parametrize("asked", ["jpeg,nonsense", "nonsense"])
+def test_unknown_further_defence_in_a_link_is_answered(open_page, asked):
+    page = open_page("defence", {**SMALL, "further": asked})
+    assert not page.exception
+    assert any("nonsense" in w.value for w in page.warning)
+    assert tiles(page)[0]["rows"][2]["more"] == "COIN"
+
+
+def test_the_stack_goes_with_the_reader_to_features(open_page):
+    page = open_page("defence", {**SMALL, "further": "greyscale"})
+    page.switch_page("../features.py").run()
+    assert not page.exception
+    assert page.multiselect(key="further").value == ["greyscale"]
