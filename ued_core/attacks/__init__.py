@@ -13,6 +13,7 @@ from ued_core.attacks.region import RegionNoise
 from ued_core.attacks.robust_error_minimising import RobustErrorMinimising
 from ued_core.attacks.surrogate import Surrogate, SurrogateAttack
 from ued_core.attacks.synper import SynPer
+from ued_core.attacks.unlearnable_clusters import UnlearnableClusters
 from ued_core.params import Catalogue
 
 ATTACKS: Catalogue[Attack] = Catalogue(
@@ -42,5 +43,6 @@ __all__ = [
     "Surrogate",
     "SurrogateAttack",
     "SynPer",
+    "UnlearnableClusters",
     "Vuda",
 ]

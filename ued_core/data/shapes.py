@@ -182,7 +182,7 @@ def _texture(draw: _Draws) -> torch.Tensor:
 
 def _fragment(templates: torch.Tensor, draw: _Draws) -> tuple[torch.Tensor, torch.Tensor]:
     """A small see-through piece of any shape: its share of each pixel and its colour; absent in a fifth."""
-    shape = draw.whole(len(CLASS_NAMES))
+    shape = draw.whole(templates.shape[2] // _TEMPLATE)
     scale, angle = draw.between(0.10, 0.22), draw.between(0, 2 * math.pi)
     right, down = draw.between(-0.9, 0.9), draw.between(-0.9, 0.9)
     strength = draw.between(0.35, 0.75) * (draw.between(0, 1) < 0.8)
@@ -221,7 +221,7 @@ def _place(
     # Up to the centre of a template's outermost (empty) texel, never into its neighbour in the atlas.
     edge = 1 - 1 / _TEMPLATE
     torch.clamp(across, -edge, edge, out=grid[..., 0])
-    kinds = len(CLASS_NAMES)
+    kinds = templates.shape[2] // _TEMPLATE
     grid[..., 1] = along.clamp_(-edge, edge).add_((1 + 2 * shape - kinds)[:, None, None]).div_(kinds)
     drawn = F.grid_sample(templates, grid.view(1, -1, fine, 2), mode="bilinear", align_corners=False)
     drawn = drawn.view(len(shape), 1, fine, fine)

@@ -1,0 +1,260 @@
+"""Frozen image encoders for attacks that look at features and never at labels."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from torch import nn
+
+from ued_core.context import Context
+from ued_core.errors import Unavailable
+from ued_core.home import home
+from ued_core.models import MODELS, Network
+from ued_core.records import ImageSet, to_float
+
+EncoderName = Literal["embedded", "labelled", "resnet50", "clip"]
+ASSETS = Path(__file__).resolve().parents[2] / "assets"
+EMBEDDED_SIDE = 32
+PUBLISHED_SIDE = 224
+RESNET50_FILES = {"resnet50-0676ba61.pth": "0676ba61", "resnet50-11ad3fa6.pth": "11ad3fa6"}
+"""torchvision's ImageNet weights, versions 1 (what the paper's release loads) and 2, with the start of their SHA-256."""
+CLIP_FILE = "clip-rn50.pt"
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
+
+
+class Encoder(nn.Module):
+    """Images in [0, 1] of any size and one or three channels → features; frozen and in evaluation mode.
+
+    Args:
+        body: float (N, 3, side, side), normalised → features (N, D).
+        side: the images are brought to this size first, so that a perturbation keeps the size of the images.
+        mean, std: three numbers each; what normalisation subtracts and divides by.
+        note: what it is, as one sentence for a result.
+        proxy: whether it only stands in for the pre-trained encoders of the paper.
+    """
+
+    def __init__(
+        self, body: nn.Module, side: int, mean: tuple[float, ...], std: tuple[float, ...], note: str, proxy: bool
+    ) -> None:
+        super().__init__()
+        self.body, self.side, self.note, self.proxy = body, side, note, proxy
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+        self.eval()
+        for parameter in self.parameters():
+            parameter.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Encoder:
+        """It stays in evaluation mode, whatever contains it."""
+        return super().train(False)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Features (N, D) of float images (N, C, H, W) in [0, 1]; C is 1 or 3, other numbers use the first three."""
+        colour = images[:, :1].expand(-1, 3, -1, -1) if images.shape[1] < 3 else images[:, :3]
+        if colour.shape[-2:] != (self.side, self.side):
+            shrinks = max(colour.shape[-2:]) > self.side
+            colour = F.interpolate(colour, size=(self.side, self.side), mode="bilinear", align_corners=False, antialias=shrinks)
+        return self.body((colour - self.mean) / self.std)
+
+
+class _Body(nn.Module):
+    """The features of one of our networks, whose normalisation lives inside."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.network.features(images)
+
+
+def encoder_for(name: EncoderName, data_name: str) -> Encoder:
+    """The encoder of that name, on the CPU, to be used and not changed.
+
+    Args:
+        name: ``embedded``, ``labelled``, ``resnet50`` or ``clip``.
+        data_name: which data set it is for; only ``labelled`` looks at it.
+
+    Raises:
+        Unavailable: its file or its package is not here; the message names both.
+    """
+    makers: dict[str, Callable[[], Encoder]] = {
+        "embedded": _embedded,
+        "labelled": lambda: _labelled(data_name if (ASSETS / "reference" / f"{data_name}.safetensors").exists() else "shapes"),
+        "resnet50": lambda: resnet50(weights_folder()),
+        "clip": lambda: clip(weights_folder()),
+    }
+    return makers[name]()
+
+
+def weights_folder() -> Path:
+    """Where downloaded encoder weights are looked for; it is not made here."""
+    return home() / "encoders"
+
+
+@torch.no_grad()
+def features_of(encoder: Encoder, data: ImageSet, ctx: Context, spend: Callable[[int], None] = lambda count: None) -> torch.Tensor:
+    """Features of every image, float32 (N, D) on the CPU.
+
+    Args:
+        encoder: on ``ctx.device``.
+        data: its labels are not looked at.
+        ctx: device and cancellation.
+        spend: told the number of images after every batch; may raise to stop.
+    """
+    size = max(1, (64 if ctx.device.type == "cpu" else 1024) * EMBEDDED_SIDE // encoder.side)
+    found: list[torch.Tensor] = []
+    for start in range(0, len(data), size):
+        ctx.check()
+        images = to_float(data.images[start : start + size].to(ctx.device))
+        found.append(encoder(images).float().cpu())
+        spend(len(images))
+    return torch.cat(found)
+
+
+# ---------------------------------------------------------------- shipped
+
+
+@dataclass(frozen=True)
+class _Shipped:
+    folder: str
+    name: str
+
+    def card(self) -> dict[str, Any]:
+        path = ASSETS / self.folder / f"{self.name}.json"
+        if not path.exists():
+            raise Unavailable(
+                f"The encoder's card assets/{self.folder}/{path.name} is not there.",
+                "It ships with the program; restore it, or make it again: python -m benchmarks.embedded_encoder."
+                if self.folder == "encoder"
+                else "It ships with the program; restore it, or make it again: python -m benchmarks.reference_models.",
+            )
+        return json.loads(path.read_text(encoding="utf-8"))
+
+    def network(self) -> Network:
+        card = self.card()
+        model = MODELS.parse(card["model"] if "model" in card else card["spec"]["model"])
+        classes = card["classes"] if "classes" in card else len(card["class_names"])
+        network = model.build(tuple(card["shape"]), classes, Context().generator("shipped encoder", device="cpu"))
+        state = load_file(ASSETS / self.folder / f"{self.name}.safetensors")
+        network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
+        return network
+
+
+def embedded_card() -> dict[str, Any]:
+    """What is known of the embedded encoder: recipe, seed, accuracy, ``nmi`` of its clusters with the classes of the embedded sets.
+
+    Raises:
+        Unavailable: the file is not there.
+    """
+    return _Shipped("encoder", "embedded").card()
+
+
+@functools.lru_cache(maxsize=1)
+def _kept_embedded() -> Network:
+    return _Shipped("encoder", "embedded").network()
+
+
+def _embedded() -> Encoder:
+    forms = embedded_card()["classes"]
+    note = (
+        f"UC (proxy surrogate): the embedded encoder is a small CNN that tells {forms} drawn forms apart, "
+        "not the ImageNet or CLIP encoder of the paper."
+    )
+    return _own(_kept_embedded(), note)
+
+
+def _labelled(name: str) -> Encoder:
+    note = (
+        f"UC (upper bound): the encoder is the shipped model that was trained on the labelled images of {name!r}. "
+        "On these data this is not label-agnostic: it shows what a perfect encoder would give."
+    )
+    return _own(_Shipped("reference", name).network(), note)
+
+
+def _own(network: Network, note: str) -> Encoder:
+    encoder = Encoder(_Body(network), EMBEDDED_SIDE, (0.0,) * 3, (1.0,) * 3, note, proxy=True)
+    return encoder.to(memory_format=torch.channels_last)
+
+
+# ---------------------------------------------------------------- weights that a person brings
+
+
+def resnet50(folder: Path) -> Encoder:
+    """torchvision's ResNet-50, features before its last layer, (N, 2048).
+
+    Args:
+        folder: where the weights lie under torchvision's own file name; torch's download folder is looked into as well.
+
+    Raises:
+        Unavailable: no such file, or one with another content than its name promises.
+    """
+    folders = (folder, Path(torch.hub.get_dir()) / "checkpoints")
+    found = next((place / name for place in folders for name in RESNET50_FILES if (place / name).is_file()), None)
+    if found is None:
+        raise Unavailable(
+            f"The encoder 'resnet50' needs torchvision's ImageNet weights {next(iter(RESNET50_FILES))}, but they are not in {folder}.",
+            f"Download https://download.pytorch.org/models/{next(iter(RESNET50_FILES))} (98 MB) into that folder, "
+            "or take the encoder 'embedded'.",
+        )
+    digest, wanted = _sha256(found), RESNET50_FILES[found.name]
+    if not digest.startswith(wanted):
+        raise Unavailable(
+            f"{found} has the SHA-256 {digest[:8]}…, but its name promises {wanted}….", "The download is damaged: fetch it again."
+        )
+    from torchvision.models import resnet50 as build
+
+    with torch.random.fork_rng(devices=[]):
+        network = build(weights=None)
+    try:
+        network.load_state_dict(torch.load(found, map_location="cpu", weights_only=True))
+    except (RuntimeError, OSError, ValueError) as error:
+        raise Unavailable(f"{found} does not hold the weights of a ResNet-50: {str(error).splitlines()[0]}") from error
+    network.fc = nn.Identity()
+    return Encoder(network, PUBLISHED_SIDE, *IMAGENET, "The encoder is torchvision's ResNet-50 pre-trained on ImageNet.", proxy=False)
+
+
+def clip(folder: Path) -> Encoder:
+    """The image tower of OpenAI's CLIP RN50, its 1024 attention-pooled features, not normalised.
+
+    Args:
+        folder: where :data:`CLIP_FILE` lies.
+
+    Raises:
+        Unavailable: the package or the file is not here.
+    """
+    path = folder / CLIP_FILE
+    try:
+        package = importlib.import_module("open_clip")
+    except ImportError as error:
+        raise Unavailable(
+            f"The encoder 'clip' needs the package open_clip and the file {CLIP_FILE} in {folder}, but open_clip cannot be imported.",
+            "Install it (pip install open_clip_torch), or take the encoder 'embedded'.",
+        ) from error
+    if not path.is_file():
+        raise Unavailable(
+            f"The encoder 'clip' needs OpenAI's weights of CLIP RN50 as {CLIP_FILE}, but they are not in {folder}.",
+            "Download RN50.pt (the OpenAI CLIP repository has its address), put it there under that name, or take the encoder 'embedded'.",
+        )
+    with torch.random.fork_rng(devices=[]):
+        model = package.create_model("RN50", pretrained=str(path), precision="fp32", device="cpu")
+    return Encoder(model.visual, PUBLISHED_SIDE, *CLIP, "The encoder is the image tower of OpenAI's CLIP RN50 (UC-CLIP).", proxy=False)
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
