@@ -26,8 +26,8 @@ EncoderName = Literal["embedded", "labelled", "resnet50", "clip"]
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 EMBEDDED_SIDE = 32
 PUBLISHED_SIDE = 224
-RESNET50_FILES = {"resnet50-0676ba61.pth": "0676ba61", "resnet50-11ad3fa6.pth": "11ad3fa6"}
-"""torchvision's ImageNet weights, versions 1 (what the paper's release loads) and 2, with the start of their SHA-256."""
+RESNET50_FILE = "resnet50-0676ba61.pth"
+"""torchvision's first ImageNet weights, which the paper's release loads; the name holds the start of the SHA-256."""
 CLIP_FILE = "clip-rn50.pt"
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
@@ -201,14 +201,13 @@ def resnet50(folder: Path) -> Encoder:
         Unavailable: no such file, or one with another content than its name promises.
     """
     folders = (folder, Path(torch.hub.get_dir()) / "checkpoints")
-    found = next((place / name for place in folders for name in RESNET50_FILES if (place / name).is_file()), None)
+    found = next((place / RESNET50_FILE for place in folders if (place / RESNET50_FILE).is_file()), None)
     if found is None:
         raise Unavailable(
-            f"The encoder 'resnet50' needs torchvision's ImageNet weights {next(iter(RESNET50_FILES))}, but they are not in {folder}.",
-            f"Download https://download.pytorch.org/models/{next(iter(RESNET50_FILES))} (98 MB) into that folder, "
-            "or take the encoder 'embedded'.",
+            f"The encoder 'resnet50' needs torchvision's ImageNet weights {RESNET50_FILE}, but they are not in {folder}.",
+            f"Download https://download.pytorch.org/models/{RESNET50_FILE} (98 MB) into that folder, or take the encoder 'embedded'.",
         )
-    digest, wanted = _sha256(found), RESNET50_FILES[found.name]
+    digest, wanted = _sha256(found), found.stem.rpartition("-")[2]
     if not digest.startswith(wanted):
         raise Unavailable(
             f"{found} has the SHA-256 {digest[:8]}…, but its name promises {wanted}….", "The download is damaged: fetch it again."

@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as F
 from pydantic import model_validator
 
-from ued_core.attacks.base import Attack, Bound, add_in_blocks
+from ued_core.attacks.base import Bound, add_in_blocks
 from ued_core.attacks.checkpoint import Crafted, Draft
 from ued_core.attacks.encoders import Encoder, EncoderName, encoder_for, features_of
 from ued_core.attacks.feature_clusters import Clusters, agreement_with, find_clusters
 from ued_core.attacks.gradient import LEVEL, Effort
-from ued_core.attacks.surrogate import SurrogateAttack
+from ued_core.attacks.whole_set import WholeSetAttack
 from ued_core.context import Context
 from ued_core.models.generator import ResNetGenerator, build_generator, fitting_side
 from ued_core.params import param
@@ -29,7 +29,7 @@ LEAST_RATE = 1e-6
 WANTED_RATIO = 0.7
 
 
-class UnlearnableClusters(Attack):
+class UnlearnableClusters(WholeSetAttack):
     """One noise for each cluster of images, made without labels; the encoder decides how well it works.
 
     A frozen encoder sees the images and k-means divides their features into clusters. For every cluster a generator
@@ -50,7 +50,6 @@ class UnlearnableClusters(Attack):
 
     key: ClassVar[str] = "uc"
     title: ClassVar[str] = "Unlearnable Clusters"
-    needs_whole_set: ClassVar[bool] = True
 
     epsilon: int = param(16, "Largest change of a value.", label="ε", unit="1/255", ge=1, le=32)
     encoder: EncoderName = param(
@@ -79,11 +78,6 @@ class UnlearnableClusters(Attack):
                 "every cluster would keep its own centre"
             )
         return self
-
-    # What every attack on a whole set does with its crafted set.
-    perturb = SurrogateAttack.perturb
-    is_crafted = SurrogateAttack.is_crafted
-    preview = SurrogateAttack.preview
 
     @property
     def variant(self) -> str:
