@@ -282,6 +282,80 @@ function latest(line, epoch) {
   return found;
 }
 
+// ---- downloads -----------------------------------------------------------------------------
+
+function save(name, parts, type) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob(parts, { type }));
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
+
+function png(film) {
+  const picture = document.createElement("canvas");
+  Object.assign(picture, { width: film.canvas.width, height: film.canvas.height });
+  const pen = picture.getContext("2d");
+  pen.fillStyle = getComputedStyle(film.root).getPropertyValue("--st-background-color").trim() || "#ffffff";
+  pen.fillRect(0, 0, picture.width, picture.height);
+  pen.drawImage(film.canvas, 0, 0);
+  picture.toBlob((blob) => save(`${film.data.filename}.png`, [blob], "image/png"));
+}
+
+function vector(film) {
+  const { data, canvas, scale } = film;
+  const now = between(film);
+  const count = data.size / data.copies.length;
+  const frame = film.decoded.colourFrames > 1 ? Math.min(Math.round(film.at), film.decoded.colourFrames - 1) : 0;
+  const picture = svg("svg", { xmlns: SVG, viewBox: `0 0 ${canvas.width} ${canvas.height}` });
+  picture.append(svg("title", {}, film.canvas.getAttribute("aria-label")), svg("rect", { width: "100%", height: "100%", fill: "#ffffff" }));
+  const r = film.radius * film.ratio;
+  const shapes = {
+    x: `M${-r} ${-r}L${r} ${r}M${r} ${-r}L${-r} ${r}`, diamond: `M0 ${-1.3 * r}L${1.3 * r} 0L0 ${1.3 * r}L${-1.3 * r} 0Z`,
+    square: `M${-r} ${-r}H${r}V${r}H${-r}Z`, circle: `M${-r} 0A${r} ${r} 0 1 0 ${r} 0A${r} ${r} 0 1 0 ${-r} 0Z`,
+  };
+  for (let i = 0; i < data.size; i++) {
+    const symbol = data.copies[Math.floor(i / count)].symbol;
+    const colour = data.palette[film.decoded.colours[frame * data.size + i]];
+    const place = [canvas.width / 2 + now[2 * i] * scale, canvas.height / 2 - now[2 * i + 1] * scale].map((v) => v.toFixed(1));
+    const open = symbol === "x";
+    picture.append(svg("path", {
+      d: shapes[symbol] ?? shapes.circle, transform: `translate(${place})`, fill: open ? "none" : colour,
+      stroke: open ? colour : "none", "stroke-width": 0.7 * r,
+    }));
+  }
+  save(`${data.filename}.svg`, [new XMLSerializer().serializeToString(picture)], "image/svg+xml");
+}
+
+function table(film) {
+  const { data, decoded } = film;
+  const cell = (value) => (/[",\n]/.test(value) ? `"${String(value).replaceAll('"', '""')}"` : value);
+  const count = data.size / data.copies.length;
+  const rows = [["epoch", "what", "image", "x", "y"]];
+  data.epochs.forEach((epoch, e) => {
+    for (let i = 0; i < data.size; i++) {
+      const at = e * decoded.own + 2 * i;
+      const place = [decoded.places[at], decoded.places[at + 1]].map((v) => (v * data.unit).toPrecision(6));
+      rows.push([epoch, data.copies[Math.floor(i / count)].name, i % count, ...place]);
+    }
+  });
+  for (const part of data.strips) {
+    for (const line of part.lines) line.x.forEach((epoch, i) => rows.push([epoch, `${part.title}: ${line.name}`, "", "", line.y[i]]));
+  }
+  save(`${data.filename}.csv`, ["\ufeff", rows.map((row) => row.map(cell).join(",")).join("\r\n"), "\r\n"], "text/csv");
+}
+
+function keepers(film) {
+  const place = film.root.querySelector(".keep");
+  for (const [name, words, work] of [["PNG", "Download the picture as PNG", png], ["SVG", "Download the picture as SVG", vector],
+    ["CSV", "Download places and curves of all epochs as CSV", table]]) {
+    const button = document.createElement("button");
+    Object.assign(button, { type: "button", textContent: name, title: words });
+    button.addEventListener("click", () => work(film));
+    place.append(button);
+  }
+}
+
 // ---- time ----------------------------------------------------------------------------------
 
 function epochAt(film) {
@@ -363,7 +437,7 @@ function keys(film, event) {
   else if (moves[event.key] < 0) go(film, Math.ceil(film.at - 1e-6) - 1);
   else if (event.key === "Home") go(film, 0);
   else if (event.key === "End") go(film, last);
-  else if (event.key === " " && event.target !== film.play) film.playing ? stop(film) : start(film);
+  else if (event.key === " " && event.target.tagName !== "BUTTON") film.playing ? stop(film) : start(film);
   else return;
   event.preventDefault();
 }
@@ -381,6 +455,7 @@ function mount(root) {
   film.range.addEventListener("change", () => go(film, Math.round(Number(film.range.value))));
   find("select").addEventListener("change", (event) => (film.pace = Number(event.target.value)));
   root.addEventListener("keydown", (event) => keys(film, event));
+  keepers(film);
   film.observer = new ResizeObserver(() => film.decoded && paint(film));
   film.observer.observe(film.canvas.parentElement);
   films.set(root, film);

@@ -25,7 +25,7 @@ FRAME = (
     '<div class="stage"><div class="left"><canvas role="img"></canvas><div class="legend"></div></div><div class="right"></div></div>'
     '<div class="bar"><button type="button" class="play"></button><input type="range" min="0" step="any" aria-label="Epoch">'
     '<output></output><label class="pace">speed <select><option value="0.5">½ ×</option><option value="1" selected>1 ×</option>'
-    '<option value="2">2 ×</option><option value="4">4 ×</option></select></label></div><figcaption></figcaption></figure>'
+    '<option value="2">2 ×</option><option value="4">4 ×</option></select></label><span class="keep"></span></div><figcaption></figcaption></figure>'
 )
 LARGEST = 32767
 
@@ -95,8 +95,9 @@ def epoch_player(
     joined: bool = False,
     marked: Sequence[int] = (),
     height: int = 430,
+    filename: str = "film",
 ) -> None:
-    """Show the film.
+    """Show the film; the picture can be kept as PNG or SVG, places and curves of all epochs as CSV.
 
     Args:
         points: float (E, G·N, 2): G copies of N images, copy after copy.
@@ -110,6 +111,7 @@ def epoch_player(
         joined: join the copies of every image.
         marked: places 0..N-1 of images that are ringed and joined.
         height: of the picture, in CSS pixels.
+        filename: of downloads, without ending.
     """
     _component()(
         key=key,
@@ -125,12 +127,13 @@ def epoch_player(
             "joined": joined,
             "marked": [int(place) for place in marked],
             "height": height,
+            "filename": filename,
         },
     )
 
 
 def packed(points: np.ndarray, colours: PointColours) -> dict[str, Any]:
-    """The film as the browser takes it: ``points`` (int16, little-endian) and ``colours`` (uint8) in base64.
+    """The film as the browser takes it: ``points`` (int16, little-endian, times ``unit``) and ``colours`` (uint8) in base64.
 
     Raises:
         DataError: shapes that do not belong together, or points that are not finite.
@@ -143,6 +146,7 @@ def packed(points: np.ndarray, colours: PointColours) -> dict[str, Any]:
     reach = max(float(np.abs(centred).max()), 1e-12)
     return {
         "points": _base64(np.rint(centred * (LARGEST / reach)).astype("<i2")),
+        "unit": reach / LARGEST,
         "size": int(points.shape[1]),
         "colours": _base64(colours.index.astype(np.uint8)),
         "palette": list(colours.palette),

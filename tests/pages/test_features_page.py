@@ -202,6 +202,9 @@ def test_a_film_is_two_bytes_a_coordinate() -> None:
     points = np.array([[[0, 0], [10, 4]], [[5, 2], [10, 0]]], np.float32)
     colours = PointColours(np.array([[0, 1], [1, 1]], np.uint8), ("red", "blue"), ())
     found = packed(points, colours)
+    whole = np.frombuffer(base64.b64decode(found["points"]), "<i2") * found["unit"]
+    moved = points - (points.max(axis=(0, 1)) + points.min(axis=(0, 1))) / 2
+    assert np.abs(whole - moved.ravel()).max() <= found["unit"]
     places = np.frombuffer(base64.b64decode(found["points"]), "<i2").reshape(2, 2, 2)
     # The middle of the whole film, (5, 2), is the origin; the farthest coordinate fills the range.
     assert np.abs(places / 32767 * 5 - (points - [5, 2])).max() < 1e-3
