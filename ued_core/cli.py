@@ -123,13 +123,14 @@ def _context(seed: int, device: str = "auto") -> Any:
 def poison(options: argparse.Namespace) -> int:
     """Poison a data set and write it as npz."""
     from ued_core.attacks import ATTACKS
+    from ued_core.attacks.checkpoint import poison_once
     from ued_core.data import write_npz
 
     method = ATTACKS[options.attack]
     attack = method(**given(options, method))
     ctx = _context(options.seed, options.device)
     data = _read_data(options, ctx)
-    result = attack.poison(data, ctx, options.poison_rate, options.poison_classes)
+    result = poison_once(attack, data, ctx, options.poison_rate, options.poison_classes)
     recipe = {
         "attack": attack.to_json(),
         "poison_rate": options.poison_rate,
@@ -156,6 +157,43 @@ def defend(options: argparse.Namespace) -> int:
     recipe = {"defenses": [defense.to_json()], "seed": options.seed, "given_hash": data.content_hash}
     write_npz(Path(options.out), result, recipe=recipe)
     print(f"{options.out}: {len(result)} images defended by {defense.title}")
+    return 0
+
+
+def inspect(options: argparse.Namespace) -> int:
+    """Say what a poison file of another program is, and what its released loader would make of it."""
+    from ued_core.data.poison_files import Reading, compare, load
+
+    asked = {name: getattr(options, name) for name in ("format", "content", "layout", "scale", "per", "radius")}
+    data = _read_data(options, _context(0, "cpu")) if options.data else None
+    imported = load(Path(options.file), data, Reading(**asked))
+    found = imported.found
+    ctx = _context(0, "cpu")
+    measured = [(rule, compare(imported, data, rule.key, ctx)) for rule in imported.rules] if data is not None else []
+    if options.json:
+        numbers = {rule.key: _record(comparison) for rule, comparison in measured}
+        print(json.dumps({**found.to_json(), "content_hash": imported.content_hash, "loaders": numbers}, indent=2, ensure_ascii=False))
+        return 0
+    print("\n".join([found.name, *found.lines()]))
+    for rule, c in measured:
+        print(f"{rule.title}: {rule.words}")
+        print(
+            f"  against signed and rounded: {100 * c.differing:.1f} % of the values differ, "
+            f"on average {c.shift:+.3f}/255, at most {c.largest}/255; "
+            f"{100 * c.lowered_lost:.1f} % of the darkened values are lost; L∞ {c.released_linf}/255 instead of {c.ours_linf}/255"
+        )
+    return 0
+
+
+def export(options: argparse.Namespace) -> int:
+    """Poison the data that a run spec names and write it as npz, as a zip of PNG files, or as EM's perturbation.pt."""
+    from ued_core.runs.export import export_spec
+    from ued_core.runs.spec import RunSpec
+
+    spec = RunSpec.read(Path(options.spec))
+    written = export_spec(spec, options.to, Path(options.out), _context(0, "cpu"))
+    rest = ", before the defences of the spec" if spec.defenses else ""
+    print(f"{', '.join(written.files)}: {written.images} images, {written.poisoned} poisoned{rest}")
     return 0
 
 
@@ -344,6 +382,24 @@ def _data_options(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
         add_options(parser, DATASETS[name], "data-")
 
 
+def _inspect_options(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
+    from ued_core.data import DATASETS
+    from ued_core.data.poison_files import FORMATS, IMAGE_SCALES, NOISE_SCALES
+
+    parser.add_argument("--data", metavar="NAME|FILE.npz", help="the clean images that it is for; then its loaders are compared")
+    parser.add_argument("--part", choices=("train", "test"), default="train", help="which part of a named data set")
+    parser.add_argument("--format", choices=tuple(FORMATS), default="", help="take the file for this")
+    parser.add_argument("--content", choices=("noise", "images"), default="", help="take the values for this")
+    parser.add_argument("--layout", choices=("NCHW", "NHWC"), default="", help="order of the axes")
+    parser.add_argument("--scale", choices=(*NOISE_SCALES, *IMAGE_SCALES), default="", metavar="UNIT", help="unit of the values")
+    parser.add_argument("--per", choices=("sample", "class", "cluster", "pool"), default="", help="what one entry is for")
+    parser.add_argument("--radius", type=float, default=None, help="clip the noise to this many 1/255 first")
+    parser.add_argument("--json", action="store_true")
+    name = _option(argv, "--data")
+    if name in DATASETS:
+        add_options(parser, DATASETS[name], "data-")
+
+
 def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     """The parser; the options of the chosen method are added to its command."""
     command = next((a for a in argv if not a.startswith("-")), None)
@@ -372,6 +428,16 @@ def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         _data_options(p, argv)
         if method := _known(argv, catalogues()["defenses"]):
             add_options(p, method)
+
+    p = add("inspect", inspect)
+    p.add_argument("file", metavar="FILE", help="a .pt, .pth, .pkl, .npy or .npz file, or a zip or folder of PNG or .pth files")
+    if command == "inspect":
+        _inspect_options(p, argv)
+
+    p = add("export", export)
+    p.add_argument("spec", metavar="SPEC.json")
+    p.add_argument("--to", required=True, choices=("npz", "folder", "em"), help="npz, a zip of PNG files, or EM's perturbation.pt")
+    p.add_argument("out", metavar="OUT")
 
     p = add("theta", theta)
     if command == "theta":

@@ -35,6 +35,7 @@ PAGES: tuple[PageEntry, ...] = (
     PageEntry("theta.py", "Consistency Θ", "theta", "Consistency Θ"),
     PageEntry("defence.py", "Defence", "defence", "Defence"),
     PageEntry("features.py", "Features", "features", "Features"),
+    PageEntry("files.py", "Files", "files", "Files"),
     PageEntry("runs.py", "Runs", "runs", "Runs"),
 )
 

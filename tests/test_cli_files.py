@@ -1,0 +1,158 @@
+"""The commands inspect and export, and the export that a page asks for."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ued_core.attacks import ATTACKS
+from ued_core.cli import main
+from ued_core.context import Context
+from ued_core.data import DATASETS, load_split, read_npz, read_npz_json
+from ued_core.data.poison_files import load
+from ued_core.errors import SpecError
+from ued_core.runs import export as exports
+from ued_core.runs.spec import RunSpec
+
+Run = Callable[..., tuple[int, str, str]]
+SHAPES = {"name": "shapes", "train_size": 200, "test_size": 100}
+SPEC = {"dataset": SHAPES, "attack": {"name": "cuda", "blur": 0.4}, "attack_seed": 5, "poison_rate": 0.5, "defenses": ["coin"]}
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UED_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    def call(*words: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        try:
+            code = main([str(word) for word in words])
+        except SystemExit as left:
+            code = int(left.code or 0)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> Path:
+    path = tmp_path / "spec.json"
+    path.write_text(json.dumps(SPEC))
+    return path
+
+
+def expected() -> torch.Tensor:
+    train = load_split(DATASETS.build("shapes", train_size=200, test_size=100), Context()).train
+    return ATTACKS.build("cuda", blur=0.4).poison(train, Context(seed=5), 0.5).images
+
+
+@pytest.mark.parametrize(("kind", "name"), [("npz", "a.npz"), ("folder", "a.zip"), ("em", "a.pt")])
+def test_export_and_back(run: Run, spec: Path, tmp_path: Path, kind: str, name: str) -> None:
+    out = tmp_path / name
+    code, told, err = run("export", spec, "--to", kind, out)
+    assert (code, err) == (0, "")
+    train = load_split(DATASETS.build("shapes", train_size=200, test_size=100), Context()).train
+    imported = load(out, train)
+    assert torch.equal(imported.onto(train).images, expected())
+    kept = json.loads((tmp_path / "a.recipe.json").read_text()) if kind == "em" else imported.recipe
+    assert (kept["seed"], kept["poison_rate"], kept["data"]["part"]) == (5, 0.5, "train")
+    assert ATTACKS.parse(kept["attack"]) == ATTACKS.build("cuda", blur=0.4)
+    assert DATASETS.parse(kept["data"]["dataset"]) == DATASETS.parse(SHAPES)
+    assert f"200 images, {kept['poisoned_images']} poisoned, before the defences" in told
+
+
+def test_export_of_some_classes(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "some.json"
+    path.write_text(json.dumps({**SPEC, "poison_rate": 1.0, "poison_classes": [1, 3]}))
+    assert run("export", path, "--to", "npz", tmp_path / "a.npz")[0] == 0
+    train = load_split(DATASETS.build("shapes", train_size=200, test_size=100), Context()).train
+    changed = (read_npz(tmp_path / "a.npz").images != train.images).flatten(1).any(1)
+    assert set(train.labels[changed].tolist()) == {1, 3}
+    assert read_npz_json(tmp_path / "a.npz")["poison_classes"] == [1, 3]
+
+
+def test_export_refuses(run: Run, spec: Path, tmp_path: Path) -> None:
+    code, out, err = run("export", spec, "--to", "npz", tmp_path / "a.zip")
+    assert (code, out) == (2, "")
+    assert "end in '.npz'" in err
+    spec.write_text(json.dumps({"dataset": SHAPES}))
+    code, _, err = run("export", spec, "--to", "npz", tmp_path / "a.npz")
+    assert code == 2
+    assert "names no attack" in err
+    assert run("export", spec, "--to", "jpeg", tmp_path / "a.npz")[0] == 2
+    assert not (tmp_path / "a.npz").exists()
+
+
+def test_inspect(run: Run, spec: Path, tmp_path: Path) -> None:
+    run("export", spec, "--to", "em", tmp_path / "perturbation.pt")
+    code, out, err = run("inspect", tmp_path / "perturbation.pt")
+    assert (code, err) == (0, "")
+    assert "EM perturbation.pt" in out
+    assert "Missing" in out
+    small = ("--data", "shapes", "--data-train-size", 200, "--data-test-size", 100)
+    code, out, err = run("inspect", tmp_path / "perturbation.pt", *small)
+    assert (code, err) == (0, "")
+    assert "EM's loader" in out
+    assert "100.0 % of the darkened values are lost" in out
+    code, out, err = run("inspect", tmp_path / "perturbation.pt", *small, "--json")
+    told = json.loads(out)
+    assert (told["format"], told["per"], told["shape"]) == ("em", "sample", [200, 3, 32, 32])
+    assert told["loaders"]["em"]["lowered_lost"] == 1.0
+    assert told["loaders"]["em_signed"]["lowered_lost"] < 1.0
+    assert told["content_hash"]
+
+
+def test_inspect_with_corrections_and_refusals(run: Run, tmp_path: Path) -> None:
+    with open(tmp_path / "noise.pkl", "wb") as file:
+        pickle.dump(np.ones((12, 3, 8, 8), np.int8), file)
+    assert "one a class" in run("inspect", tmp_path / "noise.pkl")[1]
+    assert "one a training image" in run("inspect", tmp_path / "noise.pkl", "--per", "sample", "--radius", 4)[1]
+    code, _, err = run("inspect", tmp_path / "noise.pkl", "--layout", "NHWC")
+    assert code == 2
+    assert "8 channels" in err
+    code, _, err = run("inspect", tmp_path / "nothing")
+    assert code == 2
+    assert "cannot be read" in err
+    (tmp_path / "bad.pkl").write_bytes(pickle.dumps(print))
+    code, _, err = run("inspect", tmp_path / "bad.pkl")
+    assert code == 2
+    assert "builtins.print" in err
+
+
+def test_export_for_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = RunSpec.from_json(SPEC)
+    told: list[float] = []
+    monkeypatch.setattr(exports, "_TOLD_EVERY_S", 0.0)
+    write = exports.write_json
+
+    def watched(path: Path, value: object) -> None:
+        write(path, value)
+        told.append(exports.export_progress(made, "folder").done)
+
+    monkeypatch.setattr(exports, "write_json", watched)
+    assert exports.export_progress(made, "folder") == (0.0, "")
+    written = exports.export_for_download(made, "folder")
+    assert Path(written.files[0]).name == "shapes_cuda_5.zip"
+    assert zipfile.is_zipfile(written.files[0])
+    assert (written.images, len(told) > 0) == (200, True)
+    assert all(0 <= done <= 1 for done in told)
+    other = RunSpec.from_json({**SPEC, "seed": 99, "model": "small_cnn"})
+    assert exports.export_folder(other, "folder") == exports.export_folder(made, "folder"), "model and seed do not change the poison"
+    assert exports.export_folder(RunSpec.from_json({**SPEC, "attack_seed": 6}), "folder") != exports.export_folder(made, "folder")
+    for seed in range(exports.KEPT + 2):
+        exports.export_for_download(RunSpec.from_json({**SPEC, "attack_seed": seed}), "em")
+    assert len(list((tmp_path / "home" / "exports").iterdir())) == exports.KEPT
+    with pytest.raises(SpecError):
+        exports.export_for_download(RunSpec.from_json({"dataset": SHAPES}), "npz")
