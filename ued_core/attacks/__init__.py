@@ -22,6 +22,7 @@ ATTACKS: Catalogue[Attack] = Catalogue(
         *(Cuda, Vuda, Huda),
         *(SynPer, Autoregressive, OnePixel, ClassNoise, RegionNoise),
         *(ErrorMinimising, RobustErrorMinimising, AdversarialPoison, ErrorMaximising, Hypocritical),
+        UnlearnableClusters,
     ],
 )
 
