@@ -25,7 +25,8 @@ FRAME = (
     '<div class="stage"><div class="left"><canvas role="img"></canvas><div class="legend"></div></div><div class="right"></div></div>'
     '<div class="bar"><button type="button" class="play"></button><input type="range" min="0" step="any" aria-label="Epoch">'
     '<output></output><label class="pace">speed <select><option value="0.5">½ ×</option><option value="1" selected>1 ×</option>'
-    '<option value="2">2 ×</option><option value="4">4 ×</option></select></label><span class="keep"></span></div><figcaption></figcaption></figure>'
+    '<option value="2">2 ×</option><option value="4">4 ×</option></select></label>'
+    '<span class="keep"></span></div><figcaption></figcaption></figure>'
 )
 LARGEST = 32767
 
