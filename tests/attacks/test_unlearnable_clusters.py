@@ -77,7 +77,8 @@ def test_bound_after_storage(bounding):
         delta = SMALL.with_values(epsilon=epsilon, bounding=bounding).poison(data, Context()).delta
         assert int(delta.abs().max()) <= epsilon
         assert delta.min() < 0 < delta.max()
-    assert int(SMALL.poison(data, Context()).delta.abs().max()) == 16
+    largest = int(SMALL.with_values(bounding=bounding).poison(data, Context()).delta.abs().max())
+    assert largest == 16 if bounding == "clip" else 12 <= largest <= 16
 
 
 @pytest.mark.usefixtures("tiny")
@@ -204,9 +205,9 @@ def test_goes_on_from_a_draft(tmp_path):
 
 
 def test_stops_within_two_seconds():
-    """With the shipped encoder on 2,000 images, wherever the wish to stop comes."""
-    data = Shapes(train_size=2000, test_size=10).load(Context()).train
-    for after in (1, 20, 40):
+    """With the shipped encoder on 800 images, wherever the wish to stop comes."""
+    data = Shapes(train_size=800, test_size=10).load(Context()).train
+    for after in (1, 8, 20):
         told, wished = [], []
 
         def report(done, total, text, told=told, wished=wished, after=after):
@@ -247,13 +248,17 @@ def test_a_proxy_is_called_one():
 
 @pytest.mark.slow
 def test_distance_to_the_shifted_centre_falls():
-    """The paper's mechanism at a twentieth of its budget: at least 30 % off, averaged over the clusters."""
-    data = Shapes(train_size=300, test_size=10).load(Context()).train
-    made = UnlearnableClusters(encoder="labelled", clusters=4, steps=100, learning_rate=0.002).craft(data, Context(), Draft())
+    """At less than the default budget: at least 30 % off, averaged over the clusters."""
+    data = Shapes(train_size=400, test_size=10).load(Context()).train
+    made = UnlearnableClusters(clusters=5, steps=120, own_cluster_only=True).craft(data, Context(), Draft())
     assert made.log["converged"]
     assert made.log["ratio"] <= 0.7
     trace = made.log["trace"]
     assert np.mean([row["last_kl"] / row["clean_kl"] for row in trace]) <= 0.7
+    # One step does not get there: it is the optimisation that counts.
+    still = UnlearnableClusters(clusters=5, steps=1, own_cluster_only=True).craft(data, Context(), Draft())
+    assert still.log["ratio"] > 0.95
+    assert not still.log["converged"]
 
 
 # ---------------------------------------------------------------- loss and generator
@@ -301,7 +306,7 @@ def test_generator_stays_in_training_mode_and_learns():
     errors = []
     for step in range(60):
         noise = drawing.noise()
-        errors.append(float((noise - aim).square().mean()))
+        errors.append(float((noise - aim).detach().square().mean()))
         drawing.step((noise - aim).detach(), step / 60)
     assert errors[-1] < 0.7 * errors[0]
     assert all(m.training for m in drawing.generator.modules())
