@@ -33,7 +33,7 @@ class UnlearnableClusters(WholeSetAttack):
     """One noise for each cluster of images, made without labels; the encoder decides how well it works.
 
     A frozen encoder sees the images and k-means divides their features into clusters. For every cluster a generator
-    learns one noise that moves the features of any image towards the centre of another cluster: the centres are
+    learns one noise that moves the features of the images towards the centre of another cluster: the centres are
     shifted by a fixed offset, so that no cluster keeps its own. Whoever trains on the images, with whatever labels,
     finds the clusters' noise easier than the content. This needs clusters that resemble the classes to come. The
     embedded encoder and the labelled one are proxies for the paper's: results with them are UC (proxy surrogate).
@@ -46,8 +46,9 @@ class UnlearnableClusters(WholeSetAttack):
         paper. The noise has the size of the images and the encoder enlarges; the generator is narrower and shallower
         (16 channels, 2 blocks instead of 64 and 6) and takes 200 steps of rate 0.003 on batches of 64 instead of 50
         epochs of rate 0.0001 on batches of 256. Its output is multiplied by ε instead of cut off: of a fresh generator's
-        values 85 % lie beyond ε = 16/255 and would pass no gradient, too many for so few steps. Batches are shuffled,
-        images are not augmented while the noise is made.
+        values 85 % lie beyond ε = 16/255 and would pass no gradient, too many for so few steps. A cluster's noise is made
+        on its own images; the release takes all images for each. Batches are shuffled, images are not augmented
+        while the noise is made.
     """
 
     key: ClassVar[str] = "uc"
@@ -62,7 +63,7 @@ class UnlearnableClusters(WholeSetAttack):
     clusters: int = param(10, "How many clusters, so how many different noises.", ge=2, le=64, quick=4)
     offset: int = param(1, "Cluster i is moved to the centre of cluster i + offset; no multiple of the number of clusters.", ge=1, le=63)
     own_cluster_only: bool = param(
-        False, "Make a cluster's noise on its own images alone; the release takes the whole set for each.", label="own cluster only"
+        True, "Make a cluster's noise on its own images alone; the release takes the whole set for each.", label="own cluster only"
     )
     steps: int = param(200, "Generator steps for every cluster.", ge=1, le=20_000, quick=2)
     learning_rate: float = param(0.003, "Peak learning rate of the generators; the paper: 0.0001 for many more steps.", ge=1e-6, le=0.1)
