@@ -11,6 +11,7 @@ from tests.pages.components import charts, tiles
 from ued_core.analysis.perturbation import distortion
 from ued_core.analysis.separability import separability
 from ued_core.attacks import ATTACKS
+from ued_core.attacks.checkpoint import poison_once
 from ued_core.context import Context
 from ued_core.data import DATASETS, load_split
 from ued_core.runs.layout import balanced_rows
@@ -114,8 +115,17 @@ def test_compared_image_follows_the_choice(open_page, at_once):
 
 @pytest.mark.parametrize("key", list(ATTACKS))
 def test_every_attack_of_the_catalogue(open_page, at_once, key):
-    quick = {f"attack_{key}_{name}": str(value) for name, value in ATTACKS[key].quick_values().items()}
-    page = open_page("perturbations", {**SMALL, "data_shapes_train_size": "100", "attack": key, **quick})
+    quick = ATTACKS[key].quick_values()
+    address = {f"attack_{key}_{name}": str(value) for name, value in quick.items()}
+    address |= {"data_shapes_train_size": "100", "data_shapes_test_size": "100", "attack": key}
+    attack = ATTACKS.build(key, **quick)
+    if attack.needs_whole_set:
+        page = open_page("perturbations", address)
+        assert "has to be crafted before it can be shown" in page.info[0].value
+        assert not charts(page)
+        data = load_split(DATASETS.build("shapes", train_size=100, test_size=100), Context())
+        poison_once(attack, data.train, Context(seed=0))
+    page = open_page("perturbations", address)
     assert not page.exception
     assert not page.error
     assert not page.warning
