@@ -45,7 +45,8 @@ WATCH = """
   }, { once: true, capture: true });
 }
 """
-SETTLED = "() => ![...document.querySelectorAll('.ued-caption')].some((p) => /UMAP is (following|compiling)/.test(p.textContent))"
+# While a layout is on its way, other words stand there.
+SETTLED = "() => [...document.querySelectorAll('.ued-caption')].some((p) => /^Mean distance/.test(p.textContent))"
 
 
 def press(page: Page, wanted: list[str], key: str) -> dict[str, float]:
