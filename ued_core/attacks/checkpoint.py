@@ -56,7 +56,7 @@ class Draft:
 
     Args:
         path: None keeps nothing.
-        every_s: least time between two saves.
+        every_s: least time between two saves; 0 saves whenever asked.
     """
 
     def __init__(self, path: Path | None = None, every_s: float = 2.0) -> None:
@@ -75,7 +75,8 @@ class Draft:
     def save(self, state: Callable[[], Mapping[str, Any]]) -> None:
         """Save, but not so often that it takes more than a twentieth of the time; a full disk is no error."""
         now = time.perf_counter()
-        if self.path is None or now - self._last < max(self.every_s, self._cost / SHARE_OF_TIME):
+        pause = max(self.every_s, self._cost / SHARE_OF_TIME) if self.every_s else 0.0
+        if self.path is None or now - self._last < pause:
             return
         with suppress(OSError):
             write_atomic(self.path, lambda temporary: torch.save(dict(state()), temporary))

@@ -25,7 +25,8 @@ class ErrorMinimising(SurrogateAttack):
 
     Surrogate and noise are trained in turn: some batches of ordinary training on the perturbed images, then steps
     of all noise *down* the loss, until the surrogate is right on 99 % of the perturbed images. Accuracy may fall
-    between rounds; that is normal.
+    between rounds; that is normal. Being right says little about the effect: where the images' own contrast is
+    large against ε, noise fits this surrogate without being common to a class, and other models do not follow it.
 
     Source:
         Unlearnable Examples, arXiv 2101.04898 (ICLR 2021), and the authors' release.

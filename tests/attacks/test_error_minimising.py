@@ -1,0 +1,131 @@
+"""EM: what the noise must be, that it makes images easy, and that stopped work goes on as if it had not stopped."""
+
+import pytest
+import torch
+
+from tests.attacks.toy_set import CLASSES, toy_set
+from ued_core.attacks import ErrorMinimising
+from ued_core.attacks.checkpoint import Draft
+from ued_core.attacks.error_minimising import surrogate_error
+from ued_core.attacks.surrogate import build_network
+from ued_core.context import Context
+from ued_core.errors import Cancelled
+from ued_core.models import SmallCnn
+from ued_core.training import AdamW, Job, accuracy, train
+
+SMALL = ErrorMinimising(surrogate_width=8, batches=12)
+
+
+def empty_set(count=160, span=60):
+    """Images that show nothing of their classes: white noise of at most ``span`` levels around mid-grey."""
+    data = toy_set(count)
+    drawn = torch.randint(128 - span, 128 + span, data.images.shape, generator=torch.Generator().manual_seed(50), dtype=torch.uint8)
+    return data.with_images(drawn)
+
+
+def distinct(images):
+    return len({image.numpy().tobytes() for image in images})
+
+
+def test_sample_wise_noise():
+    data, made = toy_set(), SMALL.craft(toy_set(), Context(seed=1), Draft())
+    delta = made.images.short() - data.images.short()
+    assert int(delta.abs().max()) <= 8
+    assert 0.3 < float((delta < 0).float().mean()) < 0.7
+    assert distinct(delta) == len(data)
+    assert made.log["converged"]
+    last = made.log["trace"][-1]
+    assert last["accuracy"] >= 0.99
+    assert last["loss"] < 0.1
+    assert len(made.log["trace"]) <= SMALL.max_rounds
+    assert "Converged" in made.log["note"]
+
+
+def test_class_wise_noise():
+    """No more patterns than classes, before clipping: mid-grey images show them all."""
+    data = empty_set()
+    made = ErrorMinimising(surrogate_width=8, batches=4, granularity="class").craft(data, Context(seed=1), Draft())
+    delta = made.images.short() - data.images.short()
+    assert distinct(delta) == CLASSES
+    assert int(delta.abs().max()) <= 8
+    assert (delta < 0).any()
+    assert (delta > 0).any()
+
+
+def test_fresh_network_reads_the_classes_off_the_noise():
+    """The images show nothing and the contrast is low, so what half of them teach can help with the rest only by the noise."""
+    data = empty_set(640, span=10)
+    images = SMALL.craft(data, Context(seed=1), Draft()).images
+    reached = {}
+    for name, stored in (("clean", data.images), ("perturbed", images)):
+        network = build_network(SmallCnn(width=8), data, torch.Generator().manual_seed(4))
+        given = data.with_images(stored)
+        taught, asked = given.take(range(320)), given.take(range(320, 640))
+        train(Job(taught, asked, network, AdamW(epochs=8, crop=0, flip="off", batch_size=32), flip=False), Context(seed=9))
+        reached[name] = accuracy(network, asked, Context())
+    assert reached["clean"] < 0.4
+    assert reached["perturbed"] > 0.8
+
+
+def test_as_released_keeps_positive_noise_only():
+    data = toy_set()
+    signed = SMALL.craft(data, Context(seed=1), Draft()).images.short() - data.images.short()
+    released = SMALL.with_values(as_released=True).craft(data, Context(seed=1), Draft()).images.short() - data.images.short()
+    assert int(released.min()) == 0
+    assert int(released.max()) <= 8
+    # The same noise but for its negative half, cut off to whole levels instead of rounded.
+    assert int((signed.clamp(min=0) - released).abs().max()) <= 1
+    assert float((released == 0).float().mean()) > 0.4
+
+
+@pytest.mark.parametrize("granularity", ["sample", "class"])
+def test_going_on_gives_what_one_execution_gives(tmp_path, granularity):
+    data, attack = toy_set(80), SMALL.with_values(max_rounds=4, batches=1, steps=1, step_size=0.05, granularity=granularity)
+    whole = attack.craft(data, Context(seed=1), Draft())
+    assert len(whole.log["trace"]) > 2
+    rounds = []
+
+    def stop_in_the_third_round(done, total, text):
+        rounds.append(text)
+        if text.startswith("round 3"):
+            raise Cancelled("enough")
+
+    path = tmp_path / "state"
+    with pytest.raises(Cancelled):
+        attack.craft(data, Context(seed=1, on_report=stop_in_the_third_round), Draft(path, every_s=0))
+    later = []
+    rest = attack.craft(data, Context(seed=1, on_report=lambda done, total, text: later.append(text)), Draft(path, every_s=0))
+    assert not any(text.startswith(("round 1", "round 2")) for text in later)
+    assert torch.equal(rest.images, whole.images)
+    assert rest.log == whole.log
+
+
+def test_limit_is_kept_and_said():
+    made = SMALL.with_values(max_rounds=1, batches=1, steps=1, step_size=0.01).craft(toy_set(), Context(), Draft())
+    assert not made.log["converged"]
+    assert made.log["note"].startswith("Not converged")
+    assert len(made.log["trace"]) == 1
+
+
+@pytest.mark.parametrize("granularity", ["sample", "class"])
+def test_estimate_is_an_upper_bound(granularity):
+    attack, data, seen = SMALL.with_values(granularity=granularity, max_rounds=2), toy_set(100), []
+    attack.craft(data, Context(on_report=lambda done, total, text: seen.append((done, total))), Draft())
+    assert {total for _, total in seen} == {attack.gradient_evaluations(100)}
+    assert seen[-1][0] == seen[-1][1]
+    assert max(done for done, _ in seen[:-1]) <= seen[-1][0]
+
+
+def test_labels_matter():
+    data = toy_set()
+    other = type(data)(data.images, data.labels.flip(0), data.class_names, data.name)
+    quick = SMALL.with_values(max_rounds=1)
+    assert not torch.equal(quick.craft(data, Context(), Draft()).images, quick.craft(other, Context(), Draft()).images)
+
+
+def test_surrogate_error_by_hand():
+    data = toy_set(40)
+    network = build_network(SmallCnn(width=8), data, torch.Generator().manual_seed(0)).eval()
+    guessed = network(data.images.float() / 255).argmax(1)
+    assert surrogate_error(network, data.images, guessed, Context()) == 0
+    assert surrogate_error(network, data.images, (guessed + 1) % CLASSES, Context()) == 1
