@@ -30,7 +30,7 @@ def test_small_cnn_by_hand() -> None:
 
 
 def test_resnet18_halves_the_side_three_times() -> None:
-    network = ResNet18(width=4).build((3, 32, 32), 10, rng())
+    network = ResNet18(width=8).build((3, 32, 32), 10, rng())
     sides: list[int] = []
     for block in network.body[3:11]:
         block.register_forward_hook(lambda module, inputs, output: sides.append(output.shape[-1]))
