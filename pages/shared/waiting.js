@@ -13,7 +13,11 @@ async function wait(data, signal, done) {
       await new Promise((next) => setTimeout(next, 1000));
     }
   }
-  if (!signal.aborted) done();
+  // A run that is asked for while another one is being put together can be lost; a page that has run no longer waits for this.
+  for (let pause = 3000; !signal.aborted; pause *= 2) {
+    done();
+    await new Promise((next) => setTimeout(next, pause));
+  }
 }
 
 export default function ({ parentElement, data, setTriggerValue }) {
