@@ -21,8 +21,10 @@ from benchmarks.measure import load, machine
 from benchmarks.serving import ROOT, browser, started
 
 PAGES = {"Overview": "/", "Attack": "/attack"}
-PICTURE = """() => [...document.querySelectorAll('[data-testid=stMain] img, [data-testid=stMain] .ued-chart .main-svg')]
-  .some((e) => { const b = e.getBoundingClientRect(); return b.width > 150 && b.height > 60 && (e.complete ?? true) })"""
+# A row of tiles has its picture once it is decoded.
+PICTURE = """() => [...document.querySelectorAll('[data-testid=stMain] .ued-tiles .strip, [data-testid=stMain] .ued-chart .main-svg')]
+  .some((e) => { const b = e.getBoundingClientRect();
+    return b.width > 150 && b.height > 20 && (!e.matches('.strip') || e.style.getPropertyValue('--source') !== '') })"""
 LINKS = "() => [...document.querySelectorAll('[data-testid=stSidebarNavLink]')].map((e) => e.textContent.trim())"
 
 

@@ -69,7 +69,7 @@ class Draft:
             return None
         try:
             return torch.load(self.path, map_location="cpu", weights_only=True)
-        except Exception:
+        except Exception:  # whatever torch and pickle say of a torn file: the work begins anew
             return None
 
     def save(self, state: Callable[[], Mapping[str, Any]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -67,7 +68,7 @@ class ErrorMinimising(SurrogateAttack):
         return _ClassWise(self, data, ctx, draft).craft() if self.granularity == "class" else _SampleWise(self, data, ctx, draft).craft()
 
 
-class _Crafting:
+class _Crafting(ABC):
     """One execution: surrogate, noise and where they stand."""
 
     def __init__(self, attack: ErrorMinimising, data: ImageSet, ctx: Context, draft: Draft) -> None:
@@ -86,25 +87,25 @@ class _Crafting:
             self.position, self.trace = kept["position"], kept["trace"]
             self.effort.skip(attack.gradient_evaluations(len(data)) * len(self.trace) // attack.max_rounds)
 
+    @abstractmethod
     def restore(self, kept: dict[str, Any] | None) -> None:
         """Noise at the start, or as it was saved."""
-        raise NotImplementedError
 
+    @abstractmethod
     def perturbed(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Perturbed images in [0, 1] and labels, on the device."""
-        raise NotImplementedError
 
+    @abstractmethod
     def improve(self, text: str) -> tuple[float, float]:
         """All noise a few steps down; accuracy and mean loss of the surrogate on the perturbed images afterwards."""
-        raise NotImplementedError
 
+    @abstractmethod
     def noise_state(self) -> torch.Tensor:
         """What :meth:`restore` needs."""
-        raise NotImplementedError
 
+    @abstractmethod
     def stored(self) -> torch.Tensor:
         """The published images."""
-        raise NotImplementedError
 
     def craft(self) -> Crafted:
         """Rounds until the surrogate is right, or the limit."""
