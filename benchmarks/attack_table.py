@@ -1,0 +1,206 @@
+"""What every attack does to the default model: attack × {shapes, digits} × three seeds.
+
+    python -m benchmarks.attack_table                 fill what is missing; finished rows are kept, so it can be stopped
+    python -m benchmarks.attack_table --table         print the table from the stored rows
+
+One seed draws the images, the private key, the weights and the order. Rows are stored in ``assets/results/attacks.json``
+with spec, history and environment. Crafting is timed apart from training, in seconds of processor time on one thread,
+and counted in gradient evaluations: how many times an image went through a model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).resolve().parents[1] / "assets" / "results" / "attacks.json"
+SEEDS = (0, 1, 2)
+DATASETS = ("shapes", "digits")
+PLAIN = {"name": "adamw", "crop": 0, "flip": "off"}
+CONDITIONS: dict[str, dict[str, Any]] = {
+    "clean": {},
+    "clean, no augmentation": {"plan": PLAIN},
+    "class-wise noise ε 8": {"attack": {"name": "class_noise"}},
+    "region noise ε 8": {"attack": {"name": "region"}},
+    "one common kernel": {"attack": {"name": "cuda", "blur": 0.3, "assignment": "common"}},
+    "CUDA": {"attack": {"name": "cuda", "blur": 0.3}},
+    "VUDA": {"attack": {"name": "vuda"}},
+    "HUDA": {"attack": {"name": "huda"}},
+    "LSP": {"attack": {"name": "synper"}},
+    "LSP + JPEG": {"attack": {"name": "synper"}, "defenses": [{"name": "jpeg"}]},
+    "AR": {"attack": {"name": "autoregressive"}},
+    "OPS": {"attack": {"name": "one_pixel"}},
+    "OPS, no augmentation": {"attack": {"name": "one_pixel"}, "plan": PLAIN},
+    "TAP": {"attack": {"name": "tap"}},
+    "TAP, no augmentation": {"attack": {"name": "tap"}, "plan": PLAIN},
+    "HYPO": {"attack": {"name": "hypo"}},
+    "EM": {"attack": {"name": "em"}},
+    "EM, as released": {"attack": {"name": "em", "as_released": True}},
+    "EM, class-wise": {"attack": {"name": "em", "granularity": "class"}},
+    "EM ε 16": {"attack": {"name": "em", "epsilon": 16}},
+    "UC (proxy surrogate)": {"attack": {"name": "uc"}},
+    "UC (labelled surrogate)": {"attack": {"name": "uc", "encoder": "labelled"}},
+    "EMaxN": {"attack": {"name": "emax"}},
+    "REM": {"attack": {"name": "rem"}},
+}
+LATE = ("REM",)
+"""Crafted after everything else: it costs twenty times as much."""
+
+
+def spec_of(dataset: str, condition: str, seed: int) -> dict[str, Any]:
+    """The run spec of one row."""
+    shared = {"dataset": {"name": dataset, "seed": seed}, "plan": "adamw", "seed": seed, "attack_seed": seed, "model": "small_cnn"}
+    return {**shared, **CONDITIONS[condition], "device": "cpu", "note": condition}
+
+
+def compute(dataset: str, condition: str, seed: int) -> dict[str, Any]:
+    """Craft, measure and train one row in this process with one thread."""
+    import torch
+
+    torch.set_num_threads(1)
+    from ued_core.context import Context
+    from ued_core.data import load_split
+    from ued_core.runs.pipeline import execute
+    from ued_core.runs.spec import RunSpec
+
+    spec = RunSpec.from_json(spec_of(dataset, condition, seed))
+    train = load_split(spec.dataset, Context()).train
+    poison = measure(spec, train) if spec.attack is not None else None
+    result = execute(spec, Context())
+    labels = {"dataset": dataset, "condition": condition, "seed": seed}
+    return {**labels, "key": spec.key(), "spec": spec.to_json(), "poison": poison, **result}
+
+
+def measure(spec: Any, train: Any) -> dict[str, Any]:
+    """Craft the poison and say how large it is and what it cost.
+
+    Returns:
+        ``linf`` (in 1/255), ``l2`` (pixel values in 0..1) and ``psnr`` (dB), means over the images; ``crafting_cpu_s``,
+        ``crafting_s`` and ``evaluations`` (0 for attacks without a model), None where the set had been crafted before;
+        ``agreement`` (NMI of the clusters with the labels; for Unlearnable Clusters).
+    """
+    from ued_core.analysis.perturbation import distortion
+    from ued_core.attacks.checkpoint import crafted_card, poison_once
+    from ued_core.context import Context
+
+    told: list[tuple[float, str]] = []
+    known = spec.attack.needs_whole_set and crafted_card(spec.attack, spec.attack_seed, train.content_hash) is not None
+    began, cpu = time.perf_counter(), time.process_time()
+    ctx = Context(seed=spec.attack_seed, on_report=lambda done, total, text: told.append((done, text)))
+    poisoned = poison_once(spec.attack, train, ctx)
+    spent, cpu_spent = time.perf_counter() - began, time.process_time() - cpu
+    card = crafted_card(spec.attack, spec.attack_seed, train.content_hash) if spec.attack.needs_whole_set else None
+    evaluations = 0
+    if card is not None:
+        # The last report jumps to the end, whatever was needed.
+        evaluations = max((done for done, text in told if not text.startswith(card["log"]["note"])), default=0)
+    size = distortion(train.images, poisoned.images)
+    grouped = getattr(spec.attack, "agreement", None)
+    return {
+        "linf": float(size.linf.mean()),
+        "l2": float(size.l2.mean()),
+        "psnr": float(size.psnr.mean()),
+        "crafting_s": None if known else spent,
+        "crafting_cpu_s": None if known else cpu_spent,
+        "evaluations": None if known else int(evaluations),
+        "agreement": grouped(train, Context(seed=spec.attack_seed)) if grouped else None,
+    }
+
+
+def stored() -> list[dict[str, Any]]:
+    """The rows that are there."""
+    return json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else []
+
+
+def store(row: dict[str, Any]) -> None:
+    """Add one row to the file, in the table's order; two programs may do so at once."""
+    from filelock import FileLock
+
+    from ued_core.files import write_atomic
+
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(RESULTS.with_suffix(".lock")):
+        rows = {name_of(r): r for r in stored()} | {name_of(row): row}
+        order = [(d, c, s) for d in DATASETS for c in CONDITIONS for s in SEEDS]
+        kept = [rows[name] for name in order if name in rows]
+        text = "[\n" + ",\n".join(json.dumps(r, ensure_ascii=False) for r in kept) + "\n]\n"
+        write_atomic(RESULTS, lambda path: path.write_text(text, encoding="utf-8") and None)
+
+
+def name_of(row: dict[str, Any]) -> tuple[str, str, int]:
+    """What a row is called."""
+    return row["dataset"], row["condition"], row["seed"]
+
+
+def main() -> None:
+    """Fill the table or print it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--table", action="store_true")
+    parser.add_argument("--workers", type=int, default=2, help="processes, one thread each")
+    parser.add_argument("--datasets", nargs="*", default=DATASETS)
+    parser.add_argument("--conditions", nargs="*", default=tuple(CONDITIONS))
+    parser.add_argument("--seeds", nargs="*", type=int, default=SEEDS)
+    options = parser.parse_args()
+    if options.table:
+        print(table(stored()))
+        return
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from ued_core.runs.spec import RunSpec
+
+    there = {(name_of(row), row["key"]) for row in stored()}
+    ordered = sorted(options.conditions, key=lambda condition: condition in LATE)
+    wanted = sorted(((d, c, s) for s in options.seeds for c in ordered for d in options.datasets), key=lambda job: job[1] in LATE)
+    missing = [job for job in wanted if (job, RunSpec.from_json(spec_of(*job)).key()) not in there]
+    began = time.monotonic()
+    with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:
+        futures = {pool.submit(compute, *job): job for job in missing}
+        for done, future in enumerate(as_completed(futures), 1):
+            row = future.result()
+            store(row)
+            left = (time.monotonic() - began) / done * (len(missing) - done)
+            made = (row["poison"] or {}).get("crafting_cpu_s") or 0.0
+            print(
+                f"{done}/{len(missing)} {futures[future]} last {row['last']:.3f} crafted in {made:.0f} s, {row['seconds']:.0f} s; "
+                f"{left / 60:.0f} min left",
+                flush=True,
+            )
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Markdown: mean ± sd over seeds."""
+    from statistics import mean, stdev
+
+    lines = [
+        "| data | trained on | clean test, last | clean test, best | train | L∞ | L2 | crafting, CPU s | gradient evaluations | NMI | n |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+
+    def show(values: list[float], digits: int = 1, scale: float = 100.0, spread: bool = True) -> str:
+        given = [scale * v for v in values if v is not None]
+        if not given:
+            return ""
+        around = f" ± {stdev(given):.{digits}f}" if spread and len(given) > 1 else ""
+        return f"{mean(given):,.{digits}f}{around}"
+
+    for dataset in DATASETS:
+        for condition in CONDITIONS:
+            own = [r for r in rows if (r["dataset"], r["condition"]) == (dataset, condition)]
+            if not own:
+                continue
+            accuracies = [show([r[k] for r in own]) for k in ("last", "best", "train_accuracy")]
+            poison = [r["poison"] or {} for r in own]
+            sizes = [show([p.get(k) for p in poison], 1, 1, spread=False) for k in ("linf", "l2")]
+            costs = [show([p.get(k) for p in poison], 0, 1, spread=False) for k in ("crafting_cpu_s", "evaluations")]
+            nmi = show([p.get("agreement") for p in poison], 2, 1, spread=False)
+            lines.append("| " + " | ".join([dataset, condition, *accuracies, *sizes, *costs, nmi, str(len(own))]) + " |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
