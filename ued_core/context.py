@@ -30,12 +30,15 @@ class Context:
         device: where tensors are computed.
         on_report: called with (done, total, what is being done).
         stop: asked between steps; true means that the user cancelled.
+        enough: asked between the parts of work whose state can be used as it is, once there is something to use;
+            true means that the user wants the work to end there. Work that cannot be used unfinished never asks.
     """
 
     seed: int = 0
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     on_report: Callable[[float, float, str], None] = _silent
     stop: Callable[[], bool] = _never
+    enough: Callable[[], bool] = _never
 
     def report(self, done: float, total: float, text: str = "") -> None:
         """Tell how far the work is.

@@ -148,6 +148,7 @@ class PoisonedSet:
         touched: bool (N,), which images the attack may have changed.
         attack: the attack as JSON (:meth:`ued_core.params.Method.to_json`).
         seed: the attack's private key.
+        log: how crafting went, JSON-ready (:attr:`ued_core.attacks.checkpoint.Crafted.log`); None where nothing is crafted.
 
     Raises:
         DataError: shapes differ, or an untouched image was changed.
@@ -158,6 +159,7 @@ class PoisonedSet:
     touched: torch.Tensor
     attack: Mapping[str, Any]
     seed: int
+    log: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if self.images.dtype != torch.uint8 or self.images.shape != self.clean.images.shape:

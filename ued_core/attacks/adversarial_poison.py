@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 import torch
 import torch.nn.functional as F
 
-from ued_core.attacks.checkpoint import Crafted, Draft
+from ued_core.attacks.checkpoint import STOPPED, Crafted, Draft
 from ued_core.attacks.gradient import LEVEL, Effort, chunk_of, descend, frozen, on_device, project
 from ued_core.attacks.surrogate import TrainedSurrogateAttack, chunks
 from ued_core.context import Context
@@ -63,24 +63,38 @@ class AdversarialPoison(TrainedSurrogateAttack):
         }  # fmt: skip
         effort.skip((state["start"] * len(data) + state["done"]) * (self.steps + 1))
         with frozen(network):
-            while state["start"] < self.restarts:
-                self._one_start(network, data, ctx, effort, state, lambda: draft.save(lambda: state))
-        best = min(state["trace"], key=lambda row: row["loss"])
+            while state["start"] < self.restarts and not (state["start"] and ctx.enough()):
+                if not self._one_start(network, data, ctx, effort, state, lambda: draft.save(lambda: state)):
+                    break
+        best, stopped = min(state["trace"], key=lambda row: row["loss"]), ""
+        if not state["start"]:
+            state["images"][state["done"] :] = data.images[state["done"] :]
+            stopped = f"after {state['done']:,} of {len(data):,} images; the others are clean"
+        elif state["start"] < self.restarts:
+            stopped = f"after {state['start']} of {self.restarts} starts"
         aim = "takes for the next class" if self.goal == "targeted" else "does not recognise"
         note = f"The surrogate {aim} {100 * best['hit_rate']:.1f} % of the perturbed images; 90 % are usual."
-        effort.finish(note)
-        images = state["images"] if state["best"] is None else state["best"]
-        return Crafted(images, {"converged": best["hit_rate"] > 0.9, "note": note, "trace": state["trace"]})
+        log = {"converged": best["hit_rate"] > 0.9 and not stopped, "note": note, "trace": state["trace"]}
+        if stopped:
+            log |= {"note": f"Stopped early {stopped}. {note}", STOPPED: stopped}
+        effort.finish(log["note"])
+        return Crafted(state["images"] if state["best"] is None else state["best"], log)
 
     def _one_start(
         self, network: Network, data: ImageSet, ctx: Context, effort: Effort, state: dict[str, Any], save: Callable[[], None]
-    ) -> None:
-        """Every image once from random noise; the better of this start and the best so far is kept."""
+    ) -> bool:
+        """Every image once from random noise; the better of this start and the best so far is kept.
+
+        False when the user had enough before the end. The images so far are then the result of the first start, and a
+        later start is left out.
+        """
         epsilon, number = self.epsilon * LEVEL, state["start"]
         words = f"start {number + 1} of {self.restarts}"
         for rows in chunks(len(data), chunk_of(ctx.device)):
             if rows.start < state["done"]:
                 continue
+            if (number or rows.start) and ctx.enough():
+                break
             clean, labels = on_device(data, rows, ctx.device)
             aim = (labels + 1) % data.classes if self.goal == "targeted" else labels
             rng = ctx.generator("start", number, rows.start)
@@ -95,12 +109,18 @@ class AdversarialPoison(TrainedSurrogateAttack):
             state.update(done=rows.stop, loss=state["loss"] + loss, hits=state["hits"] + hits)
             effort.spend(len(labels), words)
             save()
-        mean = state["loss"] / len(data)
-        state["trace"].append({"start": number + 1, "loss": mean, "hit_rate": state["hits"] / len(data)})
+        complete = state["done"] == len(data)
+        if number and not complete:
+            return False
+        mean = state["loss"] / state["done"]
+        state["trace"].append({"start": number + 1, "loss": mean, "hit_rate": state["hits"] / state["done"]})
+        if not complete:
+            return False
         if self.restarts > 1 and mean < state["best_loss"]:
             state["best"] = state["images"].clone()
             state["best_loss"] = mean
         state.update(start=number + 1, done=0, loss=0.0, hits=0)
+        return True
 
     def _view(self, rng: torch.Generator) -> Callable[[torch.Tensor], torch.Tensor]:
         if not self.augment:

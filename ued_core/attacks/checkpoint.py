@@ -34,6 +34,8 @@ from ued_core.records import ImageSet, PoisonedSet
 CRAFT_VERSION = 1
 MOST_BYTES = 8_000_000_000
 """What all crafted sets may take on the disk; the ones not used longest go."""
+STOPPED = "stopped_early"
+"""In the log of a set whose crafting the user ended, and in no other."""
 SHARE_OF_TIME = 0.05
 """What saving the state of unfinished work may cost."""
 
@@ -44,11 +46,27 @@ class Crafted:
 
     Attributes:
         images: uint8 (N, C, H, W), the whole set as published; memory-mapped when it was read.
-        log: JSON-ready: at least ``converged`` (bool), ``note`` (a sentence) and ``trace`` (a list of rows).
+        log: JSON-ready: at least ``converged`` (bool), ``note`` (a sentence) and ``trace`` (a list of rows). Only when
+            :attr:`Context.enough` ended the work, ``stopped_early``: ``"after 3 of at most 30 rounds"``.
     """
 
     images: torch.Tensor
     log: dict[str, Any] = field(default_factory=dict)
+
+
+def log_of(done: str, wanted: str, converged: bool, trace: list[dict[str, Any]], stopped: str = "") -> dict[str, Any]:
+    """The log of a crafted set.
+
+    Args:
+        done: what was reached, as a sentence without its end.
+        wanted: what was to be reached.
+        converged: whether it was.
+        trace: a row a round.
+        stopped: how far the work was when the user ended it, ``"after 3 of at most 30 rounds"``; empty when it ran to its end.
+    """
+    state = f"Stopped early {stopped}" if stopped else "Converged" if converged else "Not converged"
+    note = f"{state}: {done}." if converged else f"{state}: {done}; {wanted}."
+    return {"converged": converged, "note": note, "trace": trace} | ({STOPPED: stopped} if stopped else {})
 
 
 class Draft:
@@ -100,12 +118,19 @@ def _family(attack: Attack, seed: int) -> Path:
 
 
 def poison_once(
-    attack: Attack, data: ImageSet, ctx: Context, poison_rate: float = 1.0, poison_classes: Sequence[int] | None = None
+    attack: Attack,
+    data: ImageSet,
+    ctx: Context,
+    poison_rate: float = 1.0,
+    poison_classes: Sequence[int] | None = None,
+    partial: Path | None = None,
 ) -> PoisonedSet:
     """:meth:`Attack.poison`, but what a whole-set attack crafted once is read instead of crafted again.
 
     Args:
-        attack, data, ctx, poison_rate, poison_classes: as :meth:`Attack.poison`.
+        attack, data, ctx, poison_rate, poison_classes: as :meth:`Attack.poison`. Where ``ctx.enough`` ends crafting
+            early, images that have no noise yet count as untouched.
+        partial: as :func:`craft_once`.
 
     Raises:
         Cancelled: the user stopped; the state stays and the next call goes on from it.
@@ -113,19 +138,28 @@ def poison_once(
     if not attack.needs_whole_set:
         return attack.poison(data, ctx, poison_rate, poison_classes)
     touched = touched_rows(data, ctx, poison_rate, poison_classes)
-    made = craft_once(attack, data, ctx).images if bool(touched.any()) else data.images
-    images = made if bool(touched.all()) else torch.where(touched.view(-1, 1, 1, 1), made, data.images)
-    return PoisonedSet(clean=data, images=images, touched=touched, attack=attack.to_json(), seed=ctx.seed)
+    made = craft_once(attack, data, ctx, partial) if bool(touched.any()) else Crafted(data.images)
+    if STOPPED in made.log:
+        touched = touched & changed_rows(made.images, data.images)
+    images = made.images if bool(touched.all()) else torch.where(touched.view(-1, 1, 1, 1), made.images, data.images)
+    return PoisonedSet(data, images, touched, attack.to_json(), ctx.seed, made.log or None)
 
 
-def craft_once(attack: Any, data: ImageSet, ctx: Context) -> Crafted:
+def craft_once(attack: Any, data: ImageSet, ctx: Context, partial: Path | None = None) -> Crafted:
     """The crafted set from the disk, or crafted now and kept.
 
     Args:
         attack: one with ``needs_whole_set``, so it has a ``craft(data, ctx, draft)``.
         data: the whole clean set.
         ctx: its seed is the private key.
+        partial: folder of whoever asks. A set whose crafting ``ctx.enough`` ended is kept there alone, for the next time
+            that they ask; to everybody else it does not exist, and they craft on where it was left. None keeps none.
     """
+    own = None if partial is None else partial / data.content_hash
+    mine = None if own is None else read_crafted(own)
+    if mine is not None and mine.images.shape == data.images.shape:
+        ctx.report(1, 1, f"{attack.title}: read from the disk, {mine.log.get(STOPPED, '')}")
+        return mine
     folder = _family(attack, ctx.seed) / data.content_hash
     kept = read_crafted(folder)
     if kept is not None and kept.images.shape == data.images.shape:
@@ -135,13 +169,22 @@ def craft_once(attack: Any, data: ImageSet, ctx: Context) -> Crafted:
     began = time.perf_counter()
     made = attack.craft(data, ctx, draft)
     log = {**made.log, "seconds": time.perf_counter() - began}
+    target = own if STOPPED in log else folder
     try:
-        _write(folder, made.images, data, {"attack": attack.to_json(), "seed": ctx.seed, "data": data.name, "log": log})
+        if target is not None:
+            _write(target, made.images, data, {"attack": attack.to_json(), "seed": ctx.seed, "data": data.name, "log": log})
     except OSError:
         # A full or read-only disk: the work is done all the same, it only cannot be kept.
         return Crafted(made.images, log)
-    draft.discard()
-    return read_crafted(folder) or Crafted(made.images, log)
+    if target == folder:
+        draft.discard()
+    return (None if target is None else read_crafted(target)) or Crafted(made.images, log)
+
+
+def changed_rows(images: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
+    """Which images differ from the clean ones; bool (N,), in blocks."""
+    starts = range(0, len(images), 1024)
+    return torch.cat([(images[s : s + 1024] != clean[s : s + 1024]).flatten(1).any(1) for s in starts])
 
 
 def crafted_card(attack: Attack, seed: int, data_hash: str) -> dict[str, Any] | None:

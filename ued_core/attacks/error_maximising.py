@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 import torch
 
-from ued_core.attacks.checkpoint import Crafted, Draft
+from ued_core.attacks.checkpoint import Crafted, Draft, log_of
 from ued_core.attacks.error_minimising import CLASS_SHARE, judged
 from ued_core.attacks.gradient import LEVEL, Effort, Noise, chunk_of, descend, frozen, input_gradient, on_device
 from ued_core.attacks.surrogate import TrainedSurrogateAttack, chunks
@@ -59,7 +59,7 @@ class ErrorMaximising(TrainedSurrogateAttack):
         part = torch.randperm(len(data), generator=ctx.generator("class subset", device="cpu"))[: max(1, int(CLASS_SHARE * len(data)))]
         wanted = WANTED_ERROR[self.granularity]
         with frozen(network):
-            while len(trace) < self.max_rounds and not (trace and trace[-1]["error"] >= wanted):
+            while len(trace) < self.max_rounds and not (trace and (trace[-1]["error"] >= wanted or ctx.enough())):
                 words = f"round {len(trace) + 1} of at most {self.max_rounds}"
                 error = self._climb_together(network, data, part, table, effort, words) if together else (
                     self._climb(network, noise, effort, words)
@@ -71,9 +71,10 @@ class ErrorMaximising(TrainedSurrogateAttack):
                 noise.put(rows, table[data.labels[rows].to(ctx.device)])
         error, converged = trace[-1]["error"], trace[-1]["error"] >= wanted
         done = f"the surrogate is wrong on {100 * error:.1f} % of the perturbed images after {len(trace)} rounds"
-        note = f"Converged: {done}." if converged else f"Not converged: {done}; {100 * wanted:.0f} % were wanted."
-        effort.finish(note)
-        return Crafted(noise.stored(), {"converged": converged, "note": note, "trace": trace})
+        stopped = "" if converged or len(trace) == self.max_rounds else f"after {len(trace)} of at most {self.max_rounds} rounds"
+        log = log_of(done, f"{100 * wanted:.0f} % were wanted", converged, trace, stopped)
+        effort.finish(log["note"])
+        return Crafted(noise.stored(), log)
 
     def _climb(self, network: Network, noise: Noise, effort: Effort, words: str) -> float:
         right, device = 0, effort.ctx.device

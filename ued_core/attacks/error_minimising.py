@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 import torch
 import torch.nn.functional as F
 
-from ued_core.attacks.checkpoint import Crafted, Draft
+from ued_core.attacks.checkpoint import Crafted, Draft, log_of
 from ued_core.attacks.gradient import LEVEL, Effort, Noise, chunk_of, descend, frozen, input_gradient, on_device
 from ued_core.attacks.surrogate import BATCH, SurrogateAttack, at_least_two, build_network, chunks
 from ued_core.context import Context
@@ -108,9 +108,9 @@ class _Crafting(ABC):
         """The published images."""
 
     def craft(self) -> Crafted:
-        """Rounds until the surrogate is right, or the limit."""
+        """Rounds until the surrogate is right, or the limit, or the user has enough."""
         limit = self.attack.max_rounds
-        while len(self.trace) < limit and not self.converged():
+        while len(self.trace) < limit and not self.converged() and not (self.trace and self.ctx.enough()):
             number = len(self.trace) + 1
             words = f"round {number} of at most {limit}"
             if self.trace:
@@ -122,9 +122,11 @@ class _Crafting(ABC):
             self.draft.save(self.state)
         right = self.trace[-1]["accuracy"]
         done = f"the surrogate is right on {100 * right:.1f} % of the perturbed images after {len(self.trace)} rounds"
-        note = f"Converged: {done}." if self.converged() else f"Not converged: {done}; 99 % were wanted."
-        self.effort.finish(note)
-        return Crafted(self.stored(), {"converged": self.converged(), "note": note, "trace": self.trace})
+        ended = self.converged() or len(self.trace) == limit
+        stopped = "" if ended else f"after {len(self.trace)} of at most {limit} rounds"
+        log = log_of(done, "99 % were wanted", self.converged(), self.trace, stopped)
+        self.effort.finish(log["note"])
+        return Crafted(self.stored(), log)
 
     def converged(self) -> bool:
         """Whether the last round reached the wanted accuracy."""

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import torch
 
-from ued_core.attacks.checkpoint import Crafted, Draft
+from ued_core.attacks.checkpoint import STOPPED, Crafted, Draft
 from ued_core.attacks.error_minimising import judged
 from ued_core.attacks.gradient import LEVEL, Effort, chunk_of, descend, frozen, on_device
 from ued_core.attacks.surrogate import TrainedSurrogateAttack, chunks
@@ -55,6 +55,8 @@ class Hypocritical(TrainedSurrogateAttack):
             for rows in chunks(len(data), chunk_of(ctx.device)):
                 if rows.start < state["done"]:
                     continue
+                if rows.start and ctx.enough():
+                    break
                 clean, labels = on_device(data, rows, ctx.device)
                 before = judged(network, clean, labels)[1]
                 images = descend(
@@ -66,7 +68,13 @@ class Hypocritical(TrainedSurrogateAttack):
                 state.update(done=rows.stop, before=state["before"] + before, after=state["after"] + after)
                 effort.spend(2 * len(labels), "steps down the loss")
                 draft.save(lambda: state)
-        before, after = state["before"] / len(data), state["after"] / len(data)
+        done = state["done"]
+        before, after = state["before"] / done, state["after"] / done
         note = f"The surrogate's mean loss fell from {before:.3g} on the clean images to {after:.3g} on the perturbed ones."
-        effort.finish(note)
-        return Crafted(state["images"], {"converged": after < before, "note": note, "trace": [{"before": before, "after": after}]})
+        log = {"converged": after < before, "note": note, "trace": [{"before": before, "after": after}]}
+        if done < len(data):
+            state["images"][done:] = data.images[done:]
+            stopped = f"after {done:,} of {len(data):,} images; the others are clean"
+            log |= {"converged": False, "note": f"Stopped early {stopped}. {note}", STOPPED: stopped}
+        effort.finish(log["note"])
+        return Crafted(state["images"], log)

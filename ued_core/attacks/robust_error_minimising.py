@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 import torch.nn.functional as F
 
-from ued_core.attacks.checkpoint import Crafted, Draft
+from ued_core.attacks.checkpoint import Crafted, Draft, log_of
 from ued_core.attacks.gradient import LEVEL, Effort, chunk_of, descend, frozen, input_gradient, on_device
 from ued_core.attacks.surrogate import BATCH, SurrogateAttack, at_least_two, build_network, chunks
 from ued_core.context import Context
@@ -83,8 +83,10 @@ class RobustErrorMinimising(SurrogateAttack):
 
         losses = state["losses"]
         effort.skip(len(losses) * self.gradient_evaluations(len(data)) // (self.train_steps + 1))
-        while len(losses) < self.train_steps and not robust(losses):
+        while len(losses) < self.train_steps and not robust(losses) and not (losses and ctx.enough()):
             losses.append(self._train_step(network, optimizer, data, order, len(losses), ctx, effort, losses))
+            # Noise of an earlier surrogate, of a last pass that came too soon, is computed anew.
+            state["done"] = 0
             draft.save(everything)
         with frozen(network):
             for rows in chunks(len(data), chunk_of(ctx.device)):
@@ -98,12 +100,13 @@ class RobustErrorMinimising(SurrogateAttack):
         recent = losses[-RECENT:]
         mean = sum(recent) / len(recent)
         done = f"the surrogate's loss on adversarially shifted images is {mean:.2f} after {len(losses)} steps"
-        note = f"Converged: {done}." if robust(losses) else (
-            f"Not converged: {done}; below {CONVERGED_LOSS:g} is wanted. Expect little protection; more training steps are needed."
-        )
-        effort.finish(note)
+        wanted = f"below {CONVERGED_LOSS:g} is wanted. Expect little protection; more training steps are needed"
+        ended = robust(losses) or len(losses) == self.train_steps
+        stopped = "" if ended else f"after {len(losses)} of at most {self.train_steps} training steps"
         trace = [{"step": i + 1, "robust_loss": loss} for i, loss in enumerate(losses)][:: max(1, len(losses) // 200)]
-        return Crafted(state["images"], {"converged": robust(losses), "note": note, "trace": trace})
+        log = log_of(done, wanted, robust(losses), trace, stopped)
+        effort.finish(log["note"])
+        return Crafted(state["images"], log)
 
     def _train_step(
         self, network: Network, optimizer: torch.optim.Optimizer, data: ImageSet, order: torch.Tensor, step: int,

@@ -20,6 +20,9 @@ class WholeSetAttack(Attack):
     One crafted set so serves every poison rate and every page. :meth:`poison` always computes;
     :func:`ued_core.attacks.checkpoint.poison_once` reads what was crafted before. Subclasses implement
     :meth:`craft`, :meth:`gradient_evaluations` and :meth:`seconds_for`.
+
+    Where what is crafted so far could be published, :meth:`craft` asks ``ctx.enough`` between its parts, and when that is
+    true it returns what there is, with ``stopped_early`` in its log.
     """
 
     needs_whole_set: ClassVar[bool] = True
