@@ -294,6 +294,15 @@ def cancel(options: argparse.Namespace) -> int:
     return 0
 
 
+def stop_crafting(options: argparse.Namespace) -> int:
+    """End the crafting of a running run, and train with what is there."""
+    from ued_core import runs
+
+    runs.stop_crafting(options.id)
+    print(f"{runs.run(options.id).id}: crafting ends after the part that it is in")
+    return 0
+
+
 def resume(options: argparse.Namespace) -> int:
     """Continue an interrupted, cancelled or failed run from its checkpoint."""
     from ued_core import runs
@@ -460,6 +469,7 @@ def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     p.add_argument("--json", action="store_true")
     p.add_argument("--lines", type=_at_least(0), default=10, help="last lines of the log")
     add("cancel", cancel).add_argument("id", metavar="ID")
+    add("stop-crafting", stop_crafting).add_argument("id", metavar="ID")
     p = add("resume", resume)
     p.add_argument("id", metavar="ID")
     p.add_argument("--wait", action="store_true", help="follow the run until it ends")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ued_core.runs.client import cancel, delete, find, folder, resume, run, runs, submit, submit_many, wait
+from ued_core.runs.client import cancel, delete, find, folder, resume, run, runs, stop_crafting, submit, submit_many, wait
 from ued_core.runs.folder import Progress, RunFolder, runs_root
 from ued_core.runs.launcher import ensure_supervisor
 from ued_core.runs.record import ENDED, STATES, RunRecord
@@ -31,6 +31,7 @@ __all__ = [
     "run",
     "runs",
     "runs_root",
+    "stop_crafting",
     "submit",
     "submit_many",
     "wait",

@@ -118,6 +118,23 @@ def cancel(run_id: str) -> None:
         ensure_supervisor()
 
 
+def stop_crafting(run_id: str) -> None:
+    """End the crafting of a running run after the part that it is in, and train with what is there.
+
+    Raises:
+        RunError: there is no such run, or it crafts nothing now that could be used.
+    """
+    record = run(run_id)
+    target = folder(record.id)
+    if record.state != "running" or not target.usable.exists():
+        raise RunError(
+            f"The run {record.id} has no unfinished crafted set that could be trained with: it is {record.state}.",
+            "Only some attacks can be ended early, and only between the first and the last part of their crafting.",
+        )
+    target.stop_crafting_path.touch()
+    ring(target.path.parent, record.id)
+
+
 def resume(run_id: str, launch: bool = True) -> None:
     """Queue an interrupted, cancelled or failed run again; it goes on from its last checkpoint.
 

@@ -6,12 +6,15 @@
 | ``request.json`` | submitter | title, key and time of submission |
 | ``queued`` | submitter, resume | the token: whoever removes it owns the next step of the run |
 | ``cancel`` | anybody | the request to stop; stays as the mark of a cancelled run |
+| ``stop-crafting`` | anybody | the request to end crafting and to train with what is there; goes with a resume |
+| ``usable`` | worker | there while crafting could be ended so |
 | ``worker.lock`` | worker | held while one executes |
 | ``attempts.jsonl`` | worker | one line an execution: when, where, which process |
 | ``heartbeat`` | worker | touched every second |
 | ``progress.jsonl`` | worker | one line a report |
 | ``history.jsonl`` | worker | one line an epoch |
 | ``checkpoint.pt`` | worker | for resuming; removed when the run has finished |
+| ``crafted/`` | worker | a poisoned set whose crafting was ended early; it belongs to this run alone |
 | ``weights.safetensors`` | worker | the trained weights |
 | ``weights/epoch_003.safetensors`` | worker | the weights after so many epochs, 0 is before training (:mod:`ued_core.runs.weights`) |
 | ``result.json``, ``error.json`` | worker | how it ended |
@@ -110,6 +113,18 @@ class RunFolder:
     @property
     def cancel_path(self) -> Path:
         return self.path / "cancel"
+
+    @property
+    def stop_crafting_path(self) -> Path:
+        return self.path / "stop-crafting"
+
+    @property
+    def usable(self) -> Path:
+        return self.path / "usable"
+
+    @property
+    def partial(self) -> Path:
+        return self.path / "crafted"
 
     @property
     def heartbeat(self) -> Path:
@@ -264,9 +279,14 @@ class RunFolder:
         self.cancel_path.touch()
         return self.take_token()
 
+    def stop_crafting_requested(self) -> bool:
+        """Whether somebody asked to end crafting and to train with what is there."""
+        return self.stop_crafting_path.exists()
+
     def request_resume(self) -> None:
         """Queue the run again; its checkpoint decides where it goes on."""
         self.cancel_path.unlink(missing_ok=True)
+        self.stop_crafting_path.unlink(missing_ok=True)
         self.token.touch()
 
     def write_error(self, what: str, do: str, kind: str, traceback: str = "") -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,12 @@ import numpy as np
 import torch
 
 from ued_core.analysis.shortcut import shortcut_probe, wrong_classes
-from ued_core.attacks.checkpoint import crafted_card, poison_once
+from ued_core.attacks.checkpoint import poison_once
 from ued_core.context import Context, pick_device
 from ued_core.data import load_split
 from ued_core.defenses import augment_all, purify_all
 from ued_core.models import Network
-from ued_core.records import DataSplit, History
+from ued_core.records import DataSplit, History, PoisonedSet
 from ued_core.runs.spec import RunSpec
 from ued_core.runs.weights import EpochWeights, save_weights
 from ued_core.training import Job, accuracy, predict, train
@@ -30,33 +31,41 @@ def execute(
     checkpoint: Path | None = None,
     weights: Path | None = None,
     epoch_folder: Path | None = None,
+    partial: Path | None = None,
+    on_poisoned: Callable[[PoisonedSet], None] = lambda poisoned: None,
     on_epoch: Callable[[dict[str, float]], None] = lambda row: None,
 ) -> dict[str, Any]:
     """Load, poison, defend, train and probe.
 
     Args:
         spec: what to do; its ``seed`` replaces the context's.
-        ctx: progress and cancellation; its device is replaced by the spec's.
+        ctx: progress, cancellation and the wish to end crafting early; its device is replaced by the spec's.
         checkpoint: file for resuming.
         weights: where the trained weights go, safetensors.
         epoch_folder: where the weights of single epochs go (:class:`ued_core.runs.weights.EpochWeights`); None keeps none.
+        partial: where a set whose crafting was ended early is kept, so that a resumed run trains on the same images.
+        on_poisoned: called with the poisoned set once it is there; never without an attack.
         on_epoch: called with each new row of the history.
 
     Returns:
         JSON-ready: ``history`` (rows), ``last`` and ``best`` clean test accuracy,
         ``train_accuracy`` (last epoch, as trained), ``poisoned_accuracy`` (the finished model on
         the stored training images, without augmentation), ``probe`` (:class:`ShortcutProbe` or
-        None), ``crafting`` (how the poison was made, :func:`crafting`), ``data`` (sizes, notes,
-        hashes), ``environment`` (device, versions, threads, precision) and ``seconds``.
+        None), ``crafting`` (``converged``, ``note``, ``trace``, ``seconds``, perhaps ``stopped_early``; None where nothing
+        is crafted), ``poison_seconds`` (what poisoning took in this execution), ``data`` (sizes, notes, hashes),
+        ``environment`` (device, versions, threads, precision) and ``seconds``.
     """
     began = time.perf_counter()
-    ctx = Context(seed=spec.seed, device=pick_device(spec.device), on_report=ctx.on_report, stop=ctx.stop)
+    ctx = replace(ctx, seed=spec.seed, device=pick_device(spec.device))
     ctx.report(0, 1, "loading data")
     split = load_split(spec.dataset, ctx)
-    train_set = split.train
+    train_set, crafting, poison_seconds = split.train, None, 0.0
     if spec.attack is not None:
-        poisoned = poison_once(spec.attack, train_set, ctx.with_seed(spec.attack_seed), spec.poison_rate, spec.poison_classes)
-        train_set = poisoned.as_training_set()
+        started = time.perf_counter()
+        key = ctx.with_seed(spec.attack_seed)
+        poisoned = poison_once(spec.attack, train_set, key, spec.poison_rate, spec.poison_classes, partial)
+        train_set, crafting, poison_seconds = poisoned.as_training_set(), poisoned.log, time.perf_counter() - started
+        on_poisoned(poisoned)
     stored = train_set
     train_set = purify_all(spec.defenses, train_set, ctx)
     network = spec.model.build(train_set.shape, train_set.classes, ctx.generator("weights", device="cpu"))
@@ -78,7 +87,8 @@ def execute(
         **summary(history),
         "poisoned_accuracy": accuracy(network, stored, ctx, dtype),
         "probe": probe(spec, split, network, ctx),
-        "crafting": crafting(spec, split),
+        "crafting": crafting,
+        "poison_seconds": poison_seconds,
         "data": {
             "train": len(train_set),
             "test": len(split.test),
@@ -121,14 +131,6 @@ def probe(spec: RunSpec, split: DataSplit, network: Network, ctx: Context) -> di
     crossed = spec.attack.as_class(test.images, torch.from_numpy(wrong), test.classes, spec.attack_seed, split.train)
     guesses = [predict(network, images, ctx, dtype).numpy() for images in (test.images, own, crossed)]
     return shortcut_probe(labels, wrong, *guesses, classes=test.classes).to_json()
-
-
-def crafting(spec: RunSpec, split: DataSplit) -> dict[str, Any] | None:
-    """How the poison was made: ``converged``, ``note``, ``trace``, ``seconds``; None where nothing had to be trained for it."""
-    if spec.attack is None or not spec.attack.needs_whole_set:
-        return None
-    card = crafted_card(spec.attack, spec.attack_seed, split.train.content_hash)
-    return card and card["log"]
 
 
 def environment(device: torch.device, dtype: torch.dtype) -> dict[str, Any]:

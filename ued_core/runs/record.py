@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
 from ued_core.runs.folder import Progress, RunFolder
-from ued_core.runs.jsonl import modified
+from ued_core.runs.jsonl import modified, read_object
 from ued_core.runs.launcher import Handle
 
 State = Literal["queued", "running", "finished", "failed", "cancelled", "interrupted"]
@@ -27,7 +27,7 @@ class RunRecord:
     Attributes:
         id: the run's folder name; sorts by time of submission.
         title: readable name, e.g. ``Shapes · CUDA · COIN · Small CNN``.
-        key: name of the result: equal keys, equal results.
+        key: name of the result: equal keys, equal results. A run whose crafting was ended early has one of its own.
         state: ``queued``, ``running``, ``finished``, ``failed``, ``cancelled`` (the user stopped
             it) or ``interrupted`` (its worker died).
         created, started, ended: seconds since 1970; ``started`` is the latest attempt's.
@@ -42,6 +42,8 @@ class RunRecord:
         note: the submitter's words.
         spec: the spec as plain values.
         error: what went wrong and what to do, in one line.
+        stopped_early: how far crafting was when the user ended it, ``"after 3 of at most 30 rounds"``; empty otherwise.
+        craftable: a running run whose crafting could be ended now, to train with what is there.
         cancelling: a running run that was asked to stop.
         responding: false for a running run whose worker has shown no life for 30 seconds.
     """
@@ -66,6 +68,8 @@ class RunRecord:
     note: str = ""
     spec: dict[str, Any] = field(default_factory=dict)
     error: str = ""
+    stopped_early: str = ""
+    craftable: bool = False
     cancelling: bool = False
     responding: bool = True
 
@@ -134,10 +138,11 @@ def read_record(folder: RunFolder, started: Handle | None = None) -> RunRecord:
     attempt = attempts[-1] if attempts else {}
     running = state == "running"
     progress = folder.progress() if running else None
+    early = _stopped_early(folder)
     return RunRecord(
         id=folder.run_id,
-        title=str(request.get("title") or "unreadable run"),
-        key=str(request.get("key", "")),
+        title=str(request.get("title") or "unreadable run") + (" (crafting stopped early)" if early else ""),
+        key=str(request.get("key", "")) + (f"-{folder.run_id}" if early else ""),
         state=state,
         created=request.get("created") or _moment(folder.run_id),
         started=attempt.get("time"),
@@ -147,6 +152,8 @@ def read_record(folder: RunFolder, started: Handle | None = None) -> RunRecord:
         note=str(spec.get("note", "")),
         spec=spec,
         error=_error(folder, state, problem),
+        stopped_early=early,
+        craftable=running and folder.usable.exists() and not folder.stop_crafting_requested(),
         cancelling=running and folder.cancel_requested(),
         responding=not running or not attempts or folder.queued() or folder.heartbeat_age() < SILENT_S,
         **_numbers(folder, spec),
@@ -180,6 +187,13 @@ def _numbers(folder: RunFolder, spec: Mapping[str, Any]) -> dict[str, Any]:
         "best": max(tests, default=None),
         "train_accuracy": rows[-1].get("train_accuracy"),
     }
+
+
+def _stopped_early(folder: RunFolder) -> str:
+    """From the card of the set that the run keeps for itself: there from the end of crafting on, and after a resume."""
+    cards = list(folder.partial.glob("*/card.json"))
+    log = read_object(cards[0]).get("log") if cards else None
+    return str(log.get("stopped_early", "")) if isinstance(log, dict) else ""
 
 
 def _device(folder: RunFolder, attempt: Mapping[str, Any]) -> str:

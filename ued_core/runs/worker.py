@@ -20,7 +20,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 from filelock import FileLock, Timeout
@@ -31,6 +31,9 @@ from ued_core.runs.folder import RunFolder, ring
 from ued_core.runs.jsonl import append_line
 from ued_core.runs.launcher import NOT_CLAIMED
 from ued_core.runs.record import process_name
+
+if TYPE_CHECKING:
+    from ued_core.records import PoisonedSet
 
 FINISHED, FAILED, USAGE, CANCELLED, STOPPED = 0, 1, 2, 4, 5
 HEARTBEAT_S = 1.0
@@ -62,6 +65,31 @@ class Stopper:
             self._next = now + CANCEL_CHECK_S
             self.signalled = self.folder.cancel_requested()
         return self.signalled
+
+
+class Enough:
+    """Answers cheaply whether to end crafting with what is there; being asked tells that there is something."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+        self._next = 0.0
+        self._wanted = False
+        # Of an earlier attempt.
+        folder.usable.unlink(missing_ok=True)
+
+    def __call__(self) -> bool:
+        now = time.monotonic()
+        if not self._wanted and now >= self._next:
+            self._next = now + CANCEL_CHECK_S
+            self.folder.usable.touch()
+            self._wanted = self.folder.stop_crafting_requested()
+        return self._wanted
+
+    def over(self, poisoned: PoisonedSet) -> None:
+        """The poison is there: nothing can be ended early any more."""
+        self.folder.usable.unlink(missing_ok=True)
+        if poisoned.log is not None:
+            say(str(poisoned.log["note"]))
 
 
 class Reporter:
@@ -127,12 +155,15 @@ def compute(folder: RunFolder, stop: Callable[[], bool], threads: int) -> dict[s
     from ued_core.runs.spec import RunSpec
 
     torch.set_num_threads(threads)
+    enough = Enough(folder)
     return execute(
         RunSpec.read(folder.spec_path),
-        Context(on_report=Reporter(folder.progress_path), stop=stop),
+        Context(on_report=Reporter(folder.progress_path), stop=stop, enough=enough),
         checkpoint=folder.checkpoint,
         weights=folder.weights,
         epoch_folder=folder.epoch_folder,
+        partial=folder.partial,
+        on_poisoned=enough.over,
         on_epoch=lambda row: append_line(folder.history_path, row),
     )
 
