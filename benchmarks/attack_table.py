@@ -10,16 +10,14 @@ and counted in gradient evaluations: how many times an image went through a mode
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 import time
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
-from pathlib import Path
 from typing import Any
 
-RESULTS = Path(__file__).resolve().parents[1] / "assets" / "results" / "attacks.json"
+from benchmarks import rows
+
+RESULTS = rows.RESULTS / "attacks.json"
+SHARED = rows.RESULTS / "phenomenon.json"
+"""Runs of the central table that are the same run are not computed again."""
 SEEDS = (0, 1, 2)
 DATASETS = ("shapes", "digits")
 PLAIN = {"name": "adamw", "crop": 0, "flip": "off"}
@@ -47,10 +45,10 @@ CONDITIONS: dict[str, dict[str, Any]] = {
     "UC (proxy surrogate)": {"attack": {"name": "uc"}},
     "UC (labelled surrogate)": {"attack": {"name": "uc", "encoder": "labelled"}},
     "EMaxN": {"attack": {"name": "emax"}},
-    "REM": {"attack": {"name": "rem"}},
+    "REM, 300 steps": {"attack": {"name": "rem", "train_steps": 300}},
 }
-LATE = ("REM",)
-"""Crafted after everything else: it costs twenty times as much."""
+LATE = ("REM, 300 steps",)
+"""Crafted after everything else: it takes longest."""
 
 
 def spec_of(dataset: str, condition: str, seed: int) -> dict[str, Any]:
@@ -66,15 +64,15 @@ def compute(dataset: str, condition: str, seed: int) -> dict[str, Any]:
     torch.set_num_threads(1)
     from ued_core.context import Context
     from ued_core.data import load_split
-    from ued_core.runs.pipeline import execute
     from ued_core.runs.spec import RunSpec
 
-    spec = RunSpec.from_json(spec_of(dataset, condition, seed))
+    wanted = spec_of(dataset, condition, seed)
+    spec = RunSpec.from_json(wanted)
     train = load_split(spec.dataset, Context()).train
     poison = measure(spec, train) if spec.attack is not None else None
-    result = execute(spec, Context())
-    labels = {"dataset": dataset, "condition": condition, "seed": seed}
-    return {**labels, "key": spec.key(), "spec": spec.to_json(), "poison": poison, **result}
+    known = next((r for r in rows.stored(SHARED) if r["key"] == spec.key()), None)
+    result = known or rows.train_once(wanted)
+    return {**result, "dataset": dataset, "condition": condition, "seed": seed, "poison": poison}
 
 
 def measure(spec: Any, train: Any) -> dict[str, Any]:
@@ -113,26 +111,6 @@ def measure(spec: Any, train: Any) -> dict[str, Any]:
     }
 
 
-def stored() -> list[dict[str, Any]]:
-    """The rows that are there."""
-    return json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else []
-
-
-def store(row: dict[str, Any]) -> None:
-    """Add one row to the file, in the table's order; two programs may do so at once."""
-    from filelock import FileLock
-
-    from ued_core.files import write_atomic
-
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(RESULTS.with_suffix(".lock")):
-        rows = {name_of(r): r for r in stored()} | {name_of(row): row}
-        order = [(d, c, s) for d in DATASETS for c in CONDITIONS for s in SEEDS]
-        kept = [rows[name] for name in order if name in rows]
-        text = "[\n" + ",\n".join(json.dumps(r, ensure_ascii=False) for r in kept) + "\n]\n"
-        write_atomic(RESULTS, lambda path: path.write_text(text, encoding="utf-8") and None)
-
-
 def name_of(row: dict[str, Any]) -> tuple[str, str, int]:
     """What a row is called."""
     return row["dataset"], row["condition"], row["seed"]
@@ -140,66 +118,46 @@ def name_of(row: dict[str, Any]) -> tuple[str, str, int]:
 
 def main() -> None:
     """Fill the table or print it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--table", action="store_true")
-    parser.add_argument("--workers", type=int, default=2, help="processes, one thread each")
+    parser = rows.parser(__doc__)
     parser.add_argument("--datasets", nargs="*", default=DATASETS)
     parser.add_argument("--conditions", nargs="*", default=tuple(CONDITIONS))
-    parser.add_argument("--seeds", nargs="*", type=int, default=SEEDS)
     options = parser.parse_args()
     if options.table:
-        print(table(stored()))
+        print(table(rows.stored(RESULTS)))
         return
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from ued_core.runs.spec import RunSpec
 
-    there = {(name_of(row), row["key"]) for row in stored()}
+    there = {(name_of(row), row["key"]) for row in rows.stored(RESULTS)}
     ordered = sorted(options.conditions, key=lambda condition: condition in LATE)
     wanted = sorted(((d, c, s) for s in options.seeds for c in ordered for d in options.datasets), key=lambda job: job[1] in LATE)
     missing = [job for job in wanted if (job, RunSpec.from_json(spec_of(*job)).key()) not in there]
-    began = time.monotonic()
-    with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:
-        futures = {pool.submit(compute, *job): job for job in missing}
-        for done, future in enumerate(as_completed(futures), 1):
-            row = future.result()
-            store(row)
-            left = (time.monotonic() - began) / done * (len(missing) - done)
-            made = (row["poison"] or {}).get("crafting_cpu_s") or 0.0
-            print(
-                f"{done}/{len(missing)} {futures[future]} last {row['last']:.3f} crafted in {made:.0f} s, {row['seconds']:.0f} s; "
-                f"{left / 60:.0f} min left",
-                flush=True,
-            )
+    order = [(d, c, s) for d in DATASETS for c in CONDITIONS for s in SEEDS]
+    rows.fill(missing, compute, lambda row: rows.store(RESULTS, row, name_of, order), options.workers)
 
 
-def table(rows: list[dict[str, Any]]) -> str:
+def table(found: list[rows.Row]) -> str:
     """Markdown: mean ± sd over seeds."""
-    from statistics import mean, stdev
-
     lines = [
         "| data | trained on | clean test, last | clean test, best | train | L∞ | L2 | crafting, CPU s | gradient evaluations | NMI | n |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
 
-    def show(values: list[float], digits: int = 1, scale: float = 100.0, spread: bool = True) -> str:
-        given = [scale * v for v in values if v is not None]
-        if not given:
-            return ""
-        around = f" ± {stdev(given):.{digits}f}" if spread and len(given) > 1 else ""
-        return f"{mean(given):,.{digits}f}{around}"
-
     for dataset in DATASETS:
         for condition in CONDITIONS:
-            own = [r for r in rows if (r["dataset"], r["condition"]) == (dataset, condition)]
+            own = [r for r in found if (r["dataset"], r["condition"]) == (dataset, condition)]
             if not own:
                 continue
-            accuracies = [show([r[k] for r in own]) for k in ("last", "best", "train_accuracy")]
+            accuracies = [rows.spread([r[k] for r in own]) for k in ("last", "best", "train_accuracy")]
             poison = [r["poison"] or {} for r in own]
-            sizes = [show([p.get(k) for p in poison], 1, 1, spread=False) for k in ("linf", "l2")]
-            costs = [show([p.get(k) for p in poison], 0, 1, spread=False) for k in ("crafting_cpu_s", "evaluations")]
-            nmi = show([p.get("agreement") for p in poison], 2, 1, spread=False)
+            sizes = [_mean([p.get(k) for p in poison], 1) for k in ("linf", "l2")]
+            costs = [_mean([p.get(k) for p in poison], 0) for k in ("crafting_cpu_s", "evaluations")]
+            nmi = _mean([p.get("agreement") for p in poison], 2)
             lines.append("| " + " | ".join([dataset, condition, *accuracies, *sizes, *costs, nmi, str(len(own))]) + " |")
     return "\n".join(lines)
+
+
+def _mean(values: list[float | None], digits: int) -> str:
+    return rows.spread(values, digits, 1.0).split(" ")[0]
 
 
 if __name__ == "__main__":

@@ -126,3 +126,15 @@ def test_fingerprint_is_of_the_value_not_of_its_order() -> None:
     # Written down once: a change would give every stored result another name.
     assert fingerprint({"name": "cuda", "α": 0.5}) == "43f04693fe0b"
     assert len(fingerprint(None)) == 12
+
+
+def test_a_later_parameter_is_named_only_when_it_is_not_the_default():
+    class Grown(Method):
+        key: ClassVar[str] = "grown"
+        title: ClassVar[str] = "Grown"
+        old: int = param(1, "Old.", ge=0, le=9)
+        new: int = param(2, "New.", ge=0, le=9, later=True)
+
+    assert Grown().to_json() == {"name": "grown", "old": 1}
+    assert Grown(new=3).to_json() == {"name": "grown", "old": 1, "new": 3}
+    assert Catalogue("thing", [Grown]).parse(Grown(new=3).to_json()) == Grown(new=3)

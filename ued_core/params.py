@@ -29,6 +29,7 @@ def param(
     step: float | None = None,
     quick: Any = None,
     min_length: int | None = None,
+    later: bool = False,
 ) -> Any:
     """Declare one parameter of a method.
 
@@ -41,8 +42,10 @@ def param(
         step: a control's step.
         quick: a value that makes the method cheap enough for a contract test.
         min_length: shortest text that is accepted.
+        later: declared after results were stored: left out of :meth:`Method.to_json` while it has its default, so that
+            runs from before keep their keys. Such a default must do what the method did without the parameter.
     """
-    extra = {"label": label, "unit": unit, "step": step, "quick": quick}
+    extra = {"label": label, "unit": unit, "step": step, "quick": quick, "later": later or None}
     limits = {k: v for k, v in {"ge": ge, "le": le, "min_length": min_length}.items() if v is not None}
     return Field(
         default=default,
@@ -182,7 +185,11 @@ class Method(BaseModel):
 
     def to_json(self) -> dict[str, Any]:
         """``{"name": key, parameter: value, …}``; :meth:`Catalogue.parse` reads it back."""
-        return {"name": self.key, **self.model_dump(mode="json")}
+        values = self.model_dump(mode="json")
+        for name, field in type(self).model_fields.items():
+            if (field.json_schema_extra or {}).get("later") and values[name] == field.default:
+                del values[name]
+        return {"name": self.key, **values}
 
     def with_values(self, **values: Any) -> Self:
         """A copy with some parameters changed, checked like a new one."""

@@ -128,3 +128,23 @@ def test_bad_input():
 def test_cancel():
     with pytest.raises(Cancelled):
         Cuda().poison(image_set(), Context(stop=lambda: True))
+
+
+def test_kernels_against_coin_are_farther_apart_after_its_mean_blur_than_drawn_ones():
+    drawn, chosen = (Cuda(selection=name, kernel_size=5).kernels(10, 3) for name in ("drawn", "against COIN"))
+    assert np.array_equal(drawn[0], chosen[0])
+
+    def nearest(kernels):
+        # At whole displacements of −2…2 px with the weights of their interpolation.
+        law = np.array([0.125, 0.25, 0.25, 0.25, 0.125])
+        moved = np.array([np.apply_along_axis(np.convolve, 0, np.apply_along_axis(np.convolve, 1, k, law), law).ravel() for k in kernels])
+        moved /= np.linalg.norm(moved, axis=1, keepdims=True)
+        gaps = np.linalg.norm(moved[:, None] - moved[None], axis=2)
+        return gaps[~np.eye(len(kernels), dtype=bool)].min()
+
+    assert nearest(chosen) > 1.5 * nearest(drawn)
+
+
+def test_the_choice_of_kernels_is_named_only_when_it_is_not_the_default():
+    assert "selection" not in Cuda().to_json()
+    assert Cuda(selection="against COIN").to_json()["selection"] == "against COIN"

@@ -71,7 +71,7 @@ def test_no_parameter_is_idle():
     base = Shapes(train_size=30, test_size=10)
     changed = {"seed": 1, "texture": 0.2, "noise": 0.1, "clutter": 1, "rotation": 90.0, "smallest": 0.4,
                "largest": 1.0, "contrast": 0.5}
-    assert set(changed) | {"train_size", "test_size"} == {p.name for p in Shapes.parameters()}
+    assert set(changed) | {"train_size", "test_size", "side"} == {p.name for p in Shapes.parameters()}
     images = base.load(Context()).train.images
     for name, value in changed.items():
         assert not torch.equal(images, base.with_values(**{name: value}).load(Context()).train.images), name
@@ -155,3 +155,12 @@ def test_it_can_be_cancelled_and_reports():
 def test_values_outside_the_declaration_are_refused():
     with pytest.raises(ParameterError, match="contrast is 0.9, but it must be a number from 0.1 to 0.6"):
         DATASETS.build("shapes", contrast=0.9)
+
+
+def test_larger_scenes_are_larger_pictures_of_the_same_kind():
+    small, large = Shapes(train_size=40, test_size=10), Shapes(train_size=40, test_size=10, side=64)
+    assert "side" not in small.to_json()
+    images = large.load(Context()).train.images
+    assert images.shape == (40, 3, 64, 64)
+    assert large.load(Context()).train.labels.equal(small.load(Context()).train.labels)
+    assert contrast(large.draw(40, "train", Context())).min() > 0.1

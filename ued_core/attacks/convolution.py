@@ -18,6 +18,10 @@ from ued_core.params import param
 from ued_core.records import ImageSet, to_bytes, to_float
 
 Support = Literal["full", "column", "row"]
+POOL = 40
+"""Candidates for every class, of which the kernels against COIN are chosen."""
+EXPECTED_STRENGTH = 2.0
+"""The strength of COIN, in pixels, that an attacker who knows it expects."""
 CHUNK = 256
 COMPILED_CHUNK = 4096
 
@@ -45,6 +49,34 @@ def draw_kernels(classes: int, size: int, blur: float, support: Support, seed: i
         plane[state.randint(height), state.randint(width)] = 1.0
         kernel[top : top + height, left : left + width] = plane
     return kernels.astype(np.float32)
+
+
+def choose_apart(candidates: np.ndarray, count: int, strength: float) -> np.ndarray:
+    """Kernels that stay far apart when COIN has moved every pixel, chosen one after another.
+
+    What survives COIN on average is the kernel, blurred by the law of the displacement: uniform in [−α, α] each way,
+    interpolated linearly. Each next kernel is the candidate whose blurred version, scaled to unit length, is farthest from all chosen ones.
+
+    Args:
+        candidates: float (M, k, k), at least ``count`` of them.
+        count: how many are wanted.
+        strength: α in pixels.
+
+    Returns:
+        float (count, k, k), the first candidate first.
+    """
+    reach = int(np.ceil(strength)) + 1
+    fine = (np.arange(2000) + 0.5) / 2000 * 2 * strength - strength
+    offsets = np.arange(-reach, reach + 1)
+    law = np.maximum(0, 1 - np.abs(fine[None] - offsets[:, None])).mean(1)
+    blurred = np.apply_along_axis(np.convolve, 1, np.apply_along_axis(np.convolve, 2, candidates, law), law).reshape(len(candidates), -1)
+    blurred /= np.linalg.norm(blurred, axis=1, keepdims=True)
+    chosen = [0]
+    nearest = np.full(len(candidates), np.inf)
+    while len(chosen) < count:
+        nearest = np.minimum(nearest, np.linalg.norm(blurred - blurred[chosen[-1]], axis=1))
+        chosen.append(int(nearest.argmax()))
+    return candidates[chosen]
 
 
 @partial(compiled, contract=True)
@@ -155,8 +187,8 @@ class Convolution(Attack):
         Same seed, same kernels as the official release for the full support. VUDA (k×1) and HUDA
         (1×k) are our reading of reviews of the COIN paper: the exact kernels could not be checked.
         Which images are poisoned when the poison rate is below one is drawn from our own stream.
-        Reflection padding and one kernel for all classes are additions for controls; matrices and Θ
-        describe zero padding, also when reflection is chosen here.
+        Reflection padding, one kernel for all classes and kernels chosen against COIN are additions for controls; matrices
+        and Θ describe zero padding, also when reflection is chosen here.
     """
 
     title: ClassVar[str] = "Convolution attack"
@@ -179,6 +211,13 @@ class Convolution(Attack):
         "Each class its own kernel, or the first kernel for all classes: the control that blurs without telling the class.",
         label="kernel assignment",
     )
+    selection: Literal["drawn", "against COIN"] = param(
+        "drawn",
+        "Kernels as they are drawn, or chosen from forty times as many so that the classes stay apart when COIN has blurred them: "
+        "an attacker who knows the defence.",
+        label="kernel choice",
+        later=True,
+    )
 
     def model_post_init(self, _context: object) -> None:
         if self.kernel_size % 2 == 0:
@@ -191,7 +230,10 @@ class Convolution(Attack):
         """The kernel of every class, float32 (classes, k, k)."""
         if not 0 <= seed < 2**32:
             raise ParameterError(f"The seed is {seed!r}, but the private key must be a whole number from 0 to {2**32 - 1}.")
-        drawn = draw_kernels(classes, self.kernel_size, self.blur, self.support, seed)
+        count = classes if self.selection == "drawn" else POOL * classes
+        drawn = draw_kernels(count, self.kernel_size, self.blur, self.support, seed)
+        if self.selection != "drawn":
+            drawn = choose_apart(drawn, classes, EXPECTED_STRENGTH)
         return drawn if self.assignment == "class" else np.repeat(drawn[:1], classes, axis=0)
 
     def perturb(self, data: ImageSet, rows: torch.Tensor, ctx: Context) -> torch.Tensor:

@@ -59,6 +59,8 @@ class Shapes(Dataset):
                             quick=200)
     test_size: int = param(1000, "Images to test on.", ge=10, le=10000, step=10, quick=100)
     seed: int = param(0, "The set's own seed: another one draws other images.", ge=0, le=2**31 - 1)
+    side: int = param(SIDE, "Side length of the images: the same scenes with more pixels, but noise and clutter drawn anew.",
+                      unit="px", ge=16, le=128, step=16, later=True)
     texture: float = param(0.06, "Strength of the 1/f texture on object and background.", ge=0.0, le=0.4, step=0.01)
     noise: float = param(0.08, "Standard deviation of the white noise over everything.", ge=0.0, le=0.3, step=0.01)
     clutter: int = param(3, "Small distracting fragments behind the object, at most.", ge=0, le=8)
@@ -88,8 +90,8 @@ class Shapes(Dataset):
         templates = _templates()
         labels = torch.arange(count) % len(CLASS_NAMES)
         labels = labels[torch.randperm(count, generator=generator)]
-        images = torch.empty(count, 3, SIDE, SIDE, dtype=torch.uint8)
-        coverage = torch.empty(count, 1, SIDE, SIDE)
+        images = torch.empty(count, 3, self.side, self.side, dtype=torch.uint8)
+        coverage = torch.empty(count, 1, self.side, self.side)
         for start in range(0, count, _CHUNK):
             ctx.report(start, count, f"Drawing shapes ({stream})")
             rows = slice(start, start + _CHUNK)
@@ -100,11 +102,11 @@ class Shapes(Dataset):
     def _scene(
         self, labels: torch.Tensor, templates: torch.Tensor, generator: torch.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        draw = _Draws(len(labels), generator)
+        draw = _Draws(len(labels), generator, self.side)
         scale = draw.between(self.smallest, self.largest)
         angle = draw.between(-1, 1) * math.radians(self.rotation)
         room = (1 - scale).clamp(min=0) + 0.06
-        cover = _place(templates, labels, scale, angle, draw.between(-1, 1) * room, draw.between(-1, 1) * room, 2)
+        cover = _place(templates, labels, scale, angle, draw.between(-1, 1) * room, draw.between(-1, 1) * room, 2, self.side)
         behind, front = self._colours(draw)
         canvas = behind + self._surface(draw)
         for _ in range(self.clutter):
@@ -127,7 +129,7 @@ class Shapes(Dataset):
         )
 
     def _surface(self, draw: _Draws) -> torch.Tensor:
-        """Texture to add to a flat colour, (N, 3, 32, 32): mostly of luma, a third of it coloured."""
+        """Texture to add to a flat colour, (N, 3, side, side): mostly of luma, a third of it coloured."""
         waves = _texture(draw)
         return waves[:, :1] * (self.texture * draw.between(0.5, 1.5)[:, None, None, None]) + waves[:, 1:] * (
             0.35 * self.texture
@@ -137,8 +139,8 @@ class Shapes(Dataset):
 class _Draws:
     """Random numbers for a chunk of images, in a fixed order."""
 
-    def __init__(self, count: int, generator: torch.Generator) -> None:
-        self.count = count
+    def __init__(self, count: int, generator: torch.Generator, side: int = SIDE) -> None:
+        self.count, self.side = count, side
         self.generator = generator
 
     def between(self, low: float, high: float) -> torch.Tensor:
@@ -150,8 +152,8 @@ class _Draws:
         return torch.randint(0, high, (self.count,), generator=self.generator)
 
     def normal(self, channels: int) -> torch.Tensor:
-        """Standard normal (N, channels, 32, 32)."""
-        return torch.randn(self.count, channels, SIDE, SIDE, generator=self.generator)
+        """Standard normal (N, channels, side, side)."""
+        return torch.randn(self.count, channels, self.side, self.side, generator=self.generator)
 
 
 def _colour(hue: torch.Tensor, saturation: torch.Tensor, luma: torch.Tensor) -> torch.Tensor:
@@ -169,14 +171,14 @@ def _colour(hue: torch.Tensor, saturation: torch.Tensor, luma: torch.Tensor) -> 
 
 
 def _texture(draw: _Draws) -> torch.Tensor:
-    """Noise with amplitude 1/f^1.2, (N, 4, 32, 32), zero mean and unit deviation per channel."""
-    vertical = torch.fft.fftfreq(SIDE)[:, None]
-    horizontal = torch.fft.rfftfreq(SIDE)[None]
+    """Noise with amplitude 1/f^1.2, (N, 4, side, side), zero mean and unit deviation per channel."""
+    vertical = torch.fft.fftfreq(draw.side)[:, None]
+    horizontal = torch.fft.rfftfreq(draw.side)[None]
     frequency = (vertical.square() + horizontal.square()).sqrt()
     frequency[0, 0] = 1
     amplitude = frequency.pow(-_SPECTRUM)
     amplitude[0, 0] = 0
-    waves = torch.fft.irfft2(torch.fft.rfft2(draw.normal(4)) * amplitude, s=(SIDE, SIDE))
+    waves = torch.fft.irfft2(torch.fft.rfft2(draw.normal(4)) * amplitude, s=(draw.side, draw.side))
     return waves / waves.square().mean((-1, -2), keepdim=True).sqrt()
 
 
@@ -186,7 +188,7 @@ def _fragment(templates: torch.Tensor, draw: _Draws) -> tuple[torch.Tensor, torc
     scale, angle = draw.between(0.10, 0.22), draw.between(0, 2 * math.pi)
     right, down = draw.between(-0.9, 0.9), draw.between(-0.9, 0.9)
     strength = draw.between(0.35, 0.75) * (draw.between(0, 1) < 0.8)
-    share = _place(templates, shape, scale, angle, right, down, 1) * strength[:, None, None, None]
+    share = _place(templates, shape, scale, angle, right, down, 1, draw.side) * strength[:, None, None, None]
     colour = _colour(draw.between(0, 1), draw.between(0.2, 0.9), draw.between(0.1, 0.9))
     return share, colour[:, :, None, None]
 
@@ -199,8 +201,9 @@ def _place(
     right: torch.Tensor,
     down: torch.Tensor,
     supersample: int,
+    side: int = SIDE,
 ) -> torch.Tensor:
-    """Draw one template an image: coverage (N, 1, 32, 32) in [0, 1].
+    """Draw one template an image: coverage (N, 1, side, side) in [0, 1].
 
     All templates lie in one tall atlas and the batch is folded into the grid's height, so
     that one ``grid_sample`` serves the chunk without copying a template for every image.
@@ -212,9 +215,10 @@ def _place(
         angle: (N,), radians.
         right, down: (N,), the centre, in half image sides.
         supersample: pixels are averages of this many samples each way.
+        side: of the image, in pixels.
     """
     cosine, sine = torch.cos(angle) / scale, torch.sin(angle) / scale
-    fine = SIDE * supersample
+    fine = side * supersample
     axis = (torch.arange(fine) + 0.5) * (2 / fine) - 1
     grid = torch.empty(len(shape), fine, fine, 2)
     across, along = _plane(axis, cosine, sine, right, down), _plane(axis, -sine, cosine, right, down)

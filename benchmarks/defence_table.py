@@ -1,0 +1,129 @@
+"""What every defence gives back, and costs: attack × defence × {shapes, digits} × three seeds.
+
+    python -m benchmarks.defence_table                fill what is missing; finished rows are kept, so it can be stopped
+    python -m benchmarks.defence_table --table        print the tables from the stored rows
+
+One seed draws the images, the private key, the weights and the order. Rows are stored in ``assets/results/defences.json``
+with spec, history and environment. The row *none* of the attacks is the undefended run, the column *clean* is what a
+defence costs where nothing was poisoned.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks import rows
+
+RESULTS = rows.RESULTS / "defences.json"
+SEEDS = (0, 1, 2)
+DATASETS = ("shapes", "digits")
+ATTACKS: dict[str, dict[str, Any] | None] = {
+    "clean": None,
+    "CUDA": {"name": "cuda", "blur": 0.3},
+    "VUDA": {"name": "vuda"},
+    "HUDA": {"name": "huda"},
+    "LSP": {"name": "synper"},
+    "EM ε 16": {"name": "em", "epsilon": 16},
+    "EM": {"name": "em"},
+    "TAP": {"name": "tap"},
+    "UC (labelled surrogate)": {"name": "uc", "encoder": "labelled"},
+}
+ONLY = {"shapes": ("clean", "CUDA", "VUDA", "HUDA", "EM ε 16", "UC (labelled surrogate)"), "digits": ("clean", "LSP", "EM", "TAP")}
+"""The attacks that have an effect on a data set; the others are in the attack table."""
+DEFENCES: dict[str, list[Any]] = {
+    "none": [],
+    "COIN": [{"name": "coin", "strength": 2.0}],
+    "JPEG 10": ["jpeg"],
+    "COIN, shifts only": ["coin_shifts"],
+    "COIN, interpolation only": ["coin_interpolation"],
+    "elastic": ["elastic"],
+    "smooth field": ["smooth_field"],
+    "random affine": ["random_affine"],
+    "random perspective": ["random_perspective"],
+    "greyscale": ["greyscale"],
+    "bit depth 2": ["bit_depth"],
+    "Gaussian blur": ["gaussian_blur"],
+    "Gaussian noise": ["gaussian_noise"],
+    "RSK + FF": ["rsk"],
+    "SSK + FF": ["ssk"],
+    "Cutout": ["cutout"],
+    "Mixup": ["mixup"],
+    "CutMix": ["cutmix"],
+    "UEraser": ["ueraser"],
+    "orthogonal projection": ["orthogonal_projection"],
+    "EPD-gated COIN": ["gated_coin"],
+    "ST": ["staged"],
+    "SDA+AN": ["sda_an"],
+    "adversarial training": ["adversarial_training"],
+    "D-VAE": ["dvae"],
+}
+
+
+def spec_of(dataset: str, attack: str, defence: str, seed: int) -> dict[str, Any]:
+    """The run spec of one row."""
+    return {
+        "dataset": {"name": dataset, "seed": seed},
+        "attack": ATTACKS[attack],
+        "defenses": DEFENCES[defence],
+        "model": "small_cnn",
+        "plan": "adamw",
+        "seed": seed,
+        "attack_seed": seed,
+        "device": "cpu",
+        "note": f"{attack} · {defence}",
+    }
+
+
+def compute(dataset: str, attack: str, defence: str, seed: int) -> rows.Row:
+    """One row."""
+    labels = {"dataset": dataset, "attack": attack, "defence": defence, "seed": seed}
+    return {**labels, **rows.train_once(spec_of(dataset, attack, defence, seed))}
+
+
+def name_of(row: rows.Row) -> tuple[str, str, str, int]:
+    """What a row is called."""
+    return row["dataset"], row["attack"], row["defence"], row["seed"]
+
+
+def main() -> None:
+    """Fill the table or print it."""
+    parser = rows.parser(__doc__)
+    parser.add_argument("--datasets", nargs="*", default=DATASETS)
+    parser.add_argument("--attacks", nargs="*", default=tuple(ATTACKS))
+    parser.add_argument("--defences", nargs="*", default=tuple(DEFENCES))
+    options = parser.parse_args()
+    if options.table:
+        print(table(rows.stored(RESULTS)))
+        return
+    from ued_core.defenses import DEFENSES
+    from ued_core.runs.spec import RunSpec
+
+    known = [d for d in options.defences if all((x if isinstance(x, str) else x["name"]) in DEFENSES for x in DEFENCES[d])]
+    there = {(name_of(row), row["key"]) for row in rows.stored(RESULTS)}
+    wanted = [(d, a, f, s) for s in options.seeds for f in known for d in options.datasets for a in options.attacks if a in ONLY[d]]
+    missing = [job for job in wanted if (job, RunSpec.from_json(spec_of(*job)).key()) not in there]
+    order = [(d, a, f, s) for d in DATASETS for a in ATTACKS for f in DEFENCES for s in SEEDS]
+    rows.fill(missing, compute, lambda row: rows.store(RESULTS, row, name_of, order), options.workers)
+
+
+def table(found: list[rows.Row]) -> str:
+    """Markdown: one table a data set, mean ± sd of the last epoch's clean test accuracy (best epoch in brackets)."""
+    parts = []
+    for dataset in DATASETS:
+        attacks = [a for a in ONLY[dataset] if any(r["dataset"] == dataset and r["attack"] == a for r in found)]
+        lines = [f"| {dataset} | " + " | ".join(attacks) + " | n |", "|---" * (len(attacks) + 2) + "|"]
+        for defence in DEFENCES:
+            cells, count = [], 0
+            for attack in attacks:
+                own = [r for r in found if (r["dataset"], r["attack"], r["defence"]) == (dataset, attack, defence)]
+                count = max(count, len(own))
+                best = rows.spread([r["best"] for r in own]).split(" ")[0]
+                cells.append(f"{rows.spread([r['last'] for r in own])} ({best})" if own else "")
+            if count:
+                lines.append("| " + " | ".join([defence, *cells, str(count)]) + " |")
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+if __name__ == "__main__":
+    main()

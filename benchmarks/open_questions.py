@@ -1,0 +1,137 @@
+"""What the field has not measured of COIN: questions (b) to (h), each with a spread.
+
+    python -m benchmarks.open_questions                    fill what is missing; finished rows are kept
+    python -m benchmarks.open_questions --questions d f    only these
+    python -m benchmarks.open_questions --table            print the tables from the stored rows
+
+* b: what COIN costs on clean data, over its strength α.
+* c: how far seeds spread the central result; answered by ``benchmarks.phenomenon``, whose rows are read here.
+* d: whether COIN's design is needed: its parts alone, and other random warps at the same mean distortion.
+* e: detect, then defend: COIN on the flagged images alone, where half of the images are clean.
+* f: attackers who know: reflection padding, larger kernels, kernels chosen so that COIN leaves the classes apart.
+* g: resolution: shapes at 32, 64 and 96 pixels over α.
+* h: where the best α lies for other p_b and kernel sizes.
+
+The attack is CUDA on shapes unless a row says otherwise. Rows are stored in ``assets/results/open_questions.json``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks import rows
+
+RESULTS = rows.RESULTS / "open_questions.json"
+SEEDS = (0, 1, 2)
+QUESTIONS = ("b", "d", "e", "f", "g", "h")
+CUDA = {"name": "cuda", "blur": 0.3}
+
+
+def coin(strength: float) -> list[dict[str, Any]]:
+    """COIN alone."""
+    return [{"name": "coin", "strength": strength}]
+
+
+def conditions() -> dict[tuple[str, str], dict[str, Any]]:
+    """Question and name of every row, and what its spec has besides the seed."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for dataset in ("shapes", "digits"):
+        for strength in (0.5, 1.0, 1.5, 2.0, 3.0):
+            found["b", f"{dataset}, α = {strength:g}"] = {"dataset": dataset, "defenses": coin(strength)}
+        found["b", f"{dataset}, none"] = {"dataset": dataset}
+    warps = ("elastic", "smooth_field", "random_affine", "random_perspective")
+    rivals = {
+        "none": [],
+        "COIN": coin(2.0),
+        **{name: [name] for name in ("coin_shifts", "coin_interpolation", *warps)},
+    }
+    for name, stack in rivals.items():
+        found["d", name] = {"attack": CUDA, "defenses": stack}
+    for rate in (0.5, 0.8):
+        mixed = {"attack": CUDA, "poison_rate": rate}
+        for name, stack in {"none": [], "COIN on all": coin(2.0), "COIN on the flagged": ["gated_coin"]}.items():
+            found["e", f"{100 * rate:.0f} % poisoned, {name}"] = {**mixed, "defenses": stack}
+    adaptive = {
+        "as published": CUDA,
+        "reflection padding": {**CUDA, "padding": "reflect"},
+        "5×5 kernels": {**CUDA, "kernel_size": 5},
+        "7×7 kernels": {**CUDA, "kernel_size": 7},
+        "kernels chosen against COIN": {**CUDA, "selection": "against COIN"},
+        "7×7 kernels chosen against COIN": {**CUDA, "kernel_size": 7, "selection": "against COIN"},
+    }
+    for name, attack in adaptive.items():
+        found["f", name] = {"attack": attack}
+        found["f", f"{name} + COIN"] = {"attack": attack, "defenses": coin(2.0)}
+    for side in (32, 64, 96):
+        shape = {"dataset": {"name": "shapes", "side": side}}
+        found["g", f"{side} px, clean"] = shape
+        for strength in (0.0, 1.0, 2.0, 4.0):
+            stack = coin(strength) if strength else []
+            found["g", f"{side} px, α = {strength:g}"] = {**shape, "attack": CUDA, "defenses": stack}
+    for blur in (0.1, 0.3, 0.6):
+        for strength in (0.0, 1.0, 2.0, 3.0):
+            found["h", f"p_b = {blur:g}, α = {strength:g}"] = {
+                "attack": {**CUDA, "blur": blur},
+                "defenses": coin(strength) if strength else [],
+            }
+    for size in (5, 7):
+        for strength in (0.0, 1.0, 2.0, 3.0):
+            found["h", f"k = {size}, α = {strength:g}"] = {
+                "attack": {**CUDA, "kernel_size": size},
+                "defenses": coin(strength) if strength else [],
+            }
+    return found
+
+
+CONDITIONS = conditions()
+
+
+def spec_of(question: str, name: str, seed: int) -> dict[str, Any]:
+    """The run spec of one row."""
+    own = dict(CONDITIONS[question, name])
+    dataset = own.pop("dataset", "shapes")
+    dataset = {"name": dataset} if isinstance(dataset, str) else dict(dataset)
+    shared = {"model": "small_cnn", "plan": "adamw", "seed": seed, "attack_seed": seed, "device": "cpu", "note": f"({question}) {name}"}
+    return {**shared, **own, "dataset": {**dataset, "seed": seed}}
+
+
+def compute(question: str, name: str, seed: int) -> rows.Row:
+    """One row."""
+    return {"question": question, "name": name, "seed": seed, **rows.train_once(spec_of(question, name, seed))}
+
+
+def name_of(row: rows.Row) -> tuple[str, str, int]:
+    """What a row is called."""
+    return row["question"], row["name"], row["seed"]
+
+
+def main() -> None:
+    """Fill the tables or print them."""
+    parser = rows.parser(__doc__)
+    parser.add_argument("--questions", nargs="*", default=QUESTIONS, choices=QUESTIONS)
+    options = parser.parse_args()
+    if options.table:
+        print(table(rows.stored(RESULTS)))
+        return
+    from ued_core.runs.spec import RunSpec
+
+    there = {(name_of(row), row["key"]) for row in rows.stored(RESULTS)}
+    wanted = [(*name, seed) for seed in options.seeds for name in CONDITIONS if name[0] in options.questions]
+    missing = [job for job in wanted if (job, RunSpec.from_json(spec_of(*job)).key()) not in there]
+    order = [(*name, seed) for name in CONDITIONS for seed in SEEDS]
+    rows.fill(missing, compute, lambda row: rows.store(RESULTS, row, name_of, order), options.workers)
+
+
+def table(found: list[rows.Row]) -> str:
+    """Markdown: mean ± sd of the clean test accuracy, last epoch and best."""
+    lines = ["| question | condition | clean test, last | clean test, best | train | n |", "|---|---|---|---|---|---|"]
+    for question, name in CONDITIONS:
+        own = [r for r in found if (r["question"], r["name"]) == (question, name)]
+        if own:
+            numbers = [rows.spread([r[k] for r in own]) for k in ("last", "best", "train_accuracy")]
+            lines.append("| " + " | ".join([question, name, *numbers, str(len(own))]) + " |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
