@@ -82,6 +82,17 @@ def find_clusters(features: torch.Tensor, count: int, ctx: Context, starts: int 
     return Clusters(torch.from_numpy(assignment.astype(np.int64)), centres, float(best.inertia_))
 
 
+def anchors(count: int, offset: int) -> list[int]:
+    """The cluster to whose centre the images of each cluster are moved: ``offset`` further on in a circle.
+
+    Args:
+        count: of clusters that were found; the only one of one is its own anchor.
+        offset: as asked for. Fewer clusters than were asked for can make it a whole turn; it is then 1, so that none keeps its own.
+    """
+    shift = offset % count or 1
+    return [(number + shift) % count for number in range(count)]
+
+
 def agreement_with(assignment: torch.Tensor, labels: torch.Tensor) -> float:
     """Normalised mutual information of clusters and labels: for looking at, never for making anything.
 
