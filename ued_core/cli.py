@@ -125,11 +125,14 @@ def poison(options: argparse.Namespace) -> int:
     from ued_core.attacks import ATTACKS
     from ued_core.attacks.checkpoint import poison_once
     from ued_core.data import write_npz
+    from ued_core.runs.estimate import crafting_cost
 
     method = ATTACKS[options.attack]
     attack = method(**given(options, method))
     ctx = _context(options.seed, options.device)
     data = _read_data(options, ctx)
+    if attack.needs_whole_set:
+        print(crafting_cost(attack, data, options.seed).sentence(), file=sys.stderr)
     result = poison_once(attack, data, ctx, options.poison_rate, options.poison_classes)
     recipe = {
         "attack": attack.to_json(),
@@ -238,11 +241,30 @@ def theta(options: argparse.Namespace) -> int:
 def train(options: argparse.Namespace) -> int:
     """Queue the run that a JSON file describes; prints its id."""
     from ued_core import runs
+    from ued_core.data.cache import is_kept
     from ued_core.runs.spec import RunSpec
 
-    run_id = runs.submit(RunSpec.read(Path(options.spec)))
+    spec = RunSpec.read(Path(options.spec))
+    if options.dry_run:
+        print("\n".join([spec.title(), *_cost(spec, runs.runs())]))
+        return 0
+    if spec.attack is not None and spec.attack.needs_whole_set and (spec.dataset.embedded or is_kept(spec.dataset)):
+        print("\n".join(_cost(spec, runs.runs())), file=sys.stderr)
+    run_id = runs.submit(spec)
     print(run_id, flush=True)
     return _follow(run_id) if options.wait else 0
+
+
+def _cost(spec: Any, known: Sequence[Any]) -> list[str]:
+    """What a run will cost, one line a part."""
+    from ued_core.data import load_split
+    from ued_core.runs.estimate import UNKNOWN, crafting_cost, estimate, in_all
+
+    crafting, training = None, estimate(spec, known)
+    if spec.attack is not None and spec.attack.needs_whole_set and spec.poison_rate > 0:
+        crafting = crafting_cost(spec.attack, load_split(spec.dataset, _context(0, "cpu")).train, spec.attack_seed)
+    told = [crafting.sentence() if crafting else "", training.sentence(1) if training else UNKNOWN, in_all(crafting, training)]
+    return [line for line in told if line]
 
 
 def list_runs(options: argparse.Namespace) -> int:
@@ -463,6 +485,7 @@ def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     p = add("train", train)
     p.add_argument("spec", metavar="SPEC.json")
     p.add_argument("--wait", action="store_true", help="follow the run until it ends")
+    p.add_argument("--dry-run", action="store_true", help="say what crafting and training will take, and start nothing")
     add("runs", list_runs).add_argument("--json", action="store_true")
     p = add("run", show_run)
     p.add_argument("id", metavar="ID")

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, cast
 
 import streamlit as st
 
-from pages.shared.cache import cached
 from pages.shared.guard import plain
 from pages.shared.navigation import script
-from pages.shared.run_words import duration, short_id
+from pages.shared.run_cost import crafting_seconds
+from pages.shared.run_words import short_id
 from ued_core import runs
 from ued_core.attacks.checkpoint import crafted_card
 from ued_core.attacks.whole_set import WholeSetAttack
-from ued_core.records import ImageSet
 from ued_core.runs import RunRecord
+from ued_core.runs.estimate import duration
 
 if TYPE_CHECKING:
     from pages.shared.selection import Selection
@@ -23,22 +23,27 @@ LOOK_EVERY_S = 2.0
 
 
 def stop_until_crafted(choice: Selection) -> None:
-    """Let the page run on when the attack's images can be shown; otherwise say what is missing, and end the page here.
+    """Let the page run on when the attack's images can be shown; otherwise say what is missing, and end the page here."""
+    if not choice.attack.needs_whole_set or is_crafted(choice):
+        return
+    offer_crafting(choice)
+    st.stop()
+
+
+def offer_crafting(choice: Selection) -> None:
+    """Say what crafting takes, and start or follow the run that does it.
 
     A few images say nothing to an attack whose noise follows from all of them, so pages never craft: a run does, as
-    its first step, and what it made is kept for every page.
+    its first step, and what it made is kept for every page. The page runs again once it is done.
     """
-    if not choice.attack.needs_whole_set or _ready(choice):
-        return
     attack, count = cast(WholeSetAttack, choice.attack), len(choice.train)
     st.info(
         f"**{attack.title} has to be crafted before it can be shown.** The noise of one image depends on all {count:,} images and on "
         f"the model whose gradients are followed: at most {attack.gradient_evaluations(count):,} gradient evaluations, "
-        f"**at most about {duration(_seconds(attack, choice.train))}** of this machine's processor. A run crafts the set as its first "
-        "step; the set is then kept, and every page and every other run with the same data, parameters and key reads it."
+        f"**at most about {duration(crafting_seconds(attack, choice.train))}** of this machine's processor. A run crafts the set as its "
+        "first step; the set is then kept, and every page and every other run with the same data, parameters and key reads it."
     )
     _follow(choice)
-    st.stop()
 
 
 def crafting_note(choice: Selection) -> None:
@@ -51,19 +56,15 @@ def crafting_note(choice: Selection) -> None:
         show(plain(f"{log['note']} Crafted once in {duration(log['seconds'])}."))
 
 
-def _ready(choice: Selection) -> bool:
+def is_crafted(choice: Selection) -> bool:
+    """Whether the set of this choice has been crafted and can be shown."""
     return crafted_card(choice.attack, choice.seed, choice.train.content_hash) is not None
-
-
-@cached(max_entries=64)
-def _seconds(attack: WholeSetAttack, train: ImageSet) -> float:
-    return attack.seconds_for(train)
 
 
 @st.fragment(run_every=LOOK_EVERY_S)
 def _follow(choice: Selection) -> None:
     """The run that crafts this, or a button that starts one."""
-    if _ready(choice):
+    if is_crafted(choice):
         st.rerun(scope="app")
     found = crafting_run(choice, runs.runs(limit=50))
     if found is not None and not found.over:
@@ -71,7 +72,9 @@ def _follow(choice: Selection) -> None:
         st.progress(found.fraction if found.state == "running" else 0.0, plain(f"{where}. {found.text}"))
         st.caption("This page shows the images as soon as they are there; you may leave it meanwhile.")
     else:
-        if found is not None and found.state != "finished":
+        if found is not None and found.stopped_early:
+            st.caption(plain(f"In the run {short_id(found.id)} crafting was stopped early; that set belongs to the run alone."))
+        elif found is not None and found.state != "finished":
             st.warning(plain(f"The last run that should craft it is {found.state}. {found.error}"))
         st.button(
             "Craft it: start a run", type="primary", on_click=_start, args=(choice,),

@@ -106,7 +106,8 @@ def same_but_seed(records: Sequence[RunRecord]) -> list[list[RunRecord]]:
     """The runs in groups that differ in their seed only; a repeated seed starts a group of its own."""
     groups: dict[str, list[RunRecord]] = {}
     for record in records:
-        spec = {k: v for k, v in record.spec.items() if k not in ("seed", "note", "device")}
+        # A run that was trained on a half-crafted set is another experiment.
+        spec = {k: v for k, v in record.spec.items() if k not in ("seed", "note", "device")} | {"early": record.stopped_early}
         name, copy = fingerprint(spec), 0
         # The same seed twice is the same experiment twice: it must not pass for a second sample.
         while any(seed_of(other.spec) == seed_of(record.spec) for other in groups.get(f"{name}/{copy}", [])):

@@ -17,11 +17,12 @@ from pages.shared.run_address import open_compare, open_run, open_view
 from pages.shared.run_form import cannot_edit, fill_form, start
 from pages.shared.run_protocol import protocol_card
 from pages.shared.run_table import cancel_button, delete_part, local_time, run_progress, state_badge
-from pages.shared.run_words import RULE, STATE_WORDS, duration, histogram_words, percent, probe_words, verdict
+from pages.shared.run_words import RULE, STATE_WORDS, histogram_words, percent, probe_words, verdict
 from ued_core import runs
 from ued_core.errors import RunError, UedError
 from ued_core.figures.learning import histogram_figure, loss_figure, probe_figure, run_figure
 from ued_core.runs import RunFolder, RunRecord, RunSpec
+from ued_core.runs.estimate import duration
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -79,6 +80,13 @@ def _buttons(record: RunRecord) -> None:
         state_badge(record)
         if not record.over:
             cancel_button(record, "detail_cancel")
+        if record.craftable and st.button(
+            "Stop crafting here and train with it", key="detail_stop_crafting",
+            help="Ends after the part that it is in. This run then trains with what is crafted so far, and its result says so; "
+            "other runs craft on to the end.",
+        ):  # fmt: skip
+            runs.stop_crafting(record.id)
+            st.rerun()
         if record.resumable and st.button(
             "Resume", key="detail_resume", type="primary", help="Goes on from the last checkpoint."
         ):
@@ -98,6 +106,10 @@ def _buttons(record: RunRecord) -> None:
 def _explanation(record: RunRecord) -> None:
     """What the state means here, and what to do."""
     folder = runs.folder(record.id)
+    if record.stopped_early:
+        st.warning(plain(f"Crafting was stopped early, {record.stopped_early}: this run does not show the attack as configured."))
+    elif record.state == "running" and folder.usable.exists() and folder.stop_crafting_requested():
+        st.caption("Crafting ends after the part that it is in; then training begins.")
     match record.state:
         case "queued":
             ahead = [r for r in runs.runs() if r.state == "running" or (r.state == "queued" and r.id < record.id)]

@@ -13,7 +13,7 @@ from pages.shared import cache
 from pages.shared.controls import choose, control_key, method_controls, set_control
 from pages.shared.guard import plain, show_error
 from pages.shared.run_address import open_run, open_view
-from pages.shared.run_estimate import estimate
+from pages.shared.run_cost import run_cost
 from pages.shared.run_words import short_id
 from ued_core import runs
 from ued_core.attacks import ATTACKS, Attack
@@ -296,9 +296,7 @@ def _start_part(specs: Sequence[RunSpec]) -> None:
             f"**{plain(specs[0].title())}**"
             + (f", seeds {specs[0].seed} to {specs[-1].seed}" if len(specs) > 1 else "")
         )
-        expected = estimate(specs[0], known)
-        unknown = "No time estimate yet: no run of this model on this data set has finished on this machine."
-        st.caption(expected.sentence(len(specs)) if expected else unknown)
+        run_cost(specs[0], known, len(specs))
         done = [record for record in finished.values() if record]
         if done:
             what = "A finished run" if len(done) == 1 else f"{len(done)} finished runs"

@@ -8,11 +8,12 @@ from typing import Any
 import streamlit as st
 
 from pages.shared.guard import plain
-from pages.shared.run_words import duration, flat, percent
+from pages.shared.run_words import flat, percent
 from ued_core.attacks.base import write_classes
 from ued_core.errors import UedError
 from ued_core.params import Method
 from ued_core.runs import RunRecord, RunSpec
+from ued_core.runs.estimate import duration
 
 
 def protocol_card(record: RunRecord, result: Mapping[str, Any]) -> None:
@@ -51,6 +52,7 @@ def protocol(spec: RunSpec, result: Mapping[str, Any]) -> dict[str, str]:
     return {
         "Data": f"{in_words(spec.dataset)}: {sizes}",
         "Poison": poison,
+        **_crafting(result),
         "Defences": " → ".join(f"{in_words(d)}, acts {_moments(d)}" for d in spec.defenses) or "none",
         "A training image passes": _order(spec),
         "Model": in_words(spec.model),
@@ -69,6 +71,14 @@ def protocol(spec: RunSpec, result: Mapping[str, Any]) -> dict[str, str]:
         "Content hashes": f"clean {data['clean_hash']} → trained on {data['trained_on_hash']}",
         "Spec key": spec.key(),
     }
+
+
+def _crafting(result: Mapping[str, Any]) -> dict[str, str]:
+    log = result.get("crafting")
+    if not log:
+        return {}
+    early = f"; stopped early {log['stopped_early']}, so this is not the attack as configured" if log.get("stopped_early") else ""
+    return {"Crafting": f"{duration(log['seconds'])}{early}. {log['note']}"}
 
 
 def in_words(method: Method) -> str:

@@ -8,8 +8,10 @@ import streamlit as st
 
 from pages.shared.guard import plain, show_error
 from pages.shared.run_address import HANDED, HANDED_FROM, discard_handed, hand_over
+from pages.shared.run_cost import run_cost
 from pages.shared.run_form import cannot_edit, fill_form, start
 from pages.shared.run_words import method_words
+from ued_core import runs
 from ued_core.attacks.base import write_classes
 from ued_core.errors import SpecError, UedError
 from ued_core.runs import RunSpec
@@ -33,6 +35,7 @@ def handed_card() -> None:
             return
         st.markdown(f"**{plain(spec.title())}**")
         st.markdown(spec_lines(spec))
+        run_cost(spec, runs.runs())
         obstacle = cannot_edit(spec)
         with st.container(horizontal=True):
             if st.button("Start", type="primary", key="handed_start"):

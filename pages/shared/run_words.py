@@ -11,6 +11,7 @@ from typing import Any
 from pages.shared.guard import plain
 from ued_core.params import Method
 from ued_core.runs import RunRecord
+from ued_core.runs.estimate import duration
 
 
 @dataclass(frozen=True)
@@ -54,16 +55,6 @@ def state_text(record: RunRecord) -> str:
     if not record.responding:
         return f"{words.icon} Not responding"
     return f"{words.icon} {words.word}"
-
-
-def duration(seconds: float) -> str:
-    """A time span as people say it: ``8 s``, ``3 min 20 s``, ``2 h 5 min``."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min" + (f" {whole % 60} s" if whole < 600 and whole % 60 else "")
-    return f"{whole // 3600} h" + (f" {whole % 3600 // 60} min" if whole % 3600 >= 60 else "")
 
 
 def percent(value: float | None, digits: int = 0) -> str:

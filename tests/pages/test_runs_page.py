@@ -12,13 +12,13 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from pages.shared.run_estimate import estimate
 from pages.shared.run_spec_card import read_spec
-from pages.shared.run_words import STATE_WORDS, differing, duration, verdict
+from pages.shared.run_words import STATE_WORDS, differing, verdict
 from tests.runs.conftest import end_all
 from ued_core import runs
 from ued_core.errors import SpecError, UedError
 from ued_core.runs import RunSpec
+from ued_core.runs.estimate import duration, estimate
 from ued_core.runs.record import STATES
 
 TINY = {

@@ -43,7 +43,7 @@ def load_split(dataset: Dataset, ctx: Context) -> DataSplit:
     Raises:
         DataError, Unavailable, Cancelled: as :meth:`Dataset.load`.
     """
-    folder = home() / "cache" / "data" / f"{dataset.key}-{fingerprint(dataset.identity())}"
+    folder = _entry(dataset)
     kept = _read(folder)
     if kept is not None:
         return kept
@@ -54,6 +54,15 @@ def load_split(dataset: Dataset, ctx: Context) -> DataSplit:
         note = f"The images could not be kept for the next time in {folder.parent}: {error}."
         return DataSplit(split.train, split.test, (*split.notes, note))
     return _read(folder) or split
+
+
+def is_kept(dataset: Dataset) -> bool:
+    """Whether :func:`load_split` would find an entry in the cache; it is not read."""
+    return (_entry(dataset) / "about.json").exists()
+
+
+def _entry(dataset: Dataset) -> Path:
+    return home() / "cache" / "data" / f"{dataset.key}-{fingerprint(dataset.identity())}"
 
 
 def _read(folder: Path) -> DataSplit | None:

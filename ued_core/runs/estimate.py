@@ -1,0 +1,179 @@
+"""What a run will cost, said before it starts: crafting from a timed step, training from what finished runs here took."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from ued_core.runs.folder import RunFolder, runs_root
+from ued_core.runs.record import RunRecord
+
+if TYPE_CHECKING:
+    from ued_core.attacks.whole_set import WholeSetAttack
+    from ued_core.records import ImageSet
+    from ued_core.runs.spec import RunSpec
+
+MOST_RUNS = 5
+
+
+def duration(seconds: float) -> str:
+    """A time span as people say it: ``8 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min" + (f" {whole % 60} s" if whole < 600 and whole % 60 else "")
+    return f"{whole // 3600} h" + (f" {whole % 3600 // 60} min" if whole % 3600 >= 60 else "")
+
+
+# ---------------------------------------------------------------- crafting
+
+
+@dataclass(frozen=True)
+class CraftingCost:
+    """What comes before the first epoch of an attack that works on the whole set.
+
+    Attributes:
+        title: of the attack.
+        evaluations: how many times an image passes through a model, at most.
+        seconds: on this machine's processor, at most, roughly; 0 when nothing is left to do.
+        ready: the set was crafted before and is read.
+    """
+
+    title: str
+    evaluations: int
+    seconds: float
+    ready: bool
+
+    def sentence(self) -> str:
+        """For people."""
+        if self.ready:
+            return f"{self.title} is already crafted for these images, parameters and key: it is read from the disk."
+        return (
+            f"{self.title} is crafted first: at most {self.evaluations:,} gradient evaluations, at most about {duration(self.seconds)} "
+            "on this machine's processor, from one timed step. What is cancelled goes on later where it was, and a crafted set is kept "
+            "for every run with the same images, parameters and key."
+        )
+
+
+def crafting_cost(
+    attack: WholeSetAttack, train: ImageSet, seed: int, seconds_for: Callable[[WholeSetAttack, ImageSet], float] | None = None
+) -> CraftingCost:
+    """What crafting would cost now; takes the time of a few gradient steps.
+
+    Args:
+        attack: one with ``needs_whole_set``.
+        train: the clean training images.
+        seed: the private key.
+        seconds_for: remembers the timing where it is asked for often; the attack's own when left out.
+
+    Raises:
+        Unavailable: something that the attack needs is not here.
+    """
+    ready = attack.is_crafted(train, seed)
+    seconds = 0.0 if ready else attack.seconds_for(train) if seconds_for is None else seconds_for(attack, train)
+    return CraftingCost(attack.title, attack.gradient_evaluations(len(train)), seconds, ready)
+
+
+def in_all(crafting: CraftingCost | None, training: Estimate | None, runs: int = 1) -> str:
+    """The sum for people, empty unless both parts are known and both take time.
+
+    Args:
+        crafting, training: of one run.
+        runs: how many that differ in their seed only; the set is crafted once for all.
+    """
+    if crafting is None or crafting.ready or training is None:
+        return ""
+    return f"In all at most about {duration(crafting.seconds + runs * training.seconds)}."
+
+
+# ---------------------------------------------------------------- training
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What to expect of one run besides crafting.
+
+    Attributes:
+        seconds: from its start in the queue's first place to its result, crafting left out.
+        images_per_s: median of the measured training speeds.
+        count: how many finished runs it rests on.
+        same_defences: whether those runs had the same defences.
+    """
+
+    seconds: float
+    images_per_s: float
+    count: int
+    same_defences: bool
+
+    def sentence(self, runs: int) -> str:
+        """For people.
+
+        Args:
+            runs: how many such runs are about to be started, one after another.
+        """
+        whole = f"About {duration(self.seconds)}" + (
+            f" each, {duration(runs * self.seconds)} for all {runs}" if runs > 1 else ""
+        )
+        measured = f"{self.images_per_s:,.0f} images/s measured in {self.count} finished run{'s' * (self.count > 1)}"
+        other = "" if self.same_defences else " (with other defences, which changes the speed)"
+        return (
+            f"{whole}, from {measured} of this model on this data set here{other}. Waiting in the queue comes on top."
+        )
+
+
+UNKNOWN = "No time estimate yet: no run of this model on this data set has finished on this machine."
+"""Said where there is no :class:`Estimate`."""
+
+
+@dataclass(frozen=True)
+class _Measured:
+    speed: float
+    overhead: float
+    images: int
+    spec: dict[str, Any]
+
+
+def estimate(spec: RunSpec, records: Sequence[RunRecord]) -> Estimate | None:
+    """The expected duration; None when no finished run says anything about it.
+
+    Finished runs count when model and data set are the same; those with the same defences come first.
+
+    Args:
+        spec: the run to come.
+        records: all runs, newest first.
+    """
+    wanted = spec.to_json()
+    alike = [r for r in records if r.state == "finished" and r.spec.get("model") == wanted["model"]
+             and _name(r.spec.get("dataset")) == wanted["dataset"]["name"]]  # fmt: skip
+    same = [r for r in alike if r.spec.get("defenses") == wanted["defenses"]]
+    for pool, exact in ((same, True), (alike, False)):
+        found = [m for r in pool[:MOST_RUNS] if (m := _measure(r, spec.device)) is not None]
+        images = next((m.images for m in found if m.spec.get("dataset") == wanted["dataset"]), None)
+        # A data set of another size: the size is known when it is a parameter of the set.
+        images = images or wanted["dataset"].get("train_size")
+        if found and images:
+            speed = median(m.speed for m in found)
+            seconds = spec.plan.epochs * images / speed + median(m.overhead for m in found)
+            return Estimate(seconds, speed, len(found), exact)
+    return None
+
+
+def _measure(record: RunRecord, device: str) -> _Measured | None:
+    result = RunFolder(runs_root() / record.id).result() or {}
+    used = (result.get("environment") or {}).get("device")
+    rows = result.get("history") or []
+    speeds = [row["images_per_s"] for row in rows if row.get("images_per_s")]
+    if not speeds or (device != "auto" and device != used) or record.attempt != 1:
+        return None
+    taken = (record.ended or 0.0) - (record.started or 0.0)
+    # What was crafted then says nothing about a run that crafts something else, or reads it.
+    crafted = result.get("poison_seconds", 0.0) if result.get("crafting") else 0.0
+    overhead = max(0.0, taken - result.get("train_seconds", 0.0) - crafted)
+    return _Measured(median(speeds), overhead, (result.get("data") or {}).get("train", 0), record.spec)
+
+
+def _name(method: Any) -> str | None:
+    return method.get("name") if isinstance(method, dict) else method
