@@ -78,18 +78,19 @@ def _trained_on(images: ImageSet, attack: Attack, seed: int) -> ImageSet:
     return poisoned(images, attack, seed).as_training_set()
 
 
-def sidebar_selection(*, attacked: bool = True) -> Selection:
+def sidebar_selection(*, attacked: bool = True, only: type[Attack] | None = None) -> Selection:
     """Controls for data, attack and key in the sidebar, and what they chose.
 
     Args:
         attacked: the page shows what the attack makes of images; it ends here while they still have to be crafted.
+        only: the page is about this attack alone; there is no choice of another one.
     """
     embedded = Catalogue("data set", sorted(DATASETS.values(), key=lambda d: not d.embedded))
     with st.sidebar:
         dataset_class = choose(embedded, key="data", label="Data set", help="Those at the top need no download.")
         with st.expander("Data set parameters"):
             dataset = method_controls(dataset_class, key="data")
-        attack_class = choose(ATTACKS, key="attack", label="Attack")
+        attack_class = only or choose(ATTACKS, key="attack", label="Attack")
         with st.expander("Attack parameters"):
             attack = method_controls(attack_class, key="attack")
         seed = parameter_control(SEED, key="key", default=SEED.default)
