@@ -136,6 +136,28 @@ def test_anchors_are_shifted(offset):
 
 
 @pytest.mark.usefixtures("tiny")
+def test_curve_of_a_cluster(monkeypatch):
+    """It begins and ends where the row says, and measures what the finished noise does to the probed images."""
+    monkeypatch.setattr(module, "CURVE_POINTS", 5)
+    data, attack = toy_set(60), SMALL.with_values(steps=8)
+    images, log = (made := attack.craft(data, Context(), Draft())).images, made.log
+    found, encoder = attack.groups(data, Context()), tiny_encoder()
+    for row in log["trace"]:
+        curve = row["curve"]
+        assert curve["step"] == [0, 2, 4, 6, 8]
+        assert (curve["anchor_kl"][0], curve["anchor_kl"][-1]) == (row["first_kl"], row["last_kl"])
+        own = found.assignment == row["cluster"]
+        for name, centre in (("anchor_kl", row["anchor"]), ("own_kl", row["cluster"])):
+            wanted = torch.softmax(found.centres[centre], 0)
+            features = torch.log_softmax(encoder(to_float(images[own])), 1)
+            # The published images are rounded to whole levels; the probed ones are not.
+            assert curve[name][-1] == pytest.approx(float((wanted * (wanted.log() - features)).sum(1).mean()), rel=0.05, abs=1e-5)
+        assert row["clean_own_kl"] < row["clean_kl"]
+    short = SMALL.with_values(steps=2).craft(data, Context(), Draft()).log["trace"]
+    assert all(row["curve"]["step"] == [0, 1, 2] for row in short)
+
+
+@pytest.mark.usefixtures("tiny")
 def test_fewer_images_than_clusters():
     """Three distinct images make three clusters; an offset of three would be a whole turn then, so one step is taken."""
     data = toy_set(3).take([0, 1, 2, 2, 1])

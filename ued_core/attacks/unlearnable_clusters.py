@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from time import perf_counter
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
@@ -23,7 +23,9 @@ from ued_core.records import ImageSet, to_float
 
 BATCH = 64
 PROBE = 128
-"""Images on which the distance to the anchor is measured before and after."""
+"""Images on which the distances to the anchor and to the own centre are measured."""
+CURVE_POINTS = 20
+"""How often they are measured while a generator learns, start and end included."""
 WEIGHT_DECAY = 5e-4
 LEAST_RATE = 1e-6
 WANTED_RATIO = 0.7
@@ -147,9 +149,11 @@ class UnlearnableClusters(WholeSetAttack):
             draft: holds the noise of the clusters that are done.
 
         Returns:
-            Its log's ``trace`` has one row a cluster: ``cluster``, ``images``, ``anchor``, ``clean_kl``, ``first_kl``
-            (noise of the untrained generator), ``last_kl``, ``ratio`` (last to first) and ``hit_rate`` (share of the probed
-            images whose nearest centre is the anchor afterwards).
+            Its log's ``trace`` has one row a cluster: ``cluster``, ``images``, ``anchor``, ``clean_kl`` and ``clean_own_kl``
+            (without noise, to the anchor and to the own centre), ``first_kl`` (noise of the untrained generator), ``last_kl``,
+            ``ratio`` (last to first), ``hit_rate`` (share of the probed images whose nearest centre is the anchor afterwards)
+            and ``curve``: lists ``step`` (how many lie behind, from 0), ``anchor_kl`` and ``own_kl`` of equal length. With one
+            cluster alone there is nothing to aim at: the first two are all.
 
         Raises:
             Unavailable: the encoder is not here.
@@ -201,8 +205,13 @@ class UnlearnableClusters(WholeSetAttack):
         pool = own if self.own_cluster_only else torch.arange(len(data))
         probe = own[torch.randperm(len(own), generator=ctx.generator("probe", number, device="cpu"))[:PROBE]]
         words = f"noise of cluster {number + 1} of {len(found)}"
-        row |= {"anchor": anchor, **self._judge("clean_kl", encoder, data, probe, torch.zeros(1, *data.shape), target, effort)}
-        row |= self._judge("first_kl", encoder, data, probe, drawing.noise().detach(), target, effort)
+
+        def judge(noise: torch.Tensor) -> Distances:
+            return distances(encoder, data, probe, noise.detach(), centres, number, anchor, ctx)
+
+        clean = judge(torch.zeros(1, *data.shape))
+        measured = {0: judge(drawing.noise())}
+        moments = {round(self.steps * point / (CURVE_POINTS - 1)) for point in range(CURVE_POINTS)}
         effort.spend(len(probe), words)
         batches = shuffled(pool, ctx.generator("batches", number, device="cpu"))
         for step in range(self.steps):
@@ -213,34 +222,16 @@ class UnlearnableClusters(WholeSetAttack):
                 (profile_distance(encoder, images, leaf, target).sum() / len(rows)).backward()
                 effort.spend(len(part), f"{words}, step {step + 1} of {self.steps}")
             drawing.step(leaf.grad, step / self.steps)
+            if step + 1 in moments:
+                measured[step + 1] = judge(drawing.noise())
         noise = drawing.noise().detach()
-        row |= self._judge("last_kl", encoder, data, probe, noise, target, effort, centres, anchor)
-        row["ratio"] = row["last_kl"] / max(row["first_kl"], 1e-12)
+        first, last = measured[0].to_anchor, measured[self.steps].to_anchor
+        row |= {"anchor": anchor, "clean_kl": clean.to_anchor, "clean_own_kl": clean.to_own, "first_kl": first, "last_kl": last}
+        row |= {"ratio": last / max(first, 1e-12), "hit_rate": measured[self.steps].hit_rate}
+        anchor_kl, own_kl = ([getattr(at, name) for at in measured.values()] for name in ("to_anchor", "to_own"))
+        row["curve"] = {"step": list(measured), "anchor_kl": anchor_kl, "own_kl": own_kl}
         effort.spend(len(probe), words)
         return noise[0].cpu(), row
-
-    @torch.no_grad()
-    def _judge(
-        self,
-        name: str,
-        encoder: Encoder,
-        data: ImageSet,
-        rows: torch.Tensor,
-        noise: torch.Tensor,
-        target: torch.Tensor,
-        effort: Effort,
-        centres: torch.Tensor | None = None,
-        anchor: int = 0,
-    ) -> dict[str, float]:
-        total, hits, device = 0.0, 0, effort.ctx.device
-        for part in rows.split(_pass_size(encoder, device)):
-            effort.ctx.check()
-            images = to_float(data.images[part].to(device))
-            features = encoder((images + noise.to(device)).clamp_(0, 1))
-            total += float(_divergence(features, target).sum())
-            if centres is not None:
-                hits += int((torch.cdist(features, centres).argmin(1) == anchor).sum())
-        return {name: total / len(rows)} | ({} if centres is None else {"hit_rate": hits / len(rows)})
 
 
 class Drawing:
@@ -302,6 +293,47 @@ def profile_distance(encoder: Encoder, images: torch.Tensor, noise: torch.Tensor
         Float (B,), ≥ 0. A constant added to all features changes nothing: profiles are compared, not positions.
     """
     return _divergence(encoder((images + noise).clamp(0, 1)), target)
+
+
+class Distances(NamedTuple):
+    """Where probed images lie with a noise: mean KL to the anchor and to the own centre, share that is nearest to the anchor."""
+
+    to_anchor: float
+    to_own: float
+    hit_rate: float
+
+
+@torch.no_grad()
+def distances(
+    encoder: Encoder,
+    data: ImageSet,
+    rows: torch.Tensor,
+    noise: torch.Tensor,
+    centres: torch.Tensor,
+    own: int,
+    anchor: int,
+    ctx: Context,
+) -> Distances:
+    """How far some images are from two centres.
+
+    Args:
+        encoder: on ``ctx.device``.
+        data: the clean set.
+        rows: int64 (M,), which images.
+        noise: float (1, C, H, W), added to all of them.
+        centres: float (p, D) on ``ctx.device``.
+        own, anchor: numbers of two of them.
+        ctx: device and cancellation.
+    """
+    near, far, hits = 0.0, 0.0, 0
+    for part in rows.split(_pass_size(encoder, ctx.device)):
+        ctx.check()
+        images = to_float(data.images[part].to(ctx.device))
+        features = encoder((images + noise.to(ctx.device)).clamp_(0, 1))
+        near += float(_divergence(features, centres[anchor]).sum())
+        far += float(_divergence(features, centres[own]).sum())
+        hits += int((torch.cdist(features, centres).argmin(1) == anchor).sum())
+    return Distances(near / len(rows), far / len(rows), hits / len(rows))
 
 
 def _divergence(features: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
