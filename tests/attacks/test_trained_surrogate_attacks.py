@@ -5,7 +5,7 @@ import torch
 
 from tests.attacks.toy_set import CLASSES, toy_set
 from ued_core.attacks import AdversarialPoison, ErrorMaximising, Hypocritical
-from ued_core.attacks.checkpoint import Draft
+from ued_core.attacks.checkpoint import Draft, crafted_card, poison_once
 from ued_core.attacks.error_minimising import surrogate_error
 from ued_core.attacks.gradient import to_float
 from ued_core.context import Context
@@ -106,3 +106,15 @@ def test_going_on_gives_what_one_execution_gives(attack, tmp_path):
     assert torch.equal(rest.images, whole.images)
     assert rest.log == whole.log
     assert len(later) < 0.8 * len(reports)
+
+
+@pytest.mark.parametrize("attack", [TAP, HYPO])
+def test_the_log_tells_what_the_surrogate_knows_of_clean_images(attack, tmp_path, monkeypatch):
+    monkeypatch.setenv("UED_HOME", str(tmp_path))
+    data = toy_set()
+    poison_once(attack.with_values(steps=1), data, Context(seed=1))
+    card = attack.as_surrogate(1).card(data)
+    said = crafted_card(attack.with_values(steps=1), 1, data.content_hash)["log"]["surrogate"]
+    assert f"{100 * card['held_out_accuracy']:.1f} % of {card['held_out']:,} that were held out" in said
+    assert "Small CNN after 8 epochs" in said
+    assert ("trained against shifts" in said) == (attack.surrogate_note(data, 1) != "" and card["robust_radius"] > 0)

@@ -46,7 +46,8 @@ class Crafted:
 
     Attributes:
         images: uint8 (N, C, H, W), the whole set as published; memory-mapped when it was read.
-        log: JSON-ready: at least ``converged`` (bool), ``note`` (a sentence) and ``trace`` (a list of rows). Only when
+        log: JSON-ready: at least ``converged`` (bool), ``note`` (a sentence) and ``trace`` (a list of rows); ``surrogate``,
+            what is known of a model that was trained beforehand, where there is one. Only when
             :attr:`Context.enough` ended the work, ``stopped_early``: ``"after 3 of at most 30 rounds"``.
     """
 
@@ -168,7 +169,8 @@ def craft_once(attack: Any, data: ImageSet, ctx: Context, partial: Path | None =
     draft = Draft(folder.with_suffix(".draft"))
     began = time.perf_counter()
     made = attack.craft(data, ctx, draft)
-    log = {**made.log, "seconds": time.perf_counter() - began}
+    known = attack.surrogate_note(data, ctx.seed)
+    log = {**made.log, **({"surrogate": known} if known else {}), "seconds": time.perf_counter() - began}
     target = own if STOPPED in log else folder
     try:
         if target is not None:

@@ -265,6 +265,16 @@ class TrainedSurrogateAttack(SurrogateAttack):
         """The artefact that this attack asks for."""
         return Surrogate(self.model(), self.surrogate_epochs, seed, self._radius())
 
+    def surrogate_note(self, data: ImageSet, seed: int) -> str:
+        card = self.as_surrogate(seed).card(data)
+        if card is None:
+            return ""
+        held_out = card["held_out_accuracy"]
+        right = f"{100 * card['train_accuracy']:.1f} % of the clean images it learned"
+        right += f" and {100 * held_out:.1f} % of {card['held_out']:,} that were held out" if held_out is not None else ""
+        robust = f", trained against shifts of {self._radius():g}/255" if self._radius() > 0 else ""
+        return f"The surrogate, a {self.model().title} after {self.surrogate_epochs} epochs{robust}, knows {right}."
+
     def _radius(self) -> float:
         return 0.0
 

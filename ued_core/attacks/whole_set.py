@@ -45,6 +45,10 @@ class WholeSetAttack(Attack):
     def seconds_for(self, data: ImageSet) -> float:
         """How long crafting takes on this machine's processor; a rough upper bound, itself quick."""
 
+    def surrogate_note(self, data: ImageSet, seed: int) -> str:
+        """What is known of the model whose gradients were followed, in a sentence; empty when there is nothing to say of it."""
+        return ""
+
     def perturb(self, data: ImageSet, rows: torch.Tensor, ctx: Context) -> torch.Tensor:
         images = self.craft(data, ctx, Draft()).images
         return images if len(rows) == len(data) else images[rows]
