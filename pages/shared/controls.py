@@ -312,6 +312,15 @@ def set_control(key: str, value: Any) -> None:
     st.session_state.setdefault(_DRAWN_ON, {})[key] = getattr(get_script_run_ctx(), "page_script_hash", "")
 
 
+def method_address(method: Method, *, key: str) -> dict[str, str]:
+    """The part of an address under which :func:`choose` and :func:`method_controls` with this key show exactly this method.
+
+    Defaults are named as well: where the reader has changed something before, an address that leaves it out means the change.
+    """
+    values = {control_key(key, type(method), name): _as_text(value) for name, value in method.model_dump().items()}
+    return {key: method.key, **values}
+
+
 def _forget_notice(key: str) -> None:
     st.session_state.pop(_NOTICE + key, None)
 
@@ -322,6 +331,10 @@ def _keep(key: str, value: Any, default: Any) -> None:
         if key in st.query_params:
             del st.query_params[key]
         return
-    text = str(value).lower() if isinstance(value, bool) else str(value)
+    text = _as_text(value)
     if st.query_params.get(key) != text:
         st.query_params[key] = text
+
+
+def _as_text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from pages.shared.cache import cached, split
-from pages.shared.controls import choose, method_controls, parameter_control
+from pages.shared.controls import choose, method_address, method_controls, parameter_control
 from pages.shared.crafting import stop_until_crafted
 from ued_core.attacks import ATTACKS, Attack
 from ued_core.data import DATASETS
@@ -102,6 +102,11 @@ def sidebar_selection(*, attacked: bool = True, only: type[Attack] | None = None
     if attacked:
         stop_until_crafted(choice)
     return choice
+
+
+def selection_address(dataset: Dataset, attack: Attack, seed: int) -> dict[str, str]:
+    """The address under which every page shows this data set, attack and key."""
+    return {**method_address(dataset, key="data"), **method_address(attack, key="attack"), "key": str(seed)}
 
 
 def protocol_line(choice: Selection) -> str:

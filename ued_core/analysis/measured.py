@@ -1,0 +1,126 @@
+"""The shipped tables of attacks and of defences: whatever rows are there, as means and spreads over seeds.
+
+The tables are filled by benchmarks that can be stopped, so a file, a condition or a seed may be missing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ued_core.analysis.phenomenon import Condition
+from ued_core.errors import DataError
+
+Row = dict[str, Any]
+FOLDER = Path(__file__).resolve().parents[2] / "assets" / "results"
+ATTACKS_FILE, DEFENCES_FILE = FOLDER / "attacks.json", FOLDER / "defences.json"
+ATTACKS_COMMAND, DEFENCES_COMMAND = "python -m benchmarks.attack_table", "python -m benchmarks.defence_table"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One number over seeds.
+
+    Attributes:
+        mean: over the runs that have it; nan for none.
+        spread: sample standard deviation; nan below two runs.
+        count: how many runs have it.
+    """
+
+    mean: float
+    spread: float
+    count: int
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Attack × defence on one data set.
+
+    Attributes:
+        attacks: names of the rows, clean first.
+        defences: names of the columns, no defence first.
+        cells: (attack, defence) → its runs; only what was measured.
+    """
+
+    attacks: tuple[str, ...]
+    defences: tuple[str, ...]
+    cells: Mapping[tuple[str, str], Condition]
+
+
+def stored(file: Path) -> list[Row]:
+    """The rows of a table, empty while there is none; the numbers of ``poison`` stand beside the others.
+
+    Raises:
+        DataError: the file is no table of runs.
+    """
+    if not file.exists():
+        return []
+    try:
+        rows = json.loads(file.read_text(encoding="utf-8"))
+        return [{**(row.get("poison") or {}), "probe": None, **row} for row in rows]
+    except (ValueError, AttributeError, TypeError) as error:
+        raise DataError(f"{file} is no table of runs: {error}.", "Restore it, or delete it and fill it anew.") from error
+
+
+def data_sets(rows: Sequence[Row]) -> list[str]:
+    """The data sets in the rows, in stored order."""
+    return list(dict.fromkeys(row["dataset"] for row in rows))
+
+
+def conditions(rows: Sequence[Row], dataset: str) -> list[Condition]:
+    """The conditions of one data set in the attack table, in stored order."""
+    own = [row for row in rows if row["dataset"] == dataset]
+    return [Condition(name, tuple(r for r in own if r["condition"] == name)) for name in dict.fromkeys(r["condition"] for r in own)]
+
+
+def by_effect(found: Sequence[Condition]) -> list[Condition]:
+    """Unattacked conditions first, then the others, the lowest mean of the last epoch first."""
+    return sorted(found, key=lambda c: (attack_of(c) is not None, summary(c, "last").mean if attack_of(c) else 0.0))
+
+
+def attack_of(condition: Condition) -> str | None:
+    """Key of the attack in a condition's spec; None without one."""
+    attack = condition.rows[0]["spec"]["attack"]
+    return attack["name"] if attack else None
+
+
+def defences_of(condition: Condition) -> tuple[str, ...]:
+    """Keys of the defences in a condition's spec, in the order in which they act."""
+    return tuple(defence["name"] for defence in condition.rows[0]["spec"]["defenses"])
+
+
+def summary(condition: Condition, number: str) -> Summary:
+    """One number of a condition over the seeds that have it."""
+    values = condition.values(number)
+    values = values[np.isfinite(values)]
+    mean = float(values.mean()) if len(values) else float("nan")
+    return Summary(mean, float(values.std(ddof=1)) if len(values) > 1 else float("nan"), len(values))
+
+
+def reference(condition: Condition, found: Sequence[Condition]) -> Condition | None:
+    """The condition without attack and defence that was trained in the same way; None where it is not there.
+
+    Args:
+        condition: what is compared.
+        found: conditions of the same data set.
+    """
+    recipe = lambda c: [c.rows[0]["spec"][part] for part in ("model", "plan")]  # noqa: E731
+    clean = [c for c in found if attack_of(c) is None and not defences_of(c)]
+    return next((c for c in clean if recipe(c) == recipe(condition)), None)
+
+
+def grid(rows: Sequence[Row], dataset: str) -> Grid:
+    """The defence table of one data set; which row is clean and which column undefended is read from the specs."""
+    own = [row for row in rows if row["dataset"] == dataset]
+    grouped: dict[tuple[str, str], list[Row]] = {}
+    for row in own:
+        grouped.setdefault((row["attack"], row["defence"]), []).append(row)
+    cells = {(attack, defence): Condition(f"{attack} · {defence}", tuple(found)) for (attack, defence), found in grouped.items()}
+    attacks = {attack: attack_of(cell) is not None for (attack, _), cell in cells.items()}
+    defences = {defence: bool(defences_of(cell)) for (_, defence), cell in cells.items()}
+    return Grid(tuple(sorted(attacks, key=attacks.__getitem__)), tuple(sorted(defences, key=defences.__getitem__)), cells)
