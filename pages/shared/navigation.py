@@ -35,7 +35,9 @@ PAGES: tuple[PageEntry, ...] = (
     PageEntry("theta.py", "Consistency Θ", "theta", "Consistency Θ"),
     PageEntry("defence.py", "Defence", "defence", "Defence"),
     PageEntry("features.py", "Features", "features", "Features"),
+    PageEntry("clusters.py", "Clusters", "clusters", "Unlearnable Clusters"),
     PageEntry("files.py", "Files", "files", "Files"),
+    PageEntry("results.py", "Results", "results", "Results"),
     PageEntry("runs.py", "Runs", "runs", "Runs"),
 )
 

@@ -1,0 +1,282 @@
+"""The measured part of the page Results: stored runs of this program, with the way back to each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from pages.shared.cache import cached
+from pages.shared.controls import segments
+from pages.shared.live_chart import live_chart
+from pages.shared.navigation import script
+from pages.shared.run_address import hand_over
+from pages.shared.run_words import method_words, percent
+from pages.shared.selection import selection_address
+from ued_core.analysis import measured
+from ued_core.analysis.measured import (
+    ATTACKS_COMMAND,
+    DEFENCES_COMMAND,
+    Row,
+    attack_of,
+    by_effect,
+    conditions,
+    data_sets,
+    defences_of,
+    grid,
+    reference,
+    summary,
+)
+from ued_core.analysis.phenomenon import Condition
+from ued_core.data import DATASETS
+from ued_core.errors import UedError
+from ued_core.figures.results import (
+    accuracy_map,
+    attack_dots,
+    condition_words,
+    dots_height,
+    map_height,
+    measured_cells,
+)
+from ued_core.runs.spec import RunSpec
+
+GO_TO = "results_go_to"
+ACCURACIES, COSTS = ("last", "best", "train_accuracy"), ("crafting_cpu_s", "crafting_s", "evaluations")
+RUN_COLUMNS = (*ACCURACIES, "linf", "l2", "psnr", *COSTS, "agreement", "epochs", "seconds")
+STRONG, WEAK = 0.5, 0.9
+"""Shares of the clean accuracy: below the first an attack is counted as strong, above the second it is named as weak."""
+
+
+@cached(max_entries=4)
+def _stored(file: str, _changed: int) -> list[Row]:
+    return measured.stored(Path(file))
+
+
+def stored_rows(file: Path) -> list[Row]:
+    """The rows of a table as they are now; empty while there is none."""
+    return _stored(str(file), file.stat().st_mtime_ns) if file.exists() else []
+
+
+def data_title(name: str) -> str:
+    """A data set's title."""
+    return DATASETS[name].title if name in DATASETS else name
+
+
+def go_where_asked() -> None:
+    """Follow the button that was pressed in a table; at the top of the page, because callbacks cannot change pages."""
+    match st.session_state.pop(GO_TO, None):
+        case ("attack", RunSpec() as spec):
+            st.switch_page(script("attack.py"), query_params=selection_address(spec.dataset, spec.attack, spec.attack_seed))
+        case ("runs", RunSpec() as spec):
+            hand_over(spec.to_json(), "the page Results")
+            st.switch_page(script("runs.py"))
+
+
+def measured_view() -> None:
+    """Attacks on one data set, then attack × defence on the same."""
+    attacks, defences = stored_rows(measured.ATTACKS_FILE), stored_rows(measured.DEFENCES_FILE)
+    known = data_sets([*attacks, *defences])
+    if not known:
+        st.info(f"Nothing has been measured yet. Fill the tables with `{ATTACKS_COMMAND}` and `{DEFENCES_COMMAND}`.")
+        return
+    # In the order of the catalogue: the tables are filled in any order.
+    known.sort(key=lambda name: list(DATASETS).index(name) if name in DATASETS else len(DATASETS))
+    dataset = segments("Data", {name: data_title(name) for name in known}, key="results_data", default=known[0])
+    _attack_part(attacks, dataset)
+    _defence_part(defences, dataset)
+
+
+# ---- attacks -----------------------------------------------------------------------------------
+
+
+def _attack_part(rows: Sequence[Row], dataset: str) -> None:
+    st.subheader("What each attack leaves")
+    found = by_effect(conditions(rows, dataset))
+    if not found:
+        st.info(f"No attack has been measured on {data_title(dataset)} yet: `{ATTACKS_COMMAND}`.")
+        return
+    words = "; ".join(f"{c.name} {condition_words(c)}" for c in found)
+    live_chart(
+        attack_dots(found, 1 / len(found[0].rows[0]["data"]["class_names"])),
+        key="attack_dots",
+        height=dots_height(len(found)),
+        alt=f"Clean test accuracy after the last epoch, mean over seeds: {words}.",
+        filename=f"attacks_{dataset}",
+        question=f"{data_title(dataset)}: how well does a model do on clean images after training on …?",
+        caption=f"Each dot is one run (hover for its numbers), the black bar is the mean, the blue line what the same training "
+        f"reaches on clean data. {reading(found)}",
+    )
+    _attack_table(found, dataset)
+    _made_by(found, ATTACKS_COMMAND, runs_csv(found), f"attacks_{dataset}.csv")
+
+
+def reading(found: Sequence[Condition]) -> str:
+    """What the numbers say, in words that follow them; empty where no attack has a clean run beside it."""
+    shares = {
+        c.name: summary(c, "last").mean / summary(clean, "last").mean
+        for c in found
+        if attack_of(c) and not defences_of(c) and (clean := reference(c, found)) is not None
+    }
+    if not shares:
+        return ""
+    strongest = min(shares, key=shares.__getitem__)
+    own = next(c for c in found if c.name == strongest)
+    parts = [f"Lowest: **{strongest}** with {percent(summary(own, 'last').mean)}."]
+    strong = [name for name, share in shares.items() if share < STRONG]
+    without = [name for name, share in shares.items() if share > WEAK]
+    parts.append(f"{len(strong)} of {len(shares)} attacks leave less than half of the clean accuracy.")
+    if without:
+        parts.append(f"More than 90 % of it is left by {', '.join(without)}.")
+    return " ".join(parts)
+
+
+def _attack_table(found: Sequence[Condition], dataset: str) -> None:
+    name = f"attack_table_{dataset}"
+    specs = [_spec(c) for c in found]
+    kit = st.column_config
+
+    def share(title: str, help: str) -> Any:
+        return kit.NumberColumn(title, format="%.1f", help=help, width=82)
+
+    st.dataframe(
+        attack_frame(found),
+        key=name,
+        hide_index=True,
+        placeholder="–",
+        height="content",
+        alt="Table of what was trained on: accuracies in per cent, size and cost of the perturbation, number of seeds.",
+        column_config={
+            "name": kit.TextColumn("trained on", pinned=True, width=170),
+            "last": share("last (%)", "Accuracy on clean test images after the last epoch, mean over the seeds."),
+            "spread": share("± sd", "Sample standard deviation of the last epoch's accuracy over the seeds."),
+            "best": share("best (%)", "The highest clean test accuracy of any epoch. Picked by looking at the test images: it flatters."),
+            "train_accuracy": share("training (%)", "Accuracy over the last epoch on what the model was trained on, as it saw it."),
+            "against": share("vs clean", "Percentage points against the same training on clean data."),
+            "linf": kit.NumberColumn("L∞ (1/255)", format="%.1f", help="Largest change of a pixel value, mean over the images.", width=82),
+            "l2": kit.NumberColumn("L2", format="%.2f", help="Length of the change, pixel values in 0..1; mean over the images.", width=64),
+            "crafting_cpu_s": kit.NumberColumn(
+                "crafting (CPU s)", format="%.1f", help="Seconds of processor time on one thread to poison the training set.", width=96
+            ),
+            "evaluations": kit.NumberColumn(
+                "gradient evaluations", format="localized", help="How often an image went through a model while crafting.", width=110
+            ),
+            "agreement": kit.NumberColumn(
+                "NMI", format="%.2f", help="Agreement of the attack's clusters with the labels, 0..1; for Unlearnable Clusters.", width=60
+            ),
+            "seeds": kit.NumberColumn("seeds", format="%d", help="How many runs the means are over.", width=60),
+            "see": kit.ButtonColumn("", key=f"{name}_see", on_click=_button(f"{name}_see", "attack", specs), width=92),
+            "train": kit.ButtonColumn("", key=f"{name}_train", on_click=_button(f"{name}_train", "runs", specs), width=92),
+        },
+    )
+
+
+def attack_frame(found: Sequence[Condition]) -> pd.DataFrame:
+    """One row a condition: means over the seeds, shares in per cent; None where a number is not there."""
+
+    def mean(condition: Condition, number: str, scale: float = 1.0) -> float | None:
+        value = summary(condition, number).mean
+        return None if np.isnan(value) else scale * value
+
+    rows = []
+    for condition in found:
+        clean, last = reference(condition, found), summary(condition, "last")
+        attacked = attack_of(condition) is not None
+        spec = _spec(condition)
+        rows.append(
+            {
+                "name": condition.name,
+                "last": 100 * last.mean,
+                "spread": None if np.isnan(last.spread) else 100 * last.spread,
+                "best": mean(condition, "best", 100),
+                "train_accuracy": mean(condition, "train_accuracy", 100),
+                "against": 100 * (last.mean - summary(clean, "last").mean) if clean is not None and attacked else None,
+                **{number: mean(condition, number) for number in ("linf", "l2", "crafting_cpu_s", "evaluations", "agreement")},
+                "seeds": len(condition.rows),
+                "see": "Attack →" if spec is not None and spec.attack is not None else None,
+                "train": "Train →" if spec is not None else None,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _spec(condition: Condition) -> RunSpec | None:
+    """The first run of a condition as it can be repeated today; None where a method has changed since."""
+    try:
+        return RunSpec.from_json(condition.rows[0]["spec"])
+    except UedError:
+        return None
+
+
+def _button(key: str, goal: str, specs: Sequence[RunSpec | None]) -> Any:
+    def clicked() -> None:
+        spec = specs[row] if (row := st.session_state[key]["row"]) < len(specs) else None
+        if spec is not None and (goal == "runs" or spec.attack is not None):
+            st.session_state[GO_TO] = (goal, spec)
+
+    return clicked
+
+
+def runs_csv(found: Sequence[Condition]) -> str:
+    """Every run as a line: condition, seed, key of the run, and the numbers; shares are 0..1."""
+    lines = [
+        {"trained_on": c.name, **{n: row[n] for n in ("dataset", "seed", "key")}, **{n: row.get(n) for n in RUN_COLUMNS}}
+        for c in found
+        for row in c.rows
+    ]
+    return pd.DataFrame(lines).dropna(axis="columns", how="all").to_csv(index=False)
+
+
+def _made_by(found: Sequence[Condition], command: str, table: str, filename: str) -> None:
+    """Protocol, command and download."""
+    st.caption(f"{protocol(found)} Made by `{command}`.")
+    st.download_button("Every run as CSV", table, filename, "text/csv", on_click="ignore", icon=":material/download:", key=filename)
+
+
+def protocol(found: Sequence[Condition]) -> str:
+    """How the runs were made, read from the run without attack and defence, or the first one."""
+    plain = next((c for c in found if attack_of(c) is None and not defences_of(c)), found[0])
+    row, spec = plain.rows[0], _spec(plain)
+    counts = sorted({len(c.rows) for c in found})
+    seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    names = [method_words(spec.model), method_words(spec.plan)] if spec else [row["spec"][part]["name"] for part in ("model", "plan")]
+    data, machine = row["data"], row["environment"]
+    return (
+        f"Unless a name says otherwise: {', '.join(names)}, {row['epochs']} epochs, "
+        f"{data['train']:,} training and {data['test']:,} test images; "
+        f"{seeds} {'seed' if seeds == '1' else 'seeds'} each (one seed draws images, private key, weights and order); "
+        f"{machine['precision']}, {machine['device']}, PyTorch {machine['torch']}."
+    )
+
+
+# ---- defences ----------------------------------------------------------------------------------
+
+
+def _defence_part(rows: Sequence[Row], dataset: str) -> None:
+    table = grid(rows, dataset)
+    st.subheader("What each defence gives back")
+    if not table.cells:
+        st.info(f"No defence has been measured on {data_title(dataset)} yet: `{DEFENCES_COMMAND}`.")
+        return
+    cells = measured_cells(table)
+    live_chart(
+        accuracy_map(cells),
+        key="defence_map",
+        height=map_height(cells),
+        alt="; ".join(
+            f"{attack} with {defence} {condition_words(table.cells[attack, defence])}"
+            for attack in table.attacks
+            for defence in table.defences
+            if (attack, defence) in table.cells
+        ),
+        filename=f"defences_{dataset}",
+        question=f"{data_title(dataset)}: clean test accuracy (%) after training on attacked and then defended images",
+        caption="Bright is learnable. **Read along a row**: the first cell is the attack alone, the others are what a defence makes of it. "
+        "The row of clean images is what a defence costs where nothing was attacked. "
+        "Last epoch, mean over seeds; hover for spread and seeds.",
+    )
+    found = list(table.cells.values())
+    _made_by(found, DEFENCES_COMMAND, runs_csv(found), f"defences_{dataset}.csv")
