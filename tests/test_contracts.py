@@ -23,7 +23,7 @@ from ued_core.attacks.base import AdditiveAttack
 from ued_core.cli import catalogues
 from ued_core.context import Context
 from ued_core.data import DATASETS
-from ued_core.defenses import DEFENSES, Defense, augment_all, preview
+from ued_core.defenses import DEFENSES, Defense, augment_all, blend_all, preview
 from ued_core.errors import Cancelled, ParameterError, UnknownName
 from ued_core.models import MODELS
 from ued_core.params import Catalogue, Method, Parameter
@@ -446,7 +446,8 @@ def test_augment(name: str, shape: tuple[int, int, int]) -> None:
 @every_defense
 def test_declared_hooks_are_the_overridden_ones(name: str) -> None:
     entry = DEFENSES[name]
-    own = {hook for hook in ("purify", "augment") if getattr(entry, hook) is not getattr(Defense, hook)}
+    methods = {"purify": "purify", "augment": "augment", "blend": "augment", "training": "training"}
+    own = {hook for name, hook in methods.items() if getattr(entry, name) is not getattr(Defense, name)}
     assert own == entry.acts
     assert own
 
@@ -482,7 +483,7 @@ def test_preview_shows_what_training_sees(name: str) -> None:
     seen: list[torch.Tensor] = []
     network.body.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].clone()) if network.training else None)
     pure = defense.purify(data, ctx)
-    train(Job(pure, data, network, plan, augment=lambda images, draws: augment_all((defense,), images, draws)), ctx)
+    train(Job(pure, data, network, plan, blend=lambda *batch: blend_all((defense,), *batch[:2], data.classes, batch[2])), ctx)
     order = torch.randperm(len(data), generator=ctx.generator("order", 0))
     expected = preview((defense,), data.take(order[:16]), ctx, stream=("train", 0))
     assert len(seen) == 3

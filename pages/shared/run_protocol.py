@@ -96,8 +96,8 @@ def _text(value: Any) -> str:
 
 
 def _moments(defence: Any) -> str:
-    words = {"purify": "once before training", "augment": "on every batch with fresh draws"}
-    return " and ".join(words[moment] for moment in ("purify", "augment") if moment in defence.acts) or "nowhere"
+    words = {"purify": "once before training", "augment": "on every batch with fresh draws", "training": "on how the model is trained"}
+    return " and ".join(text for moment, text in words.items() if moment in defence.acts) or "nowhere"
 
 
 def _order(spec: RunSpec) -> str:

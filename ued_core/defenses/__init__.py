@@ -1,6 +1,6 @@
-"""Defences: one file a method or a family of small ones, hooks ``purify`` and ``augment``."""
+"""Defences: one file a method or a family of small ones, hooks ``purify``, ``augment`` and ``training``."""
 
-from ued_core.defenses.base import Defense, augment_all, preview, purify_all
+from ued_core.defenses.base import Defense, augment_all, blend_all, preview, purify_all
 from ued_core.defenses.coin import Coin
 from ued_core.defenses.coin_parts import CoinInterpolation, CoinShifts
 from ued_core.defenses.cutout import Cutout
@@ -35,4 +35,4 @@ DEFENSES: Catalogue[Defense] = Catalogue(
     ],
 )
 
-__all__ = ["DEFENSES", "Coin", "Defense", "augment_all", "preview", "purify_all"]
+__all__ = ["DEFENSES", "Coin", "Defense", "augment_all", "blend_all", "preview", "purify_all"]

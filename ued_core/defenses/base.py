@@ -1,4 +1,4 @@
-"""What a defence is: up to three hooks, each of which does nothing unless overridden."""
+"""What a defence is: hooks at three moments, each of which does nothing unless overridden."""
 
 from __future__ import annotations
 
@@ -10,20 +10,36 @@ import torch
 from ued_core.context import Context
 from ued_core.params import Method
 from ued_core.records import ImageSet, to_bytes, to_float
+from ued_core.training.hook import Setup, TrainingHook
 
 
 class Defense(Method):
-    """A defence; it acts before training (``purify``), on every batch (``augment``), or both.
+    """A defence; it acts before training (``purify``), on every batch (``augment``), or while the network learns (``training``).
 
     Test images never pass through a defence.
+
+    Attributes:
+        acts: which hooks this defence uses: ``purify``, ``augment`` (also for :meth:`blend`), ``training``.
+        needs_whole_set: what :meth:`purify` does to an image depends on all others, so that a few images cannot be
+            treated by themselves; see :class:`ued_core.defenses.learned.LearnedDefense`.
     """
 
-    #: which hooks this defence uses: ``purify``, ``augment``
     acts: ClassVar[frozenset[str]] = frozenset()
+    needs_whole_set: ClassVar[bool] = False
 
     def purify(self, data: ImageSet, ctx: Context) -> ImageSet:
         """The data set to train on, made once; labels stay."""
         return data
+
+    def purify_rows(self, data: ImageSet, whole: ImageSet, ctx: Context) -> ImageSet:
+        """What :meth:`purify` makes of some images of a set.
+
+        Args:
+            data: some rows of ``whole``.
+            whole: the training set; only a defence with ``needs_whole_set`` looks at it.
+            ctx: as in :meth:`purify`.
+        """
+        return self.purify(data, ctx)
 
     def augment(self, images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
         """One batch as the network sees it in this epoch, with fresh draws.
@@ -37,9 +53,37 @@ class Defense(Method):
         """
         return images
 
+    def blend(
+        self, images: torch.Tensor, targets: torch.Tensor, classes: int, rng: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """:meth:`augment` for defences that change labels too; the stack calls this one.
+
+        Args:
+            images, rng: as in :meth:`augment`.
+            targets: int64 (N,), or float32 (N, classes) where an earlier defence made soft labels.
+            classes: number of classes.
+
+        Returns:
+            Images as in :meth:`augment`, and targets of one of the two kinds.
+        """
+        return self.augment(images, rng), targets
+
+    def training(self, setup: Setup) -> TrainingHook | None:
+        """What this defence does while the network learns; made once for each execution of a run."""
+        return None
+
+
+def blend_all(
+    defenses: Sequence[Defense], images: torch.Tensor, targets: torch.Tensor, classes: int, rng: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Apply the batch hook of a stack in its order; the training loop and the previews share it."""
+    for defense in defenses:
+        images, targets = defense.blend(images, targets, classes, rng)
+    return images, targets
+
 
 def augment_all(defenses: Sequence[Defense], images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """Apply the batch hook of a stack in its order; the training loop and the previews share it."""
+    """Apply the label-free batch hook of a stack in its order."""
     for defense in defenses:
         images = defense.augment(images, rng)
     return images
@@ -52,8 +96,22 @@ def purify_all(defenses: Sequence[Defense], data: ImageSet, ctx: Context) -> Ima
     return data
 
 
+def purify_part(defenses: Sequence[Defense], data: ImageSet, whole: ImageSet, ctx: Context) -> ImageSet:
+    """The rows of ``purify_all(defenses, whole, ctx)`` that belong to ``data``, without treating more than needed."""
+    for place, defense in enumerate(defenses):
+        data = defense.purify_rows(data, whole, ctx)
+        if any(later.needs_whole_set for later in defenses[place + 1 :]):
+            whole = defense.purify(whole, ctx)
+    return data
+
+
 def preview(
-    defenses: Sequence[Defense], data: ImageSet, ctx: Context, chunk: int = 1024, stream: tuple[object, ...] = ("preview",)
+    defenses: Sequence[Defense],
+    data: ImageSet,
+    ctx: Context,
+    chunk: int = 1024,
+    stream: tuple[object, ...] = ("preview",),
+    whole: ImageSet | None = None,
 ) -> ImageSet:
     """What a network would be shown in one epoch: every hook applied once, stored with 8 bits.
 
@@ -63,13 +121,15 @@ def preview(
         ctx: seed and device; the draws come from its named stream.
         chunk: images a step; bounds the memory.
         stream: name of the stream of draws, so that two previews can differ.
+        whole: the training set that ``data`` are rows of, for defences with ``needs_whole_set``; None: ``data`` itself.
     """
-    data = purify_all(defenses, data, ctx)
+    data = purify_all(defenses, data, ctx) if whole is None else purify_part(defenses, data, whole, ctx)
     rng = ctx.generator(*stream)
     # Written in place: a list of parts, joined at the end, would hold the images twice.
     images = torch.empty(data.images.shape, dtype=torch.uint8)
     for start in range(0, len(data), chunk):
         batch = to_float(data.images[start : start + chunk].to(ctx.device))
-        images[start : start + chunk] = to_bytes(augment_all(defenses, batch, rng)).cpu()
+        labels = data.labels[start : start + chunk].to(ctx.device)
+        images[start : start + chunk] = to_bytes(blend_all(defenses, batch, labels, data.classes, rng)[0]).cpu()
         ctx.report(min(start + chunk, len(data)), len(data), "defending images")
     return data.with_images(images)

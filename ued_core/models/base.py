@@ -15,6 +15,8 @@ from ued_core.params import Method
 
 PENULTIMATE = "penultimate"
 """The layer whose pooled activations are :meth:`Network.features`; every network has it, as its last one."""
+HEAD = "head"
+"""The name of the last block: the linear map from features to scores."""
 
 
 class Network(nn.Module):
@@ -88,6 +90,27 @@ class Network(nn.Module):
             for hook in hooks:
                 hook.remove()
         return scores, [found[index] for index in range(len(wanted))]
+
+    def blocks(self) -> dict[str, tuple[nn.Module, ...]]:
+        """The network cut at its layers: name → the modules between the layer before and this one, then the head.
+
+        Every parameter and every buffer belongs to exactly one block, directly to one of its modules. Modules must
+        be registered in the order in which they compute, as those of a sequence are.
+        """
+        names = [name for name, _ in self.body.named_modules()]
+        modules = [module for _, module in self.body.named_modules()]
+        ends = {}
+        for layer, place in self.layers.items():
+            inside = [i for i, name in enumerate(names) if not place or name == place or name.startswith(place + ".")]
+            ends[layer] = inside[-1]
+        # What follows the last layer, such as pooling, is counted with it.
+        ends[list(self.layers)[-1]] = len(modules) - 1
+        cut: dict[str, tuple[nn.Module, ...]] = {}
+        start = 0
+        for layer, end in ends.items():
+            cut[layer] = tuple(modules[start : end + 1])
+            start = max(start, end + 1)
+        return {**cut, HEAD: (self.head,)}
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
         """Penultimate features, (N, D), of float images (N, C, H, W) in [0, 1]."""

@@ -16,12 +16,12 @@ from ued_core.analysis.shortcut import shortcut_probe, wrong_classes
 from ued_core.attacks.checkpoint import poison_once
 from ued_core.context import Context, pick_device
 from ued_core.data import load_split
-from ued_core.defenses import augment_all, purify_all
+from ued_core.defenses import blend_all, purify_all
 from ued_core.models import Network
 from ued_core.records import DataSplit, History, PoisonedSet
 from ued_core.runs.spec import RunSpec
 from ued_core.runs.weights import EpochWeights, save_weights
-from ued_core.training import Job, accuracy, predict, train
+from ued_core.training import Job, Setup, accuracy, predict, train
 
 
 def execute(
@@ -52,7 +52,8 @@ def execute(
         ``train_accuracy`` (last epoch, as trained), ``poisoned_accuracy`` (the finished model on
         the stored training images, without augmentation), ``probe`` (:class:`ShortcutProbe` or
         None), ``crafting`` (``converged``, ``note``, ``trace``, ``seconds``, perhaps ``stopped_early``; None where nothing
-        is crafted), ``poison_seconds`` (what poisoning took in this execution), ``data`` (sizes, notes, hashes),
+        is crafted), ``training`` (one report a defence that acted while the network learned, with its ``name``),
+        ``poison_seconds`` (what poisoning took in this execution), ``data`` (sizes, notes, hashes),
         ``environment`` (device, versions, threads, precision) and ``seconds``.
     """
     began = time.perf_counter()
@@ -70,12 +71,15 @@ def execute(
     train_set = purify_all(spec.defenses, train_set, ctx)
     network = spec.model.build(train_set.shape, train_set.classes, ctx.generator("weights", device="cpu"))
     keeper = EpochWeights(epoch_folder, spec.key(), train_set.shape, spec.plan.epochs) if epoch_folder else None
+    setup = Setup(train_set, network, spec.plan, ctx)
+    hooks = [(defense.key, hook) for defense in spec.defenses if (hook := defense.training(setup)) is not None]
     job = Job(
         train=train_set,
         test=split.test,
         network=network,
         plan=spec.plan,
-        augment=lambda images, rng: augment_all(spec.defenses, images, rng),
+        blend=lambda images, targets, rng: blend_all(spec.defenses, images, targets, train_set.classes, rng),
+        hooks=[hook for _, hook in hooks],
         flip=spec.dataset.mirror_safe,
         checkpoint=checkpoint,
         on_epoch=on_epoch,
@@ -88,6 +92,7 @@ def execute(
         "poisoned_accuracy": accuracy(network, stored, ctx, dtype),
         "probe": probe(spec, split, network, ctx),
         "crafting": crafting,
+        "training": [{"name": name, **hook.report()} for name, hook in hooks],
         "poison_seconds": poison_seconds,
         "data": {
             "train": len(train_set),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +17,11 @@ from ued_core.files import write_atomic
 from ued_core.models import Network
 from ued_core.records import History, ImageSet, to_float
 from ued_core.training.batch import random_crop, random_flip
+from ued_core.training.hook import Batch, Control, Moment, Tally, TrainingHook, grade_all, layer_groups, overrides_loss
 from ued_core.training.plan import Plan
 
 Augment = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
+Blend = Callable[[torch.Tensor, torch.Tensor, torch.Generator], tuple[torch.Tensor, torch.Tensor]]
 CHUNK = 1024
 
 
@@ -32,7 +34,9 @@ class Job:
         test: clean test images; never augmented, never defended.
         network: the network, weights drawn.
         plan: the recipe.
-        augment: the defences' batch hook; float batch in [0, 1] → the same.
+        augment: a batch hook that leaves labels alone; float batch in [0, 1] → the same.
+        blend: the defences' batch hook: images and targets, int64 (N,) or float (N, K), → the same; it acts after ``augment``.
+        hooks: what acts during training, the first one outermost.
         flip: whether images may be mirrored.
         checkpoint: file for resuming; None keeps none.
         on_epoch: called with each new row of the history.
@@ -45,6 +49,8 @@ class Job:
     network: Network
     plan: Plan
     augment: Augment = lambda images, rng: images
+    blend: Blend = lambda images, targets, rng: (images, targets)
+    hooks: Sequence[TrainingHook] = ()
     flip: bool = True
     checkpoint: Path | None = None
     on_epoch: Callable[[dict[str, float]], None] = lambda row: None
@@ -60,7 +66,7 @@ def train(job: Job, ctx: Context) -> History:
 
     Row: ``epoch`` (1…), ``loss`` and ``train_accuracy`` (over the augmented batches as the
     network saw them), ``test_accuracy`` (clean test images), ``seconds``, ``images_per_s``,
-    ``learning_rate``.
+    ``learning_rate``; what hooks add comes before these. Steps that a hook took back are in ``seconds`` alone.
 
     Raises:
         Cancelled: the user stopped; the last checkpoint stays.
@@ -71,71 +77,116 @@ def train(job: Job, ctx: Context) -> History:
         raise DataError(f"{job.train.name!r} has 1 image to train on.", "Batch normalisation needs at least 2 images.")
     device, plan = ctx.device, job.plan
     network = job.network.to(device, memory_format=torch.channels_last)
-    optimizer = plan.optimizer(network.parameters())
+    optimizer = plan.optimizer(layer_groups(network) if job.hooks else network.parameters())
     for group in optimizer.param_groups:
         group["peak"] = group["lr"]
     history = _resume(job, network, optimizer)
     images, labels = job.train.images.to(device), job.train.labels.to(device)
     forward = torch.compile(network) if plan.compile else network
     done, saved = len(history.rows), _Saver(job)
+    control = Control(network, optimizer, job.hooks, _steps(job), _steps(job) * plan.epochs) if job.hooks else None
     job.on_weights(done, network)
     for epoch in range(done, plan.epochs):
-        row = _epoch(job, forward, optimizer, images, labels, epoch, ctx)
+        row = _epoch(job, forward, optimizer, control, images, labels, epoch, ctx)
         row["test_accuracy"] = accuracy(network, job.test, ctx, plan.dtype(device))
+        for hook in job.hooks:
+            row = {**hook.row(), **row}
         history.add(row)
         # First the weights: whoever resumes from a checkpoint finds those of all epochs before it.
         job.on_weights(epoch + 1, network)
         saved.after_epoch(network, optimizer, history, last=epoch + 1 == plan.epochs)
         job.on_epoch(row)
+    if control is not None:
+        control.release()
     return history
 
 
+def _steps(job: Job) -> int:
+    """Steps of one epoch. A last batch of one image would break batch normalisation, so remainders below two are left out."""
+    whole, rest = divmod(len(job.train), job.plan.batch_size)
+    return whole + (rest > 1)
+
+
 def _epoch(
-    job: Job, forward: nn.Module, optimizer: torch.optim.Optimizer, images: torch.Tensor, labels: torch.Tensor, epoch: int, ctx: Context
+    job: Job,
+    forward: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    control: Control | None,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    epoch: int,
+    ctx: Context,
 ) -> dict[str, float]:
     plan, device = job.plan, ctx.device
     dtype = plan.dtype(device)
     rng = ctx.generator("train", epoch)
     order = torch.randperm(len(images), generator=ctx.generator("order", epoch, device="cpu")).to(device)
-    # A last batch of one image would break batch normalisation, so remainders below two are left out.
-    starts = [s for s in range(0, len(order), plan.batch_size) if len(order) - s > 1]
-    steps, first = len(starts) * plan.epochs, len(starts) * epoch
+    here, size = _steps(job), plan.batch_size
+    steps, first = here * plan.epochs, here * epoch
     flips = plan.flip == "on" or (plan.flip == "auto" and job.flip)
-    loss_sum = torch.zeros((), device=device)
-    right = torch.zeros((), device=device)
-    seen, began = 0, time.perf_counter()
+    # Losses image by image cost time, and their mean has other last bits than the loss of the whole batch.
+    layered = tuple(hook for hook in job.hooks if overrides_loss(hook))
+    tally, began = Tally.empty(device), time.perf_counter()
+    index = retry = 0
     forward.train()
-    for index, start in enumerate(starts):
+    if control is not None:
+        control.begin_epoch(first, tally)
+    while index < here:
         ctx.report(first + index, steps, f"epoch {epoch + 1} of {plan.epochs}")
-        rows = order[start : start + plan.batch_size]
-        batch = random_crop(images[rows], plan.crop, rng)
-        batch = to_float(random_flip(batch, rng) if flips else batch)
-        batch = job.augment(batch, rng).contiguous(memory_format=torch.channels_last)
-        target = labels[rows]
+        rows = order[index * size : (index + 1) * size]
+        cropped = random_crop(images[rows], plan.crop, rng)
+        cropped = to_float(random_flip(cropped, rng) if flips else cropped)
+        batch, target = _drawn(job, cropped, labels[rows], rng)
         factor = plan.rate(first + index, steps)
         for group in optimizer.param_groups:
-            group["lr"] = group["peak"] * factor
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
-            scores = forward(batch)
-        loss = F.cross_entropy(scores.float(), target)
+            group["lr"] = group["peak"] * factor * group.get("scale", 1.0)
+        if layered:
+            moment = Moment(job.network, rng, (first + index) / steps, dtype, forward)
+            graded = grade_all(layered, _with_redraw(job, cropped, labels[rows], batch, target, rng), moment)
+            loss, scores = graded.losses.mean(), graded.scores
+        else:
+            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
+                scores = forward(batch)
+            loss = F.cross_entropy(scores.float(), target)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
-        loss_sum += loss.detach() * len(rows)
-        right += (scores.detach().argmax(1) == target).sum()
-        seen += len(rows)
-    mean_loss = float(loss_sum) / seen
+        tally.loss += loss.detach() * len(rows)
+        tally.right += (scores.detach().argmax(1) == (target.argmax(1) if target.is_floating_point() else target)).sum()
+        tally.seen += len(rows)
+        index += 1
+        if control is not None and control.passed():
+            tally, index, retry = control.tally, control.epoch_step, retry + 1
+            # The rows that are left, in an order that the retry alone decides, and draws of its own.
+            left = torch.randperm(len(order) - index * size, generator=ctx.generator("order", epoch, "retry", retry, device="cpu"))
+            order[index * size :] = order[index * size :][left.to(device)]
+            rng = ctx.generator("train", epoch, "retry", retry)
+    mean_loss = float(tally.loss) / tally.seen
     if mean_loss != mean_loss or mean_loss == float("inf"):
         raise RunError(f"The loss became {mean_loss} in epoch {epoch + 1}.", "Lower the learning rate.")
     seconds = time.perf_counter() - began
     return {
         "epoch": epoch + 1,
         "loss": mean_loss,
-        "train_accuracy": float(right) / seen,
+        "train_accuracy": float(tally.right) / tally.seen,
         "seconds": seconds,
-        "images_per_s": seen / seconds,
-        "learning_rate": optimizer.param_groups[0]["lr"],
+        "images_per_s": tally.seen / seconds,
+        "learning_rate": optimizer.param_groups[0]["peak"] * factor,
     }
+
+
+def _drawn(job: Job, cropped: torch.Tensor, labels: torch.Tensor, rng: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    batch, target = job.blend(job.augment(cropped, rng), labels, rng)
+    return batch.contiguous(memory_format=torch.channels_last), target
+
+
+def _with_redraw(
+    job: Job, cropped: torch.Tensor, labels: torch.Tensor, batch: torch.Tensor, target: torch.Tensor, rng: torch.Generator
+) -> Batch:
+    def redraw() -> Batch:
+        return Batch(*_drawn(job, cropped, labels, rng), redraw)
+
+    return Batch(batch, target, redraw)
 
 
 @torch.no_grad()
@@ -212,6 +263,7 @@ class _Saver:
             "optimizer": optimizer.state_dict(),
             "history": history.rows,
             "plan": self.job.plan.to_json(),
+            "hooks": [hook.state() for hook in self.job.hooks],
         }
         write_atomic(path, lambda temporary: torch.save(state, temporary))
         self.last = time.perf_counter()
@@ -231,6 +283,8 @@ def _resume(job: Job, network: Network, optimizer: torch.optim.Optimizer) -> His
             )
         network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
+        for hook, held in zip(job.hooks, state.get("hooks", []), strict=True):
+            hook.restore(held)
     except RunError:
         raise
     except Exception as error:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Iterable
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 
 from ued_core.params import Catalogue, Method, param
 
 Precision = Literal["auto", "float32", "bfloat16"]
+Parameters = Iterable[torch.nn.Parameter] | Iterable[dict[str, Any]]
+"""What an optimiser is given: all parameters, or groups of them."""
 
 
 class Plan(Method):
@@ -32,7 +34,7 @@ class Plan(Method):
     compile: bool = param(False, "Compile the network first: pays off in long runs on a GPU only.", label="torch.compile")
 
     @abstractmethod
-    def optimizer(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
+    def optimizer(self, parameters: Parameters) -> torch.optim.Optimizer:
         """The optimiser at its peak learning rate."""
 
     def rate(self, step: int, steps: int) -> float:
@@ -75,7 +77,7 @@ class AdamW(Plan):
     learning_rate: float = param(0.004, "Peak learning rate.", ge=1e-6, le=1.0)
     weight_decay: float = param(0.01, "Decoupled weight decay.", ge=0.0, le=1.0)
 
-    def optimizer(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
+    def optimizer(self, parameters: Parameters) -> torch.optim.Optimizer:
         return torch.optim.AdamW(parameters, lr=self.learning_rate, weight_decay=self.weight_decay)
 
 
@@ -96,7 +98,7 @@ class Sgd(Plan):
     momentum: float = param(0.9, "Nesterov momentum.", ge=0.0, le=0.999)
     weight_decay: float = param(0.0005, "L2 penalty on the weights.", ge=0.0, le=1.0)
 
-    def optimizer(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
+    def optimizer(self, parameters: Parameters) -> torch.optim.Optimizer:
         nesterov = self.momentum > 0
         return torch.optim.SGD(parameters, lr=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay, nesterov=nesterov)
 
