@@ -18,7 +18,7 @@ from pages.shared.crafting import crafting_note, is_crafted, offer_crafting
 from pages.shared.guard import guarded, plain
 from pages.shared.live_chart import fresh_click, live_chart
 from pages.shared.navigation import script
-from pages.shared.selection import Selection
+from pages.shared.selection import Selection, selection_address
 from pages.shared.tile_rows import tile_rows
 from ued_core.analysis.cluster_noise import NoiseMaps, noise_maps
 from ued_core.attacks import Attack, UnlearnableClusters
@@ -285,7 +285,7 @@ def _meaning(nmi: float) -> str:
             "that training takes."
         )
     if nmi >= 0.3:
-        return "That is half-way: labels share a noise or have several, so noise alone does not tell them apart, and training must look further."
+        return "That is half-way: labels share a noise or have several, so the noise alone tells only some of them apart."
     return "That is little: the noises hardly tell the labels apart, so expect training to look at the content after all."
 
 
@@ -338,7 +338,7 @@ def shift_part(scene: Scene) -> None:
         question="Where does the encoder see clean and poisoned images, and where should they go?",
         formula="h(x) and h(x + δ_{c}), anchor of cluster i: centre of cluster (i + offset) mod p",
         caption=f"{note}**{METHODS[picture.embedding.method]}, {picture.origin}**, of {shown} images and {len(scene.grouping)} centres "
-        f"({scene.grouping.centres.shape[1]} features). {done} A colour is a cluster of the *clean* image; numbers are the centres.",
+        f"({scene.grouping.centres.shape[1]} features). {done} Colours are the clusters of the clean images, numbers their centres.",
     )
     if rates is not None:
         _destinations(scene, picture, rates)
@@ -436,10 +436,8 @@ def noise_part(scene: Scene) -> None:
         f"exactly their clean version plus this noise, cut to 0..255.{unseen}",
     )
     crafting_note(choice)
-    address = {name: value for name, value in st.query_params.items() if name != CLUSTER} | {"attack": scene.attack.key}
-    st.page_link(
-        script("perturbations.py"), label="Measure this perturbation: size, spectrum, who can read it →", query_params=address
-    )
+    address = selection_address(choice.dataset, choice.attack, choice.seed)
+    st.page_link(script("perturbations.py"), label="Measure this perturbation: size, spectrum, who can read it →", query_params=address)
 
 
 # ---- learning ------------------------------------------------------------------------------------
