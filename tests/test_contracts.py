@@ -23,12 +23,12 @@ from ued_core.attacks.base import AdditiveAttack
 from ued_core.cli import catalogues
 from ued_core.context import Context
 from ued_core.data import DATASETS
-from ued_core.defenses import DEFENSES, Defense, augment_all, blend_all, preview
+from ued_core.defenses import DEFENSES, Defense, blend_all, preview
 from ued_core.errors import Cancelled, ParameterError, UnknownName
 from ued_core.models import MODELS
 from ued_core.params import Catalogue, Method, Parameter
 from ued_core.records import ImageSet, to_bytes, to_float
-from ued_core.training import PLANS, Job, train
+from ued_core.training import PLANS, Job, Setup, train
 
 ROOT = Path(__file__).resolve().parents[1]
 EVERY = [pytest.param(c, entry, id=f"{kind}-{entry.key}") for kind, c in catalogues().items() for entry in c.values()]
@@ -392,7 +392,7 @@ def test_memory_is_bounded_by_the_chunk(tmp_path: Path) -> None:
         data = ImageSet(mapped, torch.arange(count) % 10, tuple("0123456789"), "large")
         small = data.take(torch.arange(2_000))
         for works in ([lambda d, a=a: a().poison(d, Context()) for a in ATTACKS.values() if not a.needs_whole_set],
-                      [lambda d, a=a: preview((a(),), d, Context()) for a in DEFENSES.values()]):
+                      [lambda d, a=a: preview((a(),), d, Context()) for a in DEFENSES.values() if not a.needs_whole_set]):
             for work in works:
                 work(small)
                 data.images.sum()
@@ -404,8 +404,8 @@ def test_memory_is_bounded_by_the_chunk(tmp_path: Path) -> None:
     command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path / "images.npy")]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=True)
     grown = [int(word) for word in done.stdout.split()]
-    # Attacks with a surrogate would take minutes; tests/attacks/test_crafting.py measures them at quick values.
-    assert len(grown) == sum(not a.needs_whole_set for a in ATTACKS.values()) + len(DEFENSES)
+    # Methods that train a network first would take minutes; tests/attacks/test_crafting.py measures attacks at quick values.
+    assert len(grown) == sum(not method.needs_whole_set for method in (*ATTACKS.values(), *DEFENSES.values()))
     assert min(grown) > 50, "the result itself must show"
     # The result, and room for the work on a chunk.
     assert max(grown) < 74 + 130, grown
@@ -422,6 +422,21 @@ def rng(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
+def blended(defense: Defense, images: torch.Tensor, draws: torch.Generator) -> torch.Tensor:
+    """What the batch hook makes of images of four classes."""
+    return blend_all((defense,), images, torch.arange(len(images)) % 4, 4, draws)[0]
+
+
+def trained_weights(defense: Defense, data: ImageSet, ctx: Context) -> torch.Tensor:
+    """All weights of a small network after two epochs under this defence alone."""
+    plan = PLANS.build("adamw", epochs=2, batch_size=12, crop=0, flip="off", precision="float32")
+    network = MODELS.build("small_cnn", width=4).build(data.shape, data.classes, rng())
+    hook = defense.training(Setup(data, network, plan, ctx))
+    assert hook is not None
+    train(Job(data, data, network, plan, hooks=(hook,)), ctx)
+    return torch.cat([p.detach().flatten() for p in network.parameters()])
+
+
 @every_defense
 @pytest.mark.parametrize("shape", [(3, 12, 12), (1, 12, 12), (3, 9, 17)], ids=["RGB", "grey", "not square"])
 @pytest.mark.usefixtures("global_randomness")
@@ -429,16 +444,16 @@ def test_augment(name: str, shape: tuple[int, int, int]) -> None:
     defense = DEFENSES.build(name, **DEFENSES[name].quick_values())
     images = batch(shape=shape)
     before = images.clone()
-    first = defense.augment(images, rng(1))
+    first = blended(defense, images, rng(1))
     assert (first.shape, first.dtype, first.device) == (images.shape, torch.float32, images.device)
     assert 0 <= float(first.min()) <= float(first.max()) <= 1
     assert torch.equal(images, before), "the batch that was given was changed"
     with quick():
-        assert torch.equal(defense.augment(images, rng(1)), first), "the same generator must give the same batch"
-    assert defense.augment(images[:1], rng(1)).shape == images[:1].shape
+        assert torch.equal(blended(defense, images, rng(1)), first), "the same generator must give the same batch"
+    assert blended(defense, images[:1], rng(1)).shape == images[:1].shape
     if "augment" in defense.acts:
         assert not torch.equal(first, images)
-        assert not torch.equal(defense.augment(images, rng(2)), first)
+        assert not torch.equal(blended(defense, images, rng(2)), first)
     else:
         assert torch.equal(first, images)
 
@@ -467,11 +482,16 @@ def test_purify_keeps_labels_and_its_input(name: str) -> None:
 @every_defense
 def test_every_parameter_of_a_defence_matters(name: str) -> None:
     defense, data = DEFENSES.build(name, **DEFENSES[name].quick_values()), image_set()
-    plain = augment_all((defense,), to_float(defense.purify(data, Context()).images), rng(1))
+
+    def outcome(configured: Defense) -> torch.Tensor:
+        if "training" in configured.acts:
+            return trained_weights(configured, data, Context())
+        return blended(configured, to_float(configured.purify(data, Context()).images), rng(1))
+
+    plain = outcome(defense)
     for p in defense.parameters():
         changed = defense.with_values(**{p.name: other_value(p)})
-        result = augment_all((changed,), to_float(changed.purify(data, Context()).images), rng(1))
-        assert not torch.equal(result, plain), f"{p.name} changes nothing"
+        assert not torch.equal(outcome(changed), plain), f"{p.name} changes nothing"
 
 
 @every_defense
@@ -485,7 +505,7 @@ def test_preview_shows_what_training_sees(name: str) -> None:
     pure = defense.purify(data, ctx)
     train(Job(pure, data, network, plan, blend=lambda *batch: blend_all((defense,), *batch[:2], data.classes, batch[2])), ctx)
     order = torch.randperm(len(data), generator=ctx.generator("order", 0))
-    expected = preview((defense,), data.take(order[:16]), ctx, stream=("train", 0))
+    expected = preview((defense,), data.take(order[:16]), ctx, stream=("train", 0), whole=data)
     assert len(seen) == 3
     assert torch.equal(to_bytes(seen[0] * 0.25 + 0.5), expected.images)
 
@@ -501,13 +521,14 @@ def test_draws_are_fresh_in_every_epoch(name: str) -> None:
     shown: list[torch.Tensor] = []
     seeds: list[int] = []
 
-    def augment(images: torch.Tensor, draws: torch.Generator) -> torch.Tensor:
+    def blend(images: torch.Tensor, targets: torch.Tensor, draws: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         seeds.append(draws.initial_seed())
         given.append(images.clone())
-        shown.append(defense.augment(images, draws))
-        return shown[-1]
+        made, targets = defense.blend(images, targets, data.classes, draws)
+        shown.append(made)
+        return made, targets
 
-    train(Job(data, data, network, plan, augment=augment), ctx)
+    train(Job(data, data, network, plan, blend=blend), ctx)
     # Bring the three epochs into one order of images, then compare the draws.
     back = [shown[e][torch.argsort(torch.randperm(16, generator=ctx.generator("order", e)))] for e in range(3)]
     plain = [given[e][torch.argsort(torch.randperm(16, generator=ctx.generator("order", e)))] for e in range(3)]

@@ -6,6 +6,7 @@ from ued_core.defenses.coin_parts import CoinInterpolation, CoinShifts
 from ued_core.defenses.cutout import Cutout
 from ued_core.defenses.gaussian_blur import GaussianAsPublished, GaussianBlur
 from ued_core.defenses.noise import GaussianNoise, UniformNoise
+from ued_core.defenses.orthogonal_projection import OrthogonalProjection
 from ued_core.defenses.sharpening import FixedSharpening, FrequencyFilter, RandomSharpening
 from ued_core.defenses.squeezing import BitDepth, Greyscale, Jpeg
 from ued_core.defenses.warps import Elastic, RandomAffine, RandomPerspective, SmoothField
@@ -32,6 +33,7 @@ DEFENSES: Catalogue[Defense] = Catalogue(
         FixedSharpening,
         FrequencyFilter,
         Cutout,
+        OrthogonalProjection,
     ],
 )
 

@@ -1,0 +1,107 @@
+"""Orthogonal projection: the basis, what is left in its span, and what a linear model finds afterwards."""
+
+import pytest
+import torch
+
+from ued_core.attacks import ATTACKS
+from ued_core.context import Context
+from ued_core.defenses import preview
+from ued_core.defenses.orthogonal_projection import OrthogonalProjection, basis_of, linear_weights, without
+from ued_core.records import ImageSet, to_float
+
+
+@pytest.fixture(autouse=True)
+def fresh_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("UED_HOME", str(tmp_path))
+
+
+def noisy_photos(count=400, side=16):
+    """Smooth random pictures of low contrast, without and with the patterns of LSP."""
+    coarse = torch.rand(count, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    large = 0.5 + 0.2 * (torch.nn.functional.interpolate(coarse, size=(side, side), mode="bicubic") - 0.5)
+    clean = ImageSet((large * 255).to(torch.uint8), torch.arange(count) % 5, tuple("abcde"), "photos")
+    return clean, ATTACKS.build("synper", patch=4).poison(clean, Context(seed=1)).as_training_set()
+
+
+def linear_accuracy(data, weights):
+    return float(((to_float(data.images).flatten(1) @ weights.T).argmax(1) == data.labels).float().mean())
+
+
+def test_basis_by_hand():
+    basis = basis_of(torch.tensor([[3.0, 0.0, 0.0, 0.0], [5.0, 5.0, 0.0, 0.0]]))
+    assert torch.allclose(basis.T @ basis, torch.eye(2), atol=1e-6)
+    image = torch.tensor([0.1, 0.2, 0.3, 0.4]).view(1, 1, 2, 2)
+    assert torch.allclose(without(image, basis), torch.tensor([0.0, 0.0, 0.3, 0.4]).view(1, 1, 2, 2), atol=1e-6)
+
+
+def test_projection_takes_the_span_and_nothing_else():
+    _, poisoned = noisy_photos(count=900)
+    weights = linear_weights(poisoned, 40, Context())
+    basis = basis_of(weights)
+    assert basis.shape == (768, 5)
+    assert torch.allclose(basis.T @ basis, torch.eye(5), atol=1e-5)
+    before = to_float(poisoned.images)
+    after = without(before, basis)
+    assert float((after.flatten(1) @ weights.T).abs().max()) < 1e-3 < float((before.flatten(1) @ weights.T).abs().max())
+    assert torch.allclose(without(after, basis), after, atol=1e-5)
+    ranks = [int(torch.linalg.matrix_rank(x.flatten(1).double(), rtol=1e-5)) for x in (before, after)]
+    assert ranks[0] - 5 <= ranks[1] < ranks[0]
+    change = (before - after).flatten(1)
+    assert torch.allclose(change @ basis @ basis.T, change, atol=1e-5)
+
+
+def test_a_linear_model_finds_less_afterwards():
+    clean, poisoned = noisy_photos()
+    defense = OrthogonalProjection(steps=300)
+    treated = defense.purify(poisoned, Context())
+    before, after, base = (linear_accuracy(d, linear_weights(d, 300, Context())) for d in (poisoned, treated, clean))
+    assert before > 0.9
+    assert after < base + 0.15 < before - 0.2
+
+
+def test_rounds_bring_clipped_values_back_into_line():
+    _, poisoned = noisy_photos()
+    dark = poisoned.with_images((poisoned.images.int() - 110).clamp(0, 255).to(torch.uint8))
+    basis = basis_of(linear_weights(dark, 60, Context()))
+    left = []
+    for rounds in (1, 10):
+        made = OrthogonalProjection(rounds=rounds).treat(dark.images, dark.labels, {"basis": basis})
+        assert made.dtype == torch.uint8
+        left.append(float((to_float(made).flatten(1) @ basis).norm() / (to_float(dark.images).flatten(1) @ basis).norm()))
+    assert left[1] < 0.5 * left[0]
+
+
+def test_learned_once_and_named_by_its_content(monkeypatch):
+    _, poisoned = noisy_photos(count=100)
+    defense = OrthogonalProjection(steps=20)
+    assert not defense.is_learned(poisoned)
+    first = defense.purify(poisoned, Context(seed=1))
+    assert defense.is_learned(poisoned)
+    assert not defense.is_learned(poisoned.take(torch.arange(99)))
+    assert not defense.with_values(steps=21).is_learned(poisoned)
+    with monkeypatch.context() as patch:
+        patch.setattr(OrthogonalProjection, "learn", lambda *_: pytest.fail("it was learned before"))
+        assert torch.equal(defense.purify(poisoned, Context(seed=2)).images, first.images)
+        defense.with_values(rounds=3).purify(poisoned, Context())
+        rows = torch.tensor([5, 2])
+        assert torch.equal(preview((defense,), poisoned.take(rows), Context(), whole=poisoned).images, first.images[rows])
+    defense.path(poisoned).write_bytes(b"torn")
+    assert torch.equal(defense.purify(poisoned, Context()).images, first.images)
+
+
+def test_what_is_learned_does_not_depend_on_the_disk(monkeypatch, tmp_path):
+    _, poisoned = noisy_photos(count=60)
+    (tmp_path / "file").write_text("")
+    first = OrthogonalProjection(steps=5).purify(poisoned, Context())
+    monkeypatch.setenv("UED_HOME", str(tmp_path / "file"))
+    assert torch.equal(OrthogonalProjection(steps=5).purify(poisoned, Context()).images, first.images)
+
+
+def test_earlier_defences_come_first_in_a_part_too():
+    from ued_core.defenses.squeezing import Jpeg
+
+    _, poisoned = noisy_photos(count=80)
+    stack = (Jpeg(quality=30), OrthogonalProjection(steps=5))
+    rows = torch.tensor([3, 70])
+    whole = preview(stack, poisoned, Context())
+    assert torch.equal(preview(stack, poisoned.take(rows), Context(), whole=poisoned).images, whole.images[rows])
