@@ -1,0 +1,338 @@
+"""D-VAE as a defence: what is done in which order, by hand; artefacts that are made once, resumed and ended early."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from filelock import FileLock
+
+from ued_core.context import Context
+from ued_core.defenses import dvae as module
+from ued_core.defenses.dvae import Dvae
+from ued_core.defenses.purified import (
+    Workshop,
+    ask_enough,
+    early_of,
+    pictures_of,
+    progress_of,
+    purified_card,
+    purify_once,
+    read_purified,
+    work_of,
+)
+from ued_core.errors import Cancelled, DataError, Unavailable
+from ued_core.records import ImageSet, to_float
+from ued_core.training.rate_constrained import separated
+
+QUICK = {"epochs": 2, "width": 4, "batch_size": 12}
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("UED_HOME", str(tmp_path / "home"))
+    return tmp_path
+
+
+def image_set(count: int = 24, classes: int = 4, shape: tuple[int, int, int] = (3, 8, 8), seed: int = 0) -> ImageSet:
+    draw = torch.Generator().manual_seed(seed)
+    images = torch.randint(0, 256, (count, *shape), generator=draw, dtype=torch.uint8)
+    return ImageSet(images, torch.arange(count) % classes, tuple("abcdefghij"[:classes]), "random")
+
+
+def quick(**more: Any) -> Dvae:
+    return Dvae(**{**QUICK, **more})
+
+
+def stored(values: torch.Tensor, rounding: str = "truncate") -> torch.Tensor:
+    """Clip and store, written once more."""
+    levels = values.clamp(0, 1) * 255
+    return (levels.floor() if rounding == "truncate" else levels.round()).to(torch.uint8)
+
+
+@pytest.mark.parametrize("rounding", ["truncate", "nearest"])
+def test_two_stages_by_hand(rounding: str) -> None:
+    """Stage 1 subtracts; stage 2 subtracts from what stage 1 stored, then takes x̂ of what that gives."""
+    data, defense = image_set(), quick(latent="mean", rounding=rounding)
+    made = purify_once(defense, data, Context())
+    first, second = (defense.trained(data, made, stage) for stage in (1, 2))
+    one = stored(to_float(data.images) - separated(first, data.images, data.labels, Context())[1], rounding)
+    assert torch.equal(made.stages[0], one)
+    with torch.no_grad():
+        between = (to_float(one) - second(to_float(one), data.labels).perturbation).clamp(0, 1)
+        two = stored(second(between, data.labels).image, rounding)
+    assert torch.equal(made.stages[1], two)
+    assert made.images.data_ptr() == made.stages[1].data_ptr()
+    assert torch.equal(defense.purify(data, Context()).images, two)
+
+
+def test_what_each_stage_is_trained_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Targets, labels and images of both trainings; the second network begins afresh."""
+    jobs: list[Any] = []
+    began: list[dict[str, torch.Tensor]] = []
+    real = module.train_dvae
+
+    def watched(job: Any, ctx: Context) -> list[dict[str, float]]:
+        jobs.append(job)
+        began.append({k: v.clone() for k, v in job.network.state_dict().items()})
+        return real(job, ctx)
+
+    monkeypatch.setattr(module, "train_dvae", watched)
+    data = image_set()
+    made = quick(rate_1=0.7, rate_2=2.5, labels="shuffled").separate(data, Context(), Workshop())
+    assert [job.target for job in jobs] == [0.7, 2.5]
+    assert [(job.epochs, job.batch_size) for job in jobs] == [(2, 12)] * 2
+    assert torch.equal(jobs[0].data.images, data.images)
+    assert torch.equal(jobs[1].data.images, made.stages[0])
+    assert jobs[1].network is not jobs[0].network
+    for name in ("encoder.0.weight", "embedding.weight", "to_image.0.weight"):
+        assert not torch.equal(began[1][name], began[0][name])
+        assert not torch.equal(began[1][name], made.weights[0][name])
+    # The control: as many of each class, other images, the same for both stages.
+    assert torch.equal(jobs[0].data.labels, jobs[1].data.labels)
+    assert not torch.equal(jobs[0].data.labels, data.labels)
+    assert torch.equal(jobs[0].data.labels.sort().values, data.labels.sort().values)
+
+
+def test_variants() -> None:
+    data = image_set()
+    made = {v: quick(variant=v, latent="mean").separate(data, Context(), Workshop()) for v in
+            ("two_stages", "subtraction", "reconstruction", "plain_vae")}  # fmt: skip
+    assert [len(m.stages) for m in made.values()] == [2, 1, 1, 1]
+    assert torch.equal(made["subtraction"].images, made["two_stages"].stages[0])
+    network = quick().trained(data, made["reconstruction"], 1)
+    assert torch.equal(made["reconstruction"].images, stored(separated(network, data.images, data.labels, Context())[0]))
+    assert "embedding.weight" in made["reconstruction"].weights[0]
+    assert "embedding.weight" not in made["plain_vae"].weights[0]
+    assert [log["target"] for log in made["plain_vae"].log["stages"]] == [1.0]
+    plain = quick(variant="plain_vae").trained(data, made["plain_vae"], 1)
+    assert torch.equal(made["plain_vae"].images, stored(separated(plain, data.images, data.labels, Context())[0]))
+
+
+def test_purified_set_and_log() -> None:
+    data = image_set(count=26)
+    pure = quick().purify(data, Context())
+    assert (pure.images.dtype, pure.images.shape) == (torch.uint8, data.images.shape)
+    assert pure.labels is data.labels
+    card = purified_card(quick().folder(data.content_hash))
+    assert (card["data_hash"], card["defence"]) == (data.content_hash, quick().to_json())
+    assert [(log["stage"], log["target"], log["epochs"]) for log in card["log"]["stages"]] == [(1, 1.0, 2), (2, 3.0, 2)]
+    for log in card["log"]["stages"]:
+        assert [row["epoch"] for row in log["trace"]] == [1, 2]
+        assert log["rate"] == log["trace"][-1]["rate"]
+        assert log["bits_per_pixel"] == pytest.approx(log["rate"] * 0.36067, rel=1e-4)
+    assert card["log"]["note"].startswith("Stage 1 kept ")
+    assert "stopped_early" not in card["log"]
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 12), (3, 10, 8)], ids=["grey, not square", "not square"])
+def test_other_shapes(shape: tuple[int, int, int]) -> None:
+    data = image_set(shape=shape)
+    assert quick().purify(data, Context()).images.shape == data.images.shape
+
+
+def test_odd_sides_are_refused() -> None:
+    with pytest.raises(DataError, match="multiples of 2"):
+        quick().purify(image_set(shape=(3, 9, 8)), Context())
+
+
+def test_one_image_of_one_class() -> None:
+    assert len(quick().purify(image_set(1, 1), Context())) == 1
+
+
+def test_result_depends_on_its_own_seed_alone(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, results = image_set(), []
+    for home, seed, run in (("a", 0, 3), ("b", 0, 4), ("c", 1, 3)):
+        monkeypatch.setenv("UED_HOME", str(own_home / home))
+        torch.manual_seed(run)
+        results.append(quick(seed=seed).purify(data, Context(seed=run)).images)
+    assert torch.equal(results[0], results[1])
+    assert not torch.equal(results[0], results[2])
+
+
+def test_draws_of_the_latent() -> None:
+    """Each image's latent is drawn, and the draws belong to the seed, not to the block an image stands in."""
+    data = image_set()
+    sampled, mean = (quick(variant="reconstruction", latent=latent).separate(data, Context(), Workshop()) for latent in ("sample", "mean"))
+    assert all(torch.equal(sampled.weights[0][k], mean.weights[0][k]) for k in mean.weights[0])
+    assert not torch.equal(sampled.images, mean.images)
+
+
+# ---------------------------------------------------------------- artefacts
+
+
+def test_the_same_set_is_purified_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = image_set()
+    first = quick().purify(data, Context()).images
+    monkeypatch.setattr(Dvae, "separate", lambda *_: pytest.fail("it was there"))
+    told: list[str] = []
+    again = quick().purify(data, Context(seed=9, on_report=lambda done, total, text: told.append(text)))
+    assert torch.equal(again.images, first)
+    assert told == ["D-VAE: purified before, read from the disk"]
+    assert not work_of(quick().folder(data.content_hash)).exists()
+    assert set(pictures_of(quick().folder(data.content_hash))) == {"rows", "given", "image", "perturbation"}
+
+
+def test_rows_of_a_purified_set() -> None:
+    data, defense = image_set(), quick()
+    rows = torch.tensor([7, 3, 20])
+    with pytest.raises(Unavailable, match="has not been purified"):
+        defense.purify_rows(data.take(rows), data, Context())
+    whole = defense.purify(data, Context())
+    assert torch.equal(defense.purify_rows(data.take(rows), data, Context()).images, whole.images[rows])
+    with pytest.raises(Unavailable):
+        defense.purify_rows(image_set(seed=1).take(rows), data, Context())
+    with pytest.raises(Unavailable):
+        quick(rate_1=2.0).purify_rows(data.take(rows), data, Context())
+
+
+def test_damaged_artefacts_are_made_anew() -> None:
+    data, defense = image_set(), quick()
+    first = defense.purify(data, Context()).images.clone()
+    folder = defense.folder(data.content_hash)
+    content = bytearray((folder / "stage2.npy").read_bytes())
+    content[-1] ^= 1
+    (folder / "stage2.npy").write_bytes(content)
+    (folder / "card.json").touch()
+    assert read_purified(folder) is None
+    assert torch.equal(defense.purify(data, Context()).images, first)
+    (folder / "stage1.safetensors").write_bytes(b"")
+    (folder / "card.json").touch()
+    assert read_purified(folder) is None
+    assert torch.equal(defense.purify(data, Context()).images, first)
+    assert read_purified(folder) is not None
+
+
+def test_no_place_to_write(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = image_set()
+    expected = quick().purify(data, Context()).images.clone()
+    (own_home / "file").touch()
+    monkeypatch.setenv("UED_HOME", str(own_home / "file"))
+    assert torch.equal(quick().purify(data, Context()).images, expected)
+
+
+@pytest.mark.parametrize("reports", [2, 6], ids=["within stage 1", "within stage 2"])
+def test_cancelled_work_goes_on_where_it_was(tmp_path: Path, reports: int) -> None:
+    data, defense = image_set(), quick()
+    whole = defense.separate(data, Context(), Workshop())
+    seen: list[float] = []
+
+    def ctx(limit: float) -> Context:
+        return Context(on_report=lambda done, total, text: seen.append(done / total), stop=lambda: len(seen) > limit)
+
+    with pytest.raises(Cancelled):
+        defense.separate(data, ctx(reports), Workshop(tmp_path / "w", every_s=0))
+    begun = len(seen)
+    again = defense.separate(data, ctx(1e9), Workshop(tmp_path / "w", every_s=0))
+    assert torch.equal(again.images, whole.images)
+    assert all(torch.equal(again.weights[1][k], whole.weights[1][k]) for k in whole.weights[1])
+    untimed = [[{k: v for k, v in row.items() if k != "seconds"} for log in made.log["stages"] for row in log["trace"]]
+               for made in (whole, again)]  # fmt: skip
+    assert untimed[0] == untimed[1]
+    # Two stages of two epochs of two batches, and the end.
+    assert len(seen) - begun < 9
+    assert seen[begun:] == sorted(seen[begun:])
+    assert seen[-1] == 1
+
+
+def test_progress_rises_over_both_stages() -> None:
+    seen: list[tuple[float, str]] = []
+    quick().purify(image_set(), Context(on_report=lambda done, total, text: seen.append((done / total, text))))
+    shares = [share for share, _ in seen]
+    assert shares == pytest.approx([0, 1 / 8, 2 / 8, 3 / 8, 4 / 8, 5 / 8, 6 / 8, 7 / 8, 1])
+    assert seen[4][1] == "D-VAE, stage 2 of 2, epoch 1 of 2"
+
+
+def test_pictures_of_every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are those of the network as it is then, of one image a class, and the log has all epochs so far."""
+    data, defense = image_set(), quick(epochs=3)
+    folder = defense.folder(data.content_hash)
+    seen: list[tuple[dict[str, Any], dict[str, Any]]] = []
+    real = Workshop.show
+
+    def show(self: Workshop, *args: Any) -> None:
+        real(self, *args)
+        seen.append(progress_of(folder))
+
+    monkeypatch.setattr(Workshop, "show", show)
+    made = purify_once(defense, data, Context())
+    assert [[len(stage["trace"]) for stage in log["stages"]] for log, _ in seen] == [[1], [2], [3], [3, 1], [3, 2], [3, 3]]
+    assert progress_of(folder) is None
+    last = seen[2][1]
+    assert last["rows"].tolist() == [0, 1, 2, 3]
+    network = defense.trained(data, made, 1)
+    image, perturbation = separated(network, data.images[:4], data.labels[:4], Context())
+    assert torch.equal(torch.from_numpy(last["given"]), data.images[:4])
+    assert torch.equal(torch.from_numpy(last["image"]), stored(image, "nearest"))
+    assert torch.allclose(torch.from_numpy(last["perturbation"]), perturbation, atol=1e-6)
+    assert torch.equal(torch.from_numpy(seen[-1][1]["given"]), made.stages[0][:4])
+
+
+def end_in(stage: int, defense: Dvae, data: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask for an end in the first epoch of a stage."""
+    real = Workshop.show
+
+    def show(self: Workshop, log: Any, pictures: Any) -> None:
+        real(self, log, pictures)
+        if len(log["stages"]) == stage and len(log["stages"][-1]["trace"]) == 1:
+            ask_enough(defense.folder(data.content_hash))
+
+    monkeypatch.setattr(Workshop, "show", show)
+
+
+@pytest.mark.parametrize("stage", [1, 2])
+def test_a_stage_can_be_ended_early(stage: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The set belongs to whoever ended it; everybody else gets a whole one."""
+    data, defense = image_set(), quick(epochs=3)
+    end_in(stage, defense, data, monkeypatch)
+    folder = defense.folder(data.content_hash)
+    made = purify_once(defense, data, Context(), tmp_path / "mine")
+    assert [log["epochs"] for log in made.log["stages"]] == ([1, 3] if stage == 1 else [3, 1])
+    assert made.log["stopped_early"] == f"stage {stage} after 1 of 3 epochs"
+    assert not folder.exists()
+    assert not work_of(folder).exists()
+    assert torch.equal(read_purified(early_of(folder)).images, made.images)
+    assert defense.kept(data) is None
+    assert torch.equal(defense.kept(data, early=True).images, made.images)
+    again = purify_once(defense, data, Context(), tmp_path / "mine")
+    assert torch.equal(again.images, made.images)
+    monkeypatch.undo()
+    monkeypatch.setenv("UED_HOME", str(tmp_path / "home"))
+    whole = purify_once(defense, data, Context(), tmp_path / "theirs")
+    assert [log["epochs"] for log in whole.log["stages"]] == [3, 3]
+    assert not torch.equal(whole.images, made.images)
+    assert torch.equal(purify_once(defense, data, Context(), tmp_path / "mine").images, made.images)
+
+
+def test_nothing_to_end() -> None:
+    with pytest.raises(Unavailable, match="Nothing is being purified"):
+        ask_enough(quick().folder("0" * 12))
+
+
+def test_a_second_process_waits_and_can_be_cancelled() -> None:
+    data, defense = image_set(), quick()
+    folder = defense.folder(data.content_hash)
+    folder.parent.mkdir(parents=True)
+    told: list[str] = []
+    with FileLock(folder.with_suffix(".lock")), pytest.raises(Cancelled):
+        defense.purify(data, Context(on_report=lambda done, total, text: told.append(text), stop=lambda: len(told) > 0))
+    assert told == ["D-VAE: another run purifies this set; waiting for it"]
+    assert len(defense.purify(data, Context())) == len(data)
+
+
+def test_poison_of_a_part_of_the_images() -> None:
+    """Labels of all images are used, whichever of them are poisoned; the defence is not told."""
+    data = image_set()
+    half = data.images.clone()
+    half[::2] = half[::2] // 2
+    pure = quick().purify(replace(data, images=half), Context())
+    assert pure.images.shape == data.images.shape
+
+
+def test_estimate_of_the_time() -> None:
+    data = image_set(count=60)
+    one, more = (quick(epochs=n, variant="subtraction").seconds_for(data) for n in (1, 100))
+    assert 0 < one < more

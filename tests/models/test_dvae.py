@@ -1,0 +1,187 @@
+"""The network of D-VAE: published sizes, ranges, what each part may see, and the formula of the rate."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.distributions import Normal, kl_divergence
+
+from ued_core.errors import DataError
+from ued_core.models.dvae import DvaeNetwork, TransposedConv, bits_per_pixel, build_dvae, rate
+
+
+def rng(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def small(**more: object) -> DvaeNetwork:
+    return build_dvae((3, 12, 10), 4, 4, rng(1), **more).eval()
+
+
+def batch(count: int = 5, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.rand((count, 3, 12, 10), generator=rng(seed)), torch.arange(count) % 4
+
+
+@pytest.mark.parametrize(("classes", "width", "expected"), [(10, 64, 1_181_382), (100, 64, 4_130_502), (10, 16, 136_374), (10, 8, 54_942)])
+def test_published_number_of_parameters(classes: int, width: int, expected: int) -> None:
+    with torch.device("meta"):
+        network = DvaeNetwork((3, 32, 32), classes, width)
+    assert sum(p.numel() for p in network.parameters()) == expected
+    assert network.embedding.weight.shape == (classes, 2 * width * 16 * 16)
+
+
+def test_parameters_by_hand() -> None:
+    """Layer by layer at width 4, RGB, 8×8, three classes."""
+    stem = 3 * 4 * 9 + 2 * 4
+    same, down = 2 * (4 * 4 * 9 + 2 * 4), 4 * 8 * 9 + 16 + 8 * 8 * 9 + 16 + 4 * 8 + 16
+    heads, after = 2 * (8 * 16 + 16), 16 * 8 + 8
+    decoder = (8 * 4 * 16 + 4) + (4 * 4 * 9 + 4) + (4 * 2 * 9 + 2) + (2 * 3 * 9 + 3)
+    network = DvaeNetwork((3, 8, 8), 3, 4)
+    assert sum(p.numel() for p in network.parameters()) == stem + 2 * same + down + heads + after + 2 * decoder + 3 * 8 * 4 * 4
+    plain = DvaeNetwork((3, 8, 8), 3, 4, disentangles=False)
+    assert sum(p.numel() for p in plain.parameters()) == stem + 2 * same + down + heads + after + decoder
+
+
+def test_shapes_and_ranges() -> None:
+    images, labels = batch()
+    with torch.no_grad():
+        made = small()(images, labels, rng(3))
+    assert made.image.shape == made.perturbation.shape == images.shape
+    assert 0 < float(made.image.min()) < float(made.image.max()) < 1
+    assert float(made.perturbation.min()) < 0 < float(made.perturbation.max())
+    assert made.mean.shape == made.log_variance.shape == (5, 16, 6, 5)
+
+
+def test_imagenet_variant() -> None:
+    with torch.device("meta"):
+        network = DvaeNetwork((3, 224, 224), 100, 64)
+        made = network(torch.empty(2, 3, 224, 224), torch.zeros(2, dtype=torch.int64))
+        encoded = network.encoder(torch.empty(2, 3, 224, 224))
+    assert (network.stride, encoded.shape) == (8, (2, 512, 28, 28))
+    assert made.mean.shape == made.log_variance.shape == (2, 256, 28, 28)
+    assert made.image.shape == made.perturbation.shape == (2, 3, 224, 224)
+    assert network.embedding.weight.shape == (100, 512)
+    # Channels of the decoder's layers as published.
+    sizes = [(m.in_channels, m.out_channels, m.kernel_size[0], m.stride[0]) for m in network.to_image if isinstance(m, nn.ConvTranspose2d)]
+    assert sizes == [(512, 256, 4, 2), (256, 128, 3, 1), (128, 64, 4, 2), (64, 32, 3, 1), (32, 3, 4, 2)]
+    assert sum(isinstance(m, nn.InstanceNorm2d) for m in network.to_image) == 2
+    # ResNet-18 has 11,173,962 parameters with a CIFAR stem and 10 classes; without its head and its last block:
+    last = 2 * 512 * 512 * 9 + 2 * 1024
+    assert sum(p.numel() for p in network.encoder.parameters()) == 11_173_962 - (512 * 10 + 10) - last
+
+
+def test_layers_of_the_published_decoder() -> None:
+    with torch.device("meta"):
+        network = DvaeNetwork((3, 32, 32), 10, 64)
+    for decoder in (network.to_image, network.to_perturbation):
+        sizes = [(m.in_channels, m.out_channels, m.kernel_size[0], m.stride[0]) for m in decoder if isinstance(m, nn.ConvTranspose2d)]
+        assert sizes == [(128, 64, 4, 2), (64, 64, 3, 1), (64, 32, 3, 1), (32, 3, 3, 1)]
+    assert isinstance(network.to_image[-1], nn.Sigmoid)
+    assert isinstance(network.to_perturbation[-1], TransposedConv), "p̂ has no bound"
+    assert not any(m.affine or m.track_running_stats for m in network.modules() if isinstance(m, nn.InstanceNorm2d))
+
+
+def test_transposed_convolution_is_torchs_own() -> None:
+    ours, images = TransposedConv(5, 3), torch.rand((2, 5, 7, 6), generator=rng())
+    theirs = nn.ConvTranspose2d(5, 3, 3, 1, 1)
+    theirs.load_state_dict(ours.state_dict())
+    assert torch.allclose(ours(images), theirs(images), atol=1e-6)
+
+
+def test_rate_is_the_divergence_from_the_standard_normal() -> None:
+    mean, log_variance = torch.randn((3, 8, 5, 4), generator=rng(1)), torch.randn((3, 8, 5, 4), generator=rng(2))
+    each = kl_divergence(Normal(mean, (log_variance / 2).exp()), Normal(0.0, 1.0))
+    assert float(rate(mean, log_variance)) == pytest.approx(float(each.sum(1).mean()), rel=1e-5)
+
+
+def test_rate_by_hand() -> None:
+    """One position: means 2 and 0, variances 1 and 4: (4 + 1 − 1 − 0 + 0 + 4 − 1 − ln 4) ÷ 2; the other one has nothing."""
+    mean, log_variance = torch.zeros(1, 2, 1, 2), torch.zeros(1, 2, 1, 2)
+    mean[0, 0, 0, 0], log_variance[0, 1, 0, 0] = 2, math.log(4)
+    assert float(rate(mean, log_variance)) == pytest.approx((7 - math.log(4)) / 2 / 2)
+
+
+def test_bits_per_pixel() -> None:
+    assert [round(bits_per_pixel(k, 2), 2) for k in (0.3, 1.0, 3.0)] == [0.11, 0.36, 1.08]
+    assert bits_per_pixel(1.0, 8) == pytest.approx(1 / (64 * math.log(2)))
+
+
+def test_the_latent_is_drawn_only_when_asked() -> None:
+    network, (images, labels) = small(), batch()
+    assert torch.equal(network(images, labels).image, network(images, labels).image)
+    assert torch.equal(network(images, labels, rng(1)).image, network(images, labels, rng(1)).image)
+    assert not torch.equal(network(images, labels, rng(1)).image, network(images, labels, rng(2)).image)
+
+
+def test_what_the_decoders_see() -> None:
+    """x̂ knows nothing of the class; p̂ knows the class, and the image only through the latent."""
+    network, (images, labels) = small(), batch()
+    made, other = network(images, labels), network(images, (labels + 1) % 4)
+    assert torch.equal(made.image, other.image)
+    assert not torch.allclose(made.perturbation, other.perturbation)
+    with torch.no_grad():
+        network.to_mean.weight.zero_()
+    blind = network(images, torch.zeros(5, dtype=torch.int64)).perturbation
+    assert torch.allclose(blind, blind[:1].expand_as(blind), atol=1e-6), "p̂ sees the image past the rate limit"
+    alone = small(sees="class_alone")
+    first, second = alone(images, labels).perturbation, alone(images.flip(0), labels).perturbation
+    assert torch.equal(first, second)
+    assert not torch.equal(first[0], first[1])
+
+
+def test_class_vector_is_added_to_the_latent() -> None:
+    network, (images, labels) = small(), batch()
+    made = network(images, labels)
+    code = network.after(made.mean)
+    by_hand = network.to_perturbation(code + network.embedding.weight[labels].view(5, 8, 6, 5))
+    assert torch.allclose(made.perturbation, by_hand, atol=1e-6)
+
+
+def test_broadcast_class_vector() -> None:
+    network = small(places="broadcast")
+    assert network.embedding.weight.shape == (4, 8)
+    assert network(*batch()).perturbation.shape == (5, 3, 12, 10)
+
+
+@pytest.mark.parametrize("sees", ["image_and_class", "class_alone"])
+@pytest.mark.parametrize("places", ["spatial", "broadcast"])
+def test_class_perturbations_are_those_of_an_empty_latent(sees: str, places: str) -> None:
+    network = small(sees=sees, places=places)
+    with torch.no_grad():
+        network.to_mean.weight.zero_()
+        network.to_mean.bias.zero_()
+        expected = network(batch(4)[0], torch.arange(4)).perturbation
+        assert torch.allclose(network.class_perturbations(), expected, atol=1e-6)
+
+
+def test_plain_vae() -> None:
+    network = small(disentangles=False)
+    made = network(*batch())
+    assert made.perturbation is None
+    assert not [name for name in network.state_dict() if "embedding" in name or "perturbation" in name]
+    with pytest.raises(DataError, match="no class embedding"):
+        network.class_perturbations()
+
+
+@pytest.mark.parametrize(("shape", "number"), [((3, 9, 12), 2), ((1, 12, 9), 2), ((3, 130, 132), 8)])
+def test_sides_must_be_halved(shape: tuple[int, int, int], number: int) -> None:
+    with torch.device("meta"), pytest.raises(DataError, match=f"cannot be divided by {number}"):
+        DvaeNetwork(shape, 2, 4)
+
+
+def test_weights_are_torchs_default_draws_from_the_generator() -> None:
+    before = torch.get_rng_state()
+    first, same, other = (build_dvae((3, 16, 16), 10, 8, rng(s)).state_dict() for s in (1, 1, 2))
+    assert torch.equal(torch.get_rng_state(), before)
+    drawn = [name for name, value in first.items() if value.ndim > 1]
+    assert all(torch.equal(first[name], same[name]) for name in first)
+    assert all(not torch.equal(first[name], other[name]) for name in drawn)
+    # torch's defaults: uniform within 1/√fan-in for convolutions, N(0, 1) for embeddings.
+    down, up = first["to_image.0.weight"], first["encoder.0.weight"]
+    assert (down.shape, up.shape) == ((16, 8, 4, 4), (8, 3, 3, 3))
+    assert 0.9 * (8 * 16) ** -0.5 < float(down.abs().max()) <= (8 * 16) ** -0.5
+    assert 0.9 * 27**-0.5 < float(up.abs().max()) <= 27**-0.5
+    assert float(first["embedding.weight"].std()) == pytest.approx(1, abs=0.02)

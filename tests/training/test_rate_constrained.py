@@ -1,0 +1,193 @@
+"""The loss of D-VAE assembled by hand, its two hinges, and a loop that resumes and ends when told."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+
+from ued_core.context import Context
+from ued_core.errors import Cancelled, RunError
+from ued_core.models.dvae import Disentangled, build_dvae
+from ued_core.records import ImageSet, to_float
+from ued_core.training.rate_constrained import CAP, DvaeJob, cap_start, dvae_loss, rate_weight, separated, train_dvae
+
+
+def made_of(image: float, perturbation: float | None, mean: float) -> Disentangled:
+    """Constant outputs for images of one pixel, and a latent of four channels with unit variance."""
+    flat = torch.full((2, 3, 1, 1), 1.0)
+    latent = torch.full((2, 4, 1, 1), mean, requires_grad=True)
+    hat = None if perturbation is None else (flat * perturbation).requires_grad_(True)
+    return Disentangled((flat * image).requires_grad_(True), hat, latent, torch.zeros(2, 4, 1, 1, requires_grad=True))
+
+
+def image_set(count: int = 24, classes: int = 3, side: int = 12) -> ImageSet:
+    """Smooth images: a slope of random brightness and direction."""
+    draw = torch.Generator().manual_seed(0)
+    grid = torch.linspace(-1, 1, side)
+    slopes = torch.rand((count, 2, 1, 1), generator=draw) * 2 - 1
+    flat = 128 + 100 * (slopes[:, :1] * grid.view(1, 1, 1, side) + slopes[:, 1:] * grid.view(1, 1, side, 1)) / 2
+    return ImageSet(flat.expand(-1, 3, -1, -1).to(torch.uint8), torch.arange(count) % classes, tuple("abc"[:classes]), "slopes")
+
+
+def job(data: ImageSet | None = None, **more: Any) -> DvaeJob:
+    data = data or image_set()
+    network = build_dvae(data.shape, data.classes, 4, torch.Generator().manual_seed(0))
+    return DvaeJob(**{"data": data, "network": network, "target": 1.0, "epochs": 4, "batch_size": 8, **more})
+
+
+@torch.no_grad()
+def test_loss_by_hand() -> None:
+    """x = 0.5, x̂ = 0.3, p̂ = 0.1, four channels of mean 1: KLD 2 nats, above a target of 1."""
+    images = torch.full((2, 3, 1, 1), 0.5)
+    loss = dvae_loss(images, made_of(0.3, 0.1, 1.0), 1.0, capped=True)
+    assert [float(part) for part in loss] == pytest.approx([0.04 + 0.01 + 0.01 * 2.0 + 0.01, 0.04, 0.01, 2.0, 0.01])
+    assert float(dvae_loss(images, made_of(0.3, 0.1, 1.0), 1.0, capped=False).total) == pytest.approx(0.04 + 0.01 + 0.02)
+    # A tight target weighs fifty times as much; the sum is clipped before it is compared.
+    assert float(dvae_loss(images, made_of(0.3, 0.9, 1.0), 0.5, capped=False).total) == pytest.approx(0.04 + 0.25 + 0.5 * 2.0)
+    # A loose target counts as itself, and so does the cap.
+    assert float(dvae_loss(images, made_of(0.3, 0.01, 1.0), 3.0, capped=True).total) == pytest.approx(0.04 + 0.19**2 + 0.03 + CAP)
+    plain = dvae_loss(images, made_of(0.3, None, 1.0), 1.0, capped=True)
+    assert float(plain.total) == pytest.approx(0.04 + 0.02)
+    assert (float(plain.joint), float(plain.energy)) == (float(plain.image), 0.0)
+
+
+@pytest.mark.parametrize(("target", "pulls"), [(1.9, True), (2.1, False)])
+def test_no_gradient_below_the_target(target: float, pulls: bool) -> None:
+    images, made = torch.full((2, 3, 1, 1), 0.5), made_of(0.3, 0.1, 1.0)
+    dvae_loss(images, made, target, capped=False).total.backward()
+    assert bool((made.mean.grad != 0).all()) is pulls
+    if pulls:
+        # λ·∂KLD/∂μ = 0.01·μ ÷ 2 images.
+        assert torch.allclose(made.mean.grad, torch.full_like(made.mean, 0.005))
+    else:
+        assert torch.equal(made.mean.grad, torch.zeros_like(made.mean))
+        assert torch.equal(made.log_variance.grad, torch.zeros_like(made.mean))
+
+
+@pytest.mark.parametrize(("size", "pulls"), [(0.05, True), (0.04, False)])
+def test_no_gradient_below_the_cap(size: float, pulls: bool) -> None:
+    """0.05² = 0.0025 is above 0.002, 0.04² = 0.0016 below; x̂ + p̂ = x, so only the cap can pull."""
+    images, made = torch.full((2, 3, 1, 1), 0.5), made_of(0.5 - size, size, 0.0)
+    dvae_loss(images, made, 1.0, capped=True).total.backward()
+    assert bool((made.perturbation.grad.abs() > 1e-6).all()) is pulls
+    again = made_of(0.5 - size, size, 0.0)
+    dvae_loss(images, again, 1.0, capped=False).total.backward()
+    assert float(again.perturbation.grad.abs().max()) < 1e-7
+
+
+def test_the_joint_term_trains_everything() -> None:
+    data, network = image_set(), job().network
+    loss = dvae_loss(to_float(data.images), network(to_float(data.images), data.labels, torch.Generator()), 1.0, True)
+    grads = torch.autograd.grad(loss.joint, [network.to_image[0].weight, network.to_perturbation[0].weight, network.encoder[0].weight])
+    assert all(float(g.abs().sum()) > 0 for g in grads)
+
+
+def test_weight_of_the_rate() -> None:
+    assert [rate_weight(t) for t in (0.3, 0.99, 1.0, 3.0)] == [0.5, 0.5, 0.01, 0.01]
+
+
+def test_the_cap_begins_after_a_sixth() -> None:
+    assert [cap_start(n) for n in (60, 100, 20, 25, 6, 1)] == [11, 18, 4, 5, 2, 1]
+
+
+def test_the_cap_acts_from_its_epoch_on() -> None:
+    """The network's p̂ is made large: the loss of the epochs before the cap lacks its energy."""
+    start = job(epochs=6)
+    with torch.no_grad():
+        start.network.to_perturbation[-1].bias.fill_(1.0)
+    rows = train_dvae(start, Context(seed=1))
+    assert cap_start(6) == 2
+    for row in rows:
+        without = row["image_mse"] + row["joint_mse"] + 0.01 * max(row["rate"], 1.0)
+        assert row["energy"] > CAP
+        assert row["loss"] - without == pytest.approx(row["energy"] if row["epoch"] > 2 else 0.0, abs=2e-3 * row["energy"])
+
+
+def test_rows_and_learning_rate() -> None:
+    seen: list[dict[str, float]] = []
+    reports: list[tuple[float, float]] = []
+    ctx = Context(seed=1, on_report=lambda done, total, text: reports.append((done, total)))
+    rows = train_dvae(job(image_set(27), on_epoch=seen.append), ctx)
+    assert rows == seen
+    assert [row["epoch"] for row in rows] == [1, 2, 3, 4]
+    # 27 images: three batches of 8 an epoch, the remainder waits.
+    assert reports == [(float(step), 12) for step in range(12)]
+    assert [row["learning_rate"] for row in rows] == pytest.approx([0.0025 * (1 + math.cos(math.pi * e / 4)) for e in range(4)])
+    for row in rows:
+        assert row["psnr"] == pytest.approx(-10 * math.log10(row["image_mse"]))
+        assert row["seconds"] > 0
+
+
+def test_the_rate_comes_down_to_its_target() -> None:
+    rows = train_dvae(job(image_set(24), epochs=30, batch_size=12, target=0.5), Context(seed=1))
+    assert rows[0]["rate"] > 1.0
+    assert rows[-1]["rate"] < 0.55
+    assert rows[-1]["psnr"] > rows[0]["psnr"] + 1
+
+
+def weights(start: DvaeJob) -> list[torch.Tensor]:
+    return [value.clone() for value in start.network.state_dict().values()]
+
+
+def test_resume_is_exact() -> None:
+    whole = job(epochs=3)
+    rows = train_dvae(whole, Context(seed=1))
+    states: list[dict[str, Any]] = []
+    ended = job(epochs=3, on_state=lambda state: states.append({k: v for k, v in state().items()}), enough=lambda: True)
+    first = train_dvae(ended, Context(seed=1))
+    assert len(first) == 1
+    again = job(epochs=3, resume=states[0])
+    second = train_dvae(again, Context(seed=1))
+    untimed = [[{k: v for k, v in row.items() if k != "seconds"} for row in some] for some in (rows, second)]
+    assert untimed[0] == untimed[1]
+    assert all(torch.equal(a, b) for a, b in zip(weights(whole), weights(again), strict=True))
+
+
+def test_enough_is_asked_between_epochs_only() -> None:
+    asked: list[int] = []
+    rows: list[dict[str, float]] = []
+
+    def enough() -> bool:
+        asked.append(len(rows))
+        return len(rows) == 3
+
+    assert len(train_dvae(job(on_epoch=rows.append, enough=enough), Context())) == 3
+    assert asked == [1, 2, 3]
+
+
+def test_draws_belong_to_the_seed() -> None:
+    results = []
+    for seed in (1, 1, 2):
+        start = job(epochs=1)
+        torch.manual_seed(seed + len(results))
+        train_dvae(start, Context(seed=seed))
+        results.append(weights(start))
+    assert all(torch.equal(a, b) for a, b in zip(results[0], results[1], strict=True))
+    assert not torch.equal(results[0][0], results[2][0])
+
+
+def test_cancelling_and_numbers_that_leave() -> None:
+    with pytest.raises(Cancelled):
+        train_dvae(job(), Context(stop=lambda: True))
+    broken = job()
+    with torch.no_grad():
+        broken.network.to_mean.bias.fill_(float("nan"))
+    with pytest.raises(RunError, match="became nan in epoch 1"):
+        train_dvae(broken, Context())
+
+
+def test_fewer_images_than_a_batch() -> None:
+    assert len(train_dvae(job(image_set(5), epochs=1), Context())) == 1
+
+
+def test_separated_by_hand() -> None:
+    data, network = image_set(300), job().network
+    network.eval()
+    with torch.no_grad():
+        expected = network(to_float(data.images), data.labels)
+    image, perturbation = separated(network.train(), data.images, data.labels, Context())
+    assert torch.allclose(image, expected.image, atol=1e-6)
+    assert torch.allclose(perturbation, expected.perturbation, atol=1e-6)

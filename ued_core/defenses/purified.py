@@ -1,0 +1,382 @@
+"""Purified sets as artefacts: what took minutes to train is trained once, can be resumed, watched and ended early.
+
+What a trained defence made of a training set is a folder under the home, named by the defence and the content of the set
+that it was given; it appears whole or not at all. While it is being made a workshop lies beside it, where the state of
+unfinished work, one row an epoch and a few pictures of the latest epoch can be found.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import io
+import json
+import os
+import shutil
+import tempfile
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from filelock import FileLock, Timeout
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from ued_core.context import Context
+from ued_core.defenses.base import Defense
+from ued_core.errors import Unavailable
+from ued_core.files import write_atomic, write_json
+from ued_core.home import home
+from ued_core.params import fingerprint
+from ued_core.records import ImageSet
+
+#: raised whenever code changes what a trained defence makes, so that old artefacts are not taken for new ones
+PURIFY_VERSION = 1
+MOST_BYTES = 8_000_000_000
+"""What all purified sets may take on the disk; the ones not used longest go."""
+SHARE_OF_TIME = 0.05
+"""What saving the state of unfinished work may cost."""
+STOPPED = "stopped_early"
+"""In the log of a set whose making the user ended, and in no other; as in the log of crafted sets."""
+ASK_S = 0.5
+
+
+@dataclass(frozen=True)
+class Purified:
+    """What a trained defence made of a set.
+
+    Attributes:
+        images: uint8 (N, C, H, W), what is trained on; memory-mapped when it was read.
+        stages: the images after each stage, the last one equal to ``images``.
+        log: JSON-ready: at least ``note`` (a sentence) and ``stages`` (a list of objects). Only when the user ended a
+            stage early, ``stopped_early``.
+        weights: the trained tensors of each stage.
+    """
+
+    images: torch.Tensor
+    stages: tuple[torch.Tensor, ...]
+    log: dict[str, Any] = field(default_factory=dict)
+    weights: tuple[dict[str, torch.Tensor], ...] = ()
+
+
+class Workshop:
+    """The folder of a purification that is under way, or nowhere.
+
+    Args:
+        folder: None keeps nothing. A full or read-only disk is no error.
+        every_s: least time between two savings of the state; 0 saves whenever asked.
+    """
+
+    def __init__(self, folder: Path | None = None, every_s: float = 2.0) -> None:
+        self.folder, self.every_s = folder, every_s
+        self._cost, self._last = 0.0, time.perf_counter()
+
+    def load(self) -> dict[str, Any] | None:
+        """The state that was saved last, or None; a damaged file counts as none."""
+        if self.folder is None or not (self.folder / "state.pt").exists():
+            return None
+        try:
+            return torch.load(self.folder / "state.pt", map_location="cpu", weights_only=True)
+        except Exception:  # whatever torch and pickle say of a torn file: the work begins anew
+            return None
+
+    def save(self, state: Callable[[], Mapping[str, Any]], now: bool = False) -> None:
+        """Keep the state, but not so often that it takes more than a twentieth of the time, unless it must be ``now``."""
+        started = time.perf_counter()
+        pause = max(self.every_s, self._cost / SHARE_OF_TIME) if self.every_s else 0.0
+        if self.folder is None or (not now and started - self._last < pause):
+            return
+        with suppress(OSError):
+            write_atomic(self.folder / "state.pt", lambda temporary: torch.save(dict(state()), temporary))
+        self._last = time.perf_counter()
+        self._cost = self._last - started
+
+    def show(self, log: Mapping[str, Any], pictures: Mapping[str, np.ndarray]) -> None:
+        """Let others see how far the work is: the log so far and some pictures."""
+        if self.folder is None:
+            return
+        with suppress(OSError):
+            write_json(self.folder / "log.json", dict(log))
+            write_atomic(self.folder / "pictures.npz", lambda temporary: _write_arrays(temporary, pictures))
+
+    def enough(self) -> bool:
+        """Whether somebody asked to end the stage; the answer serves the request."""
+        path = self.folder and self.folder / "enough"
+        if path is None or not path.exists():
+            return False
+        path.unlink(missing_ok=True)
+        return True
+
+    def discard(self) -> None:
+        """Remove the folder."""
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class TrainedDefense(Defense):
+    """A defence that trains networks on the whole training set, which takes minutes.
+
+    :meth:`purify` reads what was purified before, and otherwise purifies and keeps it. Neither the seed of the run nor
+    its device is part of the name: a subclass declares a seed of its own. Subclasses implement :meth:`separate` and
+    :meth:`seconds_for`.
+    """
+
+    acts: ClassVar[frozenset[str]] = frozenset({"purify"})
+    needs_whole_set: ClassVar[bool] = True
+
+    @abstractmethod
+    def separate(self, data: ImageSet, ctx: Context, workshop: Workshop) -> Purified:
+        """Train and purify, going on from the workshop's state.
+
+        Args:
+            data: the whole training set as it was published.
+            ctx: device, progress (reported to its end), cancellation; its seed does not matter.
+            workshop: where the state of unfinished work is kept and found, and who may end a stage.
+        """
+
+    @abstractmethod
+    def seconds_for(self, data: ImageSet) -> float:
+        """How long it takes on this machine's processor; rough, itself quick."""
+
+    def purify(self, data: ImageSet, ctx: Context) -> ImageSet:
+        return data.with_images(purify_once(self, data, ctx).images)
+
+    def purify_rows(self, data: ImageSet, whole: ImageSet, ctx: Context) -> ImageSet:
+        """The purified versions of some images of a set that was purified before.
+
+        Raises:
+            Unavailable: it was not, or does not hold these images.
+        """
+        kept = self.kept(whole)
+        rows = None if kept is None else rows_of(whole, data)
+        if kept is None or rows is None:
+            raise Unavailable(
+                f"{self.title} is trained on the whole training set, and this set has not been purified with these parameters yet.",
+                "Start a training run with this defence: it purifies the set first and keeps it.",
+            )
+        return data.with_images(kept.images[rows])
+
+    def folder(self, data_hash: str) -> Path:
+        """Where the purified version of the set with this content hash is, or will be."""
+        named = {"version": PURIFY_VERSION, "torch": torch.__version__, "defence": self.to_json()}
+        return home() / "purified" / f"{self.key}-{fingerprint(named)}" / data_hash
+
+    def kept(self, data: ImageSet, early: bool = False) -> Purified | None:
+        """What was made of this set before, memory-mapped, or None when it is absent or damaged.
+
+        Args:
+            early: take also a set whose making was ended early, when there is no whole one.
+        """
+        folder = self.folder(data.content_hash)
+        kept = read_purified(folder) or (read_purified(early_of(folder)) if early else None)
+        return kept if kept is not None and kept.images.shape == data.images.shape else None
+
+
+def purify_once(defense: TrainedDefense, data: ImageSet, ctx: Context, partial: Path | None = None) -> Purified:
+    """The purified set from the disk, or purified now and kept.
+
+    Two processes that want the same set do not make it twice: the second one waits for the first.
+
+    Args:
+        defense, data: what is applied to what.
+        ctx: device, progress, cancellation.
+        partial: folder of whoever asks. A set whose making was ended early is kept there for the next time that they ask.
+            To all others it does not exist: they begin anew. (The latest one can still be looked at.)
+
+    Raises:
+        Cancelled: the user stopped; the state stays and the next call goes on from it.
+    """
+    folder = defense.folder(data.content_hash)
+    own = None if partial is None else partial / f"{defense.key}-{data.content_hash}"
+    for place in (own, folder):
+        kept = None if place is None else read_purified(place)
+        if kept is not None and kept.images.shape == data.images.shape:
+            ctx.report(1, 1, f"{defense.title}: purified before, read from the disk")
+            return kept
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return defense.separate(data, ctx, Workshop())
+    lock = FileLock(folder.with_suffix(".lock"))
+    while True:
+        try:
+            lock.acquire(timeout=ASK_S)
+            break
+        except Timeout:
+            ctx.report(0, 1, f"{defense.title}: another run purifies this set; waiting for it")
+    try:
+        return _made(defense, data, ctx, folder, own)
+    finally:
+        lock.release()
+
+
+def _made(defense: TrainedDefense, data: ImageSet, ctx: Context, folder: Path, own: Path | None) -> Purified:
+    kept = read_purified(folder)
+    if kept is not None and kept.images.shape == data.images.shape:
+        ctx.report(1, 1, f"{defense.title}: purified meanwhile by another run")
+        return kept
+    workshop, began = Workshop(work_of(folder)), time.perf_counter()
+    with suppress(OSError):
+        write_json(work_of(folder) / "about.json", {"defence": defense.to_json(), "data": data.name, "data_hash": data.content_hash})
+    made = defense.separate(data, ctx, workshop)
+    log = {**made.log, "seconds": time.perf_counter() - began}
+    made = Purified(made.images, made.stages, log, made.weights)
+    card = {"defence": defense.to_json(), "data": data.name, "data_hash": data.content_hash, "log": log}
+    targets = [early_of(folder), *([own] if own else [])] if STOPPED in log else [folder]
+    try:
+        for target in targets:
+            _write(target, made, card, work_of(folder) / "pictures.npz")
+    except OSError:
+        # A full or read-only disk: the work is done all the same, it only cannot be kept.
+        return made
+    workshop.discard()
+    _make_room(targets[0])
+    return read_purified(targets[-1]) or made
+
+
+def work_of(folder: Path) -> Path:
+    """The workshop that belongs to the folder of a purified set."""
+    return folder.with_suffix(".work")
+
+
+def early_of(folder: Path) -> Path:
+    """Where the latest set whose making was ended early can be looked at."""
+    return folder.with_suffix(".early")
+
+
+def ask_enough(folder: Path) -> None:
+    """End the stage that is under way after its present epoch.
+
+    Raises:
+        Unavailable: nothing is under way.
+    """
+    try:
+        (work_of(folder) / "enough").touch()
+    except OSError as error:
+        raise Unavailable("Nothing is being purified there that could be ended.", "Look at the page Runs.") from error
+
+
+def progress_of(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
+    """The log so far and the latest pictures of a set that is being purified, or None before the first epoch."""
+    return _log_and_pictures(work_of(folder))
+
+
+def pictures_of(folder: Path) -> dict[str, np.ndarray]:
+    """The last pictures of a purified set; empty when there are none."""
+    try:
+        return _read_arrays(folder / "pictures.npz")
+    except (OSError, ValueError):
+        return {}
+
+
+def _log_and_pictures(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
+    try:
+        return json.loads((folder / "log.json").read_text(encoding="utf-8")), _read_arrays(folder / "pictures.npz")
+    except (OSError, ValueError):
+        return None
+
+
+def purified_card(folder: Path) -> dict[str, Any] | None:
+    """What is known of a purified set (``defence``, ``data``, ``log``), or None when there is none; quick."""
+    try:
+        return json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def read_purified(folder: Path) -> Purified | None:
+    """A purified set, its images memory-mapped, or None when it is absent or damaged."""
+    try:
+        written = (folder / "card.json").stat().st_mtime_ns
+        found = _mapped(folder, written)
+        os.utime(folder)
+    except (OSError, EOFError, ValueError, KeyError, SafetensorError):
+        return None
+    return found
+
+
+@functools.lru_cache(maxsize=4)
+def _mapped(folder: Path, written: int) -> Purified:
+    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    stages, weights = [], []
+    for number, sums in enumerate(card["stages"], 1):
+        array = np.load(folder / f"stage{number}.npy", mmap_mode="c", allow_pickle=False)
+        network = folder / f"stage{number}.safetensors"
+        if _sha256(array) != sums["images"] or hashlib.sha256(network.read_bytes()).hexdigest() != sums["network"]:
+            raise ValueError(f"{folder.name} does not have the checksums it was written with")
+        stages.append(torch.from_numpy(array))
+        weights.append(load_file(network))
+    return Purified(stages[-1], tuple(stages), card["log"], tuple(weights))
+
+
+def _write(folder: Path, made: Purified, card: Mapping[str, Any], pictures: Path) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        entry = fresh / "entry"
+        entry.mkdir()
+        sums = []
+        for number, (images, weights) in enumerate(zip(made.stages, made.weights, strict=True), 1):
+            array = images.contiguous().numpy()
+            np.save(entry / f"stage{number}.npy", array)
+            network = entry / f"stage{number}.safetensors"
+            save_file({name: tensor.contiguous() for name, tensor in weights.items()}, network)
+            sums.append({"images": _sha256(array), "network": hashlib.sha256(network.read_bytes()).hexdigest()})
+        if pictures.exists():
+            shutil.copyfile(pictures, entry / "pictures.npz")
+        write_json(entry / "card.json", {**card, "stages": sums})
+        if folder.exists():
+            # Damaged, or ended early at another time.
+            os.rename(folder, fresh / "old")
+        os.rename(entry, folder)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _make_room(newest: Path) -> None:
+    with suppress(OSError):
+        cards = sorted((home() / "purified").glob("*/*/card.json"), key=lambda path: path.parent.stat().st_mtime, reverse=True)
+        total = 0
+        for card in cards:
+            total += sum(path.stat().st_size for path in card.parent.iterdir())
+            if total > MOST_BYTES and card.parent != newest:
+                shutil.rmtree(card.parent, ignore_errors=True)
+
+
+def rows_of(whole: ImageSet, part: ImageSet) -> torch.Tensor | None:
+    """Which rows of ``whole`` the images of ``part`` are, int64 (M,), or None when one of them is not there."""
+    known: dict[tuple[bytes, int], int] = {}
+    for row in range(len(whole) - 1, -1, -1):
+        known[_digest(whole, row)] = row
+    found = [known.get(_digest(part, row)) for row in range(len(part))]
+    return None if None in found else torch.tensor(found, dtype=torch.int64)
+
+
+def _digest(data: ImageSet, row: int) -> tuple[bytes, int]:
+    return hashlib.blake2b(data.images[row].contiguous().numpy().tobytes(), digest_size=12).digest(), int(data.labels[row])
+
+
+def _sha256(array: np.ndarray) -> str:
+    digest = hashlib.sha256()
+    flat = array.reshape(-1)
+    for start in range(0, len(flat), 1 << 24):
+        digest.update(flat[start : start + (1 << 24)])
+    return digest.hexdigest()
+
+
+def _write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    # Through memory: numpy would add an ending to the name of a temporary file.
+    held = io.BytesIO()
+    np.savez(held, **arrays)
+    path.write_bytes(held.getvalue())
+
+
+def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+    with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
