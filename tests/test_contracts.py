@@ -28,7 +28,7 @@ from ued_core.errors import Cancelled, ParameterError, UnknownName
 from ued_core.models import MODELS
 from ued_core.params import Catalogue, Method, Parameter
 from ued_core.records import ImageSet, to_bytes, to_float
-from ued_core.training import PLANS, Job, Setup, train
+from ued_core.training import PLANS, Job, Setup, soft_labels, train
 
 ROOT = Path(__file__).resolve().parents[1]
 EVERY = [pytest.param(c, entry, id=f"{kind}-{entry.key}") for kind, c in catalogues().items() for entry in c.values()]
@@ -433,7 +433,7 @@ def trained_weights(defense: Defense, data: ImageSet, ctx: Context) -> torch.Ten
     network = MODELS.build("small_cnn", width=4).build(data.shape, data.classes, rng())
     hook = defense.training(Setup(data, network, plan, ctx))
     assert hook is not None
-    train(Job(data, data, network, plan, hooks=(hook,)), ctx)
+    train(Job(data, data, network, plan, blend=lambda *batch: defense.blend(*batch[:2], data.classes, batch[2]), hooks=(hook,)), ctx)
     return torch.cat([p.detach().flatten() for p in network.parameters()])
 
 
@@ -486,7 +486,8 @@ def test_every_parameter_of_a_defence_matters(name: str) -> None:
     def outcome(configured: Defense) -> torch.Tensor:
         if "training" in configured.acts:
             return trained_weights(configured, data, Context())
-        return blended(configured, to_float(configured.purify(data, Context()).images), rng(1))
+        images, targets = configured.blend(to_float(configured.purify(data, Context()).images), data.labels, data.classes, rng(1))
+        return torch.cat([images.flatten(), soft_labels(targets, data.classes).flatten()])
 
     plain = outcome(defense)
     for p in defense.parameters():

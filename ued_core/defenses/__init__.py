@@ -1,6 +1,7 @@
 """Defences: one file a method or a family of small ones, hooks ``purify``, ``augment`` and ``training``."""
 
 from ued_core.defenses.base import Defense, augment_all, blend_all, preview, purify_all
+from ued_core.defenses.blending import CutMix, Mixup
 from ued_core.defenses.coin import Coin
 from ued_core.defenses.coin_parts import CoinInterpolation, CoinShifts
 from ued_core.defenses.cutout import Cutout
@@ -33,6 +34,8 @@ DEFENSES: Catalogue[Defense] = Catalogue(
         FixedSharpening,
         FrequencyFilter,
         Cutout,
+        Mixup,
+        CutMix,
         OrthogonalProjection,
     ],
 )
