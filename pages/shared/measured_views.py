@@ -15,7 +15,8 @@ from pages.shared.controls import segments
 from pages.shared.live_chart import live_chart
 from pages.shared.navigation import script
 from pages.shared.run_address import hand_over
-from pages.shared.run_words import method_words, percent
+from pages.shared.run_protocol import in_words
+from pages.shared.run_words import percent
 from pages.shared.selection import selection_address
 from ued_core.analysis import measured
 from ued_core.analysis.measured import (
@@ -35,6 +36,7 @@ from ued_core.analysis.phenomenon import Condition
 from ued_core.data import DATASETS
 from ued_core.errors import UedError
 from ued_core.figures.results import (
+    MOST_COLUMNS,
     accuracy_map,
     attack_dots,
     condition_words,
@@ -107,7 +109,7 @@ def _attack_part(rows: Sequence[Row], dataset: str) -> None:
         alt=f"Clean test accuracy after the last epoch, mean over seeds: {words}.",
         filename=f"attacks_{dataset}",
         question=f"{data_title(dataset)}: how well does a model do on clean images after training on …?",
-        caption=f"Each dot is one run (hover for its numbers), the black bar is the mean, the blue line what the same training "
+        caption=f"Each dot is one run (hover for its numbers), the upright bar is the mean, the blue line what the same training "
         f"reaches on clean data. {reading(found)}",
     )
     _attack_table(found, dataset)
@@ -128,7 +130,7 @@ def reading(found: Sequence[Condition]) -> str:
     parts = [f"Lowest: **{strongest}** with {percent(summary(own, 'last').mean)}."]
     strong = [name for name, share in shares.items() if share < STRONG]
     without = [name for name, share in shares.items() if share > WEAK]
-    parts.append(f"{len(strong)} of {len(shares)} attacks leave less than half of the clean accuracy.")
+    parts.append(f"{len(strong)} of {len(shares)} attacked data sets leave less than half of the clean accuracy.")
     if without:
         parts.append(f"More than 90 % of it is left by {', '.join(without)}.")
     return " ".join(parts)
@@ -139,8 +141,8 @@ def _attack_table(found: Sequence[Condition], dataset: str) -> None:
     specs = [_spec(c) for c in found]
     kit = st.column_config
 
-    def share(title: str, help: str) -> Any:
-        return kit.NumberColumn(title, format="%.1f", help=help, width=82)
+    def number(title: str, help: str, form: str = "%.1f", width: int = 62) -> Any:
+        return kit.NumberColumn(title, format=form, help=help, width=width)
 
     st.dataframe(
         attack_frame(found),
@@ -150,28 +152,23 @@ def _attack_table(found: Sequence[Condition], dataset: str) -> None:
         height="content",
         alt="Table of what was trained on: accuracies in per cent, size and cost of the perturbation, number of seeds.",
         column_config={
-            "name": kit.TextColumn("trained on", pinned=True, width=170),
-            "last": share("last (%)", "Accuracy on clean test images after the last epoch, mean over the seeds."),
-            "spread": share("± sd", "Sample standard deviation of the last epoch's accuracy over the seeds."),
-            "best": share("best (%)", "The highest clean test accuracy of any epoch. Picked by looking at the test images: it flatters."),
-            "train_accuracy": share("training (%)", "Accuracy over the last epoch on what the model was trained on, as it saw it."),
-            "against": share("vs clean", "Percentage points against the same training on clean data."),
-            "linf": kit.NumberColumn("L∞ (1/255)", format="%.1f", help="Largest change of a pixel value, mean over the images.", width=82),
-            "l2": kit.NumberColumn("L2", format="%.2f", help="Length of the change, pixel values in 0..1; mean over the images.", width=64),
-            "crafting_cpu_s": kit.NumberColumn(
-                "crafting (CPU s)", format="%.1f", help="Seconds of processor time on one thread to poison the training set.", width=96
-            ),
-            "evaluations": kit.NumberColumn(
-                "gradient evaluations", format="localized", help="How often an image went through a model while crafting.", width=110
-            ),
-            "agreement": kit.NumberColumn(
-                "NMI", format="%.2f", help="Agreement of the attack's clusters with the labels, 0..1; for Unlearnable Clusters.", width=60
-            ),
-            "seeds": kit.NumberColumn("seeds", format="%d", help="How many runs the means are over.", width=60),
-            "see": kit.ButtonColumn("", key=f"{name}_see", on_click=_button(f"{name}_see", "attack", specs), width=92),
-            "train": kit.ButtonColumn("", key=f"{name}_train", on_click=_button(f"{name}_train", "runs", specs), width=92),
+            "name": kit.TextColumn("trained on", pinned=True, width=165),
+            "see": kit.ButtonColumn("", key=f"{name}_see", on_click=_button(f"{name}_see", "attack", specs), width=78),
+            "train": kit.ButtonColumn("", key=f"{name}_train", on_click=_button(f"{name}_train", "runs", specs), width=70),
+            "last": number("last %", "Accuracy on clean test images after the last epoch, mean over the seeds."),
+            "spread": number("± sd", "Sample standard deviation of the last epoch's accuracy over the seeds, in points.", width=56),
+            "best": number("best %", "The highest clean test accuracy of any epoch. Picked by looking at the test images: it flatters."),
+            "train_accuracy": number("train %", "Accuracy over the last epoch on what the model was trained on, as it saw it.", width=66),
+            "against": number("vs clean", "Percentage points against the same training on clean data.", width=72),
+            "linf": number("L∞", "Largest change of a pixel value in 1/255, mean over the images.", width=60),
+            "l2": number("L2", "Length of the change with pixel values in 0..1, mean over the images.", "%.2f", 54),
+            "crafting_cpu_s": number("CPU s", "Seconds of processor time on one thread to poison the training set.", width=68),
+            "evaluations": number("gradients", "How often an image went through a model while the poison was crafted.", "localized", 84),
+            "agreement": number("NMI", "Agreement of the attack's clusters with the labels, 0..1; for Unlearnable Clusters.", "%.2f", 56),
+            "seeds": number("seeds", "How many runs the means are over.", "%d", 56),
         },
     )
+    st.caption("Click a heading to sort. **Attack →** shows what the attack does, **Train →** hands the run to the page Runs.")
 
 
 def attack_frame(found: Sequence[Condition]) -> pd.DataFrame:
@@ -189,6 +186,8 @@ def attack_frame(found: Sequence[Condition]) -> pd.DataFrame:
         rows.append(
             {
                 "name": condition.name,
+                "see": "Attack →" if spec is not None and spec.attack is not None else None,
+                "train": "Train →" if spec is not None else None,
                 "last": 100 * last.mean,
                 "spread": None if np.isnan(last.spread) else 100 * last.spread,
                 "best": mean(condition, "best", 100),
@@ -196,8 +195,6 @@ def attack_frame(found: Sequence[Condition]) -> pd.DataFrame:
                 "against": 100 * (last.mean - summary(clean, "last").mean) if clean is not None and attacked else None,
                 **{number: mean(condition, number) for number in ("linf", "l2", "crafting_cpu_s", "evaluations", "agreement")},
                 "seeds": len(condition.rows),
-                "see": "Attack →" if spec is not None and spec.attack is not None else None,
-                "train": "Train →" if spec is not None else None,
             }
         )
     return pd.DataFrame(rows)
@@ -242,10 +239,10 @@ def protocol(found: Sequence[Condition]) -> str:
     row, spec = plain.rows[0], _spec(plain)
     counts = sorted({len(c.rows) for c in found})
     seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    names = [method_words(spec.model), method_words(spec.plan)] if spec else [row["spec"][part]["name"] for part in ("model", "plan")]
+    names = [in_words(spec.model), in_words(spec.plan)] if spec else [row["spec"][part]["name"] for part in ("model", "plan")]
     data, machine = row["data"], row["environment"]
     return (
-        f"Unless a name says otherwise: {', '.join(names)}, {row['epochs']} epochs, "
+        f"Unless a name says otherwise: {', '.join(names)}; "
         f"{data['train']:,} training and {data['test']:,} test images; "
         f"{seeds} {'seed' if seeds == '1' else 'seeds'} each (one seed draws images, private key, weights and order); "
         f"{machine['precision']}, {machine['device']}, PyTorch {machine['torch']}."
@@ -262,6 +259,9 @@ def _defence_part(rows: Sequence[Row], dataset: str) -> None:
         st.info(f"No defence has been measured on {data_title(dataset)} yet: `{DEFENCES_COMMAND}`.")
         return
     cells = measured_cells(table)
+    along = "row"
+    if len(cells.columns) > MOST_COLUMNS:
+        cells, along = cells.turned(), "column"
     live_chart(
         accuracy_map(cells),
         key="defence_map",
@@ -274,8 +274,8 @@ def _defence_part(rows: Sequence[Row], dataset: str) -> None:
         ),
         filename=f"defences_{dataset}",
         question=f"{data_title(dataset)}: clean test accuracy (%) after training on attacked and then defended images",
-        caption="Bright is learnable. **Read along a row**: the first cell is the attack alone, the others are what a defence makes of it. "
-        "The row of clean images is what a defence costs where nothing was attacked. "
+        caption=f"Bright is learnable. **Read along a {along}**: its first cell is the attack alone, the others are what a defence makes "
+        f"of it. The {along} of clean images is what a defence costs where nothing was attacked. "
         "Last epoch, mean over seeds; hover for spread and seeds.",
     )
     found = list(table.cells.values())

@@ -14,7 +14,7 @@ from pages.shared.measured_views import data_title, stored_rows
 from ued_core.analysis import measured
 from ued_core.analysis.measured import attack_of, conditions, data_sets, defences_of, grid, reference
 from ued_core.analysis.phenomenon import Condition
-from ued_core.analysis.reported import Name, ReportedRow, reported
+from ued_core.analysis.reported import DATASET_NAMES, Name, ReportedRow, reported
 from ued_core.attacks import ATTACKS
 from ued_core.figures.results import (
     Labelled,
@@ -62,14 +62,15 @@ def _options(names: Sequence[Name]) -> dict[str, str]:
 def _by_data(rows: tuple[ReportedRow, ...]) -> None:
     st.subheader("Attack × defence, as reported")
     left, middle, right = st.columns(3)
-    datasets = _options([row.dataset for row in rows])
+    there = {row.dataset for row in rows}
+    datasets = _options([name for name in DATASET_NAMES.values() if name in there])
     with left:
         dataset = pick("Data", datasets, key="reported_data", default=next(iter(datasets)))
     own = [row for row in rows if row.dataset.key == dataset]
     sources = {row.source.title: row.source for row in own}
     choices = {title: title for title in sources}
     with middle:
-        every = {EVERY: f"all {len(sources)} sources, one defence"} if len(sources) > 1 else {}
+        every = {EVERY: f"all {len(sources)} sources"} if len(sources) > 1 else {}
         source = pick("Source", {**choices, **every}, key="reported_source", default=next(iter(choices)))
     if source == EVERY:
         with right:
@@ -96,13 +97,15 @@ def _one_source(rows: Sequence[ReportedRow], dataset: str, model: str) -> None:
     if len(cells.columns) == 1:
         live_chart(
             source_dots(rows), key="reported_dots", height=dots_height(len(cells.rows)),
-            caption=f"This source reports the defence *{cells.columns[0]}* only. {where}", **shared,
+            caption=f"This source reports the defence “{cells.columns[0]}” only. {where}", **shared,
         )  # fmt: skip
-        return
-    live_chart(
-        accuracy_map(cells), key="reported_map", height=map_height(cells),
-        caption=f"Bright is learnable. **Read along a row**: what each defence makes of one attack. Empty: not reported. {where}", **shared,
-    )  # fmt: skip
+    else:
+        live_chart(
+            accuracy_map(cells), key="reported_map", height=map_height(cells),
+            caption=f"Bright is learnable. **Read along a row**: what each defence makes of one attack. Empty: not reported. {where}",
+            **shared,
+        )  # fmt: skip
+    _table(rows, "reported_table")
 
 
 def _every_source(rows: Sequence[ReportedRow], dataset: str, defense: str) -> None:
@@ -116,6 +119,28 @@ def _every_source(rows: Sequence[ReportedRow], dataset: str, defense: str) -> No
         caption="One symbol is one reported value; several of one kind on a line are several networks or forms of the defence. "
         "Hover for network, source and the source's own spelling.",
     )
+    _table(rows, "reported_table")
+
+
+def _table(rows: Sequence[ReportedRow], key: str) -> None:
+    """The values of a chart with what the pointer would find on each."""
+    with st.expander("The values with their sources"):
+        table = [
+            {
+                "Attack": row.attack.label,
+                "Defence": row.defense.label,
+                "Clean test (%)": round(100 * row.test_accuracy, 2),
+                "Source": row.source.title,
+                "Data": row.dataset.label,
+                "Network": row.model.label,
+                "As printed": " · ".join(row.spelled[column] for column in ("attack", "defense", "dataset")),
+            }
+            for row in rows
+        ]
+        st.dataframe(
+            pd.DataFrame(table), key=key, hide_index=True, height="content" if len(table) <= 12 else 460,
+            alt="Table of the reported values with source, data, network and spelling.",
+        )  # fmt: skip
 
 
 # ---- one attack --------------------------------------------------------------------------------
@@ -137,7 +162,9 @@ def _by_attack(rows: tuple[ReportedRow, ...]) -> None:
     defenses = {"none": "none", **_options([row.defense for row in of_attack])}
     with right:
         defense = pick("Defence", defenses, key="beside_defence", default="none")
-    shown = [row for row in of_attack if row.defense.key == defense]
+    # The same data by different sources below each other: that is where they disagree.
+    order = [name.key for name in DATASET_NAMES.values()]
+    shown = sorted((row for row in of_attack if row.defense.key == defense), key=lambda row: order.index(row.dataset.key))
     here = [entry for entry in own if defences_of(entry[1]) == (() if defense == "none" else (defense,))]
     if not shown and not here:
         st.info("Neither measured here nor reported.")
@@ -157,6 +184,8 @@ def _by_attack(rows: tuple[ReportedRow, ...]) -> None:
         "on other data, networks and schedules.** They show whether the direction agrees, not whether the numbers do. "
         "Blue: what the same source reaches on clean data.",
     )
+    if shown:
+        _table(shown, "beside_table")
 
 
 def _measured() -> list[Labelled]:

@@ -120,7 +120,9 @@ def grid(rows: Sequence[Row], dataset: str) -> Grid:
     grouped: dict[tuple[str, str], list[Row]] = {}
     for row in own:
         grouped.setdefault((row["attack"], row["defence"]), []).append(row)
-    cells = {(attack, defence): Condition(f"{attack} · {defence}", tuple(found)) for (attack, defence), found in grouped.items()}
+    # Without a defence the cell is the attack alone, as in the attack table.
+    named = {(a, d): f"{a} · {d}" if found[0]["spec"]["defenses"] else a for (a, d), found in grouped.items()}
+    cells = {place: Condition(named[place], tuple(found)) for place, found in grouped.items()}
     attacks = {attack: attack_of(cell) is not None for (attack, _), cell in cells.items()}
     defences = {defence: bool(defences_of(cell)) for (_, defence), cell in cells.items()}
     return Grid(tuple(sorted(attacks, key=attacks.__getitem__)), tuple(sorted(defences, key=defences.__getitem__)), cells)

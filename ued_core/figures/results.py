@@ -29,6 +29,8 @@ from ued_core.figures.theme import (
 ACCURACY = axis_title("accuracy on clean test images", "%")
 ROW_HEIGHT = 26
 """CSS pixels of one line of a dot plot."""
+ON_DARK, ON_BRIGHT, BRIGHT = "#ffffff", "#000000", 55
+"""Colours of the numbers on the map, and from which per cent on the second is easier to read."""
 MOST_UPRIGHT = 6
 """With more columns than this their names are turned."""
 ROLE_WORDS = {"clean": "not attacked", "poisoned": "attacked", "defended": "attacked, then defended", "neutral": "defended, not attacked"}
@@ -43,12 +45,20 @@ class Cells:
         rows, columns: their names.
         values: float64 (R, C), 0..1; nan where nothing is known.
         words: what the pointer finds on each cell, (R, C).
+        of_rows, of_columns: what the rows and the columns are.
     """
 
     rows: tuple[str, ...]
     columns: tuple[str, ...]
     values: np.ndarray
     words: tuple[tuple[str, ...], ...]
+    of_rows: str = "attack"
+    of_columns: str = "defence"
+
+    def turned(self) -> Cells:
+        """The same with rows and columns exchanged."""
+        words = tuple(zip(*self.words, strict=True))
+        return Cells(self.columns, self.rows, self.values.T, words, self.of_columns, self.of_rows)
 
 
 def dots_height(rows: int) -> int:
@@ -93,18 +103,18 @@ def attack_dots(found: Sequence[Condition], chance: float) -> go.Figure:
         customdata=[f"{clean.name}: {condition_words(clean)}" for _, clean in references],
         hovertemplate="%{customdata}<extra></extra>",
     )
-    for role, words in ROLE_WORDS.items():
-        own = [c for c in found if role_of(c) == role]
-        if own:
-            figure.add_scatter(**_seed_dots(own, role, f"{words}, one run"))
     figure.add_scatter(
         x=[100 * summary(c, "last").mean for c in found],
         y=[c.name for c in found],
         name="mean of the seeds",
-        **_ticks(INK, 16, 3),
+        **_ticks(INK, 20, 3),
         customdata=[condition_words(c) for c in found],
         hovertemplate="%{y}<br>mean %{customdata}<extra></extra>",
     )
+    for role, words in ROLE_WORDS.items():
+        own = [c for c in found if role_of(c) == role]
+        if own:
+            figure.add_scatter(**_seed_dots(own, role, f"{words}, one run"))
     figure.add_vline(
         x=100 * chance, name=f"guessing ({100 * chance:.3g} %)", showlegend=True, line={"color": MUTED, "width": 1.5, "dash": "dot"}
     )
@@ -156,8 +166,12 @@ def _dot_layout(labels: Sequence[str], title: str) -> dict:
 # ---- attack × defence --------------------------------------------------------------------------
 
 
+MOST_COLUMNS = 12
+"""Of a table that is shown on one page; a longer list of defences goes downwards."""
+
+
 def measured_cells(table: Grid) -> Cells:
-    """What the defence table holds, as means of the last epoch."""
+    """What the defence table holds, as means of the last epoch; one row an attack."""
     values = np.full((len(table.attacks), len(table.defences)), np.nan)
     words = [["not measured"] * len(table.defences) for _ in table.attacks]
     for r, attack in enumerate(table.attacks):
@@ -206,14 +220,9 @@ def accuracy_map(cells: Cells) -> go.Figure:
     if not cells.rows or not cells.columns:
         raise DataError("A table of results needs at least one row and one column.")
     percent = 100 * cells.values
-    text = [["" if np.isnan(value) else f"{value:.0f}" for value in row] for row in percent]
     many = len(cells.columns) > MOST_UPRIGHT
-    layout = base_layout(
-        xaxis={"side": "top", "tickangle": -40 if many else 0, "title": {"text": "defence"}, "type": "category", "showgrid": False},
-        yaxis={"autorange": "reversed", "title": {"text": "attack"}, "type": "category", "showgrid": False},
-        margin={"t": 110 if many else 60, "b": 8},
-    )
-    return go.Figure(
+    plain = {"type": "category", "showgrid": False, "dtick": 1}
+    figure = go.Figure(
         go.Heatmap(
             z=np.round(percent, 2),
             x=list(cells.columns),
@@ -225,13 +234,27 @@ def accuracy_map(cells: Cells) -> go.Figure:
             xgap=2,
             ygap=2,
             hoverongaps=False,
-            text=text,
-            texttemplate="%{text}",
             customdata=cells.words,
             hovertemplate="%{y} · %{x}<br>%{customdata}<extra></extra>",
         ),
-        layout=layout,
+        layout=base_layout(
+            xaxis={"side": "top", "title": {"text": cells.of_columns}, **({"tickangle": -40} if many else {}), **plain},
+            yaxis={"autorange": "reversed", "title": {"text": cells.of_rows}, **plain},
+            margin={"t": 110 if many else 60, "b": 8},
+            showlegend=False,
+        ),
     )
+    # Numbers of their own: those of a heat map come in two greys that are hard to read on its middle.
+    known = [(r, k) for r, k in np.argwhere(np.isfinite(percent)).tolist()]
+    figure.add_scatter(
+        x=[cells.columns[k] for _, k in known],
+        y=[cells.rows[r] for r, _ in known],
+        text=[f"{percent[r, k]:.0f}" for r, k in known],
+        mode="text",
+        textfont={"size": 12, "color": [ON_BRIGHT if percent[r, k] >= BRIGHT else ON_DARK for r, k in known]},
+        hoverinfo="skip",
+    )
+    return figure
 
 
 def map_height(cells: Cells) -> int:
