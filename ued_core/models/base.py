@@ -56,8 +56,12 @@ class Network(nn.Module):
         Raises:
             UnknownName: no such layer.
         """
-        found = self._hooked(images, [(name, grid) for name in names])[1]
-        return dict(zip(names, found, strict=True))
+        return self.scores_and_activations(images, names, grid)[1]
+
+    def scores_and_activations(self, images: torch.Tensor, names: Sequence[str], grid: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Scores, (N, classes), and :meth:`activations`, in one pass."""
+        scores, found = self._hooked(images, [(name, grid) for name in names])
+        return scores, dict(zip(names, found, strict=True))
 
     def inside(self, images: torch.Tensor, layer: str, grid: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Scores, a layer's means and its averages over ``grid`` × ``grid`` fields, in one pass.

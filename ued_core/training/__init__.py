@@ -1,10 +1,10 @@
 """Training: plan, batched augmentations, loop and its hooks, evaluation."""
 
 from ued_core.training.hook import Batch, Control, Graded, Moment, Setup, Snapshot, TrainingHook, soft_labels
-from ued_core.training.loop import Job, accuracy, features, inside, predict, train
+from ued_core.training.loop import Job, accuracy, features, inside, layer_fields, predict, train
 from ued_core.training.plan import PLANS, AdamW, Plan, Sgd
 
 __all__ = [
     "PLANS", "AdamW", "Batch", "Control", "Graded", "Job", "Moment", "Plan", "Setup", "Sgd", "Snapshot", "TrainingHook",
-    "accuracy", "features", "inside", "predict", "soft_labels", "train",
+    "accuracy", "features", "inside", "layer_fields", "predict", "soft_labels", "train",
 ]  # fmt: skip

@@ -279,6 +279,27 @@ class Control:
         self._went_back = True
         self._apply_rates()
 
+    def restore_layers(self, snapshot: Snapshot, layers: Sequence[str]) -> None:
+        """Take back weights, buffers and optimiser state of some layers alone; steps, rates and sums stay.
+
+        Raises:
+            UnknownName: no such layer.
+        """
+        names = {id(tensor): name for name, tensor in self.network.state_dict(keep_vars=True).items()}
+        places = {id(p): i for i, p in enumerate(p for group in self.optimizer.param_groups for p in group["params"])}
+        for layer in layers:
+            if layer not in self._blocks:
+                raise UnknownName("layer", layer, self.layers)
+            for module in self._blocks[layer]:
+                for tensor in (*module.parameters(recurse=False), *module.buffers(recurse=False)):
+                    with torch.no_grad():
+                        tensor.copy_(snapshot.network[names[id(tensor)]])
+                for parameter in module.parameters(recurse=False):
+                    held = snapshot.optimizer["state"].get(places[id(parameter)])
+                    self.optimizer.state.pop(parameter, None)
+                    if held is not None:
+                        self.optimizer.state[parameter] = copy.deepcopy(held)
+
     def begin_epoch(self, first: int, tally: Tally) -> None:
         """The loop's call before an epoch: its first step, its empty sums; hooks are asked."""
         self.step = self._first = first

@@ -16,6 +16,7 @@ from ued_core.errors import DataError, RunError
 from ued_core.files import write_atomic
 from ued_core.models import Network
 from ued_core.records import History, ImageSet, to_float
+from ued_core.training.activation_clusters import GRID
 from ued_core.training.batch import random_crop, random_flip
 from ued_core.training.hook import Batch, Control, Moment, Tally, TrainingHook, grade_all, layer_groups, overrides_loss
 from ued_core.training.plan import Plan
@@ -38,6 +39,7 @@ class Job:
         blend: the defences' batch hook: images and targets, int64 (N,) or float (N, K), → the same; it acts after ``augment``.
         hooks: what acts during training, the first one outermost.
         flip: whether images may be mirrored.
+        touched: bool (N,), which training images an attack changed: they and the others are then counted apart as well.
         checkpoint: file for resuming; None keeps none.
         on_epoch: called with each new row of the history.
         on_weights: called with the number of epochs trained and the network: once before the first
@@ -52,6 +54,7 @@ class Job:
     blend: Blend = lambda images, targets, rng: (images, targets)
     hooks: Sequence[TrainingHook] = ()
     flip: bool = True
+    touched: torch.Tensor | None = None
     checkpoint: Path | None = None
     on_epoch: Callable[[dict[str, float]], None] = lambda row: None
     on_weights: Callable[[int, Network], None] = lambda epoch, network: None
@@ -66,7 +69,8 @@ def train(job: Job, ctx: Context) -> History:
 
     Row: ``epoch`` (1…), ``loss`` and ``train_accuracy`` (over the augmented batches as the
     network saw them), ``test_accuracy`` (clean test images), ``seconds``, ``images_per_s``,
-    ``learning_rate``; what hooks add comes before these. Steps that a hook took back are in ``seconds`` alone.
+    ``learning_rate``; with ``job.touched`` also ``touched_accuracy`` and ``untouched_accuracy``, which add up to
+    ``train_accuracy``; what hooks add comes before these. Steps that a hook took back are in ``seconds`` alone.
 
     Raises:
         Cancelled: the user stopped; the last checkpoint stays.
@@ -127,6 +131,7 @@ def _epoch(
     # Losses image by image cost time, and their mean has other last bits than the loss of the whole batch.
     layered = tuple(hook for hook in job.hooks if overrides_loss(hook))
     tally, began = Tally.empty(device), time.perf_counter()
+    right = torch.zeros(len(images), dtype=torch.bool, device=device)
     index = retry = 0
     forward.train()
     if control is not None:
@@ -152,7 +157,10 @@ def _epoch(
         loss.backward()
         optimizer.step()
         tally.loss += loss.detach() * len(rows)
-        tally.right += (scores.detach().argmax(1) == (target.argmax(1) if target.is_floating_point() else target)).sum()
+        hits = scores.detach().argmax(1) == (target.argmax(1) if target.is_floating_point() else target)
+        tally.right += hits.sum()
+        # An image that is shown once more after a step back is counted as it came out last.
+        right[rows] = hits
         tally.seen += len(rows)
         index += 1
         if control is not None and control.passed():
@@ -169,9 +177,32 @@ def _epoch(
         "epoch": epoch + 1,
         "loss": mean_loss,
         "train_accuracy": float(tally.right) / tally.seen,
+        **counted_apart(right, order[: here * size], job.touched),
         "seconds": seconds,
         "images_per_s": tally.seen / seconds,
         "learning_rate": optimizer.param_groups[0]["peak"] * factor,
+    }
+
+
+def counted_apart(right: torch.Tensor, rows: torch.Tensor, touched: torch.Tensor | None) -> dict[str, float]:
+    """Accuracy of the images that an attack changed and of the others, for a row of the history.
+
+    Args:
+        right: bool (N,), whether the answer to a training image was its label.
+        rows: int64 (M,), the images that were shown.
+        touched: bool (N,), or None: nothing is to be counted.
+
+    Returns:
+        ``touched_accuracy`` and ``untouched_accuracy``, 0..1; empty when one of them has no image.
+    """
+    if touched is None:
+        return {}
+    answers, marks = right[rows].cpu(), touched.to(rows.device)[rows].cpu()
+    if bool(marks.all()) or not bool(marks.any()):
+        return {}
+    return {
+        "touched_accuracy": float(answers[marks].double().mean()),
+        "untouched_accuracy": float(answers[~marks].double().mean()),
     }
 
 
@@ -221,6 +252,24 @@ def inside(
 
     scores = _in_chunks(network, step, images, ctx, torch.float32)
     return scores, torch.cat(means), torch.cat(fields)
+
+
+@torch.no_grad()
+def layer_fields(network: Network, images: torch.Tensor, ctx: Context, grid: int = GRID) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """Scores and all layers' averages over fields, of uint8 images (N, C, H, W); statistics and gradients stay as they are.
+
+    Returns:
+        Float32 (N, classes), and layer → float32 (N, channels · fields) as :meth:`ued_core.models.Network.activations`; on the CPU.
+    """
+    parts: list[dict[str, torch.Tensor]] = []
+
+    def step(batch: torch.Tensor) -> torch.Tensor:
+        scores, fields = network.scores_and_activations(batch, tuple(network.layers), grid)
+        parts.append({name: value.float().cpu() for name, value in fields.items()})
+        return scores
+
+    scores = _in_chunks(network, step, images, ctx, torch.float32)
+    return scores, {name: torch.cat([part[name] for part in parts]) for name in network.layers}
 
 
 def _in_chunks(
