@@ -13,15 +13,17 @@ import numpy as np
 import torch
 
 from ued_core.analysis.shortcut import shortcut_probe, wrong_classes
+from ued_core.attacks.base import touched_rows
 from ued_core.attacks.checkpoint import poison_once
 from ued_core.context import Context, pick_device
 from ued_core.data import load_split
 from ued_core.defenses import blend_all, purify_all
+from ued_core.errors import DataError
 from ued_core.models import Network
-from ued_core.records import DataSplit, History, PoisonedSet
+from ued_core.records import DataSplit, History, ImageSet, PoisonedSet
 from ued_core.runs.spec import RunSpec
 from ued_core.runs.weights import EpochWeights, save_weights
-from ued_core.training import Job, Setup, accuracy, predict, train
+from ued_core.training import Job, Setup, predict, train
 
 
 def execute(
@@ -44,13 +46,14 @@ def execute(
         weights: where the trained weights go, safetensors.
         epoch_folder: where the weights of single epochs go (:class:`ued_core.runs.weights.EpochWeights`); None keeps none.
         partial: where a set whose crafting was ended early is kept, so that a resumed run trains on the same images.
-        on_poisoned: called with the poisoned set once it is there; never without an attack.
+        on_poisoned: called with the poisoned set once it is there; never where nothing is poisoned.
         on_epoch: called with each new row of the history.
 
     Returns:
         JSON-ready: ``history`` (rows), ``last`` and ``best`` clean test accuracy,
         ``train_accuracy`` (last epoch, as trained), ``poisoned_accuracy`` (the finished model on
-        the stored training images, without augmentation), ``probe`` (:class:`ShortcutProbe` or
+        the stored training images, without augmentation), ``touched_accuracy`` and ``untouched_accuracy`` (the same of the
+        images that the attack changed and of the others; None unless there are both), ``probe`` (:class:`ShortcutProbe` or
         None), ``crafting`` (``converged``, ``note``, ``trace``, ``seconds``, perhaps ``stopped_early``; None where nothing
         is crafted), ``training`` (one report a defence that acted while the network learned, with its ``name``),
         ``poison_seconds`` (what poisoning took in this execution), ``data`` (sizes, notes, hashes),
@@ -60,13 +63,19 @@ def execute(
     ctx = replace(ctx, seed=spec.seed, device=pick_device(spec.device))
     ctx.report(0, 1, "loading data")
     split = load_split(spec.dataset, ctx)
-    train_set, crafting, poison_seconds = split.train, None, 0.0
-    if spec.attack is not None:
+    train_set, test_set, crafting, poison_seconds = split.train, split.test, None, 0.0
+    touched: torch.Tensor | None = None
+    if spec.train_on == "clean":
+        train_set = left_clean(spec, train_set, ctx)
+    elif spec.attack is not None:
         started = time.perf_counter()
         key = ctx.with_seed(spec.attack_seed)
         poisoned = poison_once(spec.attack, train_set, key, spec.poison_rate, spec.poison_classes, partial)
         train_set, crafting, poison_seconds = poisoned.as_training_set(), poisoned.log, time.perf_counter() - started
+        touched = poisoned.touched if 0 < int(poisoned.touched.sum()) < len(poisoned.touched) else None
         on_poisoned(poisoned)
+    if spec.relabel is not None:
+        train_set, test_set = spec.relabel.apply(train_set), spec.relabel.apply(test_set)
     stored = train_set
     train_set = purify_all(spec.defenses, train_set, ctx)
     network = spec.model.build(train_set.shape, train_set.classes, ctx.generator("weights", device="cpu"))
@@ -75,29 +84,33 @@ def execute(
     hooks = [(defense.key, hook) for defense in spec.defenses if (hook := defense.training(setup)) is not None]
     job = Job(
         train=train_set,
-        test=split.test,
+        test=test_set,
         network=network,
         plan=spec.plan,
         blend=lambda images, targets, rng: blend_all(spec.defenses, images, targets, train_set.classes, rng),
         hooks=[hook for _, hook in hooks],
         flip=spec.dataset.mirror_safe,
+        touched=touched,
         checkpoint=checkpoint,
         on_epoch=on_epoch,
         on_weights=keeper or (lambda epoch, network: None),
     )
     history = train(job, ctx)
     dtype = spec.plan.dtype(ctx.device)
+    right = predict(network, stored.images, ctx, dtype) == stored.labels
     result = {
         **summary(history),
-        "poisoned_accuracy": accuracy(network, stored, ctx, dtype),
+        "poisoned_accuracy": int(right.sum()) / len(right),
+        "touched_accuracy": None if touched is None else float(right[touched].double().mean()),
+        "untouched_accuracy": None if touched is None else float(right[~touched].double().mean()),
         "probe": probe(spec, split, network, ctx),
         "crafting": crafting,
         "training": [{"name": name, **hook.report()} for name, hook in hooks],
         "poison_seconds": poison_seconds,
         "data": {
             "train": len(train_set),
-            "test": len(split.test),
-            "class_names": list(split.train.class_names),
+            "test": len(test_set),
+            "class_names": list(train_set.class_names),
             "notes": list(split.notes),
             "clean_hash": split.train.content_hash,
             "trained_on_hash": train_set.content_hash,
@@ -109,6 +122,18 @@ def execute(
     if weights is not None:
         save_weights(weights, network, {"spec": spec.key()})
     return result
+
+
+def left_clean(spec: RunSpec, data: ImageSet, ctx: Context) -> ImageSet:
+    """The training images that the spec's attack would not touch; nothing is poisoned for it.
+
+    Raises:
+        DataError: it would touch all of them.
+    """
+    touched = touched_rows(data, ctx.with_seed(spec.attack_seed), spec.poison_rate, spec.poison_classes)
+    if bool(touched.all()):
+        raise DataError(f"The attack would touch all {len(data)} training images, so none is left to train on.", "Lower the poison rate.")
+    return data.take((~touched).nonzero()[:, 0])
 
 
 def summary(history: History) -> dict[str, Any]:
@@ -124,8 +149,8 @@ def summary(history: History) -> dict[str, Any]:
 
 
 def probe(spec: RunSpec, split: DataSplit, network: Network, ctx: Context) -> dict[str, Any] | None:
-    """The shortcut probe, for attacks on all classes whose perturbation is a function of the class."""
-    if spec.attack is None or spec.poison_classes is not None:
+    """The shortcut probe, for attacks on all classes whose perturbation is a function of the class that is trained."""
+    if spec.attack is None or spec.poison_classes is not None or spec.relabel is not None or spec.train_on == "clean":
         return None
     test, dtype = split.test, spec.plan.dtype(ctx.device)
     own = spec.attack.as_class(test.images, test.labels, test.classes, spec.attack_seed, split.train)

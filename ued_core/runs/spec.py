@@ -6,12 +6,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from ued_core.attacks import ATTACKS, Attack
 from ued_core.attacks.base import check_classes
 from ued_core.data import DATASETS
 from ued_core.data.base import Dataset
+from ued_core.data.relabel import RELABELLINGS, Relabelling
 from ued_core.defenses import DEFENSES, Defense
 from ued_core.errors import SpecError
 from ued_core.models import MODELS, Model
@@ -21,6 +22,7 @@ from ued_core.training import PLANS, Plan
 #: raised whenever code changes what a spec computes, so that old results keep their own names
 RESULTS_VERSION = 1
 SEED_LIMIT = 2**32
+TrainOn = Literal["all", "clean"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,9 @@ class RunSpec:
         poison_rate: share of the training images that are poisoned, 0..1.
         poison_classes: numbers of the classes that are poisoned, or None for all.
         attack_seed: the attack's private key.
+        train_on: ``all`` images, or those alone that the attack leaves ``clean``: the control for a poison rate below 1.
+        relabel: the labels that the hacker gives training and test images, or None for those of the data set; the attack
+            never sees them.
         defenses: applied in this order.
         model: what is trained.
         plan: how.
@@ -51,6 +56,8 @@ class RunSpec:
     poison_rate: float = 1.0
     poison_classes: tuple[int, ...] | None = None
     attack_seed: int = 0
+    train_on: TrainOn = "all"
+    relabel: Relabelling | None = None
     defenses: tuple[Defense, ...] = field(default=())
     seed: int = 0
     device: str = "auto"
@@ -65,6 +72,14 @@ class RunSpec:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < SEED_LIMIT:
                 raise SpecError(f"{name} is {value!r}, but it must be a whole number from 0 to {SEED_LIMIT - 1}.")
+        if self.train_on not in get_args(TrainOn):
+            raise SpecError(f"train_on is {self.train_on!r}, but it must be 'all' or 'clean'.")
+        if self.train_on == "clean" and self.attack is None:
+            raise SpecError("train_on is 'clean', but no attack is named that would leave images clean.", "Name one, or write 'all'.")
+        if self.train_on == "clean" and self.poison_rate == 1 and self.poison_classes is None:
+            raise SpecError(
+                "train_on is 'clean', but a poison rate of 1 leaves no image clean.", "Lower the rate, or poison some classes alone."
+            )
         if self.device not in ("auto", "cpu", "cuda"):
             raise SpecError(f"The device is {self.device!r}, but it must be 'auto', 'cpu' or 'cuda'.")
         if not isinstance(self.note, str) or len(self.note) > 500:
@@ -76,8 +91,10 @@ class RunSpec:
 
     def identity(self) -> dict[str, Any]:
         """The part that decides the result. Without an attack, its rate, classes and key decide nothing."""
-        # Only named when there is a subset: runs from before it existed keep their keys.
-        some = {"poison_classes": list(self.poison_classes)} if self.attack and self.poison_classes is not None else {}
+        # Only named where they are not the default: runs from before they existed keep their keys.
+        some: dict[str, Any] = {"poison_classes": list(self.poison_classes)} if self.attack and self.poison_classes is not None else {}
+        some |= {"train_on": self.train_on} if self.train_on != "all" else {}
+        some |= {"relabel": self.relabel.to_json()} if self.relabel else {}
         return {
             "dataset": self.dataset.to_json(),
             "attack": self.attack.to_json() if self.attack else None,
@@ -97,6 +114,8 @@ class RunSpec:
     def title(self) -> str:
         """A short readable name, e.g. ``shapes · CUDA · COIN · Small CNN``."""
         parts = [self.dataset.title, self.attack.title if self.attack else "clean"]
+        parts += [f"{self.relabel.classes} classes"] if self.relabel else []
+        parts += ["its clean images alone"] if self.train_on == "clean" else []
         return " · ".join([*parts, *(d.title for d in self.defenses), self.model.title])
 
     @classmethod
@@ -109,7 +128,8 @@ class RunSpec:
         if not isinstance(value, Mapping):
             raise SpecError(f"A run spec must be a JSON object, but this is {type(value).__name__}.")
         known = {
-            "dataset", "attack", "poison_rate", "poison_classes", "attack_seed", "defenses", "model", "plan", "seed", "device", "note",
+            "dataset", "attack", "poison_rate", "poison_classes", "attack_seed", "train_on", "relabel", "defenses", "model", "plan", "seed",
+            "device", "note",
         }  # fmt: skip
         unknown = sorted(set(value) - known)
         if unknown:
@@ -131,6 +151,8 @@ class RunSpec:
             poison_rate=value.get("poison_rate", 1.0),
             poison_classes=value.get("poison_classes"),
             attack_seed=value.get("attack_seed", 0),
+            train_on="all" if value.get("train_on") is None else value["train_on"],
+            relabel=RELABELLINGS.parse(value["relabel"]) if value.get("relabel") is not None else None,
             defenses=tuple(DEFENSES.parse(d) for d in defenses),
             model=MODELS.parse("small_cnn" if value.get("model") is None else value["model"]),
             plan=PLANS.parse(plan),
