@@ -1,5 +1,6 @@
 """Defences: one file a method or a family of small ones, hooks ``purify``, ``augment`` and ``training``."""
 
+from ued_core.defenses.adversarial_training import AdversarialTraining, Trades
 from ued_core.defenses.base import Defense, augment_all, blend_all, preview, purify_all
 from ued_core.defenses.blending import CutMix, Mixup
 from ued_core.defenses.coin import Coin
@@ -37,6 +38,8 @@ DEFENSES: Catalogue[Defense] = Catalogue(
         Mixup,
         CutMix,
         OrthogonalProjection,
+        AdversarialTraining,
+        Trades,
     ],
 )
 
