@@ -14,8 +14,9 @@ from pages.shared.measured_views import data_title, stored_rows
 from ued_core.analysis import measured
 from ued_core.analysis.measured import attack_of, conditions, data_sets, defences_of, grid, reference
 from ued_core.analysis.phenomenon import Condition
-from ued_core.analysis.reported import DATASET_NAMES, Name, ReportedRow, reported
+from ued_core.analysis.reported import DATASET_NAMES, NOT_HERE, Name, ReportedRow, reported
 from ued_core.attacks import ATTACKS
+from ued_core.defenses import DEFENSES
 from ued_core.figures.results import (
     Labelled,
     accuracy_map,
@@ -171,7 +172,7 @@ def _by_attack(rows: tuple[ReportedRow, ...]) -> None:
         return
     words = [f"{label} {condition_words(c)}" for label, c, _ in here]
     words += [f"{beside_label(row)}, reported: {100 * row.test_accuracy:.1f} %" for row in shown]
-    missing = "" if here else "This pair has not been measured here. "
+    missing = "" if here else f"This pair has not been measured here{_why(attack, defense)}. "
     missing += "" if shown else "No source here reports this pair. "
     live_chart(
         beside(here, shown, rows),
@@ -186,6 +187,12 @@ def _by_attack(rows: tuple[ReportedRow, ...]) -> None:
     )
     if shown:
         _table(shown, "beside_table")
+
+
+def _why(attack: str, defense: str) -> str:
+    """Why this program cannot measure a pair; empty when it can."""
+    asked = (("attack", attack, ATTACKS), ("defense", defense, DEFENSES))
+    return "".join(f" ({NOT_HERE[c][key]})" for c, key, known in asked if key not in (*known, "none") and key in NOT_HERE[c])
 
 
 def _measured() -> list[Labelled]:

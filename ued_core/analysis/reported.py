@@ -183,7 +183,7 @@ NOT_HERE: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "none": "no defence",
             "best_other": "its source does not say which",
             **dict.fromkeys(("avatar", "le_jcdp"), "needs a diffusion model trained on clean images"),
-            **dict.fromkeys(("adversarial_training", "cutmix", "mixup", "ueraser", "dvae"), "not built"),
+            **dict.fromkeys(("ueraser", "dvae"), "not built"),
         },
         "dataset": {
             "not_stated": "its source does not say which",

@@ -29,7 +29,7 @@ from ued_core.figures.theme import (
 ACCURACY = axis_title("accuracy on clean test images", "%")
 ROW_HEIGHT = 26
 """CSS pixels of one line of a dot plot."""
-ON_DARK, ON_BRIGHT, BRIGHT = "#ffffff", "#000000", 55
+ON_DARK, ON_BRIGHT, BRIGHT = "#ffffff", "#000000", 53
 """Colours of the numbers on the map, and from which per cent on the second is easier to read."""
 MOST_UPRIGHT = 6
 """With more columns than this their names are turned."""
