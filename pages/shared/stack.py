@@ -8,9 +8,12 @@ from pages.shared.cache import cached
 from pages.shared.controls import choose, choose_several, method_controls, parameter_control
 from ued_core.context import Context
 from ued_core.defenses import DEFENSES, Defense, preview
-from ued_core.params import Parameter
+from ued_core.defenses.purified import TrainedDefense
+from ued_core.params import Catalogue, Parameter
 from ued_core.records import ImageSet
 
+QUICK: Catalogue[Defense] = Catalogue("defence", [d for d in DEFENSES.values() if not issubclass(d, TrainedDefense)])
+"""Those whose work can be seen at once; the others train for minutes and have pages of their own."""
 DRAW = Parameter(
     name="draw", label="epoch shown", kind="int", default=0, minimum=0, maximum=9999,
     help="Defences with random draws, such as COIN, draw anew in every epoch of training; this picks whose draws are shown.",
@@ -24,12 +27,12 @@ def stack_sidebar() -> tuple[tuple[Defense, ...], int]:
         The stack, whose first defence has its first parameter's default, and the epoch shown.
     """
     with st.sidebar:
-        method = choose(DEFENSES, key="defence", label="Defence")
+        method = choose(QUICK, key="defence", label="Defence")
         with st.expander(f"{method.title} parameters"):
             rest = [method_controls(method, key="defence", exclude=_first(method))]
             draw = parameter_control(DRAW, key="draw", default=0)
         further = choose_several(
-            DEFENSES, key="further", label="Further defences", without=(method.key,),
+            QUICK, key="further", label="Further defences", without=(method.key,),
             help="They act after the first one, in this order. Those that treat images once, before training, come before those "
             "that act in every epoch.",
         )  # fmt: skip

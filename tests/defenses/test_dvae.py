@@ -112,6 +112,25 @@ def test_variants() -> None:
     assert torch.equal(made["plain_vae"].images, stored(separated(plain, data.images, data.labels, Context())[0]))
 
 
+def test_stage_1_is_taken_from_the_subtraction_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, trained = image_set(), []
+    expected = quick(rate_2=2.0).separate(data, Context(), Workshop())
+    quick(variant="subtraction").purify(data, Context())
+    real = module.train_dvae
+    monkeypatch.setattr(module, "train_dvae", lambda job, ctx: trained.append(job.target) or real(job, ctx))
+    made = quick(rate_2=2.0).separate(data, Context(), Workshop())
+    assert trained == [2.0]
+    assert torch.equal(made.stages[0], expected.stages[0])
+    assert torch.equal(made.images, expected.images)
+    assert [log["stage"] for log in made.log["stages"]] == [1, 2]
+
+
+def test_reconstruction_without_training_again() -> None:
+    data = image_set()
+    expected = quick(variant="reconstruction").separate(data, Context(), Workshop()).images
+    assert torch.equal(module.reconstruction_of(quick(variant="subtraction"), data, Context()), expected)
+
+
 def test_purified_set_and_log() -> None:
     data = image_set(count=26)
     pure = quick().purify(data, Context())

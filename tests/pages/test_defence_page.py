@@ -5,9 +5,9 @@ import re
 import numpy as np
 import pytest
 
+from pages.shared.stack import QUICK
 from tests.pages.components import charts, tiles
 from ued_core.attacks.convolution import draw_kernels
-from ued_core.defenses import DEFENSES
 from ued_core.theory import theta
 
 SMALL = {"data_shapes_train_size": "200", "data_shapes_test_size": "100"}
@@ -65,7 +65,7 @@ def test_digits_use_their_own_reference_model(open_page):
 def test_every_defence_works_on_the_page(open_page):
     page = open_page("defence", SMALL)
     seen = {defended(page)}
-    for name, entry in DEFENSES.items():
+    for name, entry in QUICK.items():
         page.selectbox(key="defence").set_value(name).run()
         assert not page.exception, name
         assert not page.error, name

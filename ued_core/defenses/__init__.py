@@ -6,6 +6,7 @@ from ued_core.defenses.blending import CutMix, Mixup
 from ued_core.defenses.coin import Coin
 from ued_core.defenses.coin_parts import CoinInterpolation, CoinShifts
 from ued_core.defenses.cutout import Cutout
+from ued_core.defenses.dvae import Dvae
 from ued_core.defenses.gaussian_blur import GaussianAsPublished, GaussianBlur
 from ued_core.defenses.noise import GaussianNoise, UniformNoise
 from ued_core.defenses.orthogonal_projection import OrthogonalProjection
@@ -38,6 +39,7 @@ DEFENSES: Catalogue[Defense] = Catalogue(
         Mixup,
         CutMix,
         OrthogonalProjection,
+        Dvae,
         AdversarialTraining,
         Trades,
     ],

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ued_core.context import Context
-from ued_core.defenses.purified import STOPPED, Purified, TrainedDefense, Workshop
+from ued_core.defenses.purified import STOPPED, Purified, TrainedDefense, Workshop, purify_once
 from ued_core.models.dvae import DvaeNetwork, Places, Sees, bits_per_pixel, build_dvae
 from ued_core.params import param
 from ued_core.records import ImageSet, Rounding, to_bytes, to_float
@@ -103,6 +103,15 @@ class Dvae(TrainedDefense):
         network.load_state_dict(purified.weights[stage - 1])
         return network.eval()
 
+    def first_stage(self) -> Dvae | None:
+        """The one-stage defence whose network and images are those of stage 1 of this one; None where there is none.
+
+        What limits stage 2 has no part in stage 1, so its value is that of the default.
+        """
+        if self.variant != "two_stages":
+            return None
+        return self.with_values(variant="subtraction", rate_2=type(self).model_fields["rate_2"].default)
+
     def told_labels(self, labels: torch.Tensor) -> torch.Tensor:
         """The labels that the networks are given, int64 (N,)."""
         if self.labels == "true":
@@ -144,6 +153,8 @@ class _Separation:
         state = self.workshop.load()
         if state is not None:
             self.images, self.weights, self.logs = list(state["images"]), list(state["weights"]), list(state["logs"])
+        else:
+            self._take_first_stage()
         while len(self.images) < self.defense.stages:
             self._stage(len(self.images) + 1, state and state["training"])
             state = None
@@ -151,10 +162,16 @@ class _Separation:
         self.ctx.report(1, 1, log["note"])
         return Purified(self.images[-1], tuple(self.images), log, tuple(self.weights))
 
+    def _take_first_stage(self) -> None:
+        """Stage 1 from the disk, where the same training was already done for the subtraction alone."""
+        alone = self.defense.first_stage()
+        kept = alone and alone.kept(self.data)
+        if kept:
+            self.images, self.weights, self.logs = [kept.images.clone()], list(kept.weights), list(kept.log["stages"])
+
     def _stage(self, stage: int, resume: dict[str, Any] | None) -> None:
         defense, target = self.defense, self.defense.targets()[stage - 1]
-        # A stream of its own for every stage: the second network owes nothing to the first one.
-        ctx = self.ctx.with_seed(self.ctx.stream_seed("stage", stage))
+        ctx = self._stage_context(stage)
         given = self.data.with_images(self.images[-1] if self.images else self.data.images)
         network = defense.network(given.shape, given.classes, ctx.generator("weights", device="cpu"))
         job = DvaeJob(
@@ -170,12 +187,15 @@ class _Separation:
         )
         self.epoch_rows: list[dict[str, float]] = list(resume["rows"]) if resume else []
         rows = train_dvae(job, replace(ctx, on_report=self._part(stage)))
-        self.images.append(self._through(network, given, stage, ctx))
+        self.images.append(self.through(network, given, stage))
         self.weights.append({name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()})
         self.logs.append(self._stage_log(stage, target, network, rows))
         self.workshop.save(lambda: self._state(None), now=True)
 
-    def _through(self, network: DvaeNetwork, given: ImageSet, stage: int, ctx: Context) -> torch.Tensor:
+    def through(self, network: DvaeNetwork, given: ImageSet, stage: int) -> torch.Tensor:
+        """The images after a stage's passes, uint8."""
+        ctx = self._stage_context(stage)
+        network = network.to(ctx.device).eval()
         rng = ctx.generator("purify") if self.defense.latent == "sample" else None
         steps, rounding = self.defense.steps(stage), self.defense.rounding
         result = torch.empty(given.images.shape, dtype=torch.uint8)
@@ -185,6 +205,10 @@ class _Separation:
             images, labels = given.images[part].to(ctx.device), self.told[part].to(ctx.device)
             result[part] = to_bytes(purify_batch(network, to_float(images), labels, steps, rng), rounding).cpu()
         return result
+
+    def _stage_context(self, stage: int) -> Context:
+        """A stream of its own for every stage: the second network owes nothing to the first one."""
+        return self.ctx.with_seed(self.ctx.stream_seed("stage", stage))
 
     def _state(self, training: dict[str, Any] | None) -> dict[str, Any]:
         return {"images": self.images, "weights": self.weights, "logs": self.logs, "training": training}
@@ -250,3 +274,19 @@ def purify_batch(
         made = network(images, labels, rng)
         images = (images - made.perturbation if step == "subtract" else made.image).clamp(0, 1)
     return images
+
+
+def reconstruction_of(defense: Dvae, data: ImageSet, ctx: Context) -> torch.Tensor:
+    """What the variant ``reconstruction`` gives, from a kept set of the variant ``subtraction``, which trains the same network.
+
+    Args:
+        defense: of the variant ``subtraction``.
+        data: what was purified; it is purified now when it was not.
+        ctx: device and cancellation.
+
+    Returns:
+        uint8 (N, C, H, W).
+    """
+    made = purify_once(defense, data, ctx)
+    rebuilt = _Separation(defense.with_values(variant="reconstruction"), data, ctx.with_seed(defense.seed), Workshop())
+    return rebuilt.through(defense.trained(data, made, 1), data, 1)

@@ -1,0 +1,207 @@
+"""D-VAE at the size of a CPU: rate targets, the recovered perturbation, two stages against one, and what it costs clean data.
+
+    nice -n 10 python -m benchmarks.dvae             fill what is missing; finished rows and networks are kept
+    python -m benchmarks.dvae --table                print the tables from the stored rows
+    python -m benchmarks.dvae --assets               write the networks that the page D-VAE ships, from those on the disk
+
+Data: the first 100 images of each class of Shapes. Networks of width 8 are trained for 992 steps of 32 images a stage, on
+one thread; the classifier is the default one, 10 epochs without crops or flips, tested on 1,000 clean images. Rows are
+stored in ``assets/results/dvae.json``. Everything that was trained is an artefact under the home, so nothing is trained twice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks import rows
+
+RESULTS = rows.RESULTS / "dvae.json"
+SHIPPED = Path(__file__).resolve().parents[1] / "assets" / "dvae"
+TARGETS = (0.3, 0.6, 1.0, 3.0, 6.0)
+PER_CLASS = 100
+SIZE = {"width": 8, "epochs": 32, "batch_size": 32}
+ATTACKS: dict[str, dict[str, Any] | None] = {
+    "class-wise noise ε 16": {"name": "class_noise", "epsilon": 16},
+    "CUDA": {"name": "cuda"},
+    "clean": None,
+}
+ARMS = ("as published", "stage 1: x − p̂", "one stage: x̂", "two stages", "plain VAE")
+PLAN = {"name": "adamw", "crop": 0, "flip": "off"}
+
+
+def jobs(seeds: tuple[int, ...]) -> list[dict[str, Any]]:
+    """What is measured, the most important first."""
+    noise, cuda, clean = ATTACKS
+    sweep = [{"part": "sweep", "attack": noise, "target": t, "labels": "true"} for t in (1.0, 0.3, 3.0, 0.6, 6.0)]
+    control = [{"part": "sweep", "attack": noise, "target": 1.0, "labels": "shuffled"}]
+    other = [{"part": "sweep", "attack": cuda, "target": t, "labels": "true"} for t in (1.0, 0.3, 3.0, 0.6, 6.0)]
+    arms = {a: [{"part": "stages", "attack": a, "arm": arm} for arm in ARMS] for a in ATTACKS}
+    wanted = [*sweep[:1], *control, *sweep[1:3], *arms[noise], *sweep[3:], *other[:1], *arms[cuda], *other[1:], *arms[clean]]
+    return [{**job, "seed": seed} for seed in seeds for job in wanted]
+
+
+def name_of(row: dict[str, Any]) -> tuple[Any, ...]:
+    """What makes a row the row that it is."""
+    return tuple(row.get(name) for name in ("part", "attack", "target", "labels", "arm", "seed"))
+
+
+def data_of(attack: str, seed: int) -> tuple[Any, Any, Any]:
+    """Clean training images, what is published of them, and the clean test images."""
+    import torch
+
+    from ued_core.attacks import ATTACKS as KNOWN
+    from ued_core.context import Context
+    from ued_core.data import DATASETS
+
+    split = DATASETS.build("shapes").load(Context())
+    first = torch.cat([(split.train.labels == k).nonzero()[:PER_CLASS, 0] for k in range(split.train.classes)])
+    clean = split.train.take(first.sort().values)
+    recipe = ATTACKS[attack]
+    published = clean if recipe is None else KNOWN.parse(recipe).poison(clean, Context(seed=seed)).as_training_set()
+    return clean, published, split.test
+
+
+def compute(job: dict[str, Any]) -> dict[str, Any]:
+    """One row."""
+    import torch
+
+    from ued_core.context import Context
+
+    torch.set_num_threads(1)
+    clean, published, test = data_of(job["attack"], job["seed"])
+    cpu = time.process_time()
+    measured = sweep_row(job, clean, published) if job["part"] == "sweep" else stages_row(job, clean, published, test, Context)
+    return {**job, **measured, "cpu_s": time.process_time() - cpu, "data_hash": published.content_hash, "torch": torch.__version__}
+
+
+def sweep_row(job: dict[str, Any], clean: Any, published: Any) -> dict[str, Any]:
+    """One network at one rate target, against the perturbation that we know."""
+    from ued_core.analysis.purification import measure_separation
+    from ued_core.context import Context
+    from ued_core.defenses.purified import purify_once
+
+    defense = separation(job["target"], job["seed"], job["labels"])
+    made = purify_once(defense, published, Context())
+    network = defense.trained(published, made, 1)
+    told = defense.told_labels(published.labels)
+    found = measure_separation(network, clean.images, published, Context(), told)
+    trace = made.log["stages"][0]["trace"]
+    return {"defence": defense.to_json(), **found.to_json(), "steps": SIZE["epochs"] * (len(published) // 32), "trace": trace}
+
+
+def separation(target: float, seed: int, labels: str = "true") -> Any:
+    """One stage at one target."""
+    from ued_core.defenses.dvae import Dvae
+
+    return Dvae(variant="subtraction", rate_1=target, seed=seed, labels=labels, **SIZE)
+
+
+def stages_row(job: dict[str, Any], clean: Any, published: Any, test: Any, context: Any) -> dict[str, Any]:
+    """Purify in one way and train the classifier on it."""
+    from ued_core.analysis.purification import psnr
+    from ued_core.models import MODELS
+    from ued_core.training import PLANS, Job, train
+
+    ctx = context(seed=job["seed"])
+    images = purified(job["arm"], published, job["seed"])
+    network = MODELS.build("small_cnn").build(clean.shape, clean.classes, ctx.generator("weights"))
+    history = train(Job(published.with_images(images), test, network, PLANS.parse(PLAN), flip=False), ctx)
+    return {
+        "last": history.rows[-1]["test_accuracy"],
+        "train_accuracy": history.rows[-1]["train_accuracy"],
+        "psnr_clean": None if images is clean.images else psnr(images, clean.images),
+        "plan": PLAN,
+    }
+
+
+def purified(arm: str, published: Any, seed: int) -> Any:
+    """The images of one arm, uint8."""
+    from ued_core.context import Context
+    from ued_core.defenses.dvae import Dvae
+
+    if arm == "as published":
+        return published.images
+    if arm == "stage 1: x − p̂":
+        return separation(1.0, seed).purify(published, Context()).images
+    if arm == "two stages":
+        return Dvae(seed=seed, **SIZE).purify(published, Context()).images
+    if arm == "plain VAE":
+        return Dvae(variant="plain_vae", seed=seed, **SIZE).purify(published, Context()).images
+    return reconstructed(separation(1.0, seed), published)
+
+
+def reconstructed(alone: Any, published: Any) -> Any:
+    """x̂ of the network that was trained for the subtraction: the variant ``reconstruction`` trains the same one."""
+    from ued_core.context import Context
+    from ued_core.defenses.dvae import reconstruction_of
+
+    return reconstruction_of(alone, published, Context())
+
+
+def table(found: list[dict[str, Any]]) -> None:
+    """Markdown."""
+
+    def cell(values: list[float | None], digits: int, scale: float = 1.0) -> str:
+        return rows.spread(values, digits, scale)
+
+    def both(some: list[dict[str, Any]]) -> str:
+        return f"{cell([r['last'] for r in some], 1, 100)} ({cell([r['psnr_clean'] for r in some], 1)} dB)" if some else ""
+
+    print("| attack | labels | target, nats | rate | x̂: PSNR to input | to clean | surviving | p̂ ~ its class's noise | ~ others' |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    sweeps = [r for r in found if r["part"] == "sweep"]
+    for attack, labels, target in sorted({(r["attack"], r["labels"], r["target"]) for r in sweeps}):
+        own = [r for r in sweeps if (r["attack"], r["labels"], r["target"]) == (attack, labels, target)]
+        numbers = [("nats", 2), ("psnr_input", 1), ("psnr_clean", 1), ("surviving", 3), ("found", 3), ("found_elsewhere", 3)]
+        print(f"| {attack} | {labels} | {target:g} | " + " | ".join(cell([r[n] for r in own], d) for n, d in numbers) + " |")
+    print("\n| trained on | " + " | ".join(ATTACKS) + " |")
+    print("|---|" + "---|" * len(ATTACKS))
+    for arm in ARMS:
+        own = [[r for r in found if r["part"] == "stages" and r["arm"] == arm and r["attack"] == a] for a in ATTACKS]
+        print(f"| {arm} | " + " | ".join(map(both, own)) + " |")
+    print(f"\nProcessor time: {sum(r['cpu_s'] for r in found):,.0f} s.")
+
+
+def ship() -> None:
+    """Write the networks of the sweeps, half precision, with what they were trained on."""
+    from ued_core.analysis.shipped_separations import write_shipped
+
+    for attack in ("class-wise noise ε 16", "CUDA"):
+        clean, published, _ = data_of(attack, 0)
+        defenses = [separation(t, 0) for t in TARGETS]
+        kept = [(d, d.kept(published)) for d in defenses]
+        there = [(d.rate_1, made.weights[0], made.log["stages"][0]) for d, made in kept if made is not None]
+        if there:
+            write_shipped(SHIPPED, ATTACKS[attack], 0, clean, published, SIZE, there)
+            print(f"{attack}: {len(there)} networks")
+
+
+def main() -> None:
+    """Fill, print or ship."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--table", action="store_true", help="print the tables from the stored rows")
+    parser.add_argument("--assets", action="store_true", help="write the networks that the page ships")
+    parser.add_argument("--seeds", nargs="*", type=int, default=(0,))
+    options = parser.parse_args()
+    if options.table:
+        table(rows.stored(RESULTS))
+        return
+    if options.assets:
+        ship()
+        return
+    wanted = jobs(tuple(options.seeds))
+    there = {name_of(row) for row in rows.stored(RESULTS)}
+    for job in wanted:
+        if name_of(job) in there:
+            continue
+        row = compute(job)
+        rows.store(RESULTS, row, name_of, [name_of(j) for j in jobs((0, 1, 2))])
+        shown = {k: round(v, 3) for k, v in row.items() if isinstance(v, float)}
+        print(name_of(row), shown, flush=True)
+
+
+if __name__ == "__main__":
+    main()
