@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from pages.shared.cluster_results import effect_part
 from pages.shared.cluster_views import room, variant_line
 from pages.shared.selection import protocol_line, sidebar_selection
 from ued_core.attacks import UnlearnableClusters
@@ -16,3 +17,4 @@ choice = sidebar_selection(attacked=False, only=UnlearnableClusters)
 st.caption(f"{protocol_line(choice)}")
 st.markdown(variant_line(choice))
 room(choice)
+effect_part()

@@ -350,7 +350,7 @@ def _destinations(scene: Scene, picture: Picture, rates: np.ndarray) -> None:
     told = [row["hit_rate"] for row in scene.log["trace"] if "hit_rate" in row] if scene.log else []
     crafted = f" While crafting, up to 128 images of each cluster were asked: {100 * np.mean(told):.0f} % by distance." if told else ""
     live_chart(
-        destination_bars({"by Euclidean distance": rates, "by profile (KL), which the generators follow": profile}, scene.selected),
+        destination_bars({"by distance": rates, "by profile (KL)": profile}, scene.selected),
         key=BARS,
         height=130 + 24 * len(aims),
         alt=f"Share of poisoned images nearest to the anchor: {100 * np.nanmean(rates[:, 0]):.0f} % by distance, "
@@ -360,8 +360,8 @@ def _destinations(scene: Scene, picture: Picture, rates: np.ndarray) -> None:
         question="Which share of a cluster's poisoned images is nearest to its anchor?",
         formula="argmin_{j} ‖h(x + δ) − μ_{j}‖   and   argmin_{j} KL(softmax μ_{j} ‖ softmax h(x + δ))",
         caption=f"Mean over clusters: **{100 * np.nanmean(rates[:, 0]):.0f} %** by distance, **{100 * np.nanmean(profile[:, 0]):.0f} %** "
-        f"by profile (hit rate).{crafted} The loss compares profiles, and a constant added to all features changes none: an image can have "
-        "the anchor's profile and still lie nearer to another centre.",
+        f"by profile (hit rate).{crafted} The generators follow profiles, and a constant added to all features changes none: an image can "
+        "have the anchor's profile and still lie nearer to another centre.",
     )
 
 
@@ -472,8 +472,8 @@ def learning_part(scene: Scene) -> None:
             alt=f"KL divergence over generator steps; to the anchor from {first:.2f} to {last:.2f}, to the own centre from {own[0]:.2f} to "
             f"{own[1]:.2f} nats.",
             caption=f"Averaged over {len(trace)} clusters {ratio}; the distance to the own centre {grew} from {own[0]:.2f} to "
-            f"**{own[1]:.2f} nats**. Measured on up to 128 images of each cluster. Dotted: without noise. Step 0 is the noise of an "
-            "untrained generator, which already moves the features.",
+            f"**{own[1]:.2f} nats**. Measured on up to 128 images of each cluster; colours as in the layout above. "
+            "Dotted: without noise. Step 0 is the noise of an untrained generator, which already moves the features.",
             **told,
         )
         return

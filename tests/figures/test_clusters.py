@@ -7,6 +7,8 @@ import plotly.graph_objects as go
 import pytest
 
 from tests.figures.test_perturbation import numbers, valid
+from ued_core.analysis.reported import reported
+from ued_core.errors import DataError
 from ued_core.figures import clusters as figures
 from ued_core.figures.theme import ROLE_SYMBOLS, class_colour
 from ued_core.records import Embedding
@@ -142,9 +144,10 @@ def test_curves_are_those_of_the_log_on_one_scale() -> None:
     rows = trace()
     figure = valid(figures.distance_curves(rows))
     for axis, number in (("x", "anchor_kl"), ("x2", "own_kl")):
-        own = [t for t in figure.data if t.xaxis == axis and t.name.startswith("cluster")]
+        own = [t for t in figure.data if t.xaxis == axis and t.name.startswith("a cluster")]
         assert [list(t.y) for t in own] == [row["curve"][number] for row in rows]
         assert [numbers(t.customdata).tolist() for t in own] == [[0] * 3, [1] * 3, [2] * 3]
+    assert sum(t.showlegend for t in figure.data if t.legendgroup == "clusters") == 1, "ten lines would fill the legend"
     means = named(figure, "mean")
     assert numbers(means[0].y).tolist() == pytest.approx([1.5, 1.0, 1.5])
     assert numbers(means[1].y).tolist() == pytest.approx([0.6, 0.8, 1.0])
@@ -157,9 +160,10 @@ def test_curves_are_those_of_the_log_on_one_scale() -> None:
 
 def test_picked_curve_stands_out() -> None:
     figure = valid(figures.distance_curves(trace(), selected=2))
-    shown = {t.name: (t.line.width, t.opacity) for t in figure.data if t.name.startswith("cluster")}
-    assert shown["cluster 3"][0] > shown["cluster 1"][0]
-    assert shown["cluster 3"][1] > shown["cluster 1"][1]
+    shown = [t for t in figure.data if t.legendgroup == "clusters" and t.xaxis == "x"]
+    assert [t.line.width for t in shown] == [1.5, 1.5, 4]
+    assert [t.opacity for t in shown] == [0.25, 0.25, 1]
+    assert [(t.name, t.showlegend) for t in shown] == [("cluster 3", False), ("cluster 3", False), ("cluster 3", True)]
 
 
 def test_clusters_measured_at_other_steps_have_no_mean() -> None:
@@ -174,3 +178,19 @@ def test_older_logs_become_bars() -> None:
     assert [list(t.y) for t in figure.data] == [[2.0, 3.0, 4.0], [1.5] * 3, [0.5] * 3]
     assert list(figure.data[0].x) == ["cluster 1", "cluster 2", "cluster 3"]
     assert [list(t.marker.opacity) for t in figure.data] == [[0.35, 1.0, 0.35]] * 3
+
+
+# ---------------------------------------------------------------- reported
+
+
+def test_reported_values_stand_at_their_attack_and_data_set() -> None:
+    rows = [row for row in reported() if row.source.title == "UC slides, Table 1"]
+    with pytest.raises(DataError, match="two values"):
+        figures.across_data(rows)
+    own = [row for row in rows if row.model.key == "resnet18"]
+    cells = figures.across_data(own)
+    assert len(own) == cells.values.size == len(cells.rows) * len(cells.columns)
+    assert cells.values[cells.rows.index("UC (CLIP)"), cells.columns.index("Pets")] == pytest.approx(0.0469)
+    figure = valid(figures.data_map(cells))
+    assert figure.layout.xaxis.title.text == "data set"
+    assert np.allclose(numbers(figure.data[0].z), 100 * cells.values)

@@ -165,7 +165,7 @@ def test_after_crafting_everything_is_there(made) -> None:
 def test_curves_are_those_of_the_log(made, crafted) -> None:
     (card,) = crafted.glob("crafted/*/*/card.json")
     log = json.loads(card.read_text())["log"]
-    drawn = [t for t in figure(made(), CURVES)["data"] if t["name"].startswith("cluster") and t["xaxis"] == "x"]
+    drawn = [t for t in figure(made(), CURVES)["data"] if t["legendgroup"] == "clusters" and t["xaxis"] == "x"]
     assert [t["y"] for t in drawn] == [row["curve"]["anchor_kl"] for row in log["trace"]]
 
 
@@ -198,6 +198,15 @@ def test_another_grouping_than_that_of_the_set_is_told(made, monkeypatch) -> Non
     assert "was crafted with other clusters" in heard(made())
 
 
+def test_reported_table_is_there_and_called_reported(open_page, at_once) -> None:
+    page = open_page("clusters", {**ASKED, "reported_model": "efficientnet_b1"})
+    assert not page.exception
+    assert "**Reported, not measured here.**" in " ".join(m.value for m in page.markdown)
+    cells = figure(page, "How much do models learn from images whose labels the protector did not know?")["data"][0]
+    row, column = cells["y"].index("UC"), cells["x"].index("Cars")
+    assert numbers(cells["z"])[row, column] == pytest.approx(13.92)
+
+
 # ---------------------------------------------------------------- one cluster
 
 
@@ -209,7 +218,7 @@ def test_picked_cluster_is_marked_in_every_view(made) -> None:
     clean = next(t for t in figure(page, PLOT)["data"] if t["name"] == "clean")
     assert ((numbers(clean["marker"]["opacity"]) > 0.5) == (numbers(clean["customdata"]) == 2)).all()
     assert figure(page, BARS)["data"][0]["marker"]["opacity"] == [0.35, 0.35, 1.0, 0.35]
-    widths = [t["line"]["width"] for t in figure(page, CURVES)["data"] if t["name"].startswith("cluster") and t["xaxis"] == "x"]
+    widths = [t["line"]["width"] for t in figure(page, CURVES)["data"] if t["legendgroup"] == "clusters" and t["xaxis"] == "x"]
     assert widths.index(max(widths)) == 2
     page.selectbox(key="cluster").select(EVERY).run()
     assert [group["selected"] for group in tiles(page)] == [[], []]

@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from ued_core.analysis.reported import ReportedRow
+from ued_core.errors import DataError
 from ued_core.figures.compose import compose
+from ued_core.figures.results import Cells, accuracy_map, reported_words
 from ued_core.figures.theme import (
     INK,
     MUTED,
@@ -130,7 +133,7 @@ def destination_bars(panels: Mapping[str, np.ndarray], selected: int | None = No
     bright = [1.0 if selected in (None, cluster) else 0.35 for cluster in range(count)]
     layout: dict[str, Any] = {"barmode": "stack", "bargap": 0.25, "annotations": [], "margin": {"t": 56}}
     traces: list[dict[str, Any]] = []
-    gap = 0.05
+    gap = 0.08
     width = (1 - gap * (len(panels) - 1)) / len(panels)
     for place, (title, shares) in enumerate(panels.items()):
         suffix = "" if place == 0 else str(place + 1)
@@ -146,7 +149,7 @@ def destination_bars(panels: Mapping[str, np.ndarray], selected: int | None = No
                 }
             )  # fmt: skip
         layout[f"xaxis{suffix}"] = {
-            "domain": [start, start + width], "anchor": f"y{suffix}", "range": [0, 1], "tickformat": ".0%",
+            "domain": [start, start + width], "anchor": f"y{suffix}", "range": [0, 1], "tickformat": ".0%", "dtick": 0.5,
             "title": {"text": axis_title("poisoned images", "%")},
         }  # fmt: skip
         layout[f"yaxis{suffix}"] = {"anchor": f"x{suffix}", "autorange": "reversed", "showticklabels": place == 0, "automargin": True}
@@ -219,8 +222,7 @@ def distance_curves(trace: Sequence[Mapping[str, Any]], selected: int | None = N
         Two panels on one scale; every point's ``customdata`` is its cluster, −1 for the mean.
     """
     traces: list[dict[str, Any]] = []
-    panels = (("to the anchor: where the noise should take the images", "anchor_kl", "clean_kl"),
-              ("to the own centre: where they came from", "own_kl", "clean_own_kl"))  # fmt: skip
+    panels = (("to the anchor", "anchor_kl", "clean_kl"), ("to the own centre", "own_kl", "clean_own_kl"))
     layout: dict[str, Any] = {"annotations": [], "margin": {"t": 56}, "legend": {"y": 1.09}}
     for place, (title, number, clean) in enumerate(panels):
         suffix = "" if place == 0 else "2"
@@ -228,10 +230,13 @@ def distance_curves(trace: Sequence[Mapping[str, Any]], selected: int | None = N
         for row in trace:
             cluster = row["cluster"]
             chosen = cluster == selected
+            # One entry for all in the legend: their colours are those of the layout, and the pointer names them.
+            told = "" if selected is None else f"cluster {selected + 1}"
             traces.append(
                 {
                     **shared, "x": row["curve"]["step"], "y": row["curve"][number], "mode": "lines",
-                    "name": f"cluster {cluster + 1}", "legendgroup": str(cluster), "showlegend": place == 0,
+                    "name": told or "a cluster each, in its colour", "legendgroup": "clusters",
+                    "showlegend": place == 0 and (chosen if told else row is trace[0]),
                     "line": {"color": class_colour(cluster), "width": 4 if chosen else 1.5},
                     "opacity": 1.0 if selected is None or chosen else 0.25,
                     "customdata": np.full(len(row["curve"]["step"]), cluster, np.int32),
@@ -297,3 +302,35 @@ def distance_bars(trace: Sequence[Mapping[str, Any]], selected: int | None = Non
         traces,
         base_layout(barmode="group", yaxis={"title": {"text": axis_title("KL divergence to the anchor", "nats")}, "rangemode": "tozero"}),
     )
+
+
+# ---- reported ------------------------------------------------------------------------------------
+
+
+def across_data(rows: Sequence[ReportedRow]) -> Cells:
+    """Reported values of one source and network, attack by data set, both as printed.
+
+    Raises:
+        DataError: two rows for one cell.
+    """
+    attacks, datasets = (list(dict.fromkeys(getattr(row, column).label for row in rows)) for column in ("attack", "dataset"))
+    values = np.full((len(attacks), len(datasets)), np.nan)
+    words = [["not reported"] * len(datasets) for _ in attacks]
+    for row in rows:
+        r, k = attacks.index(row.attack.label), datasets.index(row.dataset.label)
+        if np.isfinite(values[r, k]):
+            raise DataError(f"{row.source.title} has two values for {attacks[r]} on {datasets[k]} here.", "Choose one network.")
+        values[r, k] = row.test_accuracy
+        words[r][k] = reported_words(row)
+    return Cells(tuple(attacks), tuple(datasets), values, tuple(map(tuple, words)))
+
+
+def data_map(cells: Cells) -> go.Figure:
+    """An :func:`ued_core.figures.results.accuracy_map` whose columns are data sets.
+
+    Raises:
+        DataError: the table is empty.
+    """
+    figure = accuracy_map(cells)
+    figure.update_xaxes(title_text="data set")
+    return figure
