@@ -33,6 +33,15 @@ class UedError(Exception):
         super().__init__(f"{what} {do}".strip())
 
 
+def in_short(error: BaseException, most: int = 160) -> str:
+    """What a library says of a failure, fit for a message: its first line without the last full stop, cut where it goes on and on.
+
+    Libraries quote what they could not read, sometimes thousands of bytes of it.
+    """
+    text = (str(error).splitlines() or [""])[0].strip().rstrip(".") or type(error).__name__
+    return text if len(text) <= most else text[:most].rstrip() + " …"
+
+
 class ParameterError(UedError):
     """A parameter's value breaks its declaration."""
 

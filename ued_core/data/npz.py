@@ -14,7 +14,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 import torch
 
-from ued_core.errors import DataError
+from ued_core.errors import DataError, in_short
 from ued_core.files import write_atomic
 from ued_core.records import ImageSet
 
@@ -77,7 +77,7 @@ def read_npz_json(path: Path, key: str = "recipe") -> Any:
     try:
         return json.loads(str(text))
     except ValueError as error:
-        raise DataError(f"{key!r} in {path.name} is not JSON: {error}.") from error
+        raise DataError(f"{key!r} in {path.name} is not JSON: {in_short(error)}.") from error
 
 
 def write_npz(path: Path, images: ImageSet, **extra_json: Any) -> None:
@@ -126,9 +126,9 @@ def _opened(path: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)
     except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        raise DataError(f"{path.name} is not an npz file, or it is cut off: {error}.", _RULE) from error
+        raise DataError(f"{path.name} is not an npz file, or it is cut off: {in_short(error)}.", _RULE) from error
     except OSError as error:
-        raise DataError(f"{path.name} cannot be read: {error}.", "Check the file and its permissions.") from error
+        raise DataError(f"{path.name} cannot be read: {in_short(error)}.", "Check the file and its permissions.") from error
 
 
 def _read_labels(archive: zipfile.ZipFile, path: Path) -> np.ndarray:
@@ -231,4 +231,4 @@ def _member(archive: zipfile.ZipFile, path: Path, key: str) -> Iterator[IO[bytes
         with archive.open(f"{key}.npy") as file:
             yield file
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, RuntimeError, OSError) as error:
-        raise DataError(f"{key!r} in {path.name} is damaged: {error}.", "Write the file again.") from error
+        raise DataError(f"{key!r} in {path.name} is damaged: {in_short(error)}.", "Write the file again.") from error

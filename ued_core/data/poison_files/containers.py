@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from ued_core.data.zip_import import MAX_RATIO, RATIO_FREE_BYTES, _safe_parts
-from ued_core.errors import DataError
+from ued_core.errors import DataError, in_short
 
 Kind = Literal["folder", "torch", "npz", "zip", "npy", "pickle"]
 
@@ -68,7 +68,7 @@ def opened_zip(path: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)
     except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
-        raise DataError(f"{Path(path).name} is not a zip archive, or it is damaged: {error}.", "Write it again.") from error
+        raise DataError(f"{Path(path).name} is not a zip archive, or it is damaged: {in_short(error)}.", "Write it again.") from error
 
 
 def members(path: Path, wanted: Callable[[str], bool]) -> list[tuple[tuple[str, ...], Callable[[], bytes]]]:
@@ -137,7 +137,7 @@ def _member_reader(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -
                         )
                     parts.append(block)
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError) as error:
-            raise DataError(f"{info.filename!r} in {name!r} is damaged: {error}.", "Write the archive again.") from error
+            raise DataError(f"{info.filename!r} in {name!r} is damaged: {in_short(error)}.", "Write the archive again.") from error
         return b"".join(parts)
 
     return read
@@ -170,9 +170,10 @@ def load_torch(path: Path, name: str = "") -> Any:
             f"{name} was not read: {what}. Nothing in it was run.",
             "Save the tensor alone: torch.save(tensor, 'perturbation.pt').",
         ) from error
-    except (RuntimeError, ValueError, EOFError, KeyError, IndexError, TypeError, AttributeError, OSError, AssertionError) as error:
-        lines = str(error).splitlines()
-        first = lines[0] if lines and " " in lines[0] else "its beginning is not that of one"
+    except Exception as error:
+        # torch's reader raises almost anything on damaged files.
+        told = in_short(error)
+        first = told if " " in told else "its beginning is not that of one"
         raise DataError(f"{name} is not a torch file, or it is damaged: {first}.", "Write it again with torch.save.") from error
 
 
@@ -204,8 +205,9 @@ def load_npy(path: Path) -> np.ndarray:
     """
     try:
         array = np.load(path, mmap_mode="c", allow_pickle=False)
-    except (ValueError, OSError, EOFError, OverflowError, MemoryError) as error:
-        told = "it holds pickled Python objects, which are never loaded" if "object" in str(error).lower() else str(error)
+    except Exception as error:
+        # Besides its own errors numpy lets through whatever Python's tokenizer and parser say of a damaged head.
+        told = "it holds pickled Python objects, which are never loaded" if "object" in str(error).lower() else in_short(error)
         raise DataError(f"{Path(path).name} was not read: {told}.", "Write plain numbers with numpy.save.") from error
     if prod(array.shape) * array.dtype.itemsize > MAX_BYTES:
         raise _too_large(Path(path).name)

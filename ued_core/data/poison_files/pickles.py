@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ued_core.errors import DataError
+from ued_core.errors import DataError, in_short
 
 MAX_ITEMS = 20_000_000
 
@@ -88,10 +88,10 @@ def read_pickle(path: Path) -> Any:
         with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             return _Reader(path.name).run(content)
     except OSError as error:
-        raise DataError(f"{path.name} cannot be read: {error}.", "Check the path.") from error
+        raise DataError(f"{path.name} cannot be read: {in_short(error)}.", "Check the path.") from error
     except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         # Whatever a wrong opcode or argument raises, the file is at fault: nothing of ours has been called with it.
-        raise DataError(f"{path.name} is not a pickle, or it is damaged: {error}.", "Write the file again.") from error
+        raise DataError(f"{path.name} is not a pickle, or it is damaged: {in_short(error)}.", "Write the file again.") from error
 
 
 class _Reader:
