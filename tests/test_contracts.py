@@ -11,6 +11,7 @@ import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from ued_core.attacks.base import AdditiveAttack
 from ued_core.cli import catalogues
 from ued_core.context import Context
 from ued_core.data import DATASETS
-from ued_core.defenses import DEFENSES, Defense, blend_all, preview
+from ued_core.defenses import DEFENSES, Defense, blend_all, marks_of, preview
 from ued_core.errors import Cancelled, ParameterError, UnknownName
 from ued_core.models import MODELS
 from ued_core.params import Catalogue, Method, Parameter
@@ -427,14 +428,14 @@ def blended(defense: Defense, images: torch.Tensor, draws: torch.Generator) -> t
     return blend_all((defense,), images, torch.arange(len(images)) % 4, 4, draws)[0]
 
 
-def trained_weights(defense: Defense, data: ImageSet, ctx: Context) -> torch.Tensor:
-    """All weights of a small network after two epochs under this defence alone."""
+def trained(defense: Defense, data: ImageSet, ctx: Context) -> tuple[torch.Tensor, str]:
+    """All weights of a small network after two epochs under this defence alone, and what the hook reports."""
     plan = PLANS.build("adamw", epochs=2, batch_size=12, crop=0, flip="off", precision="float32")
     network = MODELS.build("small_cnn", width=4).build(data.shape, data.classes, rng())
     hook = defense.training(Setup(data, network, plan, ctx))
     assert hook is not None
     train(Job(data, data, network, plan, blend=lambda *batch: defense.blend(*batch[:2], data.classes, batch[2]), hooks=(hook,)), ctx)
-    return torch.cat([p.detach().flatten() for p in network.parameters()])
+    return torch.cat([p.detach().flatten() for p in network.parameters()]), json.dumps(hook.report())
 
 
 @every_defense
@@ -483,16 +484,19 @@ def test_purify_keeps_labels_and_its_input(name: str) -> None:
 def test_every_parameter_of_a_defence_matters(name: str) -> None:
     defense, data = DEFENSES.build(name, **DEFENSES[name].quick_values()), image_set()
 
-    def outcome(configured: Defense) -> torch.Tensor:
+    def outcome(configured: Defense) -> tuple[torch.Tensor, str]:
         if "training" in configured.acts:
-            return trained_weights(configured, data, Context())
-        images, targets = configured.blend(to_float(configured.purify(data, Context()).images), data.labels, data.classes, rng(1))
-        return torch.cat([images.flatten(), soft_labels(targets, data.classes).flatten()])
+            return trained(configured, data, Context())
+        pure = configured.purify(data, Context())
+        marks = marks_of((configured,), pure)
+        images, targets = blend_all((configured,), to_float(pure.images), data.labels, data.classes, rng(1), marks)
+        return torch.cat([images.flatten(), soft_labels(targets, data.classes).flatten()]), ""
 
-    plain = outcome(defense)
+    plain, told = outcome(defense)
     for p in defense.parameters():
         changed = defense.with_values(**{p.name: other_value(p)})
-        assert not torch.equal(outcome(changed), plain), f"{p.name} changes nothing"
+        result, said = outcome(changed)
+        assert said != told or not torch.equal(result, plain), f"{p.name} changes nothing"
 
 
 @every_defense
@@ -504,11 +508,25 @@ def test_preview_shows_what_training_sees(name: str) -> None:
     seen: list[torch.Tensor] = []
     network.body.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].clone()) if network.training else None)
     pure = defense.purify(data, ctx)
-    train(Job(pure, data, network, plan, blend=lambda *batch: blend_all((defense,), *batch[:2], data.classes, batch[2])), ctx)
+    job = Job(pure, data, network, plan, blend=lambda *batch: blend_all((defense,), *batch[:2], data.classes, *batch[2:]))
+    train(replace(job, marks=marks_of((defense,), pure)), ctx)
     order = torch.randperm(len(data), generator=ctx.generator("order", 0))
     expected = preview((defense,), data.take(order[:16]), ctx, stream=("train", 0), whole=data)
     assert len(seen) == 3
     assert torch.equal(to_bytes(seen[0] * 0.25 + 0.5), expected.images)
+
+
+@every_defense
+def test_images_are_chosen_one_by_one(name: str) -> None:
+    defense, data = DEFENSES.build(name, **DEFENSES[name].quick_values()), image_set(count=30)
+    marks = defense.chosen(data)
+    if marks is None:
+        pytest.skip("treats all images")
+    assert (marks.dtype, marks.shape, marks.device.type) == (torch.bool, (30,), "cpu")
+    rows = torch.tensor([29, 3, 4])
+    assert torch.equal(defense.chosen(data.take(rows)), marks[rows])
+    kept = defense.blend(to_float(data.images), data.labels, data.classes, rng())[1]
+    assert kept is data.labels, "a defence that chooses must leave labels alone"
 
 
 @every_defense

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from ued_core.analysis.edge_detector import THRESHOLD, border_score, detection, edge_sums, roc, shipped_detections, side_ratios, verdict
+from ued_core.analysis.edge_detector import THRESHOLD, detection, edge_sums, roc, shipped_detections, verdict
 from ued_core.attacks import ATTACKS
 from ued_core.context import Context
+from ued_core.data.border import border_score, side_ratios
 from ued_core.errors import DataError, Unavailable
 from ued_core.records import ImageSet
 from ued_core.runs.edge_comparison import compare_edges, evading_version

@@ -21,14 +21,13 @@ import numpy as np
 import torch
 
 from ued_core.context import Context
+from ued_core.data.border import border_score, ring_lines
 from ued_core.errors import DataError, Unavailable
 from ued_core.records import to_float
 
 FILE = Path(__file__).resolve().parents[2] / "assets" / "results" / "edge_detector.json"
 COMMAND = "python -m benchmarks.edge_detector"
-CHUNK = 1024
 PENALTY = 1.0
-GREY_LEVEL = 1 / 255
 MOST_POINTS = 200
 # Between what was seen on clean sets and under attack in assets/results/edge_detector.json: at most 0.023 on clean
 # shapes, digits and photographs, at least 0.23 under every zero-padded attack of the table and under CUDA with k = 9.
@@ -50,46 +49,6 @@ def edge_sums(images: torch.Tensor) -> np.ndarray:
     x = to_float(images)
     edges = (x[:, :, 0].sum(-1), x[:, :, -1].sum(-1), x[..., 0].sum(-1), x[..., -1].sum(-1))
     return torch.cat(edges, 1).double().numpy()
-
-
-def side_ratios(images: torch.Tensor) -> np.ndarray:
-    """For every side, the mean brightness of its outermost line over that of the next line inside.
-
-    Each line stands for its side of a square ring, corners included; one grey level is added to both,
-    so that black over black is 1.
-
-    Args:
-        images: uint8 (N, C, H, W), H and W at least 4.
-
-    Returns:
-        float64 (N, 4), > 0: top, bottom, left, right. Below 1 where the border is darker.
-
-    Raises:
-        DataError: the images are too small for two rings.
-    """
-    outer, inner = _lines(images, 0), _lines(images, 1)
-    return (outer + GREY_LEVEL) / (inner + GREY_LEVEL)
-
-
-def border_score(images: torch.Tensor) -> np.ndarray:
-    """The training-free score of every image: minus the mean logarithm of its four :func:`side_ratios`.
-
-    0 where the border is as bright as what lies inside it, 0.1 where it is a tenth darker, negative
-    where it is brighter; float64 (N,).
-    """
-    return -np.log(side_ratios(images)).mean(1)
-
-
-def _lines(images: torch.Tensor, distance: int) -> np.ndarray:
-    height, width = images.shape[-2:]
-    if min(height, width) < 4:
-        raise DataError(f"The border score compares two rings of pixels, but the images have {height}×{width}.", "Take larger images.")
-    parts = []
-    d = distance
-    for start in range(0, len(images), CHUNK):
-        x = to_float(images[start : start + CHUNK])[:, :, d : height - d, d : width - d].mean(1)
-        parts.append(torch.stack([x[:, 0].mean(1), x[:, -1].mean(1), x[:, :, 0].mean(1), x[:, :, -1].mean(1)], 1))
-    return torch.cat(parts).double().numpy()
 
 
 # ---- scores into numbers -----------------------------------------------------------------------
@@ -258,7 +217,7 @@ def verdict(images: torch.Tensor, threshold: float = THRESHOLD) -> Verdict:
         threshold: of the mean score.
     """
     scores = border_score(images)
-    measurable = float((_lines(images, 1) > DARK).mean())
+    measurable = float((ring_lines(images, 1) > DARK).mean())
     score = float(scores.mean())
     finding: Finding = "darkened" if score > threshold else "cannot tell" if measurable < 0.5 else "clear"
     return Verdict(finding, score, threshold, float((scores > threshold).mean()), measurable)

@@ -1,17 +1,19 @@
 """Defences: one file a method or a family of small ones, hooks ``purify``, ``augment`` and ``training``."""
 
 from ued_core.defenses.adversarial_training import AdversarialTraining, Trades
-from ued_core.defenses.base import Defense, augment_all, blend_all, preview, purify_all
+from ued_core.defenses.base import Defense, augment_all, blend_all, marks_of, preview, purify_all
 from ued_core.defenses.blending import CutMix, Mixup
 from ued_core.defenses.coin import Coin
 from ued_core.defenses.coin_parts import CoinInterpolation, CoinShifts
 from ued_core.defenses.cutout import Cutout
 from ued_core.defenses.dvae import Dvae
+from ued_core.defenses.gated_coin import GatedCoin
 from ued_core.defenses.gaussian_blur import GaussianAsPublished, GaussianBlur
 from ued_core.defenses.noise import GaussianNoise, UniformNoise
 from ued_core.defenses.orthogonal_projection import OrthogonalProjection
 from ued_core.defenses.sharpening import FixedSharpening, FrequencyFilter, RandomSharpening
 from ued_core.defenses.squeezing import BitDepth, Greyscale, Jpeg
+from ued_core.defenses.staged_training import StagedTraining
 from ued_core.defenses.warps import Elastic, RandomAffine, RandomPerspective, SmoothField
 from ued_core.params import Catalogue
 
@@ -21,6 +23,7 @@ DEFENSES: Catalogue[Defense] = Catalogue(
         Coin,
         CoinShifts,
         CoinInterpolation,
+        GatedCoin,
         Elastic,
         SmoothField,
         RandomAffine,
@@ -42,7 +45,8 @@ DEFENSES: Catalogue[Defense] = Catalogue(
         Dvae,
         AdversarialTraining,
         Trades,
+        StagedTraining,
     ],
 )
 
-__all__ = ["DEFENSES", "Coin", "Defense", "augment_all", "blend_all", "preview", "purify_all"]
+__all__ = ["DEFENSES", "Coin", "Defense", "augment_all", "blend_all", "marks_of", "preview", "purify_all"]

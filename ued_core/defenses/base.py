@@ -68,17 +68,60 @@ class Defense(Method):
         """
         return self.augment(images, rng), targets
 
+    def chosen(self, data: ImageSet) -> torch.Tensor | None:
+        """Which images the batch hook treats, decided once, before training and on whole images.
+
+        A batch comes cropped and mirrored, so what its images looked like at the border can only be asked here. A defence
+        that chooses leaves labels alone.
+
+        Args:
+            data: the purified images.
+
+        Returns:
+            bool (N,) on the CPU, each image judged by itself; None: all of them.
+        """
+        return None
+
     def training(self, setup: Setup) -> TrainingHook | None:
         """What this defence does while the network learns; made once for each execution of a run."""
         return None
 
 
+def marks_of(defenses: Sequence[Defense], data: ImageSet) -> torch.Tensor | None:
+    """Which image each defence's batch hook treats; bool (N, D) on the CPU, or None: every defence treats all.
+
+    Args:
+        defenses: the stack of D defences.
+        data: the N purified images.
+    """
+    chosen = [defense.chosen(data) for defense in defenses]
+    if all(marks is None for marks in chosen):
+        return None
+    everything = torch.ones(len(data), dtype=torch.bool)
+    return torch.stack([everything if marks is None else marks for marks in chosen], 1)
+
+
 def blend_all(
-    defenses: Sequence[Defense], images: torch.Tensor, targets: torch.Tensor, classes: int, rng: torch.Generator
+    defenses: Sequence[Defense],
+    images: torch.Tensor,
+    targets: torch.Tensor,
+    classes: int,
+    rng: torch.Generator,
+    marks: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Apply the batch hook of a stack in its order; the training loop and the previews share it."""
-    for defense in defenses:
-        images, targets = defense.blend(images, targets, classes, rng)
+    """Apply the batch hook of a stack in its order; the training loop and the previews share it.
+
+    Args:
+        defenses: the stack of D defences.
+        images, targets, classes, rng: as in :meth:`Defense.blend`.
+        marks: bool (N, D) on the same device, the batch's rows of :func:`marks_of`.
+    """
+    for place, defense in enumerate(defenses):
+        own = None if marks is None else marks[:, place]
+        if own is None or bool(own.all()):
+            images, targets = defense.blend(images, targets, classes, rng)
+        elif bool(own.any()):
+            images = images.index_put((own,), defense.augment(images[own], rng))
     return images, targets
 
 
@@ -124,12 +167,13 @@ def preview(
         whole: the training set that ``data`` are rows of, for defences with ``needs_whole_set``; None: ``data`` itself.
     """
     data = purify_all(defenses, data, ctx) if whole is None else purify_part(defenses, data, whole, ctx)
-    rng = ctx.generator(*stream)
+    marks, rng = marks_of(defenses, data), ctx.generator(*stream)
     # Written in place: a list of parts, joined at the end, would hold the images twice.
     images = torch.empty(data.images.shape, dtype=torch.uint8)
     for start in range(0, len(data), chunk):
         batch = to_float(data.images[start : start + chunk].to(ctx.device))
         labels = data.labels[start : start + chunk].to(ctx.device)
-        images[start : start + chunk] = to_bytes(blend_all(defenses, batch, labels, data.classes, rng)[0]).cpu()
+        own = None if marks is None else marks[start : start + chunk].to(ctx.device)
+        images[start : start + chunk] = to_bytes(blend_all(defenses, batch, labels, data.classes, rng, own)[0]).cpu()
         ctx.report(min(start + chunk, len(data)), len(data), "defending images")
     return data.with_images(images)

@@ -17,7 +17,8 @@ from ued_core.attacks.base import touched_rows
 from ued_core.attacks.checkpoint import poison_once
 from ued_core.context import Context, pick_device
 from ued_core.data import load_split
-from ued_core.defenses import blend_all, purify_all
+from ued_core.defenses import blend_all, marks_of
+from ued_core.defenses.purified import purify_stack
 from ued_core.errors import DataError
 from ued_core.models import Network
 from ued_core.records import DataSplit, History, ImageSet, PoisonedSet
@@ -45,7 +46,7 @@ def execute(
         checkpoint: file for resuming.
         weights: where the trained weights go, safetensors.
         epoch_folder: where the weights of single epochs go (:class:`ued_core.runs.weights.EpochWeights`); None keeps none.
-        partial: where a set whose crafting was ended early is kept, so that a resumed run trains on the same images.
+        partial: where a set whose crafting or purification was ended early is kept, so that a resumed run trains on the same images.
         on_poisoned: called with the poisoned set once it is there; never where nothing is poisoned.
         on_epoch: called with each new row of the history.
 
@@ -55,7 +56,9 @@ def execute(
         the stored training images, without augmentation), ``touched_accuracy`` and ``untouched_accuracy`` (the same of the
         images that the attack changed and of the others; None unless there are both), ``probe`` (:class:`ShortcutProbe` or
         None), ``crafting`` (``converged``, ``note``, ``trace``, ``seconds``, perhaps ``stopped_early``; None where nothing
-        is crafted), ``training`` (one report a defence that acted while the network learned, with its ``name``),
+        is crafted), ``purification`` (one log a defence that was trained beforehand, with its ``name``),
+        ``training`` (one report a defence that acted while the network learned, with its ``name``),
+        ``treated`` (defence → share of the images that its batch hook treats, 0..1; None where every defence treats all),
         ``poison_seconds`` (what poisoning took in this execution), ``data`` (sizes, notes, hashes),
         ``environment`` (device, versions, threads, precision) and ``seconds``.
     """
@@ -77,7 +80,8 @@ def execute(
     if spec.relabel is not None:
         train_set, test_set = spec.relabel.apply(train_set), spec.relabel.apply(test_set)
     stored = train_set
-    train_set = purify_all(spec.defenses, train_set, ctx)
+    train_set, purification = purify_stack(spec.defenses, train_set, ctx, partial)
+    marks = marks_of(spec.defenses, train_set)
     network = spec.model.build(train_set.shape, train_set.classes, ctx.generator("weights", device="cpu"))
     keeper = EpochWeights(epoch_folder, spec.key(), train_set.shape, spec.plan.epochs) if epoch_folder else None
     setup = Setup(train_set, network, spec.plan, ctx)
@@ -87,7 +91,8 @@ def execute(
         test=test_set,
         network=network,
         plan=spec.plan,
-        blend=lambda images, targets, rng: blend_all(spec.defenses, images, targets, train_set.classes, rng),
+        blend=lambda images, targets, rng, *marks: blend_all(spec.defenses, images, targets, train_set.classes, rng, *marks),
+        marks=marks,
         hooks=[hook for _, hook in hooks],
         flip=spec.dataset.mirror_safe,
         touched=touched,
@@ -105,7 +110,9 @@ def execute(
         "untouched_accuracy": None if touched is None else float(right[~touched].double().mean()),
         "probe": probe(spec, split, network, ctx),
         "crafting": crafting,
+        "purification": purification,
         "training": [{"name": name, **hook.report()} for name, hook in hooks],
+        "treated": None if marks is None else {d.key: float(m.double().mean()) for d, m in zip(spec.defenses, marks.T, strict=True)},
         "poison_seconds": poison_seconds,
         "data": {
             "train": len(train_set),

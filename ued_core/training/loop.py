@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +23,7 @@ from ued_core.training.hook import Batch, Control, Moment, Tally, TrainingHook, 
 from ued_core.training.plan import Plan
 
 Augment = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
-Blend = Callable[[torch.Tensor, torch.Tensor, torch.Generator], tuple[torch.Tensor, torch.Tensor]]
+Blend = Callable[..., tuple[torch.Tensor, torch.Tensor]]
 CHUNK = 1024
 
 
@@ -37,6 +38,8 @@ class Job:
         plan: the recipe.
         augment: a batch hook that leaves labels alone; float batch in [0, 1] → the same.
         blend: the defences' batch hook: images and targets, int64 (N,) or float (N, K), → the same; it acts after ``augment``.
+        marks: bool (N, D), which training image each defence of the batch hook treats; its rows that belong to a batch
+            are then a fourth argument of ``blend``. None: every defence treats every image, and there is no such argument.
         hooks: what acts during training, the first one outermost.
         flip: whether images may be mirrored.
         touched: bool (N,), which training images an attack changed: they and the others are then counted apart as well.
@@ -52,6 +55,7 @@ class Job:
     plan: Plan
     augment: Augment = lambda images, rng: images
     blend: Blend = lambda images, targets, rng: (images, targets)
+    marks: torch.Tensor | None = None
     hooks: Sequence[TrainingHook] = ()
     flip: bool = True
     touched: torch.Tensor | None = None
@@ -128,6 +132,7 @@ def _epoch(
     here, size = _steps(job), plan.batch_size
     steps, first = here * plan.epochs, here * epoch
     flips = plan.flip == "on" or (plan.flip == "auto" and job.flip)
+    marks = None if job.marks is None else job.marks.to(device)
     # Losses image by image cost time, and their mean has other last bits than the loss of the whole batch.
     layered = tuple(hook for hook in job.hooks if overrides_loss(hook))
     tally, began = Tally.empty(device), time.perf_counter()
@@ -141,13 +146,14 @@ def _epoch(
         rows = order[index * size : (index + 1) * size]
         cropped = random_crop(images[rows], plan.crop, rng)
         cropped = to_float(random_flip(cropped, rng) if flips else cropped)
-        batch, target = _drawn(job, cropped, labels[rows], rng)
+        given = (labels[rows], rng) if marks is None else (labels[rows], rng, marks[rows])
+        batch, target = _drawn(job, cropped, *given)
         factor = plan.rate(first + index, steps)
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * factor * group.get("scale", 1.0)
         if layered:
             moment = Moment(job.network, rng, (first + index) / steps, dtype, forward)
-            graded = grade_all(layered, _with_redraw(job, cropped, labels[rows], batch, target, rng), moment)
+            graded = grade_all(layered, _with_redraw(job, cropped, batch, target, *given), moment)
             loss, scores = graded.losses.mean(), graded.scores
         else:
             with torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
@@ -206,16 +212,16 @@ def counted_apart(right: torch.Tensor, rows: torch.Tensor, touched: torch.Tensor
     }
 
 
-def _drawn(job: Job, cropped: torch.Tensor, labels: torch.Tensor, rng: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-    batch, target = job.blend(job.augment(cropped, rng), labels, rng)
+def _drawn(
+    job: Job, cropped: torch.Tensor, labels: torch.Tensor, rng: torch.Generator, *marks: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    batch, target = job.blend(job.augment(cropped, rng), labels, rng, *marks)
     return batch.contiguous(memory_format=torch.channels_last), target
 
 
-def _with_redraw(
-    job: Job, cropped: torch.Tensor, labels: torch.Tensor, batch: torch.Tensor, target: torch.Tensor, rng: torch.Generator
-) -> Batch:
+def _with_redraw(job: Job, cropped: torch.Tensor, batch: torch.Tensor, target: torch.Tensor, *given: Any) -> Batch:
     def redraw() -> Batch:
-        return Batch(*_drawn(job, cropped, labels, rng), redraw)
+        return Batch(*_drawn(job, cropped, *given), redraw)
 
     return Batch(batch, target, redraw)
 
