@@ -220,7 +220,9 @@ def _measure(array: np.ndarray, name: str) -> _Statistics:
     low, high, total, squares, negative = np.inf, -np.inf, 0.0, 0.0, 0
     peaks = np.zeros(array.shape[1])
     for start in range(0, len(array), _BLOCK):
-        block = array[start : start + _BLOCK].astype(np.float32)
+        with np.errstate(over="ignore"):
+            # What is beyond float32 becomes infinite, and is refused as that.
+            block = array[start : start + _BLOCK].astype(np.float32)
         if not np.isfinite(block).all():
             raise DataError(f"{name} has values that are not finite (from entry {start} on).", "It cannot be added; make it anew.")
         low, high = min(low, float(block.min())), max(high, float(block.max()))
