@@ -16,7 +16,7 @@ import shutil
 import tempfile
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -214,6 +214,29 @@ def purify_once(defense: TrainedDefense, data: ImageSet, ctx: Context, partial: 
         return _made(defense, data, ctx, folder, own)
     finally:
         lock.release()
+
+
+def purify_stack(
+    defenses: Sequence[Defense], data: ImageSet, ctx: Context, partial: Path | None = None
+) -> tuple[ImageSet, list[dict[str, Any]]]:
+    """:func:`ued_core.defenses.purify_all` for a run.
+
+    Args:
+        defenses, data, ctx: as there.
+        partial: as :func:`purify_once`.
+
+    Returns:
+        The set to train on, and the log of each defence that was trained for it, with its ``name``.
+    """
+    logs: list[dict[str, Any]] = []
+    for defense in defenses:
+        if isinstance(defense, TrainedDefense):
+            made = purify_once(defense, data, ctx, partial)
+            data = data.with_images(made.images)
+            logs.append({"name": defense.key, **made.log})
+        else:
+            data = defense.purify(data, ctx)
+    return data, logs
 
 
 def _made(defense: TrainedDefense, data: ImageSet, ctx: Context, folder: Path, own: Path | None) -> Purified:
