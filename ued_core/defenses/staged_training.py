@@ -58,7 +58,7 @@ class StagedTraining(Defense):
     )
     depth: int = param(3, "How many layers, counted from the image, may be slowed; all but the first of them are watched.", ge=1, le=8)
     deepen: bool = param(False, "Once all of these are frozen and the signal still exceeds the threshold, take one layer more.")
-    checks: int = param(2, "Checks an epoch.", ge=1, le=20)
+    checks: int = param(2, "Checks an epoch.", ge=1, le=20, quick=1)
     most_alarms: int = param(20, "Alarms that are answered; later ones are only noted.", ge=0, le=100, quick=3)
     watched: int = param(30, "Training images of every class that are measured at each check.", unit="images", ge=2, le=200, quick=4)
     colours: Literal["off", "jitter", "jitter and grey"] = param(
@@ -158,13 +158,13 @@ class Stages(TrainingHook):
         }
 
     def report(self) -> dict[str, Any]:
-        """``layers``, ``alarms`` answered, and ``checks``.
+        """``layers``, ``alarms`` answered and how many more would have been (``alarms_left``), and ``checks``.
 
         Of each check: accepted ``step`` and ``epoch`` (a share) before it, ``acm`` (layer → value), ``signal``, ``threshold``
         crossed or not (``trapped``), what was done (``action``: start, accepted, rolled back, slowed, reset, or noted), the
         ``stage`` after it (0…) and the ``rates`` (layer → factor) from then on.
         """
-        return {"layers": list(self.layers), "alarms": self.alarms, "checks": self.checks}
+        return {"layers": list(self.layers), "alarms": self.alarms, "alarms_left": self.method.most_alarms - self.alarms, "checks": self.checks}
 
     # ------------------------------------------------------------ measuring
 
