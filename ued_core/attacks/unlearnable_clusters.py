@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from pydantic import model_validator
 
 from ued_core.attacks.base import Bound, add_in_blocks
-from ued_core.attacks.checkpoint import Crafted, Draft
+from ued_core.attacks.checkpoint import STOPPED, Crafted, Draft
 from ued_core.attacks.encoders import Encoder, EncoderName, encoder_for, features_of
 from ued_core.attacks.feature_clusters import Clusters, agreement_with, find_clusters
 from ued_core.attacks.gradient import LEVEL, Effort
@@ -140,6 +140,7 @@ class UnlearnableClusters(WholeSetAttack):
         """NMI of the clusters with the labels, 0..1: tells, afterwards, how far the encoder anticipated the classes."""
         return agreement_with(self.groups(data, ctx).assignment, data.labels)
 
+
     def craft(self, data: ImageSet, ctx: Context, draft: Draft) -> Crafted:
         """The whole set as it is published.
 
@@ -166,27 +167,32 @@ class UnlearnableClusters(WholeSetAttack):
         kept = draft.load() or {"table": torch.empty(0, *data.shape), "trace": []}
         table, trace = list(kept["table"]), kept["trace"]
         effort.skip(len(table) * (effort.total - len(data)) // len(found))
-        while len(table) < len(found):
+        while len(table) < len(found) and not (table and ctx.enough()):
             noise, row = self._one_cluster(len(table), encoder, data, found, effort)
             table.append(noise)
             trace.append(row)
             draft.save(lambda: {"table": torch.stack(table), "trace": trace})
-        noises = torch.stack(table) / LEVEL
+        # Clusters that the user did not wait for get no noise.
+        noises = torch.zeros(len(found), *data.shape)
+        noises[: len(table)] = torch.stack(table) / LEVEL
         quiet = Context(stop=ctx.stop)
         images = add_in_blocks(data.images, torch.arange(len(data)), lambda own: noises[found.assignment[own]], "nearest", quiet)
-        log = self._log(encoder, trace)
+        log = self._log(encoder, trace, len(found))
         effort.finish(log["note"])
         return Crafted(images, log)
 
-    def _log(self, encoder: Encoder, trace: list[dict[str, Any]]) -> dict[str, Any]:
+    def _log(self, encoder: Encoder, trace: list[dict[str, Any]], clusters: int) -> dict[str, Any]:
         said = {"trace": trace, "variant": self.variant, "proxy": encoder.proxy}
-        if len(trace) == 1:
+        if clusters == 1:
             alone = "All images are alike: one cluster, whose noise has no other centre to aim at."
             return {**said, "converged": False, "note": f"{encoder.note} {alone}"}
         ratio = sum(row["ratio"] for row in trace) / len(trace)
         words = f"The distance (KL) to the shifted centre fell to {100 * ratio:.0f} % of its start, averaged over {len(trace)} clusters"
         note = f"{encoder.note} {words}; {100 * WANTED_RATIO:.0f} % or less are usual."
-        return {**said, "converged": ratio <= WANTED_RATIO, "ratio": ratio, "note": note}
+        if len(trace) == clusters:
+            return {**said, "converged": ratio <= WANTED_RATIO, "ratio": ratio, "note": note}
+        stopped = f"after {len(trace)} of {clusters} clusters; the images of the others are clean"
+        return {**said, "converged": False, "ratio": ratio, "note": f"Stopped early {stopped}. {note}", STOPPED: stopped}
 
     def _one_cluster(
         self, number: int, encoder: Encoder, data: ImageSet, found: Clusters, effort: Effort
