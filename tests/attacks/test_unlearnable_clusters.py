@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-import sys
 import time
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,6 +21,7 @@ from ued_core.attacks.feature_clusters import agreement_with, find_clusters
 from ued_core.context import Context
 from ued_core.data import Shapes
 from ued_core.errors import Cancelled, DataError, ParameterError, Unavailable
+from ued_core.models.clip_tower import ClipTower
 from ued_core.models.generator import build_generator, fitting_side
 from ued_core.records import ImageSet, to_float
 
@@ -467,22 +466,124 @@ def test_resnet50_from_a_file(monkeypatch, tmp_path):
         encoders.resnet50(tmp_path)
 
 
-def test_clip_names_package_and_file(monkeypatch, tmp_path):
-    monkeypatch.setitem(sys.modules, "open_clip", None)
-    with pytest.raises(Unavailable, match=r"open_clip.*clip-rn50\.pt"):
-        encoders.clip(tmp_path)
-    asked = {}
+def test_clip_names_the_file_that_is_missing():
+    with pytest.raises(Unavailable, match=r"RN50\.pt.*openaipublic.*RN50\.pt") as caught:
+        SMALL.with_values(encoder="clip").poison(toy_set(8), Context())
+    assert str(encoders.weights_folder()) in str(caught.value)
+    assert SMALL.with_values(encoder="clip").variant == "UC-CLIP"
 
-    def create_model(name, **options):
-        asked.update(name=name, **options)
-        return SimpleNamespace(visual=nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 1024)))
 
-    monkeypatch.setitem(sys.modules, "open_clip", SimpleNamespace(create_model=create_model))
-    with pytest.raises(Unavailable, match=r"clip-rn50\.pt"):
-        encoders.clip(tmp_path)
-    (tmp_path / "clip-rn50.pt").write_bytes(b"weights")
-    encoder = encoders.clip(tmp_path)
-    assert asked["name"] == "RN50"
-    assert asked["pretrained"] == str(tmp_path / "clip-rn50.pt")
-    assert encoder(torch.rand(2, 3, 32, 32, generator=rng())).shape == (2, 1024)
+def holder(state: dict[str, torch.Tensor]) -> nn.Module:
+    """Modules that have these names and compute nothing."""
+    made = nn.Module()
+    for name, value in state.items():
+        *path, last = name.split(".")
+        place = made
+        for part in path:
+            if part not in dict(place.named_children()):
+                place.add_module(part, nn.Module())
+            place = place.get_submodule(part)
+        place.register_buffer(last, value)
+    return made
+
+
+@pytest.fixture(scope="module")
+def tower() -> ClipTower:
+    """The published size, random weights."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(2)
+        made = ClipTower().eval()
+        nn.init.normal_(made.attnpool.positional_embedding, std=0.02)
+    return made
+
+
+def test_clip_tower_is_the_published_one(tower):
+    """Known of CLIP RN50: 38,316,896 weights in its image tower; names as in the released files."""
+    assert sum(p.numel() for p in tower.parameters()) == 38_316_896
+    names = set(tower.state_dict())
+    assert {"conv3.weight", "layer1.0.downsample.0.weight", "layer2.0.downsample.1.running_var", "layer4.2.bn3.bias"} <= names
+    assert {"attnpool.positional_embedding", "attnpool.q_proj.bias", "attnpool.c_proj.weight"} <= names
+    assert tower.attnpool.positional_embedding.shape == (50, 2048)
+
+
+def test_attention_pool_is_multi_head_attention():
+    pool = ClipTower(8, (1, 1, 1, 1), 64, 4, 6).attnpool
+    nn.init.normal_(pool.positional_embedding)
+    maps = torch.randn(3, 256, 2, 2, generator=rng())
+    tokens = maps.flatten(2).permute(2, 0, 1)
+    tokens = torch.cat([tokens.mean(0, keepdim=True), tokens]) + pool.positional_embedding[:, None]
+    parts = (pool.q_proj, pool.k_proj, pool.v_proj)
+    expected, _ = torch.nn.functional.multi_head_attention_forward(
+        tokens[:1], tokens, tokens, 256, 4, torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts]),
+        None, None, False, 0.0, pool.c_proj.weight, pool.c_proj.bias, training=False, need_weights=False,
+    )  # fmt: skip
+    assert torch.allclose(pool(maps), expected[0], atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning")
+def test_clip_from_files(tower, tmp_path):
+    """OpenAI's archive is TorchScript in half precision; others save a dictionary. Features are those of the tower."""
+    images = torch.rand(1, 3, 224, 224, generator=rng())
+    mean, std = (torch.tensor(numbers).view(1, 3, 1, 1) for numbers in encoders.CLIP)
+    path = tmp_path / "RN50.pt"
+    state = {f"visual.{name}": value for name, value in tower.state_dict().items()}
+    with torch.no_grad():
+        expected = tower((images - mean) / std)
+        parallel = {"state_dict": {f"module.{name}": value for name, value in state.items()}}
+        for held in ({**state, "logit_scale": torch.ones(())}, parallel, tower.state_dict()):
+            torch.save(held, path)
+            encoder = encoders.clip(tmp_path)
+            for name, value in tower.state_dict().items():
+                assert torch.equal(encoder.body.state_dict()[name], value)
+        assert torch.allclose(encoder(images), expected, atol=1e-4)
+        assert encoder(images[:, :, :32, :32]).shape == (1, 1024)
     assert not encoder.proxy
+    assert "UC-CLIP" in encoder.note
+    torch.jit.script(holder({name: value.half() for name, value in state.items()})).save(str(path))
+    read = encoders.clip(tmp_path).body.state_dict()
+    assert all(torch.equal(read[name], value.half().to(value.dtype)) for name, value in tower.state_dict().items())
+    for wrong in ({"conv1.weight": torch.zeros(1)}, {"fc.weight": torch.zeros(1)}):
+        torch.save(wrong, path)
+        with pytest.raises(Unavailable, match=r"RN50\.pt does not hold the image tower"):
+            encoders.clip(tmp_path)
+    path.write_bytes(b"no weights")
+    with pytest.raises(Unavailable, match=r"RN50\.pt does not hold the image tower"):
+        encoders.clip(tmp_path)
+
+
+# ---------------------------------------------------------------- the encoder's file is part of a crafted set's name
+
+
+def test_another_file_of_the_encoder_is_another_crafted_set(tiny, monkeypatch, tmp_path):
+    monkeypatch.setattr(encoders, "ASSETS", tmp_path)
+    (tmp_path / "encoder").mkdir()
+    file = tmp_path / "encoder" / "embedded.safetensors"
+    file.write_bytes(b"first")
+    data = toy_set(40)
+    poison_once(SMALL, data, Context(seed=3))
+    assert SMALL.is_crafted(data, 3)
+    file.write_bytes(b"other")
+    assert not SMALL.is_crafted(data, 3)
+    with pytest.raises(Unavailable):
+        SMALL.preview(data.take([4, 2]), 3)
+    file.write_bytes(b"first")
+    assert SMALL.is_crafted(data, 3)
+    assert SMALL.crafting_inputs() == {"encoder": {"embedded.safetensors": hashlib.sha256(b"first").hexdigest()}}
+
+
+def test_every_encoder_has_its_files_in_the_name(monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(encoders, "weights_folder", lambda: tmp_path)
+    labelled = SMALL.with_values(encoder="labelled").crafting_inputs()["encoder"]
+    assert set(labelled) == {path.name for path in (encoders.ASSETS / "reference").glob("*.safetensors")} != set()
+    for name, file in (("resnet50", encoders.RESNET50_FILE), ("clip", encoders.CLIP_FILE)):
+        attack = SMALL.with_values(encoder=name)
+        assert attack.crafting_inputs() == {"encoder": {}}
+        (tmp_path / file).write_bytes(b"weights")
+        assert attack.crafting_inputs() == {"encoder": {file: hashlib.sha256(b"weights").hexdigest()}}
+
+
+def test_other_attacks_keep_the_names_of_their_sets():
+    others = [entry for entry in ATTACKS.values() if entry.needs_whole_set and entry is not UnlearnableClusters]
+    assert others
+    assert all(entry().crafting_inputs() == {} for entry in others)

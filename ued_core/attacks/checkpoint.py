@@ -113,8 +113,10 @@ def crafted_root() -> Path:
     return home() / "crafted"
 
 
-def _family(attack: Attack, seed: int) -> Path:
+def _family(attack: Any, seed: int) -> Path:
     named = {"version": CRAFT_VERSION, "torch": torch.__version__, "attack": attack.to_json(), "seed": seed}
+    inputs = attack.crafting_inputs()
+    named |= {"inputs": inputs} if inputs else {}
     return crafted_root() / f"{attack.key}-{fingerprint(named)}"
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import importlib
 import json
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Literal
 
 import torch
@@ -20,6 +21,7 @@ from ued_core.context import Context
 from ued_core.errors import Unavailable
 from ued_core.home import home
 from ued_core.models import MODELS, Network
+from ued_core.models.clip_tower import ClipTower
 from ued_core.records import ImageSet, to_float
 
 EncoderName = Literal["embedded", "labelled", "resnet50", "clip"]
@@ -28,7 +30,8 @@ EMBEDDED_SIDE = 32
 PUBLISHED_SIDE = 224
 RESNET50_FILE = "resnet50-0676ba61.pth"
 """torchvision's first ImageNet weights, which the paper's release loads; the name holds the start of the SHA-256."""
-CLIP_FILE = "clip-rn50.pt"
+CLIP_FILE = "RN50.pt"
+CLIP_ADDRESS = "https://openaipublic.azureedge.net/clip/models/afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762/RN50.pt"
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 
@@ -200,11 +203,11 @@ def resnet50(folder: Path) -> Encoder:
     Raises:
         Unavailable: no such file, or one with another content than its name promises.
     """
-    folders = (folder, Path(torch.hub.get_dir()) / "checkpoints")
-    found = next((place / RESNET50_FILE for place in folders if (place / RESNET50_FILE).is_file()), None)
+    found = _resnet50_file(folder)
     if found is None:
         raise Unavailable(
-            f"The encoder 'resnet50' needs torchvision's ImageNet weights {RESNET50_FILE}, but they are not in {folder}.",
+            f"The encoder 'resnet50' needs torchvision's ImageNet weights {RESNET50_FILE}, "
+            f"but they are neither in {folder} nor in torch's download folder.",
             f"Download https://download.pytorch.org/models/{RESNET50_FILE} (98 MB) into that folder, or take the encoder 'embedded'.",
         )
     digest, wanted = _sha256(found), found.stem.rpartition("-")[2]
@@ -224,31 +227,68 @@ def resnet50(folder: Path) -> Encoder:
     return Encoder(network, PUBLISHED_SIDE, *IMAGENET, "The encoder is torchvision's ResNet-50 pre-trained on ImageNet.", proxy=False)
 
 
+def _resnet50_file(folder: Path) -> Path | None:
+    places = (folder, Path(torch.hub.get_dir()) / "checkpoints")
+    return next((place / RESNET50_FILE for place in places if (place / RESNET50_FILE).is_file()), None)
+
+
 def clip(folder: Path) -> Encoder:
     """The image tower of OpenAI's CLIP RN50, its 1024 attention-pooled features, not normalised.
 
     Args:
-        folder: where :data:`CLIP_FILE` lies.
+        folder: where :data:`CLIP_FILE` lies: OpenAI's archive, or a dictionary of weights saved by torch, of the whole
+            model (as OpenAI and open_clip name them) or of the image tower alone.
 
     Raises:
-        Unavailable: the package or the file is not here.
+        Unavailable: the file is not here, or holds something else.
     """
     path = folder / CLIP_FILE
-    try:
-        package = importlib.import_module("open_clip")
-    except ImportError as error:
-        raise Unavailable(
-            f"The encoder 'clip' needs the package open_clip and the file {CLIP_FILE} in {folder}, but open_clip cannot be imported.",
-            "Install it (pip install open_clip_torch), or take the encoder 'embedded'.",
-        ) from error
     if not path.is_file():
         raise Unavailable(
             f"The encoder 'clip' needs OpenAI's weights of CLIP RN50 as {CLIP_FILE}, but they are not in {folder}.",
-            "Download RN50.pt (the OpenAI CLIP repository has its address), put it there under that name, or take the encoder 'embedded'.",
+            f"Download {CLIP_ADDRESS} (244 MB) into that folder, or take the encoder 'embedded'.",
         )
-    with torch.random.fork_rng(devices=[]):
-        model = package.create_model("RN50", pretrained=str(path), precision="fp32", device="cpu")
-    return Encoder(model.visual, PUBLISHED_SIDE, *CLIP, "The encoder is the image tower of OpenAI's CLIP RN50 (UC-CLIP).", proxy=False)
+    with torch.device("meta"):
+        tower = ClipTower()
+    wanted = tower.state_dict()
+    try:
+        held = _tensors(path)
+        # As saved from the whole model, from the whole model in parallel, or from the tower alone.
+        prefix = next(p for p in ("visual.", "module.visual.", "") if f"{p}conv1.weight" in held)
+        state = {name: held[prefix + name].to(value.dtype) for name, value in wanted.items()}
+        tower.load_state_dict(state, assign=True)
+    except (StopIteration, KeyError, RuntimeError, OSError, ValueError, AttributeError, UnpicklingError) as error:
+        told = str(error).splitlines()[0] if str(error) else "no convolution of that name"
+        raise Unavailable(f"{path} does not hold the image tower of CLIP RN50: {told}") from error
+    return Encoder(tower, PUBLISHED_SIDE, *CLIP, "The encoder is the image tower of OpenAI's CLIP RN50 (UC-CLIP).", proxy=False)
+
+
+def _tensors(path: Path) -> dict[str, torch.Tensor]:
+    """What a file of weights holds, read without executing anything from it but, in an archive, TorchScript."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            scripted = any(name.endswith("/constants.pkl") for name in archive.namelist())
+        if scripted:
+            return torch.jit.load(str(path), map_location="cpu").state_dict()
+    held = torch.load(path, map_location="cpu", weights_only=True)
+    return held.get("state_dict", held)
+
+
+def crafted_with(name: EncoderName) -> dict[str, str]:
+    """File → SHA-256 of the weights that an encoder of that name consists of; files that are not here are left out."""
+    files: dict[str, Callable[[], list[Path]]] = {
+        "embedded": lambda: [ASSETS / "encoder" / "embedded.safetensors"],
+        # Which of them is taken depends on the data set.
+        "labelled": lambda: sorted((ASSETS / "reference").glob("*.safetensors")),
+        "resnet50": lambda: [path for path in [_resnet50_file(weights_folder())] if path is not None],
+        "clip": lambda: [weights_folder() / CLIP_FILE],
+    }
+    return {path.name: _known_sha256(path, path.stat().st_mtime_ns, path.stat().st_size) for path in files[name]() if path.is_file()}
+
+
+@functools.lru_cache(maxsize=16)
+def _known_sha256(path: Path, written: int, size: int) -> str:
+    return _sha256(path)
 
 
 def _sha256(path: Path) -> str:

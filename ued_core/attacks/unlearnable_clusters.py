@@ -12,7 +12,7 @@ from pydantic import model_validator
 
 from ued_core.attacks.base import Bound, add_in_blocks
 from ued_core.attacks.checkpoint import STOPPED, Crafted, Draft
-from ued_core.attacks.encoders import Encoder, EncoderName, encoder_for, features_of
+from ued_core.attacks.encoders import Encoder, EncoderName, crafted_with, encoder_for, features_of
 from ued_core.attacks.feature_clusters import Clusters, agreement_with, find_clusters
 from ued_core.attacks.gradient import LEVEL, Effort
 from ued_core.attacks.whole_set import WholeSetAttack
@@ -140,6 +140,8 @@ class UnlearnableClusters(WholeSetAttack):
         """NMI of the clusters with the labels, 0..1: tells, afterwards, how far the encoder anticipated the classes."""
         return agreement_with(self.groups(data, ctx).assignment, data.labels)
 
+    def crafting_inputs(self) -> dict[str, Any]:
+        return {"encoder": crafted_with(self.encoder)}
 
     def craft(self, data: ImageSet, ctx: Context, draft: Draft) -> Crafted:
         """The whole set as it is published.

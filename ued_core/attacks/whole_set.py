@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 
@@ -44,6 +44,14 @@ class WholeSetAttack(Attack):
     @abstractmethod
     def seconds_for(self, data: ImageSet) -> float:
         """How long crafting takes on this machine's processor; a rough upper bound, itself quick."""
+
+    def crafting_inputs(self) -> dict[str, Any]:
+        """What decides the images besides parameters, key and clean set, such as the content of a file; part of a crafted set's name.
+
+        Returns:
+            JSON-ready; empty where there is nothing else. It must be quick.
+        """
+        return {}
 
     def surrogate_note(self, data: ImageSet, seed: int) -> str:
         """What is known of the model whose gradients were followed, in a sentence; empty when there is nothing to say of it."""
