@@ -13,7 +13,7 @@ import torch
 from pages.shared import background
 from pages.shared.background import Handle
 from pages.shared.cache import cached, key_of
-from pages.shared.controls import pick, segments, set_control
+from pages.shared.controls import parameter_control, pick, segments, set_control
 from pages.shared.crafting import crafting_note, is_crafted, offer_crafting
 from pages.shared.guard import guarded, plain
 from pages.shared.live_chart import fresh_click, live_chart
@@ -24,6 +24,7 @@ from ued_core.analysis.cluster_noise import NoiseMaps, noise_maps
 from ued_core.attacks import Attack, UnlearnableClusters
 from ued_core.attacks.checkpoint import crafted_card
 from ued_core.attacks.feature_clusters import anchors
+from ued_core.data.relabel import RELABELLINGS
 from ued_core.figures.clusters import (
     agreement_map,
     cluster_names,
@@ -34,11 +35,13 @@ from ued_core.figures.clusters import (
 )
 from ued_core.figures.perturbation import mean_tiles
 from ued_core.figures.tiles import amplified_difference, fitting_gain
+from ued_core.params import Parameter
 from ued_core.records import Embedding, ImageSet
 from ued_core.runs.cluster_room import Grouping, Picture, cluster_picture, group_images, slice_size, surrogate_features
 from ued_core.runs.layout import balanced_rows
 
 EVERY = "all"
+AS_THEY_ARE = "own"
 CLUSTER = "cluster"
 GROUP_TILES, NOISE_TILES = "cluster_tiles", "cluster_noise_tiles"
 MAP, PLOT, BARS, CURVES = "cluster_map", "cluster_plot", "cluster_bars", "cluster_curves"
@@ -261,9 +264,25 @@ def groups_part(scene: Scene) -> None:
         f"clusters of {sizes.min():,} to {sizes.max():,} images. **3 → 4** means: the noise of cluster 3 should make its images look "
         "like cluster 4 to the encoder. Click a tile to mark its cluster everywhere.",
     )
+    _agreement(scene)
+
+
+def _agreement(scene: Scene) -> None:
+    """Clusters beside labels: those of the data set, or others that somebody may choose."""
+    st.markdown(
+        "Nobody can know which labels the images will get. Choose some: the clusters stay as they are, because they were made without any."
+    )
+    train = scene.choice.train
+    left, right = st.columns([3, 2], vertical_alignment="bottom")
+    titles = {AS_THEY_ARE: "as in the data set"} | {key: entry.title for key, entry in RELABELLINGS.items()}
+    with left:
+        rule = segments("Labels that somebody trains with", titles, key="labels", default=AS_THEY_ARE)
+    with right:
+        labelled = train if rule == AS_THEY_ARE else _relabelled(train, rule, _classes(train.classes))
+    grouping = scene.grouping if rule == AS_THEY_ARE else scene.grouping.compared_with(labelled)
     guessed, blind = 100 * grouping.guessed_rate, 100 * grouping.blind_rate
     live_chart(
-        agreement_map(grouping.counts, train.class_names, scene.selected),
+        agreement_map(grouping.counts, labelled.class_names, scene.selected),
         key=MAP,
         height=90 + 30 * len(grouping) if len(grouping) <= 20 else 690,
         alt=f"Images of each cluster and label; NMI {grouping.nmi:.2f}.",
@@ -274,18 +293,33 @@ def groups_part(scene: Scene) -> None:
         caption=f"**NMI {grouping.nmi:.2f}** (0: clusters and labels have nothing in common, 1: they are the same division). In plain "
         f"words: whoever sees only an image's cluster guesses its label in **{guessed:.0f} %** of the cases; without it, in {blind:.0f} %; "
         f"and {100 * grouping.gathered_rate:.0f} % of the images are in the main cluster of their label. "
-        f"{_meaning(grouping.nmi)} The labels are looked at here and nowhere in the attack.",
+        f"{_meaning(grouping)} The labels are looked at here and nowhere in the attack.",
     )
 
 
-def _meaning(nmi: float) -> str:
-    if nmi >= 0.7:
-        return (
-            "So close an agreement is what the attack needs: one noise a cluster then is nearly one noise a class, a shortcut "
-            "that training takes."
-        )
-    if nmi >= 0.3:
-        return "That is half-way: labels share a noise or have several, so the noise alone tells only some of them apart."
+def _classes(most: int) -> int:
+    """How many classes are left after merging."""
+    if most == 2:
+        return most
+    few = Parameter(
+        name="labels_classes", label="classes after merging", kind="int", default=min(5, most), minimum=2, maximum=most,
+        help="Merged classes have one label together, as in the paper's relabelling experiment.",
+    )  # fmt: skip
+    return parameter_control(few, key="labels_classes", default=few.default)
+
+
+@cached(max_entries=8)
+def _relabelled(train: ImageSet, rule: str, classes: int) -> ImageSet:
+    return RELABELLINGS.build(rule, classes=classes).apply(train)
+
+
+def _meaning(grouping: Grouping) -> str:
+    """What the numbers mean for the attack: how much of the way from blind guessing to certainty a cluster gives."""
+    gained = (grouping.guessed_rate - grouping.blind_rate) / max(1 - grouping.blind_rate, 1e-9)
+    if gained >= 0.7:
+        return "That is what the attack needs: a cluster's noise nearly gives the label away, a shortcut that training can take."
+    if gained >= 0.3:
+        return "That is half-way: some labels share a noise, so the noise alone tells only some of them apart."
     return "That is little: the noises hardly tell the labels apart, so expect training to look at the content after all."
 
 
@@ -326,7 +360,8 @@ def shift_part(scene: Scene) -> None:
     done = (
         "**No noise has been made yet**: the arrows say what is planned, and the crosses of the poisoned copies are still missing."
         if rates is None
-        else f"Crosses are the same images with their noise; **{100 * np.nanmean(rates[:, 0]):.0f} %** of them are nearest to their anchor."
+        else f"Crosses are the same images with their noise: **{100 * np.nanmean(rates[:, 0]):.0f} %** are nearest to their anchor, "
+        f"{100 * np.nanmean(rates[:, 1]):.0f} % are still nearest to their own centre."
     )
     live_chart(
         _scatter(picture.embedding, scene.aims, scene.selected),
@@ -455,7 +490,8 @@ def learning_part(scene: Scene) -> None:
         )
         return
     first, last = (float(np.mean([row[name] for row in trace])) for name in ("first_kl", "last_kl"))
-    ratio = f"the distance to the anchor fell from {first:.2f} to **{last:.2f} nats**, **{100 * last / first:.0f} %** of its start"
+    share = 100 * float(np.mean([row["ratio"] for row in trace]))
+    ratio = f"the distance to the anchor went from {first:.2f} to **{last:.2f} nats** (to **{share:.0f} %**, averaged cluster by cluster)"
     told = {
         "key": CURVES,
         "filename": "cluster_kl",
@@ -471,7 +507,7 @@ def learning_part(scene: Scene) -> None:
             height=460,
             alt=f"KL divergence over generator steps; to the anchor from {first:.2f} to {last:.2f}, to the own centre from {own[0]:.2f} to "
             f"{own[1]:.2f} nats.",
-            caption=f"Averaged over {len(trace)} clusters {ratio}; the distance to the own centre {grew} from {own[0]:.2f} to "
+            caption=f"Mean over {len(trace)} clusters: {ratio}; the distance to the own centre {grew} from {own[0]:.2f} to "
             f"**{own[1]:.2f} nats**. Measured on up to 128 images of each cluster; colours as in the layout above. "
             "Dotted: without noise. Step 0 is the noise of an untrained generator, which already moves the features.",
             **told,
@@ -482,6 +518,6 @@ def learning_part(scene: Scene) -> None:
         distance_bars(trace, scene.selected),
         height=340,
         alt=f"KL divergence to the anchor, clean, before and after learning; mean from {first:.2f} to {last:.2f} nats.",
-        caption=f"Averaged over {len(trace)} clusters {ratio}.",
+        caption=f"Mean over {len(trace)} clusters: {ratio}.",
         **told,
     )

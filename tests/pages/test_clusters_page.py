@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.metrics import normalized_mutual_info_score
 from streamlit.testing.v1 import AppTest
 
 from pages.shared import background, crafting
@@ -116,6 +117,21 @@ def test_agreement_is_the_attacks_own(open_page, at_once, data) -> None:
     np.add.at(counts, (found, data.labels.numpy()), 1)
     assert np.array_equal(numbers(figure(page, MAP)["data"][0]["text"]), counts)
     assert f"**{100 * counts.max(1).sum() / 200:.0f} %**" in caption(page, MAP)
+
+
+def test_other_labels_change_the_table_and_not_the_clusters(open_page, at_once, data) -> None:
+    page = open_page("clusters", {**ASKED, "labels": "blocks", "labels_classes": "2"})
+    assert not page.exception
+    cells = figure(page, MAP)["data"][0]
+    found = UnlearnableClusters(**QUICK).groups(data, Context(seed=4)).assignment.numpy()
+    halves = (data.labels.numpy() * 2) // data.classes
+    expected = [[int(((found == c) & (halves == h)).sum()) for h in (0, 1)] for c in range(4)]
+    assert numbers(cells["text"]).tolist() == expected
+    assert f"**NMI {normalized_mutual_info_score(halves, found):.2f}**" in caption(page, MAP)
+    del at_once[:]
+    page.slider(key="labels_classes").set_value(3).run()
+    assert numbers(figure(page, MAP)["data"][0]["text"]).shape == (4, 3)
+    assert "group_images" not in at_once
 
 
 def test_offset_moves_the_arrows_and_computes_no_clusters_again(open_page, at_once) -> None:
@@ -260,6 +276,7 @@ def test_click_picks_and_a_second_one_lets_go(made, monkeypatch, chart: str, poi
         ({"cluster": "zwei"}, "Cluster to mark"),
         ({"attack_uc_clusters": "1"}, "Clusters"),
         ({"attack_uc_encoder": "oracle"}, "Encoder"),
+        ({"labels": "modulo", "labels_classes": "11"}, "Classes after merging"),
     ],
 )
 def test_nonsense_in_a_link_is_answered(open_page, at_once, query: dict[str, str], word: str) -> None:

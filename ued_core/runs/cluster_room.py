@@ -6,7 +6,7 @@ Functions here run in the side process: they take and return plain records.
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -46,6 +46,15 @@ class Grouping:
 
     def __len__(self) -> int:
         return len(self.centres)
+
+    def compared_with(self, data: ImageSet) -> Grouping:
+        """The same clusters beside other labels.
+
+        Args:
+            data: the clustered images in their order; only labels and classes are looked at.
+        """
+        nmi = agreement_with(torch.from_numpy(self.assignment), data.labels)
+        return replace(self, counts=label_counts(self.assignment, data.labels.numpy(), len(self), data.classes), nmi=nmi)
 
     @property
     def guessed_rate(self) -> float:
@@ -140,14 +149,20 @@ def group_images(features: np.ndarray, labels: np.ndarray, classes: int, cluster
     """
     found = find_clusters(torch.from_numpy(features), clusters, Context(seed=seed))
     assignment, centres = found.assignment.numpy(), found.centres.numpy()
-    counts = np.zeros((len(found), classes), np.int64)
-    np.add.at(counts, (assignment, labels), 1)
+    counts = label_counts(assignment, labels, len(found), classes)
     away = np.linalg.norm(features - centres[assignment], axis=1)
     nearest = []
     for cluster in range(len(found)):
         own = np.flatnonzero(assignment == cluster)
         nearest.append(tuple(own[np.argsort(away[own], kind="stable")[:NEAREST]].tolist()))
     return Grouping(assignment, centres, tuple(nearest), counts, agreement_with(found.assignment, torch.from_numpy(labels)))
+
+
+def label_counts(assignment: np.ndarray, labels: np.ndarray, clusters: int, classes: int) -> np.ndarray:
+    """How many images each cluster and label have in common, int64 (clusters, classes)."""
+    counts = np.zeros((clusters, classes), np.int64)
+    np.add.at(counts, (assignment, labels), 1)
+    return counts
 
 
 def cluster_picture(
