@@ -168,6 +168,18 @@ def segments(label: str, options: Mapping[str, str], *, key: str, default: str, 
     return chosen
 
 
+def slide(label: str, options: Mapping[str, str], *, key: str, default: str, help: str = "") -> str:
+    """Let the reader drag between a few values in their order; arguments as in :func:`segments`."""
+    known = Parameter(name=key, label=label, kind="choice", default=default, choices=tuple(options))
+    _drop_unknown(key, known.choices)
+    _prepare(key, label, default, lambda text: from_text(known, text))
+    chosen = st.select_slider(
+        label, list(options), key=key, format_func=options.__getitem__, help=help or None, on_change=_forget_notice, args=(key,)
+    )
+    _keep(key, chosen, default)
+    return chosen
+
+
 def pick(label: str, options: Mapping[str, str], *, key: str, default: str, help: str = "") -> str:
     """Let the reader pick one of many from a list; arguments as in :func:`segments`."""
     known = Parameter(name=key, label=label, kind="choice", default=default, choices=tuple(options))

@@ -17,6 +17,7 @@ from ued_core.defenses.purified import (
     Workshop,
     ask_enough,
     early_of,
+    kept_sets,
     pictures_of,
     progress_of,
     purified_card,
@@ -206,6 +207,18 @@ def test_rows_of_a_purified_set() -> None:
         defense.purify_rows(image_set(seed=1).take(rows), data, Context())
     with pytest.raises(Unavailable):
         quick(rate_1=2.0).purify_rows(data.take(rows), data, Context())
+
+
+def test_all_versions_of_a_set() -> None:
+    data = image_set()
+    assert kept_sets("dvae", data.content_hash) == []
+    made = [quick(variant="subtraction", rate_1=rate) for rate in (0.5, 2.0)]
+    for defense in made:
+        defense.purify(data, Context())
+    quick(variant="subtraction").purify(image_set(seed=1), Context())
+    found = kept_sets("dvae", data.content_hash)
+    assert sorted(recipe["rate_1"] for recipe, _ in found) == [0.5, 2.0]
+    assert {folder for _, folder in found} == {defense.folder(data.content_hash) for defense in made}
 
 
 def test_damaged_artefacts_are_made_anew() -> None:
