@@ -1,6 +1,6 @@
 """Can a linear model read the class off the perturbation alone?
 
-Published tests (LSP, arXiv 2111.00898; orthogonal projection, arXiv 2305.13452) report the
+Published tests (LSP, arXiv 2111.00898; orthogonal projection, arXiv 2305.19254) report the
 *training* accuracy of a linear model on the perturbations. With fewer images than pixel values that
 number is 100 % for any labels whatsoever, so here it stands only beside what it claims to be: the
 accuracy on perturbations held out, and the same with shuffled labels.

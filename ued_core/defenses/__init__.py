@@ -14,6 +14,8 @@ from ued_core.defenses.orthogonal_projection import OrthogonalProjection
 from ued_core.defenses.sharpening import FixedSharpening, FrequencyFilter, RandomSharpening
 from ued_core.defenses.squeezing import BitDepth, Greyscale, Jpeg
 from ued_core.defenses.staged_training import StagedTraining
+from ued_core.defenses.strong_augmentation import SdaAn, StrongAugmentation
+from ued_core.defenses.ueraser import UEraser
 from ued_core.defenses.warps import Elastic, RandomAffine, RandomPerspective, SmoothField
 from ued_core.params import Catalogue
 
@@ -41,6 +43,9 @@ DEFENSES: Catalogue[Defense] = Catalogue(
         Cutout,
         Mixup,
         CutMix,
+        StrongAugmentation,
+        UEraser,
+        SdaAn,
         OrthogonalProjection,
         Dvae,
         AdversarialTraining,

@@ -49,10 +49,10 @@ def jitter(
     factors = [1 + drawn(reach) for reach in (brightness, contrast, saturation)]
     turn = drawn(hue)
     changed = (images * factors[0]).clamp(0, 1)
-    middle = _luma(changed).mean((2, 3), keepdim=True)
+    middle = luma(changed).mean((2, 3), keepdim=True)
     changed = (middle + (changed - middle) * factors[1]).clamp(0, 1)
     if channels == COLOURS:
-        grey = _luma(changed)
+        grey = luma(changed)
         changed = (grey + (changed - grey) * factors[2]).clamp(0, 1)
         changed = turn_hue(changed, turn)
     return torch.where(picked, changed, images)
@@ -66,7 +66,7 @@ def random_grey(images: torch.Tensor, rng: torch.Generator, *, chance: float = 0
     """
     _channels(images)
     picked = torch.rand(len(images), 1, 1, 1, generator=rng, device=images.device) < chance
-    return torch.where(picked, _luma(images).clamp(0, 1), images)
+    return torch.where(picked, luma(images).clamp(0, 1), images)
 
 
 def turn_hue(images: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:
@@ -89,7 +89,7 @@ def turn_hue(images: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:
     return torch.cat([low + spread * share for share in channels], dim=1)
 
 
-def _luma(images: torch.Tensor) -> torch.Tensor:
+def luma(images: torch.Tensor) -> torch.Tensor:
     """Brightness, (N, 1, H, W): ITU-R 601; of one channel the channel itself."""
     if images.shape[1] == 1:
         return images

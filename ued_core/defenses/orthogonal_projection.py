@@ -82,7 +82,7 @@ class OrthogonalProjection(LearnedDefense):
     classes, of thousands. The images lose these few directions and hardly change to the eye.
 
     Source:
-        Orthogonal projection, arXiv 2305.13452: a softmax classifier without bias, its normalised weights made
+        Orthogonal projection, arXiv 2305.19254: a softmax classifier without bias, its normalised weights made
         orthonormal by QR; learning rate 0.1, batches of 1,024, 20 passes over 50,000 images, which are 980 steps.
 
     Differs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -17,6 +18,39 @@ COLOURS = 3
 # Red, green and blue of ITU-R 601 in 1/65536, as Pillow has them; they sum to 65536.
 LUMA = (19595, 38470, 7471)
 BITS = 8
+
+
+def through_jpeg(images: torch.Tensor, quality: Sequence[int], subsampling: str = "4:2:0") -> torch.Tensor:
+    """Each image encoded as a JPEG file and read back.
+
+    Args:
+        images: uint8 (N, C, H, W), C 1 or 3, on any device.
+        quality: N whole numbers, 1..100.
+        subsampling: of the colours, as Pillow names it.
+
+    Returns:
+        uint8, same shape and device.
+
+    Raises:
+        DataError: neither one channel nor three.
+    """
+    from PIL import Image
+
+    channels = images.shape[1]
+    if channels not in (1, COLOURS):
+        raise DataError(f"Images have {channels} channels, but JPEG files here hold one or three.")
+    pixels = images.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    result = np.empty_like(pixels)
+
+    def part(start: int, stop: int) -> None:
+        for n in range(start, stop):
+            image = Image.fromarray(pixels[n, :, :, 0] if channels == 1 else pixels[n])
+            file = io.BytesIO()
+            image.save(file, "JPEG", quality=quality[n], subsampling=subsampling)
+            result[n] = np.asarray(Image.open(file)).reshape(result[n].shape)
+
+    in_threads(part, len(pixels))
+    return torch.from_numpy(result).permute(0, 3, 1, 2).to(images.device)
 
 
 class Greyscale(FixedTransform):
@@ -70,23 +104,7 @@ class Jpeg(FixedTransform):
     )
 
     def transform(self, images: torch.Tensor) -> torch.Tensor:
-        from PIL import Image
-
-        channels = images.shape[1]
-        if channels not in (1, COLOURS):
-            raise DataError(f"Images have {channels} channels, but JPEG files here hold one or three.")
-        pixels = images.permute(0, 2, 3, 1).contiguous().cpu().numpy()
-        result = np.empty_like(pixels)
-
-        def part(start: int, stop: int) -> None:
-            for n in range(start, stop):
-                image = Image.fromarray(pixels[n, :, :, 0] if channels == 1 else pixels[n])
-                file = io.BytesIO()
-                image.save(file, "JPEG", quality=self.quality, subsampling=self.subsampling)
-                result[n] = np.asarray(Image.open(file)).reshape(result[n].shape)
-
-        in_threads(part, len(pixels))
-        return torch.from_numpy(result).permute(0, 3, 1, 2).to(images.device)
+        return through_jpeg(images, [self.quality] * len(images), self.subsampling)
 
 
 class BitDepth(FixedTransform):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 
@@ -27,3 +29,28 @@ def random_flip(images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
     """Mirror each image left to right with probability one half; (N, C, H, W), any dtype."""
     flips = torch.rand(len(images), generator=rng, device=images.device) < 0.5
     return torch.where(flips.view(-1, 1, 1, 1), images.flip(3), images)
+
+
+def random_resized_crop(images: torch.Tensor, smallest: float, rng: torch.Generator) -> torch.Tensor:
+    """Cut a random window out of each image and enlarge it to the old size, bilinearly.
+
+    The window's area is uniform between ``smallest`` and the whole, the logarithm of its proportions between 3:4 and
+    4:3 of the image's; sides that would be longer than the image's are cut to them.
+
+    Args:
+        images: float (N, C, H, W) in [0, 1].
+        smallest: share of the area, above 0, at most 1.
+        rng: generator on the images' device.
+    """
+    n = len(images)
+    area, ratio, x, y = torch.rand((4, n), generator=rng, device=images.device)
+    area = smallest + (1 - smallest) * area
+    ratio = torch.exp((2 * ratio - 1) * math.log(4 / 3))
+    width, height = (area * ratio).sqrt().clamp(max=1), (area / ratio).sqrt().clamp(max=1)
+    # In coordinates from −1 to 1 a window of half the width has room to move by ±0.5.
+    windows = torch.zeros((n, 2, 3), device=images.device)
+    windows[:, 0, 0], windows[:, 1, 1] = width, height
+    windows[:, 0, 2], windows[:, 1, 2] = (2 * x - 1) * (1 - width), (2 * y - 1) * (1 - height)
+    grid = F.affine_grid(windows, list(images.shape), align_corners=False)
+    # The four weights of a pixel add up to one only within rounding.
+    return F.grid_sample(images, grid, padding_mode="border", align_corners=False).clamp_(0, 1)

@@ -1,0 +1,100 @@
+"""Resized crops, strong augmentation and SDA+AN."""
+
+import pytest
+import torch
+
+from ued_core.context import Context
+from ued_core.defenses.strong_augmentation import SdaAn, StrongAugmentation, augment_strongly
+from ued_core.records import ImageSet, to_float
+from ued_core.training.batch import random_resized_crop
+
+
+@pytest.fixture(autouse=True)
+def fresh_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("UED_HOME", str(tmp_path))
+
+
+def rng(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def ramp(count, height=20, width=30):
+    """Channel 0 is the place from left to right, channel 1 from top to bottom, both 0..1."""
+    y, x = torch.meshgrid(torch.linspace(0, 1, height), torch.linspace(0, 1, width), indexing="ij")
+    return torch.stack([x, y, torch.ones_like(x)]).expand(count, -1, -1, -1).contiguous()
+
+
+def test_window_of_a_ramp_is_a_ramp():
+    """A linear picture tells which window it is: its slope is the window's side, its values the place."""
+    images = ramp(3000)
+    made = random_resized_crop(images, 0.25, rng(1))
+    step = torch.tensor([1 / 29, 1 / 19])
+    sides = torch.stack([(made[:, 0, 10, 15] - made[:, 0, 10, 14]) / step[0], (made[:, 1, 11, 15] - made[:, 1, 10, 15]) / step[1]], 1)
+    area, ratio = sides.prod(1), sides[:, 0] / sides[:, 1]
+    assert float(sides.max()) <= 1 + 1e-4
+    assert 0.25 * 0.999 <= float(area.min()) < 0.27
+    assert 0.9 < float(area.max()) <= 1.001
+    # Uncut windows have areas drawn uniformly, and proportions up to 4:3.
+    uncut = sides.amax(1) < 0.999
+    assert 0.74 < float(ratio.min()) < 0.8 < 1.25 < float(ratio.max()) < 1.34
+    assert float(area[uncut & (area < 0.7)].mean()) == pytest.approx(0.475, abs=0.02)
+    corner = made[:, :2, 0, 0]
+    assert float(corner.min()) >= 0
+    assert float(corner.max()) > 0.4
+    assert torch.allclose(made[:, 2], torch.ones_like(made[:, 2])), "nothing comes in from outside"
+
+
+def test_whole_window_is_the_image():
+    images = torch.rand(5, 3, 8, 11, generator=rng())
+    centre = random_resized_crop(images, 1.0, rng())
+    # Only proportions are left to chance, and they are cut at the sides on one axis.
+    assert not torch.allclose(centre, images, atol=1e-2)
+    assert torch.equal(augment_strongly(images, 0.0, rng(3)), random_resized_crop(images, 1.0, rng(3)))
+
+
+def test_strength_grows():
+    images = torch.rand(200, 3, 8, 8, generator=rng())
+    change = [float((augment_strongly(images, s, rng(1)) - images).square().mean()) for s in (0.0, 0.5, 1.0)]
+    assert change == sorted(change)
+    grey = augment_strongly(images, 1.0, rng(2))
+    alike = ((grey[:, 0] - grey[:, 1]).abs().amax((1, 2)) < 1e-6).float().mean()
+    # A fifth of the images, within four standard deviations.
+    assert abs(float(alike) - 0.2) < 0.12
+    assert torch.equal(StrongAugmentation(strength=0.5).augment(images, rng(4)), augment_strongly(images, 0.5, rng(4)))
+
+
+def easy_set(count=80):
+    """Two classes that differ by a faint pattern."""
+    labels = torch.arange(count) % 2
+    images = torch.full((count, 3, 8, 8), 120, dtype=torch.uint8) + torch.randint(0, 8, (count, 3, 8, 8), generator=rng()).to(torch.uint8)
+    images[labels == 1, :, :, ::2] += 40
+    return ImageSet(images, labels, ("plain", "striped"), "easy")
+
+
+def test_noise_is_bounded_and_fools_the_small_network():
+    data, defence = easy_set(), SdaAn(epochs=100, width=16, steps=4, epsilon=6.0)
+    made = defence.purify(data, Context())
+    change = made.images.int() - data.images.int()
+    assert 0 < int(change.abs().max()) <= 6
+    learned = defence.learned(data, Context())
+    hidden = [
+        torch.relu(to_float(x).flatten(1) @ learned["first"].T + learned["first_bias"]) @ learned["second"].T + learned["second_bias"]
+        for x in (data.images, made.images)
+    ]
+    right = [float((h.argmax(1) == data.labels).float().mean()) for h in hidden]
+    losses = [torch.nn.functional.cross_entropy(h, data.labels, reduction="none") for h in hidden]
+    assert right[0] > 0.95
+    assert right[1] <= right[0]
+    assert float((losses[1] > losses[0]).float().mean()) > 0.95
+
+
+def test_learned_once_whatever_the_augmentation(monkeypatch):
+    data = easy_set()
+    first = SdaAn(epochs=1, width=8, steps=1).purify(data, Context(seed=1))
+    monkeypatch.setattr(SdaAn, "learn", lambda *_: pytest.fail("it was learned before"))
+    assert torch.equal(SdaAn(epochs=1, width=8, steps=1, strength=0.3).purify(data, Context(seed=2)).images, first.images)
+
+
+def test_time_grows_with_the_work():
+    data = easy_set()
+    assert SdaAn(epochs=20).seconds_for(data) > 1.5 * SdaAn(epochs=10).seconds_for(data) > 0

@@ -1,0 +1,210 @@
+"""UEraser: its operations by hand, and the worst of several draws."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ued_core.context import Context
+from ued_core.defenses import random_operations as operations
+from ued_core.defenses.ueraser import UEraser
+from ued_core.errors import DataError
+from ued_core.training.hook import Batch, Graded, Moment, Setup
+
+
+def rng(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def at(value, count=1):
+    return torch.full((count,), float(value))
+
+
+# ---------------------------------------------------------------- operations
+
+
+def test_clouds_are_smooth_and_use_the_whole_range():
+    made = operations.cloud((50, 32, 24), torch.linspace(0.3, 0.7, 50), rng())
+    assert torch.allclose(made.amin((1, 2)), torch.zeros(50), atol=1e-6)
+    assert torch.allclose(made.amax((1, 2)), torch.ones(50), atol=1e-6)
+    steps = (made[:, 1:] - made[:, :-1]).abs().mean((1, 2))
+    assert float(steps[25:].mean()) > 1.3 * float(steps[:25].mean()), "rougher fields have steeper steps"
+    assert float(steps.mean()) < 0.1, "neighbours are alike"
+    noise = torch.rand(50, 32, 24, generator=rng())
+    assert float(steps.mean()) < 0.4 * float((noise[:, 1:] - noise[:, :-1]).abs().mean())
+
+
+def test_levels_of_posterise():
+    every = (torch.arange(256) / 255).view(1, 1, 16, 16)
+    assert torch.allclose(operations.posterise(every, at(0)), every)
+    for magnitude, bits in ((1.0, 2), (0.5, 5)):
+        levels = (operations.posterise(every, at(magnitude)) * 255).round().unique()
+        assert levels.tolist() == [n * 2 ** (8 - bits) for n in range(2**bits)]
+
+
+def test_solarise_and_auto_contrast():
+    image = torch.tensor([0.1, 0.4, 0.6, 0.9]).view(1, 1, 2, 2)
+    assert torch.allclose(operations.solarise(image, at(0.5)).flatten(), torch.tensor([0.1, 0.4, 0.4, 0.1]))
+    assert torch.equal(operations.solarise(image, at(0)), image)
+    assert torch.allclose(operations.solarise(image, at(1)), 1 - image)
+    stretched = operations.auto_contrast(image, at(0.3))
+    assert torch.allclose(stretched.flatten(), torch.tensor([0, 0.375, 0.625, 1]))
+    flat = torch.full((1, 3, 2, 2), 0.3)
+    assert torch.equal(operations.auto_contrast(flat, at(0)), flat)
+
+
+@pytest.mark.parametrize(
+    "name", ["brightness", "contrast", "saturation", "sharpness", "rotation", "shear_x", "shear_y", "shift_x", "shift_y"]
+)
+def test_the_middle_magnitude_changes_nothing(name):
+    images = torch.rand(4, 3, 9, 12, generator=rng())
+    assert torch.allclose(getattr(operations, name)(images, at(0.5, 4)), images, atol=1e-5)
+    assert not torch.allclose(getattr(operations, name)(images, at(0.9, 4)), images, atol=1e-2)
+
+
+def test_factors():
+    image = torch.tensor([0.2, 0.4, 0.6]).view(1, 3, 1, 1).expand(1, 3, 4, 4)
+    assert torch.allclose(operations.brightness(image, at(1)), image * 1.99)
+    assert torch.allclose(operations.brightness(image, at(0)), image * 0.01)
+    grey = 0.299 * 0.2 + 0.587 * 0.4 + 0.114 * 0.6
+    assert torch.allclose(operations.saturation(image, at(0))[0, :, 0, 0], grey + 0.01 * (image[0, :, 0, 0] - grey))
+    assert torch.allclose(operations.contrast(image, at(0)), operations.saturation(image, at(0)), atol=1e-6)
+    assert torch.allclose(operations.sharpness(image, at(1)), image, atol=1e-6)
+
+
+def test_shifts_and_turns():
+    image = torch.zeros(1, 1, 10, 10)
+    image[..., 4, 4] = 1.0
+    # 0.3 of ten pixels are three; the window moves one way, what it shows the other.
+    assert float(operations.shift_x(image, at(1))[0, 0, 4, 1]) == pytest.approx(1, abs=1e-4)
+    assert float(operations.shift_y(image, at(0))[0, 0, 7, 4]) == pytest.approx(1, abs=1e-4)
+    wide = torch.zeros(1, 1, 41, 81)
+    wide[..., 20, 60] = 1.0
+    # The point is 20 pixels right of the middle; after 30° it is 20·cos 30° and 20·sin 30° away.
+    turned = operations.rotation(wide, at(1))[0, 0]
+    row, column = divmod(int(turned.argmax()), 81)
+    assert (abs(row - 20), column - 40) == (10, 17)
+
+
+def test_channels_are_shuffled_whole():
+    images = torch.rand(300, 3, 4, 4, generator=rng())
+    made = operations.shuffled_channels(images, rng(1))
+    orders = set()
+    for before, after in zip(images, made, strict=True):
+        order = tuple(next(c for c in range(3) if torch.equal(channel, before[c])) for channel in after)
+        orders.add(order)
+    assert len(orders) == 6
+    grey = images[:, :1]
+    assert torch.equal(operations.shuffled_channels(grey, rng()), grey)
+
+
+def test_jpeg_of_every_image_is_pillows():
+    images = torch.rand(9, 3, 16, 24, generator=rng())
+    quality = torch.tensor([10, 20, 30, 40, 50, 60, 70, 80, 99])
+    made = operations.jpeg(images, quality)
+    for n in (0, 4, 8):
+        file = io.BytesIO()
+        pixels = (images[n] * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+        Image.fromarray(pixels).save(file, "JPEG", quality=int(quality[n]), subsampling="4:2:0")
+        assert np.array_equal((made[n] * 255).round().to(torch.uint8).permute(1, 2, 0).numpy(), np.asarray(Image.open(file)))
+    leaf = images.clone().requires_grad_(True)
+    again = operations.jpeg(leaf, quality)
+    assert torch.allclose(again.detach(), made, atol=1e-6)
+    (again * 3).sum().backward()
+    assert torch.equal(leaf.grad, torch.full_like(leaf, 3.0)), "the gradient passes straight through"
+    with pytest.raises(DataError, match="2 channels"):
+        operations.jpeg(images[:, :2], quality)
+
+
+def test_one_operation_reaches_all_of_them():
+    images = torch.rand(600, 3, 8, 8, generator=rng())
+    made = operations.one_operation(images, rng(1))
+    which = torch.randint(len(operations.OPERATIONS), (600,), generator=rng(1))
+    assert set(which.tolist()) == set(range(len(operations.OPERATIONS)))
+    assert 0 <= float(made.min()) <= float(made.max()) <= 1
+    unchanged = (made == images).flatten(1).all(1)
+    assert torch.equal(made[which == 0], images[which == 0])
+    assert float(unchanged.float().mean()) < 0.3
+
+
+# ---------------------------------------------------------------- the hook
+
+
+def hook_of(defence):
+    return defence.training(Setup(None, None, None, Context()))
+
+
+def moment(progress=0.0):
+    return Moment(None, rng(), progress, torch.float32, None)
+
+
+def drawn_losses(values):
+    """A batch whose draws have the given losses, one row a draw, and an inner loss that reads them."""
+    rows = iter(values)
+
+    def batch_of(row):
+        return Batch(torch.tensor(row), torch.zeros(len(row), dtype=torch.int64), lambda: batch_of(next(rows)))
+
+    return batch_of(next(rows)), lambda batch: Graded(batch.images * 1.0, batch.images[:, None] * torch.ones(2))
+
+
+def test_worst_of_three_draws_image_by_image():
+    values = [[1.0, 5.0, 2.0], [3.0, 4.0, 2.0], [2.0, 6.0, 1.0]]
+    graded = hook_of(UEraser(variant="max", draws=3)).loss(*drawn_losses(values), moment(0.99))
+    assert graded.losses.tolist() == [3.0, 6.0, 2.0]
+    assert graded.scores[:, 0].tolist() == [3.0, 6.0, 2.0]
+
+
+def test_standard_searches_early_and_lite_never():
+    values = [[1.0], [3.0], [2.0]]
+    standard = hook_of(UEraser(draws=3, early=0.4))
+    assert standard.loss(*drawn_losses(values), moment(0.39)).losses.tolist() == [3.0]
+    assert standard.loss(*drawn_losses(values), moment(0.4)).losses.tolist() == [1.0]
+    assert hook_of(UEraser(variant="lite")) is None
+    assert hook_of(UEraser(variant="max", draws=1)) is None
+
+
+def test_gradient_flows_through_the_worst_draw_only():
+    weight = torch.tensor([2.0], requires_grad=True)
+    batch, _ = drawn_losses([[1.0, 4.0], [3.0, 2.0]])
+    graded = hook_of(UEraser(variant="max", draws=2)).loss(
+        batch, lambda b: Graded(b.images * weight, b.images[:, None] * weight), moment()
+    )
+    graded.losses.sum().backward()
+    assert weight.grad.tolist() == [7.0]
+
+
+def test_more_draws_are_never_easier():
+    images = torch.rand(40, 3, 12, 12, generator=rng())
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(432, 4))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network[1].reset_parameters()
+    losses = []
+    for draws in (1, 2, 4):
+        defence, stream = UEraser(variant="max", draws=draws), rng(5)
+
+        def draw(defence=defence, stream=stream):
+            return Batch(defence.augment(images, stream), torch.arange(40) % 4, draw)
+
+        def inner(batch):
+            scores = network(batch.images)
+            return Graded(torch.nn.functional.cross_entropy(scores, batch.targets, reduction="none"), scores)
+
+        hook = hook_of(defence)
+        losses.append((hook.loss(draw(), inner, moment()) if hook else inner(draw())).losses.detach())
+    # The same stream: the first draws are shared.
+    assert (losses[1] >= losses[0]).all()
+    assert (losses[2] >= losses[1]).all()
+    assert float(losses[2].mean()) > float(losses[0].mean())
+
+
+def test_parts_can_be_turned_off():
+    images = torch.rand(300, 3, 8, 8, generator=rng())
+    # Without clouds every second image keeps its channels, and one operation in fourteen is none.
+    untouched = (UEraser(clouds=0.0).augment(images, rng(2)) == images).flatten(1).all(1).float().mean()
+    assert 0.01 < float(untouched) < 0.2
+    clouded = (UEraser(clouds=1.0).augment(images, rng(2)) == images).flatten(1).all(1).float().mean()
+    assert float(clouded) < 0.01

@@ -1,0 +1,82 @@
+"""UEraser: strong random augmentation, of which the network learns the worst of several draws."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar, Literal
+
+import torch
+
+from ued_core.defenses.base import Defense
+from ued_core.defenses.random_operations import cloud, jpeg, one_operation, shuffled_channels
+from ued_core.params import param
+from ued_core.training.hook import Batch, Graded, Moment, Setup, TrainingHook
+
+
+class _Worst(TrainingHook):
+    """For every image the draw with the largest loss, while ``searching``."""
+
+    def __init__(self, draws: int, until: float) -> None:
+        self.draws, self.until = draws, until
+
+    def loss(self, batch: Batch, inner: Callable[[Batch], Graded], moment: Moment) -> Graded:
+        worst = inner(batch)
+        if moment.progress >= self.until:
+            return worst
+        for _ in range(self.draws - 1):
+            other = inner(batch.redraw())
+            worse = other.losses.detach() > worst.losses.detach()
+            worst = Graded(torch.where(worse, other.losses, worst.losses), torch.where(worse[:, None], other.scores, worst.scores))
+        return worst
+
+
+class UEraser(Defense):
+    """Lights, recolours and distorts every image at random, several times, and trains on the draw that is hardest.
+
+    Each draw: uneven brightness and contrast, shuffled colour channels, then one random operation. The changes are larger
+    than any noise that hides in an image. Taking the hardest of several draws leaves the shortcut no lucky ones.
+
+    Source:
+        UEraser, arXiv 2303.15127: five draws, always ("max"), in the first epochs ("standard", 50 of 200), or one draw ("lite").
+
+    Differs:
+        Clouds of light are sums of enlarged noise, which midpoint displacement approximates. The random operation is one of 13
+        of TrivialAugment (arXiv 2103.10158), without histogram equalisation. Every draw goes through the network in training
+        mode, as there. JPEG, for noise of high frequency, comes before the other changes, with a quality of 10 to 99.
+    """
+
+    key: ClassVar[str] = "ueraser"
+    title: ClassVar[str] = "UEraser"
+    acts: ClassVar[frozenset[str]] = frozenset({"augment", "training"})
+
+    variant: Literal["standard", "max", "lite"] = param(
+        "standard", "Worst of several draws in the first part of training, always, or never. Each draw costs a full training step."
+    )
+    draws: int = param(5, "Draws of which the worst counts.", label="draws K", ge=1, le=10, quick=2)
+    early: float = param(
+        0.25, "The part of training in which the standard variant takes the worst draw.", label="early part", ge=0.0, le=1.0, step=0.05
+    )
+    clouds: float = param(0.5, "Chance of uneven brightness, and of uneven contrast.", ge=0.0, le=1.0, step=0.05)
+    compress: bool = param(False, "Also a JPEG file of random quality first, as for TAP and autoregressive noise.", label="JPEG")
+
+    def augment(self, images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+        count, _, height, width = images.shape
+
+        def drawn(low: float, high: float) -> torch.Tensor:
+            return low + (high - low) * torch.rand(count, generator=rng, device=images.device)
+
+        def happens(chance: float) -> torch.Tensor:
+            return (torch.rand(count, generator=rng, device=images.device) < chance).view(-1, 1, 1, 1)
+
+        if self.compress:
+            images = jpeg(images, torch.randint(10, 100, (count,), generator=rng, device=images.device))
+        light, depth = (cloud((count, height, width), drawn(0.3, 0.7), rng)[:, None] for _ in range(2))
+        lit = images + drawn(0.5, 1.0).view(-1, 1, 1, 1) * (2 * light - 1)
+        images = torch.where(happens(self.clouds), lit.clamp(0, 1), images)
+        images = torch.where(happens(self.clouds), ((images - 0.5) * 4 * depth + 0.5).clamp(0, 1), images)
+        images = torch.where(happens(0.5), shuffled_channels(images, rng), images)
+        return one_operation(images, rng)
+
+    def training(self, setup: Setup) -> TrainingHook | None:
+        until = {"standard": self.early, "max": 1.0, "lite": 0.0}[self.variant]
+        return _Worst(self.draws, until) if self.draws > 1 and until > 0 else None
