@@ -26,7 +26,7 @@ from ued_core.context import Context
 from ued_core.data import DATASETS
 from ued_core.defenses import DEFENSES, Defense, blend_all, marks_of, preview
 from ued_core.errors import Cancelled, ParameterError, UnknownName
-from ued_core.models import MODELS
+from ued_core.models import MODELS, Model
 from ued_core.params import Catalogue, Method, Parameter
 from ued_core.records import ImageSet, to_bytes, to_float
 from ued_core.training import PLANS, Job, Setup, soft_labels, train
@@ -635,7 +635,8 @@ def test_model(name: str, shape: tuple[int, int, int]) -> None:
     assert features.shape == (5, network.head.in_features)
     assert scores.shape == (5, 7)
     assert torch.allclose(scores, network.head(features), atol=1e-5)
-    assert scores.std(0).min() > 1e-4, "different images must give different scores"
+    # Relative: before training, running statistics are no statistics, and deep networks without them shrink what passes.
+    assert scores.std(0).min() > 1e-3 * scores.abs().max() > 0, "different images must give different scores"
     assert torch.isfinite(scores).all()
     same, other = model.build(shape, 7, rng(4)).state_dict(), model.build(shape, 7, rng(5)).state_dict()
     for key, value in network.state_dict().items():
@@ -655,11 +656,16 @@ def test_weights_do_not_depend_on_global_seeds(name: str) -> None:
 
 @every_model
 def test_every_parameter_of_a_model_matters(name: str) -> None:
+    def outcome(model: Model) -> list[float]:
+        """Numbers of weights and scores: some parameters change what is computed with the same weights."""
+        network = model.build((3, 32, 32), 4, rng()).eval()
+        with torch.no_grad():
+            return [*(float(p.numel()) for p in network.parameters()), *network(batch(2, (3, 32, 32))).flatten().tolist()]
+
     model = MODELS.build(name, **MODELS[name].quick_values())
-    count = [tuple(p.shape) for p in model.build((3, 32, 32), 4, rng()).parameters()]
+    plain = outcome(model)
     for p in model.parameters():
-        changed = model.with_values(**{p.name: other_value(p)})
-        assert [tuple(q.shape) for q in changed.build((3, 32, 32), 4, rng()).parameters()] != count
+        assert outcome(model.with_values(**{p.name: other_value(p)})) != plain, f"{p.name} changes nothing"
 
 
 @every_model

@@ -105,3 +105,49 @@ def test_a_network_without_layers_has_its_features() -> None:
     images = torch.rand(2, 3, 2, 2)
     assert list(network.layers) == [PENULTIMATE]
     assert torch.equal(network.activations(images, [PENULTIMATE])[PENULTIMATE], network.features(images))
+
+
+# ---------------------------------------------------------------- networks of the ImageNet literature
+
+
+@pytest.mark.parametrize(
+    ("name", "whole", "features"),
+    # torchvision's published sizes with 1,000 classes.
+    [("efficientnet_b1", 7_794_184, 1280), ("regnetx_1_6gf", 9_190_136, 912)],
+)
+def test_networks_of_torchvision_have_the_published_size(name: str, whole: int, features: int) -> None:
+    network = MODELS.build(name).build((3, 32, 32), 1000, rng())
+    assert size(network) == whole
+    assert network.head.in_features == features
+
+
+@pytest.mark.parametrize("name", ["efficientnet_b1", "regnetx_1_6gf"])
+def test_small_images_are_enlarged_inside(name: str) -> None:
+    network = MODELS.build(name, side=64).build((1, 32, 16), 3, rng()).eval()
+    sides: list[tuple[int, int]] = []
+    network.body.enlarge.register_forward_hook(lambda module, inputs, output: sides.append(tuple(output.shape[-2:])))
+    network.body[-3].register_forward_hook(lambda module, inputs, output: sides.append(tuple(output.shape[-2:])))
+    with torch.no_grad():
+        network(torch.rand(1, 1, 32, 16))
+        network(torch.rand(1, 1, 96, 70))
+    assert sides == [(64, 32), (2, 1), (96, 70), (3, 3)]
+
+
+@pytest.mark.parametrize("name", ["efficientnet_b1", "regnetx_1_6gf"])
+@pytest.mark.parametrize("training", [True, False])
+def test_torchvision_draws_nothing(name: str, training: bool) -> None:
+    """Stochastic depth and dropout would draw from the global state, and make two passes differ."""
+    network = MODELS.build(name, side=32).build((3, 32, 32), 3, rng()).train(training)
+    before = torch.get_rng_state()
+    images = torch.rand(4, 3, 32, 32, generator=rng(1))
+    with torch.no_grad():
+        assert torch.equal(network(images), network(images))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_grouped_convolutions_keep_the_size_of_what_passes_back() -> None:
+    """He's rule for the outputs that an input reaches: with it, gradients of a depthwise convolution keep their power."""
+    network = MODELS.build("regnetx_1_6gf").build((3, 32, 32), 3, rng())
+    grouped = next(m for m in network.modules() if isinstance(m, torch.nn.Conv2d) and m.groups > 1)
+    reached = 9 * grouped.out_channels // grouped.groups
+    assert float(grouped.weight.detach().std()) == pytest.approx((2 / reached) ** 0.5, rel=0.03)

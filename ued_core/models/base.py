@@ -157,7 +157,11 @@ class Model(Method):
         with torch.random.fork_rng(devices=[]):
             network = self.network(shape, classes)
         for module in network.modules():
-            if isinstance(module, nn.Conv2d | nn.Linear):
+            if isinstance(module, nn.Conv2d) and module.groups > 1:
+                # torch counts all outputs, but an input of a group only reaches those of its own.
+                reached = module.weight[:, 0].numel() // module.groups
+                nn.init.normal_(module.weight, std=(2 / reached) ** 0.5, generator=rng)
+            elif isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out" if isinstance(module, nn.Conv2d) else "fan_in", generator=rng)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
