@@ -143,7 +143,7 @@ class Work:
 
 def _grouping_or_work(choice: Selection) -> Grouping | Work:
     attack, train = cast(UnlearnableClusters, choice.attack), choice.train
-    looked = key_of(surrogate_features, train.content_hash, train.name, attack.encoder)
+    looked = key_of(surrogate_features, train.content_hash, train.name, attack.encoder, attack.crafting_inputs())
     wanted = key_of(group_images, looked, attack.clusters, choice.seed)
     done = _kept("grouping", wanted)
     if "value" in done:
