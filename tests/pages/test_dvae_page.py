@@ -1,0 +1,117 @@
+"""The page D-VAE: what is shown for which networks, and the way from a button to a purified set."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pages.shared.dvae_views import LOOK_EVERY_S
+from tests.pages.components import charts, tiles
+from ued_core import runs
+from ued_core.attacks import ATTACKS
+from ued_core.context import Context
+from ued_core.data import DATASETS
+from ued_core.defenses.dvae import Dvae
+from ued_core.defenses.purified import Workshop, work_of
+from ued_core.records import ImageSet
+
+SMALL = {"data_shapes_train_size": "200", "data_shapes_test_size": "100", "attack": "class_noise"}
+QUICK = {"width": 4, "epochs": 1, "batch_size": 100}
+CONTROLS = {f"dvae_{name}": str(value) for name, value in QUICK.items()}
+
+
+def published() -> ImageSet:
+    train = DATASETS.build("shapes", train_size=200, test_size=100).load(Context()).train
+    return ATTACKS.build("class_noise").poison(train, Context(seed=0)).as_training_set()
+
+
+def markup(page: AppTest) -> str:
+    return "\n".join(m.value for m in page.markdown)
+
+
+@pytest.fixture
+def submitted(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Specs that the page submits; nothing is started."""
+    found: list[Any] = []
+    monkeypatch.setattr(runs, "submit", lambda spec, *_, **__: found.append(spec) or "id")
+    return found
+
+
+def test_nothing_is_trained_yet(open_page: Callable[..., AppTest], submitted: list[Any]) -> None:
+    page = open_page("dvae", {**SMALL, **CONTROLS})
+    assert not page.exception
+    assert not page.error
+    assert "No D-VAE is there for" in page.info[0].value
+    assert tiles(page) == []
+    page.button(key="dvae_start").click().run()
+    (spec,) = submitted
+    assert spec.attack.key == "class_noise"
+    assert [d.to_json() for d in spec.defenses] == [Dvae(**QUICK).to_json()]
+    assert not page.exception
+
+
+def test_rate_targets_that_were_trained_here(open_page: Callable[..., AppTest]) -> None:
+    data = published()
+    for rate in (0.5, 2.0, 6.0):
+        Dvae(variant="subtraction", rate_1=rate, **QUICK).purify(data, Context())
+    page = open_page("dvae", {**SMALL, **CONTROLS})
+    assert not page.exception
+    assert not page.error
+    slider = page.select_slider(key="rate")
+    assert slider.options == ["0.5", "2", "6"]
+    assert slider.value == "2"
+    rate_tiles, class_tiles, stage_tiles = tiles(page)
+    assert [row["label"] for row in rate_tiles["rows"]] == ["clean", "poisoned", "x̂", "p̂, found", "true one", "poisoned − p̂"]
+    assert len(rate_tiles["names"]) == len(class_tiles["names"]) == 10
+    assert [row["label"] for row in stage_tiles["rows"]] == ["clean", "poisoned", "stage 1"]
+    chart = charts(page)[0]
+    drawn = json.loads(chart["figure"]) if isinstance(chart["figure"], str) else chart["figure"]
+    assert len(drawn["data"]) == 6
+    assert "At target 2:" in chart["caption"]
+    before = rate_tiles["rows"][2]["source"]
+    slider.set_value("6").run()
+    assert not page.exception
+    assert page.query_params["rate"] in ("6", ["6"])
+    assert tiles(page)[0]["rows"][2]["source"] != before
+    assert tiles(page)[0]["rows"][1]["source"] == rate_tiles["rows"][1]["source"]
+    assert "At target 6:" in charts(page)[0]["caption"]
+
+
+def test_both_stages_and_a_finished_set(open_page: Callable[..., AppTest]) -> None:
+    data = published()
+    made = Dvae(**QUICK).kept(data)
+    assert made is None
+    Dvae(**QUICK).purify(data, Context())
+    page = open_page("dvae", {**SMALL, **CONTROLS})
+    assert not page.exception
+    assert "the only one for which a network is there" in markup(page)
+    assert [row["label"] for row in tiles(page)[2]["rows"]] == ["clean", "poisoned", "stage 1", "stage 2"]
+    assert "Stage 1 kept" in tiles(page)[2]["caption"].replace("\\", "")
+    assert [c["question"] for c in charts(page)] == ["What does a looser limit let through?", "How did the stages learn?"]
+    assert "exactly these parameters is on the disk" in page.success[0].value
+    assert not [b for b in page.button if b.key == "dvae_start"]
+
+
+def test_pictures_of_a_training_that_is_under_way(open_page: Callable[..., AppTest]) -> None:
+    data, defense = published(), Dvae(**QUICK)
+    folder = defense.folder(data.content_hash)
+    rows = np.arange(3)
+    pictures = {"rows": rows, "given": data.images[:3].numpy(), "image": data.images[:3].numpy(),
+                "perturbation": np.zeros((3, 3, 32, 32), np.float32)}  # fmt: skip
+    trace = [{"epoch": 1, "rate": 1.5, "psnr": 20.0}]
+    log = {"stages": [{"stage": 1, "target": 1.0, "planned_epochs": 4, "trace": trace}]}
+    Workshop(work_of(folder)).show(log, pictures)
+    page = open_page("dvae", {**SMALL, **CONTROLS})
+    assert not page.exception
+    assert "epoch 1 of 4" in tiles(page)[-1]["caption"]
+    assert [row["label"] for row in tiles(page)[-1]["rows"]] == ["given", "x̂", "p̂, found"]
+    assert charts(page)[-1]["question"] == "How is it learning?"
+    page.button(key="dvae_enough").click().run()
+    assert not page.exception
+    assert (work_of(folder) / "enough").exists()
+    assert LOOK_EVERY_S > 0
