@@ -36,6 +36,7 @@ EVERY = [pytest.param(c, entry, id=f"{kind}-{entry.key}") for kind, c in catalog
 every_entry = pytest.mark.parametrize(("catalogue", "entry"), EVERY)
 every_attack = pytest.mark.parametrize("name", list(ATTACKS))
 every_additive_attack = pytest.mark.parametrize("name", [name for name, entry in ATTACKS.items() if issubclass(entry, AdditiveAttack)])
+every_crafted_attack = pytest.mark.parametrize("name", [name for name, entry in ATTACKS.items() if entry.needs_whole_set])
 every_defense = pytest.mark.parametrize("name", list(DEFENSES))
 every_model = pytest.mark.parametrize("name", list(MODELS))
 embedded_sets = pytest.mark.parametrize("name", [name for name, entry in DATASETS.items() if entry.embedded])
@@ -304,6 +305,42 @@ def test_norm_bound_holds_before_and_after_storage(name: str, shape: tuple[int, 
             assert float(after.max()) <= bound.size + size * (0.5 if rounding == "nearest" else 1)
 
 
+@every_crafted_attack
+def test_norm_bound_of_crafted_sets_holds_after_storage(name: str) -> None:
+    """Black and white images too, where clipping meets the bound."""
+    attack, data = ATTACKS.build(name, **ATTACKS[name].quick_values()), image_set(count=48)
+    data.images[:8], data.images[8:16] = 0, 255
+    bound, delta = attack.bound(data.shape), attack.poison(data, Context(seed=3)).delta
+    if bound.norm == "linf":
+        assert int(delta.abs().max()) <= bound.size
+    else:
+        assert float(delta.float().flatten(1).norm(dim=1).max()) <= bound.size + 0.5 * float(np.prod(data.shape)) ** 0.5
+
+
+@every_attack
+def test_perturbations_belong_to_images_or_to_groups(name: str) -> None:
+    """Away from black and white nothing is clipped: as many perturbations as images, or at most one a class or a cluster."""
+    attack, data = ATTACKS.build(name, **ATTACKS[name].quick_values()), image_set(count=48)
+    data = data.with_images(64 + data.images // 2)
+    delta = attack.poison(data, Context(seed=3)).delta
+    found = len({one.numpy().tobytes() for one in delta})
+    assert found > 0.99 * len(data) or found <= max(data.classes, getattr(attack, "clusters", 0)), found
+
+
+LABELS_DO_NOT_MATTER = {"uc"}
+
+
+@every_attack
+def test_labels_matter(name: str) -> None:
+    """Images alone decide only where that is the point of the attack."""
+    attack, data = ATTACKS.build(name, **ATTACKS[name].quick_values()), image_set()
+    # Shuffled, not renamed: other images go together.
+    shuffled = data.labels[torch.randperm(len(data), generator=torch.Generator().manual_seed(1))]
+    other = ImageSet(data.images, shuffled, data.class_names, data.name)
+    same = torch.equal(attack.poison(data, Context(seed=3)).images, attack.poison(other, Context(seed=3)).images)
+    assert same == (name in LABELS_DO_NOT_MATTER)
+
+
 def to_levels(images: torch.Tensor, delta: torch.Tensor, rounding: str) -> torch.Tensor:
     """Add, clip, round, written once more with numpy; int16."""
     total = np.clip(images.numpy().astype(np.float32) + delta.numpy(), 0, 255)
@@ -342,6 +379,29 @@ def test_attack_can_be_cancelled_and_reports(name: str) -> None:
     assert seen == sorted(seen)
     assert seen[-1] == 1
     assert len(seen) > 1
+
+
+@every_attack
+def test_attack_asks_at_least_every_two_seconds_whether_to_stop(name: str) -> None:
+    """Seconds of this process's own time, so that a busy machine changes nothing; at the default values."""
+    entry = ATTACKS[name]
+    attack, data = entry(), image_set(count=600, shape=(3, 32, 32))
+    began, gaps = time.process_time(), [0.0]
+    last = began
+
+    def stop() -> bool:
+        nonlocal last
+        now = time.process_time()
+        gaps.append(now - last)
+        last = now
+        return now - began > 1.5
+
+    try:
+        attack.poison(data, Context(stop=stop))
+    except Cancelled:
+        gaps.append(time.process_time() - last)
+    assert len(gaps) > 1
+    assert max(gaps) <= 2
 
 
 @every_attack
