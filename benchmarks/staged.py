@@ -1,0 +1,132 @@
+"""Plain training against readings of staged training and their ablations, at equal accepted epochs.
+
+    nice -n 10 python -m benchmarks.staged            fill what is missing; finished rows are kept, so it can be stopped
+    python -m benchmarks.staged --table               print the tables from the stored rows
+
+Digits: 12 epochs of AdamW in batches of 64. Shapes: 2,000 images, 8 epochs. One seed draws images, private key, weights and
+order. The threshold of 1.1 was taken after one pilot run (LSP, seed 100); nothing else was tuned. Rows are stored in
+``assets/results/staged.json`` with spec, history, every check and environment.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks import rows
+
+RESULTS = rows.RESULTS / "staged.json"
+SEEDS = (0, 1, 2)
+DIGITS: dict[str, Any] = {"name": "digits"}
+SHAPES: dict[str, Any] = {"name": "shapes", "train_size": 2000, "test_size": 1000}
+SCENES: dict[str, tuple[dict[str, Any], dict[str, Any] | None, dict[str, Any]]] = {
+    "clean digits": (DIGITS, None, {"epochs": 12, "batch_size": 64}),
+    "LSP digits": (DIGITS, {"name": "synper"}, {"epochs": 12, "batch_size": 64}),
+    "EM digits": (DIGITS, {"name": "em"}, {"epochs": 12, "batch_size": 64}),
+    "region noise digits, no crop": (DIGITS, {"name": "region"}, {"epochs": 12, "batch_size": 64, "crop": 0}),
+    "clean shapes": (SHAPES, None, {"epochs": 8, "batch_size": 64}),
+    "CUDA shapes": (SHAPES, {"name": "cuda"}, {"epochs": 8, "batch_size": 64}),
+}
+"""Name → data set, attack, what differs from the plan's defaults."""
+ST: dict[str, Any] = {"name": "staged", "threshold": 1.1}
+COLOURS = "jitter and grey"
+ARMS: dict[str, dict[str, Any] | None] = {
+    "plain": None,
+    "ST": ST,
+    "ST-lite: fixed rates": {"name": "staged", "reaction": "fixed"},
+    "shallow layers frozen at the start": {"name": "staged", "threshold": 0.0, "freeze_after": 1},
+    "ST, no rollback": {**ST, "rollback": False},
+    "ST, layers freeze from the image on": {**ST, "reaction": "freeze"},
+    "ST, shallow layers reset": {**ST, "reaction": "reset"},
+    "ST by Fisher ratio": {**ST, "signal": "fisher", "threshold": 1.2},
+    "ST by speed of the loss": {**ST, "signal": "loss", "threshold": 2.0},
+    "ST, threshold 2": {"name": "staged"},
+    "ST-full: ST + colours": {**ST, "colours": COLOURS},
+    "colours alone": {"name": "staged", "reaction": "none", "colours": COLOURS},
+    "watched only": {"name": "staged", "reaction": "none"},
+}
+POISONED = ("LSP digits", "EM digits", "region noise digits, no crop")
+FIRST = ("plain", "ST", "shallow layers frozen at the start", "ST-lite: fixed rates")
+SECOND = tuple(arm for arm in ARMS if arm not in (*FIRST, "watched only"))
+
+
+def jobs(seeds: tuple[int, ...]) -> list[tuple[str, str, int]]:
+    """Scene, arm, seed; the most important first."""
+    first, *more = seeds
+    wanted = [(scene, arm, first) for scene in (*POISONED, "clean digits") for arm in FIRST]
+    wanted += [(scene, arm, first) for arm in SECOND for scene in POISONED[:2]]
+    wanted += [(scene, arm, seed) for seed in more for scene in (*POISONED[:2], "clean digits") for arm in FIRST[:3]]
+    wanted += [(scene, "watched only", first) for scene in (*POISONED, "clean digits", "CUDA shapes", "clean shapes")]
+    wanted += [(scene, arm, first) for scene in ("CUDA shapes", "clean shapes") for arm in FIRST]
+    wanted += [(scene, arm, seed) for seed in seeds for scene in SCENES for arm in ARMS]
+    return list(dict.fromkeys(wanted))
+
+
+def spec_of(scene: str, arm: str, seed: int) -> dict[str, Any]:
+    """The run spec of one row."""
+    dataset, attack, plan = SCENES[scene]
+    return {
+        "dataset": {**dataset, "seed": seed},
+        "attack": attack,
+        "defenses": [ARMS[arm]] if ARMS[arm] else [],
+        "model": "small_cnn",
+        "plan": {"name": "adamw", **plan},
+        "seed": seed,
+        "attack_seed": seed,
+        "device": "cpu",
+        "note": f"{scene} · {arm}",
+    }
+
+
+def compute(scene: str, arm: str, seed: int) -> rows.Row:
+    """One row."""
+    row = rows.train_once(spec_of(scene, arm, seed))
+    kept = ("key", "spec", "last", "best", "train_accuracy", "history", "training", "environment", "seconds", "cpu_s")
+    return {"scene": scene, "arm": arm, "seed": seed, **rounded({name: row[name] for name in kept})}
+
+
+def rounded(value: Any) -> Any:
+    """Numbers with six digits: a page draws them, and the file is shipped."""
+    if isinstance(value, dict):
+        return {name: rounded(inside) for name, inside in value.items()}
+    if isinstance(value, list):
+        return [rounded(inside) for inside in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value
+
+
+def name_of(row: rows.Row) -> tuple[str, str, int]:
+    """What a row is called."""
+    return row["scene"], row["arm"], row["seed"]
+
+
+def main() -> None:
+    """Fill the table or print it."""
+    options = rows.parser(__doc__).parse_args()
+    if options.table:
+        print(table(rows.stored(RESULTS)))
+        return
+    from ued_core.runs.spec import RunSpec
+
+    there = {(name_of(row), row["key"]) for row in rows.stored(RESULTS)}
+    missing = [job for job in jobs(tuple(options.seeds)) if (job, RunSpec.from_json(spec_of(*job)).key()) not in there]
+    order = [(scene, arm, seed) for scene in SCENES for arm in ARMS for seed in SEEDS]
+    rows.fill(missing, compute, lambda row: rows.store(RESULTS, row, name_of, order), options.workers)
+
+
+def table(found: list[rows.Row]) -> str:
+    """Markdown: clean test accuracy of the last epoch (best epoch in brackets), alarms and computing time against plain."""
+    scenes = [scene for scene in SCENES if any(row["scene"] == scene for row in found)]
+    lines = ["| trained with | " + " | ".join(scenes) + " |", "|---" * (len(scenes) + 1) + "|"]
+    for arm in ARMS:
+        cells = []
+        for scene in scenes:
+            own = [row for row in found if (row["scene"], row["arm"]) == (scene, arm)]
+            best = rows.spread([row["best"] for row in own]).split(" ")[0]
+            alarms = ", ".join(str(row["training"][0]["alarms"]) for row in own if row["training"])
+            cells.append(f"{rows.spread([row['last'] for row in own])} ({best}; alarms {alarms or '–'}; n {len(own)})" if own else "")
+        if any(cells):
+            lines.append("| " + " | ".join([arm, *cells]) + " |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
