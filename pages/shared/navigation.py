@@ -31,6 +31,7 @@ PAGES: tuple[PageEntry, ...] = (
     PageEntry("overview.py", "Overview", "", "Why does unlearnable data work, and what breaks it?"),
     PageEntry("attack.py", "Attack", "attack", "Attack"),
     PageEntry("perturbations.py", "Perturbations", "perturbations", "Perturbations"),
+    PageEntry("detection.py", "Detection", "detection", "Detection"),
     PageEntry("matrices.py", "Matrices", "matrices", "Matrices"),
     PageEntry("theta.py", "Consistency Θ", "theta", "Consistency Θ"),
     PageEntry("defence.py", "Defence", "defence", "Defence"),

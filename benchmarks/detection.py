@@ -1,0 +1,48 @@
+"""What the tests of :mod:`ued_core.analysis.detection` say of every attack that needs no crafting, and of clean images.
+
+    python -m benchmarks.detection            write assets/results/detection.json and print the table
+
+Attacks that train a surrogate are examined when their crafted set lies ready under the home (``UED_HOME``), as
+``benchmarks.attack_table`` leaves it; the others are skipped and named.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+SEED = 0
+
+
+def main() -> None:
+    """Examine and write."""
+    import torch
+
+    torch.set_num_threads(1)
+    from benchmarks.attack_table import CONDITIONS
+    from ued_core.analysis.detection import COMMAND, FILE, TESTS, examine
+    from ued_core.attacks import ATTACKS
+    from ued_core.attacks.checkpoint import poison_once
+    from ued_core.context import Context
+    from ued_core.data import DATASETS, load_split
+    from ued_core.files import write_json
+
+    attacks = {name: own["attack"] for name, own in CONDITIONS.items() if "attack" in own and "plan" not in own and "defenses" not in own}
+    rows: list[dict[str, Any]] = []
+    print("| data | attack | " + " | ".join(t.title for t in TESTS.values()) + " | alarms |\n|---" + "|---" * (2 + len(TESTS)) + "|")
+    for dataset in ("shapes", "digits"):
+        train = load_split(DATASETS.build(dataset, seed=SEED), Context()).train
+        for name, spec in {"clean": None, **attacks}.items():
+            attack = ATTACKS.parse(spec) if spec else None
+            if attack is not None and attack.needs_whole_set and not attack.is_crafted(train, SEED):
+                print(f"({dataset}, {name}: not crafted, skipped)")
+                continue
+            data = train if attack is None else poison_once(attack, train, Context(seed=SEED)).as_training_set()
+            seen = examine(data, Context(seed=SEED))
+            rows.append({"dataset": dataset, "title": name, "attack": attack and attack.to_json(), "alarms": seen.alarms, **seen.to_json()})
+            cells = [f"{e.value:.3f}" if e.test == "border" else f"{100 * e.value:.1f}" for e in seen.evidence]
+            print("| " + " | ".join([dataset, name, *cells, str(seen.alarms)]) + " |", flush=True)
+    write_json(FILE, {"command": COMMAND, "seed": SEED, "rows": rows})
+
+
+if __name__ == "__main__":
+    main()
