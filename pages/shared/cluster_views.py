@@ -122,14 +122,14 @@ def _grouping(choice: Selection) -> Grouping | None:
     found = _grouping_or_work(choice)
     waits = isinstance(found, Work)
     background.rerun_when_done(*([found.handle] if waits else []), key="waiting_clusters")
-    # A place of its own: what is waited for must not move what follows.
-    with st.container():
-        if not waits:
-            return found
-        if found.handle.state == "failed":
-            st.error(f"The clusters could not be found: {plain(str(found.handle.error))}")
-        else:
-            st.info(found.words)
+    # A place of its own: what is waited for must not move what follows, and is gone at once when it is there.
+    place = st.empty()
+    if not waits:
+        return found
+    if found.handle.state == "failed":
+        place.error(f"The clusters could not be found: {plain(str(found.handle.error))}")
+    else:
+        place.info(found.words)
     return None
 
 
@@ -351,8 +351,7 @@ def shift_part(scene: Scene) -> None:
         "*another* cluster's centre (spun). A network then finds the noise easier to follow than what is in the image."
     )
     method = segments("Layout", METHODS, key="layout_by", default="umap", help="UMAP shows who is near whom; PCA shows directions.")
-    with st.container():
-        picture, note = _picture(scene, method)
+    picture, note = _picture(scene, method)
     if picture is None:
         return
     rates = picture.rates("poisoned", list(scene.aims)) if scene.log else None
@@ -410,16 +409,17 @@ def _picture(scene: Scene, method: str) -> tuple[Picture | None, str]:
     key = key_of(cluster_picture, *work)
     handle = background.submit(key, cluster_picture, *work, slot="cluster_picture", after_s=DRAWN_FIRST_S)
     background.rerun_when_done(handle, key="waiting_cluster_picture")
+    place = st.empty()
     kept = _kept("picture", key_of(cluster_picture, chosen, rows, scene.attack.encoder, scene.log is None))
     if handle.state == "ready":
         kept["value"] = handle.value
         return handle.value, ""
     if handle.state == "failed":
-        st.error(f"The features could not be laid out: {plain(str(handle.error))}")
+        place.error(f"The features could not be laid out: {plain(str(handle.error))}")
         return None, ""
     if "value" in kept:
         return kept["value"], "**The next picture is being computed …** Still shown: "
-    st.info(f"The encoder looks at {len(rows)} images, then they are laid out (UMAP: ten seconds more just after the start of the app) …")
+    place.info(f"The encoder looks at {len(rows)} images, then they are laid out (UMAP: ten seconds more just after the start of the app) …")
     return None, ""
 
 
