@@ -419,7 +419,7 @@ def _picture(scene: Scene, method: str) -> tuple[Picture | None, str]:
         return None, ""
     if "value" in kept:
         return kept["value"], "**The next picture is being computed …** Still shown: "
-    place.info(f"The encoder looks at {len(rows)} images, then they are laid out (UMAP: ten seconds more just after the start of the app) …")
+    place.info(f"The encoder looks at {len(rows)} images, then they are laid out (UMAP: ten seconds more after the start of the app) …")
     return None, ""
 
 
