@@ -1,10 +1,14 @@
 """Training: plan, batched augmentations, loop and its hooks, evaluation."""
 
+from ued_core.params import Catalogue
 from ued_core.training.hook import Batch, Control, Graded, Moment, Setup, Snapshot, TrainingHook, soft_labels
 from ued_core.training.loop import Job, accuracy, features, inside, layer_fields, predict, train
-from ued_core.training.plan import PLANS, AdamW, Plan, Sgd
+from ued_core.training.plan import AdamW, Plan, Sgd
+from ued_core.training.simclr import SimClr
+
+PLANS: Catalogue[Plan] = Catalogue("plan", [AdamW, Sgd, SimClr])
 
 __all__ = [
-    "PLANS", "AdamW", "Batch", "Control", "Graded", "Job", "Moment", "Plan", "Setup", "Sgd", "Snapshot", "TrainingHook",
+    "PLANS", "AdamW", "Batch", "Control", "Graded", "Job", "Moment", "Plan", "Setup", "Sgd", "SimClr", "Snapshot", "TrainingHook",
     "accuracy", "features", "inside", "layer_fields", "predict", "soft_labels", "train",
 ]  # fmt: skip

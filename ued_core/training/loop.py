@@ -83,15 +83,18 @@ def train(job: Job, ctx: Context) -> History:
     """
     if len(job.train) < 2:
         raise DataError(f"{job.train.name!r} has 1 image to train on.", "Batch normalisation needs at least 2 images.")
+    course = job.plan.course()
+    if course is not None:
+        return course(job, ctx)
     device, plan = ctx.device, job.plan
     network = job.network.to(device, memory_format=torch.channels_last)
     optimizer = plan.optimizer(layer_groups(network) if job.hooks else network.parameters())
     for group in optimizer.param_groups:
         group["peak"] = group["lr"]
-    history = _resume(job, network, optimizer)
+    history = resume(job, network, optimizer)
     images, labels = job.train.images.to(device), job.train.labels.to(device)
     forward = torch.compile(network) if plan.compile else network
-    done, saved = len(history.rows), _Saver(job)
+    done, saved = len(history.rows), Saver(job)
     control = Control(network, optimizer, job.hooks, _steps(job), _steps(job) * plan.epochs) if job.hooks else None
     job.on_weights(done, network)
     for epoch in range(done, plan.epochs):
@@ -300,15 +303,16 @@ def accuracy(network: Network, data: ImageSet, ctx: Context, dtype: torch.dtype 
     return int((predict(network, data.images, ctx, dtype) == data.labels).sum()) / len(data)
 
 
-class _Saver:
-    """Writes checkpoints, but spends at most a tenth of the time on it."""
+class Saver:
+    """Writes checkpoints of a training, but spends at most a tenth of the time on it."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
         self.cost = 0.0
         self.last = -1e9
 
-    def after_epoch(self, network: Network, optimizer: torch.optim.Optimizer, history: History, last: bool) -> None:
+    def after_epoch(self, network: nn.Module, optimizer: torch.optim.Optimizer, history: History, last: bool) -> None:
+        """Write one unless it is too early; the last epoch's is always written. ``network`` is all that has weights."""
         path = self.job.checkpoint
         began = time.perf_counter()
         if path is None or not (last or began - self.last > 10 * self.cost):
@@ -325,7 +329,16 @@ class _Saver:
         self.cost = self.last - began
 
 
-def _resume(job: Job, network: Network, optimizer: torch.optim.Optimizer) -> History:
+def resume(job: Job, network: nn.Module, optimizer: torch.optim.Optimizer) -> History:
+    """Take up the job's checkpoint where there is one; the rows of the epochs that lie behind.
+
+    Args:
+        job: names the file.
+        network, optimizer: as :class:`Saver` was given them; they are overwritten.
+
+    Raises:
+        RunError: the checkpoint belongs to another network or plan, or is damaged.
+    """
     path = job.checkpoint
     if path is None or not path.exists():
         return History()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Literal
 
 import torch
 
-from ued_core.params import Catalogue, Method, param
+from ued_core.context import Context
+from ued_core.params import Method, param
+from ued_core.records import History
 
 Precision = Literal["auto", "float32", "bfloat16"]
 Parameters = Iterable[torch.nn.Parameter] | Iterable[dict[str, Any]]
@@ -36,6 +38,14 @@ class Plan(Method):
     @abstractmethod
     def optimizer(self, parameters: Parameters) -> torch.optim.Optimizer:
         """The optimiser at its peak learning rate."""
+
+    def course(self) -> Callable[[Any, Context], History] | None:
+        """Another way of training than with labels from the first step on: from a job and a context to its history.
+
+        Returns:
+            None for the ordinary loop; otherwise what :func:`ued_core.training.train` hands its arguments to.
+        """
+        return None
 
     def rate(self, step: int, steps: int) -> float:
         """Factor on the learning rate at a step of 0..steps-1."""
@@ -101,6 +111,3 @@ class Sgd(Plan):
     def optimizer(self, parameters: Parameters) -> torch.optim.Optimizer:
         nesterov = self.momentum > 0
         return torch.optim.SGD(parameters, lr=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay, nesterov=nesterov)
-
-
-PLANS: Catalogue[Plan] = Catalogue("plan", [AdamW, Sgd])
