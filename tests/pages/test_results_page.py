@@ -1,0 +1,237 @@
+"""The page Results: stored runs and reported values, each with the way to where it comes from."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pages.shared import measured_views
+from pages.shared.controls import method_address
+from pages.shared.measured_views import GO_TO, attack_frame, protocol, reading, runs_csv
+from pages.shared.reported_views import reported_csv
+from pages.shared.selection import selection_address
+from tests.pages.components import charts
+from ued_core.analysis import measured
+from ued_core.analysis.reported import reported
+from ued_core.attacks import ATTACKS
+from ued_core.defenses import DEFENSES
+from ued_core.figures.results import reported_cells
+from ued_core.runs.spec import RunSpec
+
+
+def run(method: dict[str, Any] | None, seed: int, last: float, defenses: list[Any] | None = None, **labels: str) -> dict[str, Any]:
+    dataset = {"name": "shapes", "seed": seed, "train_size": 200, "test_size": 20}
+    spec = RunSpec.from_json({"dataset": dataset, "attack": method, "defenses": defenses or [], "seed": seed})
+    poison = {"linf": 8.0, "l2": 1.5, "crafting_cpu_s": 2.0, "evaluations": 1000, "agreement": None}
+    return {
+        "dataset": "shapes", "seed": seed, "key": spec.key(), "spec": spec.to_json(), "poison": poison if method else None,
+        "last": last, "best": min(1.0, last + 0.05), "train_accuracy": 0.99, "epochs": 10, "seconds": 20.0, "probe": None, **labels,
+        "data": {"train": 5000, "test": 1000, "class_names": [str(k) for k in range(10)]},
+        "environment": {"device": "cpu", "precision": "float32", "torch": "2"},
+    }  # fmt: skip
+
+
+EM = {"name": "em", "epsilon": 16.0}
+ATTACK_ROWS = [
+    run(None, 0, 0.96, condition="clean"),
+    run(None, 1, 0.94, condition="clean"),
+    run(EM, 0, 0.20, condition="EM ε 16"),
+    run(EM, 1, 0.30, condition="EM ε 16"),
+    run({"name": "synper"}, 0, 0.93, condition="LSP"),
+]
+DEFENCE_ROWS = [
+    run(None, 0, 0.96, attack="clean", defence="none"),
+    run(EM, 0, 0.20, attack="EM ε 16", defence="none"),
+    run(EM, 0, 0.75, ["jpeg"], attack="EM ε 16", defence="JPEG 10"),
+]
+
+
+@pytest.fixture
+def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """``tables(attacks, defences)`` puts rows in place of the shipped ones."""
+
+    def put(attacks: list[Any], defences: list[Any]) -> None:
+        for name, rows in (("ATTACKS_FILE", attacks), ("DEFENCES_FILE", defences)):
+            file = tmp_path / f"{name}.json"
+            if rows:
+                file.write_text(json.dumps(rows))
+            monkeypatch.setattr(measured, name, file)
+
+    return put
+
+
+def checked(page: AppTest) -> AppTest:
+    assert not page.exception
+    assert not page.error
+    return page
+
+
+def test_measured_part_shows_every_run_and_the_reference(open_page, tables) -> None:
+    tables(ATTACK_ROWS, DEFENCE_ROWS)
+    page = checked(open_page("results"))
+    dots, heat = charts(page)
+    assert "EM ε 16 25.0 ± 7.1 % (n = 2)" in dots["alt"]
+    assert "Lowest: **EM ε 16** with 25 %. 1 of 2 attacked data sets leave less than half" in dots["caption"]
+    assert "More than 90 % of it is left by LSP." in dots["caption"]
+    figure = json.loads(dots["figure"])
+    drawn = next(t for t in figure["data"] if t["name"] == "attacked, one run")
+    assert sorted(drawn["x"]) == [20, 30, 93]
+    assert figure["layout"]["yaxis"]["categoryarray"] == ["clean", "EM ε 16", "LSP"]
+    assert "EM ε 16 with JPEG 10 75.0 % (n = 1)" in heat["alt"]
+    captions = " ".join(c.value for c in page.caption)
+    assert "1 to 2 seeds each" in captions
+    assert measured.ATTACKS_COMMAND in captions
+    assert measured.DEFENCES_COMMAND in captions
+
+
+def test_table_of_attacks() -> None:
+    rows = [{**(r["poison"] or {}), **r} for r in ATTACK_ROWS]
+    frame = attack_frame(measured.by_effect(measured.conditions(rows, "shapes"))).set_index("name")
+    assert list(frame.index) == ["clean", "EM ε 16", "LSP"]
+    em = frame.loc["EM ε 16"]
+    assert (em["last"], em["best"], em["against"], em["seeds"]) == (pytest.approx(25), pytest.approx(30), pytest.approx(-70), 2)
+    assert (em["linf"], em["evaluations"], em["see"], em["train"]) == (8, 1000, "Attack →", "Train →")
+    assert frame["see"].isna().tolist() == [True, False, False]
+    assert frame["against"].isna().tolist() == [True, False, False]
+
+
+def test_many_defences_go_downwards(open_page, tables) -> None:
+    many = [run(EM, 0, 0.5, [{"name": "jpeg", "quality": q}], attack="EM", defence=f"JPEG {q}") for q in range(10, 24)]
+    tables(ATTACK_ROWS, [*DEFENCE_ROWS, *many])
+    heat = charts(checked(open_page("results")))[1]
+    figure = json.loads(heat["figure"])
+    assert figure["layout"]["yaxis"]["title"]["text"] == "defence"
+    assert "Read along a column" in heat["caption"]
+
+
+def test_nothing_measured_yet_is_said_with_the_command(open_page, tables) -> None:
+    tables([], [])
+    page = checked(open_page("results"))
+    assert charts(page) == []
+    assert measured.ATTACKS_COMMAND in page.info[0].value
+    tables(ATTACK_ROWS, [])
+    page = checked(open_page("results"))
+    assert len(charts(page)) == 1
+    assert measured.DEFENCES_COMMAND in page.info[0].value
+
+
+def test_table_follows_the_file(open_page, tables) -> None:
+    tables(ATTACK_ROWS[:2], [])
+    assert "LSP" not in charts(open_page("results"))[0]["alt"]
+    tables(ATTACK_ROWS, [])
+    assert "LSP 93.0 %" in charts(open_page("results"))[0]["alt"]
+
+
+def test_row_opens_its_run_on_the_page_runs(open_page, tables) -> None:
+    tables(ATTACK_ROWS, [])
+    page = open_page("results")
+    page.session_state[GO_TO] = ("runs", spec := RunSpec.from_json(ATTACK_ROWS[2]["spec"]))
+    page.run()
+    assert RunSpec.from_json(page.session_state["handed_spec"]) == spec
+    assert page.session_state["handed_from"] == "the page Results"
+
+
+def test_button_of_a_row_asks_for_that_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    specs = [None, RunSpec.from_json(ATTACK_ROWS[0]["spec"]), RunSpec.from_json(ATTACK_ROWS[2]["spec"])]
+    asked = {}
+    for goal, row in (("attack", 2), ("attack", 1), ("runs", 1), ("runs", 0), ("attack", 9)):
+        state: dict[str, Any] = {"b": {"row": row}}
+        monkeypatch.setattr(measured_views.st, "session_state", state)
+        measured_views._button("b", goal, specs)()
+        asked[goal, row] = state.get(GO_TO)
+    assert asked["attack", 2] == ("attack", specs[2])
+    assert asked["runs", 1] == ("runs", specs[1])
+    assert asked["attack", 1] is asked["runs", 0] is asked["attack", 9] is None
+
+
+def test_address_of_a_row_shows_its_attack_whatever_was_chosen_before(open_page) -> None:
+    wanted = ATTACKS.parse({"name": "cuda", "blur": 0.4})
+    spec = RunSpec.from_json({"dataset": {"name": "shapes", "train_size": 200, "test_size": 10}, "attack": wanted.to_json()})
+    page = open_page("attack", selection_address(spec.dataset, spec.attack, 5))
+    assert page.session_state["attack"] == "cuda"
+    assert page.session_state["attack_cuda_blur"] == 0.4
+    assert page.session_state["data_shapes_train_size"] == 200
+    assert page.session_state["key"] == 5
+
+
+@pytest.mark.parametrize("catalogue", [ATTACKS, DEFENSES], ids=["attacks", "defences"])
+def test_method_address_names_every_parameter(catalogue) -> None:
+    for method in catalogue.values():
+        address = method_address(method(), key="x")
+        assert address["x"] == method.key
+        assert len(address) == 1 + len(method.parameters())
+
+
+def test_words_need_an_attack_and_its_reference() -> None:
+    assert reading(measured.conditions(ATTACK_ROWS[:2], "shapes")) == ""
+    assert reading(measured.conditions(ATTACK_ROWS[2:], "shapes")) == ""
+
+
+def test_protocol_is_read_from_the_clean_run() -> None:
+    text = protocol(measured.conditions(ATTACK_ROWS, "shapes"))
+    assert "AdamW (epochs 10" in text
+    assert "5,000 training and 1,000 test images" in text
+    assert "float32, cpu" in text
+
+
+def test_runs_as_csv_are_one_line_each() -> None:
+    text = runs_csv(measured.conditions(ATTACK_ROWS, "shapes"))
+    assert len(text.splitlines()) == 1 + len(ATTACK_ROWS)
+    assert text.splitlines()[0].startswith("trained_on,dataset,seed,key,last,best,train_accuracy")
+    assert "agreement" not in text, "a column that nobody has is left out"
+
+
+# ---- reported ------------------------------------------------------------------------------
+
+
+def test_reported_part_names_its_source_and_warns(open_page, tables) -> None:
+    tables(ATTACK_ROWS, [])
+    page = checked(open_page("results", {"part": "reported", "reported_data": "cifar10", "reported_source": "ISS"}))
+    assert "never average" in page.warning[0].value
+    heat, beside = charts(page)
+    assert heat["question"] == "CIFAR-10, ResNet-18: clean test accuracy (%), reported by ISS"
+    assert "arXiv 2301.13838" in heat["caption"]
+    assert "OPS with none 36.5 %" in heat["alt"] or "OPS with none 36.6 %" in heat["alt"]
+    assert "Squares: values from the named source" in beside["caption"]
+
+
+def test_all_sources_of_a_data_set_stand_beside_each_other(open_page, tables) -> None:
+    tables([], [])
+    page = checked(open_page("results", {"part": "reported", "reported_data": "cifar10", "reported_source": "every"}))
+    figure = json.loads(charts(page)[0]["figure"])
+    assert {"APBench", "ISS", "BridgePure"} <= {trace["name"] for trace in figure["data"]}
+
+
+def test_measured_runs_stand_above_reported_values(open_page, tables) -> None:
+    tables(ATTACK_ROWS, [*DEFENCE_ROWS, run({"name": "em"}, 0, 0.9, ["jpeg"], attack="EM", defence="JPEG 10")])
+    beside = charts(checked(open_page("results", {"part": "reported", "beside_attack": "em"})))[-1]
+    lines = json.loads(beside["figure"])["layout"]["yaxis"]["categoryarray"]
+    assert lines[0] == "Shapes · EM ε 16 · measured here"
+    assert lines.count("Shapes · EM ε 16 · measured here") == 1, "the undefended run stands in both tables and is shown once"
+    assert "CIFAR-10 · ResNet-18 · ISS" in lines
+    beside = charts(checked(open_page("results", {"part": "reported", "beside_attack": "em", "beside_defence": "jpeg"})))[-1]
+    lines = json.loads(beside["figure"])["layout"]["yaxis"]["categoryarray"]
+    assert lines[:2] == ["Shapes · EM ε 16 · JPEG 10 · measured here", "Shapes · EM · JPEG 10 · measured here"]
+
+
+def test_what_only_papers_have_says_so(open_page, tables) -> None:
+    tables(ATTACK_ROWS, [])
+    page = checked(open_page("results", {"part": "reported", "beside_attack": "sep"}))
+    assert "has not been measured here (not built)" in charts(page)[-1]["caption"]
+
+
+def test_every_choice_of_data_and_source_has_a_table() -> None:
+    rows = reported()
+    for place in {(r.source.title, r.dataset.key, r.model.key) for r in rows}:
+        own = [r for r in rows if (r.source.title, r.dataset.key, r.model.key) == place]
+        assert np.isfinite(reported_cells(own).values).sum() == len(own)
+
+
+def test_reported_csv_keeps_the_printed_names() -> None:
+    lines = reported_csv(reported()).splitlines()
+    assert len(lines) == 1 + len(reported())
+    assert any("EMinN" in line and line.count("EM") >= 2 for line in lines)
