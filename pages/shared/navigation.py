@@ -36,6 +36,7 @@ PAGES: tuple[PageEntry, ...] = (
     PageEntry("theta.py", "Consistency Θ", "theta", "Consistency Θ"),
     PageEntry("defence.py", "Defence", "defence", "Defence"),
     PageEntry("dvae.py", "D-VAE", "dvae", "D-VAE"),
+    PageEntry("staged.py", "Staged training", "staged", "Staged training"),
     PageEntry("features.py", "Features", "features", "Features"),
     PageEntry("clusters.py", "Clusters", "clusters", "Unlearnable Clusters"),
     PageEntry("files.py", "Files", "files", "Files"),

@@ -1,0 +1,276 @@
+"""Parts of the page Staged training: stored runs of the benchmark, and runs of one's own, as one set of charts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from pages.shared.cache import cached
+from pages.shared.controls import method_controls, pick
+from pages.shared.guard import guarded, plain
+from pages.shared.handover import spec_of
+from pages.shared.live_chart import live_chart
+from pages.shared.navigation import script
+from pages.shared.run_table import run_progress
+from pages.shared.run_words import percent, short_id
+from pages.shared.selection import protocol_line, sidebar_selection
+from ued_core import runs
+from ued_core.analysis import staged
+from ued_core.analysis.measured import stored
+from ued_core.analysis.staged import COMMAND, PLAIN, WATCHED, Row, Trace, find, trace_of
+from ued_core.defenses.staged_training import StagedTraining
+from ued_core.figures.learning import TEST, Curve, compare_figure
+from ued_core.figures.staged import growth_figure, rates_figure, signal_figure
+from ued_core.runs import RunRecord
+from ued_core.runs.spec import RunSpec
+
+LOOK_EVERY_S = 2.0
+HEIGHT = 430
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One run under staged training, and plain training beside it.
+
+    Attributes:
+        name: of the run, for people.
+        trace: its checks.
+        plain: history of the same training without any reaction; None while there is none.
+        watched: the checks of such a run, if it was watched.
+        slug: part of the names of downloads.
+    """
+
+    name: str
+    trace: Trace
+    plain: Sequence[Mapping[str, float]] | None
+    watched: Trace | None
+    slug: str
+
+
+# ---- stored runs -------------------------------------------------------------------------------
+
+
+@cached(max_entries=2)
+def _stored(file: str, _changed: int) -> list[Row]:
+    return stored(Path(file))
+
+
+def stored_rows() -> list[Row]:
+    """The rows of the benchmark as they are now; empty while there is none."""
+    file = staged.FILE
+    return _stored(str(file), file.stat().st_mtime_ns) if file.exists() else []
+
+
+def stored_part() -> None:
+    """Choose data and attack, reading and seed among the stored runs."""
+    rows = stored_rows()
+    shown = [row for row in rows if row["training"]]
+    if not shown:
+        st.info(f"No run is stored yet. Make them: `{COMMAND}`.")
+        return
+    left, middle, right = st.columns([2, 2, 1])
+    with left:
+        scenes = list(dict.fromkeys(row["scene"] for row in shown))
+        poisoned = next((s for s in scenes if not s.startswith("clean")), scenes[0])
+        scene = pick("Data and attack", {name: name for name in scenes}, key="scene", default=poisoned)
+    arms = list(dict.fromkeys(row["arm"] for row in shown if row["scene"] == scene))
+    with middle:
+        arm = pick("Trained with", {name: name for name in arms}, key="arm", default="ST" if "ST" in arms else arms[0])
+    seeds = [str(row["seed"]) for row in shown if (row["scene"], row["arm"]) == (scene, arm)]
+    with right:
+        seed = int(pick("Seed", {name: name for name in seeds}, key="seed", default=seeds[0]))
+    row = find(rows, scene, arm, seed)
+    base, watched = find(rows, scene, PLAIN, seed), find(rows, scene, WATCHED, seed)
+    own = trace_of(row["spec"], row["history"], row["training"])
+    beside = trace_of(watched["spec"], watched["history"], watched["training"]) if watched and arm != WATCHED else None
+    history = (base or watched or {}).get("history")
+    charts(Shown(f"{scene} · {arm}", own, history, beside, f"staged_{scene}_{arm}_{seed}".replace(" ", "_")))
+    _all_readings([r for r in rows if r["scene"] == scene], scene)
+
+
+def _all_readings(rows: Sequence[Row], scene: str) -> None:
+    st.subheader(f"Every reading on {scene}")
+    arms = list(dict.fromkeys(row["arm"] for row in rows))
+    table = [_summary(arm, [row for row in rows if row["arm"] == arm]) for arm in arms]
+    frame = pd.DataFrame([{name: cell for name, cell in line.items() if name != "mean"} for line in table])
+    st.dataframe(frame, hide_index=True, width="stretch")
+    st.caption(_reading(table))
+    st.caption(
+        f"One seed draws images, private key, weights and order; all runs have the same number of accepted epochs. "
+        f"Mean ± sample standard deviation. Made by `{COMMAND}`."
+    )
+
+
+def _summary(arm: str, rows: Sequence[Row]) -> dict[str, Any]:
+    last = [row["last"] for row in rows]
+    alarms = [str(row["training"][0]["alarms"]) for row in rows if row["training"]]
+    return {
+        "trained with": arm,
+        "clean test, last epoch": percent(mean(last), 1) + (f" ± {100 * stdev(last):.1f}" if len(last) > 1 else ""),
+        "clean test, best epoch": percent(mean(row["best"] for row in rows), 1),
+        "training": percent(mean(row["train_accuracy"] for row in rows), 1),
+        "alarms": ", ".join(alarms) or "–",
+        "processor time": f"{mean(row['cpu_s'] for row in rows):.0f} s",
+        "runs": len(rows),
+        "mean": mean(last),
+    }
+
+
+def _reading(table: Sequence[Mapping[str, Any]]) -> str:
+    """The highest reading against plain training, in words that follow the numbers."""
+    base = next((line for name in (PLAIN, WATCHED) for line in table if line["trained with"] == name), None)
+    others = [line for line in table if line["trained with"] not in (PLAIN, WATCHED)]
+    if base is None or not others:
+        return ""
+    best = max(others, key=lambda line: line["mean"])
+    away = 100 * (best["mean"] - base["mean"])
+    words = f"{abs(away):.1f} points {'above' if away >= 0 else 'below'} plain training"
+    counts = f"{best['runs']} run{'s' * (best['runs'] != 1)} against {base['runs']}"
+    return f"Highest at the last epoch: **{best['trained with']}**, {best['clean test, last epoch']}, {words} ({counts})."
+
+
+# ---- runs of one's own -------------------------------------------------------------------------
+
+
+def own_part() -> None:
+    """Start a pair of runs, and look into one that was started."""
+    choice = sidebar_selection(attacked=False)
+    with st.expander("Parameters of staged training"):
+        method = method_controls(StagedTraining, key=StagedTraining.key)
+    wanted = pair(spec_of(choice, (method,)), method)
+    st.markdown(
+        f"{plain(protocol_line(choice))}: two runs with the default model and plan, one as set above, the other only **watched** "
+        "(reaction *none*: bit for bit the same as training without this defence, with the layers measured)."
+    )
+    st.button("Start both runs", type="primary", key="staged_start", on_click=_start, args=(wanted,))
+    _look()
+
+
+def pair(spec: RunSpec, method: StagedTraining) -> tuple[RunSpec, ...]:
+    """The run, and the same one without a reaction; one alone when they are the same."""
+    other = _without_reaction(spec)
+    return (spec,) if method.reaction == "none" else (spec, other)
+
+
+def _without_reaction(spec: RunSpec) -> RunSpec:
+    stack = [d.with_values(reaction="none") if isinstance(d, StagedTraining) else d for d in spec.defenses]
+    return RunSpec.from_json({**spec.to_json(), "defenses": [d.to_json() for d in stack]})
+
+
+def _start(specs: Sequence[RunSpec]) -> None:
+    there = {record.key for record in runs.runs() if record.state in ("queued", "running", "finished")}
+    missing = [spec for spec in specs if spec.key() not in there]
+    runs.submit_many(missing)
+    st.toast(f"{len(missing)} of {len(specs)} runs are queued; the others are there." if len(missing) < len(specs) else "Both are queued.")
+
+
+@st.fragment(run_every=LOOK_EVERY_S)
+def _look() -> None:
+    with guarded():
+        found = {r.id: r for r in runs.runs(limit=200) if staged.method_of(r.spec) and r.epoch}
+        if not found:
+            waiting = any(staged.method_of(r.spec) and not r.over for r in runs.runs(limit=50))
+            st.info("The first epoch of a run is not over yet." if waiting else "No run with this defence has trained an epoch yet.")
+            st.page_link(script("runs.py"), label="All runs →")
+            return
+        labels = {run_id: f"{r.title} · {short_id(run_id)} · {r.state}" for run_id, r in found.items()}
+        chosen = found[pick("Run", labels, key="staged_run", default=next(iter(labels)))]
+        run_progress(chosen)
+        shown = _of_run(chosen)
+        if shown is not None:
+            charts(shown)
+
+
+def _of_run(record: RunRecord) -> Shown | None:
+    spec = RunSpec.from_json(record.spec)
+    trace = _trace(record, spec)
+    if trace is None:
+        st.info("This run has not written any check yet.")
+        return None
+    stack = [d for d in spec.defenses if not isinstance(d, StagedTraining)]
+    bare = RunSpec.from_json({**spec.to_json(), "defenses": [d.to_json() for d in stack]})
+    other = _without_reaction(spec)
+    partner = next((r for key in (other.key(), bare.key()) if key != spec.key() for r in runs.find(key) if r.epoch), None)
+    history = runs.folder(partner.id).history() if partner else None
+    watched = _trace(partner, other) if partner and partner.key == other.key() else None
+    return Shown(record.title, trace, history, watched, f"staged_{record.id}")
+
+
+def _trace(record: RunRecord, spec: RunSpec) -> Trace | None:
+    folder = runs.folder(record.id)
+    result = folder.result() or {}
+    return trace_of(spec.to_json(), folder.history(), result.get("training") or ())
+
+
+# ---- the charts --------------------------------------------------------------------------------
+
+
+def charts(shown: Shown) -> None:
+    """Numbers, then four charts over the same epochs."""
+    trace = shown.trace
+    _numbers(shown)
+    left, right = st.columns(2)
+    with left:
+        curves = [Curve("staged training", (trace.history,))]
+        if shown.plain:
+            curves = [Curve("plain training", (shown.plain,)), *curves]
+        live_chart(
+            compare_figure(curves, TEST), key="staged_accuracy", height=HEIGHT, filename=f"{shown.slug}_accuracy",
+            alt=f"Clean test accuracy by epoch: {_ends(shown)}.", question="What does a model learn about clean images?",
+            caption=f"{_ends(shown)}. Steps that were taken back are not epochs.",
+        )  # fmt: skip
+    with right:
+        crossed = _crossing(shown)
+        live_chart(
+            signal_figure(trace, shown.watched), key="staged_signal", height=HEIGHT, filename=f"{shown.slug}_signal",
+            alt=f"The sign of the trap by epoch, with its threshold of {trace.threshold:g}. {crossed}",
+            question="When do the shallow layers fall into the trap?", caption=crossed,
+        )  # fmt: skip
+    left, right = st.columns(2)
+    with left:
+        live_chart(
+            growth_figure(trace, shown.watched), key="staged_growth", height=HEIGHT, filename=f"{shown.slug}_layers",
+            alt="Activation-cluster measure of every layer, relative to the first check, by epoch.",
+            question="At which layer do classes become clusters?", formula="ACM = distance between classes / distance inside classes",
+            caption="Measured on training images as they are stored. Upright dashes: alarms, with their number when training "
+            "was taken back there more than once.",
+        )  # fmt: skip
+    with right:
+        frozen = f"Frozen at the end: {', '.join(trace.frozen)}." if trace.frozen else "No layer is frozen at the end."
+        live_chart(
+            rates_figure(trace), key="staged_rates", height=HEIGHT, filename=f"{shown.slug}_rates",
+            alt=f"Factor on every layer's learning rate by epoch. {frozen}", question="What happens to each layer's learning rate?",
+            caption=f"The factor beside the plan's own schedule; the image is below, the head (not shown) always keeps 1. {frozen}",
+        )  # fmt: skip
+
+
+def _numbers(shown: Shown) -> None:
+    trace = shown.trace
+    own, other = trace.history[-1]["test_accuracy"], (shown.plain[-1]["test_accuracy"] if shown.plain else None)
+    first, second, third, fourth = st.columns(4)
+    first.metric("Clean test, staged", percent(own, 1))
+    second.metric("Clean test, plain", percent(other, 1), help="The same training without any reaction.")
+    at = trace.trapped_at
+    third.metric("First sign of the trap", "never" if at is None else f"epoch {at:.3g}", help="The first check above the threshold.")
+    back = sum(check.action == staged.TAKEN_BACK for check in trace.checks)
+    fourth.metric("Alarms answered", str(len(trace.alarms)), help=f"{back} of them took training back to the check before.")
+
+
+def _ends(shown: Shown) -> str:
+    words = f"staged training ends at {percent(shown.trace.history[-1]['test_accuracy'], 1)}"
+    return words + (f", plain training at {percent(shown.plain[-1]['test_accuracy'], 1)}" if shown.plain else "")
+
+
+def _crossing(shown: Shown) -> str:
+    parts = []
+    for name, trace in (("Plain training", shown.watched), ("Staged training", shown.trace)):
+        if trace is not None:
+            at = trace.trapped_at
+            parts.append(f"{name} {'never exceeds the threshold' if at is None else f'first exceeds the threshold after {at:.3g} epochs'}.")
+    return " ".join(parts)
