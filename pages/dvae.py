@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.shared.dvae_views import nothing_there, rate_room, stages_part, trained_for, training_part, whole_poisoned
+from pages.shared.dvae_views import measured_part, nothing_there, rate_room, stages_part, trained_for, training_part, whole_poisoned
 from pages.shared.selection import sidebar_selection
 
 st.title("D-VAE")
@@ -21,3 +21,4 @@ else:
     nothing_there(choice)
 stages_part(choice, poisoned)
 training_part(choice, poisoned)
+measured_part()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from ued_core.analysis.purification import measure_separation, pattern_correlation, psnr, surviving
+from ued_core.analysis.purification import accuracy_by_arm, measure_separation, pattern_correlation, psnr, stored_rows, surviving
 from ued_core.context import Context
 from ued_core.errors import DataError
 from ued_core.models.dvae import build_dvae, rate
@@ -87,3 +88,14 @@ def test_measured_separation_is_made_of_these() -> None:
     assert set(found.to_json()) == {
         "nats", "bits_per_pixel", "psnr_input", "psnr_clean", "psnr_joint", "surviving", "found", "found_elsewhere"
     }  # fmt: skip
+
+
+def test_stored_rows(tmp_path: Path) -> None:
+    assert stored_rows(tmp_path / "none.json") == []
+    rows = [
+        {"part": "stages", "attack": "clean", "arm": "two stages", "seed": 0, "last": 0.9},
+        {"part": "stages", "attack": "clean", "arm": "two stages", "seed": 1, "last": 0.8},
+        {"part": "stages", "attack": "LSP", "arm": "as published", "seed": 0, "last": 0.1},
+        {"part": "sweep", "attack": "LSP", "target": 1.0, "seed": 0},
+    ]
+    assert accuracy_by_arm(rows) == {"two stages": {"clean": [0.9, 0.8]}, "as published": {"LSP": [0.1]}}

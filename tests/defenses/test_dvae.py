@@ -329,6 +329,8 @@ def test_a_stage_can_be_ended_early(stage: int, tmp_path: Path, monkeypatch: pyt
     assert torch.equal(read_purified(early_of(folder)).images, made.images)
     assert defense.kept(data) is None
     assert torch.equal(defense.kept(data, early=True).images, made.images)
+    assert kept_sets("dvae", data.content_hash) == []
+    assert kept_sets("dvae", data.content_hash, early=True) == [(defense.to_json(), early_of(folder))]
     again = purify_once(defense, data, Context(), tmp_path / "mine")
     assert torch.equal(again.images, made.images)
     monkeypatch.undo()

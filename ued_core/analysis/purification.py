@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +18,7 @@ from ued_core.models.dvae import DvaeNetwork, bits_per_pixel, rate
 from ued_core.records import ImageSet, to_float
 from ued_core.training.rate_constrained import separated
 
+STORED = Path(__file__).resolve().parents[2] / "assets" / "results" / "dvae.json"
 FLOOR = 1e-12
 CHUNK = 256
 
@@ -138,3 +142,24 @@ def _rate(network: DvaeNetwork, images: torch.Tensor, labels: torch.Tensor, ctx:
         made = network(to_float(images[part].to(ctx.device)), labels[part].to(ctx.device))
         total += float(rate(made.mean, made.log_variance)) * len(made.mean)
     return total / len(images)
+
+
+# ---- the shipped measurements -------------------------------------------------------------------
+
+
+def stored_rows(path: Path = STORED) -> list[dict[str, Any]]:
+    """The rows of ``benchmarks.dvae``, or none where the file is not there.
+
+    Rows with ``part`` = ``sweep`` hold a :class:`Separation` with ``attack``, ``target``, ``labels``, ``steps`` and ``seed``;
+    those with ``stages`` hold ``last`` (clean test accuracy, 0..1), ``psnr_clean``, ``attack``, ``arm`` and ``seed``.
+    """
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+
+
+def accuracy_by_arm(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, list[float]]]:
+    """Clean test accuracies of :func:`stored_rows`: arm → attack → one value a seed, in the order of the file."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for row in rows:
+        if row["part"] == "stages":
+            found.setdefault(row["arm"], {}).setdefault(row["attack"], []).append(row["last"])
+    return found

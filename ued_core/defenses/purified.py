@@ -313,14 +313,16 @@ def purified_card(folder: Path) -> dict[str, Any] | None:
         return None
 
 
-def kept_sets(key: str, data_hash: str) -> list[tuple[dict[str, Any], Path]]:
+def kept_sets(key: str, data_hash: str, early: bool = False) -> list[tuple[dict[str, Any], Path]]:
     """All purified versions of one set that lie under the home: the defence as JSON, and the folder; the newest first.
 
     Args:
         key: of the defence.
         data_hash: content hash of the set that was purified.
+        early: those whose making was ended early, instead of the whole ones.
     """
-    cards = sorted((home() / "purified").glob(f"{key}-*/{data_hash}/card.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+    name = early_of(Path(data_hash)).name if early else data_hash
+    cards = sorted((home() / "purified").glob(f"{key}-*/{name}/card.json"), key=lambda path: path.stat().st_mtime, reverse=True)
     found = [(purified_card(card.parent), card.parent) for card in cards]
     return [(card["defence"], folder) for card, folder in found if card is not None]
 
