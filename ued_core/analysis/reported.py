@@ -177,13 +177,12 @@ NOT_HERE: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "attack": {
             "clean": "no attack",
             "ops_em": "two attacks in one set",
-            **dict.fromkeys(("gue", "sep", "shortcut_gen", "tensor_clog", "ntga", "deep_confuse"), "not built"),
+            **dict.fromkeys(("gue", "sep", "shortcut_gen", "tensor_clog"), "not built"),
         },
         "defense": {
             "none": "no defence",
             "best_other": "its source does not say which",
             **dict.fromkeys(("avatar", "le_jcdp"), "needs a diffusion model trained on clean images"),
-            **dict.fromkeys(("ueraser", "dvae"), "not built"),
         },
         "dataset": {
             "not_stated": "its source does not say which",
@@ -193,7 +192,7 @@ NOT_HERE: Mapping[str, Mapping[str, str]] = MappingProxyType(
         },
         "model": {
             **dict.fromkeys(("mean_of_4", "azure", "paddle", "not_stated"), "not one known network"),
-            **dict.fromkeys(("resnet50", "senet18", "mobilenet_v2", "densenet121", "efficientnet_b1", "regnetx_1_6gf"), "not built"),
+            **dict.fromkeys(("resnet50", "senet18", "mobilenet_v2", "densenet121"), "not built"),
         },
     }
 )
