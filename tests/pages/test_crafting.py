@@ -80,3 +80,50 @@ def test_defence_page_shows_a_crafted_set(open_page):
     assert not page.exception
     assert not page.error
     assert len(tiles(page)[0]["rows"]) == 4
+
+
+def test_the_form_says_what_crafting_costs_before_the_start(open_page):
+    asked = {"view": "new", "new_attack": "em", "new_data_shapes_train_size": "200", "new_data_shapes_test_size": "100"}
+    asked |= {f"new_attack_em_{name}": str(value) for name, value in QUICK.items()} | {"new_poisoning_attack_seed": "4"}
+    told = "\n".join(box.value for box in open_page("runs", asked).info)
+    assert f"{ATTACKS.build('em', **QUICK).gradient_evaluations(200):,} gradient evaluations" in told.replace("\\", "")
+    assert "EM is crafted first" in told
+    assert "no time estimate yet" in told
+    craft()
+    page = open_page("runs", asked)
+    assert not page.exception
+    assert any("EM is already crafted" in box.value for box in page.caption)
+    assert not any("crafted first" in box.value for box in page.info)
+
+
+def test_the_form_downloads_nothing_to_say_it(open_page, monkeypatch):
+    monkeypatch.setattr("ued_core.data.torchvision_sets.fetch", lambda *args: pytest.fail("it downloads"))
+    page = open_page("runs", {"view": "new", "new_data": "cifar10", "new_attack": "tap"})
+    assert not page.exception
+    assert any("is known once" in box.value for box in page.info)
+
+
+def test_button_ends_crafting_only_while_something_is_usable(open_page, monkeypatch):
+    from ued_core import runs
+    from ued_core.runs import RunSpec
+    from ued_core.runs.worker import claim
+
+    open_page("runs")
+    spec = RunSpec.from_json({"dataset": {"name": "shapes", "train_size": 200, "test_size": 100}, "attack": {"name": "em", **QUICK}})
+    folder = runs.folder(runs.submit(spec, launch=False))
+    assert claim(folder, 1) == 1
+    address = {"run": folder.run_id}
+
+    def labels(page):
+        assert not page.exception
+        return [b.label for b in page.button if b.label.startswith("Stop crafting here")]
+
+    assert labels(open_page("runs", address)) == []
+    folder.usable.touch()
+    page = open_page("runs", address)
+    assert labels(page) == ["Stop crafting here and train with it"]
+    next(b for b in page.button if b.label.startswith("Stop crafting here")).click().run()
+    assert folder.stop_crafting_requested()
+    page = open_page("runs", address)
+    assert labels(page) == []
+    assert any("Crafting ends after the part" in box.value for box in page.caption)
