@@ -221,21 +221,21 @@ def charts(shown: Shown) -> None:
         if shown.plain:
             curves = [Curve("plain training", (shown.plain,)), *curves]
         live_chart(
-            compare_figure(curves, TEST), key="staged_accuracy", height=HEIGHT, filename=f"{shown.slug}_accuracy",
+            compare_figure(curves, TEST), key="traced_accuracy", height=HEIGHT, filename=f"{shown.slug}_accuracy",
             alt=f"Clean test accuracy by epoch: {_ends(shown)}.", question="What does a model learn about clean images?",
             caption=f"{_ends(shown)}. Steps that were taken back are not epochs.",
         )  # fmt: skip
     with right:
         crossed = _crossing(shown)
         live_chart(
-            signal_figure(trace, shown.watched), key="staged_signal", height=HEIGHT, filename=f"{shown.slug}_signal",
+            signal_figure(trace, shown.watched), key="traced_signal", height=HEIGHT, filename=f"{shown.slug}_signal",
             alt=f"The sign of the trap by epoch, with its threshold of {trace.threshold:g}. {crossed}",
             question="When do the shallow layers fall into the trap?", caption=crossed,
         )  # fmt: skip
     left, right = st.columns(2)
     with left:
         live_chart(
-            growth_figure(trace, shown.watched), key="staged_growth", height=HEIGHT, filename=f"{shown.slug}_layers",
+            growth_figure(trace, shown.watched), key="traced_growth", height=HEIGHT, filename=f"{shown.slug}_layers",
             alt="Activation-cluster measure of every layer, relative to the first check, by epoch.",
             question="At which layer do classes become clusters?", formula="ACM = distance between classes / distance inside classes",
             caption="Measured on training images as they are stored. Upright dashes: alarms, with their number when training "
@@ -244,7 +244,7 @@ def charts(shown: Shown) -> None:
     with right:
         frozen = f"Frozen at the end: {', '.join(trace.frozen)}." if trace.frozen else "No layer is frozen at the end."
         live_chart(
-            rates_figure(trace), key="staged_rates", height=HEIGHT, filename=f"{shown.slug}_rates",
+            rates_figure(trace), key="traced_rates", height=HEIGHT, filename=f"{shown.slug}_rates",
             alt=f"Factor on every layer's learning rate by epoch. {frozen}", question="What happens to each layer's learning rate?",
             caption=f"The factor beside the plan's own schedule; the image is below, the head (not shown) always keeps 1. {frozen}",
         )  # fmt: skip

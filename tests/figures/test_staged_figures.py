@@ -1,0 +1,78 @@
+"""Figures of staged training show every check once, alarms where training went back to, and rates as they were in force."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from ued_core.analysis.staged import Check, Trace, trace_of
+from ued_core.figures.staged import FROZEN, Alarm, alarms, growth_figure, rates_figure, signal_figure
+
+LAYERS = ("block 1", "penultimate")
+METHOD = {"name": "staged", "threshold": 1.5}
+
+
+def check(epoch: float, acm: float, action: str, rate: float) -> Check:
+    return Check(epoch, {"block 1": acm, "penultimate": 2 * acm}, acm, acm > 1.5, action, {"block 1": rate, "penultimate": 1.0})
+
+
+TRACE = Trace(
+    LAYERS,
+    (
+        check(0.0, 1.0, "start", 1.0),
+        check(0.5, 1.2, "accepted", 1.0),
+        check(1.0, 1.8, "rolled back", 0.1),
+        check(1.0, 1.7, "rolled back", 0.01),
+        check(1.0, 1.4, "accepted", 0.01),
+        check(1.5, 1.6, "slowed", 0.0),
+        check(2.0, 1.9, "noted", 0.0),
+    ),
+    1.5,
+    ({"epoch": 1, "test_accuracy": 0.4}, {"epoch": 2, "test_accuracy": 0.6}),
+)
+
+
+def test_what_a_trace_says() -> None:
+    assert [c.epoch for c in TRACE.kept] == [0.0, 0.5, 1.0, 1.5, 2.0]
+    assert TRACE.growth("penultimate") == [(0.0, 1.0), (0.5, 1.2), (1.0, 1.4), (1.5, 1.6), (2.0, 1.9)]
+    assert TRACE.trapped_at == 1.0
+    assert len(TRACE.alarms) == 3
+    assert TRACE.frozen == ("block 1",)
+    assert alarms(TRACE) == [Alarm(0.5, 2, "rolled back"), Alarm(1.5, 1, "slowed")]
+
+
+def test_rates_are_those_in_force_between_two_checks() -> None:
+    heat = rates_figure(TRACE).data[0]
+    assert list(heat.x) == [0.0, 0.5, 1.0, 1.5, 2.0]
+    assert list(heat.y) == list(LAYERS)
+    # After the two alarms training went back to 0.5 and on from there with 0.01.
+    assert heat.z[0] == pytest.approx([0.0, -2.0, -2.0, FROZEN])
+    assert heat.z[1] == pytest.approx([0.0] * 4)
+    assert [*heat.text[0]] == ["× 1", "× 0.01", "× 0.01", "frozen"]
+    assert math.log10(0.3**6) > FROZEN
+
+
+def test_signal_and_growth_show_plain_training_behind() -> None:
+    plain = Trace(LAYERS, (check(0.0, 1.0, "start", 1.0), check(2.0, 3.0, "noted", 1.0)), 1.5, ())
+    by_name = {t.name: t for t in signal_figure(TRACE, plain).data}
+    assert list(by_name["plain training"].y) == [1.0, 3.0]
+    assert list(by_name["staged training"].y) == [1.0, 1.2, 1.4, 1.6, 1.9]
+    assert list(by_name["alarm, taken back"].y) == [1.8, 1.7]
+    assert "alarm, taken back" not in {t.name for t in signal_figure(plain).data}
+    growth = growth_figure(TRACE, plain)
+    assert [t.name for t in growth.data if t.showlegend is not False] == [*LAYERS, "the same layer, plain training"]
+    assert [a.text for a in growth.layout.annotations] == ["2×", "alarm"]
+    assert len(growth_figure(TRACE).data) == 2
+
+
+def test_a_run_under_way_is_read_from_its_history() -> None:
+    row = {"staged signal": 1.7, "staged alarms": 1.0, "test_accuracy": 0.5, "staged acm block 1": 1.1, "staged acm penultimate": 2.0,
+           "staged rate block 1": 0.3, "staged rate penultimate": 1.0}  # fmt: skip
+    spec = {"defenses": [METHOD]}
+    trace = trace_of(spec, [{"epoch": 1, **row}])
+    assert trace.layers == LAYERS
+    assert trace.checks[0] == Check(1, {"block 1": 1.1, "penultimate": 2.0}, 1.7, True, "", {"block 1": 0.3, "penultimate": 1.0})
+    assert [len(figure(trace).data) > 0 for figure in (rates_figure, signal_figure, growth_figure)] == [True] * 3
+    assert trace_of(spec, [{"epoch": 1, "test_accuracy": 0.5}]) is None
+    assert trace_of({"defenses": []}, [{"epoch": 1, **row}]) is None

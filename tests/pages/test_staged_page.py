@@ -1,0 +1,131 @@
+"""The page Staged training: what it says of stored rows, and the way from a button to a pair of runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pages.shared.staged_views import pair
+from tests.pages.components import charts
+from tests.training.test_loop import job, network, plan
+from ued_core import runs
+from ued_core.analysis import staged
+from ued_core.context import Context
+from ued_core.defenses.staged_training import StagedTraining
+from ued_core.runs import RunFolder
+from ued_core.runs.folder import runs_root
+from ued_core.runs.spec import RunSpec
+from ued_core.training import Setup, train
+
+SMALL = {"name": "shapes", "train_size": 100, "test_size": 50}
+ANSWERED = StagedTraining(threshold=0.9, watched=8, most_alarms=3)
+
+
+@cache
+def trained(method: StagedTraining) -> tuple[list[dict[str, float]], dict[str, Any]]:
+    """History and report of a real run of two epochs."""
+    base = job(network=network(), plan=plan(epochs=2, learning_rate=0.02))
+    hook = method.training(Setup(base.train, base.network, base.plan, Context()))
+    history = train(job(plan=base.plan, network=base.network, hooks=[hook]), Context()).rows
+    return history, {"name": "staged", **hook.report()}
+
+
+def row(scene: str, arm: str, seed: int, method: StagedTraining | None, last: float) -> dict[str, Any]:
+    history, report = trained(method or StagedTraining(reaction="none"))
+    history = [{**r, "test_accuracy": last} for r in history]
+    spec = RunSpec.from_json({"dataset": SMALL, "defenses": [method.to_json()] if method else [], "seed": seed})
+    return {
+        "scene": scene, "arm": arm, "seed": seed, "key": spec.key(), "spec": spec.to_json(), "last": last, "best": last,
+        "train_accuracy": 0.99, "history": history, "training": [report] if method else [], "seconds": 3.0, "cpu_s": 2.0,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def stored_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[list[dict[str, Any]]], None]:
+    def put(rows: list[dict[str, Any]]) -> None:
+        (tmp_path / "staged.json").write_text(json.dumps(rows))
+
+    monkeypatch.setattr(staged, "FILE", tmp_path / "staged.json")
+    return put
+
+
+def checked(page: AppTest) -> AppTest:
+    assert not page.exception
+    assert not page.error
+    return page
+
+
+def test_stored_runs_are_shown_at_once_beside_plain_training(open_page, stored_rows) -> None:
+    watching = StagedTraining(reaction="none", watched=8)
+    stored_rows(
+        [
+            row("clean digits", "ST", 0, ANSWERED, 0.9),
+            row("LSP digits", "plain", 0, None, 0.3),
+            row("LSP digits", "watched only", 0, watching, 0.3),
+            row("LSP digits", "ST", 0, ANSWERED, 0.6),
+            row("LSP digits", "ST", 1, ANSWERED, 0.8),
+        ]
+    )
+    page = checked(open_page("staged"))
+    accuracy, signal, growth, rates = charts(page)
+    assert "staged training ends at 60.0 %, plain training at 30.0 %" in accuracy["alt"]
+    assert [t["name"] for t in json.loads(accuracy["figure"])["data"]] == ["plain training", "staged training"]
+    assert "Plain training" in signal["caption"]
+    assert "Staged training first exceeds the threshold after" in signal["caption"]
+    assert "same layer, plain training" in growth["figure"]
+    assert "block 3" in rates["figure"]
+    assert {m.label: m.value for m in page.metric}["Alarms answered"] == "3"
+    table = page.dataframe[0].value.set_index("trained with")
+    assert table.loc["ST", "clean test, last epoch"] == "70.0 % ± 14.1"
+    assert table.loc["ST", "alarms"] == "3, 3"
+    assert any("**ST**, 70.0 % ± 14.1, 40.0 points above plain training (2 runs against 1)" in c.value for c in page.caption)
+    page = checked(open_page("staged", {"scene": "clean digits"}))
+    assert "plain training" not in charts(page)[0]["alt"]
+    page = checked(open_page("staged", {"seed": "1"}))
+    assert "ends at 80.0 %" in charts(page)[0]["alt"]
+
+
+def test_without_rows_it_names_the_command(open_page, stored_rows) -> None:
+    page = checked(open_page("staged"))
+    assert "python -m benchmarks.staged" in page.info[0].value
+
+
+OWN = {"source": "own", "data_shapes_train_size": "100", "data_shapes_test_size": "50", "attack": "class_noise", "staged_threshold": "1.5"}
+
+
+def test_both_runs_are_started_once(open_page, monkeypatch: pytest.MonkeyPatch) -> None:
+    submitted: list[Any] = []
+    monkeypatch.setattr(runs, "submit_many", lambda specs, *_: submitted.extend(specs) or ["id"] * len(specs))
+    page = checked(open_page("staged", OWN))
+    assert "No run with this defence" in page.info[0].value
+    page.button(key="staged_start").click().run()
+    checked(page)
+    answered, watching = submitted
+    assert answered.defenses == (StagedTraining(threshold=1.5),)
+    assert watching.defenses == (StagedTraining(threshold=1.5, reaction="none"),)
+    assert answered.attack.key == "class_noise"
+    assert len(pair(watching, watching.defenses[0])) == 1
+
+
+def test_a_run_under_way_and_a_finished_one_are_shown(open_page) -> None:
+    history, report = trained(ANSWERED)
+    spec = RunSpec.from_json({"dataset": SMALL, "defenses": [ANSWERED.to_json()], "plan": {"name": "adamw", "epochs": 2}})
+    page = open_page("staged", OWN)
+    request = {"title": spec.title(), "key": spec.key(), "created": 1.0}
+    folder = RunFolder.create(runs_root(), spec.to_json(), request)
+    folder.history_path.write_text("".join(json.dumps(r) + "\n" for r in history[:1]))
+    page.run()
+    checked(page)
+    assert len(charts(page)) == 4
+    assert {m.label: m.value for m in page.metric}["Clean test, plain"] == "–"
+    folder.history_path.write_text("".join(json.dumps(r) + "\n" for r in history))
+    folder.result_path.write_text(json.dumps({"history": history, "training": [report], "last": 0.5}))
+    page.run()
+    checked(page)
+    assert {m.label: m.value for m in page.metric}["Alarms answered"] == "3"
