@@ -370,3 +370,7 @@ def test_estimate_of_the_time() -> None:
     data = image_set(count=60)
     one, more = (quick(epochs=n, variant="subtraction").seconds_for(data) for n in (1, 100))
     assert 0 < one < more
+    defense = quick(epochs=1, variant="subtraction")
+    assert defense.seconds_before(data) > 0
+    defense.purify(data, Context())
+    assert defense.seconds_before(data) == 0

@@ -162,6 +162,9 @@ class TrainedDefense(Defense):
             )
         return data.with_images(kept.images[rows])
 
+    def seconds_before(self, whole: ImageSet) -> float:
+        return 0.0 if read_purified(self.folder(whole.content_hash)) else self.seconds_for(whole)
+
     def folder(self, data_hash: str) -> Path:
         """Where the purified version of the set with this content hash is, or will be."""
         named = {"version": PURIFY_VERSION, "torch": torch.__version__, "defence": self.to_json()}
