@@ -2,23 +2,127 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
 import streamlit as st
 
 from pages.shared.cache import cached
 from pages.shared.controls import segments
 from pages.shared.live_chart import live_chart
 from pages.shared.navigation import script
+from ued_core.analysis.protocols import Protocol, part_curves
 from ued_core.analysis.reported import ReportedRow, reported
-from ued_core.figures.clusters import across_data, data_map
-from ued_core.figures.results import map_height
+from ued_core.attacks.encoders import embedded_card
+from ued_core.data import DATASETS
+from ued_core.figures.clusters import across_data, data_map, part_figure, protocol_lines
+from ued_core.figures.results import attack_dots, dots_height, map_height
+from ued_core.runs.uc_protocols import COMMAND, FILE, attack_words, stored_protocols
 
 SOURCE = "UC slides, Table 1"
+QUESTIONS: Mapping[str, str] = {
+    "classes": "Does the poison hold when the images get other labels?",
+    "poison_rate": "What do the poisoned images add when only some are poisoned?",
+    "none": "Does it carry over to other ways of training?",
+}
+READINGS: Mapping[str, str] = {
+    "classes": "The poison stays as it is; only the labels change. Compare a line with its clean one.",
+    "poison_rate": "Where both lines agree, the poisoned images teach nothing that the clean ones do not.",
+    "none": "Blue ticks: the same training on clean images.",
+}
 
 
 def effect_part() -> None:
-    """The protocols of the paper."""
+    """The protocols of the paper: measured here with a proxy, and the paper's own table."""
     st.subheader("5 · What does it do to those who train?")
+    measured_part()
     reported_part()
+
+
+# ---- measured ------------------------------------------------------------------------------------
+
+
+@cached(max_entries=4)
+def _protocols(file: str, _changed: int) -> list[Protocol]:
+    return stored_protocols(Path(file))
+
+
+def measured_part() -> None:
+    """Stored runs, protocol by protocol."""
+    found = _protocols(str(FILE), FILE.stat().st_mtime_ns) if FILE.exists() else []
+    if not found:
+        st.caption("No runs of the paper's protocols (other labels, mixing, SimCLR, other networks) are stored here yet.")
+        return
+    names = {f"{number}": f"{protocol.name} · {_data(protocol)}" for number, protocol in enumerate(found)}
+    st.markdown(f"**Measured here: {_called(found)}.** {_foreseen(found)}")
+    protocol = found[int(segments("Protocol", names, key="protocol", default="0"))]
+    if protocol.axis == "none":
+        chance = 1 / len(protocol.rows[0]["data"]["class_names"])
+        figure, height = attack_dots(protocol.conditions, chance), dots_height(len(protocol.lines))
+    else:
+        # Several lines at one number of labels share what guessing gives there.
+        figure, height = protocol_lines(protocol, chance=protocol.axis == "classes"), 400
+    live_chart(
+        figure,
+        key="cluster_protocol",
+        height=height,
+        alt="; ".join(f"{line.name}: {100 * line.points[-1][1].mean('last'):.1f} %" for line in protocol.lines),
+        filename=f"uc_{protocol.name}",
+        question=QUESTIONS[protocol.axis],
+        formula="accuracy on clean test images",
+        caption=f"**{_called([protocol])}**; {_data(protocol)}, {_effort(protocol)}, seeds {', '.join(map(str, protocol.seeds))}. Dots are "
+        f"runs; lines join, and ticks are, means. {READINGS[protocol.axis]} Command: {COMMAND}.",
+    )
+    _parts(protocol)
+
+
+def _parts(protocol: Protocol) -> None:
+    """How the parts of mixed sets were learned."""
+    rates = sorted({row["spec"]["poison_rate"] for row in protocol.rows if part_curves([row])})
+    if not rates:
+        return
+    shown = {f"{rate:g}": f"{100 * rate:.0f} %" for rate in rates}
+    rate = segments("Share of poisoned images", shown, key="mixed_rate", default=next(iter(shown)))
+    rows = [row for row in protocol.rows if f"{row['spec']['poison_rate']:g}" == rate]
+    curves = part_curves(rows)
+    ends = {part: 100 * values[-1] for part, values in curves.items()}
+    live_chart(
+        part_figure(curves),
+        key="cluster_parts",
+        height=320,
+        alt=f"Training accuracy in the last epoch: {ends['poisoned']:.0f} % on poisoned images, {ends['clean']:.0f} % on clean ones.",
+        filename="uc_mixed_parts",
+        question="Are the poisoned images learned before the clean ones?",
+        formula="share of training images of a part that the network names rightly while it trains",
+        caption=f"Mean of {sum(bool(part_curves([row])) for row in rows)} runs with {shown[rate]} poisoned images.",
+    )
+
+
+def _data(protocol: Protocol) -> str:
+    return DATASETS[protocol.dataset].title if protocol.dataset in DATASETS else protocol.dataset
+
+
+def _called(found: list[Protocol]) -> str:
+    """What the attack is called in these runs."""
+    names = dict.fromkeys(attack_words(row["spec"]) for protocol in found for row in protocol.rows if row["spec"]["attack"])
+    return ", ".join(names) or "no attack"
+
+
+def _foreseen(found: list[Protocol]) -> str:
+    """How far the embedded encoder's clusters agree with the labels of these data sets, from its card."""
+    card = embedded_card()["nmi"]
+    known = [f"**{card[name]:.2f}** on {DATASETS[name].title}" for name in dict.fromkeys(p.dataset for p in found) if name in card]
+    return f"NMI of the embedded encoder's clusters with the data set's own labels: {', '.join(known)}." if known else ""
+
+
+def _effort(protocol: Protocol) -> str:
+    """How much was trained on, and for how long."""
+    def span(values: set[int]) -> str:
+        return f"{min(values):,}" + (f" to {max(values):,}" if len(values) > 1 else "")
+
+    sizes = {row["data"]["train"] for row in protocol.rows if "train" in row["data"]}
+    epochs = {row["spec"]["plan"]["epochs"] for row in protocol.rows}
+    return (f"{span(sizes)} training images, " if sizes else "") + f"{span(epochs)} epochs"
 
 
 # ---- reported ------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from pages.shared.background import Handle, WorkFailed
 from pages.shared.cluster_views import EVERY
 from tests.figures.test_perturbation import numbers
 from tests.pages.components import charts, tiles
+from tests.runs.test_uc_protocols import row
 from ued_core.attacks import UnlearnableClusters
 from ued_core.attacks.checkpoint import crafted_root
 from ued_core.attacks.encoders import encoder_for
@@ -171,7 +172,7 @@ def test_after_crafting_everything_is_there(made) -> None:
     assert all(c["formula"] and c["caption"] and c["alt"] and len(c["figure"]) < 600_000 for c in shown)
     assert {t["name"] for t in figure(page, PLOT)["data"]} >= {"clean", "poisoned"}
     noise = tiles(page)[1]
-    assert [row["label"] for row in noise["rows"]] == ["noise", "an image before", "after", "difference"]
+    assert [line["label"] for line in noise["rows"]] == ["noise", "an image before", "after", "difference"]
     assert "127.5 + **" in noise["caption"]
     assert noise["rows"][0]["more"].startswith("× ")
     assert "**100 %** of them are exactly their clean version plus this noise" in noise["caption"]
@@ -182,15 +183,15 @@ def test_curves_are_those_of_the_log(made, crafted) -> None:
     (card,) = crafted.glob("crafted/*/*/card.json")
     log = json.loads(card.read_text())["log"]
     drawn = [t for t in figure(made(), CURVES)["data"] if t["legendgroup"] == "clusters" and t["xaxis"] == "x"]
-    assert [t["y"] for t in drawn] == [row["curve"]["anchor_kl"] for row in log["trace"]]
+    assert [t["y"] for t in drawn] == [entry["curve"]["anchor_kl"] for entry in log["trace"]]
 
 
 def test_older_log_is_told_and_drawn_as_bars(made, crafted) -> None:
     (path,) = crafted.glob("crafted/*/*/card.json")
     kept = path.read_text()
     card = json.loads(kept)
-    for row in card["log"]["trace"]:
-        del row["curve"], row["clean_own_kl"]
+    for entry in card["log"]["trace"]:
+        del entry["curve"], entry["clean_own_kl"]
     try:
         path.write_text(json.dumps(card))
         page = made()
@@ -221,6 +222,36 @@ def test_reported_table_is_there_and_called_reported(open_page, at_once) -> None
     cells = figure(page, "How much do models learn from images whose labels the protector did not know?")["data"][0]
     row, column = cells["y"].index("UC"), cells["x"].index("Cars")
     assert numbers(cells["z"])[row, column] == pytest.approx(13.92)
+
+
+def test_stored_protocols_are_shown_with_seeds_and_command(open_page, at_once, monkeypatch, tmp_path) -> None:
+    from pages.shared import cluster_results
+
+    path = tmp_path / "uc_protocols.json"
+    monkeypatch.setattr(cluster_results, "FILE", path)
+    page = open_page("clusters", ASKED)
+    assert "stored here yet" in " ".join(c.value for c in page.caption)
+    rows = [row("relabelling", 0.3, attack={"name": "uc", "encoder": e}, relabel={"name": "blocks", "classes": n}, seed=s)
+            for e in ("embedded", "labelled") for n in (2, 5) for s in (0, 1)]  # fmt: skip
+    mixed = row("mixing", 0.7, attack="uc", poison_rate=0.5, seed=2)
+    mixed["history"] = [{"touched_accuracy": 0.4, "untouched_accuracy": 0.2}, {"touched_accuracy": 0.9, "untouched_accuracy": 0.3}]
+    path.write_text(json.dumps([*rows, mixed, row("SimCLR", 0.6, plan="simclr"), row("SimCLR", 0.5, plan="simclr", attack="uc")]))
+    page = open_page("clusters", ASKED)
+    assert not page.exception
+    assert not page.error
+    told = " ".join(m.value for m in page.markdown)
+    assert "Measured here: UC (proxy surrogate), UC (labelled surrogate)." in told
+    assert "NMI of the embedded encoder's clusters" in told
+    words = caption(page, "Does the poison hold when the images get other labels?")
+    assert "seeds 0, 1." in words
+    assert "python -m benchmarks.uc_protocols" in words
+    page = open_page("clusters", {**ASKED, "protocol": "1"})
+    assert "seeds 2." in caption(page, "What do the poisoned images add when only some are poisoned?")
+    parts = figure(page, "Are the poisoned images learned before the clean ones?")["data"]
+    assert [numbers(t["y"])[-1] for t in parts] == pytest.approx([90, 30])
+    page = open_page("clusters", {**ASKED, "protocol": "2"})
+    assert not page.exception
+    assert "UC (proxy surrogate)" in caption(page, "Does it carry over to other ways of training?")
 
 
 # ---------------------------------------------------------------- one cluster

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from ued_core.analysis.protocols import Protocol
 from ued_core.analysis.reported import ReportedRow
 from ued_core.errors import DataError
 from ued_core.figures.compose import compose
@@ -334,3 +335,83 @@ def data_map(cells: Cells) -> go.Figure:
     figure = accuracy_map(cells)
     figure.update_xaxes(title_text="data set")
     return figure
+
+
+# ---- measured ------------------------------------------------------------------------------------
+
+AXES: Mapping[str, str] = {"classes": "number of labels", "poison_rate": "share of poisoned images (%)"}
+
+
+def protocol_lines(protocol: Protocol, *, chance: bool = False) -> go.Figure:
+    """Clean accuracy along a protocol's axis: every run as a dot, means joined.
+
+    Args:
+        protocol: one with an axis.
+        chance: draw what guessing among so many equally frequent labels gives; for an axis of label numbers.
+
+    Raises:
+        DataError: it has no axis, or no runs.
+    """
+    if protocol.axis == "none" or not protocol.lines:
+        raise DataError(f"The protocol {protocol.name!r} has no axis to draw along, or no runs.")
+    scale = 100 if protocol.axis == "poison_rate" else 1
+    traces: list[dict[str, Any]] = []
+    places = sorted({place for line in protocol.lines for place, _ in line.points})
+    for number, line in enumerate(protocol.lines):
+        role = "poisoned" if line.attacked else "clean"
+        earlier = sum(other.attacked == line.attacked for other in protocol.lines[:number])
+        dash = ("solid", "dash", "dot", "dashdot")[earlier % 4]
+        x = [scale * place for place, _ in line.points]
+        symbol = {"color": ROLE_COLOURS[role], "symbol": ROLE_SYMBOLS[role] if earlier % 2 == 0 else f"{ROLE_SYMBOLS[role]}-open"}
+        runs = [(scale * place, row) for place, condition in line.points for row in condition.rows]
+        traces.append(
+            {
+                "type": "scatter", "x": x, "y": [100 * condition.mean("last") for _, condition in line.points], "mode": "lines",
+                "name": line.name, "legendgroup": line.name, "line": {"color": ROLE_COLOURS[role], "width": 2.5, "dash": dash},
+                "hovertemplate": "%{x:g}: mean %{y:.1f} %<extra>" + line.name + "</extra>",
+            }
+        )  # fmt: skip
+        traces.append(
+            {
+                "type": "scatter", "x": [place for place, _ in runs], "y": [100 * row["last"] for _, row in runs], "mode": "markers",
+                "name": line.name, "legendgroup": line.name, "showlegend": False, "marker": {"size": 9, **symbol},
+                "customdata": [f"seed {row['seed']}, best epoch {100 * row['best']:.1f} %" for _, row in runs],
+                "hovertemplate": "%{x:g}: %{y:.1f} %, %{customdata}<extra>" + line.name + "</extra>",
+            }
+        )  # fmt: skip
+    if chance:
+        traces.append(
+            {
+                "type": "scatter", "x": places, "y": [100 / place for place in places], "mode": "lines", "name": "guessing",
+                "line": {"color": MUTED, "width": 1.5, "dash": "dot"}, "hovertemplate": "guessing: %{y:.1f} %<extra></extra>",
+            }
+        )  # fmt: skip
+    return compose(
+        traces,
+        base_layout(
+            xaxis={"title": {"text": AXES[protocol.axis]}},
+            yaxis={"title": {"text": axis_title("accuracy on clean test images, last epoch", "%")}, "range": [0, 102]},
+        ),
+    )
+
+
+def part_figure(curves: Mapping[str, np.ndarray]) -> go.Figure:
+    """Training accuracy of the parts of a mixed set, epoch by epoch.
+
+    Args:
+        curves: ``poisoned`` and ``clean`` → float (epochs,), 0..1.
+    """
+    traces = [
+        {
+            "type": "scatter", "x": np.arange(1, len(values) + 1), "y": 100 * values, "mode": "lines+markers", "name": f"{part} images",
+            "line": {"color": ROLE_COLOURS[part], "width": 2.5, "dash": ROLE_DASHES[part]}, "marker": {"symbol": ROLE_SYMBOLS[part]},
+            "hovertemplate": "epoch %{x}: %{y:.1f} %<extra>" + part + " images</extra>",
+        }
+        for part, values in curves.items()
+    ]  # fmt: skip
+    return compose(
+        traces,
+        base_layout(
+            xaxis={"title": {"text": "epoch"}}, yaxis={"title": {"text": axis_title("training accuracy", "%")}, "range": [0, 102]}
+        ),
+    )
