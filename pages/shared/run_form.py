@@ -20,8 +20,9 @@ from ued_core.attacks import ATTACKS, Attack
 from ued_core.attacks.base import read_classes, write_classes
 from ued_core.context import Context
 from ued_core.data import DATASETS, Dataset, Folder, import_zip
+from ued_core.data.relabel import RELABELLINGS
 from ued_core.defenses import DEFENSES, Defense
-from ued_core.errors import UedError
+from ued_core.errors import SpecError, UedError
 from ued_core.models import MODELS
 from ued_core.params import Catalogue, Method, param
 from ued_core.runs import RunSpec
@@ -68,6 +69,33 @@ class Poisoning(Method):
         return {**self.model_dump(), "poison_classes": read_classes(self.poison_classes)}
 
 
+class HackerPart(Method):
+    """What whoever trains does with the published images."""
+
+    key: ClassVar[str] = "hacker"
+    title: ClassVar[str] = "Labels and images of the hacker"
+
+    train_on: Literal["all", "clean"] = param(
+        "all", "all images, or only those that a poison rate below 1 leaves clean: the control for mixing both.", label="train on"
+    )
+    labels: Literal["given", "modulo", "blocks"] = param(
+        "given",
+        "Labels that the attack never sees, for training and test. given: the data set's own. modulo: y mod n. blocks: neighbours.",
+    )
+    classes: int = param(5, "How many classes the hacker's labels have; only for modulo and blocks.", label="merged classes", ge=2, le=1000)
+
+    def choices(self) -> dict[str, Any]:
+        """The fields of a run spec that these are."""
+        relabel = None if self.labels == "given" else RELABELLINGS.build(self.labels, classes=self.classes)
+        return {"train_on": self.train_on, "relabel": relabel}
+
+    @classmethod
+    def of(cls, spec: RunSpec) -> HackerPart:
+        """The controls that show a spec."""
+        merged = {"labels": spec.relabel.key, "classes": spec.relabel.classes} if spec.relabel else {}
+        return cls(train_on=spec.train_on, **merged)
+
+
 class Repetition(Method):
     """How often a run is repeated, and where it runs."""
 
@@ -99,7 +127,7 @@ def run_form() -> None:
         dataset = _data_part()
         model = _part("Model", MODELS, "new_model", "What is trained.")
     with right:
-        attack, poisoning = _attack_part()
+        attack, poisoning, hacker = _attack_part()
         defences = _defence_part()
     left, right = st.columns(2, gap="medium")
     with left:
@@ -110,10 +138,15 @@ def run_form() -> None:
     if dataset is None:
         summary.info("Give the images of your folder below; then the run can start.")
         return
-    spec = RunSpec(
-        dataset=dataset, attack=attack, defenses=defences, model=model, plan=plan, **poisoning.choices(),
-        seed=repetition.seed, device=repetition.device, note=repetition.note,
-    )  # fmt: skip
+    try:
+        spec = RunSpec(
+            dataset=dataset, attack=attack, defenses=defences, model=model, plan=plan, **poisoning.choices(), **hacker.choices(),
+            seed=repetition.seed, device=repetition.device, note=repetition.note,
+        )  # fmt: skip
+    except SpecError as error:
+        with summary:
+            show_error(error)
+        return
     with summary:
         _start_part(seeded(spec, repetition.seeds))
 
@@ -174,15 +207,20 @@ def _looked_at(folder: Folder) -> Folder | None:
     return folder
 
 
-def _attack_part() -> tuple[Attack | None, Poisoning]:
+def _attack_part() -> tuple[Attack | None, Poisoning, HackerPart]:
     with st.container(border=True):
         st.subheader("Attack")
         chosen = choose(ATTACK_CHOICES, key="new_attack", label="Attack")
         st.caption(chosen.summary())
         if issubclass(chosen, NoAttack):
-            return None, Poisoning()
+            return None, Poisoning(), _hacker_part("train_on")
         poisoning = method_controls(Poisoning, key="new")
-        return _controls(chosen, "new_attack"), poisoning
+        return _controls(chosen, "new_attack"), poisoning, _hacker_part()
+
+
+def _hacker_part(*hidden: str) -> HackerPart:
+    with st.expander("Other labels, or the clean images alone"):
+        return method_controls(HackerPart, key="new", exclude=hidden)
 
 
 def _defence_part() -> tuple[Defense, ...]:
@@ -259,6 +297,7 @@ def fill_form(spec: RunSpec) -> None:
         ("new", Poisoning(
             poison_rate=float(spec.poison_rate), poison_classes=write_classes(spec.poison_classes), attack_seed=spec.attack_seed
         )),
+        ("new", HackerPart.of(spec)),
         ("new", Repetition(seed=spec.seed, device=spec.device, note=spec.note)),
         *(("new_defence", defence) for defence in spec.defenses),
     ]  # fmt: skip

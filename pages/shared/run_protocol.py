@@ -44,6 +44,7 @@ def protocol(spec: RunSpec, result: Mapping[str, Any]) -> dict[str, str]:
         if spec.poison_classes is not None:
             share += f" of the classes {write_classes(spec.poison_classes)} alone"
         poison = f"{in_words(spec.attack)} on {share}, private key {spec.attack_seed}; the test images stay clean"
+        poison += "; of them, those alone are trained on that it leaves clean" if spec.train_on == "clean" else ""
         key = f"; attack {spec.attack_seed}"
     sizes = f"{data['train']:,} training and {data['test']:,} test images, {len(data['class_names'])} classes"
     times = f"{duration(result['train_seconds'])} training of {duration(result['seconds'])} in all"
@@ -52,6 +53,7 @@ def protocol(spec: RunSpec, result: Mapping[str, Any]) -> dict[str, str]:
     return {
         "Data": f"{in_words(spec.dataset)}: {sizes}",
         "Poison": poison,
+        **_labels(spec),
         **_crafting(result),
         "Defences": " → ".join(f"{in_words(d)}, acts {_moments(d)}" for d in spec.defenses) or "none",
         "A training image passes": _order(spec),
@@ -67,10 +69,24 @@ def protocol(spec: RunSpec, result: Mapping[str, Any]) -> dict[str, str]:
             f"{percent(result['train_accuracy'], 1)} over the last epoch as trained; the finished model on the stored "
             f"training images, without augmentation: {percent(result['poisoned_accuracy'], 1)}"
         ),
+        **_parts(result),
         "Environment": f"{env['device']} ({env['device_name']}), {env['precision']}, {threads}, {versions}",
         "Content hashes": f"clean {data['clean_hash']} → trained on {data['trained_on_hash']}",
         "Spec key": spec.key(),
     }
+
+
+def _labels(spec: RunSpec) -> dict[str, str]:
+    if spec.relabel is None:
+        return {}
+    return {"Labels": f"{in_words(spec.relabel)}; given after poisoning, to training and test images"}
+
+
+def _parts(result: Mapping[str, Any]) -> dict[str, str]:
+    if result.get("touched_accuracy") is None:
+        return {}
+    words = f"of the poisoned {percent(result['touched_accuracy'], 1)}, of the clean ones {percent(result['untouched_accuracy'], 1)}"
+    return {"Accuracy on stored training images": words}
 
 
 def _crafting(result: Mapping[str, Any]) -> dict[str, str]:

@@ -71,7 +71,10 @@ def spec_lines(spec: RunSpec) -> str:
         if label == "Attack" and spec.attack:
             some = "" if spec.poison_classes is None else f" of the classes {write_classes(spec.poison_classes)} alone"
             words += f", {100 * spec.poison_rate:g} % of the training images{some}, private key {spec.attack_seed}"
+            words += "; trained on the clean ones alone" if spec.train_on == "clean" else ""
         lines.append(f"- {label}: {words}")
+    if spec.relabel is not None:
+        lines.append(f"- Labels: {plain(method_words(spec.relabel))}")
     return "\n".join(
         [*lines, f"- Seed {spec.seed}, device {spec.device}" + (f", note: {plain(spec.note)}" if spec.note else "")]
     )

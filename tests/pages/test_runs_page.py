@@ -339,6 +339,22 @@ def test_a_handed_over_spec_is_started_edited_or_discarded(open_runs) -> None:
     runs.cancel(record.id)
 
 
+def test_labels_and_images_of_the_hacker(open_runs) -> None:
+    """They come from the form into the spec, from a spec into the form, and what makes no sense is said."""
+    page = open_runs(new_hacker_labels="blocks", new_hacker_classes="2", new_hacker_train_on="clean", new_poisoning_poison_rate="0.4")
+    spec = json.loads(page.code[0].value)
+    assert (spec["train_on"], spec["relabel"]) == ("clean", {"name": "blocks", "classes": 2})
+    handed = tiny(poison_rate=0.3, train_on="clean", relabel={"name": "modulo", "classes": 3}).to_json()
+    page.session_state["handed_spec"] = handed
+    page.run()
+    assert "trained on the clean ones alone" in shown(page)
+    button(page, "Edit in form").click().run()
+    assert json.loads(page.code[0].value) == handed
+    page = open_runs(new_hacker_train_on="clean")
+    assert "leaves no image clean" in page.error[0].value
+    assert not any(button.key == "new_start" for button in page.button)
+
+
 def test_a_bad_handed_over_spec_is_explained(open_runs) -> None:
     page = open_runs()
     page.session_state["handed_spec"] = {"dataset": "shaps"}

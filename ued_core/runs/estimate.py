@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from ued_core.errors import UedError
 from ued_core.runs.folder import RunFolder, runs_root
 from ued_core.runs.record import RunRecord
 
@@ -147,7 +148,8 @@ def estimate(spec: RunSpec, records: Sequence[RunRecord]) -> Estimate | None:
     """
     wanted = spec.to_json()
     alike = [r for r in records if r.state == "finished" and r.spec.get("model") == wanted["model"]
-             and _name(r.spec.get("dataset")) == wanted["dataset"]["name"]]  # fmt: skip
+             and _name(r.spec.get("dataset")) == wanted["dataset"]["name"]
+             and _has_course(r.spec) == (spec.plan.course() is not None)]  # fmt: skip
     same = [r for r in alike if r.spec.get("defenses") == wanted["defenses"]]
     for pool, exact in ((same, True), (alike, False)):
         found = [m for r in pool[:MOST_RUNS] if (m := _measure(r, spec.device)) is not None]
@@ -173,6 +175,16 @@ def _measure(record: RunRecord, device: str) -> _Measured | None:
     crafted = result.get("poison_seconds", 0.0) if result.get("crafting") else 0.0
     overhead = max(0.0, taken - result.get("train_seconds", 0.0) - crafted)
     return _Measured(median(speeds), overhead, (result.get("data") or {}).get("train", 0), record.spec)
+
+
+def _has_course(spec: dict[str, Any]) -> bool:
+    """Whether a run's plan trains in another way than with labels, and so at another speed."""
+    from ued_core.training import PLANS
+
+    try:
+        return PLANS.parse(spec.get("plan")).course() is not None
+    except UedError:
+        return False
 
 
 def _name(method: Any) -> str | None:
