@@ -6,7 +6,7 @@ from pages.shared.defence_views import feature_view, theta_sidebar, theta_text, 
 from pages.shared.guard import guarded
 from pages.shared.handover import train_with_this
 from pages.shared.selection import Selection, protocol_line, sidebar_selection
-from pages.shared.stack import defended, main_control, stack_sidebar, when_drawn
+from pages.shared.stack import defended, main_control, stack_sidebar, when_drawn, whole_set
 from pages.shared.tile_rows import tile_rows
 from ued_core.defenses import Defense
 from ued_core.figures.tiles import amplified_difference, fitting_gain
@@ -24,7 +24,8 @@ def follow_the_slider(choice: Selection, rest: tuple[Defense, ...], draw: int, s
         stack = main_control(rest)
         images, _ = choice.shown(1)
         poisoned = choice.trained_on(images)
-        result = defended(poisoned, stack, draw)
+        whole = whole_set(stack, choice)
+        result = defended(poisoned, stack, draw, whole)
         names = choice.train.class_names
         gain = fitting_gain(images.images, result.images)
         tile_rows(
@@ -43,7 +44,7 @@ def follow_the_slider(choice: Selection, rest: tuple[Defense, ...], draw: int, s
         with left:
             theta_view(choice, stack, samples)
         with right:
-            feature_view(choice, stack, draw)
+            feature_view(choice, stack, draw, whole)
     return stack
 
 

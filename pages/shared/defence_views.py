@@ -19,7 +19,7 @@ from ued_core.defenses import Coin, Defense
 from ued_core.figures.layouts import embedding_scatter
 from ued_core.figures.operators import theta_curves, with_current
 from ued_core.params import Parameter
-from ued_core.records import Embedding
+from ued_core.records import Embedding, ImageSet
 from ued_core.runs.layout import COPIES, lay_out_copies, summary_of
 from ued_core.theory import Theta, expected, limit, theta
 
@@ -112,16 +112,20 @@ green curve. And more Θ is not more accuracy without end: COIN also costs detai
 """
 
 
-def feature_view(choice: Selection, stack: Sequence[Defense], draw: int) -> None:
-    """Features of clean, poisoned and defended copies; follows without holding the page up."""
+def feature_view(choice: Selection, stack: Sequence[Defense], draw: int, whole: ImageSet | None = None) -> None:
+    """Features of clean, poisoned and defended copies; follows without holding the page up.
+
+    Args:
+        whole: the poisoned training set, for defences that must see all of it.
+    """
     chosen, rows = choice.shown(PER_CLASS)
     work = (chosen, choice.attack, choice.seed, tuple(stack), draw, np.array(rows), reference_for(choice.dataset.key))
-    _follow(work, tuple(choice.train.class_names))
+    _follow(work, tuple(choice.train.class_names), whole)
 
 
 @cached(max_entries=16)
-def _stand_in(*work: Any) -> Embedding:
-    return lay_out_copies(*work, "pca")
+def _stand_in(*work: Any, whole: ImageSet | None) -> Embedding:
+    return lay_out_copies(*work, "pca", whole=whole)
 
 
 @cached(max_entries=64)
@@ -129,24 +133,24 @@ def _scatter(shown: Embedding, names: tuple[str, ...]) -> str:
     return embedding_scatter(shown, names).to_json(validate=False)
 
 
-def _follow(work: tuple[Any, ...], names: tuple[str, ...]) -> None:
+def _follow(work: tuple[Any, ...], names: tuple[str, ...], whole: ImageSet | None) -> None:
     """Ask for the layout of what is chosen now, and show the last one meanwhile."""
     state = st.session_state
     chosen, *_, rows, reference = work
     base = key_of(_stand_in, chosen, rows, reference)
     if state.get("layout_base") != base:
         state["layout_base"], state["layout"], state["layout_wanted"] = base, None, None
-    wanted = key_of(lay_out_copies, *work)
+    wanted = key_of(lay_out_copies, *work, whole)
     if state["layout_wanted"] != wanted:
         previous = state["layout"]
         start = previous.points if previous is not None and previous.method == "umap" else None
         name = f"{wanted}:{key_of(align_key, start) if start is not None else 'cold'}"
-        call = functools.partial(lay_out_copies, previous=start)
+        call = functools.partial(lay_out_copies, previous=start, whole=whole)
         state["layout_handle"] = background.submit(name, call, *work, "umap", slot="features", after_s=DRAWN_FIRST_S)
         state["layout_wanted"] = wanted
     if state["layout"] is None and state["layout_handle"].state != "ready":
         # Features of six hundred images take longer than the rest of the page: once, not at every move.
-        state["layout"] = _stand_in(*work)
+        state["layout"] = _stand_in(*work, whole=whole)
     _feature_chart(reference, names)
 
 

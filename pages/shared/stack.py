@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import streamlit as st
 
 from pages.shared.cache import cached
 from pages.shared.controls import choose, choose_several, method_controls, parameter_control
 from ued_core.context import Context
-from ued_core.defenses import DEFENSES, Defense, preview
+from ued_core.defenses import DEFENSES, Defense, preview, purify_all
 from ued_core.defenses.purified import TrainedDefense
+from ued_core.errors import Unavailable
 from ued_core.params import Catalogue, Parameter
 from ued_core.records import ImageSet
+from ued_core.runs.estimate import duration
+
+if TYPE_CHECKING:
+    from pages.shared.selection import Selection
 
 QUICK: Catalogue[Defense] = Catalogue("defence", [d for d in DEFENSES.values() if not issubclass(d, TrainedDefense)])
 """Those whose work can be seen at once; the others train for minutes and have pages of their own."""
+PATIENCE_S = 30.0
+"""What a page may spend on learning before it shows anything."""
 DRAW = Parameter(
     name="draw", label="epoch shown", kind="int", default=0, minimum=0, maximum=9999,
     help="Defences with random draws, such as COIN, draw anew in every epoch of training; this picks whose draws are shown.",
@@ -69,7 +78,31 @@ def when_drawn(stack: tuple[Defense, ...], draw: int) -> str:
     return "Every image is treated once, before training, with the same code; there are no random draws."
 
 
+def whole_set(stack: tuple[Defense, ...], choice: Selection) -> ImageSet | None:
+    """The poisoned training set, when a defence must see all of it; it has then learned what it needs, or does so quickly.
+
+    Raises:
+        Unavailable: a defence would learn longer than a page should wait.
+    """
+    place = next((place for place, defense in enumerate(stack) if defense.needs_whole_set), None)
+    if place is None:
+        return None
+    whole = choice.trained_on(choice.train)
+    seconds = stack[place].seconds_before(_purified(whole, stack[:place]))
+    if seconds > PATIENCE_S:
+        raise Unavailable(
+            f"{stack[place].title} first learns from all {len(whole):,} images, which takes about {duration(seconds)} here.",
+            "Start a training run with it: the run learns first and keeps it, and this page then shows the images.",
+        )
+    return whole
+
+
+@cached(max_entries=4)
+def _purified(whole: ImageSet, stack: tuple[Defense, ...]) -> ImageSet:
+    return purify_all(stack, whole, Context())
+
+
 @cached(max_entries=64)
-def defended(images: ImageSet, stack: tuple[Defense, ...], draw: int) -> ImageSet:
-    """What a network would see of the images in one epoch."""
-    return preview(stack, images, Context(seed=draw))
+def defended(images: ImageSet, stack: tuple[Defense, ...], draw: int, whole: ImageSet | None = None) -> ImageSet:
+    """What a network would see of the images in one epoch; ``whole`` is that of :func:`whole_set`."""
+    return preview(stack, images, Context(seed=draw), whole=whole)

@@ -41,6 +41,10 @@ class Defense(Method):
         """
         return self.purify(data, ctx)
 
+    def seconds_before(self, whole: ImageSet) -> float:
+        """How long this defence must learn from a training set before it can treat images of it; 0 when it is ready."""
+        return 0.0
+
     def augment(self, images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
         """One batch as the network sees it in this epoch, with fresh draws.
 

@@ -74,6 +74,9 @@ class LearnedDefense(Defense):
         """Whether nothing has to be learned from this set any more."""
         return self.path(data).exists()
 
+    def seconds_before(self, whole: ImageSet) -> float:
+        return 0.0 if self.is_learned(whole) else self.seconds_for(whole)
+
     def learned(self, data: ImageSet, ctx: Context) -> dict[str, torch.Tensor]:
         """What :meth:`learn` gives, read from the disk when it was learned before; on ``ctx.device``."""
         path = self.path(data)

@@ -111,7 +111,7 @@ class SdaAn(LearnedDefense):
                 images, labels = to_float(data.images[rows].to(ctx.device)), data.labels[rows].to(ctx.device)
                 worst = self._uphill(network, images, labels, radius / 4)
                 optimizer.zero_grad(set_to_none=True)
-                F.cross_entropy(_scores(network, worst), labels).backward()
+                F.cross_entropy(small_scores(network, worst), labels).backward()
                 optimizer.step()
         return {name: tensor.detach().cpu() for name, tensor in network.items()}
 
@@ -120,7 +120,7 @@ class SdaAn(LearnedDefense):
 
     def _uphill(self, network: dict[str, torch.Tensor], images: torch.Tensor, labels: torch.Tensor, step: float) -> torch.Tensor:
         def loss(given: torch.Tensor) -> torch.Tensor:
-            return F.cross_entropy(_scores(network, given), labels, reduction="sum")
+            return F.cross_entropy(small_scores(network, given), labels, reduction="sum")
 
         return climb(images, images, loss, "linf", self.epsilon / 255, step, self.steps)
 
@@ -132,7 +132,8 @@ class SdaAn(LearnedDefense):
         return passes * data.images[0].numel() * self.width / SPEED
 
 
-def _scores(network: dict[str, torch.Tensor], images: torch.Tensor) -> torch.Tensor:
+def small_scores(network: dict[str, torch.Tensor], images: torch.Tensor) -> torch.Tensor:
     """Scores, float (N, K), of two layers with rectification between them."""
-    hidden = F.relu(F.linear(images.flatten(1), network["first"], network["first_bias"]))
+    # Centred as in the networks that are trained later; all-positive values would switch most hidden ones off for good.
+    hidden = F.relu(F.linear((images.flatten(1) - 0.5) / 0.25, network["first"], network["first_bias"]))
     return F.linear(hidden, network["second"], network["second_bias"])

@@ -13,6 +13,7 @@ from ued_core.analysis.reference import reference_network
 from ued_core.attacks import Attack
 from ued_core.context import Context
 from ued_core.defenses import Defense, preview
+from ued_core.errors import Unavailable
 from ued_core.records import Embedding, ImageSet
 from ued_core.training import features
 
@@ -31,7 +32,12 @@ def balanced_rows(labels: torch.Tensor, per_class: int, seed: int) -> np.ndarray
 
 
 def copies(
-    chosen: ImageSet, attack: Attack | None, attack_seed: int, defenses: Sequence[Defense], seed: int
+    chosen: ImageSet,
+    attack: Attack | None,
+    attack_seed: int,
+    defenses: Sequence[Defense],
+    seed: int,
+    whole: ImageSet | None = None,
 ) -> dict[str, ImageSet]:
     """Clean, poisoned and defended copies of the given images.
 
@@ -41,9 +47,19 @@ def copies(
         attack_seed: the private key.
         defenses: applied to the poisoned copy, as training would in one epoch.
         seed: of the defences' draws.
+        whole: the poisoned training set, for defences that must see all of it.
+
+    Raises:
+        Unavailable: a defence must see the whole set, and it is not given.
     """
+    learner = next((defense for defense in defenses if defense.needs_whole_set), None)
+    if learner is not None and whole is None:
+        raise Unavailable(
+            f"{learner.title} learns from the whole training set, so it cannot treat these {len(chosen)} images by themselves.",
+            "Look at it on the page Defence, or choose another defence here.",
+        )
     poisoned = chosen if attack is None else attack.preview(chosen, attack_seed).as_training_set()
-    return {"clean": chosen, "poisoned": poisoned, "defended": preview(tuple(defenses), poisoned, Context(seed=seed))}
+    return {"clean": chosen, "poisoned": poisoned, "defended": preview(tuple(defenses), poisoned, Context(seed=seed), whole=whole)}
 
 
 def lay_out(
@@ -94,14 +110,15 @@ def lay_out_copies(
     reference: str,
     method: str,
     previous: np.ndarray | None = None,
+    whole: ImageSet | None = None,
 ) -> Embedding:
     """:func:`lay_out` of :func:`copies`: everything between a choice and its picture, in one call.
 
     Args:
-        chosen, attack, attack_seed, defenses, seed: as in :func:`copies`.
+        chosen, attack, attack_seed, defenses, seed, whole: as in :func:`copies`.
         rows, reference, method, previous: as in :func:`lay_out`.
     """
-    stacks = {name: data.images for name, data in copies(chosen, attack, attack_seed, defenses, seed).items()}
+    stacks = {name: data.images for name, data in copies(chosen, attack, attack_seed, defenses, seed, whole).items()}
     return lay_out(stacks, chosen.labels.numpy(), rows, reference, method, previous)
 
 
