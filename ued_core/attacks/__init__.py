@@ -5,9 +5,11 @@ from ued_core.attacks.autoregressive import Autoregressive
 from ued_core.attacks.base import Attack
 from ued_core.attacks.class_noise import ClassNoise
 from ued_core.attacks.convolution import Convolution, Cuda, Huda, Vuda
+from ued_core.attacks.deep_confuse import DeepConfuse
 from ued_core.attacks.error_maximising import ErrorMaximising
 from ued_core.attacks.error_minimising import ErrorMinimising
 from ued_core.attacks.hypocritical import Hypocritical
+from ued_core.attacks.ntga import Ntga
 from ued_core.attacks.one_pixel import OnePixel
 from ued_core.attacks.region import RegionNoise
 from ued_core.attacks.robust_error_minimising import RobustErrorMinimising
@@ -22,7 +24,7 @@ ATTACKS: Catalogue[Attack] = Catalogue(
         *(Cuda, Vuda, Huda),
         *(SynPer, Autoregressive, OnePixel, ClassNoise, RegionNoise),
         *(ErrorMinimising, RobustErrorMinimising, AdversarialPoison, ErrorMaximising, Hypocritical),
-        UnlearnableClusters,
+        *(UnlearnableClusters, Ntga, DeepConfuse),
     ],
 )
 
@@ -34,10 +36,12 @@ __all__ = [
     "ClassNoise",
     "Convolution",
     "Cuda",
+    "DeepConfuse",
     "ErrorMaximising",
     "ErrorMinimising",
     "Huda",
     "Hypocritical",
+    "Ntga",
     "OnePixel",
     "RegionNoise",
     "RobustErrorMinimising",
