@@ -26,8 +26,8 @@ class GatedCoin(Defense):
 
     Differs:
         The published detector is a support vector machine trained on known poisons; here it is our score that needs no
-        training, the mean logarithm of the brightness ratio of the two outermost rings. A stack of images given without
-        its history, as in an npz file, is judged by what it looks like then.
+        training, the mean logarithm of the brightness ratio of the two outermost rings. Whole images are judged, as they
+        are after the defences that act before training; the crops of training would hide the frame.
     """
 
     key: ClassVar[str] = "gated_coin"
