@@ -115,3 +115,15 @@ def test_pictures_of_a_training_that_is_under_way(open_page: Callable[..., AppTe
     assert not page.exception
     assert (work_of(folder) / "enough").exists()
     assert LOOK_EVERY_S > 0
+
+
+def test_a_run_says_what_purifying_takes(open_page: Callable[..., AppTest]) -> None:
+    page = open_page("runs")
+    dataset = {"name": "shapes", "train_size": 200, "test_size": 100}
+    page.session_state["handed_spec"] = {"dataset": dataset, "attack": "class_noise", "defenses": [Dvae(**QUICK).to_json()]}
+    page.session_state["handed_from"] = "D-VAE"
+    page.run()
+    assert not page.exception
+    told = [i.value for i in page.info if "trains its own networks" in i.value]
+    assert len(told) == 1
+    assert "of this machine's processor" in told[0]
