@@ -48,6 +48,8 @@ CONDITIONS: dict[str, dict[str, Any]] = {
     "EM ε 16": {"attack": {"name": "em", "epsilon": 16}},
     "UC (proxy surrogate)": {"attack": {"name": "uc"}},
     "UC (labelled surrogate)": {"attack": {"name": "uc", "encoder": "labelled"}},
+    "NTGA": {"attack": {"name": "ntga"}},
+    "DeepConfuse": {"attack": {"name": "deep_confuse"}},
     "EMaxN": {"attack": {"name": "emax"}},
     "REM, 300 steps": {"attack": {"name": "rem", "train_steps": 300}},
 }

@@ -30,8 +30,9 @@ class Ntga(WholeSetAttack):
     regression, in closed form, so its error on clean images of other blocks can be followed back to the block's pixels:
     signed steps climb it. No network is trained. This is NTGA (FC-NTK).
 
-    Little follows where the images' own contrast is large against ε: on a block of 256 digits the regression's accuracy
-    fell from 95.8 % to 95.0 % at ε = 8/255 and to 71 % at 32/255, and the default model still learned the digits.
+    Little follows where the images' own contrast is large against ε: after a block of 256 digits (four hidden layers) the
+    regression's accuracy fell from 95.8 % to 95.0 % at ε = 8/255 and to 71 % at 32/255; the default model that trained on
+    all digits at 8/255 recognised every clean one.
 
     Source:
         Neural Tangent Generalization Attacks, ICML 2021 (PMLR 139), and the authors' release.
