@@ -109,7 +109,7 @@ def _attack_part(rows: Sequence[Row], dataset: str) -> None:
         alt=f"Clean test accuracy after the last epoch, mean over seeds: {words}.",
         filename=f"attacks_{dataset}",
         question=f"{data_title(dataset)}: how well does a model do on clean images after training on …?",
-        caption=f"Each dot is one run (hover for its numbers), the upright bar is the mean, the blue line what the same training "
+        caption=f"Each mark is one run (hover for its numbers), the upright bar is the mean, the blue line what the same training "
         f"reaches on clean data. {reading(found)}",
     )
     _attack_table(found, dataset)
@@ -130,7 +130,8 @@ def reading(found: Sequence[Condition]) -> str:
     parts = [f"Lowest: **{strongest}** with {percent(summary(own, 'last').mean)}."]
     strong = [name for name, share in shares.items() if share < STRONG]
     without = [name for name, share in shares.items() if share > WEAK]
-    parts.append(f"{len(strong)} of {len(shares)} attacked data sets leave less than half of the clean accuracy.")
+    leave = "leaves" if len(strong) == 1 else "leave"
+    parts.append(f"{len(strong)} of {len(shares)} attacked data sets {leave} less than half of the clean accuracy.")
     if without:
         parts.append(f"More than 90 % of it is left by {', '.join(without)}.")
     return " ".join(parts)
@@ -152,11 +153,12 @@ def _attack_table(found: Sequence[Condition], dataset: str) -> None:
         height="content",
         alt="Table of what was trained on: accuracies in per cent, size and cost of the perturbation, number of seeds.",
         column_config={
-            "name": kit.TextColumn("trained on", pinned=True, width=165),
+            "name": kit.TextColumn("trained on", pinned=True, width=205),
             "see": kit.ButtonColumn("", key=f"{name}_see", on_click=_button(f"{name}_see", "attack", specs), width=78),
             "train": kit.ButtonColumn("", key=f"{name}_train", on_click=_button(f"{name}_train", "runs", specs), width=70),
             "last": number("last %", "Accuracy on clean test images after the last epoch, mean over the seeds."),
             "spread": number("± sd", "Sample standard deviation of the last epoch's accuracy over the seeds, in points.", width=56),
+            "seeds": number("seeds", "How many runs the means are over.", "%d", 56),
             "best": number("best %", "The highest clean test accuracy of any epoch. Picked by looking at the test images: it flatters."),
             "train_accuracy": number("train %", "Accuracy over the last epoch on what the model was trained on, as it saw it.", width=66),
             "against": number("vs clean", "Percentage points against the same training on clean data.", width=72),
@@ -165,7 +167,6 @@ def _attack_table(found: Sequence[Condition], dataset: str) -> None:
             "crafting_cpu_s": number("CPU s", "Seconds of processor time on one thread to poison the training set.", width=68),
             "evaluations": number("gradients", "How often an image went through a model while the poison was crafted.", "localized", 84),
             "agreement": number("NMI", "Agreement of the attack's clusters with the labels, 0..1; for Unlearnable Clusters.", "%.2f", 56),
-            "seeds": number("seeds", "How many runs the means are over.", "%d", 56),
         },
     )
     st.caption("Click a heading to sort. **Attack →** shows what the attack does, **Train →** hands the run to the page Runs.")
@@ -190,11 +191,11 @@ def attack_frame(found: Sequence[Condition]) -> pd.DataFrame:
                 "train": "Train →" if spec is not None else None,
                 "last": 100 * last.mean,
                 "spread": None if np.isnan(last.spread) else 100 * last.spread,
+                "seeds": len(condition.rows),
                 "best": mean(condition, "best", 100),
                 "train_accuracy": mean(condition, "train_accuracy", 100),
                 "against": 100 * (last.mean - summary(clean, "last").mean) if clean is not None and attacked else None,
                 **{number: mean(condition, number) for number in ("linf", "l2", "crafting_cpu_s", "evaluations", "agreement")},
-                "seeds": len(condition.rows),
             }
         )
     return pd.DataFrame(rows)
