@@ -71,7 +71,9 @@ def run_progress(record: RunRecord) -> None:
         parts += [time_left(record), record.device]
         if record.last is not None:
             parts.append(f"training {percent(record.train_accuracy)}, clean test {percent(record.last)}")
-        st.progress(progress_of(record), text=" · ".join(plain(part) for part in parts if part))
+        # Crafting and purifying can take longer than the training after them.
+        before_training = not record.epoch and not record.text.startswith("epoch")
+        st.progress(record.fraction if before_training else progress_of(record), text=" · ".join(plain(part) for part in parts if part))
         if record.cancelling:
             st.caption("Asked to stop; it does within seconds.")
         elif not record.responding:
