@@ -165,7 +165,7 @@ def defend(options: argparse.Namespace) -> int:
 
 def inspect(options: argparse.Namespace) -> int:
     """Say what a poison file of another program is, and what its released loader would make of it."""
-    from ued_core.data.poison_files import Reading, compare, load
+    from ued_core.data.poison_files import AFTERWARDS, Reading, compare, load
 
     asked = {name: getattr(options, name) for name in ("format", "content", "layout", "scale", "per", "radius")}
     data = _read_data(options, _context(0, "cpu")) if options.data else None
@@ -179,7 +179,7 @@ def inspect(options: argparse.Namespace) -> int:
         return 0
     print("\n".join([found.name, *found.lines()]))
     for rule, c in measured:
-        print(f"{rule.title}: {rule.words}")
+        print(f"{rule.title}: {rule.words} {AFTERWARDS}")
         print(
             f"  against signed and rounded: {100 * c.differing:.1f} % of the values differ, "
             f"on average {c.shift:+.3f}/255, at most {c.largest}/255; "

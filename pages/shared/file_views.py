@@ -22,6 +22,7 @@ from pages.shared.selection import Selection, protocol_line
 from pages.shared.tile_rows import tile_rows
 from ued_core.attacks import Attack
 from ued_core.data.poison_files import (
+    AFTERWARDS,
     FORMATS,
     IMAGE_SCALES,
     KINDS,
@@ -251,7 +252,7 @@ def _loader(choice: Selection, chosen: Chosen, imported: Imported, key: str) -> 
         key="file_tiles",
         alt=f"One image of each class: clean, as {rule.title} has it, by our rule, and the difference of the two amplified {gain:g} times.",
         names=[names[label] for label in shown.clean.labels[places].tolist()],
-        caption=f"**{rule.title}:** {rule.words} Source: {rule.source}. Victims crop and flip after that.",
+        caption=f"**{rule.title}:** {rule.words} {AFTERWARDS} Source: {rule.source}.",
     )
     live_chart(
         shown.figure,

@@ -12,9 +12,10 @@ from ued_core.data.poison_files.export import ENDINGS, KINDS, export, keep_uploa
 from ued_core.data.poison_files.found import Found, Reading
 from ued_core.data.poison_files.imported import Comparison, Imported, compare, detect, load
 from ued_core.data.poison_files.readers import FORMATS, Format
-from ued_core.data.poison_files.rules import IMAGE_SCALES, NOISE_SCALES, RULES, Rule
+from ued_core.data.poison_files.rules import AFTERWARDS, IMAGE_SCALES, NOISE_SCALES, RULES, Rule
 
 __all__ = [
+    "AFTERWARDS",
     "ENDINGS",
     "FORMATS",
     "IMAGE_SCALES",

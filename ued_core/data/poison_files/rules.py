@@ -25,6 +25,8 @@ NOISE_SCALES: Mapping[str, str] = MappingProxyType(
         "std": "units of CIFAR-10's channel standard deviations",
     }
 )
+AFTERWARDS = "Crops and flips come after it, when the victim trains."
+"""All these loaders put the noise into the stored images, so augmentation moves noise and image together."""
 IMAGE_SCALES: Mapping[str, str] = MappingProxyType({"0..1": "0..1", "0..255": "0..255", "-1..1": "−1..1"})
 
 
