@@ -315,6 +315,7 @@ def test_estimate_and_known_result_come_from_finished_runs(open_finished, finish
     assert other.seconds - same.seconds == pytest.approx(18 * 200 / same.images_per_s)
     assert estimate(tiny(model="resnet18"), runs.runs()) is None
     assert estimate(tiny(device="cuda"), runs.runs()) is None, "measured on the processor only"
+    assert estimate(tiny(plan="simclr"), runs.runs()) is None, "two views an image take longer than one"
 
 
 def test_a_handed_over_spec_is_started_edited_or_discarded(open_runs) -> None:

@@ -22,7 +22,7 @@ from ued_core.runs import pipeline as module
 from ued_core.runs.pipeline import execute
 from ued_core.training import Job, predict
 
-PLAN = {"name": "adamw", "epochs": 2, "precision": "float32", "learning_rate": 0.02}
+PLAN = {"name": "adamw", "epochs": 1, "precision": "float32", "learning_rate": 0.02}
 
 
 @pytest.fixture(autouse=True)

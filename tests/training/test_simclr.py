@@ -177,7 +177,7 @@ def test_labels_reach_the_head_alone() -> None:
 
 
 def test_features_learn() -> None:
-    job = job_of(plan={"epochs": 12, "learning_rate": 0.01})
+    job = job_of(plan={"epochs": 8, "learning_rate": 0.01})
     rows = train(job, Context()).rows
     assert rows[-1]["loss"] < rows[0]["loss"] - 0.3
     assert rows[-1]["test_accuracy"] > 0.7

@@ -140,7 +140,8 @@ class _Measured:
 def estimate(spec: RunSpec, records: Sequence[RunRecord]) -> Estimate | None:
     """The expected duration; None when no finished run says anything about it.
 
-    Finished runs count when model and data set are the same; those with the same defences come first.
+    Finished runs count when model and data set are the same, and both follow the ordinary loop or neither does; those with
+    the same defences come first.
 
     Args:
         spec: the run to come.
