@@ -32,6 +32,7 @@ from ued_core.runs.spec import RunSpec
 
 LOOK_EVERY_S = 2.0
 HEIGHT = 430
+MOST_RUNS = 200
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,8 @@ def own_part() -> None:
         "(reaction *none*: bit for bit the same as training without this defence, with the layers measured)."
     )
     st.button("Start both runs", type="primary", key="staged_start", on_click=_start, args=(wanted,))
-    _look()
+    going = any(staged.method_of(r.spec) and not r.over for r in runs.runs(limit=MOST_RUNS))
+    st.fragment(_look, run_every=LOOK_EVERY_S if going else None)(going)
 
 
 def pair(spec: RunSpec, method: StagedTraining) -> tuple[RunSpec, ...]:
@@ -170,13 +172,16 @@ def _start(specs: Sequence[RunSpec]) -> None:
     st.toast(f"{len(missing)} of {len(specs)} runs are queued; the others are there." if len(missing) < len(specs) else "Both are queued.")
 
 
-@st.fragment(run_every=LOOK_EVERY_S)
-def _look() -> None:
+def _look(was_going: bool) -> None:
+    """The chosen run; asked again and again while one with this defence is under way."""
     with guarded():
-        found = {r.id: r for r in runs.runs(limit=200) if staged.method_of(r.spec) and r.epoch}
+        own = [r for r in runs.runs(limit=MOST_RUNS) if staged.method_of(r.spec)]
+        if was_going and all(r.over for r in own):
+            st.rerun()
+        found = {r.id: r for r in own if r.epoch}
         if not found:
-            waiting = any(staged.method_of(r.spec) and not r.over for r in runs.runs(limit=50))
-            st.info("The first epoch of a run is not over yet." if waiting else "No run with this defence has trained an epoch yet.")
+            waits = "No run with this defence has trained an epoch yet."
+            st.info("The first epoch of a run is not over yet." if was_going else waits)
             st.page_link(script("runs.py"), label="All runs →")
             return
         labels = {run_id: f"{r.title} · {short_id(run_id)} · {r.state}" for run_id, r in found.items()}

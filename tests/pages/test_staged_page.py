@@ -125,7 +125,7 @@ def test_a_run_under_way_and_a_finished_one_are_shown(open_page) -> None:
     assert len(charts(page)) == 4
     assert {m.label: m.value for m in page.metric}["Clean test, plain"] == "–"
     folder.history_path.write_text("".join(json.dumps(r) + "\n" for r in history))
-    folder.result_path.write_text(json.dumps({"history": history, "training": [report], "last": 0.5}))
+    folder.result_path.write_text(json.dumps({"history": history, "training": [report], "epochs": 2, "last": 0.5}))
     page.run()
     checked(page)
     assert {m.label: m.value for m in page.metric}["Alarms answered"] == "3"
