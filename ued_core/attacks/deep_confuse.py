@@ -110,7 +110,10 @@ class _Crafting:
         self.effort = Effort(ctx, attack.gradient_evaluations(len(data)))
         self.learned, self.held_out = parted(len(data), ctx)
         self.generator = build_u_net(data.shape[0], attack.generator_width, ctx.generator("generator", device="cpu")).to(ctx.device)
+        ctx.check()
+        # The first optimiser of a process loads torch's compiler, which takes a second or two.
         self.optimizer = torch.optim.Adam(self.generator.parameters(), lr=attack.generator_rate)
+        ctx.check()
         self.best: dict[str, torch.Tensor] = {}
         self.trace: list[dict[str, Any]] = []
         kept = draft.load()
