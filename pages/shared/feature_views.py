@@ -151,11 +151,13 @@ def _epoch(record: RunRecord, epochs: Sequence[int]) -> int:
 
 
 def _runs_of(choice: Selection) -> list[RunRecord]:
-    """The newest runs of the chosen data set whose networks can be looked into."""
+    """The newest runs of the chosen data set, with its labels, whose networks can be looked into."""
     found = []
     for record in runs.runs(limit=MOST_RUNS):
         data = record.spec.get("dataset")
-        if isinstance(data, Mapping) and data.get("name") == choice.dataset.key and stored_epochs(runs.folder(record.id)):
+        # With the hacker's own labels the answers are other classes than those that the plot names.
+        usable = isinstance(data, Mapping) and data.get("name") == choice.dataset.key and not record.spec.get("relabel")
+        if usable and stored_epochs(runs.folder(record.id)):
             found.append(record)
     return found
 

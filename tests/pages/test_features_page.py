@@ -7,13 +7,14 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.shared import background
+from pages.shared import background, feature_views
 from pages.shared.epoch_player import packed
 from pages.shared.feature_views import learning_strip
 from tests.pages.components import charts, tiles
@@ -220,3 +221,15 @@ def test_the_learning_strip_is_in_per_cent() -> None:
     strip = learning_strip([{"epoch": 1, "train_accuracy": 0.5, "test_accuracy": 0.25}])
     assert [(line.name, line.y) for line in strip.lines] == [("training", (50.0,)), ("clean test", (25.0,))]
     assert (strip.low, strip.high) == (0.0, 100.0)
+
+
+def test_runs_with_labels_of_their_own_are_not_offered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their answers are other classes than those that the plot names."""
+    data = {"name": "shapes"}
+    relabelled = {"dataset": data, "relabel": {"name": "modulo", "classes": 5}}
+    specs = {"plain": {"dataset": data}, "relabelled": relabelled, "elsewhere": {"dataset": {"name": "digits"}}}
+    records = [SimpleNamespace(id=name, spec=spec) for name, spec in specs.items()]
+    monkeypatch.setattr(feature_views, "runs", SimpleNamespace(runs=lambda limit: records, folder=lambda name: name))
+    monkeypatch.setattr(feature_views, "stored_epochs", lambda folder: (0, 1))
+    choice = SimpleNamespace(dataset=DATASETS.build("shapes"))
+    assert [record.id for record in feature_views._runs_of(choice)] == ["plain"]
