@@ -8,6 +8,7 @@ from pages.shared.handover import train_with_this
 from pages.shared.selection import Selection, protocol_line, sidebar_selection
 from pages.shared.stack import defended, main_control, stack_sidebar, when_drawn, whole_set
 from pages.shared.tile_rows import tile_rows
+from pages.shared.tradeoff_views import measure_wanted, sweep_button, tradeoff_view
 from ued_core.defenses import Defense
 from ued_core.figures.tiles import amplified_difference, fitting_gain
 
@@ -42,9 +43,13 @@ def follow_the_slider(choice: Selection, rest: tuple[Defense, ...], draw: int, s
         )
         left, right = st.columns([1, 1], gap="medium")
         with left:
-            theta_view(choice, stack, samples)
+            defined = theta_view(choice, stack, samples)
+            if not defined:
+                tradeoff_view(choice, stack, draw, whole)
         with right:
             feature_view(choice, stack, draw, whole)
+        if defined and measure_wanted():
+            tradeoff_view(choice, stack, draw, whole)
     return stack
 
 
@@ -59,4 +64,8 @@ rest, draw = stack_sidebar()
 stack = follow_the_slider(choice, rest, draw, theta_sidebar())
 theta_text()
 if stack:
-    train_with_this(choice, stack, page="Defence")
+    one, several, _ = st.columns([1, 1, 3])
+    with one:
+        train_with_this(choice, stack, page="Defence")
+    with several:
+        sweep_button(choice, stack)

@@ -66,13 +66,13 @@ def theta_sidebar() -> int:
         return parameter_control(SAMPLES, key="samples", default=SAMPLES.default)
 
 
-def theta_view(choice: Selection, stack: Sequence[Defense], samples: int) -> None:
-    """Both metrics over α for the chosen kernels, and the values just drawn."""
+def theta_view(choice: Selection, stack: Sequence[Defense], samples: int) -> bool:
+    """Both metrics over α for the chosen kernels, and the values just drawn; whether Θ is defined here."""
     kernels = choice.attack.kernels(choice.train.classes, choice.seed)
     coin = stack[0] if len(stack) == 1 and isinstance(stack[0], Coin) else None
     if kernels is None or coin is None:
         st.info("Θ is defined for convolution-based attacks under COIN alone; choose both, and no further defence, to see it.")
-        return
+        return False
     side = min(choice.train.shape[1], 64)
     now = _sampled(kernels, coin.strength, samples, choice.seed, side, coin.boundary)
     live_chart(
@@ -85,6 +85,7 @@ def theta_view(choice: Selection, stack: Sequence[Defense], samples: int) -> Non
         formula="A_{i} = R_{i}·A_{k};  Θ_{imi} = mean Var A,  Θ_{imc} = mean cos(A_{μj}, A_{μk})",
         caption=f"At α = {coin.strength:.2f} px: **Θ_{{imi}} = {now.imi:.3e}**, **Θ_{{imc}} = {now.imc:.3f}** (n = {samples}).",
     )
+    return True
 
 
 def theta_text() -> None:

@@ -8,6 +8,7 @@ import streamlit as st
 
 from pages.shared import background
 from pages.shared.cache import key_of
+from pages.shared.controls import parameter_control
 from pages.shared.guard import guarded, plain
 from pages.shared.handover import spec_of
 from pages.shared.live_chart import live_chart
@@ -20,17 +21,31 @@ from ued_core.params import Parameter
 from ued_core.records import ImageSet
 from ued_core.runs.suppression import Suppression, suppression, suppression_curve, sweep_values
 
+MEASURE = Parameter(
+    name="measure", label="measure what is taken: perturbation against image", kind="bool", default=False,
+    help="PSNR and SSIM to the clean images, the share of the perturbation that is left, border scores before and after, and the "
+    "curve over the slider's range.",
+)  # fmt: skip
 PER_CLASS = 10
 MOST_RUNS = 9
 
 
-@st.fragment
+def measure_wanted() -> bool:
+    """Whether the reader wants the measurement beside Θ; it costs a second a move, so it is asked for."""
+    return parameter_control(MEASURE, key="measure", default=MEASURE.default)
+
+
 def tradeoff_view(choice: Selection, stack: tuple[Defense, ...], draw: int, whole: ImageSet | None) -> None:
-    """What the stack takes from the perturbation and from the images; the curve over the first defence's first parameter."""
+    """What the stack takes from the perturbation and from the images; the curve over the first defence's first parameter.
+
+    The fragment around the call runs again when the measurement is done.
+    """
     with st.container(), guarded():
         clean, _ = choice.shown(PER_CLASS)
         poisoned = choice.trained_on(clean)
-        parameter = _swept(stack)
+        # What is learned, and what acts inside training alone, has no curve that a page could wait for.
+        drawn = not any(d.needs_whole_set or d.acts == {"training"} for d in stack)
+        parameter = _swept(stack) if drawn else None
         point = background.submit(key_of(suppression, clean, poisoned, stack, draw), suppression, clean, poisoned, stack, draw, whole,
                                   slot="suppression")  # fmt: skip
         handles = [point]
@@ -45,10 +60,14 @@ def tradeoff_view(choice: Selection, stack: tuple[Defense, ...], draw: int, whol
         for handle in handles:
             if handle.state == "failed":
                 st.warning(plain(f"This could not be measured: {handle.error}"))
-        if point.state != "ready":
+        kept = st.session_state.setdefault("tradeoff", {})
+        base = key_of(suppression, clean, poisoned, [d.key for d in stack])
+        if point.state == "ready":
+            kept[base] = (point.value, curve or kept.get(base, (None, None))[1])
+        if base not in kept:
             st.info(f"Measuring {len(clean)} images …")
             return
-        _show(choice, stack, point.value, curve, values, parameter)
+        _show(choice, stack, kept[base][0], curve or kept[base][1], values, parameter)
 
 
 def _swept(stack: tuple[Defense, ...]) -> Parameter | None:
