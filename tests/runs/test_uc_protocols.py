@@ -14,6 +14,7 @@ from tests.figures.test_perturbation import numbers, valid
 from ued_core.analysis.protocols import Protocol, part_curves
 from ued_core.errors import DataError
 from ued_core.figures import clusters as figures
+from ued_core.figures.theme import ROLE_COLOURS
 from ued_core.runs.spec import RunSpec
 from ued_core.runs.uc_protocols import attack_words, stored_protocols
 
@@ -52,6 +53,10 @@ def test_other_labels_are_an_axis_and_the_data_sets_own_belong_to_every_rule(tmp
     assert drawn["clean, neighbouring classes"] == [(2, 0.5205), (5, 0.5505), (10, 0.9)]
     assert drawn["UC (proxy surrogate), classes by remainder"][-1] == (10, 0.2)
     assert {line.name: line.attacked for line in found.lines}["clean, classes by remainder"] is False
+    lines = [t for t in valid(figures.protocol_lines(found)).data if t.mode == "lines"]
+    looks = {t.name: (t.line.color, t.line.dash) for t in lines}
+    assert len(set(looks.values())) == 4
+    assert looks["clean, classes by remainder"][0] == looks["clean, neighbouring classes"][0] == ROLE_COLOURS["clean"]
 
 
 def test_mixing_has_its_control_and_starts_without_poison(tmp_path: Path) -> None:

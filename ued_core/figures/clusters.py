@@ -357,9 +357,12 @@ def protocol_lines(protocol: Protocol, *, chance: bool = False) -> go.Figure:
     scale = 100 if protocol.axis == "poison_rate" else 1
     traces: list[dict[str, Any]] = []
     places = sorted({place for line in protocol.lines for place, _ in line.points})
+    # What was trained on decides the colour, whatever else the line is about the dash.
+    bases = [line.name.partition(",")[0] for line in protocol.lines]
+    attacked = list(dict.fromkeys(base for base, line in zip(bases, protocol.lines, strict=True) if line.attacked))
     for number, line in enumerate(protocol.lines):
-        role = "poisoned" if line.attacked else "clean"
-        earlier = sum(other.attacked == line.attacked for other in protocol.lines[:number])
+        role = ("poisoned", "control", "neutral")[min(attacked.index(bases[number]), 2)] if line.attacked else "clean"
+        earlier = bases[:number].count(bases[number])
         dash = ("solid", "dash", "dot", "dashdot")[earlier % 4]
         x = [scale * place for place, _ in line.points]
         symbol = {"color": ROLE_COLOURS[role], "symbol": ROLE_SYMBOLS[role] if earlier % 2 == 0 else f"{ROLE_SYMBOLS[role]}-open"}
