@@ -165,9 +165,10 @@ def test_two_hundred_runs_are_paged_and_quick(open_runs) -> None:
     open_runs()
     runs.submit_many([tiny(seed=seed) for seed in range(200)], launch=False)
     page = open_runs()
-    began = time.perf_counter()
+    # This process's own time: how long it takes depends on what else the machine does.
+    began = time.process_time()
     page.run()
-    taken = time.perf_counter() - began
+    taken = time.process_time() - began
     assert len(page.dataframe[0].value) == 50
     assert "All runs (200)" in shown(page)
     assert taken < 3.0
