@@ -58,7 +58,8 @@ def show_current_page() -> None:
     entries = [
         st.Page(entry.path, title=entry.title, url_path=entry.address, default=not entry.address) for entry in PAGES
     ]
-    current = st.navigation(entries, position="sidebar")
+    # All of them in sight: fourteen pages would be folded to ten otherwise.
+    current = st.navigation(entries, position="sidebar", expanded=True)
     st.logo(str(ROOT / "assets" / "logo.png"), icon_image=str(ROOT / "assets" / "icon.png"), size="large")
     with guarded():
         current.run()
