@@ -17,6 +17,17 @@ EMAX = ErrorMaximising(surrogate_width=8, surrogate_epochs=8, epsilon=24)
 HYPO = Hypocritical(surrogate_width=8, surrogate_epochs=8)
 
 
+@pytest.fixture(scope="module")
+def shared_home(tmp_path_factory):
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(autouse=True)
+def fresh_home(shared_home, monkeypatch):
+    """One home for all: these attacks share their surrogate, which is trained once. Crafted sets are not kept here."""
+    monkeypatch.setenv("UED_HOME", str(shared_home))
+
+
 def crafted(attack, data, seed=1):
     made = attack.craft(data, Context(seed=seed), Draft())
     delta = made.images.short() - data.images.short()
