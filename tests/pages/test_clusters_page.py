@@ -277,7 +277,6 @@ def test_picked_cluster_is_marked_in_every_view(made) -> None:
     [
         ("cluster_map", {"point": [1, 0]}),
         ("cluster_plot", {"point": 5, "customdata": 1}),
-        ("cluster_bars", {"point": 1, "customdata": 1}),
         ("cluster_curves", {"point": 0, "customdata": 1}),
     ],
 )
@@ -304,7 +303,6 @@ def test_click_picks_and_a_second_one_lets_go(made, monkeypatch, chart: str, poi
     ("query", "word"),
     [
         ({"cluster": "9"}, "Cluster to mark"),
-        ({"cluster": "zwei"}, "Cluster to mark"),
         ({"attack_uc_clusters": "1"}, "Clusters"),
         ({"attack_uc_encoder": "oracle"}, "Encoder"),
         ({"labels": "modulo", "labels_classes": "11"}, "Classes after merging"),
