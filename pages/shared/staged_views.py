@@ -23,7 +23,7 @@ from pages.shared.selection import protocol_line, sidebar_selection
 from ued_core import runs
 from ued_core.analysis import staged
 from ued_core.analysis.measured import stored
-from ued_core.analysis.staged import COMMAND, PLAIN, WATCHED, Row, Trace, find, trace_of
+from ued_core.analysis.staged import COMMAND, HELD, PLAIN, WATCHED, Row, Trace, find, trace_of
 from ued_core.defenses.staged_training import StagedTraining
 from ued_core.figures.learning import TEST, Curve, compare_figure
 from ued_core.figures.staged import growth_figure, rates_figure, signal_figure
@@ -132,8 +132,14 @@ def _reading(table: Sequence[Mapping[str, Any]]) -> str:
     best = max(others, key=lambda line: line["mean"])
     away = 100 * (best["mean"] - base["mean"])
     words = f"{abs(away):.1f} points {'above' if away >= 0 else 'below'} plain training"
+    held = next((line for line in table if line["trained with"] == HELD), None)
+    control = (
+        f" The control whose shallow layers stay as they were drawn, without looking at anything, reaches {held['clean test, last epoch']}."
+        if held is not None and best is not held
+        else ""
+    )
     counts = f"{best['runs']} run{'s' * (best['runs'] != 1)} against {base['runs']}"
-    return f"Highest at the last epoch: **{best['trained with']}**, {best['clean test, last epoch']}, {words} ({counts})."
+    return f"Highest at the last epoch: **{best['trained with']}**, {best['clean test, last epoch']}, {words} ({counts}).{control}"
 
 
 # ---- runs of one's own -------------------------------------------------------------------------
@@ -228,12 +234,12 @@ def charts(shown: Shown) -> None:
         live_chart(
             compare_figure(curves, TEST), key="traced_accuracy", height=HEIGHT, filename=f"{shown.slug}_accuracy",
             alt=f"Clean test accuracy by epoch: {_ends(shown)}.", question="What does a model learn about clean images?",
-            caption=f"{_ends(shown)}. Steps that were taken back are not epochs.",
+            caption=f"{_ends(shown).capitalize()}. Steps that were taken back are not epochs.",
         )  # fmt: skip
     with right:
         crossed = _crossing(shown)
         live_chart(
-            signal_figure(trace, shown.watched), key="traced_signal", height=HEIGHT, filename=f"{shown.slug}_signal",
+            signal_figure(trace, _same_sign(shown)), key="traced_signal", height=HEIGHT, filename=f"{shown.slug}_signal",
             alt=f"The sign of the trap by epoch, with its threshold of {trace.threshold:g}. {crossed}",
             question="When do the shallow layers fall into the trap?", caption=crossed,
         )  # fmt: skip
@@ -259,23 +265,31 @@ def _numbers(shown: Shown) -> None:
     trace = shown.trace
     own, other = trace.history[-1]["test_accuracy"], (shown.plain[-1]["test_accuracy"] if shown.plain else None)
     first, second, third, fourth = st.columns(4)
-    first.metric("Clean test, staged", percent(own, 1))
-    second.metric("Clean test, plain", percent(other, 1), help="The same training without any reaction.")
+    first.metric("Staged", percent(own, 1), help="Accuracy on clean test images after the last epoch.")
+    second.metric("Plain", percent(other, 1), help="The same training without any reaction: accuracy on clean test images.")
     at = trace.trapped_at
-    third.metric("First sign of the trap", "never" if at is None else f"epoch {at:.3g}", help="The first check above the threshold.")
-    back = sum(check.action == staged.TAKEN_BACK for check in trace.checks)
-    fourth.metric("Alarms answered", str(len(trace.alarms)), help=f"{back} of them took training back to the check before.")
+    third.metric("Trap seen", "never" if at is None else f"epoch {at:.3g}", help="The first check above the threshold, in this run.")
+    answered = str(trace.answered)
+    fourth.metric("Alarms", answered, help="Those that were answered; with rollback each took training back to the check before.")
+    if not trace.whole:
+        st.caption("Until the run is over, only the state at the end of each epoch is known; then every check is shown.")
 
 
 def _ends(shown: Shown) -> str:
-    words = f"staged training ends at {percent(shown.trace.history[-1]['test_accuracy'], 1)}"
-    return words + (f", plain training at {percent(shown.plain[-1]['test_accuracy'], 1)}" if shown.plain else "")
+    parts = [("staged training", shown.trace.history), *([("plain training", shown.plain)] if shown.plain else [])]
+    return ", ".join(f"{name} at {percent(rows[-1]['test_accuracy'], 1)} after epoch {rows[-1]['epoch']:g}" for name, rows in parts)
+
+
+def _same_sign(shown: Shown) -> Trace | None:
+    """The watched plain run, where its signals measure the same."""
+    return shown.watched if shown.watched and shown.watched.sign == shown.trace.sign else None
 
 
 def _crossing(shown: Shown) -> str:
     parts = []
-    for name, trace in (("Plain training", shown.watched), ("Staged training", shown.trace)):
+    limit = shown.trace.threshold
+    for name, trace in (("Plain training", _same_sign(shown)), ("Staged training", shown.trace)):
         if trace is not None:
-            at = trace.trapped_at
+            at = trace.trapped_at if trace.threshold == limit else trace.first_above(limit)
             parts.append(f"{name} {'never exceeds the threshold' if at is None else f'first exceeds the threshold after {at:.3g} epochs'}.")
     return " ".join(parts)

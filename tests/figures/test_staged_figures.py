@@ -10,7 +10,7 @@ from ued_core.analysis.staged import Check, Trace, trace_of
 from ued_core.figures.staged import FROZEN, Alarm, alarms, growth_figure, rates_figure, signal_figure
 
 LAYERS = ("block 1", "penultimate")
-METHOD = {"name": "staged", "threshold": 1.5}
+METHOD = {"name": "staged", "threshold": 1.5, "signal": "acm"}
 
 
 def check(epoch: float, acm: float, action: str, rate: float) -> Check:
@@ -29,6 +29,7 @@ TRACE = Trace(
         check(2.0, 1.9, "noted", 0.0),
     ),
     1.5,
+    "acm",
     ({"epoch": 1, "test_accuracy": 0.4}, {"epoch": 2, "test_accuracy": 0.6}),
 )
 
@@ -36,7 +37,7 @@ TRACE = Trace(
 def test_what_a_trace_says() -> None:
     assert [c.epoch for c in TRACE.kept] == [0.0, 0.5, 1.0, 1.5, 2.0]
     assert TRACE.growth("penultimate") == [(0.0, 1.0), (0.5, 1.2), (1.0, 1.4), (1.5, 1.6), (2.0, 1.9)]
-    assert TRACE.trapped_at == 1.0
+    assert [TRACE.first_above(threshold) for threshold in (1.5, 1.85, 2.0)] == [1.0, 2.0, None]
     assert len(TRACE.alarms) == 3
     assert TRACE.frozen == ("block 1",)
     assert alarms(TRACE) == [Alarm(0.5, 2, "rolled back"), Alarm(1.5, 1, "slowed")]
@@ -54,7 +55,7 @@ def test_rates_are_those_in_force_between_two_checks() -> None:
 
 
 def test_signal_and_growth_show_plain_training_behind() -> None:
-    plain = Trace(LAYERS, (check(0.0, 1.0, "start", 1.0), check(2.0, 3.0, "noted", 1.0)), 1.5, ())
+    plain = Trace(LAYERS, (check(0.0, 1.0, "start", 1.0), check(2.0, 3.0, "noted", 1.0)), 1.5, "acm", ())
     by_name = {t.name: t for t in signal_figure(TRACE, plain).data}
     assert list(by_name["plain training"].y) == [1.0, 3.0]
     assert list(by_name["staged training"].y) == [1.0, 1.2, 1.4, 1.6, 1.9]
@@ -62,7 +63,7 @@ def test_signal_and_growth_show_plain_training_behind() -> None:
     assert "alarm, taken back" not in {t.name for t in signal_figure(plain).data}
     growth = growth_figure(TRACE, plain)
     assert [t.name for t in growth.data if t.showlegend is not False] == [*LAYERS, "the same layer, plain training"]
-    assert [a.text for a in growth.layout.annotations] == ["2×", "alarm"]
+    assert [a.text for a in growth.layout.annotations] == ["2×", "1×"]
     assert len(growth_figure(TRACE).data) == 2
 
 

@@ -66,6 +66,7 @@ def test_stored_runs_are_shown_at_once_beside_plain_training(open_page, stored_r
     stored_rows(
         [
             row("clean digits", "ST", 0, ANSWERED, 0.9),
+            row("LSP digits", staged.HELD, 0, ANSWERED, 0.65),
             row("LSP digits", "plain", 0, None, 0.3),
             row("LSP digits", "watched only", 0, watching, 0.3),
             row("LSP digits", "ST", 0, ANSWERED, 0.6),
@@ -74,21 +75,22 @@ def test_stored_runs_are_shown_at_once_beside_plain_training(open_page, stored_r
     )
     page = checked(open_page("staged"))
     accuracy, signal, growth, rates = charts(page)
-    assert "staged training ends at 60.0 %, plain training at 30.0 %" in accuracy["alt"]
+    assert "staged training at 60.0 % after epoch 2, plain training at 30.0 % after epoch 2" in accuracy["alt"]
     assert [t["name"] for t in json.loads(accuracy["figure"])["data"]] == ["plain training", "staged training"]
     assert "Plain training" in signal["caption"]
     assert "Staged training first exceeds the threshold after" in signal["caption"]
     assert "same layer, plain training" in growth["figure"]
     assert "block 3" in rates["figure"]
-    assert {m.label: m.value for m in page.metric}["Alarms answered"] == "3"
+    assert {m.label: m.value for m in page.metric}["Alarms"] == "3"
     table = page.dataframe[0].value.set_index("trained with")
     assert table.loc["ST", "clean test, last epoch"] == "70.0 % ± 14.1"
     assert table.loc["ST", "alarms"] == "3, 3"
-    assert any("**ST**, 70.0 % ± 14.1, 40.0 points above plain training (2 runs against 1)" in c.value for c in page.caption)
+    told = " ".join(c.value for c in page.caption)
+    assert "**ST**, 70.0 % ± 14.1, 40.0 points above plain training (2 runs against 1). The control whose shallow layers stay" in told
     page = checked(open_page("staged", {"scene": "clean digits"}))
     assert "plain training" not in charts(page)[0]["alt"]
     page = checked(open_page("staged", {"seed": "1"}))
-    assert "ends at 80.0 %" in charts(page)[0]["alt"]
+    assert "staged training at 80.0 %" in charts(page)[0]["alt"]
 
 
 def test_without_rows_it_names_the_command(open_page, stored_rows) -> None:
@@ -123,9 +125,12 @@ def test_a_run_under_way_and_a_finished_one_are_shown(open_page) -> None:
     page.run()
     checked(page)
     assert len(charts(page)) == 4
-    assert {m.label: m.value for m in page.metric}["Clean test, plain"] == "–"
+    shown = {m.label: m.value for m in page.metric}
+    assert shown["Plain"] == "–"
+    assert shown["Alarms"] == str(int(history[0]["staged alarms"])) != "0"
+    assert shown["Trap seen"] == "epoch 1"
     folder.history_path.write_text("".join(json.dumps(r) + "\n" for r in history))
     folder.result_path.write_text(json.dumps({"history": history, "training": [report], "epochs": 2, "last": 0.5}))
     page.run()
     checked(page)
-    assert {m.label: m.value for m in page.metric}["Alarms answered"] == "3"
+    assert {m.label: m.value for m in page.metric}["Alarms"] == "3"

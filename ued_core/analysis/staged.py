@@ -13,6 +13,8 @@ COMMAND = "python -m benchmarks.staged"
 NAME = "staged"
 PLAIN, WATCHED = "plain", "watched only"
 """The arms without any reaction: without measurements, and with them."""
+HELD = "shallow layers frozen at the start"
+"""The control that answers whether looking at the layers is needed at all."""
 TAKEN_BACK = "rolled back"
 
 
@@ -45,13 +47,17 @@ class Trace:
         layers: from the image to the features.
         checks: in the order in which they were made; steps that were taken back are among them.
         threshold: of the alarm.
+        sign: which sign of the trap the signals measure, as :class:`StagedTraining` names it.
         history: the rows of the epochs.
+        whole: whether all checks are here; of a run under way only the state at the end of each epoch is known.
     """
 
     layers: tuple[str, ...]
     checks: tuple[Check, ...]
     threshold: float
+    sign: str
     history: tuple[Mapping[str, float], ...]
+    whole: bool = True
 
     @property
     def kept(self) -> tuple[Check, ...]:
@@ -64,9 +70,20 @@ class Trace:
         return tuple(check for check in self.checks if check.trapped and check.action not in ("noted", ""))
 
     @property
+    def answered(self) -> int:
+        """How many alarms were answered so far."""
+        return len(self.alarms) if self.whole else int(self.history[-1].get("staged alarms", 0))
+
+    @property
     def trapped_at(self) -> float | None:
-        """Epoch of the first check above the threshold, answered or not; None if there was none."""
-        return next((check.epoch for check in self.checks if check.trapped), None)
+        """Epoch of the first check above the run's own threshold, or the epoch that it lies in; None if there was none."""
+        if self.whole:
+            return self.first_above(self.threshold)
+        return next((row["epoch"] for row in self.history if row.get("staged alarms", 0) > 0), self.first_above(self.threshold))
+
+    def first_above(self, threshold: float) -> float | None:
+        """Epoch of the first check whose signal exceeds a threshold; None if there was none."""
+        return next((check.epoch for check in self.checks if check.action != "start" and check.signal > threshold), None)
 
     @property
     def frozen(self) -> tuple[str, ...]:
@@ -101,7 +118,7 @@ def trace_of(spec: Mapping[str, Any], history: Sequence[Mapping[str, float]], re
     report = next((r for r in reports if r.get("name") == NAME), None)
     if report is not None:
         found = [Check(c["epoch"], c["acm"], c["signal"], c["trapped"], c["action"], c["rates"]) for c in report["checks"]]
-        return Trace(tuple(report["layers"]), tuple(found), method["threshold"], tuple(history))
+        return Trace(tuple(report["layers"]), tuple(found), method["threshold"], method["signal"], tuple(history))
     rows = [row for row in history if "staged signal" in row]
     if not rows:
         return None
@@ -117,7 +134,7 @@ def trace_of(spec: Mapping[str, Any], history: Sequence[Mapping[str, float]], re
         )
         for row in rows
     )
-    return Trace(layers, checks, method["threshold"], tuple(history))
+    return Trace(layers, checks, method["threshold"], method["signal"], tuple(history), whole=False)
 
 
 def find(rows: Sequence[Row], scene: str, arm: str, seed: int) -> Row | None:

@@ -219,7 +219,7 @@ def _thin_line() -> dict:
     return {"line": {"color": MUTED, "width": 1.5, "dash": "dot"}, "showlegend": True}
 
 
-def _whole_step(epochs: int) -> int:
+def whole_step(epochs: int) -> int:
     """Distance of the epoch ticks: 1, 2, 5, 10, … so that at most eight have to fit."""
     return next(
         step for step in (factor * 10**power for power in range(9) for factor in (1, 2, 5)) if epochs <= 8 * step
@@ -229,7 +229,7 @@ def _whole_step(epochs: int) -> int:
 def _layout(quantity: Quantity, epochs: int) -> dict:
     # Half a step of air on both sides keeps the first and the last marker whole.
     reach = max(1, epochs)
-    ticks = {"tick0": 0, "dtick": _whole_step(reach), "tickangle": 0}
+    ticks = {"tick0": 0, "dtick": whole_step(reach), "tickangle": 0}
     y = {"title": {"text": quantity.axis}}
     return base_layout(
         xaxis={"title": {"text": "Epoch"}, "range": [0.5, reach + 0.5], "tickformat": "d", **ticks},

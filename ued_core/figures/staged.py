@@ -10,7 +10,7 @@ from itertools import pairwise
 import plotly.graph_objects as go
 
 from ued_core.analysis.staged import TAKEN_BACK, Trace
-from ued_core.figures.learning import RUN_COLOURS, RUN_DASHES
+from ued_core.figures.learning import RUN_COLOURS, RUN_DASHES, whole_step
 from ued_core.figures.theme import CLASS_SYMBOLS, MUTED, ROLE_COLOURS, SEQUENTIAL, axis_title, base_layout, colour_scale, faded
 
 FROZEN = -4.0
@@ -76,7 +76,7 @@ def signal_figure(trace: Trace, plain: Trace | None = None) -> go.Figure:
         figure.add_trace(
             go.Scatter(
                 x=[c.epoch for c in plain.checks], y=[c.signal for c in plain.checks], name="plain training", mode="lines",
-                line={"color": ROLE_COLOURS["poisoned"], "dash": "dash", "width": 2},
+                line={"color": RUN_COLOURS[0], "width": 2},
                 hovertemplate="plain training<br>epoch %{x:.3g}: %{y:.2f}<extra></extra>",
             )
         )  # fmt: skip
@@ -84,7 +84,7 @@ def signal_figure(trace: Trace, plain: Trace | None = None) -> go.Figure:
     figure.add_trace(
         go.Scatter(
             x=[c.epoch for c in kept], y=[c.signal for c in kept], name="staged training", mode="lines+markers",
-            line={"color": ROLE_COLOURS["defended"], "width": 2.5}, marker={"size": 6},
+            line={"color": RUN_COLOURS[1], "dash": "dash", "width": 2.5}, marker={"size": 6, "symbol": "square"},
             hovertemplate="staged training<br>epoch %{x:.3g}: %{y:.2f}<extra></extra>",
         )
     )  # fmt: skip
@@ -122,7 +122,7 @@ def rates_figure(trace: Trace) -> go.Figure:
             hovertemplate="%{y}<br>from epoch %{x:.3g}: %{text}<extra></extra>",
         )
     )  # fmt: skip
-    figure.update_layout(showlegend=False, margin={"r": 80})
+    figure.update_layout(showlegend=False, margin={"r": 80, "b": 48})
     figure.update_yaxes(type="category")
     return figure
 
@@ -150,8 +150,8 @@ def _over_epochs(trace: Trace, plain: Trace | None, title: str) -> dict:
     last = max((len(t.history) for t in (trace, plain) if t is not None), default=1)
     end = max([last, *(c.epoch for t in (trace, plain) if t is not None for c in t.checks)])
     return base_layout(
-        xaxis={"title": {"text": "Accepted epochs"}, "range": [-0.2, end + 0.2]},
-        yaxis={"title": {"text": title}, "rangemode": "tozero" if title else "normal"},
+        xaxis={"title": {"text": "Accepted epochs"}, "range": [-0.2, end + 0.2], "dtick": whole_step(math.ceil(end))},
+        yaxis={"title": {"text": title}},
         legend={"orientation": "v", "y": -0.22, "yanchor": "top", "font": {"size": 12}},
         margin={"b": 150},
         showlegend=True,
@@ -163,6 +163,6 @@ def _mark_alarms(figure: go.Figure, trace: Trace) -> None:
     for alarm in found:
         figure.add_vline(x=alarm.epoch, line={"color": ROLE_COLOURS["control"], "width": 1.5, "dash": "dash"})
         figure.add_annotation(
-            x=alarm.epoch, y=1, yref="paper", yanchor="bottom", showarrow=False, text=f"{alarm.count}×" if alarm.count > 1 else "alarm",
+            x=alarm.epoch, y=1, yref="paper", yanchor="bottom", showarrow=False, text=f"{alarm.count}×",
             font={"size": 11, "color": ROLE_COLOURS["control"]},
         )  # fmt: skip
