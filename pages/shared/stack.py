@@ -72,7 +72,8 @@ def _first(method: type[Defense]) -> tuple[str, ...]:
 def when_drawn(stack: tuple[Defense, ...], draw: int) -> str:
     """Whether what is shown is one draw of many, in words for a caption."""
     if any("augment" in d.acts for d in stack):
-        return f"These are the draws of one epoch (number {draw}); training draws anew in every epoch, with the same code."
+        hidden = " What is done to the training itself cannot be seen on images." if any("training" in d.acts for d in stack) else ""
+        return f"These are the draws of one epoch (number {draw}); training draws anew in every epoch, with the same code.{hidden}"
     if stack and all(d.acts == {"training"} for d in stack):
         return "These defences leave the images as they are and act on the training itself."
     return "Every image is treated once, before training, with the same code; there are no random draws."

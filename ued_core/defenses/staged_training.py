@@ -164,7 +164,8 @@ class Stages(TrainingHook):
         crossed or not (``trapped``), what was done (``action``: start, accepted, rolled back, slowed, reset, or noted), the
         ``stage`` after it (0…) and the ``rates`` (layer → factor) from then on.
         """
-        return {"layers": list(self.layers), "alarms": self.alarms, "alarms_left": self.method.most_alarms - self.alarms, "checks": self.checks}
+        left = self.method.most_alarms - self.alarms
+        return {"layers": list(self.layers), "alarms": self.alarms, "alarms_left": left, "checks": self.checks}
 
     # ------------------------------------------------------------ measuring
 
