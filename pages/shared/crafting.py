@@ -53,7 +53,8 @@ def crafting_note(choice: Selection) -> None:
     log = (crafted_card(choice.attack, choice.seed, choice.train.content_hash) or {}).get("log")
     if log:
         show = st.caption if log["converged"] else st.warning
-        show(plain(f"{log['note']} Crafted once in {duration(log['seconds'])}."))
+        known = f" {log['surrogate']}" if "surrogate" in log else ""
+        show(plain(f"{log['note']}{known} Crafted once in {duration(log['seconds'])}."))
 
 
 def is_crafted(choice: Selection) -> bool:

@@ -94,7 +94,8 @@ def _crafting(result: Mapping[str, Any]) -> dict[str, str]:
     if not log:
         return {}
     early = f"; stopped early {log['stopped_early']}, so this is not the attack as configured" if log.get("stopped_early") else ""
-    return {"Crafting": f"{duration(log['seconds'])}{early}. {log['note']}"}
+    known = f" {log['surrogate']}" if log.get("surrogate") else ""
+    return {"Crafting": f"{duration(log['seconds'])}{early}. {log['note']}{known}"}
 
 
 def in_words(method: Method) -> str:
