@@ -75,7 +75,7 @@ def test_methods_json(run: Run) -> None:
     code, out, err = run("methods", "--json")
     assert (code, err) == (0, "")
     told = json.loads(out)
-    assert list(told) == ["attacks", "defenses", "datasets", "models", "plans"]
+    assert list(told) == ["attacks", "defenses", "datasets", "models", "plans", "relabellings"]
     for kind, catalogue in catalogues().items():
         assert [entry["name"] for entry in told[kind]] == list(catalogue)
         for entry, declared in zip(told[kind], catalogue.values(), strict=True):

@@ -23,11 +23,14 @@ def catalogues() -> dict[str, Catalogue[Any]]:
     """Every catalogue under the name that ``methods`` prints."""
     from ued_core.attacks import ATTACKS
     from ued_core.data import DATASETS
+    from ued_core.data.relabel import RELABELLINGS
     from ued_core.defenses import DEFENSES
     from ued_core.models import MODELS
     from ued_core.training import PLANS
 
-    return {"attacks": ATTACKS, "defenses": DEFENSES, "datasets": DATASETS, "models": MODELS, "plans": PLANS}
+    return {
+        "attacks": ATTACKS, "defenses": DEFENSES, "datasets": DATASETS, "models": MODELS, "plans": PLANS, "relabellings": RELABELLINGS,
+    }  # fmt: skip
 
 
 # ---------------------------------------------------------------- options from declarations
@@ -91,7 +94,7 @@ def _option(argv: Sequence[str], name: str) -> str | None:
 
 
 def methods(options: argparse.Namespace) -> int:
-    """List every attack, defence, data set, model and plan with its parameters."""
+    """List every attack, defence, data set, model, plan and relabelling with its parameters."""
     found = {name: [entry.describe() for entry in catalogue.values()] for name, catalogue in catalogues().items()}
     if options.json:
         print(json.dumps(found, indent=2, ensure_ascii=False))

@@ -150,3 +150,21 @@ def test_attacks_never_see_the_new_labels(spec_of: Callable[..., RunSpec], monke
     execute(small(spec_of, attack="cuda", relabel="modulo"), Context())
     assert all(data.classes == 10 for data in seen)
     assert seen
+
+
+@pytest.mark.parametrize(
+    "more", [{"plan": {"name": "simclr", "epochs": 2, "batch_size": 64}}, {"model": {"name": "regnetx_1_6gf", "side": 32}}]
+)
+def test_other_plans_and_models_run_from_spec_to_weights(spec_of: Callable[..., RunSpec], tmp_path: Path, more: dict[str, Any]) -> None:
+    spec = small(spec_of, attack="cuda", poison_rate=0.4, relabel="modulo", **more)
+    rows: list[dict[str, float]] = []
+    files = {"weights": tmp_path / "w.safetensors", "epoch_folder": tmp_path / "epochs", "checkpoint": tmp_path / "c.pt"}
+    result = execute(spec, Context(), **files, on_epoch=rows.append)
+    split = load_split(spec.dataset, Context())
+    network = spec.model.build(split.train.shape, 5, torch.Generator())
+    network.load_state_dict(load_file(files["weights"]))
+    guesses = predict(network, split.test.images, Context(), spec.plan.dtype(torch.device("cpu")))
+    assert result["last"] == pytest.approx(float((guesses == split.test.labels % 5).double().mean()))
+    assert {"train_accuracy", "test_accuracy", "touched_accuracy", "untouched_accuracy", "loss", "seconds"} <= set(rows[-1])
+    assert len(list(files["epoch_folder"].iterdir())) == spec.plan.epochs + 1
+    assert execute(spec, Context(), checkpoint=files["checkpoint"])["history"] == result["history"], "resumed after the last epoch"
