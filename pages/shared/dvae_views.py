@@ -81,9 +81,11 @@ def trained_for(choice: Selection, poisoned: ImageSet) -> list[Trained]:
 
 
 def _shipped_label(shipped: Shipped) -> str:
-    recipe, count = shipped.card["defence"], shipped.card["images"]
-    steps = recipe["epochs"] * (count // recipe["batch_size"])
-    return f"shipped: width {recipe['width']}, {steps:,} steps on {count:,} images"
+    card = shipped.card
+    return (
+        f"shipped for a first look: width {card['defence']['width']}, {card['images']:,} images, "
+        f"{card['targets'][0]['steps']:,} steps, copies of one network that were then tightened"
+    )
 
 
 def _kept_label(defense: Dvae) -> str:
@@ -145,7 +147,8 @@ def rate_room(choice: Selection, trained: list[Trained]) -> None:
             else:
                 chosen = next(iter(targets))
                 st.markdown(f"**Rate target {chosen} nats a latent position**, the only one for which a network is there.")
-            st.caption(plain(f"The slider snaps between stored networks ({group.label})." if len(targets) > 1 else group.label))
+            there = f"The slider snaps between the stored targets {', '.join(targets)}. " if len(targets) > 1 else ""
+            st.caption(plain(f"{there}Networks: {group.label}."))
         _at_rate(choice, group, float(chosen))
 
 
@@ -178,23 +181,20 @@ def _at_rate(choice: Selection, group: Trained, target: float) -> None:
         names=names,
         caption=f"{protocol_line(choice)}. The networks see poisoned images and labels only.",
     )
-    left, right = st.columns([1, 1], gap="medium")
-    with left:
-        live_chart(
-            rate_distortion([_point(t, s) for t, s in points.items()], target),
-            key="dvae_rate_chart",
-            height=430,
-            alt=f"At {now.nats:.2f} nats a position the reconstruction has {now.psnr_clean:.1f} dB to the clean images and "
-            f"{100 * now.surviving:.1f} % of the perturbation passes.",
-            filename=f"dvae_rate_{choice.dataset.key}_{choice.attack.key}",
-            question="What does a looser limit let through?",
-            formula="passing = ⟨x̂(x+δ) − x̂(x), δ⟩ ÷ ⟨δ, δ⟩",
-            caption=f"At target {target:g}: **{now.nats:.2f} nats a position** ({now.bits_per_pixel:.2f} bits a pixel), x̂ at "
-            f"**{now.psnr_clean:.1f} dB** to the clean and {now.psnr_input:.1f} dB to the poisoned images; "
-            f"**{100 * now.surviving:.1f} %** of the perturbation passes. {len(many)} images.",
-        )
-    with right:
-        _class_tiles(choice, place, target, now, many, given)
+    live_chart(
+        rate_distortion([_point(t, s) for t, s in points.items()], target),
+        key="dvae_rate_chart",
+        height=400,
+        alt=f"At {now.nats:.2f} nats a position the reconstruction has {now.psnr_clean:.1f} dB to the clean images and "
+        f"{100 * now.surviving:.1f} % of the perturbation passes.",
+        filename=f"dvae_rate_{choice.dataset.key}_{choice.attack.key}",
+        question="What does a looser limit let through?",
+        formula="passing = ⟨x̂(x+δ) − x̂(x), δ⟩ ÷ ⟨δ, δ⟩",
+        caption=f"At target {target:g}: **{now.nats:.2f} nats a position** ({now.bits_per_pixel:.2f} bits a pixel), x̂ at "
+        f"**{now.psnr_clean:.1f} dB** to the clean and {now.psnr_input:.1f} dB to the poisoned images; "
+        f"**{100 * now.surviving:.1f} %** of the perturbation passes. {len(many)} images.",
+    )
+    _class_tiles(choice, place, target, now, many, given)
 
 
 def _class_tiles(
@@ -204,7 +204,7 @@ def _class_tiles(
     present, true = class_means(given.images.float() / 255 - many.images.float() / 255, given.labels)
     _, found = class_means(_separated(place, target, given)[1], given.labels)
     gain = _gain_of(true)
-    st.markdown("**What does the class alone foretell?**")
+    st.subheader("What does the class alone foretell?")
     tile_rows(
         [
             ("class vector", "on an empty latent", amplified(decoded[torch.from_numpy(present)], gain)),
@@ -229,8 +229,8 @@ def _bytes(values: torch.Tensor) -> np.ndarray:
 
 
 def _gain_of(values: np.ndarray) -> float:
-    """A round factor that brings nearly all values into sight."""
-    largest = float(np.quantile(np.abs(values), 0.995)) * 255
+    """A round factor that brings most values into sight and lets the largest ones, such as borders, be cut off."""
+    largest = float(np.quantile(np.abs(values), 0.97)) * 255
     return next((g for g in (64, 32, 16, 8, 4, 2) if g * largest <= 127), 1) if largest > 0 else 1
 
 

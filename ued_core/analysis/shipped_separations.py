@@ -26,9 +26,9 @@ class Shipped:
     """Networks of stage 1 at several rate targets, for one data set, attack and key.
 
     Attributes:
-        card: ``dataset``, ``attack``, ``seed`` (the key), ``defence`` (its parameters, the rate target left out), ``images``
+        card: ``dataset``, ``attack``, ``seed`` (the key), ``defence`` (its parameters, without rate targets and epochs), ``images``
             (how many it was trained on), ``data_hash`` (of the poisoned images), ``targets`` (a list of objects with
-            ``target``, ``rate``, ``psnr``), ``command``, ``torch``.
+            ``target``, ``rate``, ``psnr`` and ``steps``; all began as copies of one network), ``command``, ``torch``.
         path: the weights, half precision.
     """
 
@@ -99,8 +99,8 @@ def write_shipped(
     Args:
         dataset, attack, seed: the choice that they belong to.
         published: the poisoned images that they were trained on.
-        defence: the parameters of the defence that trained them, the rate target left out.
-        made: rate target, weights and log of each.
+        defence: the parameters of the defence that they belong to, without rate targets and epochs.
+        made: rate target, weights, and ``rate``, ``psnr``, ``steps`` of each.
         folder: where they go.
     """
     path = folder / f"{name_of(dataset, attack, seed)}.json"
@@ -120,7 +120,7 @@ def write_shipped(
         "shape": list(published.shape),
         "classes": published.classes,
         "data_hash": published.content_hash,
-        "targets": [{"target": target, "rate": log["rate"], "psnr": log["psnr"]} for target, _, log in made],
+        "targets": [{"target": target, **log} for target, _, log in made],
         "torch": torch.__version__,
         "command": COMMAND,
     }

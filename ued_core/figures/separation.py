@@ -84,12 +84,15 @@ def rate_distortion(points: Sequence[RatePoint], target: float) -> go.Figure:
     return compose(
         traces,
         base_layout(
-            xaxis={"title": {"text": axis_title("rate", "nats a latent position")}, "type": "log", "anchor": "y2", "dtick": "D2"},
+            xaxis={
+                "title": {"text": axis_title("rate", "nats a latent position")}, "type": "log", "anchor": "y2",
+                "tickvals": [p.target for p in points], "ticktext": [f"{p.target:g}" for p in points],
+            },
             yaxis={"title": {"text": axis_title("PSNR of x̂", "dB")}, "domain": [0.47, 1.0]},
             yaxis2={"title": {"text": axis_title("perturbation passing", "%")}, "domain": [0.0, 0.39], "rangemode": "tozero"},
             shapes=[{"type": "line", "x0": x, "x1": x, "yref": "paper", "y0": 0, "y1": 1, "line": line} for x in marks],
         ),
-    )
+    )  # fmt: skip
 
 
 def stage_curves(stages: Sequence[Mapping[str, Any]]) -> go.Figure:
