@@ -6,7 +6,7 @@ import torch
 from ued_core.attacks import ATTACKS
 from ued_core.context import Context
 from ued_core.defenses import preview
-from ued_core.defenses.orthogonal_projection import OrthogonalProjection, basis_of, linear_weights, without
+from ued_core.defenses.orthogonal_projection import OrthogonalProjection, basis_of, linear_weights, mean_of, without
 from ued_core.records import ImageSet, to_float
 
 
@@ -31,7 +31,9 @@ def test_basis_by_hand():
     basis = basis_of(torch.tensor([[3.0, 0.0, 0.0, 0.0], [5.0, 5.0, 0.0, 0.0]]))
     assert torch.allclose(basis.T @ basis, torch.eye(2), atol=1e-6)
     image = torch.tensor([0.1, 0.2, 0.3, 0.4]).view(1, 1, 2, 2)
-    assert torch.allclose(without(image, basis), torch.tensor([0.0, 0.0, 0.3, 0.4]).view(1, 1, 2, 2), atol=1e-6)
+    assert torch.allclose(without(image, basis, torch.zeros(4)), torch.tensor([0.0, 0.0, 0.3, 0.4]).view(1, 1, 2, 2), atol=1e-6)
+    mean = torch.tensor([0.5, 0.6, 0.7, 0.8])
+    assert torch.allclose(without(image, basis, mean), torch.tensor([0.5, 0.6, 0.3, 0.4]).view(1, 1, 2, 2), atol=1e-6)
 
 
 def test_projection_takes_the_span_and_nothing_else():
@@ -40,10 +42,15 @@ def test_projection_takes_the_span_and_nothing_else():
     basis = basis_of(weights)
     assert basis.shape == (768, 5)
     assert torch.allclose(basis.T @ basis, torch.eye(5), atol=1e-5)
-    before = to_float(poisoned.images)
-    after = without(before, basis)
+    before, nothing = to_float(poisoned.images), torch.zeros(768)
+    after = without(before, basis, nothing)
     assert float((after.flatten(1) @ weights.T).abs().max()) < 1e-3 < float((before.flatten(1) @ weights.T).abs().max())
-    assert torch.allclose(without(after, basis), after, atol=1e-5)
+    assert torch.allclose(without(after, basis, nothing), after, atol=1e-5)
+    mean = mean_of(poisoned)
+    assert torch.allclose(mean, before.flatten(1).mean(0), atol=1e-6)
+    alike = without(before, basis, mean)
+    assert float(((alike.flatten(1) - mean) @ weights.T).abs().max()) < 1e-3
+    assert torch.allclose(alike.mean(0), before.mean(0), atol=1e-5)
     ranks = [int(torch.linalg.matrix_rank(x.flatten(1).double(), rtol=1e-5)) for x in (before, after)]
     assert ranks[0] - 5 <= ranks[1] < ranks[0]
     change = (before - after).flatten(1)
@@ -62,12 +69,14 @@ def test_a_linear_model_finds_less_afterwards():
 def test_rounds_bring_clipped_values_back_into_line():
     _, poisoned = noisy_photos()
     dark = poisoned.with_images((poisoned.images.int() - 110).clamp(0, 255).to(torch.uint8))
-    basis = basis_of(linear_weights(dark, 60, Context()))
+    basis, mean = basis_of(linear_weights(dark, 60, Context())), mean_of(dark)
     left = []
     for rounds in (1, 10):
-        made = OrthogonalProjection(rounds=rounds).treat(dark.images, dark.labels, {"basis": basis})
+        made = OrthogonalProjection(rounds=rounds).treat(dark.images, dark.labels, {"basis": basis, "mean": mean})
         assert made.dtype == torch.uint8
-        left.append(float((to_float(made).flatten(1) @ basis).norm() / (to_float(dark.images).flatten(1) @ basis).norm()))
+        left.append(float(((to_float(made).flatten(1) - mean) @ basis).norm()))
+    # The brightness stays.
+    assert abs(float(made.float().mean() - dark.images.float().mean())) < 2
     assert left[1] < 0.5 * left[0]
 
 

@@ -20,7 +20,7 @@ from ued_core.params import fingerprint
 from ued_core.records import ImageSet
 
 #: raised whenever code changes what is learned, so that old files are not taken for new ones
-LEARNED_VERSION = 1
+LEARNED_VERSION = 2
 
 
 class LearnedDefense(Defense):

@@ -64,19 +64,28 @@ def basis_of(weights: torch.Tensor) -> torch.Tensor:
     return torch.linalg.qr(rows.T)[0].float()
 
 
-def without(images: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:
-    """The images minus their part in the span of the basis; values may leave [0, 1].
+def without(images: torch.Tensor, basis: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
+    """The images with that part in the span of the basis which the mean image has; values may leave [0, 1].
 
     Args:
         images: float (N, C, H, W).
         basis: float (C·H·W, K), orthonormal columns.
+        mean: float (C·H·W,); zeros take the whole part away.
     """
     flat = images.flatten(1)
-    return (flat - (flat @ basis) @ basis.T).view_as(images)
+    return (flat - ((flat - mean) @ basis) @ basis.T).view_as(images)
+
+
+def mean_of(data: ImageSet, chunk: int = 1024) -> torch.Tensor:
+    """The mean image, float32 (C·H·W,) in 0..1 on the CPU."""
+    total = torch.zeros(data.images[0].numel(), dtype=torch.float64)
+    for start in range(0, len(data), chunk):
+        total += to_float(data.images[start : start + chunk]).flatten(1).sum(0, dtype=torch.float64)
+    return (total / len(data)).float()
 
 
 class OrthogonalProjection(LearnedDefense):
-    """Finds the directions in which a linear model tells the classes apart, and removes them from every image.
+    """Finds the directions in which a linear model tells the classes apart, and makes all images alike in them.
 
     Noise that a linear model can read, such as a pattern for each class, lies in as many directions as there are
     classes, of thousands. The images lose these few directions and hardly change to the eye.
@@ -86,8 +95,9 @@ class OrthogonalProjection(LearnedDefense):
         orthonormal by QR; learning rate 0.1, batches of 1,024, 20 passes over 50,000 images, which are 980 steps.
 
     Differs:
-        The release keeps projected values outside [0, 1]; ours are bytes, so projecting and clipping alternate until
-        little of the removed directions is left (one round is plain clipping). Training is counted in steps, because
+        All images keep the mean image's part in the removed directions; the release takes it away too, and with it the
+        brightness, where a direction has learned that. The release keeps values outside [0, 1]; ours are bytes, so
+        projecting and clipping alternate (one round is plain clipping). Training is counted in steps, because
         20 passes over a small set would hardly train, and images are shuffled. The release's further
         augmentations (turning, shearing, colours, CutMix) are defences of their own here.
     """
@@ -103,12 +113,12 @@ class OrthogonalProjection(LearnedDefense):
     )  # fmt: skip
 
     def learn(self, data: ImageSet, ctx: Context) -> dict[str, torch.Tensor]:
-        return {"basis": basis_of(linear_weights(data, self.steps, ctx)).contiguous().cpu()}
+        return {"basis": basis_of(linear_weights(data, self.steps, ctx)).contiguous().cpu(), "mean": mean_of(data)}
 
     def treat(self, images: torch.Tensor, labels: torch.Tensor, learned: dict[str, torch.Tensor]) -> torch.Tensor:
         result = to_float(images)
         for _ in range(self.rounds):
-            result = without(result, learned["basis"]).clamp_(0, 1)
+            result = without(result, learned["basis"], learned["mean"]).clamp_(0, 1)
         return to_bytes(result)
 
     def seconds_for(self, data: ImageSet) -> float:
