@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from ued_core.context import Context
 from ued_core.defenses.adversarial_training import AdversarialTraining, Trades, climb, evaluating, into_ball
 from ued_core.models import MODELS
+from ued_core.training import PLANS
 from ued_core.training.hook import Batch, Moment, Setup, grade_all
-from ued_core.training.plan import PLANS
 
 
 def rng(seed=0):
