@@ -129,7 +129,7 @@ def examine(data: ImageSet, ctx: Context) -> Examination:
         DataError: a class has fewer than five images.
 
     Source:
-        Simple networks and bias shift: Zhu et al., arXiv 2305.13192 (AAAI 2024); the border score is ours, see
+        Simple networks and bias shift: Zhu et al., arXiv 2312.08898 (AAAI 2024); the border score is ours, see
         :mod:`ued_core.analysis.edge_detector`.
     """
     chosen = _some(data, ctx)
