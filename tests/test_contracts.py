@@ -422,6 +422,7 @@ def test_as_class_agrees_with_poison(name: str) -> None:
         assert not torch.equal(other, own)
 
 
+@pytest.mark.slow
 def test_memory_is_bounded_by_the_chunk(tmp_path: Path) -> None:
     """12,000 images are 37 MB as bytes and 147 MB as floats: only the result may grow with the data set."""
     code = """
