@@ -364,11 +364,11 @@ def _follow(choice: Selection, poisoned: ImageSet, defense: Dvae) -> None:
             )
             st.button("Train it: start a run", type="primary", on_click=_start, args=(choice, defense), key="dvae_start")
         if going is not None:
-            _live(choice, going, folder)
+            _live(choice, going, folder, found is not None and found.state == "running")
         st.page_link(script("runs.py"), label="All runs →")
 
 
-def _live(choice: Selection, going: tuple[dict[str, Any], dict[str, np.ndarray]], folder: Path) -> None:
+def _live(choice: Selection, going: tuple[dict[str, Any], dict[str, np.ndarray]], folder: Path, running: bool) -> None:
     log, pictures = going
     stage = log["stages"][-1]
     done, planned = len(stage["trace"]), stage["planned_epochs"]
@@ -383,7 +383,9 @@ def _live(choice: Selection, going: tuple[dict[str, Any], dict[str, np.ndarray]]
         caption=f"Stage {stage['stage']}, epoch {done} of {planned}: {stage['trace'][-1]['rate']:.2f} nats a position "
         f"(target {stage['target']:g}), x̂ at {stage['trace'][-1]['psnr']:.1f} dB.",
     )  # fmt: skip
-    if st.button(
+    if not running:
+        st.caption("No run is working on this now; the next one that asks for it goes on from its last saved state.")
+    elif st.button(
         f"Good enough: end stage {stage['stage']} after this epoch", key="dvae_enough", disabled=done >= planned,
         help="What is there is used for the next step. A set that was ended early belongs to its run alone.",
     ):  # fmt: skip

@@ -341,6 +341,22 @@ def test_a_stage_can_be_ended_early(stage: int, tmp_path: Path, monkeypatch: pyt
     assert torch.equal(purify_once(defense, data, Context(), tmp_path / "mine").images, made.images)
 
 
+def test_a_wish_that_came_too_late_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked for in the last epoch of stage 1: stage 2 runs to its end."""
+    data, defense = image_set(), quick()
+    real = Workshop.show
+
+    def show(self: Workshop, log: Any, pictures: Any) -> None:
+        real(self, log, pictures)
+        if [len(stage["trace"]) for stage in log["stages"]] == [2]:
+            ask_enough(defense.folder(data.content_hash))
+
+    monkeypatch.setattr(Workshop, "show", show)
+    made = purify_once(defense, data, Context())
+    assert [log["epochs"] for log in made.log["stages"]] == [2, 2]
+    assert "stopped_early" not in made.log
+
+
 def test_nothing_to_end() -> None:
     with pytest.raises(Unavailable, match="Nothing is being purified"):
         ask_enough(quick().folder("0" * 12))

@@ -19,6 +19,7 @@ from ued_core.data import DATASETS
 from ued_core.defenses.dvae import Dvae
 from ued_core.defenses.purified import Workshop, work_of
 from ued_core.records import ImageSet
+from ued_core.runs import RunRecord, RunSpec
 
 SMALL = {"data_shapes_train_size": "200", "data_shapes_test_size": "100", "attack": "class_noise"}
 QUICK = {"width": 4, "epochs": 1, "batch_size": 100}
@@ -97,7 +98,7 @@ def test_both_stages_and_a_finished_set(open_page: Callable[..., AppTest]) -> No
     assert not [b for b in page.button if b.key == "dvae_start"]
 
 
-def test_pictures_of_a_training_that_is_under_way(open_page: Callable[..., AppTest]) -> None:
+def test_pictures_of_a_training_that_is_under_way(open_page: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch) -> None:
     data, defense = published(), Dvae(**QUICK)
     folder = defense.folder(data.content_hash)
     rows = np.arange(3)
@@ -111,6 +112,13 @@ def test_pictures_of_a_training_that_is_under_way(open_page: Callable[..., AppTe
     assert "epoch 1 of 4" in tiles(page)[-1]["caption"]
     assert [row["label"] for row in tiles(page)[-1]["rows"]] == ["given", "x̂", "p̂, found"]
     assert charts(page)[-1]["question"] == "How is it learning?"
+    assert [c.value for c in page.caption if c.value.startswith("No run is working on this now")]
+    assert not [b for b in page.button if b.key == "dvae_enough"]
+    dataset = {"name": "shapes", "train_size": 200, "test_size": 100}
+    spec = RunSpec.from_json({"dataset": dataset, "attack": "class_noise", "defenses": [defense.to_json()]}).to_json()
+    monkeypatch.setattr(runs, "runs", lambda *_, **__: [RunRecord("20260101-000000-abcdef", state="running", spec=spec, text="epoch 2")])
+    page.run()
+    assert not page.exception
     page.button(key="dvae_enough").click().run()
     assert not page.exception
     assert (work_of(folder) / "enough").exists()

@@ -188,6 +188,8 @@ class _Separation:
             enough=self.workshop.enough,
         )
         self.epoch_rows: list[dict[str, float]] = list(resume["rows"]) if resume else []
+        # A wish that came too late for the stage before, or in an earlier execution, is not one for this stage.
+        self.workshop.enough()
         rows = train_dvae(job, replace(ctx, on_report=self._part(stage)))
         self.images.append(self.through(network, given, stage))
         self.weights.append({name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()})
