@@ -41,6 +41,7 @@ def test_written_networks_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             assert not torch.equal(back.image, found.network(3.5 - target)(images, labels).image)
 
 
+@pytest.mark.slow
 def test_every_shipped_network_can_be_shown() -> None:
     """Each belongs to a choice that the program can make, and was trained on exactly its images."""
     assert all_shipped(), "nothing ships"
