@@ -56,7 +56,7 @@ def evidence_dots(found: Mapping[str, Examination]) -> Figure:
             xaxis={**accuracy, "title": {"text": axis_title("accuracy on held-out images", "%")}},
             yaxis=ticks,
             xaxis2={"domain": [0.68, 1], "range": list(reach), "anchor": "y2", "title": {"text": "border score"}, "zeroline": True},
-            yaxis2={"range": [-0.6, 0.6], "showticklabels": False, "anchor": "x2"},
+            yaxis2={"range": [-0.6, 0.6], "showticklabels": False, "showgrid": False, "anchor": "x2"},
             shapes=[
                 _band("x", "y", bound, 1.03),
                 _band("x2", "y2", threshold, reach[1]),
