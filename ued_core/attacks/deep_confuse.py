@@ -33,8 +33,9 @@ class DeepConfuse(SurrogateAttack):
     what one training step on *its* noise would do, and it is changed so that the classifier after that step is worse on
     the clean batch. After each loop the second generator takes the place of the first and the classifier starts anew.
 
-    The paper's budget is some thousand times this one; how far this one reaches has not been measured. In a network of
-    ReLUs the loss after a step also jumps wherever a unit switches, and the slope that is followed does not see the jumps.
+    The paper's budget is some thousand times this one, which does nothing on digits: the default victim keeps 99 % (seeds 0
+    and 1). In a network of ReLUs the loss after a step also jumps wherever a unit switches, and the slope that is followed does
+    not see the jumps.
 
     Source:
         Learning to Confuse, arXiv 1905.09027 (NeurIPS 2019), and the authors' release.
