@@ -12,7 +12,8 @@
 * g: resolution: shapes at 32, 64 and 96 pixels over α.
 * h: where the best α lies for other p_b and kernel sizes.
 
-The attack is CUDA on shapes unless a row says otherwise. Rows are stored in ``assets/results/open_questions.json``.
+The attack is CUDA on shapes unless a row says otherwise; network, plan and sizes are those of ``benchmarks.defence_table``,
+whose rows are taken over where they are the same run. Rows are stored in ``assets/results/open_questions.json``.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks import rows
+from benchmarks.defence_table import DATASETS, PLAN
 
 RESULTS = rows.RESULTS / "open_questions.json"
+OTHERS = (rows.RESULTS / "defences.json",)
 SEEDS = (0, 1, 2)
 QUESTIONS = ("b", "d", "e", "f", "g", "h")
 CUDA = {"name": "cuda", "blur": 0.3}
@@ -63,9 +66,9 @@ def conditions() -> dict[tuple[str, str], dict[str, Any]]:
         found["f", name] = {"attack": attack}
         found["f", f"{name} + COIN"] = {"attack": attack, "defenses": coin(2.0)}
     for side in (32, 64, 96):
-        shape = {"dataset": {"name": "shapes", "side": side}}
+        shape = {"dataset": {**DATASETS["shapes"], "side": side}}
         found["g", f"{side} px, clean"] = shape
-        for strength in (0.0, 1.0, 2.0, 4.0):
+        for strength in (0.0, 2.0, 4.0):
             stack = coin(strength) if strength else []
             found["g", f"{side} px, α = {strength:g}"] = {**shape, "attack": CUDA, "defenses": stack}
     for blur in (0.1, 0.3, 0.6):
@@ -90,14 +93,14 @@ def spec_of(question: str, name: str, seed: int) -> dict[str, Any]:
     """The run spec of one row."""
     own = dict(CONDITIONS[question, name])
     dataset = own.pop("dataset", "shapes")
-    dataset = {"name": dataset} if isinstance(dataset, str) else dict(dataset)
-    shared = {"model": "small_cnn", "plan": "adamw", "seed": seed, "attack_seed": seed, "device": "cpu", "note": f"({question}) {name}"}
+    dataset = DATASETS[dataset] if isinstance(dataset, str) else dataset
+    shared = {"model": "small_cnn", "plan": PLAN, "seed": seed, "attack_seed": seed, "device": "cpu", "note": f"({question}) {name}"}
     return {**shared, **own, "dataset": {**dataset, "seed": seed}}
 
 
 def compute(question: str, name: str, seed: int) -> rows.Row:
     """One row."""
-    return {"question": question, "name": name, "seed": seed, **rows.train_once(spec_of(question, name, seed))}
+    return {"question": question, "name": name, "seed": seed, **rows.train_once(spec_of(question, name, seed), OTHERS)}
 
 
 def name_of(row: rows.Row) -> tuple[str, str, int]:

@@ -15,6 +15,8 @@ from typing import Any
 
 Row = dict[str, Any]
 RESULTS = Path(__file__).resolve().parents[1] / "assets" / "results"
+LABELS = ("dataset", "attack", "condition", "defence", "question", "name", "seed")
+"""What a table calls its rows; the run itself knows none of it."""
 
 
 def stored(path: Path) -> list[Row]:
@@ -36,8 +38,13 @@ def store(path: Path, row: Row, name_of: Callable[[Row], Hashable], order: Seque
         write_atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8") and None)
 
 
-def train_once(spec: Row) -> Row:
-    """One run in this process with one thread; its spec, key and result."""
+def train_once(spec: Row, others: Sequence[Path] = ()) -> Row:
+    """One run in this process with one thread; its spec, key and result.
+
+    Args:
+        spec: a run spec as JSON.
+        others: tables that may hold the same run already, with the names that they give it; it is then not computed again.
+    """
     import torch
 
     torch.set_num_threads(1)
@@ -46,6 +53,9 @@ def train_once(spec: Row) -> Row:
     from ued_core.runs.spec import RunSpec
 
     read = RunSpec.from_json(spec)
+    known = next((row for path in others for row in stored(path) if row["key"] == read.key()), None)
+    if known is not None:
+        return {name: value for name, value in known.items() if name not in LABELS}
     cpu = time.process_time()
     result = execute(read, Context())
     return {"key": read.key(), "spec": read.to_json(), **result, "cpu_s": time.process_time() - cpu}
