@@ -1,13 +1,18 @@
-"""Writing files so that a crash leaves the old one or the new one, never half of one."""
+"""Writing files so that a crash leaves the old one or the new one, never half of one, and their checksums."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+
+PIECE = 1 << 24
 
 
 def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
@@ -32,3 +37,15 @@ def write_json(path: Path, value: Any) -> None:
     """Write JSON atomically, readable by people."""
     text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
     write_atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8") and None)
+
+
+def sha256_of(content: Path | np.ndarray) -> str:
+    """SHA-256 of a file's bytes or of an array's values, in hexadecimal; a mapped array is read piece by piece."""
+    if isinstance(content, Path):
+        with content.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    flat = content.reshape(-1)
+    for start in range(0, len(flat), PIECE):
+        digest.update(flat[start : start + PIECE])
+    return digest.hexdigest()

@@ -363,7 +363,7 @@ def _nothing() -> None:
 
 def _address() -> str:
     base = str(st.get_option("server.baseUrlPath") or "").strip("/")
-    return f"{'/' + base if base else ''}/work/done"
+    return f"{'/' + base if base else ''}/background/done"
 
 
 async def _is_done(request: Request) -> JSONResponse:

@@ -66,7 +66,7 @@ def test_damaged_files_are_replaced(damage):
     else:
         (folder / "network.safetensors").unlink()
     assert same(first, MADE.network(data, Context()))
-    assert json.loads((folder / "card.json").read_text())["sha256"] == module._sha256(folder / "network.safetensors")
+    assert json.loads((folder / "card.json").read_text())["sha256"] == module.sha256_of(folder / "network.safetensors")
 
 
 def test_key_names_everything():

@@ -25,7 +25,7 @@ import torch
 
 from ued_core.attacks.base import Attack, touched_rows
 from ued_core.context import Context
-from ued_core.files import write_atomic, write_json
+from ued_core.files import sha256_of, write_atomic, write_json
 from ued_core.home import home
 from ued_core.params import fingerprint
 from ued_core.records import ImageSet, PoisonedSet
@@ -241,7 +241,7 @@ def read_crafted(folder: Path) -> Crafted | None:
 def _mapped(folder: Path, written: int) -> Crafted:
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     array = np.load(folder / "images.npy", mmap_mode="c", allow_pickle=False)
-    if _sha256(array) != card["sha256"]:
+    if sha256_of(array) != card["sha256"]:
         raise ValueError(f"{folder.name} does not have the checksum it was written with")
     return Crafted(torch.from_numpy(array), card["log"])
 
@@ -255,7 +255,7 @@ def _write(folder: Path, images: torch.Tensor, data: ImageSet, card: Mapping[str
         array = images.contiguous().numpy()
         np.save(entry / "images.npy", array)
         np.save(entry / "rows.npy", _digests(data))
-        write_json(entry / "card.json", {**card, "data_hash": data.content_hash, "sha256": _sha256(array)})
+        write_json(entry / "card.json", {**card, "data_hash": data.content_hash, "sha256": sha256_of(array)})
         if folder.exists() and read_crafted(folder) is None:
             os.rename(folder, fresh / "damaged")
         # Another process that crafted the same was quicker: its files are equal.
@@ -274,14 +274,6 @@ def _make_room(newest: Path) -> None:
             total += path.stat().st_size
             if total > MOST_BYTES and path.parent != newest:
                 shutil.rmtree(path.parent, ignore_errors=True)
-
-
-def _sha256(array: np.ndarray) -> str:
-    digest = hashlib.sha256()
-    flat = array.reshape(-1)
-    for start in range(0, len(flat), 1 << 24):
-        digest.update(flat[start : start + (1 << 24)])
-    return digest.hexdigest()
 
 
 def _digests(data: ImageSet) -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 import zipfile
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from torch import nn
 
 from ued_core.context import Context
 from ued_core.errors import Unavailable
+from ued_core.files import sha256_of
 from ued_core.home import home
 from ued_core.models import MODELS, Network
 from ued_core.models.clip_tower import ClipTower
@@ -210,7 +210,7 @@ def resnet50(folder: Path) -> Encoder:
             f"but they are neither in {folder} nor in torch's download folder.",
             f"Download https://download.pytorch.org/models/{RESNET50_FILE} (98 MB) into that folder, or take the encoder 'embedded'.",
         )
-    digest, wanted = _sha256(found), found.stem.rpartition("-")[2]
+    digest, wanted = sha256_of(found), found.stem.rpartition("-")[2]
     if not digest.startswith(wanted):
         raise Unavailable(
             f"{found} has the SHA-256 {digest[:8]}…, but its name promises {wanted}….", "The download is damaged: fetch it again."
@@ -288,12 +288,4 @@ def crafted_with(name: EncoderName) -> dict[str, str]:
 
 @functools.lru_cache(maxsize=16)
 def _known_sha256(path: Path, written: int, size: int) -> str:
-    return _sha256(path)
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    return sha256_of(path)

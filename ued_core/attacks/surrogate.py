@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from ued_core.attacks.gradient import LEVEL, Effort, descend, frozen
 from ued_core.attacks.whole_set import WholeSetAttack
 from ued_core.context import Context
 from ued_core.errors import DataError
-from ued_core.files import write_atomic, write_json
+from ued_core.files import sha256_of, write_atomic, write_json
 from ued_core.home import home
 from ued_core.models import MODELS, Model, Network
 from ued_core.params import fingerprint, param
@@ -170,7 +169,7 @@ class Surrogate:
     def _kept(self, data: ImageSet) -> dict[str, torch.Tensor] | None:
         card, path = self.card(data), self.folder(data) / "network.safetensors"
         try:
-            if card is None or _sha256(path) != card["sha256"]:
+            if card is None or sha256_of(path) != card["sha256"]:
                 return None
             return load_file(path)
         except (OSError, KeyError, SafetensorError):
@@ -182,7 +181,7 @@ class Surrogate:
         try:
             write_atomic(path, lambda temporary: save_file(state, temporary))
             # The card comes last and names the weights, so that a card is never without them.
-            write_json(path.with_name("card.json"), {**self._identity(data), "data": data.name, **card, "sha256": _sha256(path)})
+            write_json(path.with_name("card.json"), {**self._identity(data), "data": data.name, **card, "sha256": sha256_of(path)})
         except OSError:
             return
 
@@ -193,10 +192,6 @@ def _fits(network: Network, state: dict[str, torch.Tensor]) -> bool:
     except RuntimeError:
         return False
     return True
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 class SurrogateAttack(WholeSetAttack):

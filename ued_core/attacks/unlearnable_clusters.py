@@ -13,7 +13,7 @@ from pydantic import model_validator
 from ued_core.attacks.base import Bound, add_in_blocks
 from ued_core.attacks.checkpoint import STOPPED, Crafted, Draft
 from ued_core.attacks.encoders import Encoder, EncoderName, crafted_with, encoder_for, features_of
-from ued_core.attacks.feature_clusters import Clusters, agreement_with, find_clusters
+from ued_core.attacks.feature_clusters import Clusters, agreement_with, anchors, find_clusters
 from ued_core.attacks.gradient import LEVEL, Effort
 from ued_core.attacks.whole_set import WholeSetAttack
 from ued_core.context import Context
@@ -205,9 +205,7 @@ class UnlearnableClusters(WholeSetAttack):
         row: dict[str, Any] = {"cluster": number, "images": len(own)}
         if len(found) == 1:
             return drawing.noise().detach()[0].cpu(), row
-        # Fewer clusters than were asked for can make the offset a whole turn.
-        shift = self.offset % len(found) or 1
-        anchor = (number + shift) % len(found)
+        anchor = anchors(len(found), self.offset)[number]
         centres = found.centres.to(ctx.device)
         target = centres[anchor]
         pool = own if self.own_cluster_only else torch.arange(len(data))

@@ -31,7 +31,7 @@ from safetensors.torch import load_file, save_file
 from ued_core.context import Context
 from ued_core.defenses.base import Defense
 from ued_core.errors import Unavailable
-from ued_core.files import write_atomic, write_json
+from ued_core.files import sha256_of, write_atomic, write_json
 from ued_core.home import home
 from ued_core.params import fingerprint
 from ued_core.records import ImageSet
@@ -348,7 +348,7 @@ def _mapped(folder: Path, written: int) -> Purified:
     for number, sums in enumerate(card["stages"], 1):
         array = np.load(folder / f"stage{number}.npy", mmap_mode="c", allow_pickle=False)
         network = folder / f"stage{number}.safetensors"
-        if _sha256(array) != sums["images"] or hashlib.sha256(network.read_bytes()).hexdigest() != sums["network"]:
+        if sha256_of(array) != sums["images"] or sha256_of(network) != sums["network"]:
             raise ValueError(f"{folder.name} does not have the checksums it was written with")
         stages.append(torch.from_numpy(array))
         weights.append(load_file(network))
@@ -367,7 +367,7 @@ def _write(folder: Path, made: Purified, card: Mapping[str, Any], pictures: Path
             np.save(entry / f"stage{number}.npy", array)
             network = entry / f"stage{number}.safetensors"
             save_file({name: tensor.contiguous() for name, tensor in weights.items()}, network)
-            sums.append({"images": _sha256(array), "network": hashlib.sha256(network.read_bytes()).hexdigest()})
+            sums.append({"images": sha256_of(array), "network": sha256_of(network)})
         if pictures.exists():
             shutil.copyfile(pictures, entry / "pictures.npz")
         write_json(entry / "card.json", {**card, "stages": sums})
@@ -400,14 +400,6 @@ def rows_of(whole: ImageSet, part: ImageSet) -> torch.Tensor | None:
 
 def _digest(data: ImageSet, row: int) -> tuple[bytes, int]:
     return hashlib.blake2b(data.images[row].contiguous().numpy().tobytes(), digest_size=12).digest(), int(data.labels[row])
-
-
-def _sha256(array: np.ndarray) -> str:
-    digest = hashlib.sha256()
-    flat = array.reshape(-1)
-    for start in range(0, len(flat), 1 << 24):
-        digest.update(flat[start : start + (1 << 24)])
-    return digest.hexdigest()
 
 
 def _write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

@@ -1,0 +1,39 @@
+"""Files that are whole or not there, and their checksums."""
+
+import numpy as np
+import pytest
+
+from ued_core import files
+from ued_core.files import sha256_of, write_atomic, write_json
+
+ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+"""SHA-256 of the bytes ``abc``, as in FIPS 180-2."""
+
+
+def test_the_checksum_of_a_file_and_of_an_array_is_that_of_the_standard(tmp_path):
+    path = tmp_path / "abc"
+    path.write_bytes(b"abc")
+    assert sha256_of(path) == ABC
+    assert sha256_of(np.frombuffer(b"abc", np.uint8)) == ABC
+
+
+def test_an_array_is_read_in_pieces_without_changing_its_checksum(monkeypatch):
+    array = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
+    whole = sha256_of(array)
+    monkeypatch.setattr(files, "PIECE", 5)
+    assert sha256_of(array) == whole
+    assert sha256_of(array + 1) != whole
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "deep" / "card.json"
+    write_json(path, {"ε": 8})
+
+    def fail(temporary):
+        temporary.write_text("half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_atomic(path, fail)
+    assert path.read_text(encoding="utf-8") == '{\n  "ε": 8\n}\n'
+    assert list(path.parent.iterdir()) == [path]
