@@ -3,7 +3,7 @@
 import streamlit as st
 
 from pages.shared.controls import parameter_control
-from pages.shared.feature_views import PER_CLASS, film_part, marks, plot_part, scene_of, viewer_controls
+from pages.shared.feature_views import PER_CLASS, film_part, marks, plot_part, quality_part, scene_of, viewer_controls
 from pages.shared.guard import guarded
 from pages.shared.selection import Selection, protocol_line, sidebar_selection
 from pages.shared.stack import main_control, stack_sidebar
@@ -19,6 +19,7 @@ def room(choice: Selection, stack: tuple[Defense, ...], draw: int, per_class: in
         scene = scene_of(choice, stack, draw, per_class, marked)
         viewer = viewer_controls(choice)
         plot_part(scene, viewer, marked)
+        quality_part(viewer)
         film_part(scene, viewer, marked)
 
 

@@ -24,6 +24,7 @@ from pages.shared.tile_rows import tile_rows
 from ued_core import runs
 from ued_core.analysis.clusters import ClusterMeasures
 from ued_core.analysis.embedding import MOST_TSNE_POINTS
+from ued_core.analysis.feature_quality import FeatureQuality
 from ued_core.analysis.reference import reference_card, reference_for
 from ued_core.defenses import Defense
 from ued_core.figures.layouts import feature_scatter, point_colours
@@ -33,7 +34,7 @@ from ued_core.models import MODELS, PENULTIMATE
 from ued_core.params import Parameter
 from ued_core.records import Embedding, ImageSet
 from ued_core.runs import RunRecord
-from ued_core.runs.feature_room import Look, Room, feature_room, frame_epochs, lay_out_epochs, look_at_epochs
+from ued_core.runs.feature_room import Look, Room, feature_room, frame_epochs, lay_out_epochs, look_at_epochs, quality_at
 from ued_core.runs.layout import COPIES, copies
 from ued_core.runs.weights import stored_epochs
 
@@ -48,6 +49,8 @@ MOST_IMAGES = 1200
 DRAWN_FIRST_S = 0.1
 """The page is drawn before the side process takes its core."""
 SHOWN_TILES = 12
+SAME = 0.02
+"""Accuracies that differ by less are called equal: two networks of other seeds do so too."""
 METHODS: Mapping[str, str] = {"umap": "UMAP", "pca": "PCA", "tsne": "t-SNE"}
 COLOURINGS: Mapping[str, str] = {"class": "class", "prediction": "prediction", "correctness": "right or wrong", "copy": "copy"}
 PER_CLASS = Parameter(
@@ -411,6 +414,51 @@ def marked_table(look: Look, layout: Embedding, names: Sequence[str], places: Se
         columns[f"{copy}: answer"] = [names[answer] if answer < len(names) else f"class {answer}" for answer in answers]
         columns[f"{copy}: confidence (%)"] = [round(100 * float(look.confidence[index * count + place]), 1) for place in places]
     return pd.DataFrame(columns)
+
+
+# ---- what the features are worth --------------------------------------------------------------
+
+
+def quality_part(viewer: Viewer) -> None:
+    """Whether the chosen run's network can see, though it answers by the shortcut: its last layer refitted on clean images."""
+    if viewer.record is None or viewer.epoch is None:
+        return
+    st.subheader("What are these features worth?", anchor=False)
+    told = "Fits a new last layer to the features of up to 5,000 clean training images; everything before it stays as it is."
+    if st.button("Refit the last layer on clean images", key="quality", icon=":material/refresh:", help=told):
+        st.session_state["quality_wanted"] = (viewer.source, viewer.epoch)
+    if st.session_state.get("quality_wanted") != (viewer.source, viewer.epoch):
+        return
+    arguments = (viewer.source, viewer.epoch)
+    handle = background.submit(key_of(quality_at, *arguments), quality_at, *arguments, slot="quality")
+    background.rerun_when_done(handle, key="waiting_quality")
+    if handle.state == "failed":
+        st.error(f"The last layer could not be refitted: {plain(str(handle.error))}")
+    elif handle.state == "ready":
+        _quality(handle.value, viewer)
+    else:
+        st.info("A new last layer is being fitted …")
+
+
+def _quality(found: FeatureQuality, viewer: Viewer) -> None:
+    shown = (
+        ("As trained", found.as_trained, "The network with its own last layer."),
+        ("Last layer refitted", found.refitted, "The same features, read by a layer that saw clean images."),
+        ("Refitted, never trained", found.untrained, "The control: a fresh layer on the network before training."),
+    )
+    for column, (title, value, words) in zip(st.columns(3), shown, strict=True):
+        column.metric(title, f"{100 * value:.1f} %", help=words)
+    gained = found.refitted - found.untrained
+    verdict = (
+        "the network sees more than one that was never trained"
+        if gained > SAME
+        else "its features are worth no more than random ones on clean images"
+    )
+    st.caption(
+        f"Accuracy on clean test images, of {viewer.words}. Against the control {100 * gained:+.1f} points: {verdict}. If the second "
+        "number is far above the first, the features are there and only the decision follows the shortcut. "
+        f"{found.values} features, {found.images:,} clean images; deep feature reweighting, as in arXiv:2305.19254."
+    )
 
 
 # ---- the film --------------------------------------------------------------------------------

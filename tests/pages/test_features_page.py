@@ -25,6 +25,7 @@ from ued_core.errors import DataError
 from ued_core.figures.layouts import PointColours
 from ued_core.files import write_json
 from ued_core.runs import RunFolder, RunSpec
+from ued_core.runs.feature_room import quality_at
 from ued_core.runs.jsonl import append_line
 from ued_core.runs.pipeline import execute
 from ued_core.training import predict
@@ -181,6 +182,22 @@ def test_a_run_is_looked_into_at_every_epoch(run: RunFolder, features: Callable[
     assert numbers(traces(page)["clean"], "x") != last
     page.button_group(key="measure").set_value("purity").run()
     assert film(page)[0]["strips"][1]["title"] == "Neighbours of the own class (no unit)"
+
+
+def test_the_last_layer_of_a_run_is_refitted_on_demand(run: RunFolder, features: Callable[..., AppTest]) -> None:
+    page = until(features(network=run.run_id, film="false"), settled)
+    assert not page.metric
+    page.button(key="quality").click().run()
+    until(page, lambda p: p.metric)
+    found = quality_at(run.run_id, 3)
+    shown = {metric.label: metric.value for metric in page.metric}
+    assert shown == {
+        "As trained": f"{100 * run.history()[-1]['test_accuracy']:.1f} %",
+        "Last layer refitted": f"{100 * found.refitted:.1f} %",
+        "Refitted, never trained": f"{100 * found.untrained:.1f} %",
+    }
+    page.slider(key=f"epoch_{run.run_id[-4:]}").set_value(1).run()
+    assert not page.metric, "another network's numbers would be shown"
 
 
 def test_an_epoch_that_was_deleted_is_an_error_in_words(run: RunFolder, features: Callable[..., AppTest]) -> None:

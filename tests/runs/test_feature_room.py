@@ -26,6 +26,7 @@ from ued_core.runs.feature_room import (
     lay_out_epochs,
     lay_out_vectors,
     look_at_epochs,
+    quality_at,
 )
 from ued_core.runs.layout import COPIES, balanced_rows, copies
 from ued_core.runs.pipeline import execute
@@ -104,7 +105,10 @@ def test_every_epoch_of_a_run(chosen: tuple[ImageSet, np.ndarray], spec_of: Call
     folder.path.mkdir(parents=True)
     spec = spec_of(epochs=3, attack="cuda", device="cpu")
     write_json(folder.spec_path, spec.to_json())
-    execute(spec, Context(), epoch_folder=folder.epoch_folder)
+    result = execute(spec, Context(), epoch_folder=folder.epoch_folder)
+    found = quality_at(RUN, 3)
+    assert found.as_trained == pytest.approx(result["last"])
+    assert (found.images, found.values) == (result["data"]["train"], spec.model.width * 4)
     looks = look_at_epochs(*work(chosen), RUN, (0, 2, 3), "block 1")
     assert [seen.vectors.shape for seen in looks] == [(3 * len(chosen[1]), 4)] * 3
     one = feature_room(*work(chosen), chosen[1], RUN, 2, "block 1", "pca")

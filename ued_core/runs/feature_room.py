@@ -14,15 +14,18 @@ import torch
 
 from ued_core.analysis.clusters import GRID, ClusterMeasures, measures
 from ued_core.analysis.embedding import Method, align, aligned_umap_layouts, pca_layout, shared_pca_layouts, tsne_layout, umap_layout
+from ued_core.analysis.feature_quality import FeatureQuality, feature_quality
 from ued_core.analysis.layout_store import layout_key, store_layout, stored_layout
 from ued_core.analysis.reference import reference_network
 from ued_core.attacks import Attack
 from ued_core.context import Context
+from ued_core.data import load_split
 from ued_core.defenses import Defense
 from ued_core.models import Network
 from ued_core.records import Embedding, ImageSet
 from ued_core.runs.client import folder
 from ued_core.runs.layout import copies
+from ued_core.runs.spec import RunSpec
 from ued_core.runs.weights import network_at
 from ued_core.training import inside
 
@@ -218,3 +221,18 @@ def lay_out_epochs(frames: Sequence[np.ndarray], method: Literal["umap", "pca"])
     points = aligned_umap_layouts(frames)
     store_layout(key, points)
     return points, "recomputed"
+
+
+def quality_at(run: str, epoch: int) -> FeatureQuality:
+    """What the features of a run's network are worth on clean images: its last layer is refitted on the run's clean training images.
+
+    Args:
+        run: its id; it was trained on the classes of its data set.
+        epoch: one whose weights are stored. The control is the same network before training.
+
+    Raises:
+        DataError, RunError, Unavailable: data or weights are not there.
+    """
+    where = folder(run)
+    data = load_split(RunSpec.read(where.spec_path).dataset, Context())
+    return feature_quality(network_at(where, epoch), network_at(where, 0), data.train, data.test, Context())
