@@ -6,7 +6,7 @@ from pages.shared.defence_views import feature_view, theta_sidebar, theta_text, 
 from pages.shared.guard import guarded
 from pages.shared.handover import train_with_this
 from pages.shared.selection import Selection, protocol_line, sidebar_selection
-from pages.shared.stack import defended, main_control, stack_sidebar, when_drawn, whole_set
+from pages.shared.stack import checkpoint_words, defended, main_control, stack_sidebar, when_drawn, whole_set
 from pages.shared.tile_rows import tile_rows
 from pages.shared.tradeoff_views import measure_wanted, sweep_button, tradeoff_view
 from ued_core.defenses import Defense
@@ -39,7 +39,7 @@ def follow_the_slider(choice: Selection, rest: tuple[Defense, ...], draw: int, s
             alt=f"One image of each class: clean, poisoned by {choice.attack.title}, defended, "
             f"and what remains different, amplified {gain:g} times.",
             names=[names[label] for label in images.labels.tolist()],
-            caption=f"{protocol_line(choice)}. {when_drawn(stack, draw)}",
+            caption=f"{protocol_line(choice)}. {when_drawn(stack, draw)}{checkpoint_words(stack, whole)}",
         )
         left, right = st.columns([1, 1], gap="medium")
         with left:
@@ -47,7 +47,7 @@ def follow_the_slider(choice: Selection, rest: tuple[Defense, ...], draw: int, s
             if not defined:
                 tradeoff_view(choice, stack, draw, whole)
         with right:
-            feature_view(choice, stack, draw, whole)
+            feature_view(choice, stack, draw, whole, checkpoint_words(stack, whole))
         if defined and measure_wanted():
             tradeoff_view(choice, stack, draw, whole)
     return stack
@@ -60,7 +60,7 @@ st.markdown(
     "Other defences are in the sidebar, alone or one after another."
 )
 choice = sidebar_selection()
-rest, draw = stack_sidebar()
+rest, draw = stack_sidebar(trained=True)
 stack = follow_the_slider(choice, rest, draw, theta_sidebar())
 theta_text()
 if stack:

@@ -113,19 +113,20 @@ green curve. And more Θ is not more accuracy without end: COIN also costs detai
 """
 
 
-def feature_view(choice: Selection, stack: Sequence[Defense], draw: int, whole: ImageSet | None = None) -> None:
+def feature_view(choice: Selection, stack: Sequence[Defense], draw: int, whole: ImageSet | None = None, reached: str = "") -> None:
     """Features of clean, poisoned and defended copies; follows without holding the page up.
 
     Args:
         whole: the poisoned training set, for defences that must see all of it.
+        reached: which state of a trained defence is looked at.
     """
     chosen, rows = choice.shown(PER_CLASS)
     work = (chosen, choice.attack, choice.seed, tuple(stack), draw, np.array(rows), reference_for(choice.dataset.key))
-    _follow(work, tuple(choice.train.class_names), whole)
+    _follow(work, tuple(choice.train.class_names), whole, reached)
 
 
 @cached(max_entries=16)
-def _stand_in(*work: Any, whole: ImageSet | None) -> Embedding:
+def _stand_in(*work: Any, whole: ImageSet | None, reached: str) -> Embedding:
     return lay_out_copies(*work, "pca", whole=whole)
 
 
@@ -134,14 +135,14 @@ def _scatter(shown: Embedding, names: tuple[str, ...]) -> str:
     return embedding_scatter(shown, names).to_json(validate=False)
 
 
-def _follow(work: tuple[Any, ...], names: tuple[str, ...], whole: ImageSet | None) -> None:
+def _follow(work: tuple[Any, ...], names: tuple[str, ...], whole: ImageSet | None, reached: str) -> None:
     """Ask for the layout of what is chosen now, and show the last one meanwhile."""
     state = st.session_state
     chosen, *_, rows, reference = work
     base = key_of(_stand_in, chosen, rows, reference)
     if state.get("layout_base") != base:
         state["layout_base"], state["layout"], state["layout_wanted"] = base, None, None
-    wanted = key_of(lay_out_copies, *work, whole)
+    wanted = key_of(lay_out_copies, *work, whole, reached)
     if state["layout_wanted"] != wanted:
         previous = state["layout"]
         start = previous.points if previous is not None and previous.method == "umap" else None
@@ -151,7 +152,7 @@ def _follow(work: tuple[Any, ...], names: tuple[str, ...], whole: ImageSet | Non
         state["layout_wanted"] = wanted
     if state["layout"] is None and state["layout_handle"].state != "ready":
         # Features of six hundred images take longer than the rest of the page: once, not at every move.
-        state["layout"] = _stand_in(*work, whole=whole)
+        state["layout"] = _stand_in(*work, whole=whole, reached=reached)
     _feature_chart(reference, names)
 
 

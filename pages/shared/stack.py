@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from pages.shared.selection import Selection
 
 QUICK: Catalogue[Defense] = Catalogue("defence", [d for d in DEFENSES.values() if not issubclass(d, TrainedDefense)])
-"""Those whose work can be seen at once; the others train for minutes and have pages of their own."""
+"""Those whose work can be seen at once; the others train for minutes."""
 PATIENCE_S = 30.0
 """What a page may spend on learning before it shows anything."""
 DRAW = Parameter(
@@ -29,19 +30,23 @@ DRAW = Parameter(
 )  # fmt: skip
 
 
-def stack_sidebar() -> tuple[tuple[Defense, ...], int]:
+def stack_sidebar(*, trained: bool = False) -> tuple[tuple[Defense, ...], int]:
     """Everything about the defences but the first parameter of the first one, in the sidebar.
+
+    Args:
+        trained: offer those too that train for minutes; the page calls :func:`whole_set` before it shows their work.
 
     Returns:
         The stack, whose first defence has its first parameter's default, and the epoch shown.
     """
+    offered = DEFENSES if trained else QUICK
     with st.sidebar:
-        method = choose(QUICK, key="defence", label="Defence")
+        method = choose(offered, key="defence", label="Defence")
         with st.expander(f"{method.title} parameters"):
             rest = [method_controls(method, key="defence", exclude=_first(method))]
             draw = parameter_control(DRAW, key="draw", default=0)
         further = choose_several(
-            QUICK, key="further", label="Further defences", without=(method.key,),
+            offered, key="further", label="Further defences", without=(method.key,),
             help="They act after the first one, in this order. Those that treat images once, before training, come before those "
             "that act in every epoch.",
         )  # fmt: skip
@@ -85,17 +90,39 @@ def whole_set(stack: tuple[Defense, ...], choice: Selection) -> ImageSet | None:
     Raises:
         Unavailable: a defence would learn longer than a page should wait.
     """
-    place = next((place for place, defense in enumerate(stack) if defense.needs_whole_set), None)
-    if place is None:
+    learners = [place for place, defense in enumerate(stack) if defense.needs_whole_set]
+    if not learners:
         return None
     whole = choice.trained_on(choice.train)
-    seconds = stack[place].seconds_before(_purified(whole, stack[:place]))
-    if seconds > PATIENCE_S:
-        raise Unavailable(
-            f"{stack[place].title} first learns from all {len(whole):,} images, which takes about {duration(seconds)} here.",
-            "Start a training run with it: the run learns first and keeps it, and this page then shows the images.",
-        )
+    for place in learners:
+        learner, given = stack[place], _purified(whole, stack[:place])
+        if isinstance(learner, TrainedDefense):
+            # A preview never trains networks. What comes after this one learns from finished work alone.
+            shown = learner.checkpoint(given) if place == learners[-1] else learner.kept(given)
+            seconds = math.inf if shown is None else 0.0
+        else:
+            seconds = learner.seconds_before(given)
+        if seconds > PATIENCE_S:
+            seconds = min(seconds, _estimate(learner, given))
+            raise Unavailable(
+                f"{learner.title} first learns from all {len(whole):,} images, which takes about {duration(seconds)} here.",
+                "Start a training run with it: the run learns first and keeps it, and this page shows the images from its first "
+                "saved state on.",
+            )
     return whole
+
+
+def checkpoint_words(stack: tuple[Defense, ...], whole: ImageSet | None) -> str:
+    """Which state of a trained defence is shown, for a caption; empty without one."""
+    for place, defense in enumerate(stack if whole is not None else ()):
+        if isinstance(defense, TrainedDefense):
+            return f" {defense.title}: {defense.checkpoint(_purified(whole, stack[:place]))}."
+    return ""
+
+
+@cached(max_entries=16)
+def _estimate(learner: Defense, given: ImageSet) -> float:
+    return learner.seconds_before(given)
 
 
 @cached(max_entries=4)
@@ -103,7 +130,11 @@ def _purified(whole: ImageSet, stack: tuple[Defense, ...]) -> ImageSet:
     return purify_all(stack, whole, Context())
 
 
-@cached(max_entries=64)
 def defended(images: ImageSet, stack: tuple[Defense, ...], draw: int, whole: ImageSet | None = None) -> ImageSet:
     """What a network would see of the images in one epoch; ``whole`` is that of :func:`whole_set`."""
+    return _defended(images, stack, draw, whole, checkpoint_words(stack, whole))
+
+
+@cached(max_entries=64)
+def _defended(images: ImageSet, stack: tuple[Defense, ...], draw: int, whole: ImageSet | None, reached: str) -> ImageSet:
     return preview(stack, images, Context(seed=draw), whole=whole)

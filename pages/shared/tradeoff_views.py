@@ -16,6 +16,7 @@ from pages.shared.navigation import script
 from pages.shared.selection import Selection
 from ued_core import runs
 from ued_core.defenses import Defense
+from ued_core.defenses.purified import TrainedDefense
 from ued_core.figures.tradeoff import tradeoff
 from ued_core.params import Parameter
 from ued_core.records import ImageSet
@@ -41,6 +42,10 @@ def tradeoff_view(choice: Selection, stack: tuple[Defense, ...], draw: int, whol
     The fragment around the call runs again when the measurement is done.
     """
     with st.container(), guarded():
+        if trained := [d for d in stack if isinstance(d, TrainedDefense)]:
+            # What is left of the perturbation needs the clean images treated alike, which are in no purified set.
+            st.info(f"What {trained[0].title} takes from the perturbation and from the images is measured on its own page.")
+            return
         clean, _ = choice.shown(PER_CLASS)
         poisoned = choice.trained_on(clean)
         # What is learned, and what acts inside training alone, has no curve that a page could wait for.

@@ -209,6 +209,38 @@ def test_rows_of_a_purified_set() -> None:
         quick(rate_1=2.0).purify_rows(data.take(rows), data, Context())
 
 
+@pytest.mark.parametrize(
+    ("reports", "words"),
+    [(2, "stage 1 of 2, after 1 of 2 epochs"), (6, "stage 2 of 2, after 1 of 2 epochs")],
+    ids=["within stage 1", "within stage 2"],
+)
+def test_rows_of_unfinished_work(monkeypatch: pytest.MonkeyPatch, reports: int, words: str) -> None:
+    """They pass through the network as it was saved last; the images of finished stages are what it is given."""
+    data, defense = image_set(), quick(latent="mean", labels="shuffled")
+    rows, seen = torch.tensor([7, 3, 20]), []
+    save = Workshop.save
+    monkeypatch.setattr(Workshop, "save", lambda self, state, now=False: save(self, state, True))
+    assert defense.checkpoint(data) is None
+    with pytest.raises(Cancelled):
+        defense.purify(data, Context(on_report=lambda *said: seen.append(said), stop=lambda: len(seen) > reports))
+    assert defense.checkpoint(data) == words
+    assert defense.seconds_before(data) == 0
+    now = defense.purify_rows(data.take(rows), data, Context()).images
+    state = Workshop(work_of(defense.folder(data.content_hash))).load()
+    network = defense.network(data.shape, data.classes, torch.Generator())
+    network.load_state_dict(state["training"]["network"])
+    images, told = to_float((state["images"][-1] if state["images"] else data.images)[rows]), defense.told_labels(data.labels)[rows]
+    with torch.no_grad():
+        left = (images - network.eval()(images, told).perturbation).clamp(0, 1)
+        expected = network(left, told).image if state["images"] else left
+    assert torch.equal(now, stored(expected))
+    with pytest.raises(Unavailable, match="has not been purified"):
+        defense.purify_rows(image_set(seed=1).take(rows), data, Context())
+    defense.purify(data, Context())
+    assert defense.checkpoint(data) == "purified"
+    assert torch.equal(defense.purify_rows(data.take(rows), data, Context()).images, defense.kept(data).images[rows])
+
+
 def test_all_versions_of_a_set() -> None:
     data = image_set()
     assert kept_sets("dvae", data.content_hash) == []

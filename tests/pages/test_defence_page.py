@@ -11,6 +11,7 @@ from tests.pages.components import charts, tiles
 from ued_core.attacks.convolution import draw_kernels
 from ued_core.context import Context
 from ued_core.data import load_split
+from ued_core.errors import Cancelled
 from ued_core.runs.spec import RunSpec
 from ued_core.theory import theta
 
@@ -112,6 +113,30 @@ def test_a_defence_that_learns_too_long_is_shown_after_a_run(open_page, monkeypa
     page = open_page("defence", chosen)
     assert not page.error
     assert defended(page)
+
+
+def test_a_trained_purifier_is_shown_as_far_as_it_is(open_page):
+    """Nothing before its first saved state, then that state, then the purified set; never a training inside the page."""
+    small = {"epochs": "2", "width": "4", "batch_size": "100"}
+    chosen = {**SMALL, "defence": "dvae", "further": "jpeg", **{f"defence_dvae_{name}": value for name, value in small.items()}}
+    page = open_page("defence", chosen)
+    assert "D-VAE first learns from all 200 images" in page.error[0].value
+    assert not tiles(page)
+    next(b for b in page.button if b.label.startswith("Train with this")).click().run()
+    spec = RunSpec.from_json(page.session_state["handed_spec"])
+    poisoned = spec.attack.poison(load_split(spec.dataset, Context()).train, Context(seed=spec.attack_seed)).as_training_set()
+    seen = []
+    with pytest.raises(Cancelled):
+        spec.defenses[0].purify(poisoned, Context(on_report=lambda *said: seen.append(said), stop=lambda: len(seen) > 5))
+    page = open_page("defence", chosen)
+    assert not page.error
+    assert "D-VAE: after stage 1 of 2." in tiles(page)[0]["caption"]
+    before = defended(page)
+    spec.defenses[0].purify(poisoned, Context())
+    page = open_page("defence", {**chosen, "measure": "true"})
+    assert "D-VAE: purified." in tiles(page)[0]["caption"]
+    assert defended(page) != before
+    assert any("measured on its own page" in info.value for info in page.info)
 
 
 def test_several_defences_act_one_after_another(open_page):

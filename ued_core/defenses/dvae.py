@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from time import perf_counter
 from typing import Any, ClassVar, Literal
@@ -121,6 +121,21 @@ class Dvae(TrainedDefense):
     def separate(self, data: ImageSet, ctx: Context, workshop: Workshop) -> Purified:
         return _Separation(self, data, ctx.with_seed(self.seed), workshop).run()
 
+    def reached(self, state: Mapping[str, Any]) -> str:
+        done, training = len(state["images"]), state["training"]
+        if training is None:
+            return f"after stage {done} of {self.stages}"
+        return f"stage {done + 1} of {self.stages}, after {len(training['rows'])} of {self.epochs} epochs"
+
+    def so_far(self, state: Mapping[str, Any], whole: ImageSet, rows: torch.Tensor, ctx: Context) -> torch.Tensor:
+        given = whole.take(rows) if not state["images"] else whole.take(rows).with_images(state["images"][-1][rows])
+        if state["training"] is None:
+            return given.images
+        network = self.network(given.shape, given.classes, torch.Generator())
+        network.load_state_dict(state["training"]["network"])
+        work = _Separation(self, whole, ctx.with_seed(self.seed), Workshop())
+        return work.through(network, given, len(state["images"]) + 1, work.told[rows])
+
     def seconds_for(self, data: ImageSet) -> float:
         count = min(self.batch_size, len(data))
         network = self.network(data.shape, data.classes, torch.Generator().manual_seed(0))
@@ -191,13 +206,13 @@ class _Separation:
         # A wish that came too late for the stage before, or in an earlier execution, is not one for this stage.
         self.workshop.enough()
         rows = train_dvae(job, replace(ctx, on_report=self._part(stage)))
-        self.images.append(self.through(network, given, stage))
+        self.images.append(self.through(network, given, stage, self.told))
         self.weights.append({name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()})
         self.logs.append(self._stage_log(stage, target, network, rows))
         self.workshop.save(lambda: self._state(None), now=True)
 
-    def through(self, network: DvaeNetwork, given: ImageSet, stage: int) -> torch.Tensor:
-        """The images after a stage's passes, uint8."""
+    def through(self, network: DvaeNetwork, given: ImageSet, stage: int, told: torch.Tensor) -> torch.Tensor:
+        """The images after a stage's passes, uint8; ``told`` are the labels that go with them."""
         ctx = self._stage_context(stage)
         network = network.to(ctx.device).eval()
         rng = ctx.generator("purify") if self.defense.latent == "sample" else None
@@ -206,7 +221,7 @@ class _Separation:
         for start in range(0, len(given), CHUNK):
             ctx.check()
             part = slice(start, start + CHUNK)
-            images, labels = given.images[part].to(ctx.device), self.told[part].to(ctx.device)
+            images, labels = given.images[part].to(ctx.device), told[part].to(ctx.device)
             result[part] = to_bytes(purify_batch(network, to_float(images), labels, steps, rng), rounding).cpu()
         return result
 
@@ -293,4 +308,4 @@ def reconstruction_of(defense: Dvae, data: ImageSet, ctx: Context) -> torch.Tens
     """
     made = purify_once(defense, data, ctx)
     rebuilt = _Separation(defense.with_values(variant="reconstruction"), data, ctx.with_seed(defense.seed), Workshop())
-    return rebuilt.through(defense.trained(data, made, 1), data, 1)
+    return rebuilt.through(defense.trained(data, made, 1), data, 1, rebuilt.told)

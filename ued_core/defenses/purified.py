@@ -144,26 +144,62 @@ class TrainedDefense(Defense):
     def seconds_for(self, data: ImageSet) -> float:
         """How long it takes on this machine's processor; rough, itself quick."""
 
+    @abstractmethod
+    def reached(self, state: Mapping[str, Any]) -> str:
+        """How far unfinished work is, in words.
+
+        Args:
+            state: as :meth:`separate` saved it.
+        """
+
+    @abstractmethod
+    def so_far(self, state: Mapping[str, Any], whole: ImageSet, rows: torch.Tensor, ctx: Context) -> torch.Tensor:
+        """What unfinished work makes of some images: uint8 (M, C, H, W).
+
+        Args:
+            state: as :meth:`separate` saved it.
+            whole: the training set.
+            rows: int64 (M,), which of its images.
+            ctx: device and cancellation.
+        """
+
     def purify(self, data: ImageSet, ctx: Context) -> ImageSet:
         return data.with_images(purify_once(self, data, ctx).images)
 
     def purify_rows(self, data: ImageSet, whole: ImageSet, ctx: Context) -> ImageSet:
-        """The purified versions of some images of a set that was purified before.
+        """The purified versions of some images, for looking at: of the purified set, or of the newest state of its making.
 
         Raises:
-            Unavailable: it was not, or does not hold these images.
+            Unavailable: there is neither, or the set does not hold these images.
         """
-        kept = self.kept(whole)
-        rows = None if kept is None else rows_of(whole, data)
-        if kept is None or rows is None:
+        kept, state = self.kept(whole, early=True), self._state(whole)
+        rows = None if kept is None and state is None else rows_of(whole, data)
+        if rows is None:
             raise Unavailable(
                 f"{self.title} is trained on the whole training set, and this set has not been purified with these parameters yet.",
                 "Start a training run with this defence: it purifies the set first and keeps it.",
             )
-        return data.with_images(kept.images[rows])
+        return data.with_images(self.so_far(state, whole, rows, ctx) if state is not None else kept.images[rows])
+
+    def checkpoint(self, whole: ImageSet) -> str | None:
+        """What :meth:`purify_rows` shows, in words: "purified" when the work is done, None when there is nothing to show."""
+        if (state := self._state(whole)) is not None:
+            return self.reached(state)
+        kept = self.kept(whole, early=True)
+        return None if kept is None else f"ended early, {kept.log[STOPPED]}" if STOPPED in kept.log else "purified"
+
+    def _state(self, whole: ImageSet) -> dict[str, Any] | None:
+        """The newest state of a purification that is not done, or None."""
+        folder = self.folder(whole.content_hash)
+        if self.kept(whole) is not None:
+            return None
+        try:
+            return _saved(work_of(folder), (work_of(folder) / "state.pt").stat().st_mtime_ns)
+        except OSError:
+            return None
 
     def seconds_before(self, whole: ImageSet) -> float:
-        return 0.0 if read_purified(self.folder(whole.content_hash)) else self.seconds_for(whole)
+        return 0.0 if self.checkpoint(whole) is not None else self.seconds_for(whole)
 
     def folder(self, data_hash: str) -> Path:
         """Where the purified version of the set with this content hash is, or will be."""
@@ -339,6 +375,11 @@ def read_purified(folder: Path) -> Purified | None:
     except (OSError, EOFError, ValueError, KeyError, SafetensorError):
         return None
     return found
+
+
+@functools.lru_cache(maxsize=1)
+def _saved(folder: Path, written: int) -> dict[str, Any] | None:
+    return Workshop(folder).load()
 
 
 @functools.lru_cache(maxsize=4)
