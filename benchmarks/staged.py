@@ -60,6 +60,8 @@ def jobs(seeds: tuple[int, ...]) -> list[tuple[str, str, int]]:
     wanted += [(scene, arm, first) for scene in ("CUDA shapes", "clean shapes") for arm in FIRST[:2]]
     wanted += [(region, arm, first) for arm in FIRST[:3]]
     wanted += [(lsp, arm, seed) for arm in FIRST[:3] for seed in more]
+    wanted += [(scene, arm, seed) for seed in more for scene in (em, "clean digits") for arm in FIRST[:3]]
+    wanted += [(scene, arm, seed) for seed in seeds for scene in (lsp, em, "clean digits") for arm in ARMS if arm != "plain"]
     wanted += [(lsp, arm, first) for arm in ("ST-full: ST + colours", "colours alone", "ST, threshold 2")]
     wanted += [(scene, arm, seed) for seed in seeds for scene in SCENES for arm in ARMS]
     return list(dict.fromkeys(wanted))

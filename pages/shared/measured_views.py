@@ -11,7 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.shared.cache import cached
-from pages.shared.controls import segments
+from pages.shared.controls import method_address, segments
 from pages.shared.live_chart import live_chart
 from pages.shared.navigation import script
 from pages.shared.run_address import hand_over
@@ -73,6 +73,11 @@ def go_where_asked() -> None:
     match st.session_state.pop(GO_TO, None):
         case ("attack", RunSpec() as spec):
             st.switch_page(script("attack.py"), query_params=selection_address(spec.dataset, spec.attack, spec.attack_seed))
+        case ("defence", RunSpec() as spec):
+            address = selection_address(spec.dataset, spec.attack, spec.attack_seed)
+            # An empty list of further defences, in place of what was chosen there before.
+            address |= {**method_address(spec.defenses[0], key="defence"), "further": ""}
+            st.switch_page(script("defence.py"), query_params=address)
         case ("runs", RunSpec() as spec):
             hand_over(spec.to_json(), "the page Results")
             st.switch_page(script("runs.py"))
@@ -113,7 +118,7 @@ def _attack_part(rows: Sequence[Row], dataset: str) -> None:
         f"reaches on clean data. {reading(found)}",
     )
     _attack_table(found, dataset)
-    _made_by(found, ATTACKS_COMMAND, runs_csv(found), f"attacks_{dataset}.csv")
+    made_by(found, ATTACKS_COMMAND, runs_csv(found), f"attacks_{dataset}.csv")
 
 
 def reading(found: Sequence[Condition]) -> str:
@@ -139,7 +144,7 @@ def reading(found: Sequence[Condition]) -> str:
 
 def _attack_table(found: Sequence[Condition], dataset: str) -> None:
     name = f"attack_table_{dataset}"
-    specs = [_spec(c) for c in found]
+    specs = [run_spec(c) for c in found]
     kit = st.column_config
 
     def number(title: str, help: str, form: str = "%.1f", width: int = 62) -> Any:
@@ -154,8 +159,8 @@ def _attack_table(found: Sequence[Condition], dataset: str) -> None:
         alt="Table of what was trained on: accuracies in per cent, size and cost of the perturbation, number of seeds.",
         column_config={
             "name": kit.TextColumn("trained on", pinned=True, width=205),
-            "see": kit.ButtonColumn("", key=f"{name}_see", on_click=_button(f"{name}_see", "attack", specs), width=78),
-            "train": kit.ButtonColumn("", key=f"{name}_train", on_click=_button(f"{name}_train", "runs", specs), width=70),
+            "see": kit.ButtonColumn("", key=f"{name}_see", on_click=table_button(f"{name}_see", "attack", specs), width=78),
+            "train": kit.ButtonColumn("", key=f"{name}_train", on_click=table_button(f"{name}_train", "runs", specs), width=70),
             "last": number("last %", "Accuracy on clean test images after the last epoch, mean over the seeds."),
             "spread": number("± sd", "Sample standard deviation of the last epoch's accuracy over the seeds, in points.", width=56),
             "seeds": number("seeds", "How many runs the means are over.", "%d", 56),
@@ -183,7 +188,7 @@ def attack_frame(found: Sequence[Condition]) -> pd.DataFrame:
     for condition in found:
         clean, last = reference(condition, found), summary(condition, "last")
         attacked = attack_of(condition) is not None
-        spec = _spec(condition)
+        spec = run_spec(condition)
         rows.append(
             {
                 "name": condition.name,
@@ -201,7 +206,7 @@ def attack_frame(found: Sequence[Condition]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _spec(condition: Condition) -> RunSpec | None:
+def run_spec(condition: Condition) -> RunSpec | None:
     """The first run of a condition as it can be repeated today; None where a method has changed since."""
     try:
         return RunSpec.from_json(condition.rows[0]["spec"])
@@ -209,7 +214,15 @@ def _spec(condition: Condition) -> RunSpec | None:
         return None
 
 
-def _button(key: str, goal: str, specs: Sequence[RunSpec | None]) -> Any:
+def table_button(key: str, goal: str, specs: Sequence[RunSpec | None]) -> Any:
+    """What a column of buttons calls: it notes where to go, for :func:`go_where_asked`.
+
+    Args:
+        key: of the column.
+        goal: ``attack``, ``defence`` or ``runs``.
+        specs: one a row of the table; None where its button leads nowhere.
+    """
+
     def clicked() -> None:
         spec = specs[row] if (row := st.session_state[key]["row"]) < len(specs) else None
         if spec is not None and (goal == "runs" or spec.attack is not None):
@@ -228,8 +241,8 @@ def runs_csv(found: Sequence[Condition]) -> str:
     return pd.DataFrame(lines).dropna(axis="columns", how="all").to_csv(index=False)
 
 
-def _made_by(found: Sequence[Condition], command: str, table: str, filename: str) -> None:
-    """Protocol, command and download."""
+def made_by(found: Sequence[Condition], command: str, table: str, filename: str) -> None:
+    """Protocol of the conditions, the command that fills them, and their runs (CSV) to download."""
     st.caption(f"{protocol(found)} Made by `{command}`.")
     st.download_button("Every run as CSV", table, filename, "text/csv", on_click="ignore", icon=":material/download:", key=filename)
 
@@ -237,7 +250,7 @@ def _made_by(found: Sequence[Condition], command: str, table: str, filename: str
 def protocol(found: Sequence[Condition]) -> str:
     """How the runs were made, read from the run without attack and defence, or the first one."""
     plain = next((c for c in found if attack_of(c) is None and not defences_of(c)), found[0])
-    row, spec = plain.rows[0], _spec(plain)
+    row, spec = plain.rows[0], run_spec(plain)
     counts = sorted({len(c.rows) for c in found})
     seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     names = [in_words(spec.model), in_words(spec.plan)] if spec else [row["spec"][part]["name"] for part in ("model", "plan")]
@@ -280,4 +293,4 @@ def _defence_part(rows: Sequence[Row], dataset: str) -> None:
         "Last epoch, mean over seeds; hover for spread and seeds.",
     )
     found = list(table.cells.values())
-    _made_by(found, DEFENCES_COMMAND, runs_csv(found), f"defences_{dataset}.csv")
+    made_by(found, DEFENCES_COMMAND, runs_csv(found), f"defences_{dataset}.csv")

@@ -141,7 +141,7 @@ def test_button_of_a_row_asks_for_that_row(monkeypatch: pytest.MonkeyPatch) -> N
     for goal, row in (("attack", 2), ("attack", 1), ("runs", 1), ("runs", 0), ("attack", 9)):
         state: dict[str, Any] = {"b": {"row": row}}
         monkeypatch.setattr(measured_views.st, "session_state", state)
-        measured_views._button("b", goal, specs)()
+        measured_views.table_button("b", goal, specs)()
         asked[goal, row] = state.get(GO_TO)
     assert asked["attack", 2] == ("attack", specs[2])
     assert asked["runs", 1] == ("runs", specs[1])
