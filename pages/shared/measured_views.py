@@ -71,9 +71,9 @@ def data_title(name: str) -> str:
 def go_where_asked() -> None:
     """Follow the button that was pressed in a table; at the top of the page, because callbacks cannot change pages."""
     match st.session_state.pop(GO_TO, None):
-        case ("attack", RunSpec() as spec):
+        case ("images", RunSpec() as spec) if not spec.defenses:
             st.switch_page(script("attack.py"), query_params=selection_address(spec.dataset, spec.attack, spec.attack_seed))
-        case ("defence", RunSpec() as spec):
+        case ("images", RunSpec() as spec):
             address = selection_address(spec.dataset, spec.attack, spec.attack_seed)
             # An empty list of further defences, in place of what was chosen there before.
             address |= {**method_address(spec.defenses[0], key="defence"), "further": ""}
@@ -159,7 +159,7 @@ def _attack_table(found: Sequence[Condition], dataset: str) -> None:
         alt="Table of what was trained on: accuracies in per cent, size and cost of the perturbation, number of seeds.",
         column_config={
             "name": kit.TextColumn("trained on", pinned=True, width=205),
-            "see": kit.ButtonColumn("", key=f"{name}_see", on_click=table_button(f"{name}_see", "attack", specs), width=78),
+            "see": kit.ButtonColumn("", key=f"{name}_see", on_click=table_button(f"{name}_see", "images", specs), width=78),
             "train": kit.ButtonColumn("", key=f"{name}_train", on_click=table_button(f"{name}_train", "runs", specs), width=70),
             "last": number("last %", "Accuracy on clean test images after the last epoch, mean over the seeds."),
             "spread": number("± sd", "Sample standard deviation of the last epoch's accuracy over the seeds, in points.", width=56),
@@ -219,7 +219,7 @@ def table_button(key: str, goal: str, specs: Sequence[RunSpec | None]) -> Any:
 
     Args:
         key: of the column.
-        goal: ``attack``, ``defence`` or ``runs``.
+        goal: ``images`` (the page Attack, or Defence where the run has a defence) or ``runs``.
         specs: one a row of the table; None where its button leads nowhere.
     """
 
@@ -254,10 +254,12 @@ def protocol(found: Sequence[Condition]) -> str:
     counts = sorted({len(c.rows) for c in found})
     seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     names = [in_words(spec.model), in_words(spec.plan)] if spec else [row["spec"][part]["name"] for part in ("model", "plan")]
-    data, machine = row["data"], row["environment"]
+    machine = row["environment"]
+    sizes = {data_title(r["spec"]["dataset"]["name"]): f"{r['data']['train']:,} training and {r['data']['test']:,} test images" for r in
+             (c.rows[0] for c in found)}  # fmt: skip
     return (
         f"Unless a name says otherwise: {', '.join(names)}; "
-        f"{data['train']:,} training and {data['test']:,} test images; "
+        f"{'; '.join(sizes.values() if len(sizes) == 1 else (f'{name}: {size}' for name, size in sizes.items()))}; "
         f"{seeds} {'seed' if seeds == '1' else 'seeds'} each (one seed draws images, private key, weights and order); "
         f"{machine['precision']}, {machine['device']}, PyTorch {machine['torch']}."
     )

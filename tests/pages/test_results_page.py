@@ -138,14 +138,14 @@ def test_row_opens_its_run_on_the_page_runs(open_page, tables) -> None:
 def test_button_of_a_row_asks_for_that_row(monkeypatch: pytest.MonkeyPatch) -> None:
     specs = [None, RunSpec.from_json(ATTACK_ROWS[0]["spec"]), RunSpec.from_json(ATTACK_ROWS[2]["spec"])]
     asked = {}
-    for goal, row in (("attack", 2), ("attack", 1), ("runs", 1), ("runs", 0), ("attack", 9)):
+    for goal, row in (("images", 2), ("images", 1), ("runs", 1), ("runs", 0), ("images", 9)):
         state: dict[str, Any] = {"b": {"row": row}}
         monkeypatch.setattr(measured_views.st, "session_state", state)
         measured_views.table_button("b", goal, specs)()
         asked[goal, row] = state.get(GO_TO)
-    assert asked["attack", 2] == ("attack", specs[2])
+    assert asked["images", 2] == ("images", specs[2])
     assert asked["runs", 1] == ("runs", specs[1])
-    assert asked["attack", 1] is asked["runs", 0] is asked["attack", 9] is None
+    assert asked["images", 1] is asked["runs", 0] is asked["images", 9] is None
 
 
 def test_address_of_a_row_shows_its_attack_whatever_was_chosen_before(open_page) -> None:

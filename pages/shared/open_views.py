@@ -1,0 +1,264 @@
+"""The third part of the page Results: what the field has not measured of COIN, with what this program finds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from plotly.graph_objects import Figure
+
+from pages.shared.controls import segments
+from pages.shared.live_chart import live_chart
+from pages.shared.measured_views import RUN_COLUMNS, made_by, run_spec, stored_rows, table_button
+from pages.shared.navigation import script
+from pages.shared.stack import QUICK
+from ued_core.analysis import measured, open_answers, phenomenon
+from ued_core.analysis import open_questions as series
+from ued_core.analysis.measured import Row, summary
+from ued_core.analysis.open_answers import NOT_YET, RULE, Answer
+from ued_core.analysis.open_questions import QUESTIONS, Setting, setting
+from ued_core.analysis.phenomenon import Condition
+from ued_core.defenses import DEFENSES
+from ued_core.figures import open_questions as figures
+from ued_core.figures.results import condition_words
+from ued_core.runs.spec import RunSpec
+from ued_core.training import PLANS
+
+INTRODUCTION = (
+    "**COIN** is the published defence against CUDA, an attack that filters the images of every class with a small secret kernel of its "
+    "own. While a network trains, COIN moves every pixel by a random fraction of up to α pixels, anew in every epoch. These questions were "
+    "asked about it and not answered in print. The runs here are small (minutes on a processor, images made by this program): "
+    "read differences between conditions, not absolute values."
+)
+MARKS = "Large marks are means over seeds, whiskers one standard deviation to either side, small dots single runs (hover for numbers)."
+DEFENCE_TITLES = {key: method.title for key, method in DEFENSES.items()}
+CURVES = 380
+"""Height of a plot over α in CSS pixels."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One question with what was measured for it.
+
+    Attributes:
+        conditions: of its table, in order; empty while there are none.
+        answer: in words.
+        figure, height: the picture; None without conditions.
+        reading: how to read the picture.
+    """
+
+    conditions: tuple[Condition, ...]
+    answer: Answer
+    figure: Figure | None = None
+    height: int = CURVES
+    reading: str = ""
+
+
+def open_view() -> None:
+    """Pick a question; its answer, figure and table."""
+    st.markdown(INTRODUCTION)
+    titles = {key: question.title for key, question in QUESTIONS.items()}
+    key = segments("Question", titles, key="question", default=next(iter(titles)))
+    question, shown = QUESTIONS[key], shown_for(key)
+    st.subheader(question.asked)
+    st.markdown(question.text)
+    if shown.figure is None:
+        st.info(f"{NOT_YET} The command `{question.command}` fills it; it can be stopped and goes on where it was.")
+        return
+    _answer(shown.answer)
+    live_chart(
+        shown.figure,
+        key=f"open_{key}",
+        height=shown.height,
+        alt="; ".join(f"{c.name} {condition_words(c)}" for c in shown.conditions) + ".",
+        filename=f"open_question_{key}",
+        caption=f"{shown.reading} {MARKS}",
+    )
+    _table(key, shown.conditions)
+    made_by(shown.conditions, question.command, questions_csv(shown.conditions), f"open_question_{key}.csv")
+    if key == "c":
+        words = "**Overview** shows the same experiment one setting at a time, with what the models learned"
+        st.page_link(script("overview.py"), label=words)
+
+
+def shown_for(key: str) -> Shown:
+    """Everything about one question, from the rows as they are now."""
+    rows = stored_rows(series.FILE)
+    own = series.found(rows, key, DEFENCE_TITLES)
+    # The defence table trains on the same data: its clean runs serve as references where this table has none yet.
+    known = [*rows, *stored_rows(measured.DEFENCES_FILE)]
+    return _MAKERS[key](own, known)
+
+
+def _answer(answer: Answer) -> None:
+    with st.container(border=True):
+        st.markdown(f"**Answer so far: {answer.verdict}**")
+        if answer.details:
+            st.markdown("\n".join(f"- {line}" for line in answer.details))
+        st.caption(f"{answer.seeds} {RULE}")
+
+
+# ---- one maker a question ----------------------------------------------------------------------
+
+
+def _cost(own: Sequence[Condition], known: Sequence[Row]) -> Shown:
+    lines = series.cost_lines(own)
+    if not lines:
+        return Shown((), Answer(NOT_YET))
+    return Shown(
+        tuple(c for line in lines for _, c in line.points), open_answers.cost_answer(lines), figures.cost_figure(lines),
+        reading="α = 0 is training without COIN. The axis does not begin at zero.",
+    )  # fmt: skip
+
+
+def _seeds(own: Sequence[Condition], known: Sequence[Row]) -> Shown:
+    groups = series.seed_groups(stored_rows(phenomenon.FILE), {key: plan.title for key, plan in PLANS.items()})
+    if not groups:
+        return Shown((), Answer(NOT_YET))
+    named = tuple(Condition(f"{group.name}: {c.name}", c.rows) for group in groups for c in group.conditions)
+    return Shown(
+        named, open_answers.seeds_answer(groups), figures.seeds_figure(groups), figures.strips_height(groups),
+        "The wider the dots of a line are spread, the less a single run says. With one common kernel for all classes only the blur of "
+        "the attack is left, and nothing gives the class away.",
+    )  # fmt: skip
+
+
+def _rivals(own: Sequence[Condition], known: Sequence[Row]) -> Shown:
+    group = series.rivals(own, known)
+    if group is None:
+        return Shown((), Answer(NOT_YET))
+    return Shown(
+        group.conditions, open_answers.rivals_answer(group), figures.rivals_figure(group), figures.strips_height([group]),
+        "The further right, the more of the harm is undone: green is COIN, pink its parts alone, grey other warps.",
+    )  # fmt: skip
+
+
+def _mixtures(own: Sequence[Condition], known: Sequence[Row]) -> Shown:
+    groups = series.mixtures(own, known)
+    if not groups:
+        return Shown((), Answer(NOT_YET))
+    return Shown(
+        tuple(own), open_answers.mixtures_answer(groups), figures.mixtures_figure(groups), figures.strips_height(groups),
+        "Pink against green: is it better to shake the flagged images alone, or all? The dotted blue line is training on clean data.",
+    )  # fmt: skip
+
+
+def _attackers(own: Sequence[Condition], known: Sequence[Row]) -> Shown:
+    pairs = series.attackers(own)
+    if not pairs:
+        return Shown((), Answer(NOT_YET))
+    return Shown(
+        tuple(own), open_answers.attackers_answer(pairs), figures.attackers_figure(pairs, series.clean_like(own[0], known)),
+        figures.attackers_height(pairs), "Each line is one attacker; the bar is what COIN gives back. An attacker wins by a short bar that "
+        "ends far left.",
+    )  # fmt: skip
+
+
+def _resolution(own: Sequence[Condition], known: Sequence[Row]) -> Shown:
+    lines = series.resolution_lines(own, known)
+    if not lines:
+        return Shown((), Answer(NOT_YET))
+    return Shown(
+        tuple(own), open_answers.resolution_answer(lines), figures.resolution_figure(lines),
+        reading="The cross is the attack without COIN; how far the line rises towards the dotted one is what COIN gives back.",
+    )  # fmt: skip
+
+
+def _optimum(own: Sequence[Condition], known: Sequence[Row]) -> Shown:
+    by_blur, by_size = series.optimum_lines(own, known)
+    if not by_blur and not by_size:
+        return Shown((), Answer(NOT_YET))
+    return Shown(
+        tuple(own), open_answers.optimum_answer(by_blur, by_size), figures.optimum_figure(by_blur, by_size),
+        reading="α = 0 is the attack without COIN; look where each line is highest.",
+    )  # fmt: skip
+
+
+_MAKERS = {"b": _cost, "c": _seeds, "d": _rivals, "e": _mixtures, "f": _attackers, "g": _resolution, "h": _optimum}
+
+
+# ---- table and download ------------------------------------------------------------------------
+
+
+def _table(key: str, found: Sequence[Condition]) -> None:
+    name = f"open_table_{key}"
+    specs = [run_spec(c) for c in found]
+    kit = st.column_config
+
+    def number(title: str, help: str, form: str = "%.1f", width: int = 66) -> Any:
+        return kit.NumberColumn(title, format=form, help=help, width=width)
+
+    frame, seen = open_frame(found), [on_page(spec) for spec in specs]
+    st.dataframe(
+        frame,
+        key=name,
+        hide_index=True,
+        placeholder="–",
+        height="content",
+        alt="Table of conditions: accuracies in per cent, spread and number of seeds, and what was varied.",
+        column_config={
+            "name": kit.TextColumn("condition", pinned=True, width=250),
+            "see": kit.ButtonColumn("", key=f"{name}_see", on_click=table_button(f"{name}_see", "images", seen), width=90),
+            "train": kit.ButtonColumn("", key=f"{name}_train", on_click=table_button(f"{name}_train", "runs", specs), width=72),
+            "last": number("last %", "Accuracy on clean test images after the last epoch, mean over the seeds."),
+            "spread": number("± sd", "Sample standard deviation of the last epoch's accuracy over the seeds, in points.", width=58),
+            "seeds": number("seeds", "How many runs the means are over.", "%d", 58),
+            "best": number("best %", "The highest clean test accuracy of any epoch. Picked by looking at the test images: it flatters."),
+            "train_accuracy": number("train %", "Accuracy over the last epoch on what the model was trained on, as it saw it."),
+            "strength": number("α px", "COIN's strength on all images; 0 without a defence.", "%g"),
+            "blur": number("p_b", "Upper end of the law of the kernels' entries.", "%g", 58),
+            "kernel_size": number("k px", "Side of the attack's kernels.", "%d", 58),
+            "side": number("side px", "Side of the images.", "%d"),
+            "poison_rate": number("poisoned %", "Share of the training images that are poisoned.", "%d", 84),
+        },
+    )
+    images = "**Attack →** and **Defence →** show what happens to images (there all are poisoned); " if "see" in frame else ""
+    st.caption(f"Click a heading to sort. {images}**Train →** hands the run to the page Runs.")
+
+
+def on_page(spec: RunSpec | None) -> RunSpec | None:
+    """The spec if a page can show it: an attack, alone or with one defence that works at once."""
+    shown = spec is not None and spec.attack is not None and len(spec.defenses) < 2 and all(d.key in QUICK for d in spec.defenses)
+    return spec if shown else None
+
+
+def open_frame(found: Sequence[Condition]) -> pd.DataFrame:
+    """One row a condition, shares in per cent; of what was varied, only columns in which rows differ."""
+    rows = []
+    for condition in found:
+        spec, last, own = run_spec(condition), summary(condition, "last"), setting(condition)
+        rows.append(
+            {
+                "name": condition.name,
+                "see": ("Defence →" if shown.defenses else "Attack →") if (shown := on_page(spec)) else None,
+                "train": "Train →" if spec is not None else None,
+                "last": 100 * last.mean,
+                "spread": None if np.isnan(last.spread) else 100 * last.spread,
+                "seeds": len(condition.rows),
+                **{number: 100 * summary(condition, number).mean for number in ("best", "train_accuracy")},
+                **{name: getattr(own, name) for name in ("strength", "blur", "kernel_size", "side")},
+                "poison_rate": 100 * own.poison_rate,
+            }
+        )
+    frame = pd.DataFrame(rows)
+    varied = ("strength", "blur", "kernel_size", "side", "poison_rate")
+    idle = [name for name in varied if frame[name].nunique() < 2]
+    return frame.drop(columns=idle if frame["see"].notna().any() else [*idle, "see"])
+
+
+def questions_csv(found: Sequence[Condition]) -> str:
+    """Every run as a line: condition, what its spec says, seed, key and the numbers; shares are 0..1."""
+    lines = [
+        {"condition": c.name, **_words(setting(c)), **{n: row[n] for n in ("seed", "key")}, **{n: row.get(n) for n in RUN_COLUMNS}}
+        for c in found
+        for row in c.rows
+    ]
+    return pd.DataFrame(lines).dropna(axis="columns", how="all").to_csv(index=False)
+
+
+def _words(own: Setting) -> dict[str, Any]:
+    return {**asdict(own), "defences": " + ".join(own.defences)}
