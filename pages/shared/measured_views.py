@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -64,20 +65,25 @@ def stored_rows(file: Path) -> list[Row]:
 
 
 def data_title(name: str) -> str:
-    """A data set's title."""
-    return DATASETS[name].title if name in DATASETS else name
+    """A data set's title; what a table calls it, where it is one of several of a data set."""
+    return DATASETS[name].title if name in DATASETS else name[:1].upper() + name[1:]
+
+
+def plain_name(name: str) -> str:
+    """The same in letters and digits, for files and keys."""
+    return re.sub(r"\W+", "_", name)
 
 
 def go_where_asked() -> None:
     """Follow the button that was pressed in a table; at the top of the page, because callbacks cannot change pages."""
     match st.session_state.pop(GO_TO, None):
-        case ("images", RunSpec() as spec) if not spec.defenses:
-            st.switch_page(script("attack.py"), query_params=selection_address(spec.dataset, spec.attack, spec.attack_seed))
-        case ("images", RunSpec() as spec):
+        case ("images", RunSpec() as spec) if spec.defenses:
             address = selection_address(spec.dataset, spec.attack, spec.attack_seed)
             # An empty list of further defences, in place of what was chosen there before.
             address |= {**method_address(spec.defenses[0], key="defence"), "further": ""}
             st.switch_page(script("defence.py"), query_params=address)
+        case ("attack" | "images", RunSpec() as spec):
+            st.switch_page(script("attack.py"), query_params=selection_address(spec.dataset, spec.attack, spec.attack_seed))
         case ("runs", RunSpec() as spec):
             hand_over(spec.to_json(), "the page Results")
             st.switch_page(script("runs.py"))
@@ -86,7 +92,7 @@ def go_where_asked() -> None:
 def measured_view() -> None:
     """Attacks on one data set, then attack × defence on the same."""
     attacks, defences = stored_rows(measured.ATTACKS_FILE), stored_rows(measured.DEFENCES_FILE)
-    known = data_sets([*attacks, *defences])
+    known = list(dict.fromkeys(row["spec"]["dataset"]["name"] for row in [*attacks, *defences]))
     if not known:
         st.info(f"Nothing has been measured yet. Fill the tables with `{ATTACKS_COMMAND}` and `{DEFENCES_COMMAND}`.")
         return
@@ -94,7 +100,12 @@ def measured_view() -> None:
     known.sort(key=lambda name: list(DATASETS).index(name) if name in DATASETS else len(DATASETS))
     dataset = segments("Data", {name: data_title(name) for name in known}, key="results_data", default=known[0])
     _attack_part(attacks, dataset)
-    _defence_part(defences, dataset)
+    st.subheader("What each defence gives back")
+    tables = data_sets([row for row in defences if row["spec"]["dataset"]["name"] == dataset])
+    for table in tables:
+        _defence_table(defences, table)
+    if not tables:
+        st.info(f"No defence has been measured on {data_title(dataset)} yet: `{DEFENCES_COMMAND}`.")
 
 
 # ---- attacks -----------------------------------------------------------------------------------
@@ -159,7 +170,7 @@ def _attack_table(found: Sequence[Condition], dataset: str) -> None:
         alt="Table of what was trained on: accuracies in per cent, size and cost of the perturbation, number of seeds.",
         column_config={
             "name": kit.TextColumn("trained on", pinned=True, width=205),
-            "see": kit.ButtonColumn("", key=f"{name}_see", on_click=table_button(f"{name}_see", "images", specs), width=78),
+            "see": kit.ButtonColumn("", key=f"{name}_see", on_click=table_button(f"{name}_see", "attack", specs), width=78),
             "train": kit.ButtonColumn("", key=f"{name}_train", on_click=table_button(f"{name}_train", "runs", specs), width=70),
             "last": number("last %", "Accuracy on clean test images after the last epoch, mean over the seeds."),
             "spread": number("± sd", "Sample standard deviation of the last epoch's accuracy over the seeds, in points.", width=56),
@@ -200,7 +211,8 @@ def attack_frame(found: Sequence[Condition]) -> pd.DataFrame:
                 "best": mean(condition, "best", 100),
                 "train_accuracy": mean(condition, "train_accuracy", 100),
                 "against": 100 * (last.mean - summary(clean, "last").mean) if clean is not None and attacked else None,
-                **{number: mean(condition, number) for number in ("linf", "l2", "crafting_cpu_s", "evaluations", "agreement")},
+                **{number: mean(condition, number) for number in ("linf", "l2", "crafting_cpu_s", "agreement")},
+                "evaluations": None if (counted := mean(condition, "evaluations")) is None else round(counted),
             }
         )
     return pd.DataFrame(rows)
@@ -219,7 +231,7 @@ def table_button(key: str, goal: str, specs: Sequence[RunSpec | None]) -> Any:
 
     Args:
         key: of the column.
-        goal: ``images`` (the page Attack, or Defence where the run has a defence) or ``runs``.
+        goal: ``attack``, ``runs``, or ``images``: the page Defence where the run has a defence, otherwise Attack.
         specs: one a row of the table; None where its button leads nowhere.
     """
 
@@ -268,19 +280,15 @@ def protocol(found: Sequence[Condition]) -> str:
 # ---- defences ----------------------------------------------------------------------------------
 
 
-def _defence_part(rows: Sequence[Row], dataset: str) -> None:
+def _defence_table(rows: Sequence[Row], dataset: str) -> None:
     table = grid(rows, dataset)
-    st.subheader("What each defence gives back")
-    if not table.cells:
-        st.info(f"No defence has been measured on {data_title(dataset)} yet: `{DEFENCES_COMMAND}`.")
-        return
     cells = measured_cells(table)
     along = "row"
     if len(cells.columns) > MOST_COLUMNS:
         cells, along = cells.turned(), "column"
     live_chart(
         accuracy_map(cells),
-        key="defence_map",
+        key=f"defence_map_{plain_name(dataset)}",
         height=map_height(cells),
         alt="; ".join(
             f"{attack} with {defence} {condition_words(table.cells[attack, defence])}"
@@ -288,11 +296,11 @@ def _defence_part(rows: Sequence[Row], dataset: str) -> None:
             for defence in table.defences
             if (attack, defence) in table.cells
         ),
-        filename=f"defences_{dataset}",
+        filename=f"defences_{plain_name(dataset)}",
         question=f"{data_title(dataset)}: clean test accuracy (%) after training on attacked and then defended images",
         caption=f"Bright is learnable. **Read along a {along}**: its first cell is the attack alone, the others are what a defence makes "
         f"of it. The {along} of clean images is what a defence costs where nothing was attacked. "
         "Last epoch, mean over seeds; hover for spread and seeds.",
     )
     found = list(table.cells.values())
-    made_by(found, DEFENCES_COMMAND, runs_csv(found), f"defences_{dataset}.csv")
+    made_by(found, DEFENCES_COMMAND, runs_csv(found), f"defences_{plain_name(dataset)}.csv")

@@ -34,7 +34,7 @@ INTRODUCTION = (
     "asked about it and not answered in print. The runs here are small (minutes on a processor, images made by this program): "
     "read differences between conditions, not absolute values."
 )
-MARKS = "Large marks are means over seeds, whiskers one standard deviation to either side, small dots single runs (hover for numbers)."
+MARKS = "Large marks are means over seeds, whiskers one standard deviation to either side, small dots beside them single runs (hover for numbers)."
 DEFENCE_TITLES = {key: method.title for key, method in DEFENSES.items()}
 CURVES = 380
 """Height of a plot over α in CSS pixels."""
@@ -81,8 +81,7 @@ def open_view() -> None:
     _table(key, shown.conditions)
     made_by(shown.conditions, question.command, questions_csv(shown.conditions), f"open_question_{key}.csv")
     if key == "c":
-        words = "**Overview** shows the same experiment one setting at a time, with what the models learned"
-        st.page_link(script("overview.py"), label=words)
+        st.page_link(script("overview.py"), label="**Overview**: this experiment, setting by setting")
 
 
 def shown_for(key: str) -> Shown:
@@ -201,7 +200,7 @@ def _table(key: str, found: Sequence[Condition]) -> None:
         height="content",
         alt="Table of conditions: accuracies in per cent, spread and number of seeds, and what was varied.",
         column_config={
-            "name": kit.TextColumn("condition", pinned=True, width=250),
+            "name": kit.TextColumn("condition", pinned=True, width=225),
             "see": kit.ButtonColumn("", key=f"{name}_see", on_click=table_button(f"{name}_see", "images", seen), width=90),
             "train": kit.ButtonColumn("", key=f"{name}_train", on_click=table_button(f"{name}_train", "runs", specs), width=72),
             "last": number("last %", "Accuracy on clean test images after the last epoch, mean over the seeds."),
@@ -246,7 +245,9 @@ def open_frame(found: Sequence[Condition]) -> pd.DataFrame:
         )
     frame = pd.DataFrame(rows)
     varied = ("strength", "blur", "kernel_size", "side", "poison_rate")
-    idle = [name for name in varied if frame[name].nunique() < 2]
+    # Unattacked rows, which are not poisoned, do not make the share a variable.
+    shared = frame[varied[-1]].replace(0, np.nan)
+    idle = [name for name in varied if (shared if name == varied[-1] else frame[name]).nunique() < 2]
     return frame.drop(columns=idle if frame["see"].notna().any() else [*idle, "see"])
 
 

@@ -108,6 +108,18 @@ def test_many_defences_go_downwards(open_page, tables) -> None:
     assert "Read along a column" in heat["caption"]
 
 
+def test_two_tables_of_one_data_set_stand_below_each_other(open_page, tables) -> None:
+    """A table of another size has a name of its own; it belongs to the data set of its specs."""
+    tables(ATTACK_ROWS, [*DEFENCE_ROWS, {**DEFENCE_ROWS[1], "dataset": "shapes, 5,000 images", "last": 0.31}])
+    page = checked(open_page("results"))
+    assert page.button_group(key="results_data").options == ["Shapes"]
+    _, first, second = charts(page)
+    assert first["question"].startswith("Shapes: ")
+    assert second["question"].startswith("Shapes, 5,000 images: ")
+    assert "EM ε 16 with none 31.0 %" in second["alt"]
+    assert second["filename"] == "defences_shapes_5_000_images"
+
+
 def test_nothing_measured_yet_is_said_with_the_command(open_page, tables) -> None:
     tables([], [])
     page = checked(open_page("results"))
@@ -138,14 +150,14 @@ def test_row_opens_its_run_on_the_page_runs(open_page, tables) -> None:
 def test_button_of_a_row_asks_for_that_row(monkeypatch: pytest.MonkeyPatch) -> None:
     specs = [None, RunSpec.from_json(ATTACK_ROWS[0]["spec"]), RunSpec.from_json(ATTACK_ROWS[2]["spec"])]
     asked = {}
-    for goal, row in (("images", 2), ("images", 1), ("runs", 1), ("runs", 0), ("images", 9)):
+    for goal, row in (("attack", 2), ("attack", 1), ("runs", 1), ("runs", 0), ("attack", 9)):
         state: dict[str, Any] = {"b": {"row": row}}
         monkeypatch.setattr(measured_views.st, "session_state", state)
         measured_views.table_button("b", goal, specs)()
         asked[goal, row] = state.get(GO_TO)
-    assert asked["images", 2] == ("images", specs[2])
+    assert asked["attack", 2] == ("attack", specs[2])
     assert asked["runs", 1] == ("runs", specs[1])
-    assert asked["images", 1] is asked["runs", 0] is asked["images", 9] is None
+    assert asked["attack", 1] is asked["runs", 0] is asked["attack", 9] is None
 
 
 def test_address_of_a_row_shows_its_attack_whatever_was_chosen_before(open_page) -> None:
