@@ -34,7 +34,7 @@ INTRODUCTION = (
     "asked about it and not answered in print. The runs here are small (minutes on a processor, images made by this program): "
     "read differences between conditions, not absolute values."
 )
-MARKS = "Large marks are means over seeds, whiskers one standard deviation to either side, small dots beside them single runs (hover for numbers)."
+MARKS = "Large marks: means over seeds; whiskers: one standard deviation either way; small dots: single runs (hover for numbers)."
 DEFENCE_TITLES = {key: method.title for key, method in DEFENSES.items()}
 CURVES = 380
 """Height of a plot over α in CSS pixels."""
@@ -240,14 +240,12 @@ def open_frame(found: Sequence[Condition]) -> pd.DataFrame:
                 "seeds": len(condition.rows),
                 **{number: 100 * summary(condition, number).mean for number in ("best", "train_accuracy")},
                 **{name: getattr(own, name) for name in ("strength", "blur", "kernel_size", "side")},
-                "poison_rate": 100 * own.poison_rate,
+                "poison_rate": 100 * own.poison_rate or None,
             }
         )
     frame = pd.DataFrame(rows)
     varied = ("strength", "blur", "kernel_size", "side", "poison_rate")
-    # Unattacked rows, which are not poisoned, do not make the share a variable.
-    shared = frame[varied[-1]].replace(0, np.nan)
-    idle = [name for name in varied if (shared if name == varied[-1] else frame[name]).nunique() < 2]
+    idle = [name for name in varied if frame[name].nunique() < 2]
     return frame.drop(columns=idle if frame["see"].notna().any() else [*idle, "see"])
 
 

@@ -71,7 +71,8 @@ def kind(found: Summary) -> Literal["more", "less", "alike", "unknown"]:
     if not found.count:
         return "unknown"
     bound = 2 * found.spread if found.count > 1 else NOTICEABLE
-    return "alike" if abs(found.mean) <= bound else "more" if found.mean > 0 else "less"
+    # Equal runs must stay alike whatever the last digit of their difference.
+    return "alike" if abs(found.mean) <= bound + 1e-9 else "more" if found.mean > 0 else "less"
 
 
 def best(line: Line) -> tuple[float, Condition, tuple[float, ...]] | None:
@@ -204,7 +205,7 @@ def rivals_answer(group: Group | None) -> Answer:
         verdict = f"COIN's design is not needed here: {listed(by['more'])} {_do(by['more'], 'give')} back more than COIN."
     elif by["alike"]:
         verdict = f"COIN is not clearly better than {listed(by['alike'])}."
-        verdict += f" It beats the other {len(by['less'])}." if by["less"] else ""
+        verdict += f" It beats {_all_of(len(by['less']), 'other')}." if by["less"] else ""
     else:
         verdict = f"COIN's design matters: it gives back more than {_all_of(len(by['less']), 'rival')} tried."
     details = [f"COIN ends at {level(coin)}" + (f", against {level(none)} without a defence." if none else ".")]

@@ -50,16 +50,16 @@ _QUESTIONS = (
         "b",
         "Clean data",
         "What does COIN cost where nothing was poisoned?",
-        "A defender rarely knows whether the data was attacked, and shaken pixels "
-        "are harder to learn from. A network is trained on clean images with COIN at several strengths α.",
+        "A defender rarely knows whether data was attacked, so the price on clean data is always paid. A network is trained on clean "
+        "images with COIN at several strengths α.",
         _COMMAND + "b",
     ),
     Question(
         "c",
         "Seeds",
         "How far does chance alone move the central result?",
-        "Papers print one number for each condition. Here every condition "
-        "is trained several times; each seed draws its own images, private key, weights and order.",
+        "Papers print one number for each condition. Here every condition is trained several times; each seed draws its own images, "
+        "private key, weights and order.",
         phenomenon.COMMAND,
     ),
     Question(
@@ -74,16 +74,16 @@ _QUESTIONS = (
         "e",
         "Detect first",
         "If only a part of the images is poisoned, is it better to shake all of them or only those that look filtered?",
-        "Shaken images are harder to learn from, so clean ones would better be left alone. The detector flags images whose outermost "
-        "line of pixels is darker than the one inside it, a trace of the attack.",
+        "If shaking has a price, clean images should be spared. The detector flags images whose outermost line of pixels is darker than "
+        "the one inside it, a trace of the attack.",
         _COMMAND + "e",
     ),
     Question(
         "f",
         "Adaptive attackers",
         "Does COIN still help against an attacker who expects it?",
-        "Tried are reflection at the image border (which hides the attack "
-        "from the detector), larger kernels, and kernels chosen so that they stay apart after COIN has blurred them.",
+        "Tried are reflection at the image border (which hides the attack from the detector), larger kernels, and kernels chosen so that "
+        "they stay apart after COIN has blurred them.",
         _COMMAND + "f",
     ),
     Question(
@@ -98,8 +98,7 @@ _QUESTIONS = (
         "h",
         "Best strength",
         "Where does the best strength α lie for other attacks?",
-        "p_b is how strongly the attack's kernels blur, k how many pixels "
-        "wide they are. A defender knows neither.",
+        "p_b is how strongly the attack's kernels blur, k how many pixels wide they are. A defender knows neither.",
         _COMMAND + "h",
     ),
 )

@@ -1,6 +1,6 @@
 """What nobody has measured of COIN: one figure a question, each with means, spread and every run.
 
-A large mark is a mean, its whiskers are one sample standard deviation to either side, and the small dots are the runs.
+A large mark is a mean, its whiskers are one sample standard deviation to either side, and the small dots beside it are the runs.
 """
 
 from __future__ import annotations
@@ -22,8 +22,15 @@ ROW = 40
 """CSS pixels of one line of a strip plot."""
 BELOW = 0.27
 """How far under a mean its runs stand, in lines."""
-# Colours that stand for no role, at least 3 : 1 on both pages; lines differ in symbol and dash as well.
-LINE_LOOKS = (("#8f6bc9", "circle", "solid"), ("#9c7a1a", "square", "dash"), ("#6c7079", "diamond", "dot"), ("#c2689b", "cross", "dashdot"))
+BESIDE = 0.022
+"""How far beside a mean its runs stand on a curve, in shares of the axis."""
+# Colour, symbol, dash, and the symbol as text. The colours stand for no result and have at least 3 : 1 contrast on both pages.
+LINE_LOOKS = (
+    ("#8f6bc9", "circle", "solid", "●"),
+    ("#9c7a1a", "square", "dash", "■"),
+    ("#6c7079", "diamond", "dot", "◆"),
+    ("#c2689b", "cross", "dashdot", "✚"),
+)
 CLEAN_WORDS = "clean data"
 
 
@@ -84,12 +91,12 @@ def _curves(panels: Sequence[tuple[str, Sequence[Line]]], reach: list[float], di
         layout["annotations"] += [_panel_title(suffix, title)] if title else []
         ends = []
         for number, line in enumerate(lines):
-            look = LINE_LOOKS[number % len(LINE_LOOKS)] if direct else (ROLE_COLOURS["defended"], "diamond", "solid")
-            for trace in _line(line, look, own_roles=not direct):
+            look = LINE_LOOKS[number % len(LINE_LOOKS)] if direct else (ROLE_COLOURS["defended"], "diamond", "solid", "")
+            for trace in _line(line, look, BESIDE * (high - low), own_roles=not direct):
                 figure.add_scatter(**trace, **axes)
             last, condition = line.points[-1]
-            ends.append((last, 100 * summary(condition, "last").mean, line.name, look[0]))
-        layout["annotations"] += _names(ends, suffix, reach, place) if direct else []
+            ends.append((last, 100 * summary(condition, "last").mean, line.name, look))
+        layout["annotations"] += _names(ends, suffix, reach) if direct else []
         clean = next((line.clean for line in lines if line.clean is not None), None)
         if clean is not None:
             value = 100 * summary(clean, "last").mean
@@ -97,16 +104,16 @@ def _curves(panels: Sequence[tuple[str, Sequence[Line]]], reach: list[float], di
             layout["annotations"].append(
                 {
                     "text": f"{CLEAN_WORDS} {value:.0f} %", "xref": f"x{suffix} domain", "x": 0, "yref": f"y{suffix}", "y": value,
-                    "xanchor": "left", "yanchor": "bottom", "showarrow": False, "font": {"size": 12, "color": ROLE_COLOURS["clean"]},
+                    "xanchor": "left", "yanchor": "top", "showarrow": False, "font": {"size": 12, "color": MUTED},
                 }
             )  # fmt: skip
     figure.update_layout(base_layout(**layout))
     return figure
 
 
-def _line(line: Line, look: tuple[str, str, str], own_roles: bool) -> list[dict[str, Any]]:
+def _line(line: Line, look: tuple[str, str, str, str], beside: float, own_roles: bool) -> list[dict[str, Any]]:
     """The runs of a line as dots, then its means with their spread."""
-    colour, symbol, dash = look
+    colour, symbol, dash, _ = look
     conditions = [c for _, c in line.points]
     # Where a line is about one attack, its first point is the attack alone and looks like one.
     roles = [role_of(c) for c in conditions]
@@ -121,25 +128,25 @@ def _line(line: Line, look: tuple[str, str, str], own_roles: bool) -> list[dict[
     }  # fmt: skip
     runs = [(s, row) for s, c in line.points for row in c.rows]
     dots = {
-        "x": [s for s, _ in runs], "y": [100 * row["last"] for _, row in runs], "mode": "markers", "name": f"{line.name}, one run",
-        "marker": _small(colour), "customdata": [_run_words(row) for _, row in runs],
-        "hovertemplate": f"{line.name}, α = %{{x:g}} px<br>%{{customdata}}<extra></extra>",
+        "x": [s + beside for s, _ in runs], "y": [100 * row["last"] for _, row in runs], "mode": "markers",
+        "name": f"{line.name}, one run", "marker": _small(colour), "customdata": [f"α = {s:g} px<br>{_run_words(row)}" for s, row in runs],
+        "hovertemplate": f"{line.name}, %{{customdata}}<extra></extra>",
     }  # fmt: skip
     return [means, dots]
 
 
-def _names(ends: Sequence[tuple[float, float, str, str]], suffix: str, reach: list[float], place: int) -> list[dict[str, Any]]:
+def _names(ends: Sequence[tuple[float, float, str, tuple[str, str, str, str]]], suffix: str, reach: list[float]) -> list[dict[str, Any]]:
     """A name beside the last point of every line, pushed apart where lines end close together."""
     gap = 0.065 * (reach[1] - reach[0])
     placed: list[float] = []
     names = []
-    for last, value, name, colour in sorted(ends, key=lambda end: end[1]):
+    for last, value, name, (colour, _, _, symbol) in sorted(ends, key=lambda end: end[1]):
         at = max(value, placed[-1] + gap) if placed else value
         placed.append(at)
         names.append(
             {
-                "text": f"<b>{name}</b>", "xref": f"x{suffix}", "x": last, "xshift": 10, "yref": f"y{suffix}", "y": at, "xanchor": "left",
-                "showarrow": False, "font": {"size": 13, "color": colour},
+                "text": f'<span style="color:{colour}">{symbol}</span> {name}', "xref": f"x{suffix}", "x": last, "xshift": 14,
+                "yref": f"y{suffix}", "y": at, "xanchor": "left", "showarrow": False, "font": {"size": 13, "color": INK},
             }
         )  # fmt: skip
     return names
@@ -200,8 +207,8 @@ def _strips(groups: Sequence[Group], role: Callable[[Condition], str]) -> go.Fig
     for place, group in enumerate(groups):
         axes, suffix = _axes(place)
         layout[f"xaxis{suffix}"] = {
-            "domain": _domain(place, len(groups), 0.04), "anchor": f"y{suffix}", "range": [0, 104], "zeroline": False,
-            "tickvals": _ticks(len(groups)),
+            "domain": _domain(place, len(groups), 0.07 if len(groups) > 2 else 0.05), "anchor": f"y{suffix}",
+            "range": [0, 104], "zeroline": False, "tickvals": _ticks(len(groups)),
             # The title of the middle one is enough; under all of them it would not fit.
             "title": {"text": ACCURACY if place == (len(groups) - 1) // 2 else ""},
         }  # fmt: skip
@@ -220,7 +227,7 @@ def _strips(groups: Sequence[Group], role: Callable[[Condition], str]) -> go.Fig
                     {
                         "text": f"{words} {value:.0f} %", "xref": f"x{suffix}", "x": value, "yref": f"y{suffix} domain", "y": 1,
                         "xanchor": "right" if value > 50 else "left", "yanchor": "bottom", "showarrow": False,
-                        "font": {"size": 12, "color": ROLE_COLOURS[kind]},
+                        "font": {"size": 12, "color": MUTED},
                     }
                 )  # fmt: skip
     figure.update_layout(base_layout(**layout))
@@ -291,7 +298,7 @@ def attackers_figure(pairs: Sequence[Attacker], clean: Condition | None = None) 
         notes.append(
             {
                 "text": f"{CLEAN_WORDS} {value:.0f} %", "x": value, "yref": "paper", "y": 1, "xanchor": "right", "yanchor": "bottom",
-                "showarrow": False, "font": {"size": 12, "color": ROLE_COLOURS["clean"]},
+                "showarrow": False, "font": {"size": 12, "color": MUTED},
             }
         )  # fmt: skip
     layout = {"xaxis": {"title": {"text": ACCURACY}, "range": [0, 104]}, "yaxis": _line_axis([p.name for p in pairs], 0, "", 1.0)}

@@ -1,0 +1,167 @@
+"""The third part of the page Results: every question with its answer, figure, table and way into the app."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pages.shared import open_views
+from pages.shared.measured_views import GO_TO
+from pages.shared.open_views import on_page, open_frame, questions_csv
+from tests.pages.components import charts
+from ued_core.analysis import measured, phenomenon
+from ued_core.analysis import open_questions as series
+from ued_core.analysis.open_answers import NOT_YET
+from ued_core.analysis.open_questions import QUESTIONS
+from ued_core.runs.spec import RunSpec
+
+CUDA = {"name": "cuda", "blur": 0.3}
+COIN = {"name": "coin", "strength": 2.0}
+
+
+def run(question: str, name: str, seed: int, last: float, attack: Any = None, defenses: Any = (), **more: Any) -> dict[str, Any]:
+    """A stored row with the spec of a real run."""
+    dataset = {"name": "shapes", "seed": seed, "train_size": 200, "test_size": 20, **more.pop("dataset", {})}
+    spec = RunSpec.from_json({"dataset": dataset, "attack": attack, "defenses": list(defenses), "seed": seed, **more})
+    return {
+        "question": question, "name": name, "seed": seed, "key": spec.key(), "spec": spec.to_json(), "probe": None,
+        "last": last, "best": last, "train_accuracy": 0.9, "epochs": 10, "seconds": 20.0,
+        "data": {"train": 200, "test": 20, "class_names": list("abcdefghij")},
+        "environment": {"device": "cpu", "precision": "float32", "torch": "2"},
+    }  # fmt: skip
+
+
+ROWS = [
+    run("b", "shapes, none", 0, 0.95), run("b", "shapes, α = 2", 0, 0.90, defenses=[COIN]),
+    run("d", "none", 0, 0.2, CUDA), run("d", "COIN", 0, 0.7, CUDA, [COIN]), run("d", "elastic", 0, 0.5, CUDA, ["elastic"]),
+    run("e", "50 % poisoned, none", 0, 0.4, CUDA, poison_rate=0.5),
+    run("e", "50 % poisoned, COIN on all", 0, 0.7, CUDA, [COIN], poison_rate=0.5),
+    run("e", "50 % poisoned, COIN on the flagged", 0, 0.8, CUDA, ["gated_coin"], poison_rate=0.5),
+    run("f", "as published", 0, 0.2, CUDA), run("f", "as published + COIN", 0, 0.7, CUDA, [COIN]),
+    run("f", "7×7 kernels", 0, 0.2, {**CUDA, "kernel_size": 7}), run("f", "7×7 kernels + COIN", 0, 0.3, {**CUDA, "kernel_size": 7}, [COIN]),
+    *[run("g", f"{s} px, {n}", 0, 0.5 if n else 0.2, CUDA, [COIN] if n else [], dataset={"side": s}) for s in (32, 64) for n in (0, 2)],
+    *[run("h", f"p_b = {b}, {a}", 0, 0.4, {**CUDA, "blur": b}, [{**COIN, "strength": a}]) for b in (0.1, 0.3) for a in (1.0, 2.0)],
+]  # fmt: skip
+CENTRAL = [
+    {**run("c", name, seed, last + seed / 100, attack, defenses), "dataset": "shapes", "plan": "adamw", "condition": name}
+    for name, last, attack, defenses in (("clean", 0.9, None, ()), ("CUDA", 0.2, CUDA, ()), ("CUDA + COIN", 0.7, CUDA, [COIN]))
+    for seed in (0, 1)
+]
+
+
+@pytest.fixture
+def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """``tables(rows, central)`` puts rows in place of the shipped ones; the defence table is empty."""
+
+    def put(rows: list[Any], central: list[Any]) -> None:
+        for module, name, content in ((series, "FILE", rows), (phenomenon, "FILE", central), (measured, "DEFENCES_FILE", [])):
+            file = tmp_path / f"{module.__name__}.json"
+            if content:
+                file.write_text(json.dumps(content))
+            monkeypatch.setattr(module, name, file)
+
+    return put
+
+
+def checked(page: AppTest) -> AppTest:
+    assert not page.exception
+    assert not page.error
+    return page
+
+
+def test_a_question_has_its_answer_figure_table_and_command(open_page, tables) -> None:
+    tables(ROWS, CENTRAL)
+    page = checked(open_page("results", {"part": "open", "question": "d"}))
+    assert page.subheader[0].value == QUESTIONS["d"].asked
+    answer = " ".join(m.value for m in page.markdown)
+    assert "COIN's design matters: it gives back more than the one rival tried." in answer
+    assert "COIN ends at 70.0 %, against 20.0 % without a defence." in answer
+    (chart,) = charts(page)
+    assert "Elastic distortion 50.0 % (n = 1)" in chart["alt"]
+    assert json.loads(chart["figure"])["layout"]["yaxis"]["ticktext"] == ["no defence", "COIN", "Elastic distortion"]
+    captions = " ".join(c.value for c in page.caption)
+    assert "3 runs, one seed for each condition, so this is a first impression" in captions
+    assert QUESTIONS["d"].command in captions
+    assert list(page.dataframe[0].value["last"]) == [20, 70, 50]
+    page.segmented_control(key="question").set_value("f").run()
+    checked(page)
+    assert page.subheader[0].value == QUESTIONS["f"].asked
+    assert "1 of 1 tried (7×7 kernels) leaves less" in " ".join(m.value for m in page.markdown)
+
+
+def test_missing_rows_are_said_with_their_command(open_page, tables) -> None:
+    tables([], [])
+    page = checked(open_page("results", {"part": "open", "question": "g"}))
+    assert charts(page) == []
+    assert page.info[0].value.startswith(NOT_YET)
+    assert QUESTIONS["g"].command in page.info[0].value
+
+
+@pytest.mark.parametrize("key", QUESTIONS)
+def test_every_question_with_all_with_one_and_with_no_row(key: str, tables) -> None:
+    full = ROWS if key != "c" else CENTRAL
+    own = [row for row in full if row["question"] == key]
+    tables(ROWS, CENTRAL)
+    shown = open_views.shown_for(key)
+    assert shown.answer.verdict != NOT_YET
+    assert len(shown.conditions) == len({row["name"] for row in own})
+    assert len(questions_csv(shown.conditions).splitlines()) == 1 + len(own)
+    tables(own[:1], own[:1])
+    alone = open_views.shown_for(key)
+    assert alone.figure is not None
+    assert alone.answer.verdict == NOT_YET
+    assert list(open_frame(alone.conditions)["seeds"]) == [1]
+    for module in (series, phenomenon):
+        module.FILE.unlink()
+    nothing = open_views.shown_for(key)
+    assert (nothing.figure, nothing.conditions, nothing.answer.verdict) == (None, (), NOT_YET)
+
+
+def test_clean_reference_may_come_from_the_defence_table(tables) -> None:
+    tables([row for row in ROWS if row["question"] == "d"], [])
+    assert not open_views.shown_for("d").figure.layout.shapes
+    measured.DEFENCES_FILE.write_text(json.dumps([{**ROWS[0], "dataset": "shapes", "attack": "clean", "defence": "none"}]))
+    assert any("clean data 95 %" in note.text for note in open_views.shown_for("d").figure.layout.annotations)
+
+
+def test_table_shows_what_varies_and_where_rows_lead() -> None:
+    frame = open_frame(series.found(ROWS, "e"))
+    assert list(frame["see"]) == ["Attack →", "Defence →", "Defence →"]
+    assert list(frame["strength"].isna()) == [False, False, True]
+    assert not {"blur", "side", "kernel_size", "poison_rate"} & set(frame.columns)
+    assert "see" not in open_frame(series.found(ROWS, "b")), "clean images have no attack to look at"
+    assert list(open_frame(series.found(ROWS, "g"))["side"]) == [32, 32, 64, 64]
+
+
+def test_csv_holds_the_settings_of_every_run() -> None:
+    text = questions_csv(series.found(ROWS, "h"))
+    header, first = text.splitlines()[:2]
+    found = dict(zip(header.split(","), first.replace('"p_b = 0.1, 1.0"', "name").split(","), strict=True))
+    assert (found["strength"], found["blur"], found["side"], found["defences"], found["last"]) == ("1.0", "0.1", "32", "coin", "0.4")
+
+
+def test_only_what_a_page_can_show_has_a_button() -> None:
+    kinds = {
+        "clean": (None, [COIN]), "attack": (CUDA, []), "one": (CUDA, [COIN]), "two": (CUDA, ["jpeg", COIN]), "slow": (CUDA, ["dvae"]),
+    }  # fmt: skip
+    specs = {name: RunSpec.from_json(run("", name, 0, 0.5, *kind)["spec"]) for name, kind in kinds.items()}
+    assert [name for name, spec in specs.items() if on_page(spec)] == ["attack", "one"]
+    assert on_page(None) is None
+
+
+def test_row_opens_its_attack_with_its_defence(open_page, tables) -> None:
+    tables(ROWS, CENTRAL)
+    page = open_page("results", {"part": "open"})
+    # What the reader chose on the page Defence before.
+    page.session_state["kept"] = {"further": "jpeg", "attack_cuda_blur": 0.1}
+    wanted = run("", "", 3, 0.5, {**CUDA, "blur": 0.6}, [{**COIN, "strength": 3.0}])
+    page.session_state[GO_TO] = ("images", RunSpec.from_json(wanted["spec"]))
+    page.run()
+    checked(page)
+    assert page.title[0].value != "Results"
+    assert (page.session_state["attack"], page.session_state["attack_cuda_blur"]) == ("cuda", 0.6)
+    assert (page.session_state["defence"], page.session_state["defence_coin_strength"]) == ("coin", 3.0)
+    assert page.session_state["further"] == []
