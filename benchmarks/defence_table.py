@@ -48,6 +48,7 @@ ONLY = {
 DEFENCES: dict[str, list[Any]] = {
     "none": [],
     "COIN": [{"name": "coin", "strength": 2.0}],
+    "COIN, α = 1": [{"name": "coin", "strength": 1.0}],
     "JPEG 10": ["jpeg"],
     "COIN, shifts only": ["coin_shifts"],
     "COIN, interpolation only": ["coin_interpolation"],
