@@ -66,9 +66,9 @@ def cost(shapes: list[float], digits: list[float]) -> answers.Answer:
 
 def test_price_depends_on_the_rows() -> None:
     dear, free = [0.8, 0.82, 0.81], [0.9, 0.92, 0.91]
-    assert "has a price on clean data, on Shapes and Digits" in cost(dear, dear).verdict
-    assert "price on Shapes, and no clear one on Digits" in cost(dear, free).verdict
-    assert cost(free, free).verdict == "No clear price on clean data, on Shapes and Digits."
+    assert cost(dear, dear).verdict == "COIN costs accuracy on clean data: on Shapes and Digits."
+    assert "costs accuracy on Shapes, and no clear amount on Digits" in cost(dear, free).verdict
+    assert cost(free, free).verdict == "COIN costs no clear amount of accuracy on clean data: on Shapes and Digits."
     detail = cost(dear, free).details[0]
     assert detail == "Shapes: 91.0 ± 1.0 % without COIN. At α = 2 px COIN costs 10.0 ± 1.0 points."
     assert "adds 5.0 points" in answers.cost_answer(series.cost_lines(conditions(
@@ -78,6 +78,7 @@ def test_price_depends_on_the_rows() -> None:
 def test_price_without_its_reference_is_not_measured() -> None:
     lines = series.cost_lines(conditions(*runs("b", "2", [0.9], defenses=coin(2.0))))
     assert answers.cost_answer(lines).verdict == NOT_YET
+    assert answers.cost_answer(lines).details == ("Shapes: not measured without COIN yet.",)
     assert answers.cost_answer([]) == answers.Answer(NOT_YET)
 
 

@@ -37,7 +37,7 @@ def test_cost_has_means_spread_and_runs_of_both_data_sets() -> None:
     assert (list(shapes.x), list(shapes.y)) == ([0, 2], pytest.approx([92, 80]))
     assert list(shapes.error_y.array) == pytest.approx([4 / 2**0.5, 0]), "sample deviation; none for one run"
     assert sorted(dots.y) == pytest.approx([80, 90, 94])
-    assert [0 < x - s < 0.1 for x, s in zip(dots.x, (0, 0, 2), strict=True)] == [True] * 3, "beside their mean"
+    assert [0 < s - x < 0.1 for x, s in zip(dots.x, (0, 0, 2), strict=True)] == [True] * 3, "beside their mean"
     assert "α = 2 px<br>seed 0" in dots.customdata[2]
     assert any(text.endswith("Shapes") for text in texts(figure))
     assert any(text.endswith("Digits") for text in texts(figure))
@@ -100,6 +100,7 @@ def test_rivals_are_strips_between_no_defence_and_clean() -> None:
 def test_mixtures_and_seeds_share_their_lines_over_panels() -> None:
     rows = [r for rate in (0.5, 0.8) for d in ([], coin(2.0)) for r in runs("e", f"{rate}{d}", [0.5], CUDA, d, rate=rate)]
     figure = figures.mixtures_figure(series.mixtures(conditions(*rows), []))
+    assert not figure.layout.shapes, "no defence has a row of its own, and clean data was not measured"
     assert list(figure.layout.yaxis.ticktext) == ["no defence", "COIN on all"]
     assert [t.yaxis for t in traces(figure)["COIN on all"]] == ["y", "y2"]
     assert {"50 % of the images poisoned", "80 % of the images poisoned"} == set(texts(figure))

@@ -136,6 +136,7 @@ def cost_answer(lines: Sequence[Line]) -> Answer:
         costs = {s: difference(plain, c) for s, c in line.points if s > 0} if plain else {}
         costs = {s: cost for s, cost in costs.items() if cost.count}
         if not plain or not costs:
+            details.append(f"{line.name}: not measured {'without' if not plain else 'with'} COIN yet.")
             continue
         # The usual strength decides; where it was not trained yet, the nearest one does.
         shown = min(costs, key=lambda s: abs(s - USUAL))
@@ -147,15 +148,15 @@ def cost_answer(lines: Sequence[Line]) -> Answer:
         text += f"; the most, {points(costs[most], sign=False)}, at α = {most:g} px." if len(costs) > 1 else "."
         details.append(text)
     if not kinds:
-        return Answer(NOT_YET, (), rests_on([c for line in lines for _, c in line.points]))
+        return Answer(NOT_YET, tuple(details), rests_on([c for line in lines for _, c in line.points]))
     paid = [name for name, (what, _) in kinds.items() if what == "more"]
     free = [name for name in kinds if name not in paid]
     if not free:
-        verdict = f"COIN has a price on clean data, on {listed(paid)}."
+        verdict = f"COIN costs accuracy on clean data: on {listed(paid)}."
     elif not paid:
-        verdict = f"No clear price on clean data, on {listed(free)}."
+        verdict = f"COIN costs no clear amount of accuracy on clean data: on {listed(free)}."
     else:
-        verdict = f"It depends on the data: COIN has a price on {listed(paid)}, and no clear one on {listed(free)}."
+        verdict = f"It depends on the data: COIN costs accuracy on {listed(paid)}, and no clear amount on {listed(free)}."
     return Answer(verdict, tuple(details), rests_on([c for line in lines for _, c in line.points]))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from ued_core.analysis.measured import attack_of, defences_of, summary
-from ued_core.analysis.open_questions import COIN, COIN_PARTS, Attacker, Group, Line, setting
+from ued_core.analysis.open_questions import COIN, COIN_PARTS, UNDEFENDED, Attacker, Group, Line, setting
 from ued_core.analysis.phenomenon import Condition
 from ued_core.errors import DataError
 from ued_core.figures.results import ACCURACY, condition_words, role_of
@@ -23,7 +23,7 @@ ROW = 40
 BELOW = 0.27
 """How far under a mean its runs stand, in lines."""
 BESIDE = 0.022
-"""How far beside a mean its runs stand on a curve, in shares of the axis."""
+"""How far to the left of a mean its runs stand on a curve, in shares of the axis; the right belongs to the names of lines."""
 # Colour, symbol, dash, and the symbol as text. The colours stand for no result and have at least 3 : 1 contrast on both pages.
 LINE_LOOKS = (
     ("#8f6bc9", "circle", "solid", "●"),
@@ -128,7 +128,7 @@ def _line(line: Line, look: tuple[str, str, str, str], beside: float, own_roles:
     }  # fmt: skip
     runs = [(s, row) for s, c in line.points for row in c.rows]
     dots = {
-        "x": [s + beside for s, _ in runs], "y": [100 * row["last"] for _, row in runs], "mode": "markers",
+        "x": [s - beside for s, _ in runs], "y": [100 * row["last"] for _, row in runs], "mode": "markers",
         "name": f"{line.name}, one run", "marker": _small(colour), "customdata": [f"α = {s:g} px<br>{_run_words(row)}" for s, row in runs],
         "hovertemplate": f"{line.name}, %{{customdata}}<extra></extra>",
     }  # fmt: skip
@@ -145,7 +145,7 @@ def _names(ends: Sequence[tuple[float, float, str, tuple[str, str, str, str]]], 
         placed.append(at)
         names.append(
             {
-                "text": f'<span style="color:{colour}">{symbol}</span> {name}', "xref": f"x{suffix}", "x": last, "xshift": 14,
+                "text": f'<span style="color:{colour}">{symbol}</span> {name}', "xref": f"x{suffix}", "x": last, "xshift": 9,
                 "yref": f"y{suffix}", "y": at, "xanchor": "left", "showarrow": False, "font": {"size": 13, "color": INK},
             }
         )  # fmt: skip
@@ -217,16 +217,17 @@ def _strips(groups: Sequence[Group], role: Callable[[Condition], str]) -> go.Fig
         for condition in group.conditions:
             for trace in _strip(condition, labels.index(condition.name), role(condition)):
                 figure.add_scatter(**trace, **axes)
+        # A second line where there is room for its label: what the attack alone leaves.
         undefended = next((c for c in group.conditions if attack_of(c) is not None and not defences_of(c)), None)
-        references = [(group.clean, "clean", CLEAN_WORDS), (undefended if group.clean else None, "poisoned", "no defence")]
-        for reference, kind, words in references:
+        references = [(group.clean, "clean", CLEAN_WORDS, 0), (undefended if len(groups) == 1 else None, "poisoned", UNDEFENDED, 15)]
+        for reference, kind, words, shift in references:
             if reference is not None:
                 value = 100 * summary(reference, "last").mean
                 figure.add_shape(_reference(kind, xref=f"x{suffix}", x0=value, x1=value, yref=f"y{suffix} domain", y0=0, y1=1))
                 layout["annotations"].append(
                     {
                         "text": f"{words} {value:.0f} %", "xref": f"x{suffix}", "x": value, "yref": f"y{suffix} domain", "y": 1,
-                        "xanchor": "right" if value > 50 else "left", "yanchor": "bottom", "showarrow": False,
+                        "xanchor": "right" if value > 50 else "left", "yanchor": "bottom", "yshift": shift, "showarrow": False,
                         "font": {"size": 12, "color": MUTED},
                     }
                 )  # fmt: skip
