@@ -31,8 +31,8 @@ from ued_core.training import PLANS
 INTRODUCTION = (
     "**COIN** is the published defence against CUDA, an attack that filters the images of every class with a small secret kernel of its "
     "own. While a network trains, COIN moves every pixel by a random fraction of up to α pixels, anew in every epoch. These questions were "
-    "asked about it and not answered in print. The runs here are small (minutes on a processor, images made by this program): "
-    "read differences between conditions, not absolute values."
+    "asked about it and not answered in print. The runs here are small (a small network, built-in images): read differences between "
+    "conditions, not absolute values."
 )
 MARKS = "Large marks: means over seeds; whiskers: one standard deviation either way; small dots: single runs (hover for numbers)."
 DEFENCE_TITLES = {key: method.title for key, method in DEFENSES.items()}

@@ -51,7 +51,9 @@ def test_numbers_in_words() -> None:
 def test_seeds_are_counted() -> None:
     assert answers.rests_on([]) == ""
     assert answers.rests_on([one(0.5), one(0.5)]) == "It rests on 2 runs, one seed for each condition, so this is a first impression."
-    assert answers.rests_on([one(0.5), one(0.5, 0.6)]) == "It rests on 3 runs, 1 to 2 seeds for each condition."
+    assert answers.rests_on([one(0.5), one(0.5, 0.6)]) == "It rests on 3 runs, 1 to 2 seeds for each condition, too few to know the " \
+        "spread well."  # fmt: skip
+    assert answers.rests_on([one(0.5, 0.6, 0.7)]) == "It rests on 3 runs, 3 seeds for each condition."
 
 
 # ---- questions ---------------------------------------------------------------------------------

@@ -117,8 +117,8 @@ def rests_on(conditions: Sequence[Condition]) -> str:
         return ""
     runs = sum(len(c.rows) for c in conditions)
     seeds = f"{counts[0]} to {counts[-1]} seeds" if len(counts) > 1 else "one seed" if counts[0] == 1 else f"{counts[0]} seeds"
-    first = ", so this is a first impression" if counts == [1] else ""
-    return f"It rests on {runs} {'run' if runs == 1 else 'runs'}, {seeds} for each condition{first}."
+    caution = {1: ", so this is a first impression", 2: ", too few to know the spread well"}.get(counts[-1], "")
+    return f"It rests on {runs} {'run' if runs == 1 else 'runs'}, {seeds} for each condition{caution}."
 
 
 def _capital(text: str) -> str:
