@@ -68,9 +68,9 @@ def cost(shapes: list[float], digits: list[float]) -> answers.Answer:
 
 def test_price_depends_on_the_rows() -> None:
     dear, free = [0.8, 0.82, 0.81], [0.9, 0.92, 0.91]
-    assert cost(dear, dear).verdict == "COIN costs accuracy on clean data: on Shapes and Digits."
-    assert "costs accuracy on Shapes, and no clear amount on Digits" in cost(dear, free).verdict
-    assert cost(free, free).verdict == "COIN costs no clear amount of accuracy on clean data: on Shapes and Digits."
+    assert cost(dear, dear).verdict == "COIN costs accuracy on clean data: on Shapes and Digits (judged at α = 2 px)."
+    assert "costs accuracy on Shapes, and no clear amount on Digits (judged at α = 2 px)." in cost(dear, free).verdict
+    assert cost(free, free).verdict == "COIN costs no clear amount of accuracy on clean data: on Shapes and Digits (judged at α = 2 px)."
     detail = cost(dear, free).details[0]
     assert detail == "Shapes: 91.0 ± 1.0 % without COIN. At α = 2 px COIN costs 10.0 ± 1.0 points."
     assert "adds 5.0 points" in answers.cost_answer(series.cost_lines(conditions(

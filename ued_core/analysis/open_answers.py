@@ -151,12 +151,13 @@ def cost_answer(lines: Sequence[Line]) -> Answer:
         return Answer(NOT_YET, tuple(details), rests_on([c for line in lines for _, c in line.points]))
     paid = [name for name, (what, _) in kinds.items() if what == "more"]
     free = [name for name in kinds if name not in paid]
+    judged = f" (judged at α = {listed([f'{s:g}' for s in sorted({s for _, s in kinds.values()})])} px)"
     if not free:
-        verdict = f"COIN costs accuracy on clean data: on {listed(paid)}."
+        verdict = f"COIN costs accuracy on clean data: on {listed(paid)}{judged}."
     elif not paid:
-        verdict = f"COIN costs no clear amount of accuracy on clean data: on {listed(free)}."
+        verdict = f"COIN costs no clear amount of accuracy on clean data: on {listed(free)}{judged}."
     else:
-        verdict = f"It depends on the data: COIN costs accuracy on {listed(paid)}, and no clear amount on {listed(free)}."
+        verdict = f"It depends on the data: COIN costs accuracy on {listed(paid)}, and no clear amount on {listed(free)}{judged}."
     return Answer(verdict, tuple(details), rests_on([c for line in lines for _, c in line.points]))
 
 
