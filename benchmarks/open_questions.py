@@ -7,7 +7,7 @@
 * b: what COIN costs on clean data, over its strength α.
 * c: how far seeds spread the central result; answered by ``benchmarks.phenomenon``, whose rows are read here.
 * d: whether COIN's design is needed: its parts alone, and other random warps at the same mean distortion.
-* e: detect, then defend: COIN on the flagged images alone, where half of the images are clean.
+* e: detect, then defend: COIN on the flagged images alone, where some images are clean; the control trains on those alone.
 * f: attackers who know: reflection padding, larger kernels, kernels chosen so that COIN leaves the classes apart.
 * g: resolution: shapes at 32, 64 and 96 pixels over α.
 * h: where the best α lies for other p_b and kernel sizes.
@@ -54,6 +54,7 @@ def conditions() -> dict[tuple[str, str], dict[str, Any]]:
         mixed = {"attack": CUDA, "poison_rate": rate}
         for name, stack in {"none": [], "COIN on all": coin(2.0), "COIN on the flagged": ["gated_coin"]}.items():
             found["e", f"{100 * rate:.0f} % poisoned, {name}"] = {**mixed, "defenses": stack}
+        found["e", f"{100 * rate:.0f} % poisoned, the clean ones alone"] = {**mixed, "train_on": "clean"}
     adaptive = {
         "as published": CUDA,
         "reflection padding": {**CUDA, "padding": "reflect"},

@@ -102,6 +102,15 @@ def test_mixtures_are_grouped_by_share() -> None:
     assert [c.name for c in groups[0].conditions] == ["no defence", "COIN on all"], "what is missing is left out"
 
 
+def test_the_clean_part_of_a_mixture_is_not_taken_for_the_undefended_one() -> None:
+    rows = [row("e", name, 0, last, CUDA, rate=0.5) for name, last in (("control", 0.9), ("none", 0.6))]
+    rows[0]["spec"]["train_on"] = "clean"
+    (group,) = series.mixtures(conditions(*rows), [])
+    assert [c.name for c in group.conditions] == ["the clean images alone", "no defence"]
+    none = group.find(lambda s: not s.defences and not s.left_clean)
+    assert measured.summary(none, "last").mean == 0.6
+
+
 def test_attackers_are_paired_by_their_attack() -> None:
     wide = {**CUDA, "kernel_size": 7, "selection": "against COIN"}
     rows = [

@@ -232,7 +232,7 @@ def mixtures_answer(groups: Sequence[Group]) -> Answer:
         everyone, flagged = (group.find(f) for f in (lambda s: bool(s.strength), lambda s: bool(s.defences) and s.strength is None))
         if everyone and flagged and (found := difference(flagged, everyone)).count:
             kinds[group.name] = (kind(found), found)
-            none = group.find(lambda s: not s.defences)
+            none = group.find(lambda s: not s.defences and not s.left_clean)
             if none and "more" not in (kind(difference(c, none)) for c in (everyone, flagged)):
                 in_vain.append(group.name)
     seeds = rests_on([c for group in groups for c in group.conditions])

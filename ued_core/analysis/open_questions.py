@@ -21,6 +21,7 @@ FILE = FOLDER / "open_questions.json"
 COIN = "coin"
 COIN_PARTS = ("coin_shifts", "coin_interpolation")
 UNDEFENDED = "no defence"
+CLEAN_PART = "the clean images alone"
 USUAL = 2.0
 """COIN's strength for images of 32×32 pixels, in pixels: severity 4 of the official code."""
 
@@ -75,7 +76,7 @@ _QUESTIONS = (
         "Detect first",
         "If only a part of the images is poisoned, is it better to shake all of them or only those that look filtered?",
         "If shaking has a price, clean images should be spared. The detector flags images whose outermost line of pixels is darker than "
-        "the one inside it, a trace of the attack.",
+        "the one inside it, a trace of the attack. Training on the clean images alone, which a perfect detector could do, is the control.",
         _COMMAND + "e",
     ),
     Question(
@@ -121,6 +122,7 @@ class Setting:
         poison_rate: share of the training images that are poisoned; 0 without an attack.
         strength: α of COIN on all images, px; 0 without a defence, None with another one.
         defences: keys, in the order in which they act.
+        left_clean: trained on those images alone that the attack did not touch.
     """
 
     dataset: str
@@ -134,6 +136,7 @@ class Setting:
     poison_rate: float
     strength: float | None
     defences: tuple[str, ...]
+    left_clean: bool = False
 
 
 def setting(condition: Condition) -> Setting:
@@ -155,6 +158,7 @@ def setting(condition: Condition) -> Setting:
         spec.get("poison_rate", 1.0) if attack else 0.0,
         strength,
         names,
+        spec.get("train_on", "all") == "clean",
     )
 
 
@@ -297,12 +301,12 @@ def rivals(conditions: Sequence[Condition], rows: Sequence[Row]) -> Group | None
 
 
 def mixtures(conditions: Sequence[Condition], rows: Sequence[Row]) -> list[Group]:
-    """(e) Without a defence, COIN on all images, COIN on the flagged; one group a share of poisoned images."""
+    """(e) No defence, COIN on all images, on the flagged, or the clean images alone; one group a share of poisoned images."""
     groups: dict[float, list[Condition]] = {}
     for condition in conditions:
         own = setting(condition)
         words = UNDEFENDED if not own.defences else "COIN on all" if own.strength else "COIN on the flagged"
-        groups.setdefault(own.poison_rate, []).append(replace(condition, name=words))
+        groups.setdefault(own.poison_rate, []).append(replace(condition, name=CLEAN_PART if own.left_clean else words))
     return [
         Group(f"{100 * rate:.0f} % of the images poisoned", tuple(own), clean_like(own[0], rows)) for rate, own in sorted(groups.items())
     ]

@@ -180,12 +180,12 @@ def rival_role(condition: Condition) -> str:
 
 
 def mixtures_figure(groups: Sequence[Group]) -> go.Figure:
-    """(e) No defence, COIN on all and on the flagged, one panel a share of poisoned images.
+    """(e) No defence, COIN on all, on the flagged, the clean images alone, one panel a share of poisoned images.
 
     Raises:
         DataError: there are no groups.
     """
-    return _strips(groups, lambda c: "control" if setting(c).strength is None else role_of(c))
+    return _strips(groups, lambda c: "clean" if setting(c).left_clean else "control" if setting(c).strength is None else role_of(c))
 
 
 def strips_height(groups: Sequence[Group]) -> int:
@@ -218,7 +218,7 @@ def _strips(groups: Sequence[Group], role: Callable[[Condition], str]) -> go.Fig
             for trace in _strip(condition, labels.index(condition.name), role(condition)):
                 figure.add_scatter(**trace, **axes)
         # A second line where there is room for its label: what the attack alone leaves.
-        undefended = next((c for c in group.conditions if attack_of(c) is not None and not defences_of(c)), None)
+        undefended = next((c for c in group.conditions if c.name == UNDEFENDED), None)
         references = [(group.clean, "clean", CLEAN_WORDS, 0), (undefended if len(groups) == 1 else None, "poisoned", UNDEFENDED, 15)]
         for reference, kind, words, shift in references:
             if reference is not None:
