@@ -10,7 +10,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from ued_core.analysis.measured import attack_of, defences_of, summary
+from ued_core.analysis.measured import defences_of, summary
 from ued_core.analysis.open_questions import COIN, COIN_PARTS, UNDEFENDED, Attacker, Group, Line, setting
 from ued_core.analysis.phenomenon import Condition
 from ued_core.errors import DataError
