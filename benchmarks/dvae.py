@@ -31,7 +31,7 @@ ATTACKS: dict[str, dict[str, Any] | None] = {
 SHIPPED: tuple[tuple[str, dict[str, Any]], ...] = (("shapes", {"name": "cuda"}), ("digits", {"name": "region"}))
 """What the page shows without training: the selection that every page starts with, and an attack that follows the class alone."""
 SHIPPED_TARGETS = (0.3, 0.6, 1.0, 2.0, 4.0)
-BEFORE, AFTER = 6, 2
+BEFORE, AFTER = 60, 8
 """Epochs at the loosest target, and then at each target."""
 ARMS = ("as published", "stage 1: x − p̂", "one stage: x̂", "two stages")
 PLAIN = "plain VAE"

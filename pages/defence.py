@@ -64,8 +64,6 @@ rest, draw = stack_sidebar(trained=True)
 stack = follow_the_slider(choice, rest, draw, theta_sidebar())
 theta_text()
 if stack:
-    one, several, _ = st.columns([1, 1, 3])
-    with one:
+    with st.container(horizontal=True):
         train_with_this(choice, stack, page="Defence")
-    with several:
         sweep_button(choice, stack)

@@ -13,6 +13,6 @@ st.markdown(
 )
 choice = sidebar_selection()
 rest, draw = stack_sidebar()
-stack = main_control(rest)
+stack = main_control(rest, named=True)
 evidence_view(choice, stack, draw)
 known_failures()

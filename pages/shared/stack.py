@@ -59,10 +59,16 @@ def stack_sidebar(*, trained: bool = False) -> tuple[tuple[Defense, ...], int]:
     return tuple(rest), draw
 
 
-def main_control(rest: tuple[Defense, ...]) -> tuple[Defense, ...]:
-    """The first parameter of the first defence, large; returns the stack."""
+def main_control(rest: tuple[Defense, ...], *, named: bool = False) -> tuple[Defense, ...]:
+    """The first parameter of the first defence, large; returns the stack.
+
+    Args:
+        named: say which defence it is, where the page does not begin with it.
+    """
     main, *further = rest
     with st.container(border=True):
+        if named and main.parameters():
+            st.markdown(f"The defence that is tried: **{' + '.join(d.title for d in rest)}**. Others are in the sidebar.")
         if not main.parameters():
             st.markdown(f"**{main.title}.** {main.summary()} It has no parameters.")
             return rest
