@@ -28,6 +28,7 @@ from ued_core.analysis.measured import (
     by_effect,
     conditions,
     data_sets,
+    data_title,
     defences_of,
     grid,
     reference,
@@ -62,11 +63,6 @@ def _stored(file: str, _changed: int) -> list[Row]:
 def stored_rows(file: Path) -> list[Row]:
     """The rows of a table as they are now; empty while there is none."""
     return _stored(str(file), file.stat().st_mtime_ns) if file.exists() else []
-
-
-def data_title(name: str) -> str:
-    """A data set's title; what a table calls it, where it is one of several of a data set."""
-    return DATASETS[name].title if name in DATASETS else name[:1].upper() + name[1:]
 
 
 def plain_name(name: str) -> str:

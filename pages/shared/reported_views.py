@@ -10,9 +10,9 @@ import streamlit as st
 from pages.shared.cache import cached
 from pages.shared.controls import pick
 from pages.shared.live_chart import live_chart
-from pages.shared.measured_views import data_title, stored_rows
+from pages.shared.measured_views import stored_rows
 from ued_core.analysis import measured
-from ued_core.analysis.measured import attack_of, conditions, data_sets, defences_of, grid, reference
+from ued_core.analysis.measured import attack_of, conditions, data_sets, data_title, defences_of, grid, reference
 from ued_core.analysis.phenomenon import Condition
 from ued_core.analysis.reported import DATASET_NAMES, NOT_HERE, Name, ReportedRow, reported
 from ued_core.attacks import ATTACKS

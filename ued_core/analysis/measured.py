@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ued_core.analysis.phenomenon import Condition
+from ued_core.data import DATASETS
 from ued_core.errors import DataError
 
 Row = dict[str, Any]
@@ -70,6 +71,11 @@ def stored(file: Path) -> list[Row]:
 def data_sets(rows: Sequence[Row]) -> list[str]:
     """The data sets in the rows, in stored order."""
     return list(dict.fromkeys(row["dataset"] for row in rows))
+
+
+def data_title(name: str) -> str:
+    """A data set's title; what a table calls it, where it is one of several of a data set."""
+    return DATASETS[name].title if name in DATASETS else name[:1].upper() + name[1:]
 
 
 def conditions(rows: Sequence[Row], dataset: str) -> list[Condition]:

@@ -12,9 +12,8 @@ from types import MappingProxyType
 from typing import Any
 
 from ued_core.analysis import phenomenon
-from ued_core.analysis.measured import FOLDER, Row, attack_of, defences_of
+from ued_core.analysis.measured import FOLDER, Row, attack_of, data_title, defences_of
 from ued_core.analysis.phenomenon import Condition
-from ued_core.data import DATASETS
 from ued_core.data.shapes import SIDE
 
 FILE = FOLDER / "open_questions.json"
@@ -260,11 +259,6 @@ def _lines(conditions: Sequence[Condition], by: Callable[[Setting], Hashable], n
             groups.setdefault(by(own), {})[own.strength] = condition
             names[by(own)] = named(own)
     return [Line(names[group], tuple(sorted(points.items()))) for group, points in groups.items()]
-
-
-def data_title(name: str) -> str:
-    """A data set's title."""
-    return DATASETS[name].title if name in DATASETS else name
 
 
 # ---- one series a question ---------------------------------------------------------------------
