@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -54,19 +54,24 @@ def side_process() -> Iterator[None]:
     background.stop()
 
 
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunFolder]:
-    """A finished run with all its epochs, and a side process that looks for runs in its home."""
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A finished run with all its epochs; the side process ends, so that the next one looks for runs in this home."""
     background.stop()
-    monkeypatch.setenv("UED_HOME", str(tmp_path))
-    spec = RunSpec.from_json(TINY)
-    folder = RunFolder.create(tmp_path / "runs", spec.to_json(), {"title": spec.title(), "key": spec.key(), "created": time.time()})
+    home, spec = tmp_path_factory.mktemp("home"), RunSpec.from_json(TINY)
+    folder = RunFolder.create(home / "runs", spec.to_json(), {"title": spec.title(), "key": spec.key(), "created": time.time()})
     folder.take_token()
     on_epoch = lambda row: append_line(folder.history_path, row)  # noqa: E731
     result = execute(spec, Context(), weights=folder.weights, epoch_folder=folder.epoch_folder, on_epoch=on_epoch)
     write_json(folder.result_path, {**result, "attempts": 1})
-    yield folder
-    background.stop()
+    return folder
+
+
+@pytest.fixture
+def run(open_page: Callable[..., AppTest], trained: RunFolder, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
+    """The finished run, for a page that looks for runs in its home."""
+    monkeypatch.setenv("UED_HOME", str(trained.path.parents[1]))
+    return trained
 
 
 def until(page: AppTest, done: Callable[[AppTest], Any]) -> AppTest:
@@ -201,8 +206,10 @@ def test_the_last_layer_of_a_run_is_refitted_on_demand(run: RunFolder, features:
 
 
 def test_an_epoch_that_was_deleted_is_an_error_in_words(run: RunFolder, features: Callable[..., AppTest]) -> None:
-    (run.epoch_folder / "epoch_003.safetensors").write_bytes(b"broken")
-    page = features(network=run.run_id, film="false")
+    damaged = RunFolder(run.path.with_name(f"{run.run_id[:-4]}ffff"))
+    shutil.copytree(run.path, damaged.path)
+    (damaged.epoch_folder / "epoch_003.safetensors").write_bytes(b"broken")
+    page = features(network=damaged.run_id, film="false")
     deadline = time.monotonic() + PATIENCE_S
     while not page.error and time.monotonic() < deadline:
         time.sleep(0.2)
