@@ -207,8 +207,9 @@ def attack_frame(found: Sequence[Condition]) -> pd.DataFrame:
                 "best": mean(condition, "best", 100),
                 "train_accuracy": mean(condition, "train_accuracy", 100),
                 "against": 100 * (last.mean - summary(clean, "last").mean) if clean is not None and attacked else None,
-                **{number: mean(condition, number) for number in ("linf", "l2", "crafting_cpu_s", "agreement")},
+                **{number: mean(condition, number) for number in ("linf", "l2", "crafting_cpu_s")},
                 "evaluations": None if (counted := mean(condition, "evaluations")) is None else round(counted),
+                "agreement": mean(condition, "agreement"),
             }
         )
     return pd.DataFrame(rows)
