@@ -105,18 +105,17 @@ def main() -> None:
     """Fill the table or print it."""
     parser = rows.parser(__doc__)
     parser.add_argument("--datasets", nargs="*", default=("shapes", "digits"), choices=tuple(DATASETS))
-    parser.add_argument("--attacks", nargs="*", default=tuple(ATTACKS))
-    parser.add_argument("--defences", nargs="*", default=tuple(DEFENCES))
+    parser.add_argument("--attacks", nargs="*", default=tuple(ATTACKS), choices=tuple(ATTACKS))
+    parser.add_argument("--defences", nargs="*", default=tuple(DEFENCES), choices=tuple(DEFENCES))
     options = parser.parse_args()
     if options.table:
         print(table(rows.stored(RESULTS)))
         return
-    from ued_core.defenses import DEFENSES
     from ued_core.runs.spec import RunSpec
 
-    known = [d for d in options.defences if all((x if isinstance(x, str) else x["name"]) in DEFENSES for x in DEFENCES[d])]
     there = {(name_of(row), row["key"]) for row in rows.stored(RESULTS)}
-    wanted = [(d, a, f, s) for s in options.seeds for f in known for d in options.datasets for a in options.attacks if a in ONLY[d]]
+    cells = [(d, a) for d in options.datasets for a in options.attacks if a in ONLY[d]]
+    wanted = [(d, a, f, s) for s in options.seeds for f in options.defences for d, a in cells]
     missing = [job for job in wanted if (job, RunSpec.from_json(spec_of(*job)).key()) not in there]
     order = [(d, a, f, s) for d in DATASETS for a in ATTACKS for f in DEFENCES for s in SEEDS]
     rows.fill(missing, compute, lambda row: rows.store(RESULTS, row, name_of, order), options.workers)

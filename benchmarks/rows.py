@@ -15,8 +15,8 @@ from typing import Any
 
 Row = dict[str, Any]
 RESULTS = Path(__file__).resolve().parents[1] / "assets" / "results"
-LABELS = ("dataset", "attack", "condition", "defence", "question", "name", "seed")
-"""What a table calls its rows; the run itself knows none of it."""
+LABELS = ("dataset", "attack", "plan", "condition", "defence", "question", "name", "seed", "poison")
+"""What tables add to a run: the names of its row, and the size of the poison."""
 
 
 def stored(path: Path) -> list[Row]:

@@ -48,6 +48,7 @@ from ued_core.figures.results import (
 )
 from ued_core.runs.spec import RunSpec
 
+Columns = dict[str, Any]
 GO_TO = "results_go_to"
 ACCURACIES, COSTS = ("last", "best", "train_accuracy"), ("crafting_cpu_s", "crafting_s", "evaluations")
 RUN_COLUMNS = (*ACCURACIES, "linf", "l2", "psnr", *COSTS, "agreement", "epochs", "seconds")
@@ -149,14 +150,36 @@ def reading(found: Sequence[Condition]) -> str:
     return " ".join(parts)
 
 
+def condition_columns(name: str, heading: str, width: int, goal: str, seen: Sequence[RunSpec | None], specs: Sequence[RunSpec | None]) -> Columns:
+    """The columns that every table of conditions begins with: name, buttons, accuracies, seeds.
+
+    Args:
+        name: of the table.
+        heading, width: of the conditions' names; CSS pixels.
+        goal: where the first button leads, as in :func:`table_button`.
+        seen, specs: one a row: what the first and the second button take.
+    """
+    kit = st.column_config
+    return {
+        "name": kit.TextColumn(heading, pinned=True, width=width),
+        "see": kit.ButtonColumn("", key=f"{name}_see", on_click=table_button(f"{name}_see", goal, seen), width=90),
+        "train": kit.ButtonColumn("", key=f"{name}_train", on_click=table_button(f"{name}_train", "runs", specs), width=72),
+        "last": numeric("last %", "Accuracy on clean test images after the last epoch, mean over the seeds."),
+        "spread": numeric("± sd", "Sample standard deviation of the last epoch's accuracy over the seeds, in points.", width=58),
+        "seeds": numeric("seeds", "How many runs the means are over.", "%d", 58),
+        "best": numeric("best %", "The highest clean test accuracy of any epoch. Picked by looking at the test images: it flatters."),
+        "train_accuracy": numeric("train %", "Accuracy over the last epoch on what the model was trained on, as it saw it."),
+    }
+
+
+def numeric(title: str, help: str, form: str = "%.1f", width: int = 66) -> Any:
+    """A column of numbers; width in CSS pixels."""
+    return st.column_config.NumberColumn(title, format=form, help=help, width=width)
+
+
 def _attack_table(found: Sequence[Condition], dataset: str) -> None:
     name = f"attack_table_{dataset}"
     specs = [run_spec(c) for c in found]
-    kit = st.column_config
-
-    def number(title: str, help: str, form: str = "%.1f", width: int = 62) -> Any:
-        return kit.NumberColumn(title, format=form, help=help, width=width)
-
     st.dataframe(
         attack_frame(found),
         key=name,
@@ -165,20 +188,13 @@ def _attack_table(found: Sequence[Condition], dataset: str) -> None:
         height="content",
         alt="Table of what was trained on: accuracies in per cent, size and cost of the perturbation, number of seeds.",
         column_config={
-            "name": kit.TextColumn("trained on", pinned=True, width=205),
-            "see": kit.ButtonColumn("", key=f"{name}_see", on_click=table_button(f"{name}_see", "attack", specs), width=78),
-            "train": kit.ButtonColumn("", key=f"{name}_train", on_click=table_button(f"{name}_train", "runs", specs), width=70),
-            "last": number("last %", "Accuracy on clean test images after the last epoch, mean over the seeds."),
-            "spread": number("± sd", "Sample standard deviation of the last epoch's accuracy over the seeds, in points.", width=56),
-            "seeds": number("seeds", "How many runs the means are over.", "%d", 56),
-            "best": number("best %", "The highest clean test accuracy of any epoch. Picked by looking at the test images: it flatters."),
-            "train_accuracy": number("train %", "Accuracy over the last epoch on what the model was trained on, as it saw it.", width=66),
-            "against": number("vs clean", "Percentage points against the same training on clean data.", width=72),
-            "linf": number("L∞", "Largest change of a pixel value in 1/255, mean over the images.", width=60),
-            "l2": number("L2", "Length of the change with pixel values in 0..1, mean over the images.", "%.2f", 54),
-            "crafting_cpu_s": number("CPU s", "Seconds of processor time on one thread to poison the training set.", width=68),
-            "evaluations": number("gradients", "How often an image went through a model while the poison was crafted.", "localized", 84),
-            "agreement": number("NMI", "Agreement of the attack's clusters with the labels, 0..1; for Unlearnable Clusters.", "%.2f", 56),
+            **condition_columns(name, "trained on", 205, "attack", specs, specs),
+            "against": numeric("vs clean", "Percentage points against the same training on clean data.", width=72),
+            "linf": numeric("L∞", "Largest change of a pixel value in 1/255, mean over the images.", width=60),
+            "l2": numeric("L2", "Length of the change with pixel values in 0..1, mean over the images.", "%.2f", 54),
+            "crafting_cpu_s": numeric("CPU s", "Seconds of processor time on one thread to poison the training set.", width=68),
+            "evaluations": numeric("gradients", "How often an image went through a model while the poison was crafted.", "localized", 84),
+            "agreement": numeric("NMI", "Agreement of the attack's clusters with the labels, 0..1; for Unlearnable Clusters.", "%.2f", 56),
         },
     )
     st.caption("Click a heading to sort. **Attack →** shows what the attack does, **Train →** hands the run to the page Runs.")

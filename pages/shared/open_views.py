@@ -13,7 +13,7 @@ from plotly.graph_objects import Figure
 
 from pages.shared.controls import segments
 from pages.shared.live_chart import live_chart
-from pages.shared.measured_views import RUN_COLUMNS, made_by, run_spec, stored_rows, table_button
+from pages.shared.measured_views import RUN_COLUMNS, condition_columns, made_by, numeric, run_spec, stored_rows
 from pages.shared.navigation import script
 from pages.shared.stack import QUICK
 from ued_core.analysis import measured, open_answers, phenomenon
@@ -186,11 +186,6 @@ _MAKERS = {"b": _cost, "c": _seeds, "d": _rivals, "e": _mixtures, "f": _attacker
 def _table(key: str, found: Sequence[Condition]) -> None:
     name = f"open_table_{key}"
     specs = [run_spec(c) for c in found]
-    kit = st.column_config
-
-    def number(title: str, help: str, form: str = "%.1f", width: int = 66) -> Any:
-        return kit.NumberColumn(title, format=form, help=help, width=width)
-
     frame, seen = open_frame(found), [on_page(spec) for spec in specs]
     st.dataframe(
         frame,
@@ -200,19 +195,12 @@ def _table(key: str, found: Sequence[Condition]) -> None:
         height="content",
         alt="Table of conditions: accuracies in per cent, spread and number of seeds, and what was varied.",
         column_config={
-            "name": kit.TextColumn("condition", pinned=True, width=225),
-            "see": kit.ButtonColumn("", key=f"{name}_see", on_click=table_button(f"{name}_see", "images", seen), width=90),
-            "train": kit.ButtonColumn("", key=f"{name}_train", on_click=table_button(f"{name}_train", "runs", specs), width=72),
-            "last": number("last %", "Accuracy on clean test images after the last epoch, mean over the seeds."),
-            "spread": number("± sd", "Sample standard deviation of the last epoch's accuracy over the seeds, in points.", width=58),
-            "seeds": number("seeds", "How many runs the means are over.", "%d", 58),
-            "best": number("best %", "The highest clean test accuracy of any epoch. Picked by looking at the test images: it flatters."),
-            "train_accuracy": number("train %", "Accuracy over the last epoch on what the model was trained on, as it saw it."),
-            "strength": number("α px", "COIN's strength on all images; 0 without a defence.", "%g"),
-            "blur": number("p_b", "Upper end of the law of the kernels' entries.", "%g", 58),
-            "kernel_size": number("k px", "Side of the attack's kernels.", "%d", 58),
-            "side": number("side px", "Side of the images.", "%d"),
-            "poison_rate": number("poisoned %", "Share of the training images that are poisoned.", "%d", 84),
+            **condition_columns(name, "condition", 225, "images", seen, specs),
+            "strength": numeric("α px", "COIN's strength on all images; 0 without a defence.", "%g"),
+            "blur": numeric("p_b", "Upper end of the law of the kernels' entries.", "%g", 58),
+            "kernel_size": numeric("k px", "Side of the attack's kernels.", "%d", 58),
+            "side": numeric("side px", "Side of the images.", "%d"),
+            "poison_rate": numeric("poisoned %", "Share of the training images that are poisoned.", "%d", 84),
         },
     )
     images = "**Attack →** and **Defence →** show what happens to images (there all are poisoned); " if "see" in frame else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -104,12 +103,11 @@ def whole_set(stack: tuple[Defense, ...], choice: Selection) -> ImageSet | None:
         learner, given = stack[place], _purified(whole, stack[:place])
         if isinstance(learner, TrainedDefense):
             # A preview never trains networks. What comes after this one learns from finished work alone.
-            shown = learner.checkpoint(given) if place == learners[-1] else learner.kept(given)
-            seconds = math.inf if shown is None else 0.0
+            missing = (learner.checkpoint(given) if place == learners[-1] else learner.kept(given)) is None
         else:
-            seconds = learner.seconds_before(given)
-        if seconds > PATIENCE_S:
-            seconds = min(seconds, _estimate(learner, given))
+            missing = learner.seconds_before(given) > PATIENCE_S
+        if missing:
+            seconds = _estimate(learner, given)
             raise Unavailable(
                 f"{learner.title} first learns from all {len(whole):,} images, which takes about {duration(seconds)} here.",
                 "Start a training run with it: the run learns first and keeps it, and this page shows the images from its first "
