@@ -150,7 +150,9 @@ def reading(found: Sequence[Condition]) -> str:
     return " ".join(parts)
 
 
-def condition_columns(name: str, heading: str, width: int, goal: str, seen: Sequence[RunSpec | None], specs: Sequence[RunSpec | None]) -> Columns:
+def condition_columns(
+    name: str, heading: str, width: int, goal: str, seen: Sequence[RunSpec | None], specs: Sequence[RunSpec | None]
+) -> Columns:
     """The columns that every table of conditions begins with: name, buttons, accuracies, seeds.
 
     Args:
