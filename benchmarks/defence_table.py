@@ -58,10 +58,14 @@ DEFENCES: dict[str, list[Any]] = {
     "random perspective": ["random_perspective"],
     "greyscale": ["greyscale"],
     "bit depth 2": ["bit_depth"],
+    "bit depth 2, unbiased": [{"name": "bit_depth", "unbiased": True}],
     "Gaussian blur": ["gaussian_blur"],
+    "Gaussian blur, as published": ["gaussian_as_published"],
     "Gaussian noise": ["gaussian_noise"],
+    "random noise": ["random_noise"],
     "RSK + FF": ["rsk"],
     "SSK + FF": ["ssk"],
+    "FF": ["frequency_filter"],
     "Cutout": ["cutout"],
     "Mixup": ["mixup"],
     "CutMix": ["cutmix"],
@@ -70,9 +74,16 @@ DEFENCES: dict[str, list[Any]] = {
     "ST": [{"name": "staged", "threshold": 1.1}],
     "EPD-gated COIN": ["gated_coin"],
     "UEraser": ["ueraser"],
+    "UEraser-lite": [{"name": "ueraser", "variant": "lite"}],
+    "UEraser-max": [{"name": "ueraser", "variant": "max"}],
     "SDA+AN": ["sda_an"],
-    "adversarial training": ["adversarial_training"],
+    "adversarial training": [{"name": "adversarial_training", "steps": 3, "step": 0.5}],
+    "adversarial training, L2": [{"name": "adversarial_training", "norm": "l2", "radius": 128.0, "steps": 3, "step": 0.5}],
+    "TRADES": [{"name": "trades", "steps": 3, "step": 0.5}],
 }
+FAMILY = ("none", "COIN", "COIN, α = 1", "JPEG 10", "COIN, shifts only", "COIN, interpolation only", "RSK + FF")
+WITH = {"shapes": tuple(DEFENCES), "digits": tuple(DEFENCES), LARGE: FAMILY}
+"""The defences that are tried on a data set."""
 
 
 def spec_of(dataset: str, attack: str, defence: str, seed: int) -> dict[str, Any]:
@@ -104,7 +115,7 @@ def name_of(row: rows.Row) -> tuple[str, str, str, int]:
 def main() -> None:
     """Fill the table or print it."""
     parser = rows.parser(__doc__)
-    parser.add_argument("--datasets", nargs="*", default=("shapes", "digits"), choices=tuple(DATASETS))
+    parser.add_argument("--datasets", nargs="*", default=tuple(DATASETS), choices=tuple(DATASETS))
     parser.add_argument("--attacks", nargs="*", default=tuple(ATTACKS), choices=tuple(ATTACKS))
     parser.add_argument("--defences", nargs="*", default=tuple(DEFENCES), choices=tuple(DEFENCES))
     options = parser.parse_args()
@@ -115,7 +126,7 @@ def main() -> None:
 
     there = {(name_of(row), row["key"]) for row in rows.stored(RESULTS)}
     cells = [(d, a) for d in options.datasets for a in options.attacks if a in ONLY[d]]
-    wanted = [(d, a, f, s) for s in options.seeds for f in options.defences for d, a in cells]
+    wanted = [(d, a, f, s) for s in options.seeds for f in options.defences for d, a in cells if f in WITH[d]]
     missing = [job for job in wanted if (job, RunSpec.from_json(spec_of(*job)).key()) not in there]
     order = [(d, a, f, s) for d in DATASETS for a in ATTACKS for f in DEFENCES for s in SEEDS]
     rows.fill(missing, compute, lambda row: rows.store(RESULTS, row, name_of, order), options.workers)

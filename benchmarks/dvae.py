@@ -27,7 +27,11 @@ ATTACKS: dict[str, dict[str, Any] | None] = {
     "class-wise noise": {"name": "class_noise"},
     "LSP": {"name": "synper", "patch": 4},
     "clean": None,
+    "noise in half of the images": {"name": "class_noise"},
+    "noise in a fifth of the images": {"name": "class_noise"},
 }
+SHARES = {"noise in half of the images": 0.5, "noise in a fifth of the images": 0.2}
+"""How many images are poisoned, where it is not all of them."""
 SHIPPED: tuple[tuple[str, dict[str, Any]], ...] = (("shapes", {"name": "cuda"}), ("digits", {"name": "region"}))
 """What the page shows without training: the selection that every page starts with, and an attack that follows the class alone."""
 SHIPPED_TARGETS = (0.3, 0.6, 1.0, 2.0, 4.0)
@@ -40,7 +44,7 @@ PLAN = {"name": "adamw", "crop": 0, "flip": "off", "epochs": 15, "batch_size": 6
 
 def jobs(seeds: tuple[int, ...]) -> list[dict[str, Any]]:
     """What is measured, the most important first."""
-    noise, other, clean = ATTACKS
+    noise, other, clean, *parts = ATTACKS
 
     def one(attack: str, target: float, labels: str = "true", epochs: int = EPOCHS) -> dict[str, Any]:
         return {"part": "sweep", "attack": attack, "target": target, "labels": labels, "epochs": epochs}
@@ -49,8 +53,11 @@ def jobs(seeds: tuple[int, ...]) -> list[dict[str, Any]]:
     first, second = ([one(attack, target) for target in order] for attack in (noise, other))
     control, long = [one(noise, 1.0, "shuffled")], [one(noise, 1.0, epochs=LONG), one(noise, 1.0, "shuffled", LONG)]
     arms = {a: [{"part": "stages", "attack": a, "arm": arm} for arm in ARMS] for a in ATTACKS}
+    plain = [{"part": "stages", "attack": a, "arm": PLAIN} for a in (noise, other, clean)]
     begin = [*first[:1], *control, *first[1:], *arms[noise], *second[:1], *arms[other], *arms[clean]]
-    wanted = [*begin, *long, *second[1:], *({"part": "stages", "attack": a, "arm": PLAIN} for a in ATTACKS)]
+    wanted = [*begin, *long, *second[1:], *plain]
+    for part in parts:
+        wanted += [one(part, 1.0), *arms[part]]
     return [{**job, "seed": seed} for seed in seeds for job in wanted]
 
 
@@ -70,8 +77,8 @@ def data_of(attack: str, seed: int) -> tuple[Any, Any, Any]:
     split = DATASETS.build("digits").load(Context())
     train, test = (part.with_images(64 + part.images[:, :, ::2, ::2] // 2) for part in (split.train, split.test))
     clean = train.take(torch.arange(COUNT))
-    recipe = ATTACKS[attack]
-    published = clean if recipe is None else KNOWN.parse(recipe).poison(clean, Context(seed=seed)).as_training_set()
+    recipe, share = ATTACKS[attack], SHARES.get(attack, 1.0)
+    published = clean if recipe is None else KNOWN.parse(recipe).poison(clean, Context(seed=seed), share).as_training_set()
     return clean, published, test
 
 

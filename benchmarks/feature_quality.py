@@ -58,10 +58,13 @@ def main() -> None:
     if options.table:
         print(table(rows.stored(RESULTS)))
         return
-    there = {name_of(row) for row in rows.stored(RESULTS)}
+    from ued_core.runs.spec import RunSpec
+
+    there = {(name_of(row), row["key"]) for row in rows.stored(RESULTS)}
     order = [(dataset, attack, seed) for dataset in DATASETS for attack in ONLY[dataset] for seed in SEEDS]
-    wanted = sorted((job for job in order if job[2] in options.seeds and job not in there), key=lambda job: job[2])
-    rows.fill(wanted, compute, lambda row: rows.store(RESULTS, row, name_of, order), options.workers)
+    wanted = sorted((job for job in order if job[2] in options.seeds), key=lambda job: job[2])
+    missing = [job for job in wanted if (job, RunSpec.from_json(spec_of(job[0], job[1], "none", job[2])).key()) not in there]
+    rows.fill(missing, compute, lambda row: rows.store(RESULTS, row, name_of, order), options.workers)
 
 
 def table(found: list[rows.Row]) -> str:

@@ -55,7 +55,7 @@ def train_once(spec: Row, others: Sequence[Path] = ()) -> Row:
     read = RunSpec.from_json(spec)
     known = next((row for path in others for row in stored(path) if row["key"] == read.key()), None)
     if known is not None:
-        return {name: value for name, value in known.items() if name not in LABELS}
+        return {name: value for name, value in known.items() if name not in LABELS} | {"spec": read.to_json()}
     cpu = time.process_time()
     result = execute(read, Context())
     return {"key": read.key(), "spec": read.to_json(), **result, "cpu_s": time.process_time() - cpu}
