@@ -36,16 +36,20 @@ def choose(catalogue: Catalogue[M], *, key: str, label: str, default: str | None
     names = list(catalogue)
     default = default or names[0]
     _prepare(key, label, default, lambda text: catalogue[text].key)
+    elsewhere = _chosen_elsewhere(key, label, catalogue, f"{catalogue[default].title} is shown instead")
+    if elsewhere and st.session_state[key] not in names:
+        st.session_state[key] = default
     chosen = st.selectbox(
         label,
         names,
         key=key,
         format_func=lambda name: catalogue[name].title,
         help=help or None,
-        on_change=_forget_notice,
+        on_change=_choose_anew,
         args=(key,),
     )
-    _keep(key, chosen, default)
+    if not elsewhere:
+        _keep(key, chosen, default)
     return catalogue[chosen]
 
 
@@ -61,6 +65,7 @@ def choose_several(catalogue: Catalogue[M], *, key: str, label: str, without: Co
     """
     names = [name for name in catalogue if name not in without]
     _prepare(key, label, "", lambda text: ",".join(catalogue[name].key for name in text.split(",") if name))
+    elsewhere = _chosen_elsewhere(key, label, catalogue, "it is left out here")
     asked = st.session_state[key]
     asked = asked.split(",") if isinstance(asked, str) else asked
     st.session_state[key] = [name for name in dict.fromkeys(asked) if name in names]
@@ -71,10 +76,11 @@ def choose_several(catalogue: Catalogue[M], *, key: str, label: str, without: Co
         format_func=lambda name: catalogue[name].title,
         placeholder="None",
         help=help or None,
-        on_change=_forget_notice,
+        on_change=_choose_anew,
         args=(key,),
     )
-    _keep(key, ",".join(chosen), "")
+    if not elsewhere:
+        _keep(key, ",".join(chosen), "")
     return tuple(catalogue[name] for name in chosen)
 
 
@@ -335,6 +341,21 @@ def method_address(method: Method, *, key: str) -> dict[str, str]:
 
 def _forget_notice(key: str) -> None:
     st.session_state.pop(_NOTICE + key, None)
+
+
+def _choose_anew(key: str) -> None:
+    _forget_notice(key)
+    st.session_state.get(_KEPT, {}).pop(key, None)
+
+
+def _chosen_elsewhere(key: str, label: str, catalogue: Catalogue[M], instead: str) -> bool:
+    """Whether this session chose something that this page does not offer; says so, and the choice stays for other pages."""
+    kept = str(st.session_state.get(_KEPT, {}).get(key, ""))
+    missing = [name for name in kept.split(",") if name and name not in catalogue]
+    if missing:
+        names = " and ".join(f"`{plain(name)}`" for name in missing)
+        st.info(f"**{plain(label)}**: {names} was chosen on another page and cannot be shown on this one; {instead}.")
+    return bool(missing)
 
 
 def _keep(key: str, value: Any, default: Any) -> None:

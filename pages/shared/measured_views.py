@@ -282,14 +282,20 @@ def protocol(found: Sequence[Condition]) -> str:
     seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     names = [in_words(spec.model), in_words(spec.plan)] if spec else [row["spec"][part]["name"] for part in ("model", "plan")]
     machine = row["environment"]
-    sizes = {data_title(r["spec"]["dataset"]["name"]): f"{r['data']['train']:,} training and {r['data']['test']:,} test images" for r in
-             (c.rows[0] for c in found)}  # fmt: skip
+    several = len({row["spec"]["dataset"]["name"] for row in (c.rows[0] for c in found)}) > 1
+    sizes = dict.fromkeys(_size(c.rows[0], several) for c in found)
     return (
         f"Unless a name says otherwise: {', '.join(names)}; "
-        f"{'; '.join(sizes.values() if len(sizes) == 1 else (f'{name}: {size}' for name, size in sizes.items()))}; "
+        f"{'; '.join(sizes)}; "
         f"{seeds} {'seed' if seeds == '1' else 'seeds'} each (one seed draws images, private key, weights and order); "
         f"{machine['precision']}, {machine['device']}, PyTorch {machine['torch']}."
     )
+
+
+def _size(row: Row, named: bool) -> str:
+    data = row["data"]
+    name = f"{data_title(row['spec']['dataset']['name'])}: " if named else ""
+    return f"{name}{data['train']:,} training and {data['test']:,} test images"
 
 
 # ---- defences ----------------------------------------------------------------------------------

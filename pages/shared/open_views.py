@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import streamlit as st
-from plotly.graph_objects import Figure
 
 from pages.shared.controls import segments
 from pages.shared.live_chart import live_chart
@@ -27,6 +26,9 @@ from ued_core.figures import open_questions as figures
 from ued_core.figures.results import condition_words
 from ued_core.runs.spec import RunSpec
 from ued_core.training import PLANS
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
 
 INTRODUCTION = (
     "**COIN** is the published defence against CUDA, an attack that filters the images of every class with a small secret kernel of its "
@@ -49,6 +51,7 @@ class Shown:
         answer: in words.
         figure, height: the picture; None without conditions.
         reading: how to read the picture.
+        clean: what training on clean data reaches, by what it belongs to; the picture's dotted lines.
     """
 
     conditions: tuple[Condition, ...]
@@ -56,6 +59,13 @@ class Shown:
     figure: Figure | None = None
     height: int = CURVES
     reading: str = ""
+    clean: tuple[tuple[str, Condition], ...] = ()
+
+    @property
+    def words(self) -> str:
+        """The picture in words."""
+        beside = [f"clean data{f' ({name})' if name else ''} {condition_words(c)}" for name, c in self.clean]
+        return "; ".join([*(f"{c.name} {condition_words(c)}" for c in self.conditions), *beside]) + "."
 
 
 def open_view() -> None:
@@ -74,7 +84,7 @@ def open_view() -> None:
         shown.figure,
         key=f"open_{key}",
         height=shown.height,
-        alt="; ".join(f"{c.name} {condition_words(c)}" for c in shown.conditions) + ".",
+        alt=shown.words,
         filename=f"open_question_{key}",
         caption=f"{shown.reading} {MARKS}",
     )
@@ -132,7 +142,7 @@ def _rivals(own: Sequence[Condition], known: Sequence[Row]) -> Shown:
         return Shown((), Answer(NOT_YET))
     return Shown(
         group.conditions, open_answers.rivals_answer(group), figures.rivals_figure(group), figures.strips_height([group]),
-        "The further right, the more of the harm is undone: green is COIN, pink its parts alone, grey other warps.",
+        "The further right, the more of the harm is undone: green is COIN, pink its parts alone, grey other warps.", _clean([group]),
     )  # fmt: skip
 
 
@@ -140,9 +150,11 @@ def _mixtures(own: Sequence[Condition], known: Sequence[Row]) -> Shown:
     groups = series.mixtures(own, known)
     if not groups:
         return Shown((), Answer(NOT_YET))
+    named = tuple(replace(c, name=f"{group.name}: {c.name}") for group in groups for c in group.conditions)
     return Shown(
-        tuple(own), open_answers.mixtures_answer(groups), figures.mixtures_figure(groups), figures.strips_height(groups),
+        named, open_answers.mixtures_answer(groups), figures.mixtures_figure(groups), figures.strips_height(groups),
         "Pink against green: is it better to shake the flagged images alone, or all? The dotted blue line is training on clean data.",
+        _clean(groups),
     )  # fmt: skip
 
 
@@ -150,10 +162,12 @@ def _attackers(own: Sequence[Condition], known: Sequence[Row]) -> Shown:
     pairs = series.attackers(own)
     if not pairs:
         return Shown((), Answer(NOT_YET))
+    clean = series.clean_like(own[0], known)
+    both = [(f"{pair.name}, {words}", c) for pair in pairs for words, c in (("alone", pair.without), ("COIN", pair.defended))]
     return Shown(
-        tuple(own), open_answers.attackers_answer(pairs), figures.attackers_figure(pairs, series.clean_like(own[0], known)),
-        figures.attackers_height(pairs), "Each line is one attacker; the bar is what COIN gives back. An attacker wins by a short bar that "
-        "ends far left.",
+        tuple(replace(c, name=name) for name, c in both if c), open_answers.attackers_answer(pairs),
+        figures.attackers_figure(pairs, clean), figures.attackers_height(pairs), "Each line is one attacker; the bar is what COIN gives "
+        "back. An attacker wins by a short bar that ends far left.", (("", clean),) if clean else (),
     )  # fmt: skip
 
 
@@ -164,6 +178,7 @@ def _resolution(own: Sequence[Condition], known: Sequence[Row]) -> Shown:
     return Shown(
         tuple(own), open_answers.resolution_answer(lines), figures.resolution_figure(lines),
         reading="The cross is the attack without COIN; how far the line rises towards the dotted one is what COIN gives back.",
+        clean=_clean(lines),
     )  # fmt: skip
 
 
@@ -173,8 +188,13 @@ def _optimum(own: Sequence[Condition], known: Sequence[Row]) -> Shown:
         return Shown((), Answer(NOT_YET))
     return Shown(
         tuple(own), open_answers.optimum_answer(by_blur, by_size), figures.optimum_figure(by_blur, by_size),
-        reading="α = 0 is the attack without COIN; look where each line is highest.",
+        reading="α = 0 is the attack without COIN; look where each line is highest.", clean=_clean(by_blur[:1] or by_size[:1], ""),
     )  # fmt: skip
+
+
+def _clean(parts: Sequence[series.Group | series.Line], name: str | None = None) -> tuple[tuple[str, Condition], ...]:
+    """The references of groups or lines, under their own names or a given one."""
+    return tuple((part.name if name is None else name, part.clean) for part in parts if part.clean is not None)
 
 
 _MAKERS = {"b": _cost, "c": _seeds, "d": _rivals, "e": _mixtures, "f": _attackers, "g": _resolution, "h": _optimum}

@@ -110,18 +110,21 @@ def whole_set(stack: tuple[Defense, ...], choice: Selection) -> ImageSet | None:
             seconds = _estimate(learner, given)
             raise Unavailable(
                 f"{learner.title} first learns from all {len(whole):,} images, which takes about {duration(seconds)} here.",
-                "Start a training run with it: the run learns first and keeps it, and this page shows the images from its first "
-                "saved state on.",
+                f"Start a training run with it: the run learns first and keeps it, and this page shows the images "
+                f"{_when(learners, place, stack)}.",
             )
     return whole
 
 
+def _when(learners: list[int], place: int, stack: tuple[Defense, ...]) -> str:
+    """From when on a preview has what it needs."""
+    return "from its first saved state on" if isinstance(stack[place], TrainedDefense) and place == learners[-1] else "when it has learned"
+
+
 def checkpoint_words(stack: tuple[Defense, ...], whole: ImageSet | None) -> str:
-    """Which state of a trained defence is shown, for a caption; empty without one."""
-    for place, defense in enumerate(stack if whole is not None else ()):
-        if isinstance(defense, TrainedDefense):
-            return f" {defense.title}: {defense.checkpoint(_purified(whole, stack[:place]))}."
-    return ""
+    """Which states of trained defences are shown, for a caption; empty without any."""
+    learned = [place for place, defense in enumerate(stack if whole is not None else ()) if isinstance(defense, TrainedDefense)]
+    return "".join(f" {stack[place].title}: {stack[place].checkpoint(_purified(whole, stack[:place]))}." for place in learned)
 
 
 @cached(max_entries=16)

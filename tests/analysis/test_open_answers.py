@@ -68,13 +68,27 @@ def cost(shapes: list[float], digits: list[float]) -> answers.Answer:
 
 def test_price_depends_on_the_rows() -> None:
     dear, free = [0.8, 0.82, 0.81], [0.9, 0.92, 0.91]
-    assert cost(dear, dear).verdict == "COIN costs accuracy on clean data: on Shapes and Digits (judged at α = 2 px)."
-    assert "costs accuracy on Shapes, and no clear amount on Digits (judged at α = 2 px)." in cost(dear, free).verdict
-    assert cost(free, free).verdict == "COIN costs no clear amount of accuracy on clean data: on Shapes and Digits (judged at α = 2 px)."
+    more = [0.95, 0.96, 0.97]
+    assert cost(dear, dear).verdict == "On clean data COIN costs accuracy on Shapes and Digits (judged at α = 2 px)."
+    assert cost(dear, free).verdict == (
+        "It depends: on clean data COIN costs accuracy on Shapes; it costs no clear amount of accuracy on Digits (judged at α = 2 px)."
+    )
+    assert cost(free, free).verdict == "On clean data COIN costs no clear amount of accuracy on Shapes and Digits (judged at α = 2 px)."
+    assert cost(more, more).verdict == "On clean data COIN adds accuracy on Shapes and Digits (judged at α = 2 px)."
     detail = cost(dear, free).details[0]
     assert detail == "Shapes: 91.0 ± 1.0 % without COIN. At α = 2 px COIN costs 10.0 ± 1.0 points."
     assert "adds 5.0 points" in answers.cost_answer(series.cost_lines(conditions(
         *runs("b", "0", [0.9]), *runs("b", "2", [0.95], defenses=coin(2.0))))).details[0]  # fmt: skip
+
+
+def test_the_dearest_strength_is_told_only_if_it_is_another_one_and_costs_something() -> None:
+    def detail(**lasts: float) -> str:
+        rows = [*runs("b", "0", [0.9]), *(r for s, v in lasts.items() for r in runs("b", s, [v], defenses=coin(float(s[1:]))))]
+        return answers.cost_answer(series.cost_lines(conditions(*rows))).details[0]
+
+    assert detail(a2=0.8, a3=0.7).endswith("COIN costs 10.0 points; the most, 20.0 points, at α = 3 px.")
+    assert detail(a2=0.8, a3=0.85).endswith("COIN costs 10.0 points.")
+    assert detail(a2=0.96, a3=0.95).endswith("COIN adds 6.0 points.")
 
 
 def test_price_without_its_reference_is_not_measured() -> None:
@@ -96,8 +110,10 @@ def central(attacked: list[float]) -> answers.Answer:
 
 def test_spread_of_seeds() -> None:
     sure = central([0.2, 0.25, 0.3])
-    assert sure.verdict == "Seeds move a result by up to ± 5 points (CUDA on Shapes); COIN's gain is clear in 1 of 1 settings where " \
-        "the attack does harm."  # fmt: skip
+    assert sure.verdict == (
+        "The standard deviation over seeds reaches 5 points (CUDA on Shapes); COIN's gain is clear in 1 of 1 settings where the attack "
+        "does harm."
+    )
     assert "between 20.0 and 30.0 %. COIN's gain is +57.0 ± 3.0 points: clear." in sure.details[0]
     unsure = central([0.2, 0.8, 0.85])
     assert "clear in 0 of 1" in unsure.verdict
@@ -142,8 +158,16 @@ def test_flagged_or_all() -> None:
     assert "with 50 % of the images poisoned, shaking only the flagged" in apart
     assert "with 80 % of the images poisoned, shaking all images is better" in apart
     assert "no defence" not in apart
-    assert mixed({0.5: 0.8}, none=0.9).verdict.endswith("But neither is better than no defence.")
+    assert mixed({0.5: 0.8}, none=0.9).verdict.endswith("But neither is clearly better than no defence.")
     assert answers.mixtures_answer([]).verdict == NOT_YET
+
+
+def test_what_throwing_away_costs() -> None:
+    rows = runs("e", "none", [0.9, 0.91], CUDA, rate=0.8) + runs("e", "clean", [0.4, 0.41], CUDA, rate=0.8, train_on="clean")
+    assert answers.mixtures_answer(series.mixtures(conditions(*rows), [])).details == (
+        "80 % of the images poisoned: no defence 90.5 ± 0.7 %, the clean images alone 40.5 ± 0.7 %; throwing the others away: "
+        "−50.0 ± 0.0 points against no defence.",
+    )
 
 
 def adaptive(wide: list[float]) -> answers.Answer:
@@ -159,8 +183,14 @@ def adaptive(wide: list[float]) -> answers.Answer:
 
 def test_attackers_win_if_less_is_left_after_coin() -> None:
     verdict = adaptive([0.3, 0.32]).verdict
-    assert "1 of 1 tried (7×7 kernels) leaves less than the attack as published; most with 7×7 kernels, −40.0" in verdict
-    assert adaptive([0.7, 0.75]).verdict == "None of the 1 tried leaves clearly less after COIN than the attack as published."
+    assert verdict == (
+        "It helps less against 1 of 1 who adapt: after COIN, less is left by 7×7 kernels than by the attack as published "
+        "(−40.0 ± 0.0 points)."
+    )
+    assert adaptive([0.25, 0.25]).verdict.endswith("Against 7×7 kernels COIN gives nothing clear back.")
+    assert adaptive([0.7, 0.75]).verdict == (
+        "Against none of the 1 tried is clearly less left after COIN than against the attack as published."
+    )
     half = adaptive([])
     assert half.verdict == NOT_YET
     assert half.details[-1] == "7×7 kernels: 25.0 ± 0.0 % without COIN; the other half is not measured yet."
@@ -175,6 +205,14 @@ def sizes(large: list[float], larger: list[float]) -> answers.Answer:
     return answers.resolution_answer(series.resolution_lines(conditions(*rows), []))
 
 
+def three(*sides: dict[float, float]) -> answers.Answer:
+    rows = []
+    for side, lasts in zip((32, 64, 96), sides, strict=True):
+        for strength, last in {0.0: 0.2, **lasts}.items():
+            rows += runs("g", f"{side} {strength}", [last, last + 0.01], CUDA, coin(strength) if strength else [], side=side)
+    return answers.resolution_answer(series.resolution_lines(conditions(*rows), []))
+
+
 def test_gain_and_strength_over_the_size() -> None:
     assert sizes([0.4, 0.41], [0.3, 0.3]).verdict == (
         "From 32×32 px to 64×64 px COIN's best gain shrinks (−30.0 ± 0.0 points); the best strength does not clearly move with the size."
@@ -183,6 +221,8 @@ def test_gain_and_strength_over_the_size() -> None:
         "From 32×32 px to 64×64 px COIN's best gain does not clearly change (0.0 ± 0.0 points); the best strength is 2 px at 32×32 px, "
         "4 px at 64×64 px."
     )
+    assert "does not clearly move with the size" not in three({2.0: 0.7, 4.0: 0.7}, {2.0: 0.7, 4.0: 0.5}, {2.0: 0.5, 4.0: 0.7}).verdict
+    assert "does not clearly move with the size" in three({2.0: 0.7, 4.0: 0.7}, {2.0: 0.7, 4.0: 0.5}, {2.0: 0.6, 4.0: 0.6}).verdict
     assert "grows (+10.0" in sizes([0.8, 0.81], []).verdict
     assert sizes([], []).verdict == NOT_YET
     assert answers.resolution_answer([]).verdict == NOT_YET
@@ -197,11 +237,20 @@ def strengths(second: dict[float, float]) -> answers.Answer:
     return answers.optimum_answer(*series.optimum_lines(conditions(*rows), []))
 
 
+def test_a_strength_counts_as_alike_until_it_is_clearly_worse() -> None:
+    line = series.cost_lines(conditions(*runs("b", "1", [0.9, 0.91], defenses=coin(1.0)), *runs("b", "2", [0.5, 0.51], defenses=coin(2.0))))
+    assert answers.best(line[0])[2] == (1.0,)
+    apart = [row("b", "1", 0, 0.9, None, coin(1.0)), row("b", "2", 1, 0.5, None, coin(2.0))]
+    assert answers.best(series.cost_lines(conditions(*apart))[0])[2] == (1.0, 2.0), "seeds that no two share say nothing"
+
+
 def test_one_strength_for_all_or_not() -> None:
-    assert strengths({1.0: 0.3, 2.0: 0.5}).verdict.startswith("One strength does for all 2 attacks: α = 2 px")
+    assert strengths({1.0: 0.3, 2.0: 0.5}).verdict.startswith("One strength can do for all 2 attacks: α = 2 px is nowhere")
     assert strengths({1.0: 0.6, 2.0: 0.5}).verdict == (
         "No single strength suits all 2 attacks: the best goes from α = 1 px (p_b = 0.6, k = 3) to 2 px (p_b = 0.3, k = 3)."
     )
     assert "(α = 2 px not clearly worse)" in strengths({1.0: 0.5, 2.0: 0.5}).details[1]
+    helpless = strengths({0.0: 0.5, 1.0: 0.5, 2.0: 0.5}).verdict
+    assert helpless == f"{NOT_YET} Against p_b = 0.6, k = 3 no strength gives anything clear back.", "one attack says nothing of others"
     assert strengths({1.0: 0.6}).verdict == NOT_YET, "one strength has no best one"
     assert answers.optimum_answer([], []).verdict == NOT_YET

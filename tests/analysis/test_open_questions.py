@@ -21,7 +21,8 @@ def row(question: str, name: str, seed: int, last: float, attack: Any = None, de
     side = {"side": more["side"]} if more.get("side", 32) != 32 else {}
     spec = {
         "dataset": {"name": more.get("dataset", "shapes"), "seed": seed, **side}, "attack": attack, "defenses": list(defenses),
-        "poison_rate": more.get("rate", 1.0), "model": {"name": "small_cnn"}, "plan": PLAN, "seed": seed,
+        "poison_rate": more.get("rate", 1.0), "train_on": more.get("train_on", "all"), "model": {"name": "small_cnn"}, "plan": PLAN,
+        "seed": seed,
     }  # fmt: skip
     return {
         "question": question, "name": name, "seed": seed, "key": f"{name}{seed}", "spec": spec, "probe": None,

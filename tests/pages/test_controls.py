@@ -34,10 +34,18 @@ def panel() -> None:
         key: ClassVar[str] = "plain"
         title: ClassVar[str] = "Nothing"
 
-    page = st.sidebar.radio("Page", ["one", "two"])
+    class Sharp(Plain):
+        """Sharpens."""
+
+        key: ClassVar[str] = "sharp"
+        title: ClassVar[str] = "Sharpening"
+
+    page = st.sidebar.radio("Page", ["one", "two", "few"])
     if page == "one":
         method = method_controls(choose(Catalogue("filter", [Plain, Blur]), key="filter", label="Filter"), key="a")
         st.json(method.to_json())
+    elif page == "few":
+        st.json({"name": choose(Catalogue("filter", [Plain, Sharp]), key="filter", label="Filter").key})
     else:
         st.write("elsewhere")
 
@@ -119,6 +127,21 @@ def test_values_survive_a_page_that_does_not_show_them() -> None:
     assert page.markdown[0].value == "elsewhere"
     page.sidebar.radio[0].set_value("one").run()
     assert shown(page)["width"] == 2.5
+
+
+def test_a_choice_that_a_page_does_not_offer_is_named_there_and_kept_for_the_others() -> None:
+    page = opened(filter="blur")
+    page.sidebar.radio[0].set_value("few").run()
+    assert shown(page) == {"name": "plain"}
+    assert "`blur` was chosen on another page and cannot be shown on this one; Nothing is shown instead" in page.info[0].value
+    page.run()
+    assert len(page.info) == 1, "said as long as it is so"
+    page.sidebar.radio[0].set_value("one").run()
+    assert shown(page)["name"] == "blur"
+    assert not page.info
+    page.sidebar.radio[0].set_value("few").run()
+    page.selectbox(key="filter").set_value("sharp").run()
+    assert (shown(page), len(page.info)) == ({"name": "sharp"}, 0), "a choice of the reader's own takes its place"
 
 
 def test_text_that_the_method_refuses_never_reaches_it() -> None:

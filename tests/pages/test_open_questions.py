@@ -89,7 +89,8 @@ def test_a_question_has_its_answer_figure_table_and_command(open_page, tables) -
     page.segmented_control(key="question").set_value("f").run()
     checked(page)
     assert page.subheader[0].value == QUESTIONS["f"].asked
-    assert "1 of 1 tried (7×7 kernels) leaves less" in " ".join(m.value for m in page.markdown)
+    assert "less is left by 7×7 kernels than by the attack as published" in " ".join(m.value for m in page.markdown)
+    assert list(page.dataframe[0].value["name"])[0] == "as published, alone", "the table's names are the figure's"
 
 
 def test_missing_rows_are_said_with_their_command(open_page, tables) -> None:
@@ -124,7 +125,9 @@ def test_clean_reference_may_come_from_the_defence_table(tables) -> None:
     tables([row for row in ROWS if row["question"] == "d"], [])
     assert [note.text for note in open_views.shown_for("d").figure.layout.annotations] == ["no defence 20 %"]
     measured.DEFENCES_FILE.write_text(json.dumps([{**ROWS[0], "dataset": "shapes", "attack": "clean", "defence": "none"}]))
-    assert any("clean data 95 %" in note.text for note in open_views.shown_for("d").figure.layout.annotations)
+    shown = open_views.shown_for("d")
+    assert any("clean data 95 %" in note.text for note in shown.figure.layout.annotations)
+    assert shown.words.endswith("; clean data 95.0 % (n = 1)."), "what the picture shows is in its words"
 
 
 def test_table_shows_what_varies_and_where_rows_lead() -> None:

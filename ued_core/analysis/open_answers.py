@@ -81,7 +81,7 @@ def best(line: Line) -> tuple[float, Condition, tuple[float, ...]] | None:
     if not points:
         return None
     top, condition = max(points, key=lambda p: summary(p[1], "last").mean)
-    alike = tuple(s for s, c in points if s == top or kind(difference(condition, c)) == "alike")
+    alike = tuple(s for s, c in points if kind(difference(condition, c)) != "more")
     return top, condition, alike
 
 
@@ -145,19 +145,15 @@ def cost_answer(lines: Sequence[Line]) -> Answer:
         own = costs[shown] if kind(costs[shown]) != "less" else difference(dict(line.points)[shown], plain)
         text = f"{line.name}: {level(plain)} without COIN. At α = {shown:g} px COIN {words} {points(own, sign=False)}"
         most = max(costs, key=lambda s: costs[s].mean)
-        text += f"; the most, {points(costs[most], sign=False)}, at α = {most:g} px." if len(costs) > 1 else "."
-        details.append(text)
+        dearer = most != shown and costs[most].mean > 0
+        details.append(text + (f"; the most, {points(costs[most], sign=False)}, at α = {most:g} px." if dearer else "."))
     if not kinds:
         return Answer(NOT_YET, tuple(details), rests_on([c for line in lines for _, c in line.points]))
-    paid = [name for name, (what, _) in kinds.items() if what == "more"]
-    free = [name for name in kinds if name not in paid]
     judged = f" (judged at α = {listed([f'{s:g}' for s in sorted({s for _, s in kinds.values()})])} px)"
-    if not free:
-        verdict = f"COIN costs accuracy on clean data: on {listed(paid)}{judged}."
-    elif not paid:
-        verdict = f"COIN costs no clear amount of accuracy on clean data: on {listed(free)}{judged}."
-    else:
-        verdict = f"It depends on the data: COIN costs accuracy on {listed(paid)}, and no clear amount on {listed(free)}{judged}."
+    words = {"more": "costs accuracy", "alike": "costs no clear amount of accuracy", "less": "adds accuracy"}
+    by = {word: [name for name, (what, _) in kinds.items() if what == word] for word in words}
+    parts = [f"{words[word]} on {listed(names)}" for word, names in by.items() if names]
+    verdict = f"{'It depends: on' if len(parts) > 1 else 'On'} clean data COIN {'; it '.join(parts)}{judged}."
     return Answer(verdict, tuple(details), rests_on([c for line in lines for _, c in line.points]))
 
 
@@ -187,7 +183,7 @@ def seeds_answer(groups: Sequence[Group]) -> Answer:
     if not details or not spreads:
         return Answer(NOT_YET, tuple(details), rests_on(conditions))
     widest, where = max(spreads)
-    words = f"Seeds move a result by up to ± {100 * widest:.0f} points ({where})"
+    words = f"The standard deviation over seeds reaches {100 * widest:.0f} points ({where})"
     share = f"COIN's gain is clear in {settled} of {tried} settings where the attack does harm" if tried else "the attack harms nowhere"
     return Answer(f"{words}; {share}.", tuple(details), rests_on(conditions))
 
@@ -228,15 +224,18 @@ def mixtures_answer(groups: Sequence[Group]) -> Answer:
     """(e) Whether COIN on the flagged images alone is better than on all."""
     details, kinds, in_vain = [], {}, []
     for group in groups:
-        details.append(f"{group.name}: " + ", ".join(f"{c.name} {level(c)}" for c in group.conditions) + ".")
+        none = group.find(lambda s: not s.defences and not s.left_clean)
+        alone = group.find(lambda s: s.left_clean)
+        thrown = f"; throwing the others away: {points(difference(alone, none))} against no defence" if alone and none else ""
+        details.append(f"{group.name}: " + ", ".join(f"{c.name} {level(c)}" for c in group.conditions) + f"{thrown}.")
         everyone, flagged = (group.find(f) for f in (lambda s: bool(s.strength), lambda s: bool(s.defences) and s.strength is None))
         if everyone and flagged and (found := difference(flagged, everyone)).count:
             kinds[group.name] = (kind(found), found)
-            none = group.find(lambda s: not s.defences and not s.left_clean)
             if none and "more" not in (kind(difference(c, none)) for c in (everyone, flagged)):
                 in_vain.append(group.name)
     seeds = rests_on([c for group in groups for c in group.conditions])
-    vain = f" But neither is better than no defence{'' if len(in_vain) == len(kinds) else f' with {listed(in_vain)}'}." if in_vain else ""
+    where = "" if len(in_vain) == len(kinds) else f" with {listed(in_vain)}"
+    vain = f" But neither is clearly better than no defence{where}." if in_vain else ""
     if not kinds:
         return Answer(NOT_YET, tuple(details), seeds)
     words = {"more": "shaking only the flagged images is better", "less": "shaking all images is better", "alike": "no clear difference"}
@@ -267,12 +266,17 @@ def attackers_answer(pairs: Sequence[Attacker]) -> Answer:
     if not kinds:
         return Answer(NOT_YET, tuple(details), seeds)
     gain = [name for name, (what, _) in kinds.items() if what == "less"]
+    own = {p.name: difference(p.defended, p.without) for p in pairs if p.name in kinds and p.defended and p.without}
+    helpless = [name for name, found in own.items() if kind(found) != "more"]
+    vain = f" Against {listed(helpless)} COIN gives nothing clear back." if helpless else ""
     if not gain:
-        return Answer(f"None of the {len(kinds)} tried leaves clearly less after COIN than the attack as published.", tuple(details), seeds)
+        words = f"Against none of the {len(kinds)} tried is clearly less left after COIN than against the attack as published."
+        return Answer(words + vain, tuple(details), seeds)
     worst = min(kinds, key=lambda name: kinds[name][1].mean)
+    most = f"{f'least by {worst}, ' if len(gain) > 1 else ''}{points(kinds[worst][1])}"
     verdict = (
-        f"Yes, attackers can adapt: after COIN, {len(gain)} of {len(kinds)} tried ({listed(gain)}) "
-        f"{_do(gain, 'leave')} less than the attack as published; most with {worst}, {points(kinds[worst][1])}."
+        f"It helps less against {len(gain)} of {len(kinds)} who adapt: after COIN, less is left by {listed(gain)} than by the attack as "
+        f"published ({most}).{vain}"
     )
     return Answer(verdict, tuple(details), seeds)
 
@@ -299,7 +303,7 @@ def resolution_answer(lines: Sequence[Line]) -> Answer:
     moved = {"less": "shrinks", "more": "grows", "alike": "does not clearly change", "unknown": "cannot be compared"}[kind(change)]
     verdict = f"From {small} to {large} COIN's best gain {moved}"
     verdict += f" ({points(change)})" if change.count else ""
-    if all(set(tops[0][2]) & set(alike) for _, _, alike in tops):
+    if set.intersection(*(set(alike) for _, _, alike in tops)):
         verdict += "; the best strength does not clearly move with the size."
     else:
         where = ", ".join(f"{strength:g} px at {name}" for name, strength, _ in tops)
@@ -310,30 +314,35 @@ def resolution_answer(lines: Sequence[Line]) -> Answer:
 def optimum_answer(by_blur: Sequence[Line], by_size: Sequence[Line]) -> Answer:
     """(h) Whether one strength suits every p_b and kernel size."""
     # The same attack stands in both rows of lines and counts once.
-    unique = {tuple(id(c) for _, c in line.points): line for line in [*by_blur, *by_size]}.values()
-    lines = {_both_names(line): line for line in unique}
+    lines = {_both_names(line): line for line in [*by_blur, *by_size]}
     seeds = rests_on([c for line in lines.values() for _, c in line.points])
-    details, tops = [], {}
+    details, tops, in_vain = [], {}, []
     for name, line in lines.items():
         top = best(line)
         if top is None or sum(s > 0 for s, _ in line.points) < 2:
             continue
-        tops[name] = top
         plain = line.at(0.0)
+        if plain and not any(kind(difference(c, plain)) == "more" for s, c in line.points if s > 0):
+            in_vain.append(name)
+        else:
+            tops[name] = top
         against = f", against {level(plain)} without COIN" if plain else ""
         near = [f"{s:g}" for s in top[2] if s != top[0]]
         also = f" (α = {listed(near)} px not clearly worse)" if near else ""
         details.append(f"{name}: best at α = {top[0]:g} px with {level(top[1])}{also}{against}.")
+    vain = f" Against {listed(in_vain)} no strength gives anything clear back." if in_vain else ""
     if len(tops) < 2:
-        return Answer(NOT_YET, tuple(details), seeds)
+        return Answer(f"{NOT_YET}{vain}", tuple(details), seeds)
+    helped = f"all {len(tops)} attacks" + (" that COIN helps against" if in_vain else "")
     shared = sorted(set.intersection(*(set(alike) for _, _, alike in tops.values())))
     if shared:
         strengths = listed([f"{s:g}" for s in shared])
-        verdict = f"One strength does for all {len(tops)} attacks: α = {strengths} px is nowhere clearly worse than the best."
+        verdict = f"One strength can do for {helped}: α = {strengths} px {'is' if len(shared) == 1 else 'are'} nowhere clearly worse than "
+        verdict += f"the best.{vain}"
         return Answer(verdict, tuple(details), seeds)
     lowest, highest = (choose(tops, key=lambda name: tops[name][0]) for choose in (min, max))
     ends = f"from α = {tops[lowest][0]:g} px ({lowest}) to {tops[highest][0]:g} px ({highest})"
-    return Answer(f"No single strength suits all {len(tops)} attacks: the best goes {ends}.", tuple(details), seeds)
+    return Answer(f"No single strength suits {helped}: the best goes {ends}.{vain}", tuple(details), seeds)
 
 
 def _both_names(line: Line) -> str:

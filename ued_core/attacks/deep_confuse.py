@@ -34,7 +34,7 @@ class DeepConfuse(SurrogateAttack):
     the clean batch. After each loop the second generator takes the place of the first and the classifier starts anew.
 
     The paper's budget is some thousand times this one, which does nothing on digits: the default victim keeps 99 % (seeds 0
-    and 1). In a network of ReLUs the loss after a step also jumps wherever a unit switches, and the slope that is followed does
+    to 2). In a network of ReLUs the loss after a step also jumps wherever a unit switches, and the slope that is followed does
     not see the jumps.
 
     Source:
