@@ -1,7 +1,7 @@
 """Defences: one file a method or a family of small ones, hooks ``purify``, ``augment`` and ``training``."""
 
 from ued_core.defenses.adversarial_training import AdversarialTraining, Trades
-from ued_core.defenses.base import Defense, augment_all, blend_all, marks_of, preview, purify_all
+from ued_core.defenses.base import Defense, StepCost, augment_all, blend_all, marks_of, preview, purify_all, step_cost
 from ued_core.defenses.blending import CutMix, Mixup
 from ued_core.defenses.coin import Coin
 from ued_core.defenses.coin_parts import CoinInterpolation, CoinShifts
@@ -54,4 +54,4 @@ DEFENSES: Catalogue[Defense] = Catalogue(
     ],
 )
 
-__all__ = ["DEFENSES", "Coin", "Defense", "augment_all", "blend_all", "marks_of", "preview", "purify_all"]
+__all__ = ["DEFENSES", "Coin", "Defense", "StepCost", "augment_all", "blend_all", "marks_of", "preview", "purify_all", "step_cost"]

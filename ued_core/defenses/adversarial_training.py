@@ -5,12 +5,13 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 
-from ued_core.defenses.base import Defense
+from ued_core.defenses.base import Defense, StepCost
 from ued_core.models import Network
 from ued_core.params import param
 from ued_core.training.hook import Batch, Graded, Moment, Setup, TrainingHook
@@ -154,6 +155,9 @@ class AdversarialTraining(WorstCase):
         # In L2 the noise as a whole, not each of its values, has the length of a step.
         return images + noise * (spread if self.norm == "linf" else spread / images[0].numel() ** 0.5)
 
+    def step_cost(self, inner: StepCost) -> StepCost:
+        return replace(inner, passes=self.steps + inner.passes)
+
     def robust_loss(self, batch: Batch, inner: Callable[[Batch], Graded], moment: Moment) -> Graded:
         def loss(images: torch.Tensor) -> torch.Tensor:
             return F.cross_entropy(moment.scores(images), batch.targets, reduction="sum")
@@ -176,6 +180,10 @@ class Trades(WorstCase):
     title: ClassVar[str] = "TRADES"
 
     weight: float = param(6.0, "Weight β of the divergence.", label="β", ge=0.0, le=20.0, step=0.5)
+
+    def step_cost(self, inner: StepCost) -> StepCost:
+        # Besides crafting and the loss further inside: the answer to climb away from, without gradients, and that on the worst images.
+        return replace(inner, passes=self.steps + 1 / 3 + 1 + inner.passes)
 
     def robust_loss(self, batch: Batch, inner: Callable[[Batch], Graded], moment: Moment) -> Graded:
         clean = batch.images.detach()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -13,6 +14,20 @@ from ued_core.records import ImageSet, to_bytes, to_float
 from ued_core.training.hook import Setup, TrainingHook
 
 
+@dataclass(frozen=True)
+class StepCost:
+    """What one training step takes; the average over a whole training.
+
+    Attributes:
+        passes: the network's work in units of a plain step, which is a pass forward (one third) and back (two thirds). Gradients
+            of images alone count like those of weights. What batch hooks take is not in it.
+        draws: how often the batch hooks of the whole stack are applied.
+    """
+
+    passes: float = 1.0
+    draws: float = 1.0
+
+
 class Defense(Method):
     """A defence; it acts before training (``purify``), on every batch (``augment``), or while the network learns (``training``).
 
@@ -20,12 +35,14 @@ class Defense(Method):
 
     Attributes:
         acts: which hooks this defence uses: ``purify``, ``augment`` (also for :meth:`blend`), ``training``.
+        beyond_step_cost: what training under this defence takes besides :meth:`step_cost`, for people; often empty.
         needs_whole_set: what :meth:`purify` does to an image depends on all others, so that a few images cannot be
             treated by themselves; see :class:`ued_core.defenses.learned.LearnedDefense`.
     """
 
     acts: ClassVar[frozenset[str]] = frozenset()
     needs_whole_set: ClassVar[bool] = False
+    beyond_step_cost: ClassVar[str] = ""
 
     def purify(self, data: ImageSet, ctx: Context) -> ImageSet:
         """The data set to train on, made once; labels stay."""
@@ -89,6 +106,22 @@ class Defense(Method):
     def training(self, setup: Setup) -> TrainingHook | None:
         """What this defence does while the network learns; made once for each execution of a run."""
         return None
+
+    def step_cost(self, inner: StepCost) -> StepCost:
+        """What a training step takes under :meth:`training`; declared, not measured.
+
+        Args:
+            inner: under what is further inside in the stack; :class:`StepCost` as it is where there is nothing.
+        """
+        return inner
+
+
+def step_cost(defenses: Sequence[Defense]) -> StepCost:
+    """What a training step takes under a stack; hooks wrap each other with the first defence outermost."""
+    cost = StepCost()
+    for defense in reversed(defenses):
+        cost = defense.step_cost(cost)
+    return cost
 
 
 def marks_of(defenses: Sequence[Defense], data: ImageSet) -> torch.Tensor | None:

@@ -7,8 +7,8 @@ from typing import ClassVar, Literal
 
 import torch
 
-from ued_core.defenses.base import Defense
-from ued_core.defenses.random_operations import cloud, jpeg, one_operation, shuffled_channels
+from ued_core.defenses.base import Defense, StepCost
+from ued_core.defenses.random_operations import cloud, jpeg, one_operation, shuffled_channels, uneven_brightness, uneven_contrast
 from ued_core.params import param
 from ued_core.training.hook import Batch, Graded, Moment, Setup, TrainingHook
 
@@ -71,12 +71,21 @@ class UEraser(Defense):
         if self.compress:
             images = jpeg(images, torch.randint(10, 100, (count,), generator=rng, device=images.device))
         light, depth = (cloud((count, height, width), drawn(0.3, 0.7), rng)[:, None] for _ in range(2))
-        lit = images + drawn(0.5, 1.0).view(-1, 1, 1, 1) * (2 * light - 1)
-        images = torch.where(happens(self.clouds), lit.clamp(0, 1), images)
-        images = torch.where(happens(self.clouds), ((images - 0.5) * 4 * depth + 0.5).clamp(0, 1), images)
+        lit = uneven_brightness(images, light, drawn(0.5, 1.0))
+        images = torch.where(happens(self.clouds), lit, images)
+        images = torch.where(happens(self.clouds), uneven_contrast(images, depth), images)
         images = torch.where(happens(0.5), shuffled_channels(images, rng), images)
         return one_operation(images, rng)
 
+    @property
+    def until(self) -> float:
+        """The part of training in which the worst draw is taken, 0..1."""
+        return {"standard": self.early, "max": 1.0, "lite": 0.0}[self.variant]
+
     def training(self, setup: Setup) -> TrainingHook | None:
-        until = {"standard": self.early, "max": 1.0, "lite": 0.0}[self.variant]
-        return _Worst(self.draws, until) if self.draws > 1 and until > 0 else None
+        return _Worst(self.draws, self.until) if self.draws > 1 and self.until > 0 else None
+
+    def step_cost(self, inner: StepCost) -> StepCost:
+        # A draw costs all that is further inside: its images are drawn anew and go forward and back.
+        times = 1 + self.until * (self.draws - 1)
+        return StepCost(times * inner.passes, times * inner.draws)
