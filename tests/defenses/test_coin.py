@@ -10,6 +10,7 @@ from scipy.ndimage import map_coordinates
 from ued_core.defenses import Coin
 from ued_core.defenses.coin import BOUNDARIES, _displace_tensors, displace, draw_fields, severity
 from ued_core.errors import DataError, ParameterError
+from ued_core.theory.matrices import coin_matrix
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 WAYS = pytest.mark.parametrize("way", [displace, _displace_tensors], ids=["compiled", "tensors"])
@@ -62,6 +63,52 @@ def test_both_ways_agree_on_large_batches():
     dx, dy = draw_fields((130, 16, 16), 3.0, torch.Generator().manual_seed(2))
     for boundary in BOUNDARIES:
         assert (displace(images, dx, dy, boundary) - _displace_tensors(images, dx, dy, boundary)).abs().max() < 1e-6
+
+
+def test_gradient_by_hand():
+    image = torch.tensor([[0.0, 0.2, 0.4, 0.8]], dtype=torch.float64).view(1, 1, 1, 4).requires_grad_()
+    dx = torch.tensor([[[0.5, -1.25, 0.0, 1.0]]], dtype=torch.float64)
+    moved = displace(image, dx, torch.zeros_like(dx))
+    (moved * torch.tensor([1.0, 2.0, 3.0, 4.0])).sum().backward()
+    # The first pixel is half of the first result, three quarters of the second and all of the last: 0.5·1 + 0.75·2 + 1·4.
+    assert torch.allclose(image.grad.flatten(), torch.tensor([6.0, 0.5, 3.0, 0.5], dtype=torch.float64))
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+def test_gradient_is_that_of_the_transposed_matrix(boundary):
+    rng = torch.Generator().manual_seed(5)
+    images = torch.rand(2, 3, 6, 9, generator=rng, dtype=torch.float64).requires_grad_()
+    weights = torch.randn(images.shape, generator=rng, dtype=torch.float64)
+    dx, dy = (field.double() for field in draw_fields((2, 6, 9), 4.0, rng))
+    moved = displace(images, dx, dy, boundary)
+    assert (moved - displace(images.detach(), dx, dy, boundary)).abs().max() < 1e-12
+    (moved * weights).sum().backward()
+    for n in range(2):
+        transposed = coin_matrix(dx[n].numpy(), dy[n].numpy(), boundary).sparse().T
+        expected = (transposed @ weights[n].reshape(3, -1).numpy().T).T.reshape(3, 6, 9)
+        assert np.abs(images.grad[n].numpy() - expected).max() < 1e-12
+
+
+@pytest.mark.parametrize("truncate", [False, True])
+def test_neither_clipping_nor_truncation_stops_the_gradient(truncate):
+    # White everywhere: rounding takes some results above 1, where a clip alone would have no slope.
+    white = torch.ones(4, 3, 16, 16, requires_grad=True)
+    moved = Coin(truncate=truncate).augment(white, torch.Generator().manual_seed(3))
+    assert moved.max() <= 1
+    moved.sum().backward()
+    assert float(white.grad.sum()) == pytest.approx(white.numel(), rel=1e-5)
+
+
+@pytest.mark.parametrize("truncate", [False, True])
+def test_values_do_not_depend_on_whether_a_gradient_was_once_wanted(truncate):
+    images = torch.rand(3, 3, 12, 12, generator=torch.Generator().manual_seed(6))
+    plain = Coin(truncate=truncate).augment(images, torch.Generator().manual_seed(1))
+    leaf = images.clone().requires_grad_()
+    with torch.no_grad():
+        assert torch.equal(Coin(truncate=truncate).augment(leaf, torch.Generator().manual_seed(1)), plain)
+    graded = Coin(truncate=truncate).augment(leaf, torch.Generator().manual_seed(1))
+    # The two ways round differently, which truncation can widen to one level.
+    assert (graded - plain).abs().max() < (1 / 255 + 1e-6 if truncate else 1e-6)
 
 
 def test_input_is_not_changed():

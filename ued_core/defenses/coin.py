@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -109,6 +110,18 @@ def _displace_tensors(images: torch.Tensor, dx: torch.Tensor, dy: torch.Tensor, 
     return upper.addcmul_(at(bottom, left), fy * (1 - fx)).addcmul_(at(bottom, right), fy * fx)
 
 
+class _Passing(torch.autograd.Function):
+    """A function whose gradient passes straight through."""
+
+    @staticmethod
+    def forward(ctx: Any, images: torch.Tensor, function: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        return function(images)
+
+    @staticmethod
+    def backward(ctx: Any, slope: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return slope, None
+
+
 def displace(images: torch.Tensor, dx: torch.Tensor, dy: torch.Tensor, boundary: Boundary = "periodic") -> torch.Tensor:
     """Bilinear interpolation of every pixel at its displaced position.
 
@@ -124,7 +137,8 @@ def displace(images: torch.Tensor, dx: torch.Tensor, dy: torch.Tensor, boundary:
             ``map_coordinates(order=1, mode="wrap")``.
 
     Returns:
-        Tensor like ``images``.
+        Tensor like ``images``. Where ``images`` have a gradient it has one too, on every device: displacing is linear in the image,
+        so a gradient goes back through the transposed matrix; clipping, which undoes rounding alone, lets it pass. The fields get none.
 
     Raises:
         DataError: shapes, types or devices do not fit.
@@ -146,6 +160,8 @@ def displace(images: torch.Tensor, dx: torch.Tensor, dy: torch.Tensor, boundary:
             raise DataError(f"{name} holds displacements that are not finite or not below {FARTHEST} px.", "Check the field.")
         if field.device != images.device:
             raise DataError(f"{name} is on {field.device}, but the images are on {images.device}.", "Move them together.")
+    if images.requires_grad and torch.is_grad_enabled():
+        return _Passing.apply(_displace_tensors(images, dx.detach(), dy.detach(), boundary), lambda moved: moved.clamp(0, 1))
     if images.device.type != "cpu" or images.dtype not in (torch.float32, torch.float64) or not has_compiler():
         return _displace_tensors(images, dx, dy, boundary).clamp_(0, 1)
     source = images.detach().contiguous()
@@ -190,7 +206,7 @@ class Coin(Defense):
     Differs:
         Out-of-range indices wrap modulo the side length, as the paper's formula says; the official
         code's scipy call wraps with period side-1 (boundary scipy_wrap). Results are not truncated to
-        8 bits unless asked for.
+        8 bits unless asked for, and then a gradient passes straight through.
     """
 
     key: ClassVar[str] = "coin"
@@ -210,7 +226,7 @@ class Coin(Defense):
         n, _, height, width = images.shape
         dx, dy = draw_fields((n, height, width), self.strength, rng)
         moved = displace(images, dx, dy, self.boundary)
-        return moved.mul_(255).floor_().div_(255) if self.truncate else moved
+        return _Passing.apply(moved, lambda values: values.mul(255).floor_().div_(255)) if self.truncate else moved
 
 
 def severity(level: int) -> float:
