@@ -106,6 +106,46 @@ def test_poisoning_without_crafting_is_overhead() -> None:
     assert found.seconds == pytest.approx(2 * 200 / 100 + 96)
 
 
+def speed_under(stack: list[object]) -> float:
+    found = estimate(spec_of(defenses=stack), runs.runs())
+    assert found is not None
+    assert found.seconds == pytest.approx(2 * 200 / found.images_per_s + 96)
+    return found.images_per_s
+
+
+def test_speed_of_other_runs_is_scaled_by_what_defences_declare() -> None:
+    """100 images/s without a defence: eleven passes a step take eleven times as long, two draws of UEraser on average twice."""
+    recorded(spec_of())
+    assert speed_under([]) == speed_under(["coin"]) == 100
+    assert speed_under(["adversarial_training"]) == pytest.approx(100 / 11)
+    assert speed_under([{"name": "trades", "steps": 3}]) == pytest.approx(100 / (3 + 7 / 3))
+    assert speed_under(["ueraser"]) == pytest.approx(100 / 2)
+    found = estimate(spec_of(defenses=["adversarial_training"]), runs.runs())
+    assert "with other defences or none, scaled to a step as long as 11 plain ones" in found.sentence(1)
+    recorded(spec_of(defenses=["adversarial_training"]), history=[{"epoch": 1, "images_per_s": 8.0}])
+    assert speed_under(["adversarial_training"]) == 8, "what was measured comes before what is declared"
+
+
+def test_speed_under_a_defence_tells_that_without_it() -> None:
+    recorded(spec_of(defenses=["adversarial_training"]))
+    assert speed_under([]) == pytest.approx(1100)
+    recorded(spec_of(defenses=["jpeg"]), history=[{"epoch": 1, "images_per_s": 700.0}])
+    recorded(spec_of(defenses=["coin"]))
+    assert speed_under([]) == 700, "batches of a purified set cost nothing, those of COIN something"
+
+
+def test_a_run_of_unknown_defences_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded(spec_of(defenses=["coin"]))
+    kept = [replace(record, spec={**record.spec, "defenses": [{"name": "forgotten"}]}) for record in runs.runs()]
+    assert estimate(spec_of(), kept) is None
+
+
+def test_speed_is_that_of_the_whole_training() -> None:
+    """Two epochs of equal length in images, at 100 and 300 images/s: 150."""
+    recorded(spec_of(), history=[{"epoch": 1, "images_per_s": 100.0}, {"epoch": 2, "images_per_s": 300.0}])
+    assert speed_under([]) == pytest.approx(150)
+
+
 def call(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
     capsys.readouterr()
     code = main([str(word) for word in words])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import harmonic_mean, median
 from typing import TYPE_CHECKING, Any
 
 from ued_core.errors import UedError
@@ -13,6 +13,7 @@ from ued_core.runs.record import RunRecord
 
 if TYPE_CHECKING:
     from ued_core.attacks.whole_set import WholeSetAttack
+    from ued_core.defenses import Defense
     from ued_core.records import ImageSet
     from ued_core.runs.spec import RunSpec
 
@@ -99,15 +100,18 @@ class Estimate:
 
     Attributes:
         seconds: from its start in the queue's first place to its result, crafting left out.
-        images_per_s: median of the measured training speeds.
+        images_per_s: median of the training speeds of finished runs, each over its whole training; of runs with other defences
+            scaled by what both declare (:func:`ued_core.defenses.step_cost`).
         count: how many finished runs it rests on.
         same_defences: whether those runs had the same defences.
+        passes: what a step of the run to come takes, in units of a plain step, as declared.
     """
 
     seconds: float
     images_per_s: float
     count: int
     same_defences: bool
+    passes: float = 1.0
 
     def sentence(self, runs: int) -> str:
         """For people.
@@ -118,10 +122,17 @@ class Estimate:
         whole = f"About {duration(self.seconds)}" + (
             f" each, {duration(runs * self.seconds)} for all {runs}" if runs > 1 else ""
         )
-        measured = f"{self.images_per_s:,.0f} images/s measured in {self.count} finished run{'s' * (self.count > 1)}"
-        other = "" if self.same_defences else " (with other defences, which changes the speed)"
+        return f"{whole}, {self.source()}. Waiting in the queue comes on top."
+
+    def source(self) -> str:
+        """Where the speed comes from, for people."""
+        counted = f"{self.count} finished run{'s' * (self.count > 1)} of this model on this data set here"
+        if self.same_defences:
+            return f"from {self.images_per_s:,.0f} images/s measured in {counted}"
+        step = "a plain step" if self.passes == 1 else f"a step as long as {self.passes:.3g} plain ones"
         return (
-            f"{whole}, from {measured} of this model on this data set here{other}. Waiting in the queue comes on top."
+            f"from {counted} with other defences or none, scaled to {step}, as defences declare it: {self.images_per_s:,.0f} images/s, "
+            "the augmentation of batches left out"
         )
 
 
@@ -140,8 +151,9 @@ class _Measured:
 def estimate(spec: RunSpec, records: Sequence[RunRecord]) -> Estimate | None:
     """The expected duration; None when no finished run says anything about it.
 
-    Finished runs count when model and data set are the same, and both follow the ordinary loop or neither does; those with
-    the same defences come first.
+    Finished runs count when model and data set are the same, and both follow the ordinary loop or neither does. Those with
+    the same defences come first, then those whose defences leave batches and training alone, then all others. The speed of
+    others is scaled by what a step takes under their defences and under those of the run to come, as declared.
 
     Args:
         spec: the run to come.
@@ -152,19 +164,23 @@ def estimate(spec: RunSpec, records: Sequence[RunRecord]) -> Estimate | None:
              and _name(r.spec.get("dataset")) == wanted["dataset"]["name"]
              and _has_course(r.spec) == (spec.plan.course() is not None)]  # fmt: skip
     same = [r for r in alike if r.spec.get("defenses") == wanted["defenses"]]
-    for pool, exact in ((same, True), (alike, False)):
-        found = [m for r in pool[:MOST_RUNS] if (m := _measure(r, spec.device)) is not None]
+    # A set that was purified before training is trained on at the speed of any other.
+    untouched = [r for r in alike if (stack := _stack(r.spec)) is not None and not any(d.acts - {"purify"} for d in stack)]
+    passes = _passes(spec.defenses)
+    for pool, exact in ((same, True), (untouched, False), (alike, False)):
+        found = [m for r in pool[:MOST_RUNS] if (m := _measure(r, spec.device, None if exact else passes)) is not None]
         images = next((m.images for m in found if m.spec.get("dataset") == wanted["dataset"]), None)
         # A data set of another size: the size is known when it is a parameter of the set.
         images = images or wanted["dataset"].get("train_size")
         if found and images:
             speed = median(m.speed for m in found)
             seconds = spec.plan.epochs * images / speed + median(m.overhead for m in found)
-            return Estimate(seconds, speed, len(found), exact)
+            return Estimate(seconds, speed, len(found), exact, passes)
     return None
 
 
-def _measure(record: RunRecord, device: str) -> _Measured | None:
+def _measure(record: RunRecord, device: str, passes: float | None) -> _Measured | None:
+    """What a finished run tells; its speed is scaled to a step of so many passes, unless there is None."""
     result = RunFolder(runs_root() / record.id).result() or {}
     used = (result.get("environment") or {}).get("device")
     rows = result.get("history") or []
@@ -175,7 +191,30 @@ def _measure(record: RunRecord, device: str) -> _Measured | None:
     # What was crafted then says nothing about a run that crafts something else, or reads it.
     crafted = result.get("poison_seconds", 0.0) if result.get("crafting") else 0.0
     overhead = max(0.0, taken - result.get("train_seconds", 0.0) - crafted)
-    return _Measured(median(speeds), overhead, (result.get("data") or {}).get("train", 0), record.spec)
+    # Of the whole training: epochs differ in length where a defence acts in some of them only.
+    speed = harmonic_mean(speeds)
+    if passes is not None:
+        stack = _stack(record.spec)
+        if stack is None:
+            return None
+        speed *= _passes(stack) / passes
+    return _Measured(speed, overhead, (result.get("data") or {}).get("train", 0), record.spec)
+
+
+def _passes(defenses: Sequence[Defense]) -> float:
+    from ued_core.defenses import step_cost
+
+    return step_cost(defenses).passes
+
+
+def _stack(spec: dict[str, Any]) -> tuple[Defense, ...] | None:
+    """A run's defences, or None when they cannot be read any more."""
+    from ued_core.defenses import DEFENSES
+
+    try:
+        return tuple(DEFENSES.parse(value) for value in spec.get("defenses") or ())
+    except UedError:
+        return None
 
 
 def _has_course(spec: dict[str, Any]) -> bool:
