@@ -1,7 +1,10 @@
 """The page Defence: tune a defence, or several, by eye; tiles, Θ and features follow."""
 
+from collections.abc import Sequence
+
 import streamlit as st
 
+from pages.shared.cost_views import cost_view
 from pages.shared.defence_views import feature_view, theta_sidebar, theta_text, theta_view
 from pages.shared.guard import guarded
 from pages.shared.handover import train_with_this
@@ -9,12 +12,16 @@ from pages.shared.selection import Selection, protocol_line, sidebar_selection
 from pages.shared.stack import checkpoint_words, defended, main_control, stack_sidebar, when_drawn, whole_set
 from pages.shared.tile_rows import tile_rows
 from pages.shared.tradeoff_views import measure_wanted, sweep_button, tradeoff_view
+from ued_core import runs
 from ued_core.defenses import Defense
 from ued_core.figures.tiles import amplified_difference, fitting_gain
+from ued_core.runs import RunRecord
 
 
 @st.fragment
-def follow_the_slider(choice: Selection, rest: tuple[Defense, ...], draw: int, samples: int) -> tuple[Defense, ...]:
+def follow_the_slider(
+    choice: Selection, rest: tuple[Defense, ...], draw: int, samples: int, known: Sequence[RunRecord]
+) -> tuple[Defense, ...]:
     """What moves with the slider; the rest of the page is not run again then, so it holds as little as possible.
 
     Returns:
@@ -41,6 +48,7 @@ def follow_the_slider(choice: Selection, rest: tuple[Defense, ...], draw: int, s
             names=[names[label] for label in images.labels.tolist()],
             caption=f"{protocol_line(choice)}. {when_drawn(stack, draw)}{checkpoint_words(stack, whole)}",
         )
+        cost_view(choice, stack, whole, known)
         left, right = st.columns([1, 1], gap="medium")
         with left:
             defined = theta_view(choice, stack, samples)
@@ -61,7 +69,7 @@ st.markdown(
 )
 choice = sidebar_selection()
 rest, draw = stack_sidebar(trained=True)
-stack = follow_the_slider(choice, rest, draw, theta_sidebar())
+stack = follow_the_slider(choice, rest, draw, theta_sidebar(), runs.runs())
 theta_text()
 if stack:
     with st.container(horizontal=True):

@@ -96,8 +96,7 @@ def _show(
     words = (
         f"**{100 * now.energy:.0f} %** of the perturbation's energy is left (**{100 * now.aligned:.0f} %** in its old place) for a "
         f"PSNR of **{now.psnr:.1f} dB** and an SSIM of {now.ssim:.3f} to the clean images (poisoned: {now.psnr_poisoned:.1f} dB, "
-        f"{now.ssim_poisoned:.3f}). Border score {now.border_poisoned:.3f} before, {now.border:.3f} after. One pass takes "
-        f"{now.seconds:.2f} s for 1,000 images here."
+        f"{now.ssim_poisoned:.3f}). Border score {now.border_poisoned:.3f} before, {now.border:.3f} after."
     )
     live_chart(
         tradeoff([_point(s) for s in curve or ()], values if curve else (), label, _point(now)),

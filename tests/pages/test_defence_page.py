@@ -1,13 +1,15 @@
 """The Defence page: the slider moves tiles, Θ and the hand-over together."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from pages.shared import stack
+from pages.shared import cost_views, detection_views, handover, stack
 from pages.shared.stack import QUICK
 from tests.pages.components import charts, tiles
+from tests.runs.test_estimate import recorded
 from ued_core.attacks.convolution import draw_kernels
 from ued_core.context import Context
 from ued_core.data import load_split
@@ -52,6 +54,52 @@ def test_slider_moves_theta_and_tiles(open_page):
     assert defended(page) != picture
     page.slider(key="defence_coin_strength").set_value(0.0).run()
     assert numbers(page)[1] == 0.0
+
+
+@pytest.fixture
+def cost_at_once(monkeypatch):
+    """What is measured beside the server is measured at once."""
+
+    def submit(key, function, *args, slot="", after_s=0.0):
+        handle = cost_views.background.Handle(key, None)
+        if slot.startswith("cost"):
+            handle.state, handle.value = "ready", function(*args)
+        return handle
+
+    monkeypatch.setattr(cost_views.background, "submit", submit)
+
+
+def cost(page):
+    return next(m.value for m in page.main.markdown if m.value.startswith("**An epoch of"))
+
+
+def test_cost_of_an_epoch_stands_on_the_page(open_page, cost_at_once):
+    page = open_page("defence", SMALL)
+    assert not page.exception
+    assert re.search(r"An epoch of 200 images takes about [0-9.]+ m?s here", cost(page))
+    assert "**1** × that of a plain epoch · augmenting the batches: **" in cost(page)
+    assert cost(page).endswith("once before training: **nothing**")
+    assert any("no run of this model on this data set has finished here yet" in c.value for c in page.caption)
+    page = open_page("defence", {**SMALL, "defence": "ueraser", "defence_ueraser_variant": "max", "further": "jpeg,staged"})
+    assert "**5** × that of a plain epoch" in cost(page)
+    assert "of the time, 5 draws a step" in cost(page)
+    assert re.search(r"once before training: \*\*about [0-9.]+ m?s\*\*$", cost(page))
+    assert any("Every check of staged training" in c.value for c in page.caption)
+
+
+def test_a_finished_run_tells_the_time_of_an_epoch(open_page, cost_at_once):
+    """200 images at 100 a second: two seconds an epoch, twenty-two with ten steps of crafting before each."""
+    page = open_page("defence", {**SMALL, "defence": "adversarial_training"})
+    next(b for b in page.button if b.label.startswith("Train with this")).click().run()
+    spec = RunSpec.from_json(page.session_state["handed_spec"])
+    recorded(replace(spec, defenses=()))
+    page = open_page("defence", {**SMALL, "defence": "adversarial_training"})
+    assert "takes about 22 s here" in cost(page)
+    assert "**11** × that of a plain epoch · augmenting the batches: **nothing** of the time" in cost(page)
+    assert any("scaled to a step as long as 11 plain ones" in c.value for c in page.caption)
+    recorded(spec, history=[{"epoch": 1, "images_per_s": 50.0}])
+    page = open_page("defence", {**SMALL, "defence": "adversarial_training"})
+    assert "takes about 4.0 s here" in cost(page), "measured with these defences"
 
 
 def test_stack_is_handed_over(open_page):

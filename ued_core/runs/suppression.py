@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -32,7 +31,6 @@ class Suppression:
         energy: ‖D(x + δ) − D(x)‖² ÷ ‖δ‖², what is left of the perturbation wherever it points; nan without one.
         aligned: ⟨D(x + δ) − D(x), δ⟩ ÷ ‖δ‖², what is left of it in its old place and sign.
         border, border_poisoned: mean border scores, see :mod:`ued_core.analysis.edge_detector`.
-        seconds: wall time of one pass of the stack over 1,000 such images here; learning before training is not in it.
     """
 
     psnr: float
@@ -43,7 +41,6 @@ class Suppression:
     aligned: float
     border: float
     border_poisoned: float
-    seconds: float
 
 
 def suppression(
@@ -58,9 +55,7 @@ def suppression(
         whole: the poisoned training set, for defences that learn from all of it.
     """
     ctx = Context(seed=seed)
-    began = time.perf_counter()
     after = preview(defenses, poisoned, ctx, whole=whole)
-    spent = time.perf_counter() - began
     without = preview(defenses, clean, ctx, whole=whole)
     delta = difference(clean.images, poisoned.images).double()
     left = difference(without.images, after.images).double()
@@ -75,7 +70,6 @@ def suppression(
         aligned=float((left * delta).sum()) / energy if energy else float("nan"),
         border=verdict(after.images).score,
         border_poisoned=verdict(poisoned.images).score,
-        seconds=1000 * spent / len(poisoned),
     )
 
 
