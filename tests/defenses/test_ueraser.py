@@ -1,16 +1,20 @@
 """UEraser: its operations by hand, and the worst of several draws."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from tests.training.test_loop import image_set, job, network, plan
 from ued_core.context import Context
 from ued_core.defenses import random_operations as operations
+from ued_core.defenses import ueraser
 from ued_core.defenses.ueraser import UEraser
 from ued_core.errors import DataError
+from ued_core.training import train
 from ued_core.training.hook import Batch, Graded, Moment, Setup
 
 
@@ -34,6 +38,46 @@ def test_clouds_are_smooth_and_use_the_whole_range():
     assert float(steps.mean()) < 0.1, "neighbours are alike"
     noise = torch.rand(50, 32, 24, generator=rng())
     assert float(steps.mean()) < 0.4 * float((noise[:, 1:] - noise[:, :-1]).abs().mean())
+
+
+def test_uneven_brightness_by_hand():
+    """x + i(2m − 1): a half of the cloud changes nothing, its ends darken and brighten by i."""
+    image = torch.tensor([[0.2, 0.5], [0.5, 0.8]]).expand(2, 3, 2, 2)
+    field = torch.tensor([[0.0, 0.5], [1.0, 0.6]]).expand(2, 1, 2, 2)
+    made = operations.uneven_brightness(image, field, torch.tensor([0.1, 0.5]))
+    assert torch.allclose(made[0], torch.tensor([[0.1, 0.5], [0.6, 0.82]]).expand(3, 2, 2))
+    assert torch.allclose(made[1], torch.tensor([[0.0, 0.5], [1.0, 0.9]]).expand(3, 2, 2))
+    assert float(operations.uneven_brightness(image, field, at(0.9, 2)).max()) == 1.0
+
+
+def test_uneven_contrast_by_hand():
+    """(x − 0.5)·4m + 0.5: a quarter of the cloud changes nothing, none of it makes grey, all of it is four times as steep."""
+    image = torch.tensor([[0.2, 0.4], [0.6, 0.55]]).expand(1, 3, 2, 2)
+    field = torch.tensor([[0.25, 0.0], [0.5, 1.0]]).view(1, 1, 2, 2)
+    assert torch.allclose(operations.uneven_contrast(image, field), torch.tensor([[0.2, 0.5], [0.7, 0.7]]).expand(1, 3, 2, 2))
+    steep = operations.uneven_contrast(image, torch.ones_like(field))
+    assert torch.allclose(steep, torch.tensor([[0.0, 0.1], [0.9, 0.7]]).expand(1, 3, 2, 2))
+
+
+def test_light_and_contrast_follow_clouds_of_their_own(monkeypatch):
+    """With everything else off, image by image: intensities from 0.5 to 1, roughness from 0.3 to 0.7."""
+    drawn = []
+    monkeypatch.setattr(ueraser, "one_operation", lambda images, rng: images)
+    monkeypatch.setattr(ueraser, "shuffled_channels", lambda images, rng: images)
+    real = {name: getattr(operations, name) for name in ("cloud", "uneven_brightness", "uneven_contrast")}
+    for name in real:
+        monkeypatch.setattr(ueraser, name, lambda *given, name=name: drawn.append((name, given)) or real[name](*given))
+    images = torch.rand(500, 3, 4, 4, generator=rng())
+    made = UEraser(clouds=1.0).augment(images, rng(1))
+    (_, first), (_, second), (lit, light), (steep, depth) = drawn
+    assert (lit, steep) == ("uneven_brightness", "uneven_contrast")
+    assert torch.equal(light[0], images)
+    assert torch.equal(depth[0], real["uneven_brightness"](*light))
+    assert torch.equal(made, real["uneven_contrast"](*depth))
+    assert not torch.equal(light[1], depth[1])
+    for roughness in (first[1], second[1]):
+        assert 0.3 <= float(roughness.min()) < 0.31 < 0.69 < float(roughness.max()) <= 0.7
+    assert 0.5 <= float(light[2].min()) < 0.51 < 0.99 < float(light[2].max()) <= 1
 
 
 def test_levels_of_posterise():
@@ -164,6 +208,18 @@ def test_standard_searches_early_and_lite_never():
     assert standard.loss(*drawn_losses(values), moment(0.4)).losses.tolist() == [1.0]
     assert hook_of(UEraser(variant="lite")) is None
     assert hook_of(UEraser(variant="max", draws=1)) is None
+
+
+@pytest.mark.parametrize(("variant", "forward"), [("max", [5, 5, 5, 5]), ("standard", [5, 1, 1, 1]), ("lite", [1, 1, 1, 1])])
+def test_draws_of_an_epoch(variant, forward):
+    """Every batch goes through the network once a draw, in training mode."""
+    defence, net, seen = UEraser(variant=variant), network(), []
+    net.register_forward_pre_hook(lambda module, given: seen.append(given[0]) if module.training else None)
+    base = job(train=image_set(count=48), network=net, plan=plan(epochs=1, batch_size=12), augment=defence.augment)
+    hook = hook_of(defence)
+    train(replace(base, hooks=[hook] if hook else []), Context())
+    assert len(seen) == sum(forward)
+    assert len({images.numpy().tobytes() for images in seen}) == len(seen), "every draw is a new one"
 
 
 def test_gradient_flows_through_the_worst_draw_only():

@@ -43,6 +43,27 @@ def cloud(shape: tuple[int, int, int], roughness: torch.Tensor, rng: torch.Gener
     return field / field.amax((1, 2), keepdim=True).clamp(min=1e-12)
 
 
+def uneven_brightness(images: torch.Tensor, field: torch.Tensor, intensity: torch.Tensor) -> torch.Tensor:
+    """Lit by a cloud: x + i(2m − 1), clipped to [0, 1].
+
+    Args:
+        images: float (N, C, H, W) in [0, 1].
+        field: m, float (N, 1, H, W) in 0..1; where it is one half nothing changes.
+        intensity: i, float (N,).
+    """
+    return (images + intensity.view(-1, 1, 1, 1) * (2 * field - 1)).clamp(0, 1)
+
+
+def uneven_contrast(images: torch.Tensor, field: torch.Tensor) -> torch.Tensor:
+    """The distance from one half times a cloud: (x − 0.5)·4m + 0.5, clipped to [0, 1].
+
+    Args:
+        images: float (N, C, H, W) in [0, 1].
+        field: m, float (N, 1, H, W) in 0..1; where it is a quarter nothing changes.
+    """
+    return ((images - 0.5) * 4 * field + 0.5).clamp(0, 1)
+
+
 def shuffled_channels(images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
     """Each image's channels in a random order; (N, C, H, W)."""
     order = torch.rand(images.shape[:2], generator=rng, device=images.device).argsort(1)
