@@ -53,6 +53,61 @@ def test_one_pattern_a_class_is_seen_and_its_control_is_not(seen):
     assert not found["border"].suspicious
 
 
+@pytest.fixture
+def untrained(monkeypatch):
+    """Nothing is trained: the jobs and the images that accuracy was asked for; every accuracy is ``value[0]``."""
+    jobs, asked, value = [], [], [0.7]
+    monkeypatch.setattr(detection, "train", lambda job, ctx: jobs.append(job))
+    monkeypatch.setattr(detection, "accuracy", lambda network, data, ctx: asked.append(data) or value[0])
+    return jobs, asked, value
+
+
+def keys(data):
+    return {image.numpy().tobytes() for image in data.images}
+
+
+def test_a_fifth_of_each_class_is_held_out(untrained):
+    """80/20: 100 images of each class, of which 80 are trained on and the other 20 asked about."""
+    jobs, asked, _ = untrained
+    data = noise()
+    examine(data, Context())
+    assert [len(job.train) for job in jobs] == [240] * 5
+    assert [len(part) for part in asked] == [60] * 5
+    # In the order linear, its control, network, its control, bias shift; the controls have shuffled labels.
+    for index in (0, 2, 4):
+        assert jobs[index].train.labels.bincount().tolist() == [80] * 3
+        assert asked[index].labels.bincount().tolist() == [20] * 3
+    for job, part in zip(jobs, asked, strict=True):
+        assert not keys(job.train) & keys(part)
+        assert keys(job.train) | keys(part) == keys(data)
+    assert torch.equal(asked[1].images, asked[0].images)
+    assert not torch.equal(asked[1].labels, asked[0].labels)
+
+
+@pytest.mark.parametrize(("value", "suspicious"), [(0.7, False), (0.7001, True), (0.0, False), (1.0, True)])
+def test_above_seven_tenths_is_suspicious(untrained, value, suspicious):
+    untrained[2][0] = value
+    found = examine(noise(60), Context()).evidence[:3]
+    assert [e.bound for e in found] == [0.7] * 3
+    assert [e.suspicious for e in found] == [suspicious] * 3
+    assert [e.control for e in found] == [value, value, None]
+
+
+def test_images_are_darkened_by_one_half_for_the_bias_shift_alone(untrained):
+    """While training, without clipping; those that are held out stay as they are."""
+    jobs, asked, _ = untrained
+    data = noise(60)
+    examine(data, Context())
+    images = torch.tensor([0.0, 0.25, 0.5, 1.0]).view(1, 1, 2, 2)
+    moved = [job.augment(images, torch.Generator()).flatten().tolist() for job in jobs]
+    assert moved == [[0.0, 0.25, 0.5, 1.0]] * 4 + [[-0.5, -0.25, 0.0, 0.5]]
+    assert keys(asked[4]) < keys(data)
+    # As published: simple networks at 0.01 in batches of 128, momentum 0.9, decay 5e-4; the other one at the intended 0.1.
+    told = [(job.plan.learning_rate, job.plan.momentum, job.plan.weight_decay) for job in jobs]
+    assert told == [(0.01, 0.9, 5e-4)] * 4 + [(0.1, 0.9, 5e-4)]
+    assert [job.plan.batch_size for job in jobs[:4]] == [128] * 4
+
+
 def test_dark_frames_are_seen():
     data = noise(60)
     framed = data.images.clone()

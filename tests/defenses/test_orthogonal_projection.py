@@ -1,5 +1,7 @@
 """Orthogonal projection: the basis, what is left in its span, and what a linear model finds afterwards."""
 
+import math
+
 import pytest
 import torch
 
@@ -25,6 +27,36 @@ def noisy_photos(count=400, side=16):
 
 def linear_accuracy(data, weights):
     return float(((to_float(data.images).flatten(1) @ weights.T).argmax(1) == data.labels).float().mean())
+
+
+def first_weights(classes, values):
+    draws = Context(seed=0).generator("orthogonal projection", device="cpu")
+    return torch.empty((classes, values)).uniform_(-(values**-0.5), values**-0.5, generator=draws)
+
+
+def test_one_step_by_hand():
+    """Two images of two pixels: W − 0.1/2 · Σ (softmax(Wx) − y) xᵀ, number by number."""
+    data = ImageSet(torch.tensor([[255, 51], [0, 102]], dtype=torch.uint8).view(2, 1, 1, 2), torch.tensor([0, 1]), ("a", "b"), "two")
+    (a, b), (c, d) = first_weights(2, 2).tolist()
+    assert max(abs(a), abs(b), abs(c), abs(d)) <= 0.5**0.5
+    # Shares of class 0 for x = (1, 0.2) and x = (0, 0.4); those of class 1 are the rest.
+    first, second = 1 / (1 + math.exp(c + 0.2 * d - a - 0.2 * b)), 1 / (1 + math.exp(0.4 * d - 0.4 * b))
+    right, below = first - 1, 0.2 * (first - 1) + 0.4 * second
+    expected = [[a - 0.05 * right, b - 0.05 * below], [c + 0.05 * right, d + 0.05 * below]]
+    assert linear_weights(data, 1, Context()).tolist() == [pytest.approx(row, abs=1e-6) for row in expected]
+
+
+def test_rate_falls_after_a_half_and_three_quarters():
+    """Eight steps: four at 0.1, two at 0.01, two at 0.001; written out in double precision."""
+    clean, _ = noisy_photos(count=60, side=8)
+    images, targets = to_float(clean.images).flatten(1).double(), torch.nn.functional.one_hot(clean.labels, 5).double()
+    weights = first_weights(5, 192).double()
+    for count, rate in enumerate([0.1] * 4 + [0.01] * 2 + [0.001] * 2, 1):
+        step = rate / 60 * (torch.softmax(images @ weights.T, 1) - targets).T @ images
+        weights -= step
+        if count > 6:
+            assert float(step.abs().max()) > 1e-5, "too small to be missed"
+    assert torch.allclose(linear_weights(clean, 8, Context()).double(), weights, atol=2e-6)
 
 
 def test_basis_by_hand():

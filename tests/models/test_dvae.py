@@ -45,6 +45,41 @@ def test_parameters_by_hand() -> None:
     assert sum(p.numel() for p in plain.parameters()) == stem + 2 * same + down + heads + after + decoder
 
 
+def multiplications(network: DvaeNetwork, *given: torch.Tensor) -> int:
+    """Multiply-adds of all convolutions in one pass, counted where they happen."""
+    found: list[int] = []
+
+    def count(module: nn.Conv2d | nn.ConvTranspose2d, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
+        # A convolution gathers for every value of its output, a transposed one scatters every value of its input.
+        places = inputs[0] if isinstance(module, nn.ConvTranspose2d) else output
+        found.append(places.numel() * module.weight[0].numel())
+
+    hooks = [m.register_forward_hook(count) for m in network.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
+    network(*given)
+    for hook in hooks:
+        hook.remove()
+    return sum(found)
+
+
+@pytest.mark.parametrize(("width", "millions"), [(64, 419), (16, 26.8)])
+def test_published_number_of_multiplications(width: int, millions: float) -> None:
+    """One 32×32 image through everything; the published network and that of a CPU."""
+    with torch.device("meta"):
+        network = DvaeNetwork((3, 32, 32), 10, width)
+        found = multiplications(network, torch.empty(1, 3, 32, 32), torch.zeros(1, dtype=torch.int64))
+    assert found == pytest.approx(millions * 1e6, rel=2e-3)
+
+
+def test_multiplications_by_hand() -> None:
+    """Layer by layer at width 4, RGB, 8×8, so 4×4 positions of the latent."""
+    stem = 3 * 4 * 9 * 64
+    same, down = 2 * 4 * 4 * 9 * 64, (4 * 8 * 9 + 8 * 8 * 9 + 4 * 8) * 16
+    heads, after = 2 * 8 * 16 * 16, 16 * 8 * 16
+    decoder = 8 * 4 * 16 * 16 + (4 * 4 + 4 * 2 + 2 * 3) * 9 * 64
+    found = multiplications(DvaeNetwork((3, 8, 8), 3, 4), torch.zeros(1, 3, 8, 8), torch.zeros(1, dtype=torch.int64))
+    assert found == stem + 2 * same + down + heads + after + 2 * decoder
+
+
 def test_shapes_and_ranges() -> None:
     images, labels = batch()
     with torch.no_grad():
@@ -107,6 +142,38 @@ def test_rate_by_hand() -> None:
 def test_bits_per_pixel() -> None:
     assert [round(bits_per_pixel(k, 2), 2) for k in (0.3, 1.0, 3.0)] == [0.11, 0.36, 1.08]
     assert bits_per_pixel(1.0, 8) == pytest.approx(1 / (64 * math.log(2)))
+
+
+@pytest.mark.parametrize("target", [1.0, 3.0])
+def test_nats_of_a_whole_image(target: float) -> None:
+    """A 32×32 image has 256 positions, so a rate of k nats a position is 256·k nats, or 256·k/(1024·ln 2) bits a pixel."""
+    with torch.device("meta"):
+        made = DvaeNetwork((3, 32, 32), 10, 64)(torch.empty(1, 3, 32, 32), torch.zeros(1, dtype=torch.int64))
+    # Every one of 256 channels 2k/256 above a divergence of 0: μ² ÷ 2 each.
+    mean = torch.full(made.mean.shape, (2 * target / 256) ** 0.5)
+    whole = kl_divergence(Normal(mean, 1.0), Normal(0.0, 1.0)).sum()
+    assert float(whole) == pytest.approx(256 * target, rel=1e-5)
+    assert float(rate(mean, torch.zeros_like(mean))) == pytest.approx(target, rel=1e-5)
+    assert bits_per_pixel(target, 2) == pytest.approx(256 * target / (1024 * math.log(2)))
+
+
+def test_sample_by_hand() -> None:
+    """z' = μ + exp(log σ² ÷ 2)·ε: with μ = 2 and σ² = 9 everywhere it is 2 + 3 ε; both decoders are given it."""
+    network, (images, labels) = small(), batch()
+    codes: list[torch.Tensor] = []
+    network.after.register_forward_pre_hook(lambda module, given: codes.append(given[0]))
+    with torch.no_grad():
+        for head, value in ((network.to_mean, 2.0), (network.to_log_variance, math.log(9))):
+            head.weight.zero_()
+            head.bias.fill_(value)
+        made = network(images, labels, rng(3))
+        network(images, labels)
+        noise = torch.randn((5, 16, 6, 5), generator=rng(3))
+        assert torch.allclose(codes[0], 2 + 3 * noise, atol=1e-5)
+        assert torch.equal(codes[1], torch.full_like(noise, 2))
+        code = network.after(codes[0])
+        assert torch.allclose(made.image, network.to_image(code), atol=1e-6)
+        assert torch.allclose(made.perturbation, network.to_perturbation(code + network.of_class(labels)), atol=1e-5)
 
 
 def test_the_latent_is_drawn_only_when_asked() -> None:

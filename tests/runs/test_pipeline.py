@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
 
@@ -19,9 +20,9 @@ from ued_core.defenses import Defense
 from ued_core.errors import Cancelled, Unavailable
 from ued_core.models import Network
 from ued_core.records import DataSplit, History, ImageSet
-from ued_core.runs import RunSpec
+from ued_core.runs import RunSpec, pipeline
 from ued_core.runs.pipeline import execute, summary
-from ued_core.training import accuracy, predict
+from ued_core.training import Job, accuracy, predict
 
 TIMES = ("seconds", "images_per_s")
 
@@ -181,3 +182,26 @@ def test_summary_by_hand() -> None:
         history.add({"epoch": epoch, "test_accuracy": test, "train_accuracy": trained, "seconds": 2.0})
     assert summary(history) == {"epochs": 3, "last": 0.4, "best": 0.6, "train_accuracy": 0.9, "train_seconds": 6.0}
     assert np.isfinite(list(summary(history).values())).all()
+
+
+def test_every_image_becomes_a_jpeg_file_once(spec_of: Callable[..., RunSpec], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the first epoch, whatever stands beside it in the stack; test images never."""
+    files: list[tuple[int, str]] = []
+    epochs: list[dict[str, float]] = []
+    save = Image.Image.save
+
+    def counted(image: Image.Image, to: Any, format: str | None = None, **more: Any) -> None:
+        files.append((len(epochs), f"{format} {more['quality']}"))
+        save(image, to, format, **more)
+
+    monkeypatch.setattr(Image.Image, "save", counted)
+    real = pipeline.train
+
+    def train(job: Job, ctx: Context) -> History:
+        assert len(files) == 200
+        return real(job, ctx)
+
+    monkeypatch.setattr(pipeline, "train", train)
+    execute(small(spec_of, attack="cuda", defenses=["jpeg", "coin"]), Context(), on_epoch=epochs.append)
+    assert len(epochs) == 3
+    assert files == [(0, "JPEG 10")] * 200

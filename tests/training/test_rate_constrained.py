@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from ued_core.context import Context
 from ued_core.errors import Cancelled, RunError
@@ -104,6 +105,83 @@ def test_the_cap_acts_from_its_epoch_on() -> None:
         without = row["image_mse"] + row["joint_mse"] + 0.01 * max(row["rate"], 1.0)
         assert row["energy"] > CAP
         assert row["loss"] - without == pytest.approx(row["energy"] if row["epoch"] > 2 else 0.0, abs=2e-3 * row["energy"])
+
+
+def test_the_cap_is_an_amplitude() -> None:
+    """A mean square of 0.002 is 11.4 levels of 255, above noise of ±8 levels."""
+    amplitude = 255 * CAP**0.5
+    assert amplitude == pytest.approx(11.4, abs=0.01)
+    noise = torch.full((1, 3, 4, 4), 8 / 255)
+    noise[..., ::2] *= -1
+    loss = dvae_loss(torch.zeros(1, 3, 4, 4), Disentangled(torch.zeros(1, 3, 4, 4), noise, *torch.zeros(2, 1, 4, 2, 2)), 1.0, capped=True)
+    assert float(loss.energy) == pytest.approx(0.00098, abs=1e-5)
+    assert float(loss.energy) < CAP
+
+
+def steep(**more: Any) -> DvaeJob:
+    """A training whose first gradients are far longer than 5: the latent's mean is 30 everywhere."""
+    start = job(image_set(24), epochs=2, batch_size=12, target=0.1, **more)
+    with torch.no_grad():
+        start.network.to_mean.bias.fill_(30.0)
+    return start
+
+
+def test_adam_and_the_longest_gradient_by_hand() -> None:
+    """Four steps with Adam's formulas (β 0.9 and 0.999, no decay), the cosine and the clipping at 5 written out."""
+    ctx, trained, own = Context(seed=1), steep(), steep()
+    train_dvae(trained, ctx)
+    network, (images, labels) = own.network.train(), (to_float(own.data.images), own.data.labels)
+    moments = {name: (torch.zeros_like(p), torch.zeros_like(p)) for name, p in network.named_parameters()}
+    lengths = []
+    for step in range(4):
+        epoch, half = divmod(step, 2)
+        if half == 0:
+            latent, order = ctx.generator("latent", epoch), torch.randperm(24, generator=ctx.generator("order", epoch))
+        rows = order[12 * half : 12 * half + 12]
+        network.zero_grad()
+        dvae_loss(images[rows], network(images[rows], labels[rows], latent), 0.1, capped=epoch == 1).total.backward()
+        lengths.append(float(torch.cat([p.grad.flatten() for p in network.parameters()]).norm()))
+        rate = 0.005 * (1 + math.cos(math.pi * epoch / 2)) / 2
+        with torch.no_grad():
+            for name, p in network.named_parameters():
+                slope = p.grad * min(1.0, 5.0 / lengths[-1])
+                first, second = moments[name]
+                first.mul_(0.9).add_(0.1 * slope)
+                second.mul_(0.999).add_(0.001 * slope**2)
+                p -= rate * (first / (1 - 0.9 ** (step + 1))) / ((second / (1 - 0.999 ** (step + 1))).sqrt() + 1e-8)
+    assert min(lengths) > 20, "nothing was clipped"
+    for (name, expected), found in zip(network.named_parameters(), trained.network.parameters(), strict=True):
+        # A slope of rounding alone moves its weight by a whole step to either side.
+        assert float(((found - expected).abs() < 1e-4).float().mean()) > 0.97, name
+
+
+def test_what_the_optimiser_is_given() -> None:
+    """Every step's gradient has a length of 5 where it was longer, and is left alone where it was shorter."""
+    seen: list[tuple[torch.optim.Optimizer, float]] = []
+
+    def note(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        grads = [p.grad.flatten() for group in optimizer.param_groups for p in group["params"]]
+        seen.append((optimizer, float(torch.cat(grads).norm())))
+
+    handle = register_optimizer_step_pre_hook(note)
+    try:
+        train_dvae(steep(), Context(seed=1))
+        train_dvae(job(image_set(24), epochs=1, batch_size=24, target=100.0), Context(seed=1))
+    finally:
+        handle.remove()
+    assert [length for _, length in seen[:4]] == pytest.approx([5.0] * 4, rel=1e-4)
+    free = job(image_set(24))
+    images, labels = to_float(free.data.images), free.data.labels
+    order = torch.randperm(24, generator=Context(seed=1).generator("order", 0))
+    made = free.network.train()(images[order], labels[order], Context(seed=1).generator("latent", 0))
+    slopes = torch.autograd.grad(dvae_loss(images[order], made, 100.0, False).total, list(free.network.parameters()), allow_unused=True)
+    length = float(torch.cat([g.flatten() for g in slopes if g is not None]).norm())
+    assert seen[4][1] == pytest.approx(length, rel=1e-4)
+    assert length < 5
+    for optimizer, _ in seen:
+        assert type(optimizer) is torch.optim.Adam
+        told = {name: optimizer.defaults[name] for name in ("betas", "weight_decay", "amsgrad", "eps")}
+        assert told == {"betas": (0.9, 0.999), "weight_decay": 0, "amsgrad": False, "eps": 1e-8}
 
 
 def test_rows_and_learning_rate() -> None:
