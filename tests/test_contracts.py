@@ -24,7 +24,7 @@ from ued_core.attacks.base import AdditiveAttack, touched_rows
 from ued_core.cli import catalogues
 from ued_core.context import Context
 from ued_core.data import DATASETS
-from ued_core.defenses import DEFENSES, Defense, blend_all, marks_of, preview
+from ued_core.defenses import DEFENSES, Defense, blend_all, marks_of, preview, purify_all
 from ued_core.errors import Cancelled, ParameterError, UnknownName
 from ued_core.models import MODELS, Model
 from ued_core.params import Catalogue, Method, Parameter
@@ -38,6 +38,7 @@ every_attack = pytest.mark.parametrize("name", list(ATTACKS))
 every_additive_attack = pytest.mark.parametrize("name", [name for name, entry in ATTACKS.items() if issubclass(entry, AdditiveAttack)])
 every_crafted_attack = pytest.mark.parametrize("name", [name for name, entry in ATTACKS.items() if entry.needs_whole_set])
 every_defense = pytest.mark.parametrize("name", list(DEFENSES))
+every_training_defense = pytest.mark.parametrize("name", [name for name, entry in DEFENSES.items() if "training" in entry.acts])
 every_model = pytest.mark.parametrize("name", list(MODELS))
 embedded_sets = pytest.mark.parametrize("name", [name for name, entry in DATASETS.items() if entry.embedded])
 
@@ -491,13 +492,16 @@ def blended(defense: Defense, images: torch.Tensor, draws: torch.Generator) -> t
     return blend_all((defense,), images, torch.arange(len(images)) % 4, 4, draws)[0]
 
 
-def trained(defense: Defense, data: ImageSet, ctx: Context) -> tuple[torch.Tensor, str]:
-    """All weights of a small network after two epochs under this defence alone, and what the hook reports."""
+def trained(defense: Defense, data: ImageSet, ctx: Context, rows: list[dict[str, float]] | None = None) -> tuple[torch.Tensor, str]:
+    """All weights of a small network after two epochs under this defence alone, and what the hook reports; adds the history to ``rows``."""
     plan = PLANS.build("adamw", epochs=2, batch_size=12, crop=0, flip="off", precision="float32")
     network = MODELS.build("small_cnn", width=4).build(data.shape, data.classes, rng())
     hook = defense.training(Setup(data, network, plan, ctx))
     assert hook is not None
-    train(Job(data, data, network, plan, blend=lambda *batch: defense.blend(*batch[:2], data.classes, batch[2]), hooks=(hook,)), ctx)
+    job = Job(data, data, network, plan, blend=lambda *batch: defense.blend(*batch[:2], data.classes, batch[2]), hooks=(hook,))
+    history = train(job, ctx)
+    if rows is not None:
+        rows += [{k: v for k, v in row.items() if k not in ("seconds", "images_per_s")} for row in history.rows]
     return torch.cat([p.detach().flatten() for p in network.parameters()]), json.dumps(hook.report())
 
 
@@ -533,7 +537,7 @@ def test_declared_hooks_are_the_overridden_ones(name: str) -> None:
 
 @every_defense
 @pytest.mark.usefixtures("global_randomness")
-def test_purify_keeps_labels_and_its_input(name: str) -> None:
+def test_purify_keeps_labels_and_its_input(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     defense, data = DEFENSES.build(name, **DEFENSES[name].quick_values()), image_set()
     before = data.images.clone()
     pure = defense.purify(data, Context(seed=1))
@@ -541,6 +545,28 @@ def test_purify_keeps_labels_and_its_input(name: str) -> None:
     assert (pure.shape, len(pure), pure.class_names) == (data.shape, len(data), data.class_names)
     assert torch.equal(data.images, before)
     assert torch.equal(defense.purify(data, Context(seed=1)).images, pure.images)
+    # In an empty home, so that what was learned is learned again and counts.
+    monkeypatch.setenv("UED_HOME", str(tmp_path / "empty"))
+    assert (defense.seconds_before(data) > 0) == defense.needs_whole_set
+    with quick():
+        again = defense.purify(data, Context(seed=1)).images
+    assert torch.equal(again, pure.images)
+
+
+@every_training_defense
+@pytest.mark.usefixtures("global_randomness")
+def test_training_hook_repeats_itself(name: str) -> None:
+    """The same seed ends in the same weights by the same history, in at most 3 s; another seed in others."""
+    defense, data = DEFENSES.build(name, **DEFENSES[name].quick_values()), image_set()
+    histories: list[list[dict[str, float]]] = [[], [], []]
+    weights, told = trained(defense, data, Context(seed=3), histories[0])
+    with quick():
+        again = trained(defense, data, Context(seed=3), histories[1])
+    assert torch.equal(again[0], weights)
+    assert again[1] == told
+    assert histories[1] == histories[0]
+    assert not torch.equal(trained(defense, data, Context(seed=4), histories[2])[0], weights)
+    assert histories[2] != histories[0]
 
 
 @every_defense
@@ -562,21 +588,46 @@ def test_every_parameter_of_a_defence_matters(name: str) -> None:
         assert said != told or not torch.equal(result, plain), f"{p.name} changes nothing"
 
 
-@every_defense
-def test_preview_shows_what_training_sees(name: str) -> None:
-    """The first batch that reaches the network in epoch 1 is the preview under the same stream of draws."""
-    defense, data, ctx = DEFENSES.build(name, **DEFENSES[name].quick_values()), image_set(count=40), Context(seed=8)
+def shown(stack: tuple[Defense, ...], data: ImageSet, ctx: Context) -> tuple[torch.Tensor, torch.Tensor]:
+    """The first batch that reaches the network in epoch 1, and the preview of its images under the same stream of draws."""
     plan = PLANS.build("adamw", epochs=1, batch_size=16, crop=0, flip="off", precision="float32")
     network = MODELS.build("small_cnn", width=4).build(data.shape, data.classes, rng())
     seen: list[torch.Tensor] = []
     network.body.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].clone()) if network.training else None)
-    pure = defense.purify(data, ctx)
-    job = Job(pure, data, network, plan, blend=lambda *batch: blend_all((defense,), *batch[:2], data.classes, *batch[2:]))
-    train(replace(job, marks=marks_of((defense,), pure)), ctx)
+    pure = purify_all(stack, data, ctx)
+    job = Job(pure, data, network, plan, blend=lambda *batch: blend_all(stack, *batch[:2], data.classes, *batch[2:]))
+    train(replace(job, marks=marks_of(stack, pure)), ctx)
     order = torch.randperm(len(data), generator=ctx.generator("order", 0))
-    expected = preview((defense,), data.take(order[:16]), ctx, stream=("train", 0), whole=data)
     assert len(seen) == 3
-    assert torch.equal(to_bytes(seen[0] * 0.25 + 0.5), expected.images)
+    expected = preview(stack, data.take(order[:16]), ctx, stream=("train", 0), whole=data)
+    return to_bytes(seen[0] * 0.25 + 0.5), expected.images
+
+
+@every_defense
+def test_preview_shows_what_training_sees(name: str) -> None:
+    defense, data = DEFENSES.build(name, **DEFENSES[name].quick_values()), image_set(count=40)
+    seen, expected = shown((defense,), data, Context(seed=8))
+    assert torch.equal(seen, expected)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("cutout", "coin"), ("random_affine", "gated_coin"), ("jpeg", "coin"), ("orthogonal_projection", "random_noise"), ("dvae", "cutmix")],
+    ids="+".join,
+)
+def test_preview_of_a_stack_shows_what_training_sees(names: tuple[str, str]) -> None:
+    """Two that act on every batch, one of them on chosen images, and one that purifies before one that acts on every batch."""
+    data, ctx = image_set(count=40), Context(seed=8)
+    # Every second image has a dark frame, so that some are chosen.
+    data.images[::2, :, [0, -1]] //= 4
+    data.images[::2, :, :, [0, -1]] //= 4
+    first, second = (DEFENSES.build(name, **DEFENSES[name].quick_values()) for name in names)
+    seen, expected = shown((first, second), data, ctx)
+    assert torch.equal(seen, expected)
+    assert not torch.equal(shown((first,), data, ctx)[0], expected)
+    assert not torch.equal(shown((second,), data, ctx)[0], expected)
+    if "augment" in first.acts:
+        assert not torch.equal(shown((second, first), data, ctx)[0], expected), "the order of the stack does not matter"
 
 
 @every_defense
