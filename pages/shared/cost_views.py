@@ -60,13 +60,13 @@ def _show(spec: RunSpec, cost: EpochCost | None, pace: Estimate | None, images: 
         st.caption("It takes a second.")
         return
     step = cost.step
-    share = f"{100 * cost.augmenting_share:.0f} %" if cost.augmenting_share >= 0.005 else "under 1 %" if cost.augmenting_s else "nothing"
+    work = "**as in a plain epoch**" if step.passes == 1 else f"**{step.passes:.3g} ×** that of a plain epoch"
+    share = f"**{100 * cost.augmenting_share:.0f} %** of the time" if cost.augmenting_share >= 0.005 else "**under 1 %** of the time"
     drawn = f", {step.draws:.3g} draws a step" if step.draws != 1 else ""
     once = f"about {_span(cost.once_s(images))}" if cost.once_s(images) else "nothing"
     st.markdown(
-        f"**An epoch of {images:,} images takes about {_span(images * _seconds_an_image(cost, pace))} here.** The network's work: "
-        f"**{step.passes:.3g}** × that of a plain epoch · augmenting the batches: **{share}** of the time{drawn} · once before training: "
-        f"**{once}**"
+        f"**An epoch of {images:,} images takes about {_span(images * _seconds_an_image(cost, pace))} here.** The network's work: {work} · "
+        f"augmenting the batches: {f'{share}{drawn}' if cost.augmenting_s else '**nothing**'} · once before training: **{once}**"
     )
     st.caption(plain(" ".join(_sources(spec, cost, pace, few))))
 
@@ -83,7 +83,8 @@ def _sources(spec: RunSpec, cost: EpochCost, pace: Estimate | None, few: int) ->
     names = f"{spec.model.title}, {spec.plan.title}."
     if pace is None:
         time = (
-            f"The time is from single steps on {few} images, on one thread: no run of this model on this data set has finished here yet."
+            f"The time is what steps on {few} images take one thread of this machine's processor: no run of this model on this data set has "
+            "finished here yet."
         )
     else:
         time = f"The time is {pace.source()}" + ("." if pace.same_defences or not cost.augmenting_s else "; its share is added.")

@@ -15,22 +15,29 @@ from ued_core.models import MODELS
 from ued_core.records import ImageSet
 from ued_core.runs.epoch_cost import EpochCost, Treatment, epoch_cost, plain_seconds, treatment_of
 
-NAP = 0.01
+WORK = 0.01
 
 
-class Sleepy(Defense):
-    """Sleeps in every batch, and three times as long before training."""
+def compute(seconds: float) -> None:
+    """Take as much of a core as is asked for."""
+    until = time.process_time() + seconds
+    while time.process_time() < until:
+        pass
 
-    key = "sleepy"
-    title = "Sleepy"
+
+class Busy(Defense):
+    """Computes in every batch, and three times as long before training."""
+
+    key = "busy"
+    title = "Busy"
     acts = frozenset({"purify", "augment"})
 
     def purify(self, data: ImageSet, ctx: Context) -> ImageSet:
-        time.sleep(3 * NAP)
+        compute(3 * WORK)
         return data
 
     def augment(self, images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-        time.sleep(NAP)
+        compute(WORK)
         return images
 
 
@@ -45,9 +52,9 @@ def test_parts_by_hand() -> None:
 
 def test_treatment_is_measured_an_image() -> None:
     data = image_set(count=20)
-    found = treatment_of(data, [Sleepy()])
-    assert NAP <= 20 * found.augment_s < 2 * NAP
-    assert 3 * NAP <= 20 * found.purify_s < 4 * NAP
+    found = treatment_of(data, [Busy()])
+    assert 20 * found.augment_s == pytest.approx(WORK, rel=0.3)
+    assert 20 * found.purify_s == pytest.approx(3 * WORK, rel=0.3)
     assert found.learn_s == 0
     assert treatment_of(data, [DEFENSES.build("adversarial_training")]) == Treatment(0.0, 0.0, 0.0), "nothing is done to the images"
 

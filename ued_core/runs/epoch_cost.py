@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 from typing import TypeVar
 
@@ -27,7 +28,7 @@ LEAST_IMAGES = 8
 
 @dataclass(frozen=True)
 class Treatment:
-    """What treating images takes, in wall seconds.
+    """What treating images takes, in CPU seconds.
 
     Attributes:
         augment_s: the batch hooks of the stack applied once, an image.
@@ -46,7 +47,7 @@ class EpochCost:
 
     Attributes:
         step: what a step takes under the training hooks, declared.
-        plain_s: wall seconds of a plain epoch, an image, where ``treatment`` was measured too.
+        plain_s: CPU seconds of a plain epoch, an image, where ``treatment`` was measured too.
         treatment: what treating the images takes.
     """
 
@@ -56,12 +57,12 @@ class EpochCost:
 
     @property
     def augmenting_s(self) -> float:
-        """Wall seconds an image and epoch that batch hooks take, all draws together."""
+        """CPU seconds an image and epoch that batch hooks take, all draws together."""
         return self.step.draws * self.treatment.augment_s
 
     @property
     def image_s(self) -> float:
-        """Wall seconds an image and epoch, average over a training."""
+        """CPU seconds an image and epoch, average over a training."""
         return self.step.passes * self.plain_s + self.augmenting_s
 
     @property
@@ -70,7 +71,7 @@ class EpochCost:
         return self.augmenting_s / self.image_s
 
     def once_s(self, images: int) -> float:
-        """Wall seconds before the first epoch, for a set of so many images."""
+        """CPU seconds before the first epoch, for a set of so many images."""
         return self.treatment.learn_s + images * self.treatment.purify_s
 
 
@@ -80,7 +81,7 @@ def epoch_cost(defenses: Sequence[Defense], plain_s: float, treatment: Treatment
 
 
 def plain_seconds(images: ImageSet, model: Model, plan: Plan) -> float:
-    """Wall seconds of an epoch without defence, an image, on this machine's processor; a few steps are trained.
+    """CPU seconds of an epoch without defence, an image, over all threads of this process; a few steps are trained.
 
     Args:
         images: one batch of them is taken at most.
@@ -90,12 +91,13 @@ def plain_seconds(images: ImageSet, model: Model, plan: Plan) -> float:
     few = _few(images, plan.batch_size)
     network = model.build(few.shape, few.classes, torch.Generator().manual_seed(0))
     recipe = plan.with_values(epochs=REPEATS + 1, compile=False)
-    rows = train(Job(few, few.take(torch.arange(1)), network, recipe), Context()).rows
-    return median(row["seconds"] for row in rows[1:]) / len(few)
+    ends: list[float] = []
+    train(Job(few, few.take(torch.arange(1)), network, recipe, on_epoch=lambda row: ends.append(time.process_time())), Context())
+    return median(after - before for before, after in pairwise(ends)) / len(few)
 
 
 def treatment_of(images: ImageSet, defenses: Sequence[Defense], seed: int = 0, whole: ImageSet | None = None) -> Treatment:
-    """What a stack takes for treating images, on this machine's processor.
+    """What a stack takes for treating images, over all threads of this process.
 
     Args:
         images: some training images; one batch of CIFAR's size is taken at most.
@@ -129,10 +131,11 @@ def _few(images: ImageSet, most: int) -> ImageSet:
 
 
 def _timed(work: Callable[[], T]) -> tuple[float, T]:
-    """Median wall seconds after one time that does not count: then it is compiled, and its memory was touched."""
+    """Median CPU seconds after one time that does not count: then it is compiled, and its memory was touched."""
     made, times = work(), []
     for _ in range(REPEATS):
-        began = time.perf_counter()
+        # Not by the clock on the wall: whoever waits for a core would take the wait for work.
+        began = time.process_time()
         made = work()
-        times.append(time.perf_counter() - began)
+        times.append(time.process_time() - began)
     return median(times), made
