@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from pages.shared.dvae_views import measured_part, nothing_there, rate_room, stages_part, trained_for, training_part, whole_poisoned
+from pages.shared.dvae_training import training_part
+from pages.shared.dvae_views import measured_part, nothing_there, rate_room, stages_part, trained_for, whole_poisoned
 from pages.shared.selection import sidebar_selection
 
 st.title("D-VAE")
@@ -12,11 +13,11 @@ st.markdown(
     "without limit what the class foretells (p̂). Stage 1 takes p̂ off the images; stage 2 does so again with a looser limit and passes "
     "them through itself. It needs no clean images. **Drag the limit and watch both.**"
 )
-choice = sidebar_selection()
+choice = sidebar_selection(rates=True)
 poisoned = whole_poisoned(choice)
 trained = trained_for(choice, poisoned)
 if trained:
-    rate_room(choice, trained)
+    rate_room(choice, poisoned, trained)
 else:
     nothing_there(choice)
 stages_part(choice, poisoned)

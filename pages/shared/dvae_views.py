@@ -1,4 +1,4 @@
-"""Parts of the page D-VAE: rate targets, what two stages made, training with pictures of every epoch."""
+"""Parts of the page D-VAE: rate targets, what two stages made, what was measured once."""
 
 from __future__ import annotations
 
@@ -12,35 +12,47 @@ import streamlit as st
 import torch
 
 from pages.shared.cache import cached
-from pages.shared.controls import method_controls, pick, slide
+from pages.shared.controls import pick, slide
 from pages.shared.guard import guarded, plain
-from pages.shared.handover import spec_of
 from pages.shared.live_chart import live_chart
 from pages.shared.navigation import script
 from pages.shared.run_words import percent, short_id
-from pages.shared.selection import Selection, protocol_line, selection_address
+from pages.shared.selection import ALL, RATE_KEY, Selection, protocol_line, selection_address
 from pages.shared.tile_rows import tile_rows
 from ued_core import runs
 from ued_core.analysis.perturbation import class_means
-from ued_core.analysis.purification import Separation, accuracy_by_arm, measure_separation, psnr, stored_rows
+from ued_core.analysis.purification import (
+    Recovery,
+    Separation,
+    accuracy_by_arm,
+    measure_recovery,
+    measure_separation,
+    psnr,
+    stored_rows,
+)
 from ued_core.analysis.shipped_separations import Shipped, all_shipped, shipped_for
 from ued_core.attacks import ATTACKS
 from ued_core.context import Context
 from ued_core.data import DATASETS
 from ued_core.defenses.dvae import Dvae
-from ued_core.defenses.purified import ask_enough, kept_sets, progress_of, purified_card, read_purified
+from ued_core.defenses.purified import kept_sets, purified_card, read_purified
 from ued_core.errors import Unavailable
 from ued_core.figures.separation import RatePoint, amplified, rate_distortion, stage_curves
 from ued_core.figures.tiles import amplified_difference, fitting_gain
 from ued_core.models.dvae import DvaeNetwork
 from ued_core.records import ImageSet
-from ued_core.runs import RunRecord
 from ued_core.runs.estimate import duration
+from ued_core.runs.layout import balanced_rows
 from ued_core.training.rate_constrained import separated
 
 PER_CLASS = 20
-LOOK_EVERY_S = 2.0
 SHIPPED = "shipped"
+VARIANT_WORDS = {
+    "two_stages": "both stages",
+    "subtraction": "stage 1 alone (x − p̂)",
+    "reconstruction": "stage 1 alone (x̂)",
+    "plain_vae": "plain VAE",
+}
 
 
 @dataclass(frozen=True)
@@ -50,10 +62,37 @@ class Trained:
     Attributes:
         label: how they were trained, for people.
         places: rate target → where the network is: ``(SHIPPED, card)`` or ``("kept", folder)``.
+        shuffled: the defence that shuffled the labels which they were told; None where those are the true ones.
     """
 
     label: str
     places: Mapping[float, tuple[str, str]]
+    shuffled: Dvae | None = None
+
+    def told(self, labels: torch.Tensor) -> torch.Tensor:
+        """The labels that the networks were given for the training set, int64 (N,)."""
+        return labels if self.shuffled is None else self.shuffled.told_labels(labels)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some of the published images: poisoned ones, or ones that were left as they are.
+
+    Attributes:
+        rows: which of the training set.
+        clean, published: before the attack, and as published.
+        poisoned: uint8, what the attack makes of them, or would have made of them.
+    """
+
+    rows: torch.Tensor
+    clean: ImageSet
+    published: ImageSet
+    poisoned: torch.Tensor
+
+    @property
+    def names(self) -> list[str]:
+        """The class of each image."""
+        return [self.clean.class_names[label] for label in self.clean.labels.tolist()]
 
 
 # ---- what there is ---------------------------------------------------------------------------
@@ -61,23 +100,43 @@ class Trained:
 
 def whole_poisoned(choice: Selection) -> ImageSet:
     """What a victim would train on: the set that D-VAE is given."""
-    return choice.trained_on(choice.train)
+    return choice.published()
+
+
+def part_of(choice: Selection, published: ImageSet, per_class: int, touched: bool = True) -> Part | None:
+    """As many published images of every class as there are, at most so many: poisoned ones, or untouched ones; None without any."""
+    if choice.poison_rate == 1:
+        rows = torch.tensor(choice.shown(per_class)[1]) if touched else None
+    else:
+        own = (choice.touched() == touched).nonzero()[:, 0]
+        rows = own[torch.from_numpy(balanced_rows(choice.train.labels[own], per_class, choice.pick))] if len(own) else None
+    if rows is None:
+        return None
+    clean, given = choice.train.take(rows), published.take(rows)
+    return Part(rows, clean, given, given.images if touched else choice.poisoned(choice.train).images[rows])
 
 
 def trained_for(choice: Selection, poisoned: ImageSet) -> list[Trained]:
     """All networks of stage 1 for this choice: those that ship, then those that runs here have trained."""
     found: list[Trained] = []
     shipped = shipped_for(choice.dataset.to_json(), choice.attack.to_json(), choice.seed)
-    if shipped is not None:
+    # What ships was trained on sets all of whose images are poisoned.
+    if shipped is not None and choice.poison_rate == 1:
         name = shipped.path.with_suffix(".json").name
         found.append(Trained(_shipped_label(shipped), {target: (SHIPPED, name) for target in shipped.targets}))
     groups: dict[str, dict[float, tuple[str, str]]] = {}
+    shuffled: dict[str, Dvae] = {}
     for recipe, folder in kept_sets(Dvae.key, poisoned.content_hash):
         defense = Dvae(**{name: value for name, value in recipe.items() if name != "name"})
-        # A plain VAE finds no perturbation, and labels that were shuffled are a control.
-        if defense.variant != "plain_vae" and defense.labels == "true":
-            groups.setdefault(_kept_label(defense), {}).setdefault(defense.rate_1, ("kept", str(folder)))
-    return [*found, *(Trained(label, dict(sorted(places.items()))) for label, places in groups.items())]
+        # A plain VAE finds no perturbation.
+        if defense.variant != "plain_vae":
+            label = _kept_label(defense)
+            groups.setdefault(label, {}).setdefault(defense.rate_1, ("kept", str(folder)))
+            if defense.labels == "shuffled":
+                shuffled[label] = defense
+    own = [Trained(label, dict(sorted(places.items())), shuffled.get(label)) for label, places in groups.items()]
+    # The control comes last: nobody should take it for the method.
+    return [*found, *sorted(own, key=lambda group: group.shuffled is not None)]
 
 
 def _shipped_label(shipped: Shipped) -> str:
@@ -92,6 +151,7 @@ def _kept_label(defense: Dvae) -> str:
     words = f"trained here: width {defense.width}, {defense.epochs} epochs, batch {defense.batch_size}, seed {defense.seed}"
     more = [defense.perturbation.replace("_", " ")] if defense.perturbation != "image_and_class" else []
     more += [defense.places] if defense.places != "spatial" else []
+    more += ["told shuffled labels (control)"] if defense.labels == "shuffled" else []
     return ", ".join([words, *more])
 
 
@@ -111,13 +171,13 @@ def network_at(place: tuple[str, str], target: float, images: ImageSet) -> DvaeN
 
 
 @cached(max_entries=64)
-def _separated(place: tuple[str, str], target: float, images: ImageSet) -> tuple[torch.Tensor, torch.Tensor]:
-    return separated(network_at(place, target, images), images.images, images.labels, Context())
+def _separated(place: tuple[str, str], target: float, images: ImageSet, told: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    return separated(network_at(place, target, images), images.images, told, Context())
 
 
 @cached(max_entries=64)
-def _measured(place: tuple[str, str], target: float, clean: ImageSet, poisoned: ImageSet) -> Separation:
-    return measure_separation(network_at(place, target, poisoned), clean.images, poisoned, Context())
+def _measured(place: tuple[str, str], target: float, clean: ImageSet, poisoned: ImageSet, told: torch.Tensor) -> Separation:
+    return measure_separation(network_at(place, target, poisoned), clean.images, poisoned, Context(), told)
 
 
 @cached(max_entries=64)
@@ -130,7 +190,7 @@ def _by_class(place: tuple[str, str], target: float, images: ImageSet) -> torch.
 
 
 @st.fragment
-def rate_room(choice: Selection, trained: list[Trained]) -> None:
+def rate_room(choice: Selection, published: ImageSet, trained: list[Trained]) -> None:
     """Everything that moves with the rate target."""
     with guarded():
         group = trained[0]
@@ -149,38 +209,26 @@ def rate_room(choice: Selection, trained: list[Trained]) -> None:
                 st.markdown(f"**Rate target {chosen} nats a latent position**, the only one for which a network is there.")
             there = f"The slider snaps between the stored targets {', '.join(targets)}. " if len(targets) > 1 else ""
             st.caption(plain(f"{there}Networks: {group.label}."))
-        _at_rate(choice, group, float(chosen))
+        _at_rate(choice, published, group, float(chosen))
 
 
 def _middle(targets: list[str]) -> str:
     return "1" if "1" in targets else targets[len(targets) // 2]
 
 
-def _at_rate(choice: Selection, group: Trained, target: float) -> None:
-    place = group.places[target]
-    images, _ = choice.shown(1)
-    poisoned = choice.trained_on(images)
-    names = [choice.train.class_names[label] for label in images.labels.tolist()]
-    gain = fitting_gain(images.images, poisoned.images)
-    image, perturbation = _separated(place, target, poisoned)
-    many, _ = choice.shown(PER_CLASS)
-    given = choice.trained_on(many)
-    points = {t: _measured(p, t, many, given) for t, p in group.places.items()}
+def _at_rate(choice: Selection, published: ImageSet, group: Trained, target: float) -> None:
+    few, many = (part_of(choice, published, count) for count in (1, PER_CLASS))
+    if few is None or many is None:
+        st.info("At this share not one of these few images is poisoned: choose a larger one.")
+        return
+    place, told = group.places[target], group.told(choice.train.labels)
+    gain = fitting_gain(few.clean.images, few.poisoned)
+    points = {t: _measured(p, t, many.clean, many.published, told[many.rows]) for t, p in group.places.items()}
     now = points[target]
-    tile_rows(
-        [
-            ("clean", "", images.images),
-            ("poisoned", choice.attack.title, poisoned.images),
-            ("x̂", "what the rate lets through", _bytes(image)),
-            ("p̂, found", f"× {gain:g}, grey = none", amplified(perturbation, gain)),
-            ("true one", f"× {gain:g}; unknown to D-VAE", amplified_difference(images.images, poisoned.images, gain)),
-            ("poisoned − p̂", "what stage 1 gives", _bytes(poisoned.images.float() / 255 - perturbation)),
-        ],
-        key="dvae_rate_tiles",
-        alt=f"One image a class at a rate target of {target:g} nats: clean, poisoned, reconstruction, estimated and true perturbation.",
-        names=names,
-        caption=f"{protocol_line(choice)}. The networks see poisoned images and labels only.",
-    )
+    partly = choice.poison_rate < 1
+    _rate_tiles(choice, few, _separated(place, target, few.published, told[few.rows]), target, gain)
+    if partly:
+        _untouched_tiles(choice, published, place, target, told, gain)
     live_chart(
         rate_distortion([_point(t, s) for t, s in points.items()], target),
         key="dvae_rate_chart",
@@ -192,28 +240,129 @@ def _at_rate(choice: Selection, group: Trained, target: float) -> None:
         formula="passing = ⟨x̂(x+δ) − x̂(x), δ⟩ ÷ ⟨δ, δ⟩",
         caption=f"At target {target:g}: **{now.nats:.2f} nats a position** ({now.bits_per_pixel:.2f} bits a pixel), x̂ at "
         f"**{now.psnr_clean:.1f} dB** to the clean and {now.psnr_input:.1f} dB to the poisoned images; "
-        f"**{100 * now.surviving:.1f} %** of the perturbation passes. {len(many)} images.",
+        f"**{100 * now.surviving:.1f} %** of the perturbation passes. {len(many.rows)} images{', all of them poisoned' * partly}.",
     )
-    _class_tiles(choice, place, target, now, many, given)
+    untouched = part_of(choice, published, PER_CLASS, touched=False)
+    if untouched is not None:
+        _who_is_poisoned(many, untouched, place, target, told)
+    _class_tiles(many, untouched, place, target, told, now)
+
+
+def _rate_tiles(choice: Selection, part: Part, found: tuple[torch.Tensor, torch.Tensor], target: float, gain: float) -> None:
+    image, perturbation = found
+    tile_rows(
+        [
+            ("clean", "", part.clean.images),
+            ("poisoned", choice.attack.title, part.published.images),
+            ("x̂", "what the rate lets through", _bytes(image)),
+            ("p̂, found", f"× {gain:g}, grey = none", amplified(perturbation, gain)),
+            ("true one", f"× {gain:g}; unknown to D-VAE", amplified_difference(part.clean.images, part.published.images, gain)),
+            ("poisoned − p̂", "what stage 1 gives", _bytes(part.published.images.float() / 255 - perturbation)),
+        ],
+        key="dvae_rate_tiles",
+        alt=f"One image a class at a rate target of {target:g} nats: clean, poisoned, reconstruction, estimated and true perturbation.",
+        names=part.names,
+        caption=f"{protocol_line(choice)}. The networks see published images and labels only.",
+    )
+
+
+def _untouched_tiles(
+    choice: Selection, published: ImageSet, place: tuple[str, str], target: float, told: torch.Tensor, gain: float
+) -> None:
+    part = part_of(choice, published, 1, touched=False)
+    if part is None:
+        return
+    image, perturbation = _separated(place, target, part.published, told[part.rows])
+    tile_rows(
+        [
+            ("left clean", "published as it is", part.published.images),
+            ("x̂", "what the rate lets through", _bytes(image)),
+            ("p̂, found", f"× {gain:g}; grey = rightly none", amplified(perturbation, gain)),
+            ("spared", f"× {gain:g}; what poisoning would add", amplified_difference(part.clean.images, part.poisoned, gain)),
+            ("clean − p̂", "what stage 1 gives", _bytes(part.published.images.float() / 255 - perturbation)),
+        ],
+        key="dvae_untouched_tiles",
+        alt=f"One image a class that was not poisoned, at a rate target of {target:g} nats: as published, reconstruction, what is taken "
+        "for a perturbation, and what poisoning would have added.",
+        names=part.names,
+        caption="Images that the attack left as they are. D-VAE is not told which ones: all that it takes off here is damage.",
+    )
+
+
+# ---- which images are poisoned ---------------------------------------------------------------
+
+
+@cached(max_entries=64)
+def _recovered(
+    place: tuple[str, str], target: float, published: ImageSet, clean: ImageSet, poisoned: torch.Tensor, told: torch.Tensor
+) -> tuple[int, float, float, float, float]:
+    perturbation = _separated(place, target, published, told)[1]
+    found = measure_recovery(perturbation, published.images, clean.images, poisoned)
+    return found.images, found.recovered, found.size, found.before, found.after
+
+
+def _recovery(part: Part, place: tuple[str, str], target: float, told: torch.Tensor) -> Recovery:
+    return Recovery(*_recovered(place, target, part.published, part.clean, part.poisoned, told[part.rows]))
+
+
+def _who_is_poisoned(many: Part, untouched: Part, place: tuple[str, str], target: float, told: torch.Tensor) -> None:
+    """The control that a partly poisoned set allows: p̂ on poisoned images against p̂ on clean ones."""
+    st.subheader("Does it see which images are poisoned?")
+    found = {"poisoned": _recovery(many, place, target, told), "left clean": _recovery(untouched, place, target, told)}
+    lines = [
+        f"| {kind} | {row.images} | {percent(row.recovered)} | {row.size:.1f}/255 | {_decibels(row.before)} | {_decibels(row.after)} |"
+        for kind, row in found.items()
+    ]
+    head = "| images | how many | perturbation in p̂ | size of p̂ | PSNR as published | PSNR without p̂ |"
+    st.markdown("\n".join([head, "|---|---|---|---|---|---|", *lines]))
+    st.caption(
+        f"{recovery_words(found['poisoned'], found['left clean'])} *Perturbation in p̂* is ⟨p̂, δ⟩ ÷ ⟨δ, δ⟩; for images that were left clean "
+        "δ is what poisoning would have added, so 0 % is right for them. *Size*: root mean square. PSNR is to the clean images."
+    )
+
+
+def recovery_words(poisoned: Recovery, clean: Recovery) -> str:
+    """What the two rows of the table say."""
+    held, false = poisoned.recovered, clean.recovered
+    numbers = f"p̂ holds **{percent(held)}** of the perturbation of poisoned images, and **{percent(false)}** of one that clean images lack."
+    if held < 0.1:
+        return f"{numbers} It has hardly found the perturbation, so there is nothing to tell apart yet."
+    if false < held / 3:
+        return f"{numbers} It mostly sees which images are poisoned."
+    if false < 2 * held / 3:
+        return f"{numbers} It sees in part which images are poisoned."
+    return f"{numbers} It follows the class, and does not see which images are poisoned: clean ones pay for it."
+
+
+def _decibels(value: float) -> str:
+    return f"{value:.1f} dB" if np.isfinite(value) else "the same"
+
+
+# ---- what the class foretells ----------------------------------------------------------------
 
 
 def _class_tiles(
-    choice: Selection, place: tuple[str, str], target: float, now: Separation, many: ImageSet, given: ImageSet
+    many: Part, untouched: Part | None, place: tuple[str, str], target: float, told: torch.Tensor, now: Separation
 ) -> None:
-    decoded = _by_class(place, target, given)
-    present, true = class_means(given.images.float() / 255 - many.images.float() / 255, given.labels)
-    _, found = class_means(_separated(place, target, given)[1], given.labels)
-    gain = _gain_of(true)
+    decoded = _by_class(place, target, many.published)
+    present, true = class_means(many.published.images.float() / 255 - many.clean.images.float() / 255, many.published.labels)
+    _, found = class_means(_separated(place, target, many.published, told[many.rows])[1], many.published.labels)
+    gain = gain_of(true)
+    rows = [
+        ("class vector", "on an empty latent", amplified(decoded[torch.from_numpy(present)], gain)),
+        ("p̂", f"mean of {PER_CLASS} images", amplified(found, gain)),
+    ]
+    if untouched is not None:
+        kept, spared = class_means(_separated(place, target, untouched.published, told[untouched.rows])[1], untouched.published.labels)
+        rows = [(label, more, tiles[np.isin(present, kept)]) for label, more, tiles in rows]
+        rows.append(("p̂, left clean", f"mean of {PER_CLASS} images", amplified(spared[np.isin(kept, present)], gain)))
+        present, true = present[np.isin(present, kept)], true[np.isin(present, kept)]
     st.subheader("What does the class alone foretell?")
     tile_rows(
-        [
-            ("class vector", "on an empty latent", amplified(decoded[torch.from_numpy(present)], gain)),
-            ("p̂", f"mean of {PER_CLASS} images", amplified(found, gain)),
-            ("true one", f"mean of {PER_CLASS} images", amplified(true, gain)),
-        ],
+        [*rows, ("true one", f"mean of {PER_CLASS} images", amplified(true, gain))],
         key="dvae_class_tiles",
         alt="For each class the perturbation decoded from its class vector, the mean estimated and the mean true perturbation.",
-        names=[choice.train.class_names[k] for k in present.tolist()],
+        names=[many.clean.class_names[k] for k in present.tolist()],
         caption=f"All × {gain:g}. Correlation of p̂'s class mean with the true one: **{now.found:.2f}** with its own class, "
         f"{now.found_elsewhere:.2f} with the others. Near 0 means that the second decoder has not found the noise: that takes "
         "thousands of steps, and noise that is a function of the class.",
@@ -228,7 +377,7 @@ def _bytes(values: torch.Tensor) -> np.ndarray:
     return (values.clamp(0, 1) * 255).round().to(torch.uint8).numpy()
 
 
-def _gain_of(values: np.ndarray) -> float:
+def gain_of(values: np.ndarray) -> float:
     """A round factor that brings most values into sight and lets the largest ones, such as borders, be cut off."""
     largest = float(np.quantile(np.abs(values), 0.97)) * 255
     return next((g for g in (64, 32, 16, 8, 4, 2) if g * largest <= 127), 1) if largest > 0 else 1
@@ -236,16 +385,15 @@ def _gain_of(values: np.ndarray) -> float:
 
 def nothing_there(choice: Selection) -> None:
     """Say that nothing is trained for this choice, and where there is something to see."""
+    part = "" if choice.poison_rate == 1 else f", {100 * choice.poison_rate:g} % of the images poisoned"
     st.info(
-        f"**No D-VAE is there for {choice.dataset.title} with {choice.attack.title} and key {choice.seed}.** Train one below: it runs in "
-        "the background, and its pictures appear here. Or look at what ships:"
+        f"**No D-VAE is there for {choice.dataset.title} with {choice.attack.title} and key {choice.seed}{part}.** Train one below: it "
+        "runs in the background, and its pictures appear here. Or look at what ships:"
     )
     for shipped in all_shipped():
         dataset, attack = DATASETS.parse(shipped.card["dataset"]), ATTACKS.parse(shipped.card["attack"])
-        st.page_link(
-            script("dvae.py"), label=f"{dataset.title} with {attack.title} →",
-            query_params=selection_address(dataset, attack, int(shipped.card["seed"])),
-        )  # fmt: skip
+        address = {**selection_address(dataset, attack, int(shipped.card["seed"])), RATE_KEY: ALL}
+        st.page_link(script("dvae.py"), label=f"{dataset.title} with {attack.title} →", query_params=address)
 
 
 # ---- two stages ----------------------------------------------------------------------------
@@ -266,22 +414,25 @@ def stages_part(choice: Selection, poisoned: ImageSet) -> None:
     if kept is None or card is None:
         st.warning("This set is damaged or was deleted meanwhile; a run makes it anew.")
         return
-    images, rows = choice.shown(1)
-    wanted = torch.tensor(rows)
-    names = [choice.train.class_names[label] for label in images.labels.tolist()]
     before, *quality = _qualities(str(folder), card["stages"], choice.train, poisoned)
-    after = [(f"stage {n}", f"{q:.1f} dB to clean", kept.stages[n - 1][wanted]) for n, q in enumerate(quality, 1)]
-    tile_rows(
-        [
-            ("clean", "", images.images),
-            ("poisoned", f"{before:.1f} dB to clean", poisoned.images[wanted]),
-            *after,
-        ],
-        key="dvae_stage_tiles",
-        alt="One image a class: clean, poisoned, and after each stage of the purification.",
-        names=names,
-        caption=plain(f"{card['log']['note']} Made once in {duration(card['log']['seconds'])}. PSNR over all {len(poisoned):,} images."),
-    )
+    part = part_of(choice, poisoned, 1)
+    if part is not None:
+        after = [(f"stage {n}", f"{q:.1f} dB to clean", kept.stages[n - 1][part.rows]) for n, q in enumerate(quality, 1)]
+        tile_rows(
+            [
+                ("clean", "", part.clean.images),
+                ("poisoned", f"{before:.1f} dB to clean", part.published.images),
+                *after,
+            ],
+            key="dvae_stage_tiles",
+            alt="One image a class: clean, poisoned, and after each stage of the purification.",
+            names=part.names,
+            caption=plain(
+                f"{card['log']['note']} Made once in {duration(card['log']['seconds'])}. PSNR over all {len(poisoned):,} images."
+            ),
+        )
+    if choice.poison_rate < 1:
+        _quality_table(choice, str(folder), card["stages"], poisoned)
     live_chart(
         stage_curves(card["log"]["stages"]), key="dvae_stage_chart", height=360, alt="PSNR and rate of every epoch of each stage.",
         filename="dvae_stages", question="How did the stages learn?", formula="dotted: the targets",
@@ -290,11 +441,27 @@ def stages_part(choice: Selection, poisoned: ImageSet) -> None:
     _accuracies(choice)
 
 
+def _quality_table(choice: Selection, folder: str, sums: list[dict[str, str]], published: ImageSet) -> None:
+    """The same for poisoned images and for those that were left clean."""
+    touched = choice.touched()
+    lines = []
+    for kind, rows in (("poisoned", touched), ("left clean", ~touched)):
+        if bool(rows.any()):
+            values = _qualities(folder, sums, choice.train, published, rows)
+            lines.append(f"| {kind} | {int(rows.sum()):,} | " + " | ".join(map(_decibels, values)) + " |")
+    heads = ["images", "how many", "as published", *(f"after stage {n}" for n in range(1, len(sums) + 1))]
+    st.markdown("\n".join([f"| {' | '.join(heads)} |", "|---" * len(heads) + "|", *lines]))
+    st.caption("PSNR to the clean images: what the purification mends of the poisoned ones, and what it costs those that needed none.")
+
+
 @cached(max_entries=16)
-def _qualities(folder: str, sums: list[dict[str, str]], clean: ImageSet, poisoned: ImageSet) -> list[float]:
-    """PSNR to the clean images before and after each stage; ``sums`` name what the folder holds."""
+def _qualities(
+    folder: str, sums: list[dict[str, str]], clean: ImageSet, published: ImageSet, rows: torch.Tensor | None = None
+) -> list[float]:
+    """PSNR to the clean images before and after each stage, of all images or of those of a mask; ``sums`` name what the folder holds."""
     kept = read_purified(Path(folder))
-    return [psnr(images, clean.images) for images in (poisoned.images, *(kept.stages if kept else ()))]
+    rows = slice(None) if rows is None else rows
+    return [psnr(images[rows], clean.images[rows]) for images in (published.images, *(kept.stages if kept else ()))]
 
 
 def _folder_name(folder: Path) -> str:
@@ -303,14 +470,13 @@ def _folder_name(folder: Path) -> str:
 
 def _set_label(recipe: Mapping[str, Any]) -> str:
     rates = f"{recipe['rate_1']:g} and {recipe['rate_2']:g}" if recipe["variant"] == "two_stages" else f"{recipe['rate_1']:g}"
-    return f"{recipe['variant'].replace('_', ' ')}, rate {rates} nats, width {recipe['width']}, {recipe['epochs']} epochs"
+    told = ", told shuffled labels" if recipe["labels"] == "shuffled" else ""
+    return f"{VARIANT_WORDS[recipe['variant']]}, rate {rates} nats, width {recipe['width']}, {recipe['epochs']} epochs{told}"
 
 
 def _accuracies(choice: Selection) -> None:
     """Clean test accuracy of the finished runs of this choice, with and without D-VAE."""
-    wanted = {"dataset": choice.dataset.to_json(), "attack": choice.attack.to_json(), "attack_seed": choice.seed}
-    alike = [r for r in runs.runs() if r.state == "finished" and all(r.spec.get(name) == value for name, value in wanted.items())]
-    known = [(_defended(r.spec), r) for r in alike]
+    known = [(_defended(r.spec), r) for r in runs.runs() if r.state == "finished" and trains_on(choice, r.spec)]
     if known:
         lines = [f"| {plain(words)} | {percent(r.last, 1)} | {short_id(r.id)} |" for words, r in known[:12]]
         st.markdown("\n".join(["| trained on | clean test accuracy | run |", "|---|---|---|", *lines]))
@@ -318,99 +484,22 @@ def _accuracies(choice: Selection) -> None:
         st.caption("No finished run of this choice yet; its accuracy will stand here.")
 
 
+def trains_on(choice: Selection, spec: Mapping[str, Any]) -> bool:
+    """Whether a run's spec names exactly the published set of this choice, with its own labels, whatever defends it."""
+    wanted = {
+        "dataset": choice.dataset.to_json(),
+        "attack": choice.attack.to_json(),
+        "attack_seed": choice.seed,
+        "poison_rate": float(choice.poison_rate),
+    }
+    # These are only named where they are not the default.
+    others = any(spec.get(name) for name in ("poison_classes", "train_on", "relabel"))
+    return not others and all(spec.get(name) == value for name, value in wanted.items())
+
+
 def _defended(spec: Mapping[str, Any]) -> str:
     words = [_set_label(d) if d["name"] == Dvae.key else d["name"] for d in spec.get("defenses", [])]
-    return " + ".join(words) or "the poisoned images as they are"
-
-
-# ---- training -------------------------------------------------------------------------------
-
-
-def training_part(choice: Selection, poisoned: ImageSet) -> None:
-    """Choose parameters and start a run; or follow the one that purifies this set."""
-    st.subheader("Train it")
-    with st.expander("Parameters of D-VAE"):
-        defense = method_controls(Dvae, key=Dvae.key)
-    _follow(choice, poisoned, defense)
-
-
-@cached(max_entries=64)
-def _seconds(defense: Dvae, images: ImageSet, count: int) -> float:
-    steps = max(1, count // defense.batch_size)
-    return defense.seconds_for(images) / max(1, len(images) // min(defense.batch_size, len(images))) * steps
-
-
-@st.fragment(run_every=LOOK_EVERY_S)
-def _follow(choice: Selection, poisoned: ImageSet, defense: Dvae) -> None:
-    with guarded():
-        folder = defense.folder(poisoned.content_hash)
-        found = purifying_run(choice, defense, runs.runs(limit=50))
-        going = progress_of(folder)
-        if purified_card(folder) is not None:
-            if st.session_state.pop("dvae_waiting", None):
-                st.rerun(scope="app")
-            st.success("A set purified with exactly these parameters is on the disk; a run that asks for it reads it.")
-        elif found is not None and not found.over:
-            st.session_state["dvae_waiting"] = True
-            words = f"The run {short_id(found.id)} is {'purifying' if found.state == 'running' else 'queued'}. {found.text}"
-            st.progress(found.fraction if found.state == "running" else 0.0, plain(words))
-        else:
-            if found is not None and found.state != "finished":
-                st.warning(plain(f"The last run that should train it is {found.state}. {found.error}"))
-            images, _ = choice.shown(PER_CLASS)
-            st.markdown(
-                f"About **{duration(_seconds(defense, images, len(poisoned)))}** of this machine's processor for {len(poisoned):,} images, "
-                "in the background; a run then trains the default model on the purified set."
-            )
-            st.button("Train it: start a run", type="primary", on_click=_start, args=(choice, defense), key="dvae_start")
-        if going is not None:
-            _live(choice, going, folder, found is not None and found.state == "running")
-        st.page_link(script("runs.py"), label="All runs →")
-
-
-def _live(choice: Selection, going: tuple[dict[str, Any], dict[str, np.ndarray]], folder: Path, running: bool) -> None:
-    log, pictures = going
-    stage = log["stages"][-1]
-    done, planned = len(stage["trace"]), stage["planned_epochs"]
-    labels = choice.train.labels[torch.from_numpy(pictures["rows"])].tolist()
-    rows = [("given", f"to stage {stage['stage']}", pictures["given"]), ("x̂", f"epoch {done} of {planned}", pictures["image"])]
-    if "perturbation" in pictures:
-        gain = _gain_of(pictures["perturbation"])
-        rows.append(("p̂, found", f"× {gain:g}", amplified(pictures["perturbation"], gain)))
-    tile_rows(
-        rows, key="dvae_live_tiles", alt="What the network that is being trained makes of one image a class.",
-        names=[choice.train.class_names[k] for k in labels],
-        caption=f"Stage {stage['stage']}, epoch {done} of {planned}: {stage['trace'][-1]['rate']:.2f} nats a position "
-        f"(target {stage['target']:g}), x̂ at {stage['trace'][-1]['psnr']:.1f} dB.",
-    )  # fmt: skip
-    if not running:
-        st.caption("No run is working on this now; the next one that asks for it goes on from its last saved state.")
-    elif st.button(
-        f"Good enough: end stage {stage['stage']} after this epoch", key="dvae_enough", disabled=done >= planned,
-        help="What is there is used for the next step. A set that was ended early belongs to its run alone.",
-    ):  # fmt: skip
-        ask_enough(folder)
-        st.toast(f"Stage {stage['stage']} ends after its present epoch.")
-    live_chart(
-        stage_curves(log["stages"]), key="dvae_live_chart", height=360, alt="PSNR and rate of every epoch so far.",
-        filename="dvae_training", question="How is it learning?", formula="dotted: the targets",
-    )  # fmt: skip
-
-
-def purifying_run(choice: Selection, defense: Dvae, records: list[RunRecord]) -> RunRecord | None:
-    """The newest run of this choice that begins with this defence; one that is not over comes first."""
-    wanted = {"dataset": choice.dataset.to_json(), "attack": choice.attack.to_json(), "attack_seed": choice.seed}
-    own = defense.to_json()
-    alike = [
-        r for r in records
-        if all(r.spec.get(name) == value for name, value in wanted.items()) and (r.spec.get("defenses") or [None])[0] == own
-    ]  # fmt: skip
-    return next((r for r in alike if not r.over), next(iter(alike), None))
-
-
-def _start(choice: Selection, defense: Dvae) -> None:
-    st.session_state["dvae_waiting"] = True
-    runs.submit(spec_of(choice, (defense,)))
+    return " + ".join(words) or "the published images as they are"
 
 
 # ---- measured once -----------------------------------------------------------------------

@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import streamlit as st
+import torch
 
 from pages.shared.cache import cached, split
-from pages.shared.controls import choose, method_address, method_controls, parameter_control
+from pages.shared.controls import choose, method_address, method_controls, parameter_control, slide
 from pages.shared.crafting import stop_until_crafted
 from ued_core.attacks import ATTACKS, Attack
+from ued_core.attacks.base import touched_rows
+from ued_core.attacks.checkpoint import poison_once
+from ued_core.context import Context
 from ued_core.data import DATASETS
 from ued_core.data.base import Dataset
 from ued_core.params import Catalogue, Parameter
@@ -24,6 +28,10 @@ PICK = Parameter(
     name="pick", label="choice of images", kind="int", default=0, minimum=0, maximum=9999,
     help="Another number picks other images of every class.",
 )  # fmt: skip
+RATE_KEY = "poison_rate"
+RATES = {f"{percent / 100:g}": f"{percent} %" for percent in range(5, 101, 5)}
+"""Shares of the training images that can be chosen to be poisoned, and their words; those of the form for new runs."""
+ALL = "1"
 
 
 @dataclass(frozen=True)
@@ -35,6 +43,7 @@ class Selection:
         seed: the private key.
         pick: which images of each class are shown.
         data: the loaded images.
+        poison_rate: share of the training images that are poisoned, 0..1; only pages that offer the choice know other ones than 1.
     """
 
     dataset: Dataset
@@ -42,6 +51,7 @@ class Selection:
     seed: int
     pick: int
     data: DataSplit
+    poison_rate: float = 1.0
 
     @property
     def train(self) -> ImageSet:
@@ -59,6 +69,16 @@ class Selection:
     def trained_on(self, images: ImageSet) -> ImageSet:
         """The same as a set to train on."""
         return _trained_on(images, self.attack, self.seed)
+
+    def published(self) -> ImageSet:
+        """The whole training set as a run gets it: at a poison rate below 1 some of its images are clean."""
+        if self.poison_rate == 1:
+            return self.trained_on(self.train)
+        return _published(self.train, self.attack, self.seed, self.poison_rate)
+
+    def touched(self) -> torch.Tensor:
+        """Which images of :meth:`published` are poisoned, bool (N,)."""
+        return touched_rows(self.train, Context(seed=self.seed), self.poison_rate)
 
 
 @cached(max_entries=32)
@@ -78,12 +98,18 @@ def _trained_on(images: ImageSet, attack: Attack, seed: int) -> ImageSet:
     return poisoned(images, attack, seed).as_training_set()
 
 
-def sidebar_selection(*, attacked: bool = True, only: type[Attack] | None = None) -> Selection:
+@cached(max_entries=8)
+def _published(train: ImageSet, attack: Attack, seed: int, poison_rate: float) -> ImageSet:
+    return poison_once(attack, train, Context(seed=seed), poison_rate).as_training_set()
+
+
+def sidebar_selection(*, attacked: bool = True, only: type[Attack] | None = None, rates: bool = False) -> Selection:
     """Controls for data, attack and key in the sidebar, and what they chose.
 
     Args:
         attacked: the page shows what the attack makes of images; it ends here while they still have to be crafted.
         only: the page is about this attack alone; there is no choice of another one.
+        rates: offer to poison a share of the images; the page then shows :meth:`Selection.published`.
     """
     embedded = Catalogue("data set", sorted(DATASETS.values(), key=lambda d: not d.embedded))
     with st.sidebar:
@@ -94,14 +120,25 @@ def sidebar_selection(*, attacked: bool = True, only: type[Attack] | None = None
         with st.expander("Attack parameters"):
             attack = method_controls(attack_class, key="attack")
         seed = parameter_control(SEED, key="key", default=SEED.default)
+        rate = _rate_control() if rates else 1.0
         pick = parameter_control(PICK, key="pick", default=PICK.default)
     data = split(dataset)
     for note in data.notes:
         st.info(note)
-    choice = Selection(dataset, attack, seed, pick, data)
+    choice = Selection(dataset, attack, seed, pick, data, rate)
     if attacked:
         stop_until_crafted(choice)
     return choice
+
+
+def _rate_control() -> float:
+    return float(
+        slide(
+            "Poisoned images", RATES, key=RATE_KEY, default=ALL,
+            help="The share of the training images that the attack changes; the others are published as they are. The key draws which "
+            "ones, as in a run with this poison rate.",
+        )
+    )  # fmt: skip
 
 
 def selection_address(dataset: Dataset, attack: Attack, seed: int) -> dict[str, str]:
@@ -113,4 +150,5 @@ def protocol_line(choice: Selection) -> str:
     """The choice in words, for captions."""
     values = choice.attack.model_dump()
     shown = ", ".join(f"{p.label} {values[p.name]}" for p in choice.attack.parameters())
-    return f"{choice.dataset.title} · {choice.attack.title} ({shown}) · key {choice.seed}"
+    part = "" if choice.poison_rate == 1 else f" · {100 * choice.poison_rate:g} % of the images poisoned"
+    return f"{choice.dataset.title} · {choice.attack.title} ({shown}) · key {choice.seed}{part}"

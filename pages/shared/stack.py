@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from pages.shared.cache import cached
-from pages.shared.controls import choose, choose_several, method_controls, parameter_control
+from pages.shared.controls import choose, choose_several, method_address, method_controls, parameter_control
 from ued_core.context import Context
 from ued_core.defenses import DEFENSES, Defense, preview, purify_all
 from ued_core.defenses.purified import TrainedDefense
@@ -56,6 +56,15 @@ def stack_sidebar(*, trained: bool = False) -> tuple[tuple[Defense, ...], int]:
             else:
                 rest.append(added())
     return tuple(rest), draw
+
+
+def stack_address(stack: tuple[Defense, ...], draw: int) -> dict[str, str]:
+    """The address under which every page with :func:`stack_sidebar` shows this stack."""
+    main, *further = stack
+    address = {**method_address(main, key="defence"), DRAW.name: str(draw)}
+    for defense in further:
+        address |= method_address(defense, key="further")
+    return {**address, "further": ",".join(defense.key for defense in further)}
 
 
 def main_control(rest: tuple[Defense, ...], *, named: bool = False) -> tuple[Defense, ...]:

@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from ued_core.analysis.purification import accuracy_by_arm, measure_separation, pattern_correlation, psnr, stored_rows, surviving
+from ued_core.analysis.purification import (
+    accuracy_by_arm,
+    measure_recovery,
+    measure_separation,
+    pattern_correlation,
+    psnr,
+    stored_rows,
+    surviving,
+)
 from ued_core.context import Context
 from ued_core.errors import DataError
 from ued_core.models.dvae import build_dvae, rate
@@ -88,6 +96,23 @@ def test_measured_separation_is_made_of_these() -> None:
     assert set(found.to_json()) == {
         "nats", "bits_per_pixel", "psnr_input", "psnr_clean", "psnr_joint", "surviving", "found", "found_elsewhere"
     }  # fmt: skip
+
+
+def test_recovery_by_hand() -> None:
+    """Of a perturbation of 10 levels a quarter is found, on a poisoned image and on one that was left clean."""
+    clean = torch.full((2, 1, 2, 2), 100, dtype=torch.uint8)
+    poisoned = clean + 10
+    found = torch.full((2, 1, 2, 2), 2.5 / 255)
+    touched, untouched = (measure_recovery(found, published, clean, poisoned) for published in (poisoned, clean))
+    for row in (touched, untouched):
+        assert row.images == 2
+        assert row.recovered == pytest.approx(0.25)
+        assert row.size == pytest.approx(2.5)
+    assert touched.before == pytest.approx(20 * math.log10(255 / 10))
+    assert touched.after == pytest.approx(20 * math.log10(255 / 7.5))
+    assert untouched.before == math.inf
+    assert untouched.after == pytest.approx(20 * math.log10(255 / 2.5))
+    assert set(touched.to_json()) == {"images", "recovered", "size", "before", "after"}
 
 
 def test_stored_rows(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 import torch
 from filelock import FileLock
 
+from ued_core.attacks import RegionNoise
 from ued_core.context import Context
 from ued_core.defenses import dvae as module
 from ued_core.defenses.dvae import Dvae
@@ -124,6 +124,20 @@ def test_stage_1_is_taken_from_the_subtraction_alone(monkeypatch: pytest.MonkeyP
     assert torch.equal(made.stages[0], expected.stages[0])
     assert torch.equal(made.images, expected.images)
     assert [log["stage"] for log in made.log["stages"]] == [1, 2]
+
+
+def test_the_subtraction_alone_is_taken_from_both_stages(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = image_set()
+    expected = quick(variant="subtraction").separate(data, Context(), Workshop())
+    quick(rate_2=2.0).purify(data, Context())
+    monkeypatch.setattr(module, "train_dvae", lambda job, ctx: pytest.fail("stage 1 was trained again"))
+    for unused in (3.0, 1.0):
+        alone = quick(variant="subtraction", rate_2=unused)
+        assert torch.equal(alone.purify(data, Context()).images, expected.images)
+        assert torch.equal(alone.kept(data).weights[0]["embedding.weight"], expected.weights[0]["embedding.weight"])
+    for other in (quick(variant="subtraction", rate_1=0.5), quick(variant="reconstruction"), quick(variant="subtraction", seed=1)):
+        assert other.known_first(data) is None
+    assert quick(variant="subtraction").known_first(image_set(seed=1)) is None
 
 
 def test_reconstruction_without_training_again() -> None:
@@ -406,12 +420,24 @@ def test_a_second_process_waits_and_can_be_cancelled() -> None:
 
 
 def test_poison_of_a_part_of_the_images() -> None:
-    """Labels of all images are used, whichever of them are poisoned; the defence is not told."""
-    data = image_set()
-    half = data.images.clone()
-    half[::2] = half[::2] // 2
-    pure = quick().purify(replace(data, images=half), Context())
-    assert pure.images.shape == data.images.shape
+    """Which images are poisoned is not told: all are learned from, and all pass through what was learned."""
+    data, defense = image_set(), quick(latent="mean", variant="subtraction")
+    attack, made = RegionNoise(), {}
+    for rate in (0.0, 0.5, 1.0):
+        poisoned = attack.poison(data, Context(seed=2), poison_rate=rate)
+        made[rate] = (poisoned, purify_once(defense, poisoned.as_training_set(), Context()).images)
+    half, pure = made[0.5]
+    assert 0 < int(half.touched.sum()) < len(data)
+    # Clean rows are purified like the others: what the class foretells is taken off every image.
+    network = defense.trained(half.as_training_set(), purify_once(defense, half.as_training_set(), Context()), 1)
+    assert torch.equal(pure, stored(to_float(half.images) - separated(network, half.images, data.labels, Context())[1]))
+    for rows in (half.touched, ~half.touched):
+        assert (pure[rows] != half.images[rows]).flatten(1).any(1).all()
+    # Rows that are the same in two sets come out otherwise, for the network learned from other images beside them.
+    for rate, same in ((0.0, ~half.touched), (1.0, half.touched)):
+        other, others = made[rate]
+        assert torch.equal(other.images[same], half.images[same])
+        assert (others[same] != pure[same]).flatten(1).any(1).all()
 
 
 def test_estimate_of_the_time() -> None:

@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.shared.dvae_views import LOOK_EVERY_S
+from pages.shared.dvae_training import LOOK_EVERY_S
+from pages.shared.dvae_views import recovery_words
 from tests.pages.components import charts, tiles
 from ued_core import runs
+from ued_core.analysis.purification import Recovery
+from ued_core.analysis.shipped_separations import shipped_for
 from ued_core.attacks import ATTACKS
 from ued_core.context import Context
 from ued_core.data import DATASETS
@@ -26,9 +29,9 @@ QUICK = {"width": 4, "epochs": 1, "batch_size": 100}
 CONTROLS = {f"dvae_{name}": str(value) for name, value in QUICK.items()}
 
 
-def published() -> ImageSet:
+def published(poison_rate: float = 1.0) -> ImageSet:
     train = DATASETS.build("shapes", train_size=200, test_size=100).load(Context()).train
-    return ATTACKS.build("class_noise").poison(train, Context(seed=0)).as_training_set()
+    return ATTACKS.build("class_noise").poison(train, Context(seed=0), poison_rate).as_training_set()
 
 
 def markup(page: AppTest) -> str:
@@ -96,6 +99,8 @@ def test_both_stages_and_a_finished_set(open_page: Callable[..., AppTest]) -> No
     assert [c["question"] for c in charts(page)] == ["What does a looser limit let through?", "How did the stages learn?"]
     assert "exactly these parameters is on the disk" in page.success[0].value
     assert not [b for b in page.button if b.key == "dvae_start"]
+    assert [b.label for b in page.button if b.key == "dvae_start_first"] == ["Train stage 1 alone (x − p̂): start a run"]
+    assert "About **0 s** for stage 1 alone" in markup(page), "stage 1 of the set of both stages is taken"
 
 
 def test_pictures_of_a_training_that_is_under_way(open_page: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,3 +140,87 @@ def test_a_run_says_what_purifying_takes(open_page: Callable[..., AppTest]) -> N
     told = [i.value for i in page.info if "trains its own networks" in i.value]
     assert len(told) == 1
     assert "of this machine's processor" in told[0]
+
+
+def test_stage_1_is_started_alone(open_page: Callable[..., AppTest], submitted: list[Any]) -> None:
+    page = open_page("dvae", {**SMALL, **CONTROLS, "dvae_rate_2": "2.0"})
+    page.button(key="dvae_start_first").click().run()
+    assert not page.exception
+    (spec,) = submitted
+    assert [d.to_json() for d in spec.defenses] == [Dvae(variant="subtraction", **QUICK).to_json()]
+    page = open_page("dvae", {**SMALL, **CONTROLS, "dvae_variant": "reconstruction"})
+    assert not [b for b in page.button if b.key == "dvae_start_first"], "one stage has no first one"
+
+
+def test_a_partly_poisoned_set(open_page: Callable[..., AppTest], submitted: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Control, address, networks, what is shown, the run that is started and those that are compared: all follow the share."""
+    half = {**SMALL, **CONTROLS, "poison_rate": "0.5"}
+    data = published(0.5)
+    Dvae(variant="subtraction", **QUICK).purify(published(), Context())
+    page = open_page("dvae", half)
+    assert not page.exception
+    assert "50 % of the images poisoned" in page.info[0].value.replace("\\", "")
+    page.button(key="dvae_start").click().run()
+    assert submitted[0].poison_rate == 0.5
+    Dvae(variant="subtraction", **QUICK).purify(data, Context())
+    spec = submitted[0].to_json()
+    records = [
+        RunRecord("20260101-000000-aaaa", state="finished", spec=spec, last=0.75),
+        RunRecord("20260101-000000-bbbb", state="finished", spec={**spec, "poison_rate": 1.0}, last=0.25),
+        RunRecord("20260101-000000-cccc", state="finished", spec={**spec, "train_on": "clean"}, last=0.35),
+    ]
+    monkeypatch.setattr(runs, "runs", lambda *_, **__: records)
+    page = open_page("dvae", half)
+    assert not page.exception
+    assert not page.error
+    poisoned, untouched, classes, stages = tiles(page)
+    assert [row["label"] for row in untouched["rows"]] == ["left clean", "x̂", "p̂, found", "spared", "clean − p̂"]
+    assert [row["label"] for row in poisoned["rows"]][1] == "poisoned"
+    assert "50 % of the images poisoned" in poisoned["caption"]
+    assert [row["label"] for row in classes["rows"]] == ["class vector", "p̂", "p̂, left clean", "true one"]
+    assert "all of them poisoned" in charts(page)[0]["caption"]
+    told = markup(page)
+    changed = int((data.images != published(0.0).images).flatten(1).any(1).sum())
+    assert f"| poisoned | {changed} |" in told
+    assert f"| left clean | {200 - changed} | the same |" in told
+    assert "perturbation in p̂" in told
+    assert "75.0 %" in told
+    assert "25.0 %" not in told
+    assert "35.0 %" not in told
+    assert page.query_params["poison_rate"] in ("0.5", ["0.5"])
+
+
+def test_what_ships_belongs_to_sets_that_are_poisoned_throughout(open_page: Callable[..., AppTest]) -> None:
+    shapes, cuda = DATASETS.build("shapes"), ATTACKS.build("cuda")
+    assert shipped_for(shapes.to_json(), cuda.to_json(), 0) is not None
+    page = open_page("dvae", {"data": "shapes", "attack": "cuda", "poison_rate": "0.8"})
+    assert not page.exception
+    assert page.info[0].value.startswith("**No D-VAE is there for")
+    assert tiles(page) == []
+
+
+def test_networks_that_were_told_shuffled_labels_are_a_control(open_page: Callable[..., AppTest]) -> None:
+    data = published()
+    for labels in ("shuffled", "true"):
+        Dvae(variant="subtraction", labels=labels, **QUICK).purify(data, Context())
+    page = open_page("dvae", {**SMALL, **CONTROLS})
+    assert not page.exception
+    networks = page.selectbox(key="networks")
+    assert ["shuffled" in option for option in networks.options] == [False, True]
+    before = tiles(page)[0]["rows"][3]["source"]
+    page = open_page("dvae", {**SMALL, **CONTROLS, "networks": "1"})
+    assert not page.exception
+    assert tiles(page)[0]["rows"][3]["source"] != before
+
+
+@pytest.mark.parametrize(
+    ("poisoned", "clean", "said"),
+    [
+        (0.05, 0.0, "hardly found"),
+        (0.9, 0.1, "mostly sees"),
+        (0.9, 0.5, "in part"),
+        (0.9, 0.85, "does not see"),
+    ],
+)
+def test_words_for_what_is_told_apart(poisoned: float, clean: float, said: str) -> None:
+    assert said in recovery_words(Recovery(10, poisoned, 1.0, 30.0, 35.0), Recovery(10, clean, 1.0, np.inf, 35.0))

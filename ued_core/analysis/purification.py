@@ -134,6 +134,47 @@ def measure_separation(
     )
 
 
+@dataclass(frozen=True)
+class Recovery:
+    """What an estimate of the perturbation is worth on images that are known to be poisoned, or known to be clean.
+
+    Attributes:
+        images: how many were looked at.
+        recovered: ⟨p̂, δ⟩ ÷ ⟨δ, δ⟩ with δ what the attack does to these images, or would do to them: 1 when p̂ holds all of it.
+        size: root mean square of p̂, in 1/255.
+        before, after: PSNR to the clean images in dB, as published and without p̂; ``inf`` for equal ones.
+    """
+
+    images: int
+    recovered: float
+    size: float
+    before: float
+    after: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+def measure_recovery(perturbation: torch.Tensor, published: torch.Tensor, clean: torch.Tensor, poisoned: torch.Tensor) -> Recovery:
+    """Compare p̂ with what the attack does.
+
+    Args:
+        perturbation: float (N, C, H, W), p̂ in units where pixels lie in 0..1.
+        published: uint8, the images that p̂ was found on: for poisoned images ``poisoned``, for untouched ones ``clean``.
+        clean: uint8, the images before the attack.
+        poisoned: uint8, what the attack makes of them, or would make of them.
+    """
+    delta = difference(clean, poisoned).float() / 255
+    return Recovery(
+        images=len(published),
+        recovered=surviving(torch.zeros_like(delta), perturbation, delta),
+        size=255 * float(perturbation.double().square().mean().sqrt()),
+        before=psnr(published, clean),
+        after=psnr((to_float(published) - perturbation).clamp(0, 1), clean),
+    )
+
+
 @torch.no_grad()
 def _rate(network: DvaeNetwork, images: torch.Tensor, labels: torch.Tensor, ctx: Context) -> float:
     total = 0.0

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ued_core.context import Context
-from ued_core.defenses.purified import STOPPED, Purified, TrainedDefense, Workshop, purify_once
+from ued_core.defenses.purified import STOPPED, Purified, TrainedDefense, Workshop, kept_sets, purify_once, read_purified
 from ued_core.models.dvae import DvaeNetwork, Places, Sees, bits_per_pixel, build_dvae
 from ued_core.params import param
 from ued_core.records import ImageSet, Rounding, to_bytes, to_float
@@ -112,6 +112,20 @@ class Dvae(TrainedDefense):
             return None
         return self.with_values(variant="subtraction", rate_2=type(self).model_fields["rate_2"].default)
 
+    def known_first(self, data: ImageSet) -> Purified | None:
+        """Stage 1 of this defence, by itself, where another set of the same images was purified with the same one; None otherwise."""
+        if (alone := self.first_stage()) is not None:
+            return alone.kept(data)
+        if self.variant != "subtraction":
+            return None
+        wanted = self.with_values(rate_2=type(self).model_fields["rate_2"].default)
+        for recipe, folder in kept_sets(self.key, data.content_hash):
+            other = type(self)(**{name: value for name, value in recipe.items() if name != "name"})
+            kept = read_purified(folder) if other.first_stage() == wanted else None
+            if kept is not None:
+                return Purified(kept.stages[0], kept.stages[:1], {"stages": kept.log["stages"][:1]}, kept.weights[:1])
+        return None
+
     def told_labels(self, labels: torch.Tensor) -> torch.Tensor:
         """The labels that the networks are given, int64 (N,)."""
         if self.labels == "true":
@@ -180,9 +194,8 @@ class _Separation:
         return Purified(self.images[-1], tuple(self.images), log, tuple(self.weights))
 
     def _take_first_stage(self) -> None:
-        """Stage 1 from the disk, where the same training was already done for the subtraction alone."""
-        alone = self.defense.first_stage()
-        kept = alone and alone.kept(self.data)
+        """Stage 1 from the disk, where the same training was already done for the subtraction alone, or for both stages."""
+        kept = self.defense.known_first(self.data)
         if kept:
             self.images, self.weights, self.logs = [kept.images.clone()], list(kept.weights), list(kept.log["stages"])
 
