@@ -83,8 +83,8 @@ def _sources(spec: RunSpec, cost: EpochCost, pace: Estimate | None, few: int) ->
     names = f"{spec.model.title}, {spec.plan.title}."
     if pace is None:
         time = (
-            f"The time is what steps on {few} images take one thread of this machine's processor: no run of this model on this data set has "
-            "finished here yet."
+            f"The time is what steps on {few} images take one thread of this machine's processor: no run of this model on this data set "
+            "has finished here yet."
         )
     else:
         time = f"The time is {pace.source()}" + ("." if pace.same_defences or not cost.augmenting_s else "; its share is added.")
