@@ -138,6 +138,20 @@ def test_frozen_layers_stay_as_they_are() -> None:
     assert not torch.equal(start["body.12.weight"], after["body.12.weight"])
 
 
+@pytest.mark.parametrize("freeze_after", [1, 3, 6])
+def test_fixed_rates_never_freeze_and_answer_no_alarm(freeze_after: int) -> None:
+    """The multipliers are γ³, γ², γ from the image on for the whole run; checks are noted and change nothing."""
+    method = StagedTraining(threshold=0.0, reaction="fixed", freeze_after=freeze_after, factor=0.5, watched=4)
+    start = weights(network())
+    stages, _, net = staged(method, Watched)
+    assert all(list(check["rates"].values()) == [0.125, 0.25, 0.5, 1.0] for check in stages.checks)
+    assert stages.alarms == 0
+    assert [check["action"] for check in stages.checks] == ["start", *["noted"] * 6]
+    assert all(check["trapped"] for check in stages.checks[1:])
+    moved = weights(net)
+    assert not any(torch.equal(start[name], moved[name]) for name in start if name.endswith("weight")), "every layer learns"
+
+
 def test_without_rollback_steps_stay_and_rates_fall() -> None:
     stages, _, _ = staged(StagedTraining(threshold=0.0, rollback=False, most_alarms=3, watched=4), Watched)
     assert len(stages.rates) == 9, "no step was taken twice"

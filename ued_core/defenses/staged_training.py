@@ -37,14 +37,18 @@ class StagedTraining(Defense):
         "gap" divides the growth at the shallow layers by that at the deeper ones; "loss" is the mean factor by which
         the loss on the watched images fell per epoch. Reaction "slow" multiplies the rates of the shallow layers by
         the factor, "freeze" stops one more layer from the image on, "reset" slows and gives the shallow layers alone
-        their last good weights back, while the deep ones keep what they learned; "fixed" never looks and slows from
-        the start, most at the image (our ST-lite); "none" only watches. With colours "jitter and grey" it is our ST-full.
-        Colour jitter acts in a fixed order instead of a random one.
+        their last good weights back, while the deep ones keep what they learned; "fixed" slows from the start, most at the
+        image, and neither freezes nor answers an alarm (our ST-lite; its checks are only noted, for the charts); "none" only
+        watches. With colours "jitter and grey" it is our ST-full. Colour jitter acts in a fixed order instead of a random one.
     """
 
     key: ClassVar[str] = "staged"
     title: ClassVar[str] = "Staged training (ST)"
     acts: ClassVar[frozenset[str]] = frozenset({"augment", "training"})
+    beyond_step_cost: ClassVar[str] = (
+        "Every check of staged training passes the watched images through the network once, and an alarm that takes training back repeats "
+        "the steps since the last good check."
+    )
 
     signal: Signal = param("acm", "What is taken as a sign of the trap, at the shallow layers, relative to before training.")
     threshold: float = param(
@@ -54,8 +58,9 @@ class StagedTraining(Defense):
     rollback: bool = param(True, "Whether an alarm takes back the steps since the last good check (reactions slow and freeze).")
     factor: float = param(0.3, "Learning rate of the slowed layers, per alarm.", ge=0.01, le=1.0, step=0.01)
     freeze_after: int = param(
-        6, "After so many slowings a layer is frozen, its batch normalisation too.", unit="alarms", ge=1, le=20, quick=2
-    )
+        6, "After so many slowings a layer is frozen, its batch normalisation too. The reaction fixed freezes nothing.",
+        unit="alarms", ge=1, le=20, quick=2,
+    )  # fmt: skip
     depth: int = param(3, "How many layers, counted from the image, may be slowed; all but the first of them are watched.", ge=1, le=8)
     deepen: bool = param(False, "Once all of these are frozen and the signal still exceeds the threshold, take one layer more.")
     checks: int = param(2, "Checks an epoch.", ge=1, le=20, quick=1)
@@ -76,7 +81,8 @@ class StagedTraining(Defense):
 
     def rate(self, slowings: int) -> float:
         """Factor on a layer's learning rate after so many slowings; 0 is frozen."""
-        return 0.0 if slowings >= self.freeze_after else self.factor**slowings
+        frozen = slowings >= self.freeze_after and self.reaction != "fixed"
+        return 0.0 if frozen else self.factor**slowings
 
 
 def watched_rows(data: ImageSet, count: int, rng: torch.Generator) -> torch.Tensor:
