@@ -624,6 +624,12 @@ def test_preview_of_a_stack_shows_what_training_sees(names: tuple[str, str]) -> 
     first, second = (DEFENSES.build(name, **DEFENSES[name].quick_values()) for name in names)
     seen, expected = shown((first, second), data, ctx)
     assert torch.equal(seen, expected)
+    if second.chosen(data) is None:
+        # Written out: the first one first.
+        pure, draws = second.purify(first.purify(data, ctx), ctx), ctx.generator("train", 0)
+        rows = torch.randperm(len(data), generator=ctx.generator("order", 0))[:16]
+        once = first.blend(to_float(pure.images[rows]), pure.labels[rows], 4, draws)
+        assert torch.equal(to_bytes(second.blend(*once, 4, draws)[0]), expected)
     assert not torch.equal(shown((first,), data, ctx)[0], expected)
     assert not torch.equal(shown((second,), data, ctx)[0], expected)
     if "augment" in first.acts:

@@ -216,6 +216,32 @@ def test_one_layer_more_once_all_are_frozen() -> None:
     assert deeper.alarms == 3
 
 
+@pytest.mark.parametrize("signal", ["acm", "gap"])
+@pytest.mark.parametrize("depth", [2, 3])
+def test_one_layer_more_moves_the_signal_to_it(depth: int, signal: str) -> None:
+    """At first all layers but the first of the slowed ones are measured; afterwards the new one alone."""
+    values = {"threshold": 0.0, "freeze_after": 1, "checks": 1, "depth": depth, "watched": 4, "rollback": False, "signal": signal}
+    stages, _, _ = staged(StagedTraining(**values, deepen=True), epochs=4)
+    start, *checks = stages.checks
+    names = list(stages.layers)
+    assert names == ["block 1", "block 2", "block 3", "penultimate"]
+
+    def growth(check: dict[str, Any], layers: list[str]) -> float:
+        return sum(check["acm"][n] for n in layers) / sum(start["acm"][n] for n in layers)
+
+    # The first alarm freezes what may be frozen, the second one takes a layer more, and so on.
+    measured_at = {2: [(1, 2), (1, 2), (2, 3), (3, 4)], 3: [(1, 3), (1, 3), (3, 4), (3, 4)]}[depth]
+    others = []
+    for check, (first, end) in zip(checks, measured_at, strict=True):
+        shallow, deep = names[first:end], names[end:] or names[-1:]
+        expected = growth(check, shallow) / (growth(check, deep) if signal == "gap" else 1)
+        assert check["signal"] == pytest.approx(expected, rel=1e-6)
+        others.append(growth(check, names[1:depth]))
+    if signal == "acm":
+        assert checks[0]["signal"] == pytest.approx(others[0])
+        assert abs(checks[-1]["signal"] - others[-1]) > 0.01, "the old layers and the new one cannot be told apart here"
+
+
 @cache
 def scans(poisoned: bool) -> tuple[ImageSet, ImageSet]:
     split = load_split(DATASETS.build("digits"), Context(seed=1))
