@@ -54,8 +54,7 @@ def feature_quality(
 ) -> FeatureQuality:
     """Refit the last layer of a trained and of an untrained network, and test both on clean images.
 
-    The trained network is used in evaluation mode, with the statistics of its own training; the release that published
-    the measure leaves it in training mode, so that its batch normalisation learns from clean images too. The untrained one has
+    The trained network is used in evaluation mode, with the statistics of its own training. The untrained one has
     no statistics yet: a copy of it takes them from the clean images. Both networks stay as they are.
 
     Args:
@@ -68,6 +67,15 @@ def feature_quality(
 
     Raises:
         DataError: the two sets have other classes, or a network gives another number of scores.
+
+    Source:
+        Deep feature reweighting of poisoned networks, arXiv 2305.19254, and its release: the last layer refitted to 5,000 clean
+        images, beside a network that was never trained.
+
+    Differs:
+        The release fits in 15 passes of L-BFGS at a rate of 0.5 over batches of 1,024, wherever that ends; here one problem over
+        all features, standardised, with a penalty of 0.001 on the weights, is solved to its optimum. The release leaves
+        the network in training mode, so that its batch normalisation learns from clean images too; here it keeps its own.
     """
     scores = network.head.out_features
     if clean.class_names != test.class_names or scores != clean.classes or untrained.head.out_features != scores:
