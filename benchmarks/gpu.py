@@ -219,7 +219,8 @@ def tables(options: argparse.Namespace, device: torch.device) -> list[str]:
         ],
         "defences": [
             "", f"Defences that train: float32, median of {options.epochs} epochs after one. An epoch is {options.images} images; of 224 "
-            f"pixels {options.large_images} were trained on. D-VAE has two such stages, of 60 epochs on CIFAR-10 and of 20 on ImageNet-100.", "",
+            f"pixels {options.large_images} were trained on. D-VAE has two such stages, of 60 epochs on CIFAR-10, of 20 on ImageNet-100.",
+            "",
             "| | images a step | ms a step | s an epoch | peak memory |", "|---|---|---|---|---|",
         ],
         "methods": [
