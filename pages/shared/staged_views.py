@@ -11,28 +11,33 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from pages.shared.cache import cached
-from pages.shared.controls import method_controls, pick
+from pages.shared import background
+from pages.shared.cache import cached, key_of
+from pages.shared.controls import choose, method_controls, pick
 from pages.shared.guard import guarded, plain
 from pages.shared.handover import spec_of
 from pages.shared.live_chart import live_chart
 from pages.shared.navigation import script
 from pages.shared.run_table import run_progress
-from pages.shared.run_words import percent, short_id
-from pages.shared.selection import protocol_line, sidebar_selection
+from pages.shared.run_words import method_words, percent, short_id
+from pages.shared.selection import Selection, protocol_line, sidebar_selection
 from ued_core import runs
 from ued_core.analysis import staged
 from ued_core.analysis.measured import stored
 from ued_core.analysis.staged import COMMAND, HELD, PLAIN, WATCHED, Row, Trace, find, trace_of
 from ued_core.defenses.staged_training import StagedTraining
 from ued_core.figures.learning import TEST, Curve, compare_figure
-from ued_core.figures.staged import growth_figure, rates_figure, signal_figure
+from ued_core.figures.staged import growth_figure, legend_growth, rates_figure, signal_figure
+from ued_core.models import MODELS, Model
 from ued_core.runs import RunRecord
+from ued_core.runs.epoch_cost import plain_seconds
+from ued_core.runs.estimate import duration, estimate
 from ued_core.runs.spec import RunSpec
 
 LOOK_EVERY_S = 2.0
 HEIGHT = 430
 MOST_RUNS = 200
+TIMED_PER_CLASS = 2
 
 
 @dataclass(frozen=True)
@@ -148,16 +153,63 @@ def _reading(table: Sequence[Mapping[str, Any]]) -> str:
 def own_part() -> None:
     """Start a pair of runs, and look into one that was started."""
     choice = sidebar_selection(attacked=False)
-    with st.expander("Parameters of staged training"):
+    model_class = choose(
+        MODELS, key="staged_model", label="Model",
+        help="Architectures differ in how many layers they have and in what their shallow layers see.",
+    )  # fmt: skip
+    left, right = st.columns(2)
+    with left, st.expander(f"Parameters of {model_class.title}"):
+        model = method_controls(model_class, key="staged_model")
+    with right, st.expander("Parameters of staged training"):
         method = method_controls(StagedTraining, key=StagedTraining.key)
-    wanted = pair(spec_of(choice, (method,)), method)
-    st.markdown(
-        f"{plain(protocol_line(choice))}: two runs with the default model and plan, one as set above, the other only **watched** "
-        "(reaction *none*: bit for bit the same as training without this defence, with the layers measured)."
-    )
+    wanted = pair(spec_of(choice, (method,), model), method)
+    st.markdown(_announced(choice, model, method, len(wanted)))
+    _time(choice, wanted)
     st.button("Start both runs", type="primary", key="staged_start", on_click=_start, args=(wanted,))
     going = any(staged.method_of(r.spec) and not r.over for r in runs.runs(limit=MOST_RUNS))
     st.fragment(_look, run_every=LOOK_EVERY_S if going else None)(going)
+
+
+def _announced(choice: Selection, model: Model, method: StagedTraining, count: int) -> str:
+    names = model.layer_names()
+    second = (
+        "one as set above, the other only **watched** (reaction *none*: bit for bit the same as training without this defence, with the "
+        "layers measured)"
+        if count > 1
+        else "only **watched** (bit for bit the same as training without this defence, with the layers measured)"
+    )
+    return (
+        f"{plain(protocol_line(choice))}: {'two runs' if count > 1 else 'one run'} of **{plain(method_words(model))}** with the default "
+        f"plan, {second}. Its layers from the image on: {', '.join(names)}; the first {min(method.depth, len(names))} may be slowed."
+    )
+
+
+@st.fragment
+def _time(choice: Selection, specs: Sequence[RunSpec]) -> None:
+    """What the runs will take: from finished runs, or from a few steps that are timed beside the server."""
+    with guarded():
+        spec = specs[0]
+        known = estimate(spec, runs.runs())
+        handles = []
+        if known is None:
+            few, _ = choice.shown(TIMED_PER_CLASS)
+            work = (few, spec.model, spec.plan)
+            handles = [background.submit(key_of(plain_seconds, *work), plain_seconds, *work, slot="staged_time", after_s=0.3)]
+        background.rerun_when_done(*handles, key="waiting_staged_time")
+        st.caption(known.sentence(len(specs)) if known is not None else _timed(handles[0], spec, len(choice.train), len(specs)))
+
+
+def _timed(handle: background.Handle, spec: RunSpec, images: int, count: int) -> str:
+    if handle.state == "failed":
+        return plain(f"No time estimate: {handle.error}")
+    if handle.state != "ready":
+        return "Timing a few steps of this model …"
+    each = handle.value * images * spec.plan.epochs
+    return (
+        f"**About {duration(each)}** each" + (f", {duration(count * each)} for both" if count > 1 else "") + f", from a few steps on one "
+        f"thread of this machine's processor: {images:,} images, {spec.plan.epochs} epochs. Checks, and steps that are taken back, come on "
+        "top. No run of this model on this data set has finished here yet; after the first one the estimate rests on it."
+    )
 
 
 def pair(spec: RunSpec, method: StagedTraining) -> tuple[RunSpec, ...]:
@@ -246,7 +298,7 @@ def charts(shown: Shown) -> None:
     left, right = st.columns(2)
     with left:
         live_chart(
-            growth_figure(trace, shown.watched), key="traced_growth", height=HEIGHT, filename=f"{shown.slug}_layers",
+            growth_figure(trace, shown.watched), key="traced_growth", height=HEIGHT + legend_growth(trace), filename=f"{shown.slug}_layers",
             alt="Activation-cluster measure of every layer, relative to the first check, by epoch.",
             question="At which layer do classes become clusters?", formula="ACM = distance between classes / distance inside classes",
             caption="Measured on training images as they are stored. Upright dashes: alarms, with their number when training "
@@ -255,7 +307,7 @@ def charts(shown: Shown) -> None:
     with right:
         frozen = f"Frozen at the end: {', '.join(trace.frozen)}." if trace.frozen else "No layer is frozen at the end."
         live_chart(
-            rates_figure(trace), key="traced_rates", height=HEIGHT, filename=f"{shown.slug}_rates",
+            rates_figure(trace), key="traced_rates", height=HEIGHT + legend_growth(trace), filename=f"{shown.slug}_rates",
             alt=f"Factor on every layer's learning rate by epoch. {frozen}", question="What happens to each layer's learning rate?",
             caption=f"The factor beside the plan's own schedule; the image is below, the head (not shown) always keeps 1. {frozen}",
         )  # fmt: skip

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from ued_core.analysis.staged import Check, Trace, trace_of
-from ued_core.figures.staged import FROZEN, Alarm, alarms, growth_figure, rates_figure, signal_figure
+from ued_core.figures.staged import FROZEN, Alarm, alarms, growth_figure, legend_growth, rates_figure, signal_figure
 
 LAYERS = ("block 1", "penultimate")
 METHOD = {"name": "staged", "threshold": 1.5, "signal": "acm"}
@@ -65,6 +65,18 @@ def test_signal_and_growth_show_plain_training_behind() -> None:
     assert [t.name for t in growth.data if t.showlegend is not False] == [*LAYERS, "the same layer, plain training"]
     assert [a.text for a in growth.layout.annotations] == ["2×", "1×"]
     assert len(growth_figure(TRACE).data) == 2
+
+
+def test_the_legend_of_many_layers_has_room() -> None:
+    """Ten layers, as EfficientNet has them: the chart grows by what the margin below it grows, the plot keeps its height."""
+    names = tuple(f"stage {n}" for n in range(10))
+    checks = tuple(Check(e, dict.fromkeys(names, 1.0 + e), 1.0, False, "accepted", dict.fromkeys(names, 1.0)) for e in (0.0, 1.0))
+    many = Trace(names, checks, 1.5, "acm", TRACE.history)
+    assert legend_growth(TRACE) == 0
+    grown = growth_figure(many).layout.margin.b - growth_figure(TRACE).layout.margin.b
+    assert grown == legend_growth(many) > 0
+    styles = {(t.line.color, t.line.dash, t.marker.symbol) for t in growth_figure(many).data}
+    assert len(styles) == 10
 
 
 def test_a_run_under_way_is_read_from_its_history() -> None:

@@ -9,15 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from streamlit.testing.v1 import AppTest
 
+from pages.shared import staged_views
 from pages.shared.staged_views import pair
 from tests.pages.components import charts
+from tests.runs.test_estimate import recorded
 from tests.training.test_loop import job, network, plan
 from ued_core import runs
 from ued_core.analysis import staged
 from ued_core.context import Context
 from ued_core.defenses.staged_training import StagedTraining
+from ued_core.models import MODELS
 from ued_core.runs import RunFolder
 from ued_core.runs.folder import runs_root
 from ued_core.runs.spec import RunSpec
@@ -27,10 +31,20 @@ SMALL = {"name": "shapes", "train_size": 100, "test_size": 50}
 ANSWERED = StagedTraining(threshold=0.9, watched=8, most_alarms=3)
 
 
+@pytest.fixture(autouse=True)
+def timed(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Nothing is timed beside the server: the handles that were asked for, none of them done."""
+    asked: list[Any] = []
+    real = staged_views.background.Handle
+    monkeypatch.setattr(staged_views.background, "submit", lambda key, *_, **__: asked.append(real(key, None)) or asked[-1])
+    return asked
+
+
 @cache
-def trained(method: StagedTraining) -> tuple[list[dict[str, float]], dict[str, Any]]:
+def trained(method: StagedTraining, model: str = "small_cnn") -> tuple[list[dict[str, float]], dict[str, Any]]:
     """History and report of a real run of two epochs."""
-    base = job(network=network(), plan=plan(epochs=2, learning_rate=0.02))
+    built = network() if model == "small_cnn" else MODELS.build(model, width=8).build((3, 12, 12), 4, torch.Generator().manual_seed(0))
+    base = job(network=built, plan=plan(epochs=2, learning_rate=0.02))
     hook = method.training(Setup(base.train, base.network, base.plan, Context()))
     history = train(job(plan=base.plan, network=base.network, hooks=[hook]), Context()).rows
     return history, {"name": "staged", **hook.report()}
@@ -134,3 +148,65 @@ def test_a_run_under_way_and_a_finished_one_are_shown(open_page) -> None:
     page.run()
     checked(page)
     assert {m.label: m.value for m in page.metric}["Alarms"] == "3"
+
+
+def test_another_model_is_chosen_and_its_time_is_told(open_page, timed: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    submitted: list[Any] = []
+    monkeypatch.setattr(runs, "submit_many", lambda specs, *_: submitted.extend(specs) or ["id"] * len(specs))
+    page = checked(open_page("staged", {**OWN, "staged_model": "resnet18", "staged_model_resnet18_width": "8"}))
+    assert page.title[0].value == "Staged training"
+    assert list(MODELS) == ["small_cnn", "resnet18", "efficientnet_b1", "regnetx_1_6gf"]
+    assert page.selectbox(key="staged_model").options == [MODELS[name].title for name in MODELS]
+    told = " ".join(m.value for m in page.markdown)
+    assert "two runs of **ResNet-18 (width 8)**" in told
+    assert "stem, stage 1, stage 2, stage 3, penultimate; the first 3 may be slowed" in told
+    assert "Timing a few steps of this model …" in [c.value for c in page.caption]
+    timed[-1].state, timed[-1].value = "ready", 0.01
+    timed[-1].done.set()
+    done = timed[-1]
+    monkeypatch.setattr(staged_views.background, "submit", lambda *_, **__: done)
+    page.run()
+    checked(page)
+    epochs = planned_epochs()
+    (cost,) = [c.value for c in page.caption if "from a few steps" in c.value]
+    assert f"100 images, {epochs} epochs" in cost
+    assert cost.startswith(f"**About {staged_views.duration(epochs)}** each, {staged_views.duration(2 * epochs)} for both")
+    page.button(key="staged_start").click().run()
+    checked(page)
+    assert [spec.model for spec in submitted] == [MODELS.build("resnet18", width=8)] * 2
+    page.selectbox(key="staged_model").set_value("small_cnn").run()
+    checked(page)
+    assert "staged_model" not in page.query_params
+
+
+def planned_epochs() -> int:
+    """Epochs of the plan that shapes recommend."""
+    return RunSpec.from_json({"dataset": SMALL}).plan.epochs
+
+
+def test_a_finished_run_tells_the_time_of_the_next(open_page, timed: list[Any]) -> None:
+    page = open_page("staged", OWN)
+    recorded(RunSpec.from_json({"dataset": SMALL, "device": "cpu"}), crafting=None, poison_seconds=0.0)
+    timed.clear()
+    page.run()
+    checked(page)
+    assert timed == []
+    assert [c.value for c in page.caption if c.value.startswith("About") and "finished run" in c.value]
+
+
+def test_a_run_of_another_architecture_is_shown(open_page) -> None:
+    """Layers, colours and legend follow the network of the run."""
+    history, report = trained(ANSWERED, "resnet18")
+    model, plan = {"name": "resnet18", "width": 8}, {"name": "adamw", "epochs": 2}
+    spec = RunSpec.from_json({"dataset": SMALL, "model": model, "defenses": [ANSWERED.to_json()], "plan": plan})
+    page = open_page("staged", OWN)
+    folder = RunFolder.create(runs_root(), spec.to_json(), {"title": spec.title(), "key": spec.key(), "created": 1.0})
+    folder.history_path.write_text("".join(json.dumps(r) + "\n" for r in history))
+    folder.result_path.write_text(json.dumps({"history": history, "training": [report], "epochs": 2, "last": 0.5}))
+    page.run()
+    checked(page)
+    layers = ["stem", "stage 1", "stage 2", "stage 3", "penultimate"]
+    growth, rates = (json.loads(chart["figure"]) for chart in charts(page)[2:])
+    assert [t["name"] for t in growth["data"]] == layers
+    assert rates["data"][0]["y"] == layers
+    assert "ResNet-18" in page.selectbox(key="staged_run").options[0]

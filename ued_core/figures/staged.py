@@ -17,6 +17,10 @@ FROZEN = -4.0
 """Where a frozen layer stands on the logarithmic scale of rates; 0.3⁶, the slowest of the defaults, is at −3.1."""
 
 
+LINES = 5
+"""Entries of the legend for which every chart has room."""
+LINE_PX = 20
+
 TICKS = {FROZEN: "frozen", -3: "0.001", -2: "0.01", -1: "0.1", 0: "1"}
 
 
@@ -37,6 +41,11 @@ def alarms(trace: Trace) -> list[Alarm]:
         epoch = max((c.epoch for c in trace.kept if c.epoch < check.epoch), default=0.0) if check.action == TAKEN_BACK else check.epoch
         found[epoch, check.action] = found.get((epoch, check.action), 0) + 1
     return [Alarm(epoch, count, action) for (epoch, action), count in found.items()]
+
+
+def legend_growth(trace: Trace) -> int:
+    """By how many pixels :func:`growth_figure` must be higher than the other charts, so that its legend fits."""
+    return LINE_PX * max(0, len(trace.layers) + 1 - LINES)
 
 
 def growth_figure(trace: Trace, plain: Trace | None = None) -> go.Figure:
@@ -66,6 +75,7 @@ def growth_figure(trace: Trace, plain: Trace | None = None) -> go.Figure:
         line = {"color": MUTED, "dash": "dot", "width": 1.5}
         figure.add_trace(go.Scatter(x=[None], y=[None], mode="lines", line=line, name="the same layer, plain training"))
     _mark_alarms(figure, trace)
+    figure.update_layout(margin={"b": figure.layout.margin.b + legend_growth(trace)})
     return figure
 
 
