@@ -7,7 +7,7 @@ import streamlit as st
 from pages.shared.cost_views import cost_view
 from pages.shared.defence_views import feature_view, theta_sidebar, theta_text, theta_view
 from pages.shared.guard import guarded
-from pages.shared.handover import train_with_this
+from pages.shared.handover import examine_this, train_with_this
 from pages.shared.selection import Selection, protocol_line, sidebar_selection
 from pages.shared.stack import checkpoint_words, defended, main_control, stack_sidebar, when_drawn, whole_set
 from pages.shared.tile_rows import tile_rows
@@ -16,6 +16,9 @@ from ued_core import runs
 from ued_core.defenses import Defense
 from ued_core.figures.tiles import amplified_difference, fitting_gain
 from ued_core.runs import RunRecord
+
+RECENT_RUNS = 50
+"""Of the newest runs, finished ones tell how long an epoch takes."""
 
 
 @st.fragment
@@ -69,9 +72,10 @@ st.markdown(
 )
 choice = sidebar_selection()
 rest, draw = stack_sidebar(trained=True)
-stack = follow_the_slider(choice, rest, draw, theta_sidebar(), runs.runs())
+stack = follow_the_slider(choice, rest, draw, theta_sidebar(), runs.runs(limit=RECENT_RUNS))
 theta_text()
 if stack:
     with st.container(horizontal=True):
         train_with_this(choice, stack, page="Defence")
+        examine_this(choice, stack, draw)
         sweep_button(choice, stack)

@@ -30,7 +30,7 @@ def cost_view(choice: Selection, stack: tuple[Defense, ...], whole: ImageSet | N
         choice: the data; a run of it with the default model and plan is what is spoken of.
         stack: the defences.
         whole: the poisoned training set, for defences that must see all of it.
-        known: all runs, newest first.
+        known: runs, newest first.
     """
     with guarded():
         few, _ = choice.shown(PER_CLASS)

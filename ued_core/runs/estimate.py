@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import harmonic_mean, median
 from typing import TYPE_CHECKING, Any
 
@@ -181,7 +183,7 @@ def estimate(spec: RunSpec, records: Sequence[RunRecord]) -> Estimate | None:
 
 def _measure(record: RunRecord, device: str, passes: float | None) -> _Measured | None:
     """What a finished run tells; its speed is scaled to a step of so many passes, unless there is None."""
-    result = RunFolder(runs_root() / record.id).result() or {}
+    result = _result(RunFolder(runs_root() / record.id))
     used = (result.get("environment") or {}).get("device")
     rows = result.get("history") or []
     speeds = [row["images_per_s"] for row in rows if row.get("images_per_s")]
@@ -199,6 +201,19 @@ def _measure(record: RunRecord, device: str, passes: float | None) -> _Measured 
             return None
         speed *= _passes(stack) / passes
     return _Measured(speed, overhead, (result.get("data") or {}).get("train", 0), record.spec)
+
+
+def _result(folder: RunFolder) -> dict[str, Any]:
+    try:
+        return _read(folder.path, folder.result_path.stat().st_mtime_ns)
+    except OSError:
+        return {}
+
+
+@functools.lru_cache(maxsize=64)
+def _read(folder: Path, written: int) -> dict[str, Any]:
+    """A result as it was written at that time; pages ask at every move of a slider."""
+    return RunFolder(folder).result() or {}
 
 
 def _passes(defenses: Sequence[Defense]) -> float:
