@@ -348,18 +348,19 @@ def _class_tiles(
     present, true = class_means(many.published.images.float() / 255 - many.clean.images.float() / 255, many.published.labels)
     _, found = class_means(_separated(place, target, many.published, told[many.rows])[1], many.published.labels)
     gain = gain_of(true)
+    seen = f"mean of {PER_CLASS} images" if untouched is None else f"mean of up to {PER_CLASS}"
     rows = [
         ("class vector", "on an empty latent", amplified(decoded[torch.from_numpy(present)], gain)),
-        ("p̂", f"mean of {PER_CLASS} images", amplified(found, gain)),
+        ("p̂", seen, amplified(found, gain)),
     ]
     if untouched is not None:
         kept, spared = class_means(_separated(place, target, untouched.published, told[untouched.rows])[1], untouched.published.labels)
         rows = [(label, more, tiles[np.isin(present, kept)]) for label, more, tiles in rows]
-        rows.append(("p̂, left clean", f"mean of {PER_CLASS} images", amplified(spared[np.isin(kept, present)], gain)))
+        rows.append(("p̂, left clean", seen, amplified(spared[np.isin(kept, present)], gain)))
         present, true = present[np.isin(present, kept)], true[np.isin(present, kept)]
     st.subheader("What does the class alone foretell?")
     tile_rows(
-        [*rows, ("true one", f"mean of {PER_CLASS} images", amplified(true, gain))],
+        [*rows, ("true one", seen, amplified(true, gain))],
         key="dvae_class_tiles",
         alt="For each class the perturbation decoded from its class vector, the mean estimated and the mean true perturbation.",
         names=[many.clean.class_names[k] for k in present.tolist()],

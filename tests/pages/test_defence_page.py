@@ -228,3 +228,34 @@ def test_the_stack_goes_with_the_reader_to_features(open_page):
     page.switch_page("../features.py").run()
     assert not page.exception
     assert page.multiselect(key="further").value == ["greyscale"]
+
+
+def test_detection_opens_with_the_same_stack(open_page, monkeypatch):
+    """Data, key, images, epoch and every parameter of every defence are in the address that the button goes to."""
+    gone = []
+    monkeypatch.setattr(handover.st, "switch_page", lambda page, query_params=None: gone.append((page, dict(query_params))))
+    stacked = {"defence": "greyscale", "further": "jpeg,bit_depth", "further_jpeg_quality": "30"}
+    chosen = {**SMALL, **stacked, "key": "3", "pick": "4", "draw": "5"}
+    page = open_page("defence", chosen)
+    page.button(key="examine_this").click().run()
+    ((target, address),) = gone
+    assert target.endswith("detection.py")
+    monkeypatch.setattr(detection_views.background, "submit", lambda key, *_, **__: detection_views.background.Handle(key, None))
+    page = open_page("detection", address)
+    assert not page.exception
+    assert not page.warning
+    assert page.number_input(key="key").value == 3
+    assert page.selectbox(key="defence").value == "greyscale"
+    assert page.multiselect(key="further").value == ["jpeg", "bit_depth"]
+    assert page.slider(key="further_jpeg_quality").value == 30
+    for name, value in {"pick": "4", "draw": "5", "data_shapes_train_size": "200"}.items():
+        assert page.query_params[name] in (value, [value])
+
+
+def test_detection_is_not_offered_for_a_defence_that_trains(open_page):
+    page = open_page("defence", {**SMALL, "further": "dvae"})
+    button = next((b for b in page.button if b.key == "examine_this"), None)
+    assert button is None or button.disabled
+    page.switch_page("../detection.py").run()
+    assert not page.exception
+    assert page.multiselect(key="further").value == []

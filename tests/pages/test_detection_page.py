@@ -6,7 +6,10 @@ import pytest
 
 from pages.shared import detection_views
 from tests.pages.components import charts
-from ued_core.analysis.detection import TESTS
+from ued_core.analysis.detection import TESTS, Evidence, Examination
+from ued_core.analysis.edge_detector import verdict
+from ued_core.attacks import ATTACKS
+from ued_core.runs.edge_evidence import convolutions
 
 SMALL = {"data_shapes_train_size": "100", "data_shapes_test_size": "50"}
 
@@ -34,8 +37,40 @@ def test_says_what_it_waits_for(open_page, monkeypatch):
 def test_shows_every_copy_with_its_verdict(open_page, at_once):
     page = open_page("detection", {**SMALL, "attack": "class_noise"})
     assert not page.exception
-    (chart,) = charts(page)
+    chart, edges = charts(page)
     names = [t.get("name") for t in json.loads(chart["figure"])["data"]]
     assert {"clean", "poisoned", "defended"} <= set(names)
     assert all(f"{role}: " in chart["alt"] for role in ("Clean", "Poisoned", "Defended"))
-    assert len(page.dataframe[0].value) == 3 * len(TESTS)
+    table = page.dataframe[0].value
+    assert len(table) == 3 * (len(TESTS) + 1)
+    known = {attack.title for attack in convolutions()}
+    assert known == {ATTACKS[name].title for name in ("cuda", "vuda", "huda")}
+    figure = json.loads(edges["figure"])
+    assert [t["name"] for t in figure["data"]] == ["clean", "poisoned", "defended", "other clean images", "its own attack, another key"]
+    assert [text.partition(":")[0] for text in figure["layout"]["yaxis"]["ticktext"]] == [attack.title for attack in convolutions()]
+    assert "Each learned from 33 clean images" in edges["caption"]
+    assert "34 more are judged" in edges["caption"]
+    own = table[table["test"].str.startswith("Trained edge detectors")]
+    assert list(own["images"]) == ["clean", "poisoned", "defended"]
+    assert set(own["shuffled labels"]) == set(own["chance"]) == {""}
+    told = " ".join(m.value for m in page.markdown)
+    assert "Trained edge detectors (EPD)" in told
+    assert "shapes, reflect padding 0.48 to 0.52" in told
+
+
+def test_a_convolution_raises_the_alarm_of_the_trained_edge_detector(open_page, at_once, monkeypatch):
+    """HUDA is among the attacks that were learned, with other keys."""
+    monkeypatch.setattr(detection_views, "examine_set", quick_examination)
+    page = open_page("detection", {**SMALL, "data_shapes_train_size": "600", "attack": "huda", "defence": "greyscale"})
+    assert not page.exception
+    own = page.dataframe[0].value
+    outcome = own[own["test"].str.startswith("Trained edge detectors")].set_index("images")["outcome"]
+    assert outcome["poisoned"] == "suspicious"
+    assert outcome["clean"] == "clear"
+    assert "trained edge detectors (EPD)" in charts(page)[0]["alt"]
+
+
+def quick_examination(data, seed):
+    """The dark border alone: nothing is trained."""
+    seen = verdict(data.images)
+    return Examination((Evidence("border", seen.score, seen.threshold, seen.finding == "darkened", None, 0.1),), len(data), seed)

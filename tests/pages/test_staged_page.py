@@ -210,3 +210,19 @@ def test_a_run_of_another_architecture_is_shown(open_page) -> None:
     assert [t["name"] for t in growth["data"]] == layers
     assert rates["data"][0]["y"] == layers
     assert "ResNet-18" in page.selectbox(key="staged_run").options[0]
+
+
+def test_the_run_that_reacts_is_shown_first(open_page) -> None:
+    """The run that is only watched is the newer one of a pair, and stands beside the other."""
+    history, _ = trained(ANSWERED)
+    page = open_page("staged", OWN)
+    for place, method in enumerate((ANSWERED, ANSWERED.with_values(reaction="none"))):
+        spec = RunSpec.from_json({"dataset": SMALL, "defenses": [method.to_json()], "plan": {"name": "adamw", "epochs": 2}})
+        folder = RunFolder.create(runs_root(), spec.to_json(), {"title": spec.title(), "key": spec.key(), "created": 1.0 + place})
+        folder.history_path.write_text("".join(json.dumps(r) + "\n" for r in history))
+    page.run()
+    checked(page)
+    chosen = page.selectbox(key="staged_run")
+    assert ["watched only" in option for option in chosen.options] == [True, False]
+    assert chosen.value == runs.runs()[1].id
+    assert {m.label: m.value for m in page.metric}["Plain"] != "–"

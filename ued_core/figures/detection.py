@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from plotly.graph_objects import Figure
 
@@ -65,6 +66,62 @@ def evidence_dots(found: Mapping[str, Examination]) -> Figure:
                 _word("x", bound, f"suspicious above {100 * bound:.0f} %"),
                 _word("x2", threshold, f"above {threshold:g}"),
             ],
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class EdgeRow:
+    """What one trained edge detector calls its attack, in shares of images, 0..1.
+
+    Attributes:
+        attack: title of the attack that it knows.
+        clean, own: of clean images, and of images that its attack poisoned with another key.
+        bound: above it a set is suspicious; None where the detector cannot tell.
+        flagged: role (``clean``, ``poisoned``, ``defended``) → of the images in question.
+    """
+
+    attack: str
+    clean: float
+    own: float
+    bound: float | None
+    flagged: Mapping[str, float]
+
+
+def edge_dots(rows: Sequence[EdgeRow]) -> Figure:
+    """Shares of images that trained edge detectors call convolution, one row a detector."""
+    places = {row.attack: len(rows) - 1 - place for place, row in enumerate(rows)}
+    traces = []
+    for role in rows[0].flagged:
+        traces.append(
+            {
+                "type": "scatter", "mode": "markers", "name": role, "x": [row.flagged[role] for row in rows],
+                "y": [places[row.attack] + SHIFTS.get(role, 0.0) for row in rows],
+                "marker": {"color": ROLE_COLOURS[role], "symbol": ROLE_SYMBOLS[role], "size": 13},
+                "hovertemplate": "%{x:.1%}<extra>" + role + "</extra>",
+            }
+        )  # fmt: skip
+    for name, symbol, values in (
+        ("other clean images", "line-ns-open", [row.clean for row in rows]),
+        ("its own attack, another key", "triangle-up-open", [row.own for row in rows]),
+    ):
+        traces.append(
+            {
+                "type": "scatter", "mode": "markers", "name": name, "x": values, "y": list(places.values()),
+                "marker": {"color": MUTED, "symbol": symbol, "size": 15, "line": {"width": 2}},
+                "hovertemplate": "%{x:.1%}<extra>" + name + "</extra>",
+            }
+        )  # fmt: skip
+    bands = [{**_band("x", "y", row.bound, 1.03), "yref": "y", "y0": places[row.attack] - 0.4, "y1": places[row.attack] + 0.4}
+             for row in rows if row.bound is not None]  # fmt: skip
+    words = [row.attack if row.bound is not None else f"{row.attack}:<br>cannot tell" for row in rows]
+    return compose(
+        traces,
+        base_layout(
+            margin={"l": 130, "t": 48},
+            xaxis={"range": [-0.03, 1.03], "tickformat": ".0%", "title": {"text": axis_title("images called convolution", "%")}},
+            yaxis={"tickvals": list(places.values()), "ticktext": words, "range": [-0.6, len(rows) - 0.4]},
+            shapes=bands,
         ),
     )
 
