@@ -67,6 +67,17 @@ def test_learning_is_said_though_it_was_done_before(tmp_path, monkeypatch) -> No
     assert treatment_of(whole.take(torch.arange(8)), [projection], whole=whole).learn_s == projection.seconds_for(whole) > 0
 
 
+def test_a_defence_that_trains_costs_its_training_alone(tmp_path, monkeypatch) -> None:
+    """Looking its finished work up is nothing that a run does; what comes after it is measured on its images."""
+    monkeypatch.setenv("UED_HOME", str(tmp_path))
+    whole, separation = image_set(count=48), DEFENSES.build("dvae", **DEFENSES["dvae"].quick_values())
+    separation.purify(whole, Context())
+    found = treatment_of(whole.take(torch.arange(20)), [separation, Busy()], whole=whole)
+    assert found.learn_s > 0
+    assert 20 * found.purify_s == pytest.approx(3 * WORK, rel=0.3)
+    assert 20 * found.augment_s == pytest.approx(WORK, rel=0.3)
+
+
 def test_a_plain_step_is_timed_on_the_model_that_is_trained() -> None:
     small, large = (plain_seconds(image_set(count=64), MODELS.build("small_cnn", width=width), plan(batch_size=64)) for width in (4, 48))
     assert 0 < small < large
