@@ -47,12 +47,13 @@ def evidence_view(choice: Selection, stack: tuple[Defense, ...], draw: int) -> N
         clean, _ = choice.shown(max(5, MOST_IMAGES // choice.train.classes))
         poisoned = choice.trained_on(clean)
         copies = {"clean": clean, "poisoned": poisoned, "defended": defended(poisoned, stack, draw)}
+        versions = {role: data.images for role, data in copies.items()}
+        # Before the others: they train networks, this one takes no second.
+        edges = background.submit(key_of(edge_evidence, clean, versions, seed), edge_evidence, clean, versions, seed, slot="examine_edges")
         handles = {
             role: background.submit(f"{key_of(examine_set, data, seed)}", examine_set, data, seed, slot=f"examine_{role}")
             for role, data in copies.items()
         }
-        versions = {role: data.images for role, data in copies.items()}
-        edges = background.submit(key_of(edge_evidence, clean, versions, seed), edge_evidence, clean, versions, seed, slot="examine_edges")
         background.rerun_when_done(edges, *handles.values(), key="waiting_examine")
         for role, handle in handles.items():
             if handle.state == "failed":
@@ -63,12 +64,19 @@ def evidence_view(choice: Selection, stack: tuple[Defense, ...], draw: int) -> N
             st.info(f"Training small networks on {len(clean):,} {' and '.join(missing)} images each; some seconds a copy …")
         if edges.state == "failed":
             st.warning(plain(f"The trained edge detectors could not be applied: {edges.error}"))
+        known = edges.value if edges.state == "ready" else None
+        whole = {role: _with_edges(seen, known, role) for role, seen in found.items()}
         if found:
-            _show(choice, stack, found, edges.value if edges.state == "ready" else None)
+            _show(choice, stack, found, whole)
+        if known is not None:
+            _edges(choice, known, ROLES)
+        elif edges.state != "failed":
+            st.info("The edge detectors are learning from known convolutions (a second) …")
+        if found:
+            _numbers(choice, whole)
 
 
-def _show(choice: Selection, stack: tuple[Defense, ...], found: dict[str, Examination], edges: EdgeEvidence | None) -> None:
-    whole = {role: _with_edges(seen, edges, role) for role, seen in found.items()}
+def _show(choice: Selection, stack: tuple[Defense, ...], found: dict[str, Examination], whole: dict[str, Examination]) -> None:
     said = {role: _verdict(role, examination, whole.get("clean")) for role, examination in whole.items()}
     live_chart(
         evidence_dots(found),
@@ -81,7 +89,9 @@ def _show(choice: Selection, stack: tuple[Defense, ...], found: dict[str, Examin
         caption=f"{' '.join(said.values())} {protocol_line(choice)}; defended by {' + '.join(d.title for d in stack) or 'nothing'}. "
         f"{next(iter(found.values())).images:,} images, a fifth of them held out.",
     )
-    _edges(choice, edges, tuple(found))
+
+
+def _numbers(choice: Selection, whole: dict[str, Examination]) -> None:
     with st.expander("The numbers"):
         st.dataframe(_table(whole), key="evidence_table", hide_index=True)
     address = {**selection_address(choice.dataset, choice.attack, choice.seed), PICK.name: str(choice.pick)}
@@ -95,11 +105,8 @@ def _with_edges(seen: Examination, edges: EdgeEvidence | None, role: str) -> Exa
     return seen if edges is None else replace(seen, evidence=(*seen.evidence, edges.evidence(role)))
 
 
-def _edges(choice: Selection, edges: EdgeEvidence | None, roles: tuple[str, ...]) -> None:
+def _edges(choice: Selection, edges: EdgeEvidence, roles: tuple[str, ...]) -> None:
     """The one test that has to be shown known poisons first, by itself: it knows more than the others."""
-    if edges is None:
-        st.info("The edge detectors are learning from known convolutions (a second) …")
-        return
     rows = [EdgeRow(one.attack, one.clean, one.own, one.bound if one.tells else None, one.flagged) for one in edges.detectors]
     blind = [one.attack for one in edges.detectors if not one.tells]
     said = " ".join(_edge_words(edges, role) for role in roles)
