@@ -97,7 +97,8 @@ def _numbers(choice: Selection, whole: dict[str, Examination]) -> None:
     address = {**selection_address(choice.dataset, choice.attack, choice.seed), PICK.name: str(choice.pick)}
     st.page_link(
         script("perturbations.py"), query_params=address,
-        label="The tests read whole images. Is the perturbation, taken alone, linearly separable? Perturbations →",
+        label="Is the perturbation alone linearly separable? →",
+        help="The tests here read whole images; the page Perturbations fits linear models to what the attack adds.",
     )  # fmt: skip
 
 

@@ -325,7 +325,7 @@ def recovery_words(poisoned: Recovery, clean: Recovery) -> str:
     """What the two rows of the table say."""
     held, false = poisoned.recovered, clean.recovered
     numbers = f"p̂ holds **{percent(held)}** of the perturbation of poisoned images, and **{percent(false)}** of one that clean images lack."
-    if held < 0.1:
+    if held < 0.05:
         return f"{numbers} It has hardly found the perturbation, so there is nothing to tell apart yet."
     if false < held / 3:
         return f"{numbers} It mostly sees which images are poisoned."

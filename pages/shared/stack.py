@@ -75,7 +75,7 @@ def main_control(rest: tuple[Defense, ...], *, named: bool = False) -> tuple[Def
     """
     main, *further = rest
     with st.container(border=True):
-        if named and main.parameters():
+        if named and (main.parameters() or further):
             st.markdown(f"The defence that is tried: **{' + '.join(d.title for d in rest)}**. Others are in the sidebar.")
         if not main.parameters():
             st.markdown(f"**{main.title}.** {main.summary()} It has no parameters.")

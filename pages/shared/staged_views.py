@@ -349,5 +349,6 @@ def _crossing(shown: Shown) -> str:
     for name, trace in (("Plain training", _same_sign(shown)), ("Staged training", shown.trace)):
         if trace is not None:
             at = trace.trapped_at if trace.threshold == limit else trace.first_above(limit)
-            parts.append(f"{name} {'never exceeds the threshold' if at is None else f'first exceeds the threshold after {at:.3g} epochs'}.")
+            words = "never exceeds the threshold" if at is None else f"first exceeds the threshold after {at:.3g} epoch{'s' * (at != 1)}"
+            parts.append(f"{name} {words}.")
     return " ".join(parts)

@@ -74,3 +74,10 @@ def quick_examination(data, seed):
     """The dark border alone: nothing is trained."""
     seen = verdict(data.images)
     return Examination((Evidence("border", seen.score, seen.threshold, seen.finding == "darkened", None, 0.1),), len(data), seed)
+
+
+def test_every_defence_of_the_stack_is_named(open_page, monkeypatch):
+    monkeypatch.setattr(detection_views.background, "submit", lambda key, *a, **k: detection_views.background.Handle(key, None))
+    page = open_page("detection", {**SMALL, "defence": "greyscale", "further": "jpeg"})
+    assert not page.exception
+    assert any("**Greyscale + JPEG**" in m.value for m in page.markdown)

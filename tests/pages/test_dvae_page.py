@@ -216,7 +216,8 @@ def test_networks_that_were_told_shuffled_labels_are_a_control(open_page: Callab
 @pytest.mark.parametrize(
     ("poisoned", "clean", "said"),
     [
-        (0.05, 0.0, "hardly found"),
+        (0.04, 0.0, "hardly found"),
+        (0.097, 0.095, "does not see"),
         (0.9, 0.1, "mostly sees"),
         (0.9, 0.5, "in part"),
         (0.9, 0.85, "does not see"),
