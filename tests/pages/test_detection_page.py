@@ -67,7 +67,7 @@ def test_a_convolution_raises_the_alarm_of_the_trained_edge_detector(open_page, 
     outcome = own[own["test"].str.startswith("Trained edge detectors")].set_index("images")["outcome"]
     assert outcome["poisoned"] == "suspicious"
     assert outcome["clean"] == "clear"
-    assert "trained edge detectors (EPD)" in charts(page)[0]["alt"]
+    assert "(dark border, trained edge detectors)" in charts(page)[0]["alt"]
 
 
 def quick_examination(data, seed):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,17 +13,17 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.shared.dvae_training import LOOK_EVERY_S
-from pages.shared.dvae_views import recovery_words
+from pages.shared.dvae_views import recovery_words, trained_for
+from pages.shared.selection import Selection
 from tests.pages.components import charts, tiles
 from ued_core import runs
 from ued_core.analysis.purification import Recovery
-from ued_core.analysis.shipped_separations import shipped_for
 from ued_core.attacks import ATTACKS
 from ued_core.context import Context
 from ued_core.data import DATASETS
 from ued_core.defenses.dvae import Dvae
 from ued_core.defenses.purified import Workshop, work_of
-from ued_core.records import ImageSet
+from ued_core.records import DataSplit, ImageSet
 from ued_core.runs import RunRecord, RunSpec
 
 SMALL = {"data_shapes_train_size": "200", "data_shapes_test_size": "100", "attack": "class_noise"}
@@ -190,13 +192,13 @@ def test_a_partly_poisoned_set(open_page: Callable[..., AppTest], submitted: lis
     assert page.query_params["poison_rate"] in ("0.5", ["0.5"])
 
 
-def test_what_ships_belongs_to_sets_that_are_poisoned_throughout(open_page: Callable[..., AppTest]) -> None:
-    shapes, cuda = DATASETS.build("shapes"), ATTACKS.build("cuda")
-    assert shipped_for(shapes.to_json(), cuda.to_json(), 0) is not None
-    page = open_page("dvae", {"data": "shapes", "attack": "cuda", "poison_rate": "0.8"})
-    assert not page.exception
-    assert page.info[0].value.startswith("**No D-VAE is there for")
-    assert tiles(page) == []
+def test_what_ships_belongs_to_sets_that_are_poisoned_throughout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UED_HOME", str(tmp_path))
+    small = published(0.0)
+    whole = Selection(DATASETS.build("shapes"), ATTACKS.build("cuda"), 0, 0, DataSplit(small, small))
+    (shipped,) = trained_for(whole, small)
+    assert shipped.label.startswith("shipped")
+    assert trained_for(replace(whole, poison_rate=0.8), small) == []
 
 
 def test_networks_that_were_told_shuffled_labels_are_a_control(open_page: Callable[..., AppTest]) -> None:

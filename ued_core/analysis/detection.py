@@ -46,9 +46,8 @@ class Known:
 
     @property
     def short(self) -> str:
-        """The title inside a sentence: abbreviations in brackets keep their letters."""
-        name, bracket, rest = self.title.partition(" (")
-        return f"{name.lower()}{bracket}{rest}"
+        """The title inside a sentence, without its abbreviation."""
+        return self.title.partition(" (")[0].lower()
 
 
 TESTS: Mapping[Test, Known] = MappingProxyType(

@@ -24,8 +24,8 @@ KNOWN = Known(
     "One detector for each known convolution, trained on clean images and on that attack with a key of its own: does one of them flag "
     "more of these images than lies half-way between what it flags of clean ones and of its own attack with yet another key?",
     "It needs clean images of the same kind, which the other tests do without, and looks for convolutions alone. Reflection padding "
-    "leaves it little to see, CUDA's filters darken no certain side and are often missed, and whatever else changes the brightness of "
-    "frames is taken for a convolution.",
+    "leaves it little to see, CUDA's filters darken no certain side and are often missed, and what else changes the brightness of frames, "
+    "such as a blur of digits, can be taken for a convolution.",
     "Each attack against clean images, instead of against other attacks, and a bound for a whole set; the published penalty could not be "
     "read, ours is 1.",
 )
