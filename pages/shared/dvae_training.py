@@ -101,7 +101,10 @@ def _look_again_after(folder: Path, now: tuple[bool, bool]) -> None:
 
 def _offer(choice: Selection, published: ImageSet, missing: Mapping[str, Dvae]) -> None:
     few, _ = choice.shown(PER_CLASS)
-    takes = [f"**{duration(_seconds(job, few, len(published)) * _left(job, published))}** for {_named(job)}" for job in missing.values()]
+    timed = next(iter(missing.values()))
+    # Every stage of both runs takes the same.
+    stage_s = _seconds(timed, few, len(published)) / timed.stages
+    takes = [f"**{duration(stage_s * _left(job, published))}** for {_named(job)}" for job in missing.values()]
     st.markdown(
         f"About {' and '.join(takes)} of this machine's processor for {len(published):,} images, in the background; a run then trains the "
         "default model on the purified images, so that the accuracy after each stage can be compared. What both runs have in common is "
@@ -123,9 +126,9 @@ def _named(job: Dvae) -> str:
     return VARIANT_WORDS[job.variant]
 
 
-def _left(job: Dvae, published: ImageSet) -> float:
-    """Which share of its stages is still to be trained."""
-    return 1 - (job.known_first(published) is not None) / job.stages
+def _left(job: Dvae, published: ImageSet) -> int:
+    """How many of its stages are still to be trained."""
+    return job.stages - (job.known_first(published) is not None)
 
 
 def _live(choice: Selection, going: tuple[dict[str, Any], dict[str, np.ndarray]], folder: Path, running: bool) -> None:
