@@ -81,7 +81,7 @@ DEFENCES: dict[str, list[Any]] = {
     "adversarial training, L2": [{"name": "adversarial_training", "norm": "l2", "radius": 128.0, "steps": 3, "step": 0.5}],
     "TRADES": [{"name": "trades", "steps": 3, "step": 0.5}],
 }
-FAMILY = ("none", "COIN", "COIN, α = 1", "JPEG 10", "COIN, shifts only", "COIN, interpolation only", "RSK + FF")
+FAMILY = ("none", "COIN", "COIN, α = 1", "JPEG 10", "COIN, shifts only", "COIN, interpolation only", "RSK + FF", "SSK + FF")
 WITH = {"shapes": tuple(DEFENCES), "digits": tuple(DEFENCES), LARGE: FAMILY}
 """The defences that are tried on a data set."""
 
