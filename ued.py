@@ -96,7 +96,7 @@ def shared_out(options: list[str]) -> list[str]:
     """Options by which pytest uses several cores, where the whole suite is asked for; tests/conftest.py says how."""
     chosen = any((ROOT / option.split("::")[0]).exists() for option in options if not option.startswith("-"))
     processes = min(os.cpu_count() or 1, MOST_PROCESSES)
-    return [] if chosen or processes < 2 else ["-n", str(processes), "--dist", "loadgroup", "--no-loadscope-reorder"]
+    return [] if chosen or processes < 2 else ["-n", str(processes), "--no-loadscope-reorder"]
 
 
 def main() -> int:
