@@ -1,7 +1,13 @@
 """How tests are shared out between processes."""
 
+import os
+
 import pytest
 from xdist.scheduler import LoadFileScheduling
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Several processes with a thread for every core each would get into each other's way; must be set before torch loads.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 class ByFile(LoadFileScheduling):
