@@ -150,7 +150,7 @@ def _mixtures(own: Sequence[Condition], known: Sequence[Row]) -> Shown:
     groups = series.mixtures(own, known)
     if not groups:
         return Shown((), Answer(NOT_YET))
-    named = tuple(replace(c, name=f"{group.name}: {c.name}") for group in groups for c in group.conditions)
+    named = tuple(replace(c, name=f"{c.name}, {group.name}") for group in groups for c in group.conditions)
     return Shown(
         named, open_answers.mixtures_answer(groups), figures.mixtures_figure(groups), figures.strips_height(groups),
         "Pink against green: is it better to shake the flagged images alone, or all? The dotted blue line is training on clean data.",
@@ -163,7 +163,7 @@ def _attackers(own: Sequence[Condition], known: Sequence[Row]) -> Shown:
     if not pairs:
         return Shown((), Answer(NOT_YET))
     clean = series.clean_like(own[0], known)
-    both = [(f"{pair.name}, {words}", c) for pair in pairs for words, c in (("alone", pair.without), ("COIN", pair.defended))]
+    both = [(f"{words}: {p.name}", c) for p in pairs for words, c in (("without COIN", p.without), ("with COIN", p.defended))]
     return Shown(
         tuple(replace(c, name=name) for name, c in both if c), open_answers.attackers_answer(pairs),
         figures.attackers_figure(pairs, clean), figures.attackers_height(pairs), "Each line is one attacker; the bar is what COIN gives "
@@ -215,7 +215,7 @@ def _table(key: str, found: Sequence[Condition]) -> None:
         height="content",
         alt="Table of conditions: accuracies in per cent, spread and number of seeds, and what was varied.",
         column_config={
-            **condition_columns(name, "condition", 225, "images", seen, specs),
+            **condition_columns(name, "condition", 250, "images", seen, specs),
             "strength": numeric("α px", "COIN's strength on all images; 0 without a defence.", "%g"),
             "blur": numeric("p_b", "Upper end of the law of the kernels' entries.", "%g", 58),
             "kernel_size": numeric("k px", "Side of the attack's kernels.", "%d", 58),

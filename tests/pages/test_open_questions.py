@@ -90,7 +90,7 @@ def test_a_question_has_its_answer_figure_table_and_command(open_page, tables) -
     checked(page)
     assert page.subheader[0].value == QUESTIONS["f"].asked
     assert "less is left by 7×7 kernels than by the attack as published" in " ".join(m.value for m in page.markdown)
-    assert list(page.dataframe[0].value["name"])[0] == "as published, alone", "the table's names are the figure's"
+    assert list(page.dataframe[0].value["name"])[0] == "without COIN: as published", "the table's names are the figure's"
 
 
 def test_missing_rows_are_said_with_their_command(open_page, tables) -> None:
