@@ -21,6 +21,7 @@ import torch
 
 from ued_core.attacks import ATTACKS
 from ued_core.attacks.base import AdditiveAttack, touched_rows
+from ued_core.attacks.whole_set import WholeSetAttack
 from ued_core.cli import catalogues
 from ued_core.context import Context
 from ued_core.data import DATASETS
@@ -81,6 +82,17 @@ def global_randomness() -> Iterator[None]:
     assert torch.equal(torch.get_rng_state(), before[0]), "torch's global random state was used"
     assert str(np.random.get_state()) == before[1], "numpy's global random state was used"  # noqa: NPY002
     assert random.getstate() == before[2], "Python's global random state was used"
+
+
+def with_threads() -> Iterator[int]:
+    """Sets torch's number of threads to one, two and three in turn, and at the end to what it was."""
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            yield threads
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager
@@ -247,6 +259,13 @@ def test_attack_does_not_depend_on_global_seeds(name: str) -> None:
     first = attack.poison(data, Context(seed=3)).images
     torch.manual_seed(2)
     assert torch.equal(attack.poison(data, Context(seed=3)).images, first)
+
+
+@pytest.mark.parametrize("name", [name for name in ATTACKS if not issubclass(ATTACKS[name], WholeSetAttack)])
+def test_an_attack_does_not_depend_on_the_number_of_threads(name: str) -> None:
+    """Purified sets are found by a hash of the poisoned images. Crafting trains networks, whose sums depend on it."""
+    data, attack = image_set(count=300, shape=(3, 32, 32)), ATTACKS.build(name, **ATTACKS[name].quick_values())
+    assert len({attack.poison(data, Context(seed=3)).as_training_set().content_hash for _ in with_threads()}) == 1
 
 
 @every_attack
@@ -712,6 +731,14 @@ def test_embedded_data_set(name: str) -> None:
         again = dataset.load(Context(seed=99))
     assert again.train.content_hash == split.train.content_hash, "neither the context's seed nor the call may matter"
     assert again.test.content_hash == split.test.content_hash
+
+
+@embedded_sets
+def test_a_data_set_does_not_depend_on_the_number_of_threads(name: str) -> None:
+    """Crafted and purified sets are found by a hash of the images: a worker has not as many threads as the server."""
+    dataset = DATASETS.build(name, **DATASETS[name].quick_values())
+    drawn = [dataset.load(Context()) for _ in with_threads()]
+    assert len({(split.train.content_hash, split.test.content_hash) for split in drawn}) == 1
 
 
 @embedded_sets

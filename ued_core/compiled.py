@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -60,6 +62,25 @@ def in_threads(work: Callable[[int, int], None], count: int, smallest: int = 32)
     work(edges[0], edges[1])
     for other in others:
         other.result()
+
+
+_only = threading.Lock()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch computes with one thread inside, one caller at a time; the number of before is back afterwards.
+
+    For what must come out bit by bit the same however many threads a process has: the real inverse Fourier transform of a
+    batch rounds differently when it is split among threads.
+    """
+    with _only:
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
 
 
 @functools.cache

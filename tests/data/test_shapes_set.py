@@ -1,5 +1,7 @@
 """The procedural set: balance, determinism, difficulty, and objects that stay visible in greyscale."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -50,6 +52,20 @@ def test_same_seed_same_images_whatever_the_context():
     two = Shapes(train_size=300, test_size=20).load(Context(seed=2))
     assert torch.equal(one.train.images, two.train.images)
     assert torch.equal(one.test.labels, two.test.labels)
+
+
+def test_the_default_set_is_drawn_alike_by_one_thread_and_by_several_at_once():
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        alone = Shapes(train_size=1000, test_size=10).load(Context()).train.content_hash
+        torch.set_num_threads(2)
+        with ThreadPoolExecutor(4) as pool:
+            drawn = list(pool.map(lambda _: Shapes(train_size=1000, test_size=10).load(Context()).train.content_hash, range(8)))
+        assert set(drawn) == {alone}
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_the_global_generator_is_neither_used_nor_moved():

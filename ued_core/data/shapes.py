@@ -8,6 +8,7 @@ from typing import ClassVar, NamedTuple
 import torch
 import torch.nn.functional as F
 
+from ued_core.compiled import one_thread
 from ued_core.context import Context
 from ued_core.data.base import Dataset
 from ued_core.params import param
@@ -178,7 +179,9 @@ def _texture(draw: _Draws) -> torch.Tensor:
     frequency[0, 0] = 1
     amplitude = frequency.pow(-_SPECTRUM)
     amplitude[0, 0] = 0
-    waves = torch.fft.irfft2(torch.fft.rfft2(draw.normal(4)) * amplitude, s=(draw.side, draw.side))
+    spectrum = torch.fft.rfft2(draw.normal(4)) * amplitude
+    with one_thread():
+        waves = torch.fft.irfft2(spectrum, s=(draw.side, draw.side))
     return waves / waves.square().mean((-1, -2), keepdim=True).sqrt()
 
 
