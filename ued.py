@@ -24,6 +24,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 REQUIREMENTS = ROOT / "requirements.txt"
 ENV = ROOT / ".venv"
+MOST_PROCESSES = 4  # of the tests; each takes about 2 GB
 SCRIPTS = ENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = SCRIPTS / ("python.exe" if os.name == "nt" else "python")
 STAMP = ENV / ".installed"
@@ -91,6 +92,13 @@ def start(command: list[str]) -> int:
     return subprocess.call(command, env=environment())
 
 
+def shared_out(options: list[str]) -> list[str]:
+    """Options by which pytest uses several cores, where the whole suite is asked for; tests/conftest.py says how."""
+    chosen = any((ROOT / option.split("::")[0]).exists() for option in options if not option.startswith("-"))
+    processes = min(os.cpu_count() or 1, MOST_PROCESSES)
+    return [] if chosen or processes < 2 else ["-n", str(processes), "--no-loadscope-reorder"]
+
+
 def main() -> int:
     commands = {
         "app": [str(PYTHON), "-m", "streamlit", "run", str(ROOT / "app.py")],
@@ -111,7 +119,10 @@ def main() -> int:
         if sys.argv[1] != "run":
             # Streamlit and pytest read their settings here; paths given to "run" belong to the caller's folder.
             os.chdir(ROOT)
-        return start([*command, *sys.argv[2:]])
+        options = sys.argv[2:]
+        if sys.argv[1] == "test":
+            command += shared_out(options)
+        return start([*command, *options])
     except KeyboardInterrupt:
         return 130
 

@@ -203,6 +203,8 @@ def test_what_is_started(ued: ModuleType, started: list[tuple[str, Any]], monkey
     monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
     monkeypatch.setenv("PYTHONPATH", "elsewhere")
     call(ued, monkeypatch, "run", "methods", "--json")
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "test_layers.py").touch()
     call(ued, monkeypatch, "test", "-x", "tests/test_layers.py")
     call(ued, monkeypatch, "app", "--server.port", "9000")
     (run, env, run_cwd), (test, _, test_cwd), (app, _, app_cwd) = (what for kind, what in started if kind == "exec")
@@ -217,6 +219,16 @@ def test_what_is_started(ued: ModuleType, started: list[tuple[str, Any]], monkey
     assert env["PYTHONPATH"].split(os.pathsep) == [str(tmp_path), "elsewhere"]
     monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
     assert ued.environment()["OMP_WAIT_POLICY"] == "ACTIVE", "a wish of the user goes first"
+
+
+@pytest.mark.parametrize(("cores", "processes"), [(1, []), (2, ["-n", "2"]), (None, []), (64, ["-n", "4"])])
+def test_the_whole_suite_uses_several_cores(
+    cores: int | None, processes: list[str], ued: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ued.os, "cpu_count", lambda: cores)
+    assert ued.shared_out([])[:2] == ued.shared_out(["-m", "slow"])[:2] == processes
+    (ued.ROOT / "tests").mkdir()
+    assert ued.shared_out(["-x", "tests::test_one"]) == [], "a part of it starts sooner in one process"
 
 
 def test_elsewhere_the_exit_code_is_passed_on(ued: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
