@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.small_disk import full_disk
 from ued_core.analysis import layout_store
 from ued_core.analysis.layout_store import layout_key, layouts_root, store_layout, stored_layout
 
@@ -69,3 +70,11 @@ def test_a_home_that_cannot_be_written_is_no_error(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("UED_HOME", str(blocked))
     store_layout("0" * 16, FEATURES[:, :2])
     assert stored_layout("0" * 16) is None
+
+
+def test_full_disk() -> None:
+    key = layout_key([FEATURES], "umap")
+    with full_disk(room=50):
+        store_layout(key, FEATURES[:, :2])
+    assert stored_layout(key) is None
+    assert list(layouts_root().iterdir()) == []

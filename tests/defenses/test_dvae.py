@@ -9,9 +9,11 @@ import pytest
 import torch
 from filelock import FileLock
 
+from tests.small_disk import full_disk
 from ued_core.attacks import RegionNoise
 from ued_core.context import Context
 from ued_core.defenses import dvae as module
+from ued_core.defenses import preview
 from ued_core.defenses.dvae import Dvae
 from ued_core.defenses.purified import (
     Workshop,
@@ -25,6 +27,7 @@ from ued_core.defenses.purified import (
     read_purified,
     work_of,
 )
+from ued_core.defenses.orthogonal_projection import OrthogonalProjection
 from ued_core.errors import Cancelled, DataError, Unavailable
 from ued_core.records import ImageSet, to_float
 from ued_core.training.rate_constrained import separated
@@ -290,6 +293,46 @@ def test_no_place_to_write(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> N
     (own_home / "file").touch()
     monkeypatch.setenv("UED_HOME", str(own_home / "file"))
     assert torch.equal(quick().purify(data, Context()).images, expected)
+
+
+def test_full_disk(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the state nor the set can be kept: torch, numpy and safetensors each say so in their own way."""
+    data = image_set()
+    expected = quick().purify(data, Context()).images.clone()
+    monkeypatch.setenv("UED_HOME", str(own_home / "full"))
+    folder = quick().folder(data.content_hash)
+    with full_disk(room=10_000):
+        state = Workshop(work_of(folder), every_s=0)
+        state.save(lambda: {"values": torch.zeros(10_000)})
+        assert state.load() is None
+        assert torch.equal(quick().purify(data, Context()).images, expected)
+    assert read_purified(folder) is None
+    assert list(folder.parent.glob(f".{folder.name}*")) == []
+
+
+def test_nothing_is_taken_from_an_older_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What both stages made before the code was changed says nothing about stage 1 of today."""
+    data = image_set()
+    quick().purify(data, Context())
+    assert quick(variant="subtraction").known_first(data) is not None
+    monkeypatch.setattr("ued_core.defenses.purified.PURIFY_VERSION", 10**6)
+    assert quick().known_first(data) is None
+    assert quick(variant="subtraction").known_first(data) is None
+
+
+def test_a_look_at_unfinished_work_trains_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A defence further on learns from the whole set, as far as it is purified by now."""
+    data, rows, seen = image_set(), torch.tensor([7, 3, 20]), []
+    stack = (quick(latent="mean"), OrthogonalProjection(steps=3, rounds=1))
+    save = Workshop.save
+    monkeypatch.setattr(Workshop, "save", lambda self, state, now=False: save(self, state, True))
+    with pytest.raises(Cancelled):
+        stack[0].purify(data, Context(on_report=lambda *said: seen.append(said), stop=lambda: len(seen) > 2))
+    words = stack[0].checkpoint(data)
+    now = stack[0].purify_rows(data, data, Context())
+    expected = stack[1].purify_rows(now.take(rows), now, Context()).images
+    assert torch.equal(preview(stack, data.take(rows), Context(), whole=data).images, expected)
+    assert stack[0].checkpoint(data) == words != "purified"
 
 
 @pytest.mark.parametrize("reports", [2, 6], ids=["within stage 1", "within stage 2"])

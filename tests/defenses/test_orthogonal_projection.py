@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from tests.small_disk import full_disk
 from ued_core.attacks import ATTACKS
 from ued_core.context import Context
 from ued_core.defenses import preview
@@ -146,3 +147,12 @@ def test_earlier_defences_come_first_in_a_part_too():
     rows = torch.tensor([3, 70])
     whole = preview(stack, poisoned, Context())
     assert torch.equal(preview(stack, poisoned.take(rows), Context(), whole=poisoned).images, whole.images[rows])
+
+
+def test_full_disk():
+    """What was learned cannot be kept, and is used all the same."""
+    data, defense = noisy_photos(count=60, side=8)[0], OrthogonalProjection(steps=3)
+    with full_disk():
+        first = defense.purify(data, Context()).images
+    assert not defense.is_learned(data)
+    assert torch.equal(defense.purify(data, Context()).images, first)

@@ -233,3 +233,18 @@ def test_defences_see_the_batch_before_the_views() -> None:
 def test_training_hooks_are_refused() -> None:
     with pytest.raises(RunError, match="no labels in its loss"):
         train(job_of(hooks=[TrainingHook()]), Context())
+
+
+def test_each_image_takes_its_marks_along() -> None:
+    """Image i is marked when it holds 200: so is every row that a defence is shown."""
+    data = toy_set(96)
+    marked = torch.arange(96) % 3 == 0
+    images = torch.where(marked.view(-1, 1, 1, 1), 200, 50).to(torch.uint8).expand(data.images.shape).contiguous()
+    shown: list[bool] = []
+
+    def blend(images: torch.Tensor, targets: torch.Tensor, draws: torch.Generator, marks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        shown.append(torch.equal(marks[:, 0], images.flatten(1).amax(1) > 0.5))
+        return images, targets
+
+    train(job_of(data.with_images(images), blend=blend, marks=marked[:, None], plan={"epochs": 1}), Context())
+    assert shown == [True] * 6

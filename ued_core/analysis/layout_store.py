@@ -65,7 +65,7 @@ def store_layout(key: str, points: np.ndarray) -> None:
     A full or read-only disk is no error: the layout is then computed again next time.
     """
     root = layouts_root()
-    with suppress(OSError):
+    with suppress(OSError, SafetensorError):
         array = {"points": np.ascontiguousarray(points, np.float32)}
         write_atomic(root / f"{key}.safetensors", lambda temporary: save_file(array, temporary, {"key": key}))
         files = sorted(root.glob("*.safetensors"), key=lambda path: path.stat().st_mtime, reverse=True)

@@ -97,8 +97,10 @@ class Draft:
         pause = max(self.every_s, self._cost / SHARE_OF_TIME) if self.every_s else 0.0
         if self.path is None or now - self._last < pause:
             return
-        with suppress(OSError):
-            write_atomic(self.path, lambda temporary: torch.save(dict(state()), temporary))
+        held = dict(state())
+        # torch says RuntimeError of a full disk.
+        with suppress(OSError, RuntimeError):
+            write_atomic(self.path, lambda temporary: torch.save(held, temporary))
         self._last = time.perf_counter()
         self._cost = self._last - now
 

@@ -182,7 +182,7 @@ class Surrogate:
             write_atomic(path, lambda temporary: save_file(state, temporary))
             # The card comes last and names the weights, so that a card is never without them.
             write_json(path.with_name("card.json"), {**self._identity(data), "data": data.name, **card, "sha256": sha256_of(path)})
-        except OSError:
+        except (OSError, SafetensorError):
             return
 
 

@@ -181,7 +181,8 @@ def purify_part(defenses: Sequence[Defense], data: ImageSet, whole: ImageSet, ct
     for place, defense in enumerate(defenses):
         data = defense.purify_rows(data, whole, ctx)
         if any(later.needs_whole_set for later in defenses[place + 1 :]):
-            whole = defense.purify(whole, ctx)
+            # Not purify: it would train what the rows above are shown unfinished.
+            whole = defense.purify_rows(whole, whole, ctx)
     return data
 
 

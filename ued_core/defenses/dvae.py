@@ -121,7 +121,9 @@ class Dvae(TrainedDefense):
         wanted = self.with_values(rate_2=type(self).model_fields["rate_2"].default)
         for recipe, folder in kept_sets(self.key, data.content_hash):
             other = type(self)(**{name: value for name, value in recipe.items() if name != "name"})
-            kept = read_purified(folder) if other.first_stage() == wanted else None
+            # Not of another version of the code, which has a folder of another name.
+            usable = other.first_stage() == wanted and other.folder(data.content_hash) == folder
+            kept = read_purified(folder) if usable else None
             if kept is not None:
                 return Purified(kept.stages[0], kept.stages[:1], {"stages": kept.log["stages"][:1]}, kept.weights[:1])
         return None

@@ -86,7 +86,7 @@ class LearnedDefense(Defense):
             tensors = load_file(path)
         if tensors is None:
             tensors = self.learn(data, ctx)
-            with suppress(OSError):
+            with suppress(OSError, SafetensorError):
                 write_atomic(path, lambda temporary: save_file(tensors, temporary))
         return {name: tensor.to(ctx.device) for name, tensor in tensors.items()}
 

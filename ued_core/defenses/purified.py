@@ -92,8 +92,10 @@ class Workshop:
         pause = max(self.every_s, self._cost / SHARE_OF_TIME) if self.every_s else 0.0
         if self.folder is None or (not now and started - self._last < pause):
             return
-        with suppress(OSError):
-            write_atomic(self.folder / "state.pt", lambda temporary: torch.save(dict(state()), temporary))
+        held = dict(state())
+        # torch says RuntimeError of a full disk.
+        with suppress(OSError, RuntimeError):
+            write_atomic(self.folder / "state.pt", lambda temporary: torch.save(held, temporary))
         self._last = time.perf_counter()
         self._cost = self._last - started
 
@@ -294,7 +296,7 @@ def _made(defense: TrainedDefense, data: ImageSet, ctx: Context, folder: Path, o
     try:
         for target in targets:
             _write(target, made, card, work_of(folder) / "pictures.npz")
-    except OSError:
+    except (OSError, SafetensorError):
         # A full or read-only disk: the work is done all the same, it only cannot be kept.
         return made
     workshop.discard()

@@ -117,7 +117,7 @@ def treatment_of(images: ImageSet, defenses: Sequence[Defense], seed: int = 0, w
         # Of a defence that trains networks, finished work was looked up, which no run does.
         purify_s += 0.0 if isinstance(defense, TrainedDefense) else took
         if any(later.needs_whole_set for later in defenses[place + 1 :]):
-            whole = defense.purify(whole, ctx)
+            whole = defense.purify_rows(whole, whole, ctx)
         data = made
     if any("augment" in defense.acts for defense in defenses):
         batch, marks, rng = to_float(data.images), marks_of(defenses, data), ctx.generator("cost")

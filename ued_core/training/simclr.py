@@ -103,6 +103,7 @@ class SimClr(Plan):
         here = whole + (rest > 1)
         flips = self.flip == "on" or (self.flip == "auto" and job.flip)
         labels = job.train.labels.to(ctx.device)
+        marks = None if job.marks is None else job.marks.to(ctx.device)
         total, seen, began, factor = torch.zeros((), device=ctx.device), 0, time.perf_counter(), 1.0
         learner.train()
         for index in range(here):
@@ -111,7 +112,8 @@ class SimClr(Plan):
             views = []
             for _ in range(2):
                 given = to_float(random_crop(images[rows], self.crop, rng))
-                defended, _ = job.blend(job.augment(given, rng), labels[rows], rng)
+                own = () if marks is None else (marks[rows],)
+                defended, _ = job.blend(job.augment(given, rng), labels[rows], rng, *own)
                 views.append(view(defended, rng, smallest=self.smallest_crop, colour=self.colour, flip=flips))
             factor = self.rate(here * epoch + index, here * self.epochs)
             for group in optimizer.param_groups:
