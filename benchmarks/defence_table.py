@@ -5,10 +5,11 @@
 
 The default CNN and plan, in batches of 64; digits as they are, shapes with 2,000 images to train and 500 to test on, so that
 a row takes a quarter of a minute. *Shapes, 5,000 images* is the default data set with the default plan, for the family of
-convolutions; *30 epochs* the same trained three times as long, for what random augmentation gains by it. One seed draws the images, the private key, the weights and the order. Rows are stored in
-``assets/results/defences.json`` with spec, history and environment. The row *none* is the undefended run, the column *clean*
-is what a defence costs where nothing was poisoned. D-VAE is learnt for minutes and has a table of its own
-(``benchmarks.dvae``), and so have the ablations of staged training (``benchmarks.staged``).
+convolutions; *30 epochs* the same trained three times as long, for what random augmentation gains by it. One seed draws the
+images, the private key, the weights and the order. Rows are stored in ``assets/results/defences.json`` with spec, history and
+environment. The row *none* is the undefended run, the column *clean* is what a defence costs where nothing was poisoned.
+D-VAE is learnt for minutes and has a table of its own (``benchmarks.dvae``), and so have the ablations of staged training
+(``benchmarks.staged``).
 """
 
 from __future__ import annotations
