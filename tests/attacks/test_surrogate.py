@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tests.attacks.toy_set import toy_set
+from tests.small_disk import full_disk
 from ued_core.attacks import surrogate as module
 from ued_core.attacks.adversarial_poison import AdversarialPoison
 from ued_core.attacks.error_maximising import ErrorMaximising
@@ -129,3 +130,12 @@ def test_images_smaller_than_the_network_needs():
 def test_one_image():
     data = toy_set().take([0])
     assert Surrogate(SmallCnn(width=4), 1, 0).network(data, Context())(module.to_float(data.images)).shape == (1, 4)
+
+
+def test_full_disk():
+    """The network cannot be kept, and is used all the same."""
+    short = Surrogate(SmallCnn(width=8), epochs=1, seed=3)
+    with full_disk():
+        first = short.network(toy_set(), Context())
+    assert short.card(toy_set()) is None
+    assert same(first, short.network(toy_set(), Context()))

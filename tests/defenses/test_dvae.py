@@ -15,6 +15,7 @@ from ued_core.context import Context
 from ued_core.defenses import dvae as module
 from ued_core.defenses import preview
 from ued_core.defenses.dvae import Dvae
+from ued_core.defenses.orthogonal_projection import OrthogonalProjection
 from ued_core.defenses.purified import (
     Workshop,
     ask_enough,
@@ -27,7 +28,6 @@ from ued_core.defenses.purified import (
     read_purified,
     work_of,
 )
-from ued_core.defenses.orthogonal_projection import OrthogonalProjection
 from ued_core.errors import Cancelled, DataError, Unavailable
 from ued_core.records import ImageSet, to_float
 from ued_core.training.rate_constrained import separated

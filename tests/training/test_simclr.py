@@ -242,9 +242,9 @@ def test_each_image_takes_its_marks_along() -> None:
     images = torch.where(marked.view(-1, 1, 1, 1), 200, 50).to(torch.uint8).expand(data.images.shape).contiguous()
     shown: list[bool] = []
 
-    def blend(images: torch.Tensor, targets: torch.Tensor, draws: torch.Generator, marks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def looking(images: torch.Tensor, targets: torch.Tensor, draws: Any, marks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         shown.append(torch.equal(marks[:, 0], images.flatten(1).amax(1) > 0.5))
         return images, targets
 
-    train(job_of(data.with_images(images), blend=blend, marks=marked[:, None], plan={"epochs": 1}), Context())
+    train(job_of(data.with_images(images), blend=looking, marks=marked[:, None], plan={"epochs": 1}), Context())
     assert shown == [True] * 6

@@ -175,7 +175,9 @@ class TrainedDefense(Defense):
             Unavailable: there is neither, or the set does not hold these images.
         """
         kept, state = self.kept(whole, early=True), self._state(whole)
-        rows = None if kept is None and state is None else rows_of(whole, data)
+        rows = None
+        if kept is not None or state is not None:
+            rows = torch.arange(len(whole)) if data is whole else rows_of(whole, data)
         if rows is None:
             raise Unavailable(
                 f"{self.title} is trained on the whole training set, and this set has not been purified with these parameters yet.",
