@@ -3,7 +3,8 @@
 import streamlit as st
 
 from pages.shared.controls import parameter_control
-from pages.shared.feature_views import PER_CLASS, film_part, marks, plot_part, quality_part, scene_of, viewer_controls
+from pages.shared.feature_film import film_part
+from pages.shared.feature_views import PER_CLASS, marks, plot_part, quality_part, scene_of, viewer_controls
 from pages.shared.guard import guarded
 from pages.shared.selection import Selection, protocol_line, sidebar_selection
 from pages.shared.stack import main_control, stack_sidebar

@@ -1,4 +1,4 @@
-"""Parts of the page Features: the network that looks, the plot and what is marked in it, the film over the epochs."""
+"""Parts of the page Features: the network that looks, the plot and what is marked in it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,9 @@ import streamlit as st
 from pages.shared import background
 from pages.shared.cache import cached, key_of
 from pages.shared.controls import parameter_control, pick, segments
-from pages.shared.epoch_player import Line, Strip, epoch_player
 from pages.shared.guard import plain
 from pages.shared.live_chart import live_chart
 from pages.shared.marked import MOST, mark_rows, marked_rows
-from pages.shared.navigation import script
 from pages.shared.selection import Selection
 from pages.shared.tile_rows import tile_rows
 from ued_core import runs
@@ -27,23 +25,19 @@ from ued_core.analysis.embedding import MOST_TSNE_POINTS
 from ued_core.analysis.feature_quality import FeatureQuality
 from ued_core.analysis.reference import reference_card, reference_for
 from ued_core.defenses import Defense
-from ued_core.figures.layouts import feature_scatter, point_colours
-from ued_core.figures.theme import ROLE_COLOURS, ROLE_SYMBOLS
+from ued_core.figures.layouts import feature_scatter
 from ued_core.figures.tiles import amplified_difference, fitting_gain
 from ued_core.models import MODELS, PENULTIMATE
 from ued_core.params import Parameter
 from ued_core.records import Embedding, ImageSet
 from ued_core.runs import RunRecord
-from ued_core.runs.feature_room import Look, Room, feature_room, frame_epochs, lay_out_epochs, look_at_epochs, quality_at
+from ued_core.runs.feature_room import Look, Room, feature_room, quality_at
 from ued_core.runs.layout import COPIES, copies
 from ued_core.runs.weights import stored_epochs
 
 PLOT, TILES = "features_plot", "marked_tiles"
 REFERENCE = "reference"
 MOST_RUNS = 40
-SMALL_FILE = 4_000_000
-"""Networks whose weights take more bytes look slowly; their film is computed on demand."""
-BATCH = 4
 MOST_IMAGES = 1200
 """So that a plot and a film stay below 600 kB, also with a hundred classes."""
 DRAWN_FIRST_S = 0.1
@@ -67,20 +61,6 @@ MEASURES: Mapping[str, tuple[str, str]] = {
     "nmi": ("k-means against classes", "NMI = 2 I(clusters; classes) / (H + H)"),
     "acm": ("activation clusters", "ACM = mean_{c<c'} ‖μ_{c} − μ_{c'}‖ / mean_{c} mean_{i} ‖a_{i} − μ_{c}‖"),
 }
-WHAT_MEASURES_SAY = r"""
-All four ask how clearly the images of a class lie together, apart from other classes; each copy is measured by itself, in the
-layer's own space and never in the picture.
-
-- **Silhouette** compares an image's mean distance to its own class with that to the nearest other class: −1 to 1 (Rousseeuw 1987).
-- **Neighbours of the own class**: the mean share among the ten nearest images. Guessing reaches the share of a class.
-- **k-means against classes**: how much clusters found without labels say about the labels, 0 to 1 (normalised mutual information).
-- **Activation clusters**: mean distance between class means over mean distance to the own class mean, of activations averaged over
-  4 × 4 fields. It is our reading of the measure named in *Progressive Staged Training* (arXiv:2306.02064), whose formula was not
-  at hand. Compare it with its own value before training, not between layers or data sets.
-
-**What to look for.** A shortcut shows in *shallow* layers: there clean images of one class hardly lie together, but poisoned ones
-do, after an epoch or two, before the training accuracy says anything.
-"""
 
 
 @dataclass(frozen=True)
@@ -106,7 +86,7 @@ class Viewer:
 
 def viewer_controls(choice: Selection) -> Viewer:
     """Let the reader choose network, epoch and layer."""
-    known = _runs_of(choice)
+    known = runs_of(choice)
     options = {REFERENCE: "Reference: small CNN trained on clean images"} | {
         record.id: f"{record.title} · seed {record.spec.get('seed', '–')} · {record.id[-4:]}" for record in known
     }
@@ -153,7 +133,7 @@ def _epoch(record: RunRecord, epochs: Sequence[int]) -> int:
     return min(epochs, key=lambda epoch: abs(epoch - wanted))
 
 
-def _runs_of(choice: Selection) -> list[RunRecord]:
+def runs_of(choice: Selection) -> list[RunRecord]:
     """The newest runs of the chosen data set, with its labels, whose networks can be looked into."""
     found = []
     for record in runs.runs(limit=MOST_RUNS):
@@ -460,164 +440,3 @@ def _quality(found: FeatureQuality, viewer: Viewer) -> None:
         f"{found.values} features, {found.images:,} clean images; deep feature reweighting, as in arXiv:2305.19254. Unlike in its release, "
         "the new layer is fitted to the optimum instead of in 15 passes over batches, and batch normalisation keeps its statistics."
     )
-
-
-# ---- the film --------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Film:
-    """A run seen at every epoch.
-
-    Attributes:
-        epochs: rising.
-        points: float32 (E, M, 2).
-        predictions: int64 (E, M).
-        measures: one dict an epoch: copy → measures.
-        origin: ``stored`` or ``recomputed``.
-    """
-
-    epochs: tuple[int, ...]
-    points: np.ndarray
-    predictions: np.ndarray
-    measures: tuple[Mapping[str, ClusterMeasures], ...]
-    origin: str
-
-
-def film_part(scene: Scene, viewer: Viewer, marked: Sequence[int]) -> None:
-    """The epochs of the chosen run as a film, or how to get one."""
-    st.subheader("Through the epochs", anchor=False)
-    if viewer.record is None:
-        _how_to_get_one(scene)
-        return
-    if len(viewer.epochs) < 2:
-        st.info("This run has the weights of one epoch so far; the film begins with two.")
-        return
-    large = _file_size(viewer) > SMALL_FILE
-    on = Parameter(
-        name="film", label="look at all epochs", kind="bool", default=not large,
-        help="The network of every epoch looks at all images; a large network takes a while.",
-    )  # fmt: skip
-    first, second = st.columns([1, 3], vertical_alignment="bottom")
-    with first:
-        wanted = parameter_control(on, key="film", default=on.default)
-    with second:
-        titles = {name: title for name, (title, _) in MEASURES.items()}
-        measure = segments("Measure of clusters", titles, key="measure", default="silhouette")
-    if not wanted:
-        return
-    method = "pca" if st.session_state.get("layout_by") == "pca" else "umap"
-    with st.container():
-        film = _film(scene, viewer, method)
-    if film is not None:
-        _play(scene, viewer, film, measure, method, marked)
-        with st.expander("What the measures say"):
-            st.markdown(WHAT_MEASURES_SAY)
-
-
-def _how_to_get_one(scene: Scene) -> None:
-    known = _runs_of(scene.choice)
-    if known:
-        st.markdown(f"Choose a run as the **network** above: {len(known)} of this data set can be played epoch by epoch.")
-        return
-    st.markdown(
-        "A run keeps its network after every epoch. Train one on this data set, then come back and choose it as the network: "
-        "you can watch clusters form, see which copies they form for, and find the epoch in which the shortcut is learned."
-    )
-    st.page_link(script("runs.py"), label="Start a run", icon=":material/arrow_forward:")
-
-
-def _file_size(viewer: Viewer) -> int:
-    folder = runs.folder(viewer.source).epoch_folder
-    try:
-        return (folder / f"epoch_{viewer.epochs[0]:03d}.safetensors").stat().st_size
-    except OSError:
-        return 0
-
-
-def _film(scene: Scene, viewer: Viewer, method: str) -> Film | None:
-    """The film, or None while it is being made; a few epochs at a time, so that others get their turn."""
-    state = st.session_state
-    epochs = frame_epochs(viewer.epochs)
-    wanted = key_of(look_at_epochs, *scene.work, viewer.source, list(epochs), viewer.layer, method)
-    if state.get("feature_film_key") == wanted:
-        background.rerun_when_done(key="waiting_film")
-        return state["feature_film"]
-    looks: list[Look] = []
-    for start in range(0, len(epochs), BATCH):
-        batch = epochs[start : start + BATCH]
-        arguments = (*scene.work, viewer.source, batch, viewer.layer)
-        handle = background.submit(key_of(look_at_epochs, *arguments), look_at_epochs, *arguments, slot="film")
-        if not _ready(handle, len(looks) / (len(epochs) + 2), f"The network of epoch {batch[0]} of {epochs[-1]} is looking …"):
-            return None
-        looks.extend(handle.value)
-    frames = [seen.vectors for seen in looks]
-    handle = background.submit(f"{wanted}:layout", lay_out_epochs, frames, method, slot="film")
-    if not _ready(handle, len(epochs) / (len(epochs) + 2), f"{len(epochs)} epochs are being laid out together …"):
-        return None
-    points, origin = handle.value
-    predictions = np.stack([seen.predictions for seen in looks])
-    state["feature_film"] = Film(epochs, points, predictions, tuple(seen.measures for seen in looks), origin)
-    state["feature_film_key"] = wanted
-    background.rerun_when_done(key="waiting_film")
-    return state["feature_film"]
-
-
-def _ready(handle: background.Handle, share: float, words: str) -> bool:
-    if handle.state == "ready":
-        return True
-    background.rerun_when_done(handle, key="waiting_film")
-    if handle.state == "failed":
-        st.error(f"The film could not be made: {plain(str(handle.error))}")
-        return False
-    st.progress(share, words)
-    return False
-
-
-def _play(scene: Scene, viewer: Viewer, film: Film, measure: str, method: str, marked: Sequence[int]) -> None:
-    colouring = st.session_state.get("colour", "class")
-    labels = np.tile(scene.images.labels.numpy(), len(COPIES))
-    group = np.repeat(np.array(COPIES), len(scene.rows))
-    colours = point_colours(colouring, labels, film.predictions, group, scene.names)
-    title, formula = MEASURES[measure]
-    first, last = film.measures[0]["poisoned"], film.measures[-1]["poisoned"]
-    place = {row: index for index, row in enumerate(scene.rows)}
-    epoch_player(
-        film.points,
-        film.epochs,
-        colours,
-        [(name, ROLE_SYMBOLS[name]) for name in COPIES],
-        [learning_strip(runs.folder(viewer.source).history()), measure_strip(film, measure)],
-        key="film_player",
-        alt=f"{film.points.shape[1]} image copies in {len(film.epochs)} epochs; {title} of the poisoned copies "
-        f"from {getattr(first, measure):.2f} to {getattr(last, measure):.2f}.",
-        question="When do clusters form, and for which copies?",
-        formula=formula,
-        caption=f"**{METHODS[method]}, {film.origin}**: one layout for all epochs, "
-        + ("each started from the one before and turned towards it" if method == "umap" else "on the components of all epochs together")
-        + f"; layer {viewer.layer}. The cursor in the charts moves with the film. Space plays, the arrow keys step.",
-        joined=bool(st.session_state.get("joined", False)),
-        marked=[place[row] for row in marked if row in place],
-    )
-
-
-def learning_strip(rows: Sequence[Mapping[str, float]]) -> Strip:
-    """Training accuracy and accuracy on clean test images over the epochs, in per cent."""
-    epochs = tuple(float(row["epoch"]) for row in rows)
-    curves = (("training", "train_accuracy", "poisoned", "6 3"), ("clean test", "test_accuracy", "clean", ""))
-    lines = tuple(
-        Line(name, ROLE_COLOURS[role], dash, epochs, tuple(100 * float(row[column]) for row in rows)) for name, column, role, dash in curves
-    )
-    return Strip("Accuracy (%)", " %", 1, 0.0, 100.0, lines)
-
-
-def measure_strip(film: Film, measure: str) -> Strip:
-    """One cluster measure of every copy over the epochs."""
-    dashes = {"clean": "", "poisoned": "6 3", "defended": "2 3"}
-    values = {copy: tuple(float(getattr(found[copy], measure)) for found in film.measures) for copy in COPIES}
-    epochs = tuple(float(epoch) for epoch in film.epochs)
-    lines = tuple(Line(copy, ROLE_COLOURS[copy], dashes[copy], epochs, values[copy]) for copy in COPIES)
-    every = [value for line in lines for value in line.y]
-    low, high = min(0.0, *every), max(0.0, *every)
-    title = MEASURES[measure][0]
-    return Strip(f"{title[:1].upper() + title[1:]} (no unit)", "", 2, low, max(high, low + 0.1), lines)

@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 from pages.shared import background, feature_views
 from pages.shared.epoch_player import packed
-from pages.shared.feature_views import learning_strip
+from pages.shared.feature_film import learning_strip
 from tests.pages.components import charts, tiles
 from ued_core.analysis.reference import reference_network
 from ued_core.context import Context
@@ -256,4 +256,4 @@ def test_runs_with_labels_of_their_own_are_not_offered(monkeypatch: pytest.Monke
     monkeypatch.setattr(feature_views, "runs", SimpleNamespace(runs=lambda limit: records, folder=lambda name: name))
     monkeypatch.setattr(feature_views, "stored_epochs", lambda folder: (0, 1))
     choice = SimpleNamespace(dataset=DATASETS.build("shapes"))
-    assert [record.id for record in feature_views._runs_of(choice)] == ["plain"]
+    assert [record.id for record in feature_views.runs_of(choice)] == ["plain"]
