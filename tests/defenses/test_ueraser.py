@@ -191,7 +191,7 @@ def drawn_losses(values):
     def batch_of(row):
         return Batch(torch.tensor(row), torch.zeros(len(row), dtype=torch.int64), lambda: batch_of(next(rows)))
 
-    return batch_of(next(rows)), lambda batch: Graded(batch.images * 1.0, batch.images[:, None] * torch.ones(2))
+    return batch_of(next(rows)), lambda batch: Graded(batch.images * 1.0, batch.images[:, None] * torch.ones(2), batch.targets)
 
 
 def test_worst_of_three_draws_image_by_image():
@@ -226,7 +226,7 @@ def test_gradient_flows_through_the_worst_draw_only():
     weight = torch.tensor([2.0], requires_grad=True)
     batch, _ = drawn_losses([[1.0, 4.0], [3.0, 2.0]])
     graded = hook_of(UEraser(variant="max", draws=2)).loss(
-        batch, lambda b: Graded(b.images * weight, b.images[:, None] * weight), moment()
+        batch, lambda b: Graded(b.images * weight, b.images[:, None] * weight, b.targets), moment()
     )
     graded.losses.sum().backward()
     assert weight.grad.tolist() == [7.0]
@@ -247,7 +247,7 @@ def test_more_draws_are_never_easier():
 
         def inner(batch):
             scores = network(batch.images)
-            return Graded(torch.nn.functional.cross_entropy(scores, batch.targets, reduction="none"), scores)
+            return Graded(torch.nn.functional.cross_entropy(scores, batch.targets, reduction="none"), scores, batch.targets)
 
         hook = hook_of(defence)
         losses.append((hook.loss(draw(), inner, moment()) if hook else inner(draw())).losses.detach())
@@ -264,3 +264,15 @@ def test_parts_can_be_turned_off():
     assert 0.01 < float(untouched) < 0.2
     clouded = (UEraser(clouds=1.0).augment(images, rng(2)) == images).flatten(1).all(1).float().mean()
     assert float(clouded) < 0.01
+
+
+def test_labels_of_the_worst_draw_go_with_it():
+    """Images that were mixed anew with others have other labels."""
+    soft = [torch.eye(2), torch.eye(2).flip(0)]
+    draws = iter([[1.0, 5.0], [3.0, 4.0]])
+
+    def draw(number):
+        return Batch(torch.tensor(next(draws)), soft[number], lambda: draw(1))
+
+    graded = hook_of(UEraser(variant="max", draws=2)).loss(draw(0), lambda b: Graded(b.images, b.images[:, None], b.targets), moment())
+    assert torch.equal(graded.targets, torch.stack([soft[1][0], soft[0][1]]))

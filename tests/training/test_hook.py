@@ -13,10 +13,11 @@ import torch.nn.functional as F
 
 from tests.training.test_loop import Stop, coin, image_set, job, network, plan, untimed
 from ued_core.context import Context
+from ued_core.defenses.ueraser import UEraser
 from ued_core.errors import Cancelled, RunError, UnknownName
 from ued_core.models import HEAD, MODELS, PENULTIMATE, Network
 from ued_core.records import to_float
-from ued_core.training import Batch, Control, Graded, Moment, TrainingHook, soft_labels, train
+from ued_core.training import Batch, Control, Graded, Moment, Setup, TrainingHook, soft_labels, train
 from ued_core.training.batch import random_crop, random_flip
 from ued_core.training.hook import Snapshot
 
@@ -83,7 +84,7 @@ class Told(TrainingHook):
         self.log.append(f"into {self.name}")
         graded = inner(batch)
         self.log.append(f"out of {self.name}")
-        return Graded(graded.losses * self.factor, graded.scores)
+        return replace(graded, losses=graded.losses * self.factor)
 
 
 def test_the_first_hook_is_outermost() -> None:
@@ -330,3 +331,32 @@ def test_evaluation_by_a_hook_leaves_frozen_layers_in_evaluation_mode() -> None:
     start = Steers(before=lambda control: control.set_rates({"block 1": 0.0}), after=after)
     train(job(network=watch, plan=plan(epochs=1), hooks=[start]), Context())
     assert modes == [(False, True)] * 3 + [(False, False)]
+
+
+@pytest.mark.parametrize("soft", [False, True], ids=["labels", "soft labels"])
+def test_answers_are_counted_against_the_labels_of_the_draw(soft: bool) -> None:
+    """Each draw of a batch moves the labels on by one class, as Mixup would with other partners."""
+    draws, hook, right = [0], UEraser(variant="max", draws=3).training(Setup(None, None, None, Context())), [0]
+
+    def blend(images: torch.Tensor, targets: torch.Tensor, rng: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        draws[0] += 1
+        moved = (targets + draws[0]) % 4
+        return images, F.one_hot(moved, 4).float() if soft else moved
+
+    class Counting(TrainingHook):
+        def loss(self, batch: Batch, inner: Callable[[Batch], Graded], moment: Moment) -> Graded:
+            kept: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+            def noting(given: Batch) -> Graded:
+                graded = inner(given)
+                labels = given.targets.argmax(1) if soft else given.targets
+                kept.append((graded.losses.detach(), graded.scores.argmax(1) == labels))
+                return graded
+
+            graded = hook.loss(batch, noting, moment)
+            losses, hits = (torch.stack(values) for values in zip(*kept, strict=True))
+            right[0] += int(hits.gather(0, losses.argmax(0)[None]).sum())
+            return graded
+
+    row = train(job(plan=plan(epochs=1, batch_size=32), blend=blend, hooks=[Counting()]), Context()).rows[0]
+    assert row["train_accuracy"] == right[0] / 96

@@ -132,7 +132,8 @@ class AdversarialTraining(WorstCase):
 
     Differs:
         The step is a share of the radius, so that it follows it; in L2 its length is that of the whole image's change.
-        Images are crafted against the cross-entropy of the network alone, whatever other defences add to the loss.
+        Images are crafted against the cross-entropy of the network alone, whatever other defences add to the loss. Of several
+        draws by UEraser the first one alone is crafted on; put UEraser before this defence to craft on all of them.
     """
 
     key: ClassVar[str] = "adversarial_training"
@@ -174,6 +175,9 @@ class Trades(WorstCase):
 
     Source:
         TRADES, arXiv 1901.08573: β = 6, 10 steps of a quarter of the radius uphill on the divergence, from Gaussian noise of 0.001.
+
+    Differs:
+        The neighbour is near the first of several draws by UEraser, unless UEraser stands before this defence.
     """
 
     key: ClassVar[str] = "trades"
@@ -198,4 +202,4 @@ class Trades(WorstCase):
         graded = inner(batch)
         ours, theirs = graded.scores.float().log_softmax(1), moment.scores(worst).log_softmax(1)
         gap = F.kl_div(theirs, ours, reduction="none", log_target=True).sum(1)
-        return Graded(graded.losses + self.weight * gap, graded.scores)
+        return replace(graded, losses=graded.losses + self.weight * gap)

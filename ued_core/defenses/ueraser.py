@@ -26,7 +26,12 @@ class _Worst(TrainingHook):
         for _ in range(self.draws - 1):
             other = inner(batch.redraw())
             worse = other.losses.detach() > worst.losses.detach()
-            worst = Graded(torch.where(worse, other.losses, worst.losses), torch.where(worse[:, None], other.scores, worst.scores))
+            rows = worse[:, None]
+            worst = Graded(
+                torch.where(worse, other.losses, worst.losses),
+                torch.where(rows, other.scores, worst.scores),
+                torch.where(rows if other.targets.ndim > 1 else worse, other.targets, worst.targets),
+            )
         return worst
 
 

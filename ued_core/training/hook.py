@@ -53,15 +53,17 @@ class Batch:
 
 @dataclass(frozen=True)
 class Graded:
-    """What came out of a batch; both with gradient.
+    """What came out of a batch; losses and scores with gradient.
 
     Attributes:
         losses: float32 (N,), one an image; training minimises their mean.
         scores: float (N, K), from which the training accuracy is counted.
+        targets: int64 (N,) or float (N, K), the labels that the scores were compared with: a batch that was drawn anew may have others.
     """
 
     losses: torch.Tensor
     scores: torch.Tensor
+    targets: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ class Moment:
     def grade(self, batch: Batch) -> Graded:
         """Cross-entropy of every image: the innermost loss."""
         scores = self.scores(batch.images)
-        return Graded(F.cross_entropy(scores, batch.targets, reduction="none"), scores)
+        return Graded(F.cross_entropy(scores, batch.targets, reduction="none"), scores, batch.targets)
 
 
 class TrainingHook:

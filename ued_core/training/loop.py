@@ -157,7 +157,7 @@ def _epoch(
         if layered:
             moment = Moment(job.network, rng, (first + index) / steps, dtype, forward)
             graded = grade_all(layered, _with_redraw(job, cropped, batch, target, *given), moment)
-            loss, scores = graded.losses.mean(), graded.scores
+            loss, scores, target = graded.losses.mean(), graded.scores, graded.targets
         else:
             with torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
                 scores = forward(batch)
