@@ -5,6 +5,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+import torch
 
 from ued_core.attacks.convolution import draw_kernels
 from ued_core.errors import DataError, ParameterError
@@ -147,3 +148,20 @@ def test_bad_input():
         theta(kernels[:1], 1.0, 5, rng)
     with pytest.raises(DataError, match="all zero"):
         theta(kernels * 0, 1.0, 5, rng)
+
+
+def test_threads_do_not_change_a_bit(monkeypatch):
+    """Neither how many there are, nor which of them is quicker."""
+    kernels = draw_kernels(3, 3, 0.3, "full", 2)
+    before = torch.get_num_threads()
+    monkeypatch.setattr("ued_core.compiled.os.cpu_count", lambda: 4)
+    found = []
+    try:
+        for threads in (1, 2, 3, 4, 4):
+            torch.set_num_threads(threads)
+            found.append(theta(kernels, 2.0, 200, np.random.default_rng(0)))
+    finally:
+        torch.set_num_threads(before)
+    for other in found[1:]:
+        assert np.array_equal(other.variance, found[0].variance)
+        assert np.array_equal(other.gram, found[0].gram)

@@ -13,7 +13,6 @@ Nothing of size d×d is ever made: the cost is linear in d and n.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,8 @@ from ued_core.theory.matrices import Boundary, cell_moments, expected_axis, fold
 
 #: fields are drawn for this many (pixel, class, sample) triples at a time; bounds the memory
 DRAWS_AT_ONCE = 2_000_000
+PIECE = 256
+"""Rows that are summed by themselves, at least; larger images have larger pieces, because each piece costs the memory of an image."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,8 @@ def _accumulate(
     products between neighbouring rows of A_k (``products``), and Σ A_i is (Σ R_i)·A_k: the four
     weights are summed first and filtered once a class.
 
-    ``dx``, ``dy`` are (rows, classes, samples) for the pixels from ``first`` on; ``products`` is
+    One long function, because compiled functions cannot call each other here. ``dx``, ``dy`` are (rows, classes, samples) for
+    the pixels from ``first`` on; ``products`` is
     from :func:`_products`; ``tall`` and ``wide`` are the tables of :func:`_folds` for the two axes.
     """
     rows, classes, samples = dx.shape
@@ -105,6 +107,7 @@ def _accumulate(
     corners = np.empty(4, dtype=np.int64)
     shares = np.empty(4)
     for p in range(rows):
+        # Each sample's four rows of A_k: their shares go to the class's sum, the length of their mixture to the squares.
         count = 0
         py = (first + p) // width
         px = (first + p) % width
@@ -149,6 +152,7 @@ def _accumulate(
                     square += line[own[m]] ** 2
                     line[own[m]] = 0.0
             squares[c] += square
+        # Which columns the summed shares reach once they are filtered.
         found = 0
         for m in range(count):
             y, x = touched[m] // width, touched[m] % width
@@ -159,6 +163,7 @@ def _accumulate(
                         place[q] = found
                         reached[found] = q
                         found += 1
+        # The summed shares, filtered by every class's kernel: the row p of Σ A_i.
         for m in range(count):
             q = touched[m]
             y, x = q // width, q % width
@@ -170,6 +175,7 @@ def _accumulate(
                         target[c] += weights[q, c] * tap[c]
             for c in range(classes):
                 weights[q, c] = 0.0
+        # Its inner products between classes; what was used is cleared for the next row.
         for m in range(found):
             entry = total[m]
             for j in range(classes):
@@ -274,20 +280,23 @@ class _Sums:
         self.tall, self.wide = (_folds(size, self.margin, boundary) for size in (height, width))
         self.squares = np.zeros(len(kernels))
         self.gram = np.zeros((len(kernels), len(kernels)))
-        self.lock = Lock()
 
     def add(self, first: int, dx: np.ndarray, dy: np.ndarray) -> None:
         """Rows ``first``… of the matrices; dx, dy are (rows, classes, samples)."""
+        size = max(PIECE, self.height * self.width // 16)
+        starts = range(0, len(dx), size)
+        squares, gram = (np.zeros((len(starts), *total.shape)) for total in (self.squares, self.gram))
 
-        def part(start: int, stop: int) -> None:
-            squares, gram = np.zeros_like(self.squares), np.zeros_like(self.gram)
-            fields = dx[start:stop], dy[start:stop]
-            _accumulate(self.kernels, self.products, *fields, first + start, self.tall, self.wide, self.margin, squares, gram)
-            with self.lock:
-                self.squares += squares
-                self.gram += gram
+        def pieces(begin: int, end: int) -> None:
+            for n in range(begin, end):
+                rows = slice(starts[n], starts[n] + size)
+                tables = self.products, dx[rows], dy[rows], first + starts[n], self.tall, self.wide, self.margin
+                _accumulate(self.kernels, *tables, squares[n], gram[n])
 
-        in_threads(part, len(dx), smallest=256)
+        in_threads(pieces, len(starts), smallest=1)
+        # Always the same pieces in the same order: the last bits depend neither on the number of threads nor on who was quicker.
+        self.squares += squares.sum(0)
+        self.gram += gram.sum(0)
 
     def theta(self, samples: int) -> Theta:
         gram = self.gram / samples**2

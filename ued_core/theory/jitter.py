@@ -22,7 +22,7 @@ import numpy as np
 
 from ued_core.compiled import compiled
 from ued_core.errors import DataError, ParameterError
-from ued_core.theory.consistency import Theta, _check, _moments, _taps, theta
+from ued_core.theory.consistency import Theta, _assemble, _check, _moments, _taps, theta
 from ued_core.theory.matrices import Boundary, fold
 
 #: draws of a field that are held at a time; bounds the memory
@@ -98,7 +98,7 @@ def limit_jittered(
     gram = a @ first @ a.T
     variance = np.zeros(len(a)) if strength == 0 else np.maximum(((a @ second) * a).sum(1) - np.diag(gram), 0.0)
     variance = variance + jitter**2 / 3 * np.diag(second)[support_of(kernels).ravel()].sum()
-    return _theta((gram + gram.T) / 2, variance, size[0] * size[1])
+    return _assemble(variance, (gram + gram.T) / 2, size[0] * size[1])
 
 
 def expected_jittered(
@@ -261,13 +261,7 @@ def _add(
 def _assembled(squares: np.ndarray, gram: np.ndarray, samples: int, pixels: int) -> Theta:
     gram = np.triu(gram) / samples**2
     gram = gram + np.triu(gram, 1).T
-    return _theta(gram, np.maximum(squares / samples - np.diag(gram), 0.0), pixels)
-
-
-def _theta(gram: np.ndarray, variance: np.ndarray, pixels: int) -> Theta:
-    norms = np.sqrt(np.diag(gram))
-    cosines = (gram / np.outer(norms, norms))[np.triu_indices(len(gram), 1)]
-    return Theta(imi=float(variance.mean() / pixels**2), imc=float(cosines.mean()), variance=variance, gram=gram)
+    return _assemble(np.maximum(squares / samples - np.diag(gram), 0.0), gram, pixels)
 
 
 def theta_jittered(
