@@ -293,3 +293,15 @@ def test_watched_rows_are_balanced_rising_and_drawn_from_their_stream() -> None:
     assert data.labels[rows].bincount().tolist() == [5, 5, 5, 5]
     assert not torch.equal(rows, watched_rows(data, 5, torch.Generator().manual_seed(2)))
     assert len(watched_rows(data, 200, torch.Generator())) == 90
+
+
+def test_an_alarm_of_another_one_goes_back_to_the_very_start() -> None:
+    """The first one takes its snapshot before the second one has measured anything; that measure must outlive going back to it."""
+    net = network()
+    base = job(network=net, plan=plan(epochs=2, learning_rate=0.02))
+    methods = [StagedTraining(threshold=0.0, most_alarms=3, watched=4), StagedTraining(threshold=100.0, watched=4)]
+    first, second = (Stages(method, Setup(base.train, net, base.plan, Context(seed=SEED))) for method in methods)
+    train(replace(base, hooks=[first, second]), Context(seed=SEED))
+    assert first.alarms == 3
+    assert second.start == first.start
+    assert [check["action"] for check in second.checks] == ["start", *["accepted"] * 4]

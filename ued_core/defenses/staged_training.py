@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -113,6 +114,7 @@ class Stages(TrainingHook):
         self.start: dict[str, float] | None = None
         self.checks: list[dict[str, Any]] = []
         self._kept: Snapshot | None = None
+        self._begun: dict[str, Any] = {}
 
     # ------------------------------------------------------------ what the loop calls
 
@@ -122,6 +124,7 @@ class Stages(TrainingHook):
             if self.method.reaction == "fixed":
                 self.slowings = {name: max(0, self.depth - place) for place, name in enumerate(self.layers)}
             self._note(control, self.start, 1.0, "start")
+            self._begun = copy.deepcopy(self.state())
         self._apply(control)
         self._keep(control)
 
@@ -149,6 +152,9 @@ class Stages(TrainingHook):
         }
 
     def restore(self, state: dict[str, Any]) -> None:
+        if state["start"] is None:
+            # Another hook's snapshot of the very start, taken before this one looked at it.
+            state = copy.deepcopy(self._begun)
         for name, value in state.items():
             setattr(self, name, value)
         # What was kept may lie after the step that another hook went back to.
