@@ -490,6 +490,7 @@ function legend(film) {
 export default function ({ parentElement, data }) {
   const root = parentElement.querySelector(".ued-film");
   const film = films.get(root) ?? mount(root);
+  const call = (film.calls = (film.calls ?? 0) + 1);
   const wanted = JSON.stringify(data);
   if (film.drawn !== wanted) {
     const other = !film.data || film.data.epochs.join() !== data.epochs.join();
@@ -510,5 +511,6 @@ export default function ({ parentElement, data }) {
     label(film);
   }
   show(film);
-  return () => unmount(film);
+  // Streamlit also runs the end of a call that was overtaken by a newer one.
+  return () => film.calls === call && unmount(film);
 }

@@ -2,6 +2,8 @@
 // theme change; a call that changes neither is ignored.
 
 const charts = new WeakMap();
+// The end of what was drawn into a node before: Streamlit may take a chart off its node and mount it there again at once.
+const endings = new WeakMap();
 const MOVE_MS = 350;
 const MOST_POINTS = 5000;
 let library;
@@ -286,7 +288,7 @@ async function draw(Plotly, chart, theme) {
 }
 
 function mount(node) {
-  const chart = { node, drawn: "", wired: false, shape: "", drawing: Promise.resolve() };
+  const chart = { node, drawn: "", wired: false, shape: "", calls: 0, drawing: endings.get(node) ?? Promise.resolve() };
   let width = 0;
   let frame = 0;
   chart.observer = new ResizeObserver(([entry]) => {
@@ -304,14 +306,20 @@ function mount(node) {
 
 function unmount(chart) {
   chart.observer.disconnect();
+  if (charts.get(chart.node) !== chart) return;
   charts.delete(chart.node);
-  if (chart.wired) window.Plotly.purge(chart.node);
+  const { wired } = chart;
   chart.wired = false;
+  // Only when Plotly is done: a drawing that is under way would look for what purging takes away.
+  endings.set(chart.node, chart.drawing.catch(() => {}).then(() => wired && window.Plotly.purge(chart.node)));
 }
 
 export default async function ({ parentElement, data, setStateValue }) {
   const node = parentElement.querySelector(".ued-chart");
   const chart = charts.get(node) ?? mount(node);
+  const call = ++chart.calls;
+  // Streamlit also runs the end of a call that was overtaken by a newer one; the chart is the newer one's then.
+  const end = () => chart.calls === call && unmount(chart);
   chart.data = data;
   chart.setStateValue = setStateValue;
   node.style.height = `${data.height}px`;
@@ -319,17 +327,19 @@ export default async function ({ parentElement, data, setStateValue }) {
   try {
     const Plotly = await load(data.plotly);
     // A newer call, or the page's end, may have come while the library was loading.
-    if (chart.data !== data || !charts.has(node)) return () => unmount(chart);
+    if (chart.data !== data || charts.get(node) !== chart) return end;
     const theme = pageTheme(node);
     const wanted = JSON.stringify([data.figure, data.alt, data.clickable, data.height, theme]);
     if (chart.drawn !== wanted) {
       chart.drawn = wanted;
-      chart.drawing = chart.drawing.catch(() => {}).then(() => chart.drawn === wanted && charts.has(node) && draw(Plotly, chart, theme));
+      const due = () => chart.drawn === wanted && charts.get(node) === chart;
+      chart.drawing = chart.drawing.catch(() => {}).then(() => due() && draw(Plotly, chart, theme));
       await chart.drawing;
     }
   } catch (error) {
+    if (charts.get(node) !== chart) return end;
     node.classList.add("ued-failed");
     node.textContent = error.message;
   }
-  return () => unmount(chart);
+  return end;
 }

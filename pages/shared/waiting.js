@@ -1,6 +1,7 @@
 // Asks the server, without running the page, whether one of some pieces of work is done; then the page is run once.
 
 const waits = new WeakMap();
+const calls = new WeakMap();
 
 async function wait(data, signal, done) {
   const address = `${data.address}?${data.keys.map((key) => `key=${encodeURIComponent(key)}`).join("&")}`;
@@ -23,6 +24,8 @@ async function wait(data, signal, done) {
 export default function ({ parentElement, data, setTriggerValue }) {
   const node = parentElement.querySelector(".ued-wait");
   const wanted = data.keys.join("\n");
+  const call = {};
+  calls.set(node, call);
   if (waits.get(node)?.wanted !== wanted) {
     waits.get(node)?.stop.abort();
     const stop = new AbortController();
@@ -30,6 +33,8 @@ export default function ({ parentElement, data, setTriggerValue }) {
     if (data.keys.length) wait(data, stop.signal, () => setTriggerValue("done", wanted));
   }
   return () => {
+    // Streamlit also runs the end of a call that was overtaken by a newer one: the wait is the newer one's then.
+    if (calls.get(node) !== call) return;
     waits.get(node)?.stop.abort();
     waits.delete(node);
   };
