@@ -35,6 +35,8 @@ from ued_core.errors import UedError
 State = Literal["waiting", "running", "ready", "failed", "superseded"]
 ROOT = Path(__file__).resolve().parents[2]
 KEPT_RESULTS = 64
+# A page that shows an error runs again when it comes: asked for at once, what cannot succeed would be tried for ever.
+RETRY_AFTER_S = 60.0
 # How soon the death of an idle process is noticed.
 IDLE_LOOK_S = 2.0
 # Shorter than what proxies allow a request.
@@ -67,6 +69,7 @@ class Handle:
     done: threading.Event = field(default_factory=threading.Event)
     deaths: int = 0
     due: float = 0.0
+    failed_at: float = 0.0
 
     def result(self, timeout: float | None = None) -> Any:
         """Wait for the value.
@@ -123,7 +126,7 @@ class SideProcess:
         """Have ``function(*args)`` computed.
 
         Args:
-            key: names the result; must name every input. Known keys are not computed again.
+            key: names the result; must name every input. Known keys are not computed again; those that failed, not for a minute.
             function: a module-level function of ``ued_core``.
             args: anything that can be pickled.
             slot: what the result is for. Older work for the same slot that has not begun is
@@ -133,7 +136,7 @@ class SideProcess:
         """
         with self._lock:
             handle = self._handles.get(key)
-            if handle is None or handle.state in ("failed", "superseded"):
+            if handle is None or handle.state == "superseded" or self._may_try_again(handle):
                 handle = Handle(key, (function, args), due=time.monotonic() + after_s)
                 self._queue.append(handle)
             self._handles[key] = handle
@@ -143,6 +146,10 @@ class SideProcess:
             self._trim()
             self._lock.notify_all()
             return handle
+
+    @staticmethod
+    def _may_try_again(handle: Handle) -> bool:
+        return handle.state == "failed" and time.monotonic() - handle.failed_at >= RETRY_AFTER_S
 
     def handles(self, keys: Sequence[str]) -> list[Handle]:
         """Those of the named handles that are still kept."""
@@ -181,6 +188,7 @@ class SideProcess:
     @staticmethod
     def _finish(handle: Handle, state: State, value: Any = None, error: BaseException | None = None) -> None:
         handle.state, handle.value, handle.error, handle.call = state, value, error, None
+        handle.failed_at = time.monotonic()
         handle.done.set()
 
     def _serve(self) -> None:

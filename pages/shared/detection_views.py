@@ -17,6 +17,7 @@ from pages.shared.selection import PICK, Selection, protocol_line, selection_add
 from pages.shared.stack import defended
 from ued_core.analysis.detection import COMMAND, MOST_IMAGES, TESTS, Examination, Known, examine, shipped_examinations
 from ued_core.analysis.edge_detector import shipped_detections
+from ued_core.analysis.open_answers import listed
 from ued_core.context import Context
 from ued_core.defenses import Defense
 from ued_core.errors import Unavailable
@@ -55,13 +56,15 @@ def evidence_view(choice: Selection, stack: tuple[Defense, ...], draw: int) -> N
             for role, data in copies.items()
         }
         background.rerun_when_done(edges, *handles.values(), key="waiting_examine")
-        for role, handle in handles.items():
-            if handle.state == "failed":
-                st.warning(plain(f"The {role} images could not be examined: {handle.error}"))
+        failed = {role: handle.error for role, handle in handles.items() if handle.state == "failed"}
+        if failed:
+            # Most often the set is too small, and all copies fail alike.
+            first = next(iter(failed.values()))
+            st.warning(plain(f"The {listed(list(failed))} images could not be examined: {first}"))
         found = {role: handle.value for role, handle in handles.items() if handle.state == "ready"}
         missing = [role for role, handle in handles.items() if handle.state not in ("ready", "failed")]
         if missing:
-            st.info(f"Training small networks on {len(clean):,} {' and '.join(missing)} images each; some seconds a copy …")
+            st.info(f"Training small networks on {len(clean):,} {listed(list(missing))} images each; some seconds a copy …")
         if edges.state == "failed":
             st.warning(plain(f"The trained edge detectors could not be applied: {edges.error}"))
         known = edges.value if edges.state == "ready" else None
@@ -93,7 +96,9 @@ def _show(choice: Selection, stack: tuple[Defense, ...], found: dict[str, Examin
 
 def _numbers(choice: Selection, whole: dict[str, Examination]) -> None:
     with st.expander("The numbers"):
-        st.dataframe(_table(whole), key="evidence_table", hide_index=True)
+        st.dataframe(
+            _table(whole), key="evidence_table", hide_index=True, height="content", alt="What each test says of each copy of the images."
+        )
     address = {**selection_address(choice.dataset, choice.attack, choice.seed), PICK.name: str(choice.pick)}
     st.page_link(
         script("perturbations.py"), query_params=address,
@@ -184,7 +189,7 @@ def known_failures() -> None:
         for row in table["rows"]:
             values = {TESTS[e["test"]].title: e["value"] for e in row["evidence"]}
             shown.append({"data": row["dataset"], "attack": row["title"], **values, "alarms": row["alarms"]})
-        st.dataframe(pd.DataFrame(shown), key="stored_examinations", hide_index=True, height=320)
+        st.dataframe(pd.DataFrame(shown), key="stored_examinations", hide_index=True, height=320, alt="The tests on every attack.")
         st.caption(f"Seed {table['seed']}. Command: `{COMMAND}`.")
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 import psutil
 import pytest
 
+from pages.shared import background
 from pages.shared.background import SideProcess, WorkFailed
 from pages.shared.navigation import ROOT
 from ued_core.params import fingerprint
@@ -46,6 +47,15 @@ def test_errors_of_the_work_are_words_and_the_process_goes_on(side: SideProcess)
         side.submit("unpicklable answer", open, os.devnull).result(30)
     assert side.submit("good", int, "3").result(30) == 3
     assert side.status().starts == 1
+
+
+def test_what_failed_is_not_tried_again_at_once(side: SideProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad = side.submit("bad", int, "x")
+    with pytest.raises(WorkFailed):
+        bad.result(30)
+    assert side.submit("bad", int, "x") is bad, "a page that shows the error runs again, and asks again"
+    monkeypatch.setattr(background, "RETRY_AFTER_S", 0.0)
+    assert side.submit("bad", int, "3").result(30) == 3
 
 
 def test_newer_work_for_a_slot_replaces_older_that_waits(side: SideProcess) -> None:

@@ -31,7 +31,22 @@ def test_says_what_it_waits_for(open_page, monkeypatch):
     page = open_page("detection", SMALL)
     assert not page.exception
     assert page.title[0].value == "Detection"
-    assert "clean and poisoned and defended" in page.info[0].value
+    assert "clean, poisoned and defended" in page.info[0].value
+
+
+def test_a_set_that_is_too_small_is_answered_once(open_page, monkeypatch):
+    def submit(key, function, *args, slot="", after_s=0.0):
+        handle = detection_views.background.Handle(key, None)
+        handle.state, handle.error = "failed", ValueError("Too few images.")
+        return handle
+
+    monkeypatch.setattr(detection_views.background, "submit", submit)
+    page = open_page("detection", SMALL)
+    assert not page.exception
+    examined, edges = (w.value.replace("\\", "") for w in page.warning)
+    assert examined == "The clean, poisoned and defended images could not be examined: Too few images."
+    assert edges.startswith("The trained edge detectors")
+    assert not page.info
 
 
 def test_shows_every_copy_with_its_verdict(open_page, at_once):

@@ -48,7 +48,7 @@ def evidence_dots(found: Mapping[str, Examination]) -> Figure:
     scores = [e.value for x in found.values() for e in x.evidence if e.test == "border"]
     reach = (min(-0.1, min(scores) - 0.05), max(2 * threshold, max(scores) * 1.15))
     names = [TESTS[t].title for t in trained]
-    ticks = {"tickvals": [_row(trained, t) for t in trained], "ticktext": names, "range": [-0.6, len(trained) - 0.4]}
+    ticks = {"tickvals": [_row(trained, t) for t in trained], "ticktext": names, "range": [-0.6, len(trained) - 0.2]}
     accuracy = {"domain": [0, 0.6], "range": [0, 1.03], "tickformat": ".0%"}
     return compose(
         traces,
@@ -63,7 +63,7 @@ def evidence_dots(found: Mapping[str, Examination]) -> Figure:
                 _band("x2", "y2", threshold, reach[1]),
             ],
             annotations=[
-                _word("x", bound, f"suspicious above {100 * bound:.0f} %"),
+                _word("x", bound, f"suspicious<br>above {100 * bound:.0f} %"),
                 _word("x2", threshold, f"above {threshold:g}"),
             ],
         ),

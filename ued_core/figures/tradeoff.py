@@ -13,6 +13,8 @@ Point = tuple[float, float, float]
 """PSNR to the clean images in dB; perturbation left, all of it and in its old place, both 0..1."""
 BEST_PSNR = 60.0
 """Stands in for the infinite PSNR of images that were not changed."""
+LABEL_ROOM = 0.06
+"""Share of an axis that the word at a point needs."""
 
 
 def tradeoff(curve: Sequence[Point], values: Sequence[float], label: str, now: Point) -> Figure:
@@ -30,7 +32,7 @@ def tradeoff(curve: Sequence[Point], values: Sequence[float], label: str, now: P
         {
             "type": "scatter", "mode": "lines+markers+text", "name": f"perturbation left, {name}",
             "x": [_finite(point[0]) for point in curve], "y": [point[number] for point in curve],
-            "text": [f"{v:g}" for v in values] if number == 1 else None, "textposition": "top center",
+            "text": _with_room(curve, values) if number == 1 else None, "textposition": "top center",
             "textfont": {"size": 11, "color": MUTED}, "customdata": words, "line": {"color": ROLE_COLOURS[role], "dash": dash},
             "hovertemplate": "%{customdata}<br>PSNR %{x:.1f} dB<br>left %{y:.1%}<extra></extra>",
         }
@@ -38,7 +40,10 @@ def tradeoff(curve: Sequence[Point], values: Sequence[float], label: str, now: P
     ]  # fmt: skip
     traces.append(
         {
-            "type": "scatter", "mode": "markers", "name": "now", "x": [_finite(now[0])] * 2, "y": list(now[1:]),
+            "type": "scatter", "mode": "markers" if curve else "markers+text", "name": "now",
+            "x": [_finite(now[0])] * 2, "y": list(now[1:]),
+            # Without a curve there is no legend. The two may lie in one place: their names stand on either side.
+            "text": [name for _, name, *_ in lines], "textposition": ["middle left", "middle right"], "textfont": {"color": INK},
             "marker": {"size": 15, "symbol": "circle-open", "color": INK, "line": {"width": 2.5, "color": INK}},
             "hovertemplate": "now<br>PSNR %{x:.1f} dB<br>left %{y:.1%}<extra></extra>",
         }
@@ -50,6 +55,17 @@ def tradeoff(curve: Sequence[Point], values: Sequence[float], label: str, now: P
             yaxis={"title": {"text": "perturbation left"}, "tickformat": ".0%", "rangemode": "tozero"},
         ),
     )
+
+
+def _with_room(curve: Sequence[Point], values: Sequence[float]) -> list[str]:
+    """The values as words where they do not stand in each other's way; the ends come first."""
+    places = [(_finite(psnr), energy) for psnr, energy, _ in curve]
+    reach = [max(axis) - min(axis) or 1.0 for axis in zip(*places, strict=True)]
+    kept: list[int] = []
+    for i in sorted(range(len(places)), key=lambda i: 0 < i < len(places) - 1):
+        if all(max(abs(a - b) / r for a, b, r in zip(places[i], places[k], reach, strict=True)) >= LABEL_ROOM for k in kept):
+            kept.append(i)
+    return [f"{v:g}" if i in kept else "" for i, v in enumerate(values)]
 
 
 def _finite(psnr: float) -> float:
