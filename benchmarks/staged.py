@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks import rows
+from benchmarks.attack_table import REM
 
 RESULTS = rows.RESULTS / "staged.json"
 SEEDS = (0, 1, 2)
@@ -27,11 +28,13 @@ SCENES: dict[str, tuple[dict[str, Any], dict[str, Any] | None, dict[str, Any]]] 
     "clean digits": (DIGITS, None, {"epochs": 12, "batch_size": 64}),
     "LSP digits": (DIGITS, {"name": "synper"}, {"epochs": 12, "batch_size": 64}),
     "EM digits": (DIGITS, {"name": "em"}, {"epochs": 12, "batch_size": 64}),
+    "REM digits": (DIGITS, REM, {"epochs": 12, "batch_size": 64}),
     "region noise digits, no crop": (DIGITS, {"name": "region"}, {"epochs": 12, "batch_size": 64, "crop": 0}),
     "clean shapes": (SHAPES, None, {"epochs": 8, "batch_size": 64}),
     "CUDA shapes": (SHAPES, {"name": "cuda"}, {"epochs": 8, "batch_size": 64}),
     "LSP digits, 2,200 steps": (DIGITS, {"name": "synper"}, LONG),
     "EM digits, 2,200 steps": (DIGITS, {"name": "em"}, LONG),
+    "REM digits, 2,200 steps": (DIGITS, REM, LONG),
     "clean digits, 2,200 steps": (DIGITS, None, LONG),
     "LSP digits, ResNet-18": (DIGITS, {"name": "synper"}, {"epochs": 12, "batch_size": 64}),
     "clean digits, ResNet-18": (DIGITS, None, {"epochs": 12, "batch_size": 64}),
