@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -66,21 +66,11 @@ def execute(
     ctx = replace(ctx, seed=spec.seed, device=pick_device(spec.device))
     ctx.report(0, 1, "loading data")
     split = load_split(spec.dataset, ctx)
-    train_set, test_set, crafting, poison_seconds = split.train, split.test, None, 0.0
-    touched: torch.Tensor | None = None
-    if spec.train_on == "clean":
-        train_set = left_clean(spec, train_set, ctx)
-    elif spec.attack is not None:
-        started = time.perf_counter()
-        key = ctx.with_seed(spec.attack_seed)
-        poisoned = poison_once(spec.attack, train_set, key, spec.poison_rate, spec.poison_classes, partial)
-        train_set, crafting, poison_seconds = poisoned.as_training_set(), poisoned.log, time.perf_counter() - started
-        touched = poisoned.touched if 0 < int(poisoned.touched.sum()) < len(poisoned.touched) else None
-        on_poisoned(poisoned)
+    stored, touched, crafting, poison_seconds = _published(spec, split.train, ctx, partial, on_poisoned)
+    test_set = split.test
     if spec.relabel is not None:
-        train_set, test_set = spec.relabel.apply(train_set), spec.relabel.apply(test_set)
-    stored = train_set
-    train_set, purification = purify_stack(spec.defenses, train_set, ctx, partial)
+        stored, test_set = spec.relabel.apply(stored), spec.relabel.apply(test_set)
+    train_set, purification = purify_stack(spec.defenses, stored, ctx, partial)
     marks = marks_of(spec.defenses, train_set)
     network = spec.model.build(train_set.shape, train_set.classes, ctx.generator("weights", device="cpu"))
     keeper = EpochWeights(epoch_folder, spec.key(), train_set.shape, spec.plan.epochs) if epoch_folder else None
@@ -129,6 +119,37 @@ def execute(
     if weights is not None:
         save_weights(weights, network, {"spec": spec.key()})
     return result
+
+
+class _Published(NamedTuple):
+    """What a victim finds.
+
+    Attributes:
+        images: with the labels of the data set.
+        touched: bool (N,), which of them the attack changed; None unless it changed some and left others.
+        crafting: how crafting went; None where nothing is crafted.
+        seconds: what poisoning took.
+    """
+
+    images: ImageSet
+    touched: torch.Tensor | None = None
+    crafting: Mapping[str, Any] | None = None
+    seconds: float = 0.0
+
+
+def _published(
+    spec: RunSpec, clean: ImageSet, ctx: Context, partial: Path | None, on_poisoned: Callable[[PoisonedSet], None]
+) -> _Published:
+    if spec.train_on == "clean":
+        return _Published(left_clean(spec, clean, ctx))
+    if spec.attack is None:
+        return _Published(clean)
+    began = time.perf_counter()
+    made = poison_once(spec.attack, clean, ctx.with_seed(spec.attack_seed), spec.poison_rate, spec.poison_classes, partial)
+    images, seconds = made.as_training_set(), time.perf_counter() - began
+    on_poisoned(made)
+    mixed = 0 < int(made.touched.sum()) < len(made.touched)
+    return _Published(images, made.touched if mixed else None, made.log, seconds)
 
 
 def left_clean(spec: RunSpec, data: ImageSet, ctx: Context) -> ImageSet:

@@ -88,6 +88,7 @@ class Supervisor:
             action(table, run_id, *rest)
         except sqlite3.Error:
             raise
+        # Whatever it is, also a bug: a traceback in the log and the next run, or one folder would stop the whole queue.
         except Exception:
             self.log.exception("run %s", run_id)
 
@@ -246,6 +247,7 @@ def main() -> int:
     log.setLevel(logging.INFO)
     try:
         supervise(root, log)
+    # It is detached: nobody would see a traceback that is not in its log.
     except Exception:
         log.exception("the supervisor broke")
         return 1

@@ -128,6 +128,14 @@ def _epoch(
     epoch: int,
     ctx: Context,
 ) -> dict[str, float]:
+    """One epoch; its row of the history, without the accuracy on test images.
+
+    Args:
+        forward: the job's network, compiled where the plan says so.
+        control: what hooks turn; None without hooks.
+        images, labels: the training set, on the device.
+        epoch: 0…; it names the streams of all draws.
+    """
     plan, device = job.plan, ctx.device
     dtype = plan.dtype(device)
     rng = ctx.generator("train", epoch)
