@@ -254,3 +254,17 @@ def test_one_strength_for_all_or_not() -> None:
     assert helpless == f"{NOT_YET} Against p_b = 0.6, k = 3 no strength gives anything clear back.", "one attack says nothing of others"
     assert strengths({1.0: 0.6}).verdict == NOT_YET, "one strength has no best one"
     assert answers.optimum_answer([], []).verdict == NOT_YET
+
+
+def test_no_number_is_said_where_no_seed_is_shared() -> None:
+    """A benchmark that was stopped: one seed of one condition, another seed of the other."""
+    big = {**CUDA, "kernel_size": 7}
+    apart = [row("f", "p", 0, 0.2, CUDA), row("f", "pc", 0, 0.7, CUDA, coin(2.0)), row("f", "w", 1, 0.25, big),
+             row("f", "wc", 0, 0.3, big, coin(2.0))]  # fmt: skip
+    found = answers.attackers_answer(series.attackers(conditions(*apart)))
+    assert found.details[-1] == "7×7 kernels: 25.0 % without COIN, 30.0 % with it."
+    assert "gives nothing" not in found.verdict
+    parts = [row("e", "none", 0, 0.9, CUDA, rate=0.8), row("e", "clean", 1, 0.4, CUDA, rate=0.8, train_on="clean")]
+    assert answers.mixtures_answer(series.mixtures(conditions(*parts), [])).details == (
+        "80 % of the images poisoned: no defence 90.0 %, the clean images alone 40.0 %.",
+    )

@@ -226,7 +226,8 @@ def mixtures_answer(groups: Sequence[Group]) -> Answer:
     for group in groups:
         none = group.find(lambda s: not s.defences and not s.left_clean)
         alone = group.find(lambda s: s.left_clean)
-        thrown = f"; throwing the others away: {points(difference(alone, none))} against no defence" if alone and none else ""
+        gap = difference(alone, none) if alone and none else None
+        thrown = f"; throwing the others away: {points(gap)} against no defence" if gap and gap.count else ""
         details.append(f"{group.name}: " + ", ".join(f"{c.name} {level(c)}" for c in group.conditions) + f"{thrown}.")
         everyone, flagged = (group.find(f) for f in (lambda s: bool(s.strength), lambda s: bool(s.defences) and s.strength is None))
         if everyone and flagged and (found := difference(flagged, everyone)).count:
@@ -251,23 +252,21 @@ def attackers_answer(pairs: Sequence[Attacker]) -> Answer:
     """(f) Whether an attacker who knows COIN leaves less after it."""
     seeds = rests_on([c for pair in pairs for c in (pair.without, pair.defended) if c])
     published = next((p.defended for p in pairs if p.name == PUBLISHED), None)
-    details, kinds = [], {}
+    details, kinds, gained = [], {}, {}
     for pair in pairs:
         if not pair.defended or not pair.without:
             there = f"{level(pair.without)} without COIN" if pair.without else f"{level(pair.defended)} with COIN" if pair.defended else ""
             details.append(f"{_capital(pair.name)}: {there}; the other half is not measured yet.")
             continue
-        details.append(
-            f"{_capital(pair.name)}: {level(pair.without)} without COIN, {level(pair.defended)} with it "
-            f"({points(difference(pair.defended, pair.without))})."
-        )
+        gained[pair.name] = difference(pair.defended, pair.without)
+        by = f" ({points(gained[pair.name])})" if gained[pair.name].count else ""
+        details.append(f"{_capital(pair.name)}: {level(pair.without)} without COIN, {level(pair.defended)} with it{by}.")
         if published and pair.name != PUBLISHED and (found := difference(pair.defended, published)).count:
             kinds[pair.name] = (kind(found), found)
     if not kinds:
         return Answer(NOT_YET, tuple(details), seeds)
     gain = [name for name, (what, _) in kinds.items() if what == "less"]
-    own = {p.name: difference(p.defended, p.without) for p in pairs if p.name in kinds and p.defended and p.without}
-    helpless = [name for name, found in own.items() if kind(found) != "more"]
+    helpless = [name for name in kinds if kind(gained[name]) in ("alike", "less")]
     vain = f" Against {listed(helpless)} COIN gives nothing clear back." if helpless else ""
     if not gain:
         words = f"Against none of the {len(kinds)} tried is clearly less left after COIN than against the attack as published."
