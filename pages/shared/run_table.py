@@ -12,7 +12,7 @@ import streamlit as st
 
 from pages.shared.guard import guarded, plain
 from pages.shared.run_address import current_view, open_compare, open_run
-from pages.shared.run_words import STATE_WORDS, percent, progress_of, seed_of, short_id, state_text, time_left
+from pages.shared.run_words import STATE_WORDS, percent, progress_of, seed_of, short_id, state_text, time_left, told_apart
 from ued_core import runs
 from ued_core.params import fingerprint
 from ued_core.runs import RunRecord
@@ -41,18 +41,19 @@ def run_table() -> None:
 def _cards(waiting: Sequence[RunRecord]) -> None:
     """What runs now, then what comes next."""
     order = sorted(waiting, key=lambda record: (record.state != "running", record.id))
-    for record in order[:MOST_CARDS]:
+    for record, differs in zip(order[:MOST_CARDS], told_apart(order), strict=False):
         with st.container(border=True):
             with st.container(horizontal=True, vertical_alignment="center"):
                 state_badge(record)
-                st.markdown(f"**{plain(record.title)}**, seed {seed_of(record.spec)}")
+                st.markdown(f"**{plain(record.title)}**, " + (f"{plain(differs)}, " if differs else "") + f"seed {seed_of(record.spec)}")
                 if st.button("Open", key=f"card_open_{record.id}"):
                     open_run(record.id)
                     st.rerun()
                 cancel_button(record, f"card_cancel_{record.id}")
             run_progress(record)
     if len(order) > MOST_CARDS:
-        st.caption(f"{len(order) - MOST_CARDS} more runs are queued; they are in the table.")
+        more = len(order) - MOST_CARDS
+        st.caption("1 more run is queued; it is in the table." if more == 1 else f"{more} more runs are queued; they are in the table.")
 
 
 def state_badge(record: RunRecord) -> None:
@@ -72,7 +73,8 @@ def run_progress(record: RunRecord) -> None:
         if record.last is not None:
             parts.append(f"training {percent(record.train_accuracy)}, clean test {percent(record.last)}")
         # Crafting and purifying can take longer than the training after them.
-        before_training = not record.epoch and not record.text.startswith("epoch")
+        # A step before it that is done leaves its report until the first epoch has one.
+        before_training = not record.epoch and not record.text.startswith("epoch") and record.fraction < 1
         st.progress(record.fraction if before_training else progress_of(record), text=" · ".join(plain(part) for part in parts if part))
         if record.cancelling:
             st.caption("Asked to stop; it does within seconds.")
@@ -101,7 +103,7 @@ def _table(records: Sequence[RunRecord]) -> None:
     # A selection is kept by position: with other rows the table must be another one.
     name = "runs_table_" + fingerprint([record.id for record in shown])
     event = st.dataframe(
-        pd.DataFrame([_row(record) for record in shown]),
+        _frame(shown),
         key=name, hide_index=True, on_select="rerun", selection_mode="multi-row", placeholder="–",
         column_config=_columns(name, shown), height="content" if len(shown) <= 12 else 460,
         alt="Table of runs, newest first: state, title, seed, epochs, accuracies, device and time.",
@@ -152,6 +154,13 @@ def _each(records: Sequence[RunRecord], act: Any) -> None:
     st.rerun()
 
 
+def _frame(shown: Sequence[RunRecord]) -> pd.DataFrame:
+    frame = pd.DataFrame([_row(record) for record in shown])
+    if any(differs := told_apart(shown)):
+        frame.insert(frame.columns.get_loc("Run") + 1, "Differs in", differs)
+    return frame
+
+
 def _row(record: RunRecord) -> dict[str, Any]:
     rates = {"Clean test": record.last, "Training": record.train_accuracy, "Best": record.best}
     return {
@@ -198,6 +207,7 @@ def _columns(name: str, shown: Sequence[RunRecord]) -> dict[str, Any]:
         "Open": kit.ButtonColumn("", key=clicked, on_click=open_clicked, width=70),
         "State": kit.TextColumn(help=f"One of {states}.", width=112),
         "Run": kit.TextColumn(help="Data set · attack · defences · model.", width=225),
+        "Differs in": kit.TextColumn(help="What tells this run from others in the table with the same name.", width=170),
         "Note": kit.TextColumn(width=110),
         "Seed": kit.NumberColumn(format="%d", width=55),
         "Progress": kit.ProgressColumn(min_value=0.0, max_value=1.0, format="percent", width=110),

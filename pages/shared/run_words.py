@@ -234,3 +234,21 @@ def differing(specs: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     names = list(dict.fromkeys(name for table in tables for name in table))
     chosen = [name for name in names if len({table[name] for table in tables if name in table}) > 1]
     return [{name: table.get(name, "–") for name in chosen} for table in tables]
+
+
+# What titles and columns of their own say already.
+_SAID = frozenset({"dataset", "attack", "defenses", "model", "seed"})
+_SHORT = {"attack_seed": "private key"}
+
+
+def told_apart(records: Sequence[RunRecord]) -> list[str]:
+    """For each run, in which parameters it differs from the others of the same title; empty where there is nothing to tell apart."""
+    words = dict.fromkeys((record.id for record in records), "")
+    for title in {record.title for record in records}:
+        alike = [record for record in records if record.title == title]
+        for record, parameters in zip(alike, differing([record.spec for record in alike]), strict=True):
+            own = {name: value for name, value in parameters.items() if name not in _SAID and value != "–"}
+            words[record.id] = ", ".join(
+                f"{_SHORT.get(name, name.rpartition(' · ')[2].replace('_', ' '))} {value}" for name, value in own.items()
+            )
+    return [words[record.id] for record in records]

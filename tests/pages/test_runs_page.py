@@ -16,6 +16,7 @@ from pages.shared.run_spec_card import read_spec
 from pages.shared.run_words import STATE_WORDS, differing, verdict
 from tests.runs.conftest import end_all
 from ued_core import runs
+from ued_core.defenses import Coin
 from ued_core.errors import SpecError, UedError
 from ued_core.runs import RunSpec
 from ued_core.runs.estimate import duration, estimate
@@ -154,6 +155,19 @@ def test_the_table_shows_what_was_measured(open_finished, finished) -> None:
     assert table["Epoch"].iloc[3] == "2 / 2"
     legend = shown(page)
     assert all(words.meaning in legend for words in STATE_WORDS.values())
+
+
+def test_runs_of_one_name_are_told_apart(open_runs) -> None:
+    open_runs()
+    swept = [replace(tiny(), defenses=(Coin(strength=strength),)) for strength in (0.0, 1.5)]
+    runs.submit_many([*swept, tiny(), replace(tiny(), note="again")], launch=False)
+    page = open_runs()
+    table = page.dataframe[0].value
+    assert list(table["Differs in"]) == ["", "", "strength 1.5", "strength 0"]
+    assert "COIN · Small CNN**, strength 0, seed 0" in shown(page)
+    assert "more run" not in shown(page)
+    runs.submit(tiny(seed=1), launch=False)
+    assert "1 more run is queued" in shown(open_runs())
 
 
 def test_every_state_has_words() -> None:
