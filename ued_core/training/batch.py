@@ -39,11 +39,14 @@ def random_resized_crop(images: torch.Tensor, smallest: float, rng: torch.Genera
 
     Args:
         images: float (N, C, H, W) in [0, 1].
-        smallest: share of the area, above 0, at most 1.
+        smallest: share of the area, above 0, at most 1; 1 returns the images as they are.
         rng: generator on the images' device.
     """
     n = len(images)
     area, ratio, x, y = torch.rand((4, n), generator=rng, device=images.device)
+    if smallest == 1:
+        # The whole image has the image's proportions, whatever was drawn.
+        return images
     area = smallest + (1 - smallest) * area
     ratio = torch.exp((2 * ratio - 1) * math.log(4 / 3))
     width, height = (area * ratio).sqrt().clamp(max=1), (area / ratio).sqrt().clamp(max=1)
