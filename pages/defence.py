@@ -6,19 +6,36 @@ import streamlit as st
 
 from pages.shared.cost_views import cost_view
 from pages.shared.defence_views import feature_view, theta_sidebar, theta_text, theta_view
-from pages.shared.guard import guarded
+from pages.shared.guard import guarded, plain
 from pages.shared.handover import examine_this, train_with_this
+from pages.shared.navigation import script
 from pages.shared.selection import Selection, protocol_line, sidebar_selection
 from pages.shared.stack import checkpoint_words, defended, main_control, stack_sidebar, when_drawn, whole_set
 from pages.shared.tile_rows import tile_rows
 from pages.shared.tradeoff_views import measure_wanted, sweep_button, tradeoff_view
 from ued_core import runs
 from ued_core.defenses import Defense
+from ued_core.defenses.dvae import Dvae
+from ued_core.errors import Unavailable
 from ued_core.figures.tiles import amplified_difference, fitting_gain
+from ued_core.records import ImageSet
 from ued_core.runs import RunRecord
 
 RECENT_RUNS = 50
 """Of the newest runs, finished ones tell how long an epoch takes."""
+
+
+def _not_yet(choice: Selection, images: ImageSet, poisoned: ImageSet, stack: tuple[Defense, ...], missing: Unavailable) -> None:
+    """What there is before a defence has learned: no mistake of the reader's."""
+    tile_rows(
+        [("clean", "", images.images), ("poisoned", choice.attack.title, poisoned.images)],
+        alt=f"One image of each class: clean, and poisoned by {choice.attack.title}.",
+        names=[choice.train.class_names[label] for label in images.labels.tolist()],
+        caption=f"{protocol_line(choice)}.",
+    )
+    st.info(f"{plain(missing.what)}\n\n**What to do:** {plain(missing.do)}")
+    if any(isinstance(defense, Dvae) for defense in stack):
+        st.page_link(script("dvae.py"), label="D-VAE has a page of its own, with networks that ship with this program →")
 
 
 @st.fragment
@@ -35,7 +52,11 @@ def follow_the_slider(
         stack = main_control(rest)
         images, _ = choice.shown(1)
         poisoned = choice.trained_on(images)
-        whole = whole_set(stack, choice)
+        try:
+            whole = whole_set(stack, choice)
+        except Unavailable as missing:
+            _not_yet(choice, images, poisoned, stack, missing)
+            return stack
         result = defended(poisoned, stack, draw, whole)
         names = choice.train.class_names
         gain = fitting_gain(images.images, result.images)
@@ -72,10 +93,11 @@ st.markdown(
 )
 choice = sidebar_selection()
 rest, draw = stack_sidebar(trained=True)
-stack = follow_the_slider(choice, rest, draw, theta_sidebar(), runs.runs(limit=RECENT_RUNS))
-theta_text()
+known = runs.runs(limit=RECENT_RUNS)
+stack = follow_the_slider(choice, rest, draw, theta_sidebar(), known)
+theta_text(choice, stack)
 if stack:
     with st.container(horizontal=True):
         train_with_this(choice, stack, page="Defence")
         examine_this(choice, stack, draw)
-        sweep_button(choice, stack)
+        sweep_button(choice, stack, known)

@@ -330,6 +330,13 @@ def set_control(key: str, value: Any) -> None:
     st.session_state.setdefault(_DRAWN_ON, {})[key] = getattr(get_script_run_ctx(), "page_script_hash", "")
 
 
+def set_method(key: str, method: Method) -> None:
+    """Give the controls of :func:`choose` and :func:`method_controls` with this key a method, before they are drawn."""
+    set_control(key, method.key)
+    for name, value in method.model_dump().items():
+        set_control(control_key(key, type(method), name), value)
+
+
 def method_address(method: Method, *, key: str) -> dict[str, str]:
     """The part of an address under which :func:`choose` and :func:`method_controls` with this key show exactly this method.
 

@@ -12,7 +12,7 @@ import streamlit as st
 from pages.shared import background
 from pages.shared.cache import cached, key_of
 from pages.shared.controls import parameter_control
-from pages.shared.live_chart import live_chart
+from pages.shared.live_chart import live_chart, power
 from pages.shared.selection import Selection
 from ued_core.analysis.reference import reference_card, reference_for
 from ued_core.defenses import Coin, Defense
@@ -68,8 +68,7 @@ def theta_sidebar() -> int:
 
 def theta_view(choice: Selection, stack: Sequence[Defense], samples: int) -> bool:
     """Both metrics over α for the chosen kernels, and the values just drawn; whether Θ is defined here."""
-    kernels = choice.attack.kernels(choice.train.classes, choice.seed)
-    coin = stack[0] if len(stack) == 1 and isinstance(stack[0], Coin) else None
+    kernels, coin = _explained(choice, stack)
     if kernels is None or coin is None:
         st.info("Θ is defined for convolution-based attacks under COIN alone; choose both, and no further defence, to see it.")
         return False
@@ -83,13 +82,22 @@ def theta_view(choice: Selection, stack: Sequence[Defense], samples: int) -> boo
         filename=f"theta_{choice.attack.key}_{choice.seed}",
         question="Θ: how consistent is the noise?",
         formula="A_{i} = R_{i}·A_{k};  Θ_{imi} = mean Var A,  Θ_{imc} = mean cos(A_{μj}, A_{μk})",
-        caption=f"At α = {coin.strength:.2f} px: **Θ_{{imi}} = {now.imi:.3e}**, **Θ_{{imc}} = {now.imc:.3f}** (n = {samples}).",
+        caption=f"At α = {coin.strength:.2f} px: **Θ_{{imi}} = {power(now.imi)}**, **Θ_{{imc}} = {now.imc:.3f}** (n = {samples}).",
     )
     return True
 
 
-def theta_text() -> None:
-    """What the curves say, folded away."""
+def _explained(choice: Selection, stack: Sequence[Defense]) -> tuple[np.ndarray | None, Coin | None]:
+    """What Θ is of; None for what is missing."""
+    coin = stack[0] if len(stack) == 1 and isinstance(stack[0], Coin) else None
+    return choice.attack.kernels(choice.train.classes, choice.seed), coin
+
+
+def theta_text(choice: Selection, stack: Sequence[Defense]) -> None:
+    """What the curves say, folded away; nothing where there are none."""
+    kernels, coin = _explained(choice, stack)
+    if kernels is None or coin is None:
+        return
     with st.expander("What the curves of Θ say, and why few samples mislead"):
         st.markdown(THETA_TEXT)
 

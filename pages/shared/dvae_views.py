@@ -15,9 +15,8 @@ from pages.shared.cache import cached
 from pages.shared.controls import pick, slide
 from pages.shared.guard import guarded, plain
 from pages.shared.live_chart import live_chart
-from pages.shared.navigation import script
 from pages.shared.run_words import percent, short_id
-from pages.shared.selection import ALL, RATE_KEY, Selection, protocol_line, selection_address
+from pages.shared.selection import Selection, choose_all_poisoned, protocol_line
 from pages.shared.tile_rows import tile_rows
 from ued_core import runs
 from ued_core.analysis.perturbation import class_means
@@ -364,10 +363,15 @@ def _class_tiles(
         key="dvae_class_tiles",
         alt="For each class the perturbation decoded from its class vector, the mean estimated and the mean true perturbation.",
         names=[many.clean.class_names[k] for k in present.tolist()],
-        caption=f"All × {gain:g}. Correlation of p̂'s class mean with the true one: **{now.found:.2f}** with its own class, "
-        f"{now.found_elsewhere:.2f} with the others. Near 0 means that the second decoder has not found the noise: that takes "
+        caption=f"All × {gain:g}. Correlation of p̂'s class mean with the true one: **{signed(now.found)}** with its own class, "
+        f"{signed(now.found_elsewhere)} with the others. Near 0 means that the second decoder has not found the noise: that takes "
         "thousands of steps, and noise that is a function of the class.",
     )
+
+
+def signed(value: float) -> str:
+    """Two decimals, with a minus sign that is one, and none before zero."""
+    return f"{round(value, 2) + 0.0:.2f}".replace("-", "−")
 
 
 def _point(target: float, found: Separation) -> RatePoint:
@@ -393,8 +397,10 @@ def nothing_there(choice: Selection) -> None:
     )
     for shipped in all_shipped():
         dataset, attack = DATASETS.parse(shipped.card["dataset"]), ATTACKS.parse(shipped.card["attack"])
-        address = {**selection_address(dataset, attack, int(shipped.card["seed"])), RATE_KEY: ALL}
-        st.page_link(script("dvae.py"), label=f"{dataset.title} with {attack.title} →", query_params=address)
+        st.button(
+            f"{dataset.title} with {attack.title} →", key=f"dvae_shipped_{shipped.path.stem}",
+            on_click=choose_all_poisoned, args=(dataset, attack, int(shipped.card["seed"])),
+        )  # fmt: skip
 
 
 # ---- two stages ----------------------------------------------------------------------------
@@ -514,15 +520,17 @@ def measured_part() -> None:
     st.subheader("One stage or two? Measured once")
     attacks = list(dict.fromkeys(attack for row in table.values() for attack in row))
     lines = [
-        f"| {plain(arm)} | " + " | ".join(" / ".join(percent(v, 1) for v in row.get(attack, [])) for attack in attacks) + " |"
+        f"| {plain(arm)} | " + " | ".join(BETWEEN_SEEDS.join(f"{100 * v:.1f}" for v in row.get(attack, [])) for attack in attacks) + " |"
         for arm, row in table.items()
     ]
     st.markdown("\n".join(["| trained on | " + " | ".join(attacks) + " |", "|---|" + "---|" * len(attacks), *lines]))
     st.caption(MEASURED_TEXT)
 
 
+# No line is broken between the values of a cell.
+BETWEEN_SEEDS = "\u00a0/\u00a0"
 MEASURED_TEXT = (
-    "Accuracy on clean test images, one value a seed; the column *clean* is what D-VAE costs data that nobody poisoned. "
+    "Accuracy on clean test images in per cent, one value a seed; the column *clean* is what D-VAE costs data that nobody poisoned. "
     "Digits at 16×16 with half their contrast, 1,000 images, networks of width 8 and 1,240 steps a stage, classifier without crops. "
     "Sizes of a CPU: the paper has 50,000 images, width 64 and 23,460 steps. Command: python -m benchmarks.dvae."
 )

@@ -113,6 +113,14 @@ def live_chart(
     return ChartEvent(event["kind"], tuple(event["points"]))
 
 
+def power(value: float) -> str:
+    """A small number for captions: 0.00047 as ``4.700 × 10^{−4}``, as axes write it."""
+    if value == 0:
+        return "0"
+    digits, exponent = f"{value:.3e}".split("e")
+    return f"{digits} × 10^{{{int(exponent)}}}".replace("-", "−")
+
+
 def fresh_click(*keys: str) -> dict[str, Any] | None:
     """The point that was clicked since the last call, before the chart is drawn again.
 

@@ -8,7 +8,7 @@ import streamlit as st
 import torch
 
 from pages.shared.cache import cached, split
-from pages.shared.controls import choose, method_address, method_controls, parameter_control, slide
+from pages.shared.controls import choose, method_address, method_controls, parameter_control, set_control, set_method, slide
 from pages.shared.crafting import stop_until_crafted
 from ued_core.attacks import ATTACKS, Attack
 from ued_core.attacks.base import touched_rows
@@ -114,7 +114,8 @@ def sidebar_selection(*, attacked: bool = True, only: type[Attack] | None = None
     embedded = Catalogue("data set", sorted(DATASETS.values(), key=lambda d: not d.embedded))
     with st.sidebar:
         dataset_class = choose(embedded, key="data", label="Data set", help="Those at the top need no download.")
-        with st.expander("Data set parameters"):
+        # A data set that asks for a text, such as a folder's path, shows nothing before it has one.
+        with st.expander("Data set parameters", expanded=any(p.kind == "text" for p in dataset_class.parameters())):
             dataset = method_controls(dataset_class, key="data")
         attack_class = only or choose(ATTACKS, key="attack", label="Attack")
         with st.expander("Attack parameters"):
@@ -139,6 +140,17 @@ def _rate_control() -> float:
             "ones, as in a run with this poison rate.",
         )
     )  # fmt: skip
+
+
+def choose_all_poisoned(dataset: Dataset, attack: Attack, seed: int) -> None:
+    """Choose data, attack and key on the page that is shown, all images poisoned; for callbacks.
+
+    A link would not do: the controls of a page that stays keep what they hold.
+    """
+    set_method("data", dataset)
+    set_method("attack", attack)
+    set_control("key", seed)
+    set_control(RATE_KEY, ALL)
 
 
 def selection_address(dataset: Dataset, attack: Attack, seed: int) -> dict[str, str]:

@@ -105,7 +105,7 @@ def _all_readings(rows: Sequence[Row], scene: str) -> None:
     arms = list(dict.fromkeys(row["arm"] for row in rows))
     table = [_summary(arm, [row for row in rows if row["arm"] == arm]) for arm in arms]
     frame = pd.DataFrame([{name: cell for name, cell in line.items() if name != "mean"} for line in table])
-    st.dataframe(frame, hide_index=True, width="stretch")
+    st.dataframe(frame, hide_index=True, width="stretch", height="content", alt="Accuracies, alarms and time of every reading.")
     st.caption(_reading(table))
     st.caption(
         f"One seed draws images, private key, weights and order; all runs have the same number of accepted epochs. "

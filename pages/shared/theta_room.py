@@ -10,7 +10,7 @@ from pages.shared.cache import cached, key_of
 from pages.shared.controls import method_controls, parameter_control
 from pages.shared.defence_views import SAMPLES, STRENGTHS
 from pages.shared.guard import guarded
-from pages.shared.live_chart import live_chart
+from pages.shared.live_chart import live_chart, power
 from pages.shared.navigation import script
 from pages.shared.selection import Selection, protocol_line
 from ued_core.attacks.convolution import draw_kernels
@@ -138,7 +138,7 @@ def real_images(choice: Selection, points: tuple[MeasuredPoint, ...]) -> None:
                 filename=f"theta_{choice.attack.key}_{choice.seed}",
                 question="Do both metrics rise when α grows, and do samples agree with the closed form?",
                 formula="A_{i} = R_{i}·A(K + J_{i});  Θ_{imi} = mean_{k} Σ Var A / d^{2};  Θ_{imc} = mean_{j<k} cos(A_{μj}, A_{μk})",
-                caption=f"At α = {alpha:.2f} px: **Θ_{{imi}} = {now.imi:.3e}**, **Θ_{{imc}} = {now.imc:.3f}** (n = {samples}, j "
+                caption=f"At α = {alpha:.2f} px: **Θ_{{imi}} = {power(now.imi)}**, **Θ_{{imc}} = {now.imc:.3f}** (n = {samples}, j "
                 f"= {jitter:g}). "
                 f"{note} {protocol_line(choice)}.",
             )
@@ -261,7 +261,7 @@ def one_dimensional(seed: int) -> None:
             question="Does raising one metric, or both, bring the accuracy back?",
             formula="x = yμ + z,  z ~ N(0, I_{d});  trained on A_{i}x;  clean: Φ(‖μ‖)",
             caption=f"Now: **{100 * accuracy:.1f} %** (± {100 * found.standard_error:.1f}) of clean test samples, Θ_{{imi}} = "
-            f"{theta.imi:.3e}, "
+            f"{power(theta.imi)}, "
             f"Θ_{{imc}} = {theta.imc:.4f}. {note}Each curve moves one slider from zero with the other two at zero (infinitely "
             f"many training samples); "
             f"the dot is where all three stand. Dotted: Φ(‖μ‖) = {100 * clean:.1f} %. Curves that are vertical keep that metric constant.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import streamlit as st
 
@@ -13,6 +14,7 @@ from pages.shared.guard import guarded, plain
 from pages.shared.handover import spec_of
 from pages.shared.live_chart import live_chart
 from pages.shared.navigation import script
+from pages.shared.run_cost import run_cost
 from pages.shared.selection import Selection
 from ued_core import runs
 from ued_core.defenses import Defense
@@ -20,6 +22,7 @@ from ued_core.defenses.purified import TrainedDefense
 from ued_core.figures.tradeoff import tradeoff
 from ued_core.params import Parameter
 from ued_core.records import ImageSet
+from ued_core.runs import RunRecord
 from ued_core.runs.suppression import Suppression, suppression, suppression_curve, sweep_values
 
 MEASURE = Parameter(
@@ -115,8 +118,8 @@ def _point(measured: Suppression) -> tuple[float, float, float]:
     return measured.psnr, measured.energy, measured.aligned
 
 
-def sweep_button(choice: Selection, stack: tuple[Defense, ...]) -> None:
-    """Start one run a value of the first defence's first parameter."""
+def sweep_button(choice: Selection, stack: tuple[Defense, ...], known: Sequence[RunRecord]) -> None:
+    """Start one run a value of the first defence's first parameter; ``known`` are runs, newest first, which tell how long one takes."""
     parameter = _swept(stack)
     if parameter is None:
         return
@@ -127,6 +130,8 @@ def sweep_button(choice: Selection, stack: tuple[Defense, ...]) -> None:
             key="sweep_values", max_selections=MOST_RUNS,
         )  # fmt: skip
         st.caption("One training run a value, everything else as on this page. They are queued and can be compared on the page Runs.")
+        if chosen:
+            run_cost(spec_of(choice, stack), known, len(chosen))
         if st.button(f"Start {len(chosen)} runs", type="primary", disabled=not chosen, key="sweep_start"):
             stacks = [(stack[0].with_values(**{parameter.name: value}), *stack[1:]) for value in chosen]
             made = runs.submit_many([spec_of(choice, own) for own in stacks])

@@ -61,6 +61,18 @@ def test_nothing_is_trained_yet(open_page: Callable[..., AppTest], submitted: li
     assert not page.exception
 
 
+def test_what_ships_is_one_press_away(open_page: Callable[..., AppTest]) -> None:
+    """A link from the page to itself would change nothing: the controls keep what they hold."""
+    page = open_page("dvae", {"data": "digits", "poison_rate": "0.5"})
+    assert "No D-VAE is there for Digits with CUDA" in page.info[0].value
+    next(b for b in page.button if b.label == "Digits with Region noise →").click().run()
+    assert not page.exception
+    assert page.selectbox(key="attack").value == "region"
+    assert page.select_slider(key="poison_rate").value == "1"
+    assert not [i for i in page.info if "No D-VAE is there" in i.value]
+    assert page.select_slider(key="rate").options == ["0.3", "0.6", "1", "2", "4"]
+
+
 def test_rate_targets_that_were_trained_here(open_page: Callable[..., AppTest]) -> None:
     data = published()
     for rate in (0.5, 2.0, 6.0):

@@ -39,7 +39,7 @@ def chart(page, name):
 
 
 def numbers(page):
-    caption = chart(page, "theta_panels")["caption"]
+    caption = re.sub(r" × 10\^\{−(\d+)\}", r"e-\1", chart(page, "theta_panels")["caption"])
     return [float(x) for x in re.findall(r"= ([0-9.]+(?:e[+-][0-9]+)?)", caption)[:3]]
 
 

@@ -51,6 +51,7 @@ def test_a_sweep_queues_one_run_a_value(open_page, at_once, monkeypatch):
     monkeypatch.setattr(runs, "submit_many", lambda specs: made.extend(specs) or [str(k) for k, _ in enumerate(made)])
     page = open_page("defence", SMALL)
     page.multiselect(key="sweep_values").set_value([0.0, 3.0]).run()
+    assert any("No time estimate yet" in caption.value for caption in page.caption), "what the runs take is said before they start"
     page.button(key="sweep_start").click().run()
     assert [spec.defenses[0].strength for spec in made] == [0.0, 3.0]
     assert {spec.attack.key for spec in made} == {"cuda"}

@@ -195,7 +195,7 @@ def rivals_answer(group: Group | None) -> Answer:
     seeds = rests_on(group.conditions)
     coin, none = group.find(lambda s: s.defences == (COIN,)), group.find(lambda s: not s.defences)
     others = [c for c in group.conditions if c is not none and defences_of(c) != (COIN,)]
-    compared = {c.name: (kind(found), found) for c in others if coin and (found := difference(c, coin)).count}
+    compared = {_rival(c.name): (kind(found), found) for c in others if coin and (found := difference(c, coin)).count}
     if coin is None or not compared:
         return Answer(NOT_YET, (f"COIN: {level(coin)}.",) if coin else (), seeds)
     by = {word: [name for name, (what, _) in compared.items() if what == word] for word in ("more", "alike", "less")}
@@ -210,6 +210,12 @@ def rivals_answer(group: Group | None) -> Answer:
     ranked = sorted(compared.items(), key=lambda item: -item[1][1].mean)
     details.append("Against COIN: " + "; ".join(f"{name} {points(found)}" for name, (_, found) in ranked) + ".")
     return Answer(verdict, tuple(details), seeds)
+
+
+def _rival(title: str) -> str:
+    """The title of a defence inside a sentence about COIN, whose parts are named after it."""
+    short = title.replace("COIN: ", "its own ").replace(" only", " alone") if title.startswith("COIN: ") else title
+    return short[:1].lower() + short[1:] if short[1:2].islower() else short
 
 
 def _do(names: Sequence[str], verb: str) -> str:

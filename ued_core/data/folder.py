@@ -25,7 +25,7 @@ MAX_BYTES = 2 << 30
 
 _TEST_NAMES = ("test", "val")
 _JUNK = ("__MACOSX",)
-_ADVICE = "Make one subfolder a class, with at least two PNG, JPEG or WebP images in each."
+_ADVICE = "It needs one subfolder for each class, with at least two PNG, JPEG or WebP images in each."
 
 
 class Layout(NamedTuple):
@@ -88,7 +88,7 @@ class Folder(Dataset):
 
     def _root(self) -> Path:
         if not self.path.strip():
-            raise DataError("No image folder is given.", f"Give a folder. {_ADVICE}")
+            raise DataError("No image folder is given.", f"Give the path of a folder. {_ADVICE}")
         root = Path(self.path).expanduser().resolve()
         if not root.is_dir():
             raise DataError(f"There is no folder {str(root)!r}.", "Check the path.")

@@ -115,7 +115,7 @@ def theta_curves(
             "hovertemplate": f"α %{{x:.2f}} px<br>{name} %{{y:.4g}} (n = {samples}, expected)<extra></extra>",
         }  # fmt: skip
         now = {
-            **curve, "x": np.array([current[0]]), "y": np.array([current[1 + i]]), "mode": "markers",
+            **curve, "x": np.array([current[0]]), "y": np.array([current[1 + i]]), "mode": "markers", "cliponaxis": False,
             "name": f"drawn now (n = {samples})", "legendgroup": "now",
             "marker": {"color": ROLE_COLOURS["poisoned"], "size": 12, "line": {"color": INK, "width": 1}},
             "hovertemplate": f"α %{{x:.2f}} px<br>{name} %{{y:.4g}} (drawn now)<extra></extra>",
