@@ -4,6 +4,8 @@
 const charts = new WeakMap();
 // The end of what was drawn into a node before: Streamlit may take a chart off its node and mount it there again at once.
 const endings = new WeakMap();
+// Plotly's bar offers by default to upload a chart to its maker's cloud: the images behind it may be nobody else's business.
+const PRIVATE = { showSendToCloud: false, plotlyServerURL: "" };
 const MOVE_MS = 350;
 const MOST_POINTS = 5000;
 let library;
@@ -150,7 +152,7 @@ async function html(chart) {
   const alt = chart.data.alt.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
   save(`${chart.data.filename}.html`, "text/html", [
     `<!doctype html><meta charset="utf-8"><title>${alt}</title><div id="c" style="height:95vh"></div><script>`, source,
-    `</script><script>const f=${figure};Plotly.newPlot("c",f.data,f.layout,{responsive:true,displaylogo:false})</script>`,
+    `</script><script>const f=${figure};Plotly.newPlot("c",f.data,f.layout,${JSON.stringify({ ...PRIVATE, responsive: true, displaylogo: false })})</script>`,
   ]);
 }
 
@@ -275,7 +277,7 @@ async function draw(Plotly, chart, theme) {
   chart.buttons ??= buttons(Plotly, chart);
   node.classList.remove("ued-failed");
   const drawn = Plotly.react(node, figure.data, layout, {
-    displaylogo: false, displayModeBar: true, scrollZoom: false, doubleClick: "reset+autosize",
+    ...PRIVATE, displaylogo: false, displayModeBar: true, scrollZoom: false, doubleClick: "reset+autosize",
     modeBarButtonsToRemove: ["toImage", "autoScale2d", ...(data.clickable ? [] : ["select2d", "lasso2d"])],
     modeBarButtonsToAdd: chart.buttons,
   });

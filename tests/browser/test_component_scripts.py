@@ -56,6 +56,20 @@ CHART = """async (pause) => {
 }"""
 
 
+def test_no_chart_offers_to_be_uploaded(blank: Page) -> None:
+    load(blank, "live_chart.js", FRAME)
+    blank.add_script_tag(path=str(PLOTLY))
+    blank.evaluate(
+        """() => window.call({ setStateValue() {}, data: {
+            figure: '{"data": [{"x": [1, 2], "y": [1, 2]}], "layout": {}}', height: 200, alt: "line", filename: "line", clickable: false,
+            question: "", formula: "", caption: "", plotly: "", colours: {},
+        } }, false)"""
+    )
+    titles = blank.evaluate("[...document.querySelectorAll('.modebar-btn')].map((b) => b.dataset.title)")
+    assert "Download as PNG" in titles
+    assert not [title for title in titles if "share" in title.lower() or "cloud" in title.lower()], "there is no network, and no account"
+
+
 @pytest.mark.parametrize("pause", [0, 100])
 def test_a_chart_keeps_what_a_newer_call_draws(blank: Page, pause: int) -> None:
     load(blank, "live_chart.js", FRAME)
