@@ -10,6 +10,7 @@ from ued_core.attacks import ATTACKS
 from ued_core.context import Context
 from ued_core.defenses import preview
 from ued_core.defenses.orthogonal_projection import OrthogonalProjection, basis_of, linear_weights, mean_of, without
+from ued_core.defenses.strong_augmentation import SdaAn
 from ued_core.records import ImageSet, to_float
 
 
@@ -156,3 +157,17 @@ def test_full_disk():
         first = defense.purify(data, Context()).images
     assert not defense.is_learned(data)
     assert torch.equal(defense.purify(data, Context()).images, first)
+
+
+@pytest.mark.parametrize("defense", [OrthogonalProjection(steps=20), SdaAn(epochs=2, width=64, steps=3)], ids=lambda d: d.key)
+def test_threads_do_not_change_what_is_learned(defense):
+    """A page and a worker find each other's file, and may have other numbers of threads."""
+    data, before, found = noisy_photos(count=1200, side=32)[1], torch.get_num_threads(), []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            found.append(defense.learn(data, Context()))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(tensor, found[1][name]) for name, tensor in found[0].items())

@@ -20,14 +20,15 @@ from ued_core.params import fingerprint
 from ued_core.records import ImageSet
 
 #: raised whenever code changes what is learned, so that old files are not taken for new ones
-LEARNED_VERSION = 2
+LEARNED_VERSION = 3
 
 
 class LearnedDefense(Defense):
     """A defence that first learns a few tensors from all images, then treats each image by itself with them.
 
     What is learned depends on the images and labels and on the parameters named in ``learned_from``, never on the seed
-    of the run. It is one file under the home, named by all of that; a full or read-only disk is no error.
+    of the run, nor on how many threads whoever comes first computes with. It is one file under the home, named by all of that; a
+    full or read-only disk is no error.
     Subclasses implement :meth:`learn`, :meth:`treat` and :meth:`seconds_for`.
 
     Attributes:
@@ -40,7 +41,7 @@ class LearnedDefense(Defense):
 
     @abstractmethod
     def learn(self, data: ImageSet, ctx: Context) -> dict[str, torch.Tensor]:
-        """The tensors, on the CPU.
+        """The tensors, on the CPU; computed within :func:`ued_core.compiled.one_thread` where threads change the last bits.
 
         Args:
             data: the whole training set.

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import torch
 
+from ued_core.compiled import one_thread
 from ued_core.context import Context
 from ued_core.defenses.learned import LearnedDefense
 from ued_core.params import param
@@ -41,10 +42,12 @@ def linear_weights(data: ImageSet, steps: int, ctx: Context) -> torch.Tensor:
             order = torch.randperm(len(images), generator=draws)
         rows, order = order[:BATCH], order[BATCH:]
         batch = to_float(images[rows].to(ctx.device)).flatten(1)
-        slope = torch.softmax(batch @ weights.T, 1)
-        slope[torch.arange(len(rows), device=ctx.device), labels[rows].to(ctx.device)] -= 1
         rate = LEARNING_RATE * (1.0 if step < steps / 2 else 0.1 if step < 3 * steps / 4 else 0.01)
-        weights.addmm_(slope.T, batch, alpha=-rate / len(rows))
+        # At this rate the descent swings, and what one more thread rounds differently grows into other images.
+        with one_thread():
+            slope = torch.softmax(batch @ weights.T, 1)
+            slope[torch.arange(len(rows), device=ctx.device), labels[rows].to(ctx.device)] -= 1
+            weights.addmm_(slope.T, batch, alpha=-rate / len(rows))
         if step % 10 == 0:
             ctx.report(step, steps, "learning what a linear model can read")
     return weights

@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 import torch.nn.functional as F
 
+from ued_core.compiled import one_thread
 from ued_core.context import Context
 from ued_core.defenses.adversarial_training import climb
 from ued_core.defenses.base import Defense
@@ -109,10 +110,11 @@ class SdaAn(LearnedDefense):
                 ctx.report(epoch * steps + index, steps * self.epochs, f"{self.title}: small network, epoch {epoch + 1} of {self.epochs}")
                 rows = order[index * BATCH : (index + 1) * BATCH]
                 images, labels = to_float(data.images[rows].to(ctx.device)), data.labels[rows].to(ctx.device)
-                worst = self._uphill(network, images, labels, radius / 4)
-                optimizer.zero_grad(set_to_none=True)
-                F.cross_entropy(small_scores(network, worst), labels).backward()
-                optimizer.step()
+                with one_thread():
+                    worst = self._uphill(network, images, labels, radius / 4)
+                    optimizer.zero_grad(set_to_none=True)
+                    F.cross_entropy(small_scores(network, worst), labels).backward()
+                    optimizer.step()
         return {name: tensor.detach().cpu() for name, tensor in network.items()}
 
     def treat(self, images: torch.Tensor, labels: torch.Tensor, learned: dict[str, torch.Tensor]) -> torch.Tensor:
