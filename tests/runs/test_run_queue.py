@@ -14,7 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
+from tests.small_disk import full_disk
 from ued_core import runs
 from ued_core.errors import DataError, RunError
 from ued_core.runs import worker
@@ -240,6 +243,24 @@ def test_what_errors_mean():
     assert found["kind"] == "bug"
     assert "KeyError" in found["what"]
     assert found["traceback"] == "trace"
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: torch.save({"a": torch.zeros(10_000)}, path),
+        lambda path: save_file({"a": torch.zeros(10_000)}, path),
+        lambda path: path.write_bytes(bytes(10_000)),
+    ],
+    ids=["torch", "safetensors", "python"],
+)
+def test_a_full_disk_is_no_bug(tmp_path: Path, write):
+    with full_disk(), pytest.raises(Exception) as caught:  # noqa: PT011
+        write(tmp_path / "file")
+    found = worker.explain(caught.value, "t")
+    assert found["kind"] == "disk"
+    assert "resume" in found["do"]
+    assert worker.explain(OSError(2, "No such file"), "t")["kind"] == "bug"
 
 
 def test_reports_are_throttled_but_a_new_step_shows(tmp_path: Path):

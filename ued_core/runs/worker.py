@@ -11,6 +11,7 @@ Exit codes:
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -179,6 +180,13 @@ def explain(error: Exception, trace: str) -> dict[str, str]:
             "kind": "memory",
             "traceback": trace,
         }
+    if disk_full(error):
+        return {
+            "what": "The disk is full: a checkpoint, the weights or another file of the run could not be written.",
+            "do": "Free some space, then resume the run.",
+            "kind": "disk",
+            "traceback": trace,
+        }
     return {
         "what": f"A bug in the program: {type(error).__name__}: {error}",
         "do": "Please report it with the traceback.",
@@ -194,6 +202,14 @@ def out_of_memory(error: Exception) -> bool:
         or type(error).__name__ == "OutOfMemoryError"
         or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
     )
+
+
+def disk_full(error: Exception) -> bool:
+    """Whether a file could not be written whole, in the words of Python, of torch (whose writer lost its place) or of safetensors."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    words = str(error)
+    return any(part in words for part in ("PytorchStreamWriter", "unexpected pos", "Error while serializing: I/O error"))
 
 
 def work(folder: RunFolder, stop: Stopper, attempt: int, threads: int) -> int:
