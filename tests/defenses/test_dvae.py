@@ -270,6 +270,15 @@ def test_all_versions_of_a_set() -> None:
     assert {folder for _, folder in found} == {defense.folder(data.content_hash) for defense in made}
 
 
+def test_a_set_that_goes_while_sets_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another run makes room: what was found a moment ago is not there any more."""
+    data, defense = image_set(), quick(variant="subtraction")
+    defense.purify(data, Context())
+    found = Path.glob
+    monkeypatch.setattr(Path, "glob", lambda self, pattern: [*found(self, pattern), self / "gone" / data.content_hash / "card.json"])
+    assert kept_sets("dvae", data.content_hash) == [(defense.to_json(), defense.folder(data.content_hash))]
+
+
 def test_damaged_artefacts_are_made_anew() -> None:
     data, defense = image_set(), quick()
     first = defense.purify(data, Context()).images.clone()

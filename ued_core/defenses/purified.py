@@ -365,9 +365,17 @@ def kept_sets(key: str, data_hash: str, early: bool = False) -> list[tuple[dict[
         early: those whose making was ended early, instead of the whole ones.
     """
     name = early_of(Path(data_hash)).name if early else data_hash
-    cards = sorted((home() / "purified").glob(f"{key}-*/{name}/card.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+    cards = sorted((home() / "purified").glob(f"{key}-*/{name}/card.json"), key=_written, reverse=True)
     found = [(purified_card(card.parent), card.parent) for card in cards]
     return [(card["defence"], folder) for card, folder in found if card is not None]
+
+
+def _written(card: Path) -> float:
+    """When; 0 for one that another process has just removed to make room."""
+    try:
+        return card.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def read_purified(folder: Path) -> Purified | None:
