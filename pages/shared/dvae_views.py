@@ -527,8 +527,8 @@ def measured_part() -> None:
     st.caption(MEASURED_TEXT)
 
 
-# No line is broken between the values of a cell.
-BETWEEN_SEEDS = "\u00a0/\u00a0"
+# Where it is narrow, a line ends with the stroke rather than beginning with it.
+BETWEEN_SEEDS = "\u00a0/ "
 MEASURED_TEXT = (
     "Accuracy on clean test images in per cent, one value a seed; the column *clean* is what D-VAE costs data that nobody poisoned. "
     "Digits at 16×16 with half their contrast, 1,000 images, networks of width 8 and 1,240 steps a stage, classifier without crops. "

@@ -135,7 +135,7 @@ def sidebar_selection(*, attacked: bool = True, only: type[Attack] | None = None
 def _rate_control() -> float:
     return float(
         slide(
-            "Poisoned images", RATES, key=RATE_KEY, default=ALL,
+            "Poison rate", RATES, key=RATE_KEY, default=ALL,
             help="The share of the training images that the attack changes; the others are published as they are. The key draws which "
             "ones, as in a run with this poison rate.",
         )

@@ -136,7 +136,7 @@ def test_design_is_needed_only_if_it_beats_its_rivals() -> None:
     assert rivals([0.8, 0.83], [0.5, 0.52]).verdict == "COIN's design is not needed here: elastic gives back more than COIN."
     assert rivals([0.8, 0.83], [0.9, 0.92]).verdict.endswith("shifts and elastic give back more than COIN.")
     assert rivals([0.71, 0.7], [0.5, 0.52]).verdict == "COIN is not clearly better than elastic. It beats the one other."
-    assert rivals([0.5, 0.53], [0.4, 0.42]).verdict == "COIN's design matters: it gives back more than all 2 rivals tried."
+    assert rivals([0.5, 0.53], [0.4, 0.42]).verdict == "COIN's design matters: it gives back more than both rivals tried."
     assert "elastic +10.5 ± 0.7 points; shifts −20.0 ± 0.0 points" in rivals([0.8, 0.83], [0.5, 0.52]).details[1]
     assert rivals([], []).verdict == NOT_YET
     assert answers.rivals_answer(None).verdict == NOT_YET
@@ -245,9 +245,9 @@ def test_a_strength_counts_as_alike_until_it_is_clearly_worse() -> None:
 
 
 def test_one_strength_for_all_or_not() -> None:
-    assert strengths({1.0: 0.3, 2.0: 0.5}).verdict.startswith("One strength can do for all 2 attacks: α = 2 px is nowhere")
+    assert strengths({1.0: 0.3, 2.0: 0.5}).verdict.startswith("One strength can do for both attacks: α = 2 px is nowhere")
     assert strengths({1.0: 0.6, 2.0: 0.5}).verdict == (
-        "No single strength suits all 2 attacks: the best goes from α = 1 px (p_b = 0.6, k = 3) to 2 px (p_b = 0.3, k = 3)."
+        "No single strength suits both attacks: the best goes from α = 1 px (p_b = 0.6, k = 3) to 2 px (p_b = 0.3, k = 3)."
     )
     assert "(α = 2 px not clearly worse)" in strengths({1.0: 0.5, 2.0: 0.5}).details[1]
     helpless = strengths({0.0: 0.5, 1.0: 0.5, 2.0: 0.5}).verdict

@@ -223,7 +223,7 @@ def _do(names: Sequence[str], verb: str) -> str:
 
 
 def _all_of(count: int, noun: str) -> str:
-    return f"the one {noun}" if count == 1 else f"all {count} {noun}s"
+    return f"the one {noun}" if count == 1 else f"both {noun}s" if count == 2 else f"all {count} {noun}s"
 
 
 def mixtures_answer(groups: Sequence[Group]) -> Answer:
@@ -335,10 +335,12 @@ def optimum_answer(by_blur: Sequence[Line], by_size: Sequence[Line]) -> Answer:
         near = [f"{s:g}" for s in top[2] if s != top[0]]
         also = f" (α = {listed(near)} px not clearly worse)" if near else ""
         details.append(f"{name}: best at α = {top[0]:g} px with {level(top[1])}{also}{against}.")
-    vain = f" Against {listed(in_vain)} no strength gives anything clear back." if in_vain else ""
+    # A name has a comma of its own.
+    helpless = in_vain if len(in_vain) == 1 else [f"({name})" for name in in_vain]
+    vain = f" Against {listed(helpless)} no strength gives anything clear back." if in_vain else ""
     if len(tops) < 2:
         return Answer(f"{NOT_YET}{vain}", tuple(details), seeds)
-    helped = f"all {len(tops)} attacks" + (" that COIN helps against" if in_vain else "")
+    helped = _all_of(len(tops), "attack") + (" that COIN helps against" if in_vain else "")
     shared = sorted(set.intersection(*(set(alike) for _, _, alike in tops.values())))
     if shared:
         strengths = listed([f"{s:g}" for s in shared])

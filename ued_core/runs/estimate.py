@@ -122,7 +122,7 @@ class Estimate:
             runs: how many such runs are about to be started, one after another.
         """
         whole = f"About {duration(self.seconds)}" + (
-            f" each, {duration(runs * self.seconds)} for all {runs}" if runs > 1 else ""
+            f" each, {duration(runs * self.seconds)} for {'both' if runs == 2 else f'all {runs}'}" if runs > 1 else ""
         )
         return f"{whole}, {self.source()}. Waiting in the queue comes on top."
 
