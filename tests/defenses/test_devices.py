@@ -1,0 +1,66 @@
+"""Batch hooks on a GPU that is not there: shapes and devices are followed, nothing is computed."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from ued_core.defenses import DEFENSES, Defense
+from ued_core.defenses.noise import UniformNoise
+from ued_core.defenses.random_operations import OPERATIONS, cloud, shuffled_channels, uneven_brightness, uneven_contrast
+from ued_core.defenses.sharpening import low_pass_matrix
+
+GPU = torch.device("cuda", 0)
+# UEraser sorts images by their operation, which needs numbers; its parts are followed one by one.
+NAMES = [name for name in DEFENSES if "augment" in DEFENSES[name].acts and name != "ueraser"]
+
+
+class Generator(torch.Generator):
+    """Says that it is on the GPU; nothing is drawn."""
+
+    @property
+    def device(self) -> torch.device:
+        return GPU
+
+
+@pytest.fixture
+def there(monkeypatch: pytest.MonkeyPatch):
+    # Checks of values, such as that a displacement is finite, pass: there are none.
+    monkeypatch.setattr(torch.Tensor, "__bool__", lambda tensor: True)
+    for name in ("__float__", "item"):
+        monkeypatch.setattr(torch.Tensor, name, lambda tensor: 0.5)
+    # What is kept between calls must neither come in here nor go out.
+    low_pass_matrix.cache_clear()
+    with FakeTensorMode():
+        yield
+    low_pass_matrix.cache_clear()
+
+
+def devices(defense: Defense, channels: int) -> set[torch.device]:
+    images, labels = torch.rand(6, channels, 32, 32, device=GPU), torch.zeros(6, dtype=torch.int64, device=GPU)
+    return {tensor.device for tensor in defense.blend(images, labels, 4, Generator())}
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_batch_stays_on_its_device(there: None, name: str, channels: int) -> None:
+    values = {"strength": 0.1} if name == "random_perspective" else {"colours": "jitter and grey"} if name == "staged" else {}
+    assert devices(DEFENSES.build(name, **values), channels) == {GPU}
+
+
+def test_random_operations_stay_on_their_device(there: None) -> None:
+    images, magnitude = torch.rand(6, 3, 16, 16, device=GPU), torch.rand(6, device=GPU)
+    made = [operation(images, magnitude) for operation in OPERATIONS]
+    light = cloud((6, 16, 16), magnitude, Generator())[:, None]
+    made += [shuffled_channels(images, Generator()), uneven_brightness(images, light, magnitude), uneven_contrast(images, light)]
+    assert {tensor.device for tensor in made} == {GPU}
+
+
+def test_a_forgotten_device_would_be_seen(there: None) -> None:
+    class Forgets(UniformNoise):
+        def augment(self, images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+            return images + torch.zeros(images.shape)
+
+    with pytest.raises(RuntimeError, match="two different devices"):
+        devices(Forgets(), 3)
