@@ -62,5 +62,5 @@ def test_a_forgotten_device_would_be_seen(there: None) -> None:
         def augment(self, images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
             return images + torch.zeros(images.shape)
 
-    with pytest.raises(RuntimeError, match="two different devices"):
+    with pytest.raises(RuntimeError, match="at least two devices, cuda:0 and cpu"):
         devices(Forgets(), 3)
