@@ -395,12 +395,13 @@ def nothing_there(choice: Selection) -> None:
         f"**No D-VAE is there for {choice.dataset.title} with {choice.attack.title} and key {choice.seed}{part}.** Train one below: it "
         "runs in the background, and its pictures appear here. Or look at what ships:"
     )
-    for shipped in all_shipped():
-        dataset, attack = DATASETS.parse(shipped.card["dataset"]), ATTACKS.parse(shipped.card["attack"])
-        st.button(
-            f"{dataset.title} with {attack.title} →", key=f"dvae_shipped_{shipped.path.stem}",
-            on_click=choose_all_poisoned, args=(dataset, attack, int(shipped.card["seed"])),
-        )  # fmt: skip
+    with st.container(horizontal=True):
+        for shipped in all_shipped():
+            dataset, attack = DATASETS.parse(shipped.card["dataset"]), ATTACKS.parse(shipped.card["attack"])
+            st.button(
+                f"{dataset.title} with {attack.title} →", key=f"dvae_shipped_{shipped.path.stem}",
+                on_click=choose_all_poisoned, args=(dataset, attack, int(shipped.card["seed"])),
+            )  # fmt: skip
 
 
 # ---- two stages ----------------------------------------------------------------------------

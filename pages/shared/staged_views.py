@@ -38,6 +38,11 @@ LOOK_EVERY_S = 2.0
 HEIGHT = 430
 MOST_RUNS = 200
 TIMED_PER_CLASS = 2
+STORED_THRESHOLD = 1.1
+THRESHOLD_TEXT = (
+    f"The threshold starts at {STORED_THRESHOLD:g} on this page, as in the stored runs: at the method's own default of 2 no alarm went off "
+    "there (LSP digits, *ST, threshold 2*)."
+)
 
 
 @dataclass(frozen=True)
@@ -161,7 +166,8 @@ def own_part() -> None:
     with left, st.expander(f"Parameters of {model_class.title}"):
         model = method_controls(model_class, key="staged_model")
     with right, st.expander("Parameters of staged training"):
-        method = method_controls(StagedTraining, key=StagedTraining.key)
+        method = method_controls(StagedTraining, key=StagedTraining.key, values={"threshold": STORED_THRESHOLD})
+        st.caption(THRESHOLD_TEXT)
     wanted = pair(spec_of(choice, (method,), model), method)
     st.markdown(_announced(choice, model, method, len(wanted)))
     _time(choice, wanted)
@@ -286,7 +292,8 @@ def charts(shown: Shown) -> None:
     _numbers(shown)
     left, right = st.columns(2)
     with left:
-        curves = [Curve("staged training", (trace.history,))]
+        # The same look beside plain training and without it.
+        curves = [Curve("staged training", (trace.history,), look=1)]
         if shown.plain:
             curves = [Curve("plain training", (shown.plain,)), *curves]
         live_chart(
@@ -311,7 +318,8 @@ def charts(shown: Shown) -> None:
             "was taken back there more than once.",
         )  # fmt: skip
     with right:
-        frozen = f"Frozen at the end: {', '.join(trace.frozen)}." if trace.frozen else "No layer is frozen at the end."
+        when = "at the end" if trace.whole else "so far"
+        frozen = f"Frozen {when}: {', '.join(trace.frozen)}." if trace.frozen else f"No layer is frozen {when}."
         live_chart(
             rates_figure(trace), key="traced_rates", height=HEIGHT + legend_growth(trace), filename=f"{shown.slug}_rates",
             alt=f"Factor on every layer's learning rate by epoch. {frozen}", question="What happens to each layer's learning rate?",
@@ -326,7 +334,8 @@ def _numbers(shown: Shown) -> None:
     first.metric("Staged", percent(own, 1), help="Accuracy on clean test images after the last epoch.")
     second.metric("Plain", percent(other, 1), help="The same training without any reaction: accuracy on clean test images.")
     at = trace.trapped_at
-    third.metric("Trap seen", "never" if at is None else f"epoch {at:.3g}", help="The first check above the threshold, in this run.")
+    seen = f"epoch {at:.3g}" if at is not None else "never" if trace.whole else "not yet"
+    third.metric("Trap seen", seen, help="The first check above the threshold, in this run.")
     answered = str(trace.answered)
     fourth.metric("Alarms", answered, help="Those that were answered; with rollback each took training back to the check before.")
     if not trace.whole:
@@ -349,6 +358,7 @@ def _crossing(shown: Shown) -> str:
     for name, trace in (("Plain training", _same_sign(shown)), ("Staged training", shown.trace)):
         if trace is not None:
             at = trace.trapped_at if trace.threshold == limit else trace.first_above(limit)
-            words = "never exceeds the threshold" if at is None else f"first exceeds the threshold after {at:.3g} epoch{'s' * (at != 1)}"
+            never = "never exceeds the threshold" if trace.whole else "has not exceeded the threshold so far"
+            words = never if at is None else f"first exceeds the threshold after {at:.3g} epoch{'s' * (at != 1)}"
             parts.append(f"{name} {words}.")
     return " ".join(parts)

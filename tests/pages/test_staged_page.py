@@ -21,6 +21,7 @@ from ued_core import runs
 from ued_core.analysis import staged
 from ued_core.context import Context
 from ued_core.defenses.staged_training import StagedTraining
+from ued_core.figures.learning import RUN_COLOURS
 from ued_core.models import MODELS
 from ued_core.runs import RunFolder
 from ued_core.runs.folder import runs_root
@@ -129,6 +130,27 @@ def test_both_runs_are_started_once(open_page, monkeypatch: pytest.MonkeyPatch) 
     assert len(pair(watching, watching.defenses[0])) == 1
 
 
+def test_what_has_not_happened_yet_is_not_said_to_be_never() -> None:
+    history, report = trained(StagedTraining(reaction="none", watched=8))
+    spec = RunSpec.from_json({"dataset": SMALL, "defenses": [StagedTraining(threshold=50.0, watched=8).to_json()]}).to_json()
+    under_way, over = (staged.trace_of(spec, history[:1], ()), staged.trace_of(spec, history, (report,)))
+    said = [staged_views._crossing(staged_views.Shown("a run", trace, None, None, "slug")) for trace in (under_way, over)]
+    assert said[0] == "Staged training has not exceeded the threshold so far."
+    assert "so far" not in said[1]
+
+
+def test_runs_of_ones_own_start_where_stored_ones_react(open_page) -> None:
+    """At the method's own default nothing happens on small data: the page's first run would show nothing."""
+    page = checked(open_page("staged", {name: value for name, value in OWN.items() if name != "staged_threshold"}))
+    assert page.number_input(key="staged_threshold").value == staged_views.STORED_THRESHOLD
+    assert StagedTraining().threshold == 2.0
+    assert "default of 2" in staged_views.THRESHOLD_TEXT
+    quiet = [row["training"][0]["alarms"] for row in staged_views.stored_rows() if row["arm"] == "ST, threshold 2"]
+    reacting = [row["spec"]["defenses"][0]["threshold"] for row in staged_views.stored_rows() if row["arm"] == "ST"]
+    assert set(quiet) == {0}
+    assert set(reacting) == {staged_views.STORED_THRESHOLD}
+
+
 def test_a_run_under_way_and_a_finished_one_are_shown(open_page) -> None:
     history, report = trained(ANSWERED)
     spec = RunSpec.from_json({"dataset": SMALL, "defenses": [ANSWERED.to_json()], "plan": {"name": "adamw", "epochs": 2}})
@@ -143,6 +165,8 @@ def test_a_run_under_way_and_a_finished_one_are_shown(open_page) -> None:
     assert shown["Plain"] == "–"
     assert shown["Alarms"] == str(int(history[0]["staged alarms"])) != "0"
     assert shown["Trap seen"] == "epoch 1"
+    line = json.loads(charts(page)[0]["figure"])["data"][0]
+    assert (line["name"], line["line"]["color"]) == ("staged training", RUN_COLOURS[1]), "as beside plain training"
     folder.history_path.write_text("".join(json.dumps(r) + "\n" for r in history))
     folder.result_path.write_text(json.dumps({"history": history, "training": [report], "epochs": 2, "last": 0.5}))
     page.run()

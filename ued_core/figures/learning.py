@@ -53,10 +53,12 @@ class Curve:
     Attributes:
         label: its name in the legend.
         runs: the history of each run; rows with ``epoch`` (1…) and the quantities.
+        look: number of its colour, dash and marker; its place among the curves when left out.
     """
 
     label: str
     runs: tuple[Sequence[Row], ...]
+    look: int | None = None
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,8 @@ def compare_figure(curves: Sequence[Curve], quantity: Quantity) -> go.Figure:
     """
     longest = max((int(row["epoch"]) for curve in curves for rows in curve.runs for row in rows), default=1)
     figure = go.Figure(layout=_layout(quantity, longest))
-    for index, curve in enumerate(curves):
+    for place, curve in enumerate(curves):
+        index = place if curve.look is None else curve.look
         colour = RUN_COLOURS[index % len(RUN_COLOURS)]
         dash, symbol = RUN_DASHES[index % len(RUN_DASHES)], CLASS_SYMBOLS[index % len(CLASS_SYMBOLS)]
         measured = series(curve.runs, quantity.column)
