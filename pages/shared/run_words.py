@@ -239,6 +239,12 @@ def differing(specs: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
 # What titles and columns of their own say already.
 _SAID = frozenset({"dataset", "attack", "defenses", "model", "seed"})
 _SHORT = {"attack_seed": "private key"}
+# What people vary comes first: a table cuts long words off.
+_FIRST = ("defenses", "attack", "poison", "plan", "model")
+
+
+def _rank(path: str) -> int:
+    return next((place for place, start in enumerate(_FIRST) if path.startswith(start)), len(_FIRST))
 
 
 def told_apart(records: Sequence[RunRecord]) -> list[str]:
@@ -247,7 +253,7 @@ def told_apart(records: Sequence[RunRecord]) -> list[str]:
     for title in {record.title for record in records}:
         alike = [record for record in records if record.title == title]
         for record, parameters in zip(alike, differing([record.spec for record in alike]), strict=True):
-            own = {name: value for name, value in parameters.items() if name not in _SAID and value != "–"}
+            own = {name: parameters[name] for name in sorted(parameters, key=_rank) if name not in _SAID and parameters[name] != "–"}
             words[record.id] = ", ".join(
                 f"{_SHORT.get(name, name.rpartition(' · ')[2].replace('_', ' '))} {value}" for name, value in own.items()
             )

@@ -166,7 +166,9 @@ def test_runs_of_one_name_are_told_apart(open_runs) -> None:
     assert list(table["Differs in"]) == ["", "", "strength 1.5", "strength 0"]
     assert "COIN · Small CNN**, strength 0, seed 0" in shown(page)
     assert "more run" not in shown(page)
-    runs.submit(tiny(seed=1), launch=False)
+    larger = {**swept[0].to_json(), "dataset": {**swept[0].to_json()["dataset"], "test_size": 60}}
+    runs.submit(RunSpec.from_json(larger), launch=False)
+    assert list(open_runs().dataframe[0].value["Differs in"])[0] == "strength 0, test size 60", "what is varied comes first"
     assert "1 more run is queued" in shown(open_runs())
 
 
