@@ -9,7 +9,7 @@ import streamlit as st
 from pages.shared.cache import cached
 from pages.shared.controls import choose, choose_several, method_address, method_controls, parameter_control
 from ued_core.context import Context
-from ued_core.defenses import DEFENSES, Defense, preview, purify_all
+from ued_core.defenses import DEFENSES, Coin, Defense, preview, purify_all
 from ued_core.defenses.purified import TrainedDefense
 from ued_core.errors import Unavailable
 from ued_core.params import Catalogue, Parameter
@@ -80,6 +80,9 @@ def main_control(rest: tuple[Defense, ...], *, named: bool = False) -> tuple[Def
         if not main.parameters():
             st.markdown(f"**{main.title}.** {main.summary()} It has no parameters.")
             return rest
+        if not named and not isinstance(main, Coin):
+            # The page's first lines are about COIN; a slider called "quality" would be anybody's.
+            st.markdown(f"**{main.title}.** {main.summary()}")
         return (method_controls(type(main), key="defence", only=_first(type(main)), values=main.model_dump()), *further)
 
 

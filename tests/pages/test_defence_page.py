@@ -127,6 +127,8 @@ def test_every_defence_works_on_the_page(open_page):
         assert not page.exception, name
         assert not page.error, name
         assert page.query_params.get("defence", "coin") == name
+        said = any(m.value.startswith(f"**{entry.title}.** {entry.summary()}") for m in page.main.markdown)
+        assert said == (name != "coin"), "the page begins with COIN, and says of any other what it does"
         shown = tiles(page)[0]
         assert shown["rows"][2]["more"] == entry.title
         assert ("number 0" in shown["caption"]) == ("augment" in entry.acts)
