@@ -14,7 +14,7 @@ from pages.shared.cache import cached, key_of
 from pages.shared.controls import parameter_control
 from pages.shared.live_chart import live_chart, power
 from pages.shared.selection import Selection
-from ued_core.analysis.reference import reference_card, reference_for
+from ued_core.analysis.reference import reference_for, reference_words
 from ued_core.defenses import Coin, Defense
 from ued_core.figures.layouts import embedding_scatter
 from ued_core.figures.operators import theta_curves, with_current
@@ -130,7 +130,7 @@ def feature_view(choice: Selection, stack: Sequence[Defense], draw: int, whole: 
     """
     chosen, rows = choice.shown(PER_CLASS)
     work = (chosen, choice.attack, choice.seed, tuple(stack), draw, np.array(rows), reference_for(choice.dataset.key))
-    _follow(work, tuple(choice.train.class_names), whole, reached)
+    _follow(work, choice, whole, reached)
 
 
 @cached(max_entries=16)
@@ -143,7 +143,7 @@ def _scatter(shown: Embedding, names: tuple[str, ...]) -> str:
     return embedding_scatter(shown, names).to_json(validate=False)
 
 
-def _follow(work: tuple[Any, ...], names: tuple[str, ...], whole: ImageSet | None, reached: str) -> None:
+def _follow(work: tuple[Any, ...], choice: Selection, whole: ImageSet | None, reached: str) -> None:
     """Ask for the layout of what is chosen now, and show the last one meanwhile."""
     state = st.session_state
     chosen, *_, rows, reference = work
@@ -161,14 +161,14 @@ def _follow(work: tuple[Any, ...], names: tuple[str, ...], whole: ImageSet | Non
     if state["layout"] is None and state["layout_handle"].state != "ready":
         # Features of six hundred images take longer than the rest of the page: once, not at every move.
         state["layout"] = _stand_in(*work, whole=whole, reached=reached)
-    _feature_chart(reference, names)
+    _feature_chart(choice)
 
 
 def align_key(points: np.ndarray) -> None:
     """Names a starting layout in the key of its successor."""
 
 
-def _feature_chart(reference: str, names: tuple[str, ...]) -> None:
+def _feature_chart(choice: Selection) -> None:
     state, note = st.session_state, ""
     handle = state["layout_handle"]
     if handle.state == "ready":
@@ -181,18 +181,17 @@ def _feature_chart(reference: str, names: tuple[str, ...]) -> None:
     background.rerun_when_done(handle, key="waiting_features")
     shown: Embedding = state["layout"]
     words = _words(shown)
-    card = reference_card(reference)
+    network = reference_words(choice.dataset.key)
     count = len(shown.rows) // len(COPIES)
     live_chart(
-        _scatter(shown, names),
+        _scatter(shown, tuple(choice.train.class_names)),
         key="features_chart",
         height=430,
         alt=words,
         filename="features",
         question="Features: where do the copies go?",
         formula="f(x) of a network trained on clean images",
-        caption=f"**{note or words}** A small CNN trained on clean {card['spec']['dataset']['name']} "
-        f"({100 * card['clean_test_accuracy']:.1f} % clean test accuracy), {count} images, three copies each. "
+        caption=f"**{note or words}** {network[:1].upper()}{network[1:]}; {count} images, three copies each. "
         "Colour is the class, the symbol is the copy. Distances between far clusters mean little in UMAP.",
     )
 

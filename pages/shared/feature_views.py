@@ -23,7 +23,7 @@ from ued_core import runs
 from ued_core.analysis.clusters import ClusterMeasures
 from ued_core.analysis.embedding import MOST_TSNE_POINTS
 from ued_core.analysis.feature_quality import FeatureQuality
-from ued_core.analysis.reference import reference_card, reference_for
+from ued_core.analysis.reference import reference_card, reference_for, reference_words
 from ued_core.defenses import Defense
 from ued_core.figures.layouts import feature_scatter
 from ued_core.figures.tiles import amplified_difference, fitting_gain
@@ -97,10 +97,7 @@ def viewer_controls(choice: Selection) -> Viewer:
     with third:
         layer = _layer(MODELS.parse(_reference(choice)["spec"]["model"] if record is None else record.spec["model"]).layer_names())
     if record is None:
-        card, own = _reference(choice), reference_for(choice.dataset.key)
-        reached = f"{100 * card['clean_test_accuracy']:.1f} % clean test accuracy"
-        words = f"a small CNN trained on clean {card['spec']['dataset']['name']} ({reached})"
-        return Viewer(own, None, layer, words)
+        return Viewer(reference_for(choice.dataset.key), None, layer, reference_words(choice.dataset.key))
     epochs = stored_epochs(runs.folder(record.id))
     with second:
         epoch = _epoch(record, epochs)

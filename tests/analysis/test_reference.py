@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ued_core.analysis.reference import FOLDER, reference_card, reference_for, reference_network
+from ued_core.analysis.reference import FOLDER, reference_card, reference_for, reference_network, reference_words
 from ued_core.context import Context
 from ued_core.data import DATASETS, load_split
 from ued_core.errors import Unavailable
@@ -51,3 +51,9 @@ def test_names() -> None:
     assert reference_for("cifar10") == "shapes"
     with pytest.raises(Unavailable, match=r"'nothing' is not in reference\. Train it: python -m benchmarks"):
         reference_card("nothing")
+
+
+def test_a_caption_says_when_the_network_does_not_know_such_images() -> None:
+    assert reference_words("digits").startswith("a small CNN trained on clean digits (")
+    assert reference_words("digits").endswith("% clean test accuracy)")
+    assert reference_words("folder") == f"{reference_words('shapes')}, which has never seen images such as these"
