@@ -124,6 +124,7 @@ def main() -> None:
     """Fill the table or print it."""
     parser = rows.parser(__doc__)
     parser.add_argument("--scenes", nargs="*", default=tuple(SCENES), choices=tuple(SCENES))
+    parser.add_argument("--arms", nargs="*", default=tuple(ARMS), choices=tuple(ARMS))
     options = parser.parse_args()
     if options.table:
         print(table(rows.stored(RESULTS)))
@@ -131,7 +132,7 @@ def main() -> None:
     from ued_core.runs.spec import RunSpec
 
     there = {(name_of(row), row["key"]) for row in rows.stored(RESULTS)}
-    wanted = [job for job in jobs(tuple(options.seeds)) if job[0] in options.scenes]
+    wanted = [job for job in jobs(tuple(options.seeds)) if job[0] in options.scenes and job[1] in options.arms]
     missing = [job for job in wanted if (job, RunSpec.from_json(spec_of(*job)).key()) not in there]
     order = [(scene, arm, seed) for scene in SCENES for arm in ARMS for seed in SEEDS]
     rows.fill(missing, compute, lambda row: rows.store(RESULTS, row, name_of, order), options.workers)
