@@ -2,8 +2,9 @@
 
 import streamlit as st
 
+from pages.shared.dvae_sets import measured_part, stages_part
 from pages.shared.dvae_training import training_part
-from pages.shared.dvae_views import measured_part, nothing_there, rate_room, stages_part, trained_for, whole_poisoned
+from pages.shared.dvae_views import nothing_there, rate_room, trained_for, whole_poisoned
 from pages.shared.selection import sidebar_selection
 
 st.title("D-VAE")

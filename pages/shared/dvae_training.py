@@ -12,7 +12,8 @@ import torch
 
 from pages.shared.cache import cached
 from pages.shared.controls import method_controls
-from pages.shared.dvae_views import PER_CLASS, VARIANT_WORDS, gain_of, trains_on
+from pages.shared.dvae_sets import trains_on
+from pages.shared.dvae_views import PER_CLASS, VARIANT_WORDS, gain_of
 from pages.shared.guard import guarded, plain
 from pages.shared.handover import spec_of
 from pages.shared.live_chart import live_chart
