@@ -86,8 +86,8 @@ def _accumulate(
     weights are summed first and filtered once a class.
 
     One long function, because compiled functions cannot call each other here. ``dx``, ``dy`` are (rows, classes, samples) for
-    the pixels from ``first`` on; ``products`` is
-    from :func:`_products`; ``tall`` and ``wide`` are the tables of :func:`_folds` for the two axes.
+    the pixels from ``first`` on; ``products`` is from :func:`_products`; ``tall`` and ``wide`` are the tables of :func:`_folds`
+    for the two axes.
     """
     rows, classes, samples = dx.shape
     height, width = tall.shape[2] - 2 * margin, wide.shape[2] - 2 * margin
