@@ -6,6 +6,7 @@
       DataError        images, labels, archives or folders that cannot be used
       SpecError        a run description that makes no sense
       RunError         a run that cannot be found, cancelled, resumed or read
+      NotAllowed       something that only the owner of this server may do
       Unavailable      a file, download or device that is not here
     Cancelled          not an error: the user stopped the work
 
@@ -56,6 +57,10 @@ class SpecError(UedError):
 
 class RunError(UedError):
     """A run that cannot be found, cancelled, resumed or read."""
+
+
+class NotAllowed(UedError):
+    """Something that only the owner of this server, or of the run, may do."""
 
 
 class Unavailable(UedError):

@@ -30,6 +30,7 @@ def param(
     quick: Any = None,
     min_length: int | None = None,
     later: bool = False,
+    path: bool = False,
 ) -> Any:
     """Declare one parameter of a method.
 
@@ -44,8 +45,9 @@ def param(
         min_length: shortest text that is accepted.
         later: declared after results were stored: left out of :meth:`Method.to_json` while it has its default, so that
             runs from before keep their keys. Such a default must do what the method did without the parameter.
+        path: the text names a file or folder of the machine that runs UED Studio (see :meth:`Method.chosen_paths`).
     """
-    extra = {"label": label, "unit": unit, "step": step, "quick": quick, "later": later or None}
+    extra = {"label": label, "unit": unit, "step": step, "quick": quick, "later": later or None, "path": path or None}
     limits = {k: v for k, v in {"ge": ge, "le": le, "min_length": min_length}.items() if v is not None}
     return Field(
         default=default,
@@ -77,6 +79,7 @@ class Parameter(BaseModel):
     unit: str = ""
     help: str = ""
     quick: Any = None
+    path: bool | None = None
 
     @property
     def rule(self) -> str:
@@ -183,6 +186,11 @@ class Method(BaseModel):
             ],
         }
 
+    def chosen_paths(self) -> dict[str, str]:
+        """Name → text of the parameters that name a file or folder here, without the empty ones."""
+        named = {p.name: getattr(self, p.name) for p in self.parameters() if p.path}
+        return {name: text for name, text in named.items() if text.strip()}
+
     def to_json(self) -> dict[str, Any]:
         """``{"name": key, parameter: value, …}``; :meth:`Catalogue.parse` reads it back."""
         values = self.model_dump(mode="json")
@@ -217,6 +225,7 @@ def _parameter(name: str, field: Any) -> Parameter:
         unit=extra.get("unit", ""),
         help=field.description or "",
         quick=extra.get("quick"),
+        path=extra.get("path"),
     )
 
 

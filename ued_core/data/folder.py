@@ -13,6 +13,7 @@ import torch
 
 from ued_core.context import Context
 from ued_core.data.base import Dataset, divide
+from ued_core.data.handles import located
 from ued_core.data.image_file import Report, Unusable, is_image_name, read_square
 from ued_core.errors import DataError
 from ued_core.params import param
@@ -57,7 +58,7 @@ class Folder(Dataset):
     key: ClassVar[str] = "folder"
     title: ClassVar[str] = "Image folder"
 
-    path: str = param("", "The folder that holds the class folders.")
+    path: str = param("", "The folder that holds the class folders.", path=True)
     size: int = param(32, "Side of the images after resizing.", unit="px", ge=8, le=256)
     test_rate: float = param(0.2, "Share of every class that is kept for testing.", ge=0.05, le=0.5, step=0.05)
     seed: int = param(0, "Which images are for training and which for testing.", ge=0, le=2**31 - 1)
@@ -89,7 +90,7 @@ class Folder(Dataset):
     def _root(self) -> Path:
         if not self.path.strip():
             raise DataError("No image folder is given.", f"Give the path of a folder. {_ADVICE}")
-        root = Path(self.path).expanduser().resolve()
+        root = located(self.path)
         if not root.is_dir():
             raise DataError(f"There is no folder {str(root)!r}.", "Check the path.")
         if not os.access(root, os.R_OK | os.X_OK):

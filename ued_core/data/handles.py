@@ -1,0 +1,63 @@
+"""What was uploaded, named without saying where on this machine it lies."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from ued_core.errors import DataError, NotAllowed
+from ued_core.home import home
+from ued_core.params import Method
+from ued_core.person import Person
+
+PREFIX = "import:"
+_HANDLE = re.compile(PREFIX + "[0-9a-f]{16}")
+
+
+def imports_root() -> Path:
+    """The folder that holds what was uploaded; it need not exist yet."""
+    return home() / "imports"
+
+
+def handle_of(path: Path) -> str:
+    """``import:`` and sixteen hex digits of the content, for something below :func:`imports_root`."""
+    return f"{PREFIX}{path.name}"
+
+
+def is_handle(text: str) -> bool:
+    """Whether a text names something uploaded, not a path."""
+    return _HANDLE.fullmatch(text.strip()) is not None
+
+
+def located(text: str) -> Path:
+    """The file or folder that a path parameter's text names, absolute, links resolved.
+
+    Args:
+        text: a path, ``~`` allowed, or what :func:`handle_of` gave.
+
+    Raises:
+        DataError: what the handle names is not here any more.
+    """
+    text = text.strip()
+    if not text.startswith(PREFIX):
+        return Path(text).expanduser().resolve()
+    found = imports_root() / text.removeprefix(PREFIX)
+    if not is_handle(text) or not found.exists():
+        raise DataError(f"There is no upload {text!r} on this machine.", "Upload the archive again.")
+    return found
+
+
+def check_paths(method: Method, by: Person) -> None:
+    """Refuse a method that names a file or folder of this machine for somebody who is not its owner.
+
+    Raises:
+        NotAllowed: ``by`` is a visitor, and a path parameter holds something else than a handle.
+    """
+    if by.owner:
+        return
+    for name, text in method.chosen_paths().items():
+        if not is_handle(text):
+            raise NotAllowed(
+                f"{method.title}: {name} names a file or folder of the server, which visitors may not use.",
+                "Upload the images as a zip instead, on the page Runs under New run.",
+            )
