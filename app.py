@@ -6,7 +6,6 @@ Start-up work runs beside the first visits, never before them.
 from __future__ import annotations
 
 import asyncio
-import gc
 import importlib
 import logging
 from collections.abc import AsyncIterator
@@ -17,6 +16,7 @@ from typing import Any
 import streamlit as st
 
 from pages.shared import background
+from pages.shared.garbage import collect_by_the_clock, set_aside
 from pages.shared.plotly_route import packed_plotly, plotly_route
 from ued_core.runs import ensure_supervisor
 
@@ -40,26 +40,18 @@ HEAVY = (
     "ued_core.runs.feature_room",
     "ued_core.runs.layout",
 )
-# Seconds after start-up, and from one time to the next.
-SETTLE_S = (15, 45, 240)
 log = logging.getLogger("ued")
 
 
 def import_heavy_modules() -> None:
-    """Load the large libraries once, and take them out of the garbage collector's sight.
-
-    Streamlit collects garbage after every rerun; with torch's objects in view that costs
-    0.15 to 0.3 s each time.
-    """
+    """Load the large libraries once."""
     packed_plotly()
     for name in HEAVY:
         importlib.import_module(name)
-    gc.collect()
-    gc.freeze()
 
 
 def rehearse() -> None:
-    """Load compiled loops and what figures import late before the first slider needs them; freeze that too."""
+    """Load compiled loops and what figures import late before the first slider needs them."""
     import numpy as np
     import torch
 
@@ -75,26 +67,16 @@ def rehearse() -> None:
     now = theta(kernels, 1.0, 2, np.random.default_rng(0), (8, 8))
     curve = np.linspace(0, 1, 2)
     theta_curves(curve, (curve, curve), (curve, curve), 2, (1.0, now.imi, now.imc)).to_json()
-    gc.collect()
-    gc.freeze()
-
-
-async def settle() -> None:
-    """Freeze again what the first visits have loaded: Streamlit collects garbage after every rerun, and looks through all of it."""
-    for seconds in SETTLE_S:
-        await asyncio.sleep(seconds)
-        gc.collect()
-        gc.freeze()
 
 
 async def start_up() -> None:
     """Everything that makes later pages quick; a failure is logged and costs only speed."""
-    for step in (ensure_supervisor, import_heavy_modules, background.start, rehearse):
+    for step in (ensure_supervisor, import_heavy_modules, background.start, rehearse, set_aside):
         try:
             await asyncio.to_thread(step)
         except Exception:
             log.exception("Start-up step %s failed", step.__name__)
-    await settle()
+    await collect_by_the_clock()
 
 
 @asynccontextmanager
