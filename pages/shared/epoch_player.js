@@ -329,7 +329,6 @@ function vector(film) {
 
 function table(film) {
   const { data, decoded } = film;
-  const cell = (value) => (/[",\n]/.test(value) ? `"${String(value).replaceAll('"', '""')}"` : value);
   const count = data.size / data.copies.length;
   const rows = [["epoch", "what", "image", "x", "y"]];
   data.epochs.forEach((epoch, e) => {
@@ -342,7 +341,7 @@ function table(film) {
   for (const part of data.strips) {
     for (const line of part.lines) line.x.forEach((epoch, i) => rows.push([epoch, `${part.title}: ${line.name}`, "", "", line.y[i]]));
   }
-  save(`${data.filename}.csv`, ["\ufeff", rows.map((row) => row.map(cell).join(",")).join("\r\n"), "\r\n"], "text/csv");
+  save(`${data.filename}.csv`, ["\ufeff", rows.map((row) => row.map(csvCell).join(",")).join("\r\n"), "\r\n"], "text/csv");
 }
 
 function keepers(film) {

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from pages.shared.csv_export import CELL_SCRIPT
 from ued_core.errors import DataError
 from ued_core.figures.layouts import PointColours
 
@@ -76,7 +77,7 @@ def _component() -> Any:
         "ued_epoch_player",
         html=FRAME,
         css=(HERE / "epoch_player.css").read_text("utf-8"),
-        js=(HERE / "epoch_player.js").read_text("utf-8"),
+        js=CELL_SCRIPT.read_text("utf-8") + (HERE / "epoch_player.js").read_text("utf-8"),
         isolate_styles=False,
     )
 

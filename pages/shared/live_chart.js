@@ -98,12 +98,6 @@ function save(name, type, parts) {
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
 
-function cell(value) {
-  if (value === null || value === undefined) return "";
-  const text = String(value);
-  return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-}
-
 function matrixRows(trace) {
   const columns = Math.max(0, ...Array.from(trace.z, (row) => row.length));
   const x = trace.x ?? Array.from({ length: columns }, (_, i) => i);
@@ -130,7 +124,7 @@ function csv(node) {
   const rows = matrices.length
     ? matrices.flatMap((t) => (matrices.length > 1 ? [[t.name], ...matrixRows(t)] : matrixRows(t)))
     : pointRows(traces);
-  return rows.map((row) => row.map(cell).join(",")).join("\r\n") + "\r\n";
+  return rows.map((row) => row.map(csvCell).join(",")).join("\r\n") + "\r\n";
 }
 
 function printable(chart) {

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import streamlit as st
 
+from pages.shared.csv_export import CELL_SCRIPT
 from pages.shared.plotly_route import plotly_address
 from ued_core.figures.theme import CLIENT_COLOURS
 
@@ -51,7 +52,7 @@ def _component() -> Any:
         "ued_live_chart",
         html=FRAME,
         css=(HERE / "live_chart.css").read_text("utf-8"),
-        js=(HERE / "live_chart.js").read_text("utf-8"),
+        js=CELL_SCRIPT.read_text("utf-8") + (HERE / "live_chart.js").read_text("utf-8"),
         isolate_styles=False,
     )
 

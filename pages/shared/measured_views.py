@@ -13,6 +13,7 @@ import streamlit as st
 
 from pages.shared.cache import cached
 from pages.shared.controls import method_address, segments
+from pages.shared.csv_export import csv_text
 from pages.shared.live_chart import live_chart
 from pages.shared.navigation import script
 from pages.shared.run_address import hand_over
@@ -265,7 +266,7 @@ def runs_csv(found: Sequence[Condition]) -> str:
         for c in found
         for row in c.rows
     ]
-    return pd.DataFrame(lines).dropna(axis="columns", how="all").to_csv(index=False)
+    return csv_text(lines)
 
 
 def made_by(found: Sequence[Condition], command: str, table: str, filename: str) -> None:

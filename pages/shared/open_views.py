@@ -11,6 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.shared.controls import segments
+from pages.shared.csv_export import csv_text
 from pages.shared.live_chart import live_chart
 from pages.shared.measured_views import RUN_COLUMNS, condition_columns, made_by, numeric, run_spec, stored_rows
 from pages.shared.navigation import script
@@ -264,7 +265,7 @@ def questions_csv(found: Sequence[Condition]) -> str:
         for c in found
         for row in c.rows
     ]
-    return pd.DataFrame(lines).dropna(axis="columns", how="all").to_csv(index=False)
+    return csv_text(lines)
 
 
 def _words(own: Setting) -> dict[str, Any]:

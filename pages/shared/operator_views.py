@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.shared.controls import parameter_control
+from pages.shared.csv_export import csv_text
 from ued_core.params import Parameter
 
 
@@ -44,7 +45,7 @@ def kernel_table(kernels: np.ndarray, names: Sequence[str]) -> None:
 def _csv(kernels: np.ndarray, names: Sequence[str]) -> str:
     c, i, j = np.indices(kernels.shape).reshape(3, -1)
     frame = pd.DataFrame({"class": np.array(names)[c], "row": i, "column": j, "weight": kernels.ravel()})
-    return frame.to_csv(index=False)
+    return csv_text(frame)
 
 
 def class_control(names: Sequence[str], *, key: str, label: str, first: int = 0) -> int:

@@ -9,6 +9,7 @@ import streamlit as st
 
 from pages.shared.cache import cached
 from pages.shared.controls import pick
+from pages.shared.csv_export import csv_text
 from pages.shared.live_chart import live_chart
 from pages.shared.measured_views import stored_rows
 from ued_core.analysis import measured
@@ -242,4 +243,4 @@ def reported_csv(rows: Sequence[ReportedRow]) -> str:
         }
         for row in rows
     ]
-    return pd.DataFrame(lines).to_csv(index=False)
+    return csv_text(pd.DataFrame(lines))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from pages.shared.csv_export import csv_text
 from pages.shared.guard import guarded, plain, show_error
 from pages.shared.live_chart import live_chart
 from pages.shared.run_address import open_compare, open_run, open_view
@@ -247,12 +246,7 @@ def _download(name: str, data: Any, mime: str, record: RunRecord) -> None:
 
 def history_csv(rows: Sequence[Mapping[str, float]]) -> str:
     """The history as a table; a column for everything that any epoch has."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    return csv_text(rows)
 
 
 def _spec(record: RunRecord) -> RunSpec | None:

@@ -8,8 +8,10 @@ import plotly
 import pytest
 from playwright.sync_api import Browser, Page
 
+from pages.shared.csv_export import CELL_SCRIPT
 from pages.shared.live_chart import FRAME
 from pages.shared.navigation import ROOT
+from tests.pages.test_csv_export import FORMULAS, KEPT
 
 pytestmark = pytest.mark.browser
 PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
@@ -96,3 +98,15 @@ def test_a_page_goes_on_waiting_for_what_a_newer_call_waits_for(blank: Page) -> 
     }"""
     assert blank.evaluate(asked, ["a"]) == 1
     assert blank.evaluate(asked, ["b"]) == 1, "also when both wait for the same"
+
+
+def test_cells_of_tables_are_no_formulas(blank: Page) -> None:
+    cell = "(text) => {" + CELL_SCRIPT.read_text("utf-8") + "; return csvCell(text); }"
+    for text, expected in FORMULAS.items():
+        quoted = f'"{expected}"' if "\n" in expected or "\r" in expected else expected
+        assert blank.evaluate(cell, text) == quoted
+    for text in KEPT:
+        assert blank.evaluate(cell, text) == text
+    assert blank.evaluate(cell, -0.5) == "-0.5"
+    assert blank.evaluate(cell, 'a"=b') == '"a""=b"'
+    assert blank.evaluate(cell, None) == ""

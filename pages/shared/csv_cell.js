@@ -1,0 +1,10 @@
+// One cell of a CSV file, the same rule as csv_export.py: what a spreadsheet would take for a formula begins with an apostrophe.
+function csvCell(value) {
+  if (value === null || value === undefined) return "";
+  const number = /^[+\-\u2212]?(\d+\.?\d*|\.\d+)([eE][+\-]?\d+)?$/;
+  let text = String(value);
+  if (typeof value !== "number" && !text.split(";").every((part) => number.test(part.trim()))) {
+    text = text.replace(/(^|[;\t\r\n])(\s*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])/g, "$1$2'").replace(/^(?=[\t\r])/, "'");
+  }
+  return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
