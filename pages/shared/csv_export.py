@@ -27,7 +27,10 @@ def harmless(value: Any) -> Any:
 
 
 def csv_text(table: pd.DataFrame | Sequence[Mapping[str, Any]]) -> str:
-    """A table with one line of names, lines ended as RFC 4180 has it; rows given as mappings may lack columns, and columns without any value are left out."""
+    """A table with one line of names, its lines ended as RFC 4180 has it.
+
+    Rows that are given as mappings may lack columns; columns without any value are then left out.
+    """
     frame = table if isinstance(table, pd.DataFrame) else pd.DataFrame(list(table)).dropna(axis="columns", how="all")
     cells = frame.apply(lambda column: column if is_numeric_dtype(column) else column.map(harmless, na_action="ignore"))
     return cells.rename(columns=harmless).to_csv(index=False, lineterminator="\r\n")
