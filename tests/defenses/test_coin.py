@@ -39,6 +39,32 @@ def test_scipy(boundary, mode, strength, way):
     assert np.abs(result[0, 0].numpy() - expected).max() < 1e-12
 
 
+def whole_displacements(size):
+    """Every whole displacement that reaches a few multiples of n-1 on both sides, and far ones; a row for each."""
+    period = max(size - 1, 1)
+    near = np.arange(-4 * period - 2, 4 * period + 3)
+    far = np.array([-1000 * period, -1000 * period + 1, 1000 * period, -(2**19), 2**19], dtype=np.int64)
+    return np.concatenate([near, far]).astype(float)
+
+
+@pytest.mark.parametrize("nudge", [0.0, 1e-7, -1e-7, 0.25])
+@pytest.mark.parametrize(("boundary", "mode"), [("periodic", "grid-wrap"), ("scipy_wrap", "wrap")])
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 7])
+def test_scipy_at_whole_multiples(size, boundary, mode, nudge):
+    """All three forms of the border rule, on both axes: at, just beside and between the multiples of n-1, where scipy's wrap jumps."""
+    rng = np.random.default_rng(7)
+    image = rng.random((size, size))
+    y, x = np.mgrid[:size, :size]
+    for shift in whole_displacements(size) + nudge:
+        for dx, dy in ((shift, 0.0), (0.0, shift), (shift, -shift)):
+            fields = [np.full((size, size), value) for value in (dx, dy)]
+            expected = map_coordinates(image, [y + dy, x + dx], order=1, mode=mode)
+            given = [torch.from_numpy(a)[None] for a in (image[None], *fields)]
+            found = [displace(*given, boundary)[0, 0].numpy(), _displace_tensors(*given, boundary)[0, 0].numpy()]
+            for result in (*found, coin_matrix(*fields, boundary).apply(image)):
+                assert np.abs(result - expected).max() < 1e-9, (dx, dy)
+
+
 def test_by_hand():
     image = torch.tensor([[0.0, 0.2, 0.4, 0.8]]).view(1, 1, 1, 4)
     dx = torch.tensor([[[0.5, -1.25, 0.0, 1.0]]])

@@ -28,7 +28,8 @@ def _displace(images: Any, dx: Any, dy: Any, scipy_wrap: bool, result: Any) -> N
     """
     count, channels, height, width = images.shape
     size = height * width
-    # scipy folds out-of-range coordinates with period n-1, leaves n-1 itself in place and has nothing beyond it.
+    # scipy folds out-of-range coordinates with period n-1, leaves n-1 itself in place and has nothing beyond it; a
+    # coordinate that is a negative multiple of n-1 becomes n-1, a positive one 0.
     period_x = max(width - 1.0, 1.0) if scipy_wrap else float(width)
     period_y = max(height - 1.0, 1.0) if scipy_wrap else float(height)
     after_x = width - 1.0 if scipy_wrap else 0.0
@@ -52,8 +53,12 @@ def _displace(images: Any, dx: Any, dy: Any, scipy_wrap: bool, result: Any) -> N
                 top = y + my
                 beyond_x = (left < 0) | (left > width - 1) | (scipy_wrap & (left == width - 1) & (fx > 0))
                 beyond_y = (top < 0) | (top > height - 1) | (scipy_wrap & (top == height - 1) & (fy > 0))
+                edge_x = scipy_wrap & (left < 0) & (fx == 0)
+                edge_y = scipy_wrap & (top < 0) & (fy == 0)
                 left = left - period_x * np.floor(left / period_x) if beyond_x else left
                 top = top - period_y * np.floor(top / period_y) if beyond_y else top
+                left = after_x if edge_x & (left == 0) else left
+                top = after_y if edge_y & (top == 0) else top
                 right = left + 1 if left + 1 < width else after_x
                 bottom = top + 1 if top + 1 < height else after_y
                 p = y * width + x
@@ -90,7 +95,9 @@ def _axis(shift: torch.Tensor, size: int, axis: int, boundary: Boundary) -> tupl
         low = low.remainder(size)
         return low, (low + 1).remainder(size), fraction
     outside = (low < 0) | (low > size - 1) | ((low == size - 1) & (fraction > 0))
+    edge = (low < 0) & (fraction == 0)
     low = torch.where(outside, low.remainder(max(size - 1, 1)), low)
+    low = torch.where(edge & (low == 0), size - 1, low)
     return low, (low + 1).clamp(max=size - 1), fraction
 
 
@@ -134,7 +141,8 @@ def displace(images: torch.Tensor, dx: torch.Tensor, dy: torch.Tensor, boundary:
         dy: float (N, H, W), displacement along the rows, in pixels.
         boundary: ``periodic`` indexes modulo the side length (scipy's ``grid-wrap``);
             ``scipy_wrap`` folds with period side-1, as the official code does through scipy's
-            ``map_coordinates(order=1, mode="wrap")``.
+            ``map_coordinates(order=1, mode="wrap")``; a position that is a negative multiple of side-1 is the
+            last pixel, a positive one the first.
 
     Returns:
         Tensor like ``images``. Where ``images`` have a gradient it has one too, on every device: displacing is linear in the image,

@@ -122,7 +122,9 @@ def fold(low: np.ndarray, fraction: np.ndarray, size: int, boundary: Boundary) -
     if boundary != "scipy_wrap":
         raise ParameterError(f"The boundary is {boundary!r}, but it must be 'periodic' or 'scipy_wrap'.")
     outside = (low < 0) | (low > size - 1) | ((low == size - 1) & (fraction > 0))
+    edge = (low < 0) & (fraction == 0)
     low = np.where(outside, low % max(size - 1, 1), low)
+    low = np.where(edge & (low == 0), size - 1, low)
     return low, np.minimum(low + 1, size - 1)
 
 
