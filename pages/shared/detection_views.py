@@ -15,6 +15,7 @@ from pages.shared.live_chart import live_chart
 from pages.shared.navigation import script
 from pages.shared.selection import PICK, Selection, protocol_line, selection_address
 from pages.shared.stack import defended
+from ued_core.analysis.confidence import ENOUGH
 from ued_core.analysis.detection import COMMAND, MOST_IMAGES, TESTS, Examination, Known, examine, shipped_examinations
 from ued_core.analysis.edge_detector import shipped_detections
 from ued_core.analysis.open_answers import listed
@@ -32,6 +33,8 @@ SEED = Parameter(
 )  # fmt: skip
 ROLES = ("clean", "poisoned", "defended")
 ALL_TESTS = {**TESTS, "edges": KNOWN}
+NOTHING = "nothing found"
+"""No all-clear: every test is blind to some poisons."""
 
 
 def examine_set(data: ImageSet, seed: int) -> Examination:
@@ -132,14 +135,18 @@ def _edges(choice: Selection, edges: EdgeEvidence, roles: tuple[str, ...]) -> No
 
 
 def _edge_words(edges: EdgeEvidence, role: str) -> str:
+    if edges.held_out < ENOUGH:
+        return f"{role.capitalize()}: no verdict from {edges.held_out} images."
     hits = [one for one in edges.detectors if one.tells and one.flagged[role] > one.bound]
     if not any(one.tells for one in edges.detectors):
         return f"{role.capitalize()}: cannot tell."
     named = ", ".join(f"{one.attack} {100 * one.flagged[role]:.0f} %" for one in hits)
-    return f"{role.capitalize()}: **{f'suspicious ({named})' if hits else 'clear'}**."
+    return f"{role.capitalize()}: **{f'suspicious ({named})' if hits else NOTHING}**."
 
 
 def _verdict(role: str, seen: Examination, clean: Examination | None) -> str:
+    if seen.held_out < ENOUGH:
+        return f"**{role.capitalize()}: no verdict**, because the accuracies rest on {seen.held_out} held-out images."
     alarms = [ALL_TESTS[e.test].short for e in seen.evidence if e.suspicious]
     which = f" ({', '.join(alarms)})" if alarms else ""
     words = f"**{role.capitalize()}: {seen.alarms} of {len(seen.evidence)} tests raise an alarm**{which}"
@@ -157,7 +164,7 @@ def _table(found: dict[str, Examination]) -> pd.DataFrame:
             "test": ALL_TESTS[e.test].title,
             "value": f"{e.value:.3f}" if e.test == "border" else f"{100 * e.value:.1f} %",
             "bound": f"{e.bound:g}" if e.test == "border" else f"{100 * e.bound:.0f} %",
-            "outcome": "cannot tell" if e.suspicious is None else "suspicious" if e.suspicious else "clear",
+            "outcome": _outcome(e.suspicious, examination),
             "shuffled labels": "" if e.control is None else f"{100 * e.control:.1f} %",
             "chance": "" if e.test in ("border", "edges") else f"{100 * e.chance:.1f} %",
         }
@@ -165,6 +172,12 @@ def _table(found: dict[str, Examination]) -> pd.DataFrame:
         for e in examination.evidence
     ]
     return pd.DataFrame(rows)
+
+
+def _outcome(suspicious: bool | None, seen: Examination) -> str:
+    if seen.held_out < ENOUGH:
+        return "too few images"
+    return "cannot tell" if suspicious is None else "suspicious" if suspicious else NOTHING
 
 
 def _known(known: Known) -> str:

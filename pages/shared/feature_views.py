@@ -21,6 +21,7 @@ from pages.shared.selection import Selection
 from pages.shared.tile_rows import tile_rows
 from ued_core import runs
 from ued_core.analysis.clusters import ClusterMeasures
+from ued_core.analysis.confidence import ENOUGH, share_interval
 from ued_core.analysis.embedding import MOST_TSNE_POINTS
 from ued_core.analysis.feature_quality import FeatureQuality
 from ued_core.analysis.reference import reference_card, reference_for, reference_words
@@ -417,6 +418,17 @@ def quality_part(viewer: Viewer) -> None:
         st.info("A new last layer is being fitted …")
 
 
+def quality_words(found: FeatureQuality) -> str:
+    """What the refit says against its control; withheld where too few test images were looked at."""
+    if found.tested < ENOUGH:
+        return f"no verdict from {found.tested} test images"
+    if found.refitted - found.untrained <= SAME:
+        return "its features are worth no more than random ones on clean images"
+    if share_interval(found.refitted, found.tested).low <= share_interval(found.untrained, found.tested).high:
+        return f"more, but {found.tested:,} test images cannot tell whether the network sees more than one that was never trained"
+    return "the network sees more than one that was never trained"
+
+
 def _quality(found: FeatureQuality, viewer: Viewer) -> None:
     shown = (
         ("As trained", found.as_trained, "The network with its own last layer."),
@@ -426,14 +438,9 @@ def _quality(found: FeatureQuality, viewer: Viewer) -> None:
     for column, (title, value, words) in zip(st.columns(3), shown, strict=True):
         column.metric(title, f"{100 * value:.1f} %", help=words)
     gained = found.refitted - found.untrained
-    verdict = (
-        "the network sees more than one that was never trained"
-        if gained > SAME
-        else "its features are worth no more than random ones on clean images"
-    )
     st.caption(
-        f"Accuracy on clean test images, of {viewer.words}. Against the control {100 * gained:+.1f} points: {verdict}. If the second "
-        "number is far above the first, the features are there and only the decision follows the shortcut. "
+        f"Accuracy on clean test images, of {viewer.words}. Against the control {100 * gained:+.1f} points: {quality_words(found)}. "
+        "If the second number is far above the first, the features are there and only the decision follows the shortcut. "
         f"{found.values} features, {found.images:,} clean images; deep feature reweighting, as in arXiv:2305.19254. Unlike in its release, "
         "the new layer is fitted to the optimum instead of in 15 passes over batches, and batch normalisation keeps its statistics."
     )

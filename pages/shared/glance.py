@@ -9,7 +9,10 @@ import streamlit as st
 
 from pages.shared.cache import cached, split
 from pages.shared.live_chart import live_chart
+from pages.shared.run_words import percent
 from pages.shared.tile_rows import tile_rows
+from ued_core.analysis.confidence import ENOUGH
+from ued_core.analysis.open_answers import difference, kind, points
 from ued_core.analysis.phenomenon import COMMAND, READOUT_COMMAND, Condition, conditions, filter_readout, shipped
 from ued_core.attacks import Cuda
 from ued_core.context import Context
@@ -20,6 +23,11 @@ from ued_core.figures.phenomenon import condition_dots
 from ued_core.records import ImageSet
 from ued_core.runs.layout import balanced_rows
 from ued_core.training import PLANS
+
+WORKS, IN_PART = 0.6, 0.9
+"""Shares of the clean accuracy: below the first a poison is said to work, below the second to work in part."""
+PERFECT = 0.95
+"""Training accuracy from which on training is said to look perfect."""
 
 
 @cached(max_entries=2)
@@ -61,18 +69,21 @@ def three_pictures() -> None:
         )
     with second:
         st.subheader("2 · The trap")
-        run = _named(found, "CUDA").rows[0]
+        attacked = _named(found, "CUDA")
+        run = _typical(attacked)
         figure = run_figure(run["history"], len(run["history"]), chance=1 / clean.classes)
         live_chart(
             figure,
             key="trap",
             height=250,
-            alt=f"Training accuracy ends at {100 * run['train_accuracy']:.0f} %, clean test accuracy at {100 * run['last']:.0f} %.",
+            alt=f"Training accuracy ends at {percent(run['train_accuracy'])}, clean test accuracy at {percent(run['last'])}.",
             filename="trap",
         )
+        looks = "Training looks perfect" if run["train_accuracy"] >= PERFECT else "Training ends"
         st.markdown(
-            f"Training looks perfect: **{100 * run['train_accuracy']:.0f} %**. On clean test images the same model reaches only "
-            f"**{100 * run['last']:.0f} %** (a real run of seed {run['seed']}; the dotted line is guessing)."
+            f"{looks}: **{percent(run['train_accuracy'])}**. On clean test images the same model reaches "
+            f"{'only ' * (run['last'] < run['train_accuracy'] / 2)}**{percent(run['last'])}** (a real run, of {len(attacked.rows)} the one "
+            f"nearest their mean of {_level(attacked)}; the dotted line is guessing)."
         )
     with third:
         st.subheader("3 · What breaks it")
@@ -84,9 +95,21 @@ def three_pictures() -> None:
         )
         back = _named(found, "CUDA + COIN")
         st.markdown(
-            f"**COIN** moves every pixel by a random fraction, anew in every epoch. The classes' filters become alike, and "
-            f"**{100 * back.mean('last'):.0f} %** comes back (mean of {len(back.rows)} seeds)."
+            "**COIN** moves every pixel by a random fraction, anew in every epoch, and the classes' filters become alike. Trained so "
+            f"on the same images, models reach **{_level(back)}** on clean ones, against {_level(attacked)} without COIN "
+            f"(mean ± standard deviation, {len(back.rows)} seeds)."
         )
+
+
+def _typical(condition: Condition) -> dict[str, Any]:
+    """The run whose last clean test accuracy is nearest the mean over the seeds."""
+    return min(condition.rows, key=lambda row: abs(row["last"] - condition.mean("last")))
+
+
+def _level(condition: Condition) -> str:
+    """``24 ± 10 %``."""
+    spread = condition.spread("last")
+    return f"{100 * condition.mean('last'):.0f}" + ("" if np.isnan(spread) else f" ± {100 * spread:.0f}") + " %"
 
 
 def glance() -> None:
@@ -126,52 +149,80 @@ def glance() -> None:
 
 
 def reading(found: list[Condition], dataset: str) -> str:
-    """What the numbers say, in words that follow them."""
+    """What the numbers say, in words that follow them; sentences whose rows are missing or too few are left out."""
     by = {c.name: c for c in found}
-    clean, poisoned = by["clean"].mean("last"), by["CUDA"].mean("last")
-    control, coin, cost = by["one common kernel"].mean("last"), by["CUDA + COIN"].mean("last"), by["clean + COIN"].mean("last")
-    true, followed = by["CUDA"].mean("wrong_true_rate"), by["CUDA"].mean("wrong_perturbation_rate")
-    pct = lambda v: f"{100 * v:.0f} %"  # noqa: E731
-    lines = []
-    change = f"{pct(poisoned)} after training on CUDA against {pct(clean)} on clean data"
-    if poisoned < 0.6 * clean:
-        blur = f"Blur alone does not explain it: with one common filter for all classes {pct(control)} is left."
-        lines.append(f"- **The poison works here**: {change}. {blur}")
-    elif poisoned < 0.9 * clean:
-        lines.append(f"- **The poison works in part**: {change}. With one common filter for all classes {pct(control)} is left.")
-    else:
-        lines.append(f"- **The poison does not work here**: {change}. {_why(dataset)}")
-    ends = by["CUDA"].values("last")
+    clean, attacked = by["clean"].mean("last"), by["CUDA"]
+    poisoned, control = attacked.mean("last"), by["one common kernel"].mean("last")
+    lines = [_effect(poisoned, clean, control, dataset)]
+    ends = attacked.values("last")
     if ends.max() - ends.min() > 0.2:
         lines.append(
-            f"- **It depends on the key**: the {len(ends)} runs end between {pct(ends.min())} and {pct(ends.max())}, "
+            f"- **It depends on the key**: the {len(ends)} runs end between {percent(ends.min())} and {percent(ends.max())}, "
             "each with its own kernels."
         )
-    if coin > poisoned + 0.05:
-        lines.append(f"- **COIN brings back {pct(coin)}**; on clean data it costs {pct(max(clean - cost, 0))[:-2]} points.")
-    else:
-        lines.append(f"- COIN ends at {pct(coin)}; on clean data it costs {pct(max(clean - cost, 0))[:-2]} points.")
-    lines.append(
-        f"- **What did the poisoned model learn?** Give test images another class's filter: {pct(true)} are still "
-        "called by their true class, "
-        f"{pct(followed)} by the class of the filter. {_learned(true, followed)}"
-    )
-    histogram = by["CUDA"].histogram()
-    if histogram is not None and poisoned < 0.6 * clean:
+    lines.append(_coin(by))
+    true, followed = attacked.mean("wrong_true_rate"), attacked.mean("wrong_perturbation_rate")
+    if all(row["probe"] and row["probe"].get("images", ENOUGH) >= ENOUGH for row in attacked.rows):
         lines.append(
-            f"- On clean images its answers pile up: its favourite class gets {pct(float(histogram[0]))} of them, the "
-            f"next {pct(float(histogram[1]))}."
+            f"- **What did the model learn that was trained on CUDA?** Give test images another class's filter: {percent(true)} are still "
+            f"called by their true class, {percent(followed)} by the class of the filter. {_learned(true, followed, poisoned)}"
+        )
+    histogram = attacked.histogram()
+    if histogram is not None and poisoned < WORKS * clean:
+        lines.append(
+            f"- On clean images its answers pile up: its favourite class gets {percent(float(histogram[0]))} of them, the "
+            f"next {percent(float(histogram[1]))}."
         )
     return "\n".join(lines)
 
 
-def _learned(true: float, followed: float) -> str:
-    """The probe in words: which of the two a filtered image is judged by."""
+def _effect(poisoned: float, clean: float, control: float, dataset: str) -> str:
+    """What training on the poison does, and how much of it a common filter does as well."""
+    change = f"{percent(poisoned)} after training on CUDA against {percent(clean)} on clean data"
+    common = f"with one common filter for all classes accuracy stays at {percent(control)}"
+    if poisoned >= IN_PART * clean:
+        return f"- **The poison does not work here**: {change}. {_why(dataset)}"
+    if poisoned >= WORKS * clean:
+        return f"- **The poison works in part**: {change}; {common}."
+    share = (clean - control) / (clean - poisoned)
+    if share < 0.1:
+        blur = f"Blur alone does not explain it: {common}."
+    else:
+        blur = f"Blur alone explains {'most' if share > 0.5 else 'a part'} of it ({percent(share)} of the loss): {common}."
+    return f"- **The poison works here**: {change}. {blur}"
+
+
+def _coin(by: dict[str, Condition]) -> str:
+    """What COIN gives and what it costs, paired by seed."""
+    gain, cost = difference(by["CUDA + COIN"], by["CUDA"]), difference(by["clean"], by["clean + COIN"])
+    end = percent(by["CUDA + COIN"].mean("last"))
+    on_seeds = f"{points(gain)} on the same {gain.count} seed{'s' * (gain.count != 1)}"
+    match kind(gain):
+        case "more":
+            said = f"- **With COIN accuracy recovers to {end}** ({on_seeds})"
+        case "less":
+            said = f"- **With COIN accuracy falls to {end}** ({on_seeds})"
+        case "alike":
+            said = f"- With COIN training ends at {end}: {on_seeds}, no clear difference"
+        case _:
+            said = f"- With COIN training ends at {end}"
+    back = points(difference(by["clean + COIN"], by["clean"]))
+    on_clean = {"more": f"it costs {points(cost, sign=False)}", "less": f"accuracy changes by {back}", "alike": f"no clear cost ({back})"}
+    return f"{said}; on clean data {on_clean[price]}." if (price := kind(cost)) != "unknown" else f"{said}."
+
+
+def _learned(true: float, followed: float, poisoned: float) -> str:
+    """The probe in words: which of the two a filtered image is judged by, and what happens without a filter."""
     if min(true, followed) > 0.15:
         return "It uses both, the shape and the filter."
-    if true > followed:
-        return "As long as an image is filtered, it reads mostly the shape; what it cannot do is cope with images that were never filtered."
-    return "It reads mostly the filter."
+    if followed >= true:
+        return "It reads mostly the filter."
+    if true - poisoned > 0.2:
+        return (
+            "As long as an image is filtered, it reads mostly the shape; what it cannot do is cope with images that were never filtered: "
+            f"of those it names {percent(poisoned)}."
+        )
+    return f"It reads the shape, with a filter and without one ({percent(poisoned)} of the clean images)."
 
 
 def _why(dataset: str) -> str:

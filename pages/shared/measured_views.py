@@ -141,13 +141,14 @@ def reading(found: Sequence[Condition]) -> str:
         return ""
     strongest = min(shares, key=shares.__getitem__)
     own = next(c for c in found if c.name == strongest)
-    parts = [f"Lowest: **{strongest}** with {percent(summary(own, 'last').mean)}."]
+    parts = [f"Lowest mean: **{strongest}** with {percent(summary(own, 'last').mean)}."]
     strong = [name for name, share in shares.items() if share < STRONG]
     without = [name for name, share in shares.items() if share > WEAK]
     leave = "leaves" if len(strong) == 1 else "leave"
     parts.append(f"{len(strong)} of {len(shares)} attacked data sets {leave} less than half of the clean accuracy.")
     if without:
-        parts.append(f"More than 90 % of it is left by {', '.join(without)}.")
+        # Some names hold commas.
+        parts.append(f"More than 90 % of it is left by {' · '.join(without)}.")
     return " ".join(parts)
 
 

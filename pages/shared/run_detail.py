@@ -12,11 +12,12 @@ import streamlit as st
 from pages.shared.csv_export import csv_text
 from pages.shared.guard import guarded, plain, show_error
 from pages.shared.live_chart import live_chart
+from pages.shared.result_words import RULE, histogram_words, probe_words, verdict
 from pages.shared.run_address import open_compare, open_run, open_view
 from pages.shared.run_form import cannot_edit, fill_form, start
 from pages.shared.run_protocol import protocol_card
 from pages.shared.run_table import cancel_button, delete_part, local_time, run_progress, state_badge
-from pages.shared.run_words import RULE, STATE_WORDS, histogram_words, percent, probe_words, verdict
+from pages.shared.run_words import STATE_WORDS, percent
 from ued_core import runs
 from ued_core.errors import RunError, UedError
 from ued_core.figures.learning import histogram_figure, loss_figure, probe_figure, run_figure
@@ -153,7 +154,8 @@ def _chart(figure: Figure, name: str, record: RunRecord, alt: str, height: int =
 
 def _result_part(record: RunRecord, result: Mapping[str, Any]) -> None:
     names: Sequence[str] = result["data"]["class_names"]
-    found = verdict(result["train_accuracy"], result["last"], len(names), bool(record.spec.get("attack")))
+    tested = int(result["data"]["test"])
+    found = verdict(result["train_accuracy"], result["last"], len(names), bool(record.spec.get("attack")), tested)
     with st.container(border=True):
         st.subheader("Result", anchor=False)
         st.markdown(f"**{found.sentence}**")
@@ -172,7 +174,7 @@ def _result_part(record: RunRecord, result: Mapping[str, Any]) -> None:
         shares = probe["clean_histogram"]
         with left:
             st.subheader("What it answers on clean test images", anchor=False)
-            st.markdown(histogram_words(shares, names))
+            st.markdown(histogram_words(shares, names, int(probe["images"])))
         with right:
             told = ", ".join(f"{name} {percent(share)}" for name, share in zip(names, shares, strict=True))
             _chart(histogram_figure(shares, names), "answers", record, f"Answers on clean test images: {told}.")

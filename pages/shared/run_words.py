@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from pages.shared.guard import plain
 from ued_core.params import Method
 from ued_core.runs import RunRecord
 from ued_core.runs.estimate import duration
@@ -87,106 +86,6 @@ def seed_of(spec: Mapping[str, Any]) -> int | None:
 def short_id(run_id: str) -> str:
     """The last four characters, which :func:`ued_core.runs.run` accepts."""
     return run_id.rpartition("-")[2]
-
-
-# ---- the verdict ---------------------------------------------------------------------------
-#
-# Both accuracies are measured from guessing upwards: a = (accuracy - 1/classes) / (1 - 1/classes).
-# Their ratio says how much of what the model learned in training is of use on clean images. The
-# thresholds are thirds: a convention of this program, stated on the page, and no test of significance.
-
-FITTED = 0.5
-LOST, KEPT = 1 / 3, 2 / 3
-RULE = (
-    "Both accuracies are counted from guessing upwards (0 = guessing, 1 = everything right). If less than one third of "
-    "the training value is left on clean test images, the data is called *unlearnable for this model*; from two thirds "
-    "on *still learnable*; between them *partly learnable*. If the training value itself is below one half, the model "
-    "has not fitted its training images, and no verdict is given. The thirds are this program's convention, applied to "
-    "the accuracy after the last epoch, for one model, one recipe and one seed."
-)
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a result means.
-
-    Attributes:
-        kind: ``unlearnable``, ``partly``, ``learnable``, ``unfitted``; ``generalises`` or
-            ``overfits`` for training images that nobody attacked.
-        sentence: for people.
-    """
-
-    kind: str
-    sentence: str
-
-
-def verdict(train: float, test: float, classes: int, attacked: bool) -> Verdict:
-    """The sentence that follows the measurement.
-
-    Args:
-        train: training accuracy over the last epoch, as trained, 0..1.
-        test: clean test accuracy after the last epoch, 0..1.
-        classes: number of classes.
-        attacked: whether the training images were poisoned.
-    """
-    chance = 1 / max(classes, 2)
-    learned, left = ((value - chance) / (1 - chance) for value in (train, test))
-    numbers = f"{percent(train)} in training, {percent(test)} on clean test images"
-    if learned < FITTED:
-        return Verdict("unfitted", f"{numbers}: the model has not fitted its training images, so this run does not say "
-                       "what can be learned from them. More epochs or another plan may.")  # fmt: skip
-    share = left / learned
-    if not attacked:
-        if share >= KEPT:
-            return Verdict("generalises", f"{numbers}: on images that nobody attacked, what it learned carries over.")
-        return Verdict("overfits", f"{numbers}: no attack was involved, so the gap is overfitting: too few images, too "
-                       "many epochs, or too large a model.")  # fmt: skip
-    if share < LOST:
-        return Verdict("unlearnable", f"{numbers}: the data is unlearnable for this model.")
-    if share < KEPT:
-        return Verdict("partly", f"{numbers}: the data is partly learnable: the attack costs accuracy, but does not "
-                       "hide the images from this model.")  # fmt: skip
-    return Verdict("learnable", f"{numbers}: the data is still learnable for this model.")
-
-
-def histogram_words(shares: Sequence[float], class_names: Sequence[str]) -> str:
-    """What to look at in the histogram of predictions."""
-    top = max(range(len(shares)), key=shares.__getitem__)
-    even, most = 1 / len(shares), shares[top]
-    never = sum(share == 0 for share in shares)
-    name = plain(class_names[top])
-    text = f"The most frequent answer is *{name}*: {percent(most)} of the answers; even would be {percent(even)}."
-    if never:
-        text += f" {never} of {len(shares)} classes {'is' if never == 1 else 'are'} never answered."
-    if most > 3 * even:
-        return text + " Look at the tall bars: clean images all look to the model like a few classes."
-    return text + " Look for tall bars: a model that lost its cue answers a few classes for everything."
-
-
-def probe_words(probe: Mapping[str, float]) -> str:
-    """What to look at in the bars of the shortcut probe."""
-    followed, true = probe["wrong_perturbation_rate"], probe["wrong_true_rate"]
-    clean, own = probe["clean_accuracy"], probe["own_accuracy"]
-    text = (
-        "Look at the lowest bar: with another class's perturbation the model answers that class in "
-        f"{percent(followed)} and the true class in {percent(true)} of the images."
-    )
-    if followed + true < 0.5:
-        text += " Mostly it answers neither: it has learned too little of both to say."
-    elif followed > 2 * max(true, 1e-9):
-        text += " It follows the perturbation far more than the object."
-    elif true > 2 * max(followed, 1e-9):
-        text += " It follows the object far more than the perturbation."
-    else:
-        text += " It uses both."
-    if own - clean > 0.2:
-        text += f" With the right perturbation it is right in {percent(own)}, on clean images in {percent(clean)}"
-        if true - clean > 0.2:
-            # Measured on convolution attacks: the objects are learned, but only as they look when filtered.
-            text += ", fewer even than with a wrong one: it knows the objects, but only in perturbed images."
-        else:
-            text += ": it needs the perturbation to recognise a class."
-    return text
 
 
 def flat(value: Any, prefix: str = "") -> dict[str, str]:

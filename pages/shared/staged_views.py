@@ -24,6 +24,7 @@ from pages.shared.selection import Selection, protocol_line, sidebar_selection
 from ued_core import runs
 from ued_core.analysis import staged
 from ued_core.analysis.measured import stored
+from ued_core.analysis.open_answers import kind, minus, over, points
 from ued_core.analysis.staged import COMMAND, HELD, PLAIN, WATCHED, Row, Trace, find, trace_of
 from ued_core.defenses.staged_training import StagedTraining
 from ued_core.figures.learning import TEST, Curve, compare_figure
@@ -109,7 +110,7 @@ def _all_readings(rows: Sequence[Row], scene: str) -> None:
     st.subheader(f"Every reading on {scene}")
     arms = list(dict.fromkeys(row["arm"] for row in rows))
     table = [_summary(arm, [row for row in rows if row["arm"] == arm]) for arm in arms]
-    frame = pd.DataFrame([{name: cell for name, cell in line.items() if name != "mean"} for line in table])
+    frame = pd.DataFrame([{name: cell for name, cell in line.items() if name not in ("mean", "by seed")} for line in table])
     st.dataframe(frame, hide_index=True, width="stretch", height="content", alt="Accuracies, alarms and time of every reading.")
     st.caption(_reading(table))
     st.caption(
@@ -130,6 +131,7 @@ def _summary(arm: str, rows: Sequence[Row]) -> dict[str, Any]:
         "processor time": f"{mean(row['cpu_s'] for row in rows):.0f} s",
         "runs": len(rows),
         "mean": mean(last),
+        "by seed": {row["seed"]: row["last"] for row in rows},
     }
 
 
@@ -140,16 +142,18 @@ def _reading(table: Sequence[Mapping[str, Any]]) -> str:
     if base is None or not others:
         return ""
     best = max(others, key=lambda line: line["mean"])
-    away = 100 * (best["mean"] - base["mean"])
-    words = f"{abs(away):.1f} points {'above' if away >= 0 else 'below'} plain training"
+    away = over(minus(best["by seed"], base["by seed"]))
+    doubt = " (no clear difference)" if kind(away) == "alike" else ""
+    against = f"{points(away)} against plain training{doubt}" if away.count else "no seed of it has a plain run beside it"
     held = next((line for line in table if line["trained with"] == HELD), None)
     control = (
         f" The control whose shallow layers stay as they were drawn, without looking at anything, reaches {held['clean test, last epoch']}."
         if held is not None and best is not held
         else ""
     )
-    counts = f"{best['runs']} run{'s' * (best['runs'] != 1)} against {base['runs']}"
-    return f"Highest at the last epoch: **{best['trained with']}**, {best['clean test, last epoch']}, {words} ({counts}).{control}"
+    counts = f"{away.count} seed{'s' * (away.count != 1)} of both"
+    name, level = best["trained with"], best["clean test, last epoch"]
+    return f"Highest mean at the last epoch: **{name}**, {level}; {against} ({counts}).{control}"
 
 
 # ---- runs of one's own -------------------------------------------------------------------------

@@ -120,9 +120,9 @@ def test_zero_padding_is_found_and_reflection_is_not(key: str) -> None:
     assert found.detection.trained.auc > 0.8
     assert found.poisoned.finding == "darkened"
     assert found.poisoned.flagged > 0.9
-    assert found.opponent.finding == "clear"
+    assert found.opponent.finding == "not darkened"
     assert found.evasion.free.auc < 0.75
-    assert found.evading.finding == "clear"
+    assert found.evading.finding == "not darkened"
 
 
 def test_clean_against_clean_is_a_coin_toss() -> None:
@@ -152,7 +152,7 @@ def test_threshold_decides() -> None:
     images = framed(dict.fromkeys(("top", "bottom", "left", "right"), 185), shape=(32, 32))
     score = float(border_score(images)[0])
     assert 0 < score < THRESHOLD
-    assert verdict(images).finding == "clear"
+    assert verdict(images).finding == "not darkened"
     assert verdict(images, score / 2).finding == "darkened"
     assert verdict(images, score / 2).flagged == 1
 

@@ -81,8 +81,20 @@ def test_a_convolution_raises_the_alarm_of_the_trained_edge_detector(open_page, 
     own = page.dataframe[0].value
     outcome = own[own["test"].str.startswith("Trained edge detectors")].set_index("images")["outcome"]
     assert outcome["poisoned"] == "suspicious"
-    assert outcome["clean"] == "clear"
+    assert outcome["clean"] == "nothing found"
     assert "(dark border, trained edge detectors)" in charts(page)[0]["alt"]
+
+
+def test_no_verdict_from_a_few_held_out_images(open_page, at_once, monkeypatch):
+    monkeypatch.setattr(detection_views, "examine_set", quick_examination)
+    page = open_page("detection", {**SMALL, "data_shapes_train_size": "400", "attack": "huda"})
+    assert not page.exception
+    chart, edges = charts(page)
+    assert "Poisoned: no verdict, because the accuracies rest on 80 held-out images" in chart["alt"]
+    assert "suspicious" not in chart["alt"]
+    assert set(page.dataframe[0].value["outcome"]) == {"too few images"}
+    # A third of 400 is enough for the detectors that learned known convolutions.
+    assert "Poisoned: suspicious (" in edges["alt"]
 
 
 def quick_examination(data, seed):

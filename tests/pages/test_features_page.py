@@ -17,7 +17,9 @@ from streamlit.testing.v1 import AppTest
 from pages.shared import background, feature_views
 from pages.shared.epoch_player import packed
 from pages.shared.feature_film import learning_strip
+from pages.shared.feature_views import quality_words
 from tests.pages.components import charts, tiles
+from ued_core.analysis.feature_quality import FeatureQuality
 from ued_core.analysis.reference import reference_network
 from ued_core.context import Context
 from ued_core.data import DATASETS
@@ -257,3 +259,17 @@ def test_runs_with_labels_of_their_own_are_not_offered(monkeypatch: pytest.Monke
     monkeypatch.setattr(feature_views, "stored_epochs", lambda folder: (0, 1))
     choice = SimpleNamespace(dataset=DATASETS.build("shapes"))
     assert [record.id for record in feature_views.runs_of(choice)] == ["plain"]
+
+
+@pytest.mark.parametrize(
+    ("refitted", "untrained", "tested", "says"),
+    [
+        (0.9, 0.4, 99, "no verdict from 99 test images"),
+        (0.9, 0.4, 100, "sees more than one that was never trained"),
+        (0.9, 0.85, 100, "100 test images cannot tell"),
+        (0.9, 0.85, 5000, "sees more than one that was never trained"),
+        (0.9, 0.89, 5000, "worth no more than random ones"),
+    ],
+)
+def test_what_a_refit_says_follows_its_numbers_and_their_interval(refitted: float, untrained: float, tested: int, says: str) -> None:
+    assert says in quality_words(FeatureQuality(0.5, refitted, untrained, 500, 96, tested))

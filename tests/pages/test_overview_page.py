@@ -14,8 +14,10 @@ def test_content(open_page):
     assert [s.value for s in page.subheader] == ["1 · The poison", "2 · The trap", "3 · What breaks it"]
     text = " ".join(m.value for m in page.markdown)
     found = {c.name: c for c in conditions(shipped(), "shapes", "adamw")}
-    run = found["CUDA"].rows[0]
+    attacked = found["CUDA"]
+    run = min(attacked.rows, key=lambda row: abs(row["last"] - attacked.mean("last")))
     assert f"**{100 * run['train_accuracy']:.0f} %**" in text
+    assert f"{100 * attacked.mean('last'):.0f} ± {100 * attacked.spread('last'):.0f} %" in text
     assert f"**{100 * run['last']:.0f} %**" in text
     assert f"{100 * found['CUDA + COIN'].mean('last'):.0f} %" in text
     assert "only the filter" not in text
@@ -41,12 +43,15 @@ def some(poisoned, coin, true, followed):
     [
         (
             some(0.2, 0.8, 0.5, 0.2),
-            ["The poison works here", "96 %", "20 %", "brings back 80 %", "costs 6 points", "both, the shape and the filter", "70 %"],
+            ["The poison works here", "96 %", "20 %", "explains a part of it (14 %", "accuracy recovers to 80 %",
+             "costs 6.0 points", "both, the shape and the filter", "70 %"],
             "does not work",
         ),
-        (some(0.95, 0.94, 0.9, 0.05), ["does not work here", "COIN ends at 94 %", "mostly the shape"], "brings back"),
+        (some(0.95, 0.94, 0.9, 0.05), ["does not work here", "With COIN training ends at 94 %", "no clear difference"], "recovers"),
         (some(0.7, 0.9, 0.9, 0.05), ["works in part", "70 %"], "does not work"),
         (some(0.1, 0.8, 0.05, 0.9), ["mostly the filter"], "mostly the shape"),
+        (some(0.2, 0.8, 0.9, 0.05), ["mostly the shape", "never filtered: of those it names 20 %"], "without one"),
+        (some(0.95, 0.94, 0.97, 0.01), ["reads the shape, with a filter and without one (95 %"], "never filtered"),
     ],
 )  # fmt: skip
 def test_words_follow_the_numbers(found, says, not_says):
@@ -69,3 +74,40 @@ def test_spread_between_keys_is_told():
     found[1] = Condition("CUDA", rows)
     assert "end between 20 % and 80 %" in reading(found, "shapes")
     assert "depends on the key" not in reading(some(0.2, 0.8, 0.9, 0.05), "shapes")
+
+
+def test_nothing_is_said_of_the_probe_that_rests_on_too_few_images():
+    found = some(0.2, 0.8, 0.9, 0.05)
+    row = found[1].rows[0]
+    found[1] = Condition("CUDA", ({**row, "probe": {**row["probe"], "images": 99}},))
+    assert "another class's filter" not in reading(found, "shapes")
+    found[1] = Condition("CUDA", ({**row, "probe": {**row["probe"], "images": 100}},))
+    assert "another class's filter" in reading(found, "shapes")
+
+
+def test_costs_are_paired_by_seed_and_named_only_where_they_are_clear():
+    found = {c.name: c for c in some(0.2, 0.8, 0.9, 0.05)}
+
+    def over_seeds(name, *values):
+        row = found[name].rows[0]
+        found[name] = Condition(name, tuple({**row, "seed": seed, "last": value} for seed, value in enumerate(values)))
+
+    over_seeds("clean", 0.9, 0.7)
+    over_seeds("clean + COIN", 0.89, 0.69)
+    text = reading(list(found.values()), "shapes")
+    assert "it costs 1.0 ± 0.0 points" in text
+    over_seeds("clean + COIN", 0.6, 0.9)
+    assert "no clear cost (−5.0 ± 35.4 points)" in reading(list(found.values()), "shapes")
+
+
+def test_no_stored_scene_is_refuted_by_its_own_words():
+    rows = shipped()
+    for dataset, plan in {(row["dataset"], row["plan"]) for row in rows}:
+        by = {c.name: c for c in conditions(rows, dataset, plan)}
+        text = reading(list(by.values()), dataset)
+        never_filtered = by["CUDA"].mean("last")
+        assert ("cope with images that were never filtered" in text) == (
+            by["CUDA"].mean("wrong_true_rate") - never_filtered > 0.2 and by["CUDA"].mean("wrong_perturbation_rate") <= 0.15
+        )
+        assert "costs 1 points" not in text
+        print(dataset, plan, text, sep="\n")

@@ -138,13 +138,13 @@ def test_opponent_and_reflection(open_page, at_once):
     words = charts(page)[-1]["caption"]
     assert "Reflection padding evades the verdict" in words
     assert "CUDA **darkened**" in words
-    assert "clean images **clear**" in words
+    assert "clean images **not darkened**" in words
     page.selectbox(key="opponent").select("huda").run()
     assert charts(page)[-1]["question"] == "Do the edge pixels tell CUDA from HUDA?"
     page = open_page("perturbations", {**SMALL, "attack_cuda_padding": "reflect"})
     words = charts(page)[-1]["caption"]
     assert "evades" not in words
-    assert "CUDA **clear**" in words
+    assert "CUDA **not darkened**" in words
     border = json.loads(by_question(page)[CHARTS[5]]["figure"])
     assert [t["name"] for t in border["data"]] == ["clean", "poisoned"]
 
@@ -154,7 +154,7 @@ def test_evasion_is_judged_by_what_was_measured(open_page, at_once):
     assert not page.exception
     words = charts(page)[-1]["caption"]
     assert "does not evade the verdict here" in words
-    assert "clean images **clear**" in words
+    assert "clean images **not darkened**" in words
 
 
 def test_it_says_what_it_waits_for_and_what_failed(open_page, monkeypatch):

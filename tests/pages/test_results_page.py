@@ -75,7 +75,7 @@ def test_measured_part_shows_every_run_and_the_reference(open_page, tables) -> N
     page = checked(open_page("results"))
     dots, heat = charts(page)
     assert "EM ε 16 25.0 ± 7.1 % (n = 2)" in dots["alt"]
-    assert "Lowest: **EM ε 16** with 25 %. 1 of 2 attacked data sets leaves less than half" in dots["caption"]
+    assert "Lowest mean: **EM ε 16** with 25 %. 1 of 2 attacked data sets leaves less than half" in dots["caption"]
     assert "More than 90 % of it is left by LSP." in dots["caption"]
     figure = json.loads(dots["figure"])
     drawn = next(t for t in figure["data"] if t["name"] == "attacked, one run")

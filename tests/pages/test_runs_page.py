@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from pages.shared.result_words import accuracy_words, histogram_words, probe_words, verdict
 from pages.shared.run_spec_card import read_spec
-from pages.shared.run_words import STATE_WORDS, differing, verdict
+from pages.shared.run_words import STATE_WORDS, differing
 from tests.runs.conftest import end_all
 from ued_core import runs
 from ued_core.defenses import Coin
@@ -199,7 +200,7 @@ def test_a_finished_run_shows_result_protocol_and_files(open_finished, finished)
     page = open_finished(run=run_id)
     text = shown(page)
     assert page.header[0].value.replace("\\", "") == record.title
-    assert verdict(result["train_accuracy"], result["last"], 10, True).sentence in text
+    assert verdict(result["train_accuracy"], result["last"], 10, True, result["data"]["test"]).sentence in text
     assert f"{100 * result['last']:.1f} % after the last epoch" in text
     assert f"clean {result['data']['clean_hash']} → trained on {result['data']['trained_on_hash']}" in text
     assert result["data"]["clean_hash"] != result["data"]["trained_on_hash"]
@@ -426,12 +427,39 @@ def test_json_errors_say_where(content: bytes, words: str) -> None:
     ],
 )
 def test_the_verdict_follows_the_measurement(train: float, test: float, attacked: bool, kind: str) -> None:
-    found = verdict(train, test, 10, attacked)
+    found = verdict(train, test, 10, attacked, 5_000_000)
     assert found.kind == kind
-    assert f"{100 * train:.0f} % in training, {100 * test:.0f} % on clean test images" in found.sentence
+    assert f"{100 * train:.0f} % in training, {100 * test:.0f} % on 5,000,000 clean test images (" in found.sentence
     assert "only the filter" not in found.sentence
     if not attacked:
         assert "unlearnable" not in found.sentence
+
+
+def test_ten_test_images_give_an_interval_and_no_verdict() -> None:
+    found = verdict(0.98, 0.8, 2, True, 10)
+    assert found.kind == "few"
+    assert "80 % on 10 clean test images (49 to 94 %): no verdict, because one image is 10 % of the accuracy" in found.sentence
+    assert "learnable" not in found.sentence
+    assert verdict(0.98, 0.8, 2, True, 99).kind == "few"
+    assert verdict(0.98, 0.95, 2, True, 100).kind == "learnable"
+
+
+def test_a_verdict_that_another_draw_of_test_images_would_change_is_not_given() -> None:
+    found = verdict(1.0, 0.40, 10, True, 200)
+    assert found.kind == "border"
+    assert "between *unlearnable* and *partly learnable*; 200 test images cannot tell which" in found.sentence
+    assert verdict(1.0, 0.45, 10, True, 20_000).kind == "partly"
+    assert accuracy_words(0.40, 200) in found.sentence
+
+
+def test_shares_of_few_images_are_not_interpreted() -> None:
+    rates = {"clean_accuracy": 0.2, "own_accuracy": 1.0, "wrong_true_rate": 0.1, "wrong_perturbation_rate": 0.8}
+    assert "follows the perturbation far more" in probe_words({**rates, "images": 100})
+    few = probe_words({**rates, "images": 10})
+    assert "follows the perturbation" not in few
+    assert "from 49 to 94 %" in few
+    assert "a few classes" not in histogram_words([0.9, 0.1, 0.0, 0.0], list("abcd"), 10)
+    assert "a few classes" in histogram_words([0.9, 0.1, 0.0, 0.0], list("abcd"), 100)
 
 
 def test_durations_read_well() -> None:

@@ -101,7 +101,10 @@ def test_stored_runs_are_shown_at_once_beside_plain_training(open_page, stored_r
     assert table.loc["ST", "clean test, last epoch"] == "70.0 % ± 14.1"
     assert table.loc["ST", "alarms"] == "3, 3"
     told = " ".join(c.value for c in page.caption)
-    assert "**ST**, 70.0 % ± 14.1, 40.0 points above plain training (2 runs against 1). The control whose shallow layers stay" in told
+    assert (
+        "Highest mean at the last epoch: **ST**, 70.0 % ± 14.1; +30.0 points against plain training (1 seed of both). The control whose "
+        "shallow layers stay"
+    ) in told
     page = checked(open_page("staged", {"scene": "clean digits"}))
     assert "plain training" not in charts(page)[0]["alt"]
     page = checked(open_page("staged", {"seed": "1"}))

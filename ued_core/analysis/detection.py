@@ -119,6 +119,11 @@ class Examination:
     seed: int
 
     @property
+    def held_out(self) -> int:
+        """About how many images the accuracies were counted on."""
+        return int(HELD_OUT * self.images)
+
+    @property
     def alarms(self) -> int:
         """How many tests find the set suspicious."""
         return sum(bool(e.suspicious) for e in self.evidence)

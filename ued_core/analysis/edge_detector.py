@@ -34,7 +34,7 @@ MOST_POINTS = 200
 THRESHOLD = 0.1
 DARK = 4 / 255
 
-Finding = Literal["darkened", "clear", "cannot tell"]
+Finding = Literal["darkened", "not darkened", "cannot tell"]
 
 
 def edge_sums(images: torch.Tensor) -> np.ndarray:
@@ -185,7 +185,7 @@ class Verdict:
     """What the training-free score says of a whole data set.
 
     Attributes:
-        finding: ``darkened`` when the mean score exceeds the threshold, ``clear`` when not,
+        finding: ``darkened`` when the mean score exceeds the threshold, ``not darkened`` when not,
             ``cannot tell`` when the frames are black in most images anyway.
         score: mean of :func:`border_score`.
         threshold: what it is compared with.
@@ -219,7 +219,7 @@ def verdict(images: torch.Tensor, threshold: float = THRESHOLD) -> Verdict:
     scores = border_score(images)
     measurable = float((ring_lines(images, 1) > DARK).mean())
     score = float(scores.mean())
-    finding: Finding = "darkened" if score > threshold else "cannot tell" if measurable < 0.5 else "clear"
+    finding: Finding = "darkened" if score > threshold else "cannot tell" if measurable < 0.5 else "not darkened"
     return Verdict(finding, score, threshold, float((scores > threshold).mean()), measurable)
 
 

@@ -36,6 +36,7 @@ class FeatureQuality:
         untrained: the same refit on the features of the untrained network: the control.
         images: number of clean training images that the last layers were fitted to.
         values: number of features.
+        tested: number of clean test images that all three accuracies were counted on.
     """
 
     as_trained: float
@@ -43,6 +44,7 @@ class FeatureQuality:
     untrained: float
     images: int
     values: int
+    tested: int
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -92,7 +94,7 @@ def feature_quality(
     ctx.report(2, 3, "accuracy as trained")
     plain = accuracy(network, test, ctx)
     ctx.report(3, 3, "feature quality")
-    return FeatureQuality(plain, refitted, control, len(part), network.head.in_features)
+    return FeatureQuality(plain, refitted, control, len(part), network.head.in_features, len(test))
 
 
 def refitted_accuracy(network: Network, clean: ImageSet, test: ImageSet, ctx: Context) -> float:
