@@ -1,5 +1,7 @@
 """Files that are whole or not there, and their checksums."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -37,3 +39,11 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
         write_atomic(path, fail)
     assert path.read_text(encoding="utf-8") == '{\n  "ε": 8\n}\n'
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_json_holds_names_whose_bytes_are_no_text(tmp_path):
+    value = {"caf\udce9": ["ε", "\udce9 \\ \ud800"]}
+    write_json(tmp_path / "x.json", value)
+    text = (tmp_path / "x.json").read_text(encoding="utf-8")
+    assert "ε" in text
+    assert json.loads(text) == value

@@ -35,9 +35,10 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON atomically, readable by people."""
+    """Write JSON atomically, readable by people; always UTF-8, and what is read back is equal."""
     text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-    write_atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8") and None)
+    # Bytes of a path that are no text are lone surrogates; as "\udce9", which this writes, JSON has them too.
+    write_atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8", errors="backslashreplace") and None)
 
 
 def sha256_of(content: Path | np.ndarray) -> str:

@@ -285,4 +285,5 @@ class Catalogue(Mapping[str, type[M]], Generic[M]):
 def fingerprint(value: Any) -> str:
     """Twelve hex digits that name a JSON value: SHA-256 of its canonical form."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    # Paths may hold bytes that are no text, which Python keeps as lone surrogates.
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]

@@ -48,7 +48,7 @@ def read_tail(path: Path, limit: int | None) -> str:
 
 def append_line(path: Path, row: Mapping[str, Any]) -> None:
     """Add one JSON line by a single write; a torn last line is closed first."""
-    data = json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    data = json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace") + b"\n"
     with open(path, "ab+") as file:
         if file.tell() and not _ends_line(file):
             data = b"\n" + data

@@ -233,7 +233,7 @@ def _moment(run_id: str) -> float | None:
 
 def dump(record: RunRecord) -> str:
     """One line of JSON."""
-    return json.dumps(record.to_json(), ensure_ascii=False)
+    return json.dumps(record.to_json())
 
 
 def process_name() -> dict[str, Any]:
