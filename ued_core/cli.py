@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ued_core.errors import Cancelled, DataError, ParameterError, UedError
-from ued_core.params import Catalogue, Method, Parameter
+from ued_core.params import Catalogue, Method, Parameter, absolute_path
 
 
 def catalogues() -> dict[str, Catalogue[Any]]:
@@ -45,6 +45,8 @@ def _convert(parameter: Parameter) -> Callable[[str], Any]:
                 return int(text)
             if parameter.kind == "float":
                 return float(text)
+            if parameter.path:
+                return absolute_path(text, Path.cwd())
             if parameter.kind == "bool":
                 return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[text.lower()]
         except (ValueError, KeyError):

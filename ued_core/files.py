@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import tempfile
+from codecs import BOM_UTF8
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,26 @@ def write_json(path: Path, value: Any) -> None:
     text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
     # Bytes of a path that are no text are lone surrogates; as "\udce9", which this writes, JSON has them too.
     write_atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8", errors="backslashreplace") and None)
+
+
+def text_of(content: bytes) -> str:
+    """What a text file of a user says, whichever system wrote it: UTF-8, or UTF-16 or UTF-32 in either byte order, marked or not.
+
+    Args:
+        content: its bytes; the text begins with an ASCII character, as JSON does.
+
+    Raises:
+        UnicodeError: the bytes are in another encoding, or damaged; the message says which byte is wrong.
+    """
+    encoding = json.detect_encoding(content)
+    if content.startswith(BOM_UTF8):
+        encoding = "utf-8-sig"
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        wrong, line = error.object[error.start], content.count(b"\n", 0, error.start) + 1
+        where = f"the byte 0x{wrong:02x} in line {line}" if encoding.startswith("utf-8") else f"what stands at byte {error.start + 1}"
+        raise UnicodeError(f"as {encoding.removesuffix('-sig').upper()} {where} makes no sense") from None
 
 
 def sha256_of(content: Path | np.ndarray) -> str:

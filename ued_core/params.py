@@ -11,11 +11,15 @@ import hashlib
 import inspect
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, Self, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ued_core.errors import ParameterError, UnknownName
+
+UPLOAD = "import:"
+"""How the name of something uploaded begins, where a path could stand."""
 
 
 def param(
@@ -45,7 +49,8 @@ def param(
         min_length: shortest text that is accepted.
         later: declared after results were stored: left out of :meth:`Method.to_json` while it has its default, so that
             runs from before keep their keys. Such a default must do what the method did without the parameter.
-        path: the text names a file or folder of the machine that runs UED Studio (see :meth:`Method.chosen_paths`).
+        path: the text names a file or folder of the machine that runs UED Studio (:meth:`Method.chosen_paths`);
+            :meth:`Method.located` makes it absolute. Empty means none.
     """
     extra = {"label": label, "unit": unit, "step": step, "quick": quick, "later": later or None, "path": path or None}
     limits = {k: v for k, v in {"ge": ge, "le": le, "min_length": min_length}.items() if v is not None}
@@ -202,6 +207,51 @@ class Method(BaseModel):
     def with_values(self, **values: Any) -> Self:
         """A copy with some parameters changed, checked like a new one."""
         return type(self)(**{**self.model_dump(), **values})
+
+    def located(self, base: Path | None) -> Self:
+        """The same with every path absolute; ``~`` is the home folder of whoever runs the program.
+
+        A path is text that means something in one folder only. Whoever knows that folder calls this once, and what is stored,
+        shown and handed to other processes or machines is absolute from then on.
+
+        Args:
+            base: an absolute folder where relative paths start; None where nobody knows one, as in a browser.
+
+        Raises:
+            ParameterError: a relative path, and nobody knows where it starts.
+        """
+        told = {name: text.strip() for name, text in self.chosen_paths().items()}
+        for name, text in told.items():
+            if "\0" in text:
+                raise ParameterError(f"{self.title}: {name} is {text!r}; a path holds no NUL character.", "Remove it.")
+        whole = {name: absolute_path(text, base) for name, text in told.items()}
+        for name, path in whole.items():
+            if path is None:
+                raise ParameterError(
+                    f"{self.title}: {name} is {told[name]!r}, a relative path, and nothing says in which folder it starts.",
+                    "Write the whole path, from the root of the disk or from ~, your home folder.",
+                )
+        changed = {name: path for name, path in whole.items() if path != getattr(self, name)}
+        return self.with_values(**changed) if changed else self
+
+
+def absolute_path(text: str, base: Path | None) -> str | None:
+    """The path that a user means by ``text``, absolute; None for a relative one where there is no ``base``.
+
+    Links stay links, so that one that is set anew means the new place; ``..`` is followed now. The name of an upload is no path.
+    """
+    if text.startswith(UPLOAD):
+        return text
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError:
+        # "~name" of nobody on this machine is a name like any other.
+        path = Path(text)
+    if not path.is_absolute():
+        if base is None:
+            return None
+        path = base / path
+    return str(path.resolve() if ".." in path.parts else path)
 
 
 def _parameter(name: str, field: Any) -> Parameter:

@@ -116,13 +116,14 @@ def method_controls(
             st.warning(f"{plain(problem)} It is used until then.")
         else:
             chosen[name] = value
-    return method_class(**chosen)
+    return method_class(**chosen).located(None)
 
 
 def _refusal(method_class: type[Method], values: Mapping[str, Any]) -> str:
     """Why the method does not take these values; empty when it does."""
     try:
-        method_class(**values)
+        # Nobody knows the folder in which a path that is typed into a browser would start.
+        method_class(**values).located(None)
     except UedError as error:
         return str(error)
     return ""

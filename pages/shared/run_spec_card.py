@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import streamlit as st
 
 from pages.shared.guard import plain, show_error
@@ -15,6 +13,7 @@ from ued_core import runs
 from ued_core.attacks.base import write_classes
 from ued_core.errors import SpecError, UedError
 from ued_core.runs import RunSpec
+from ued_core.runs.spec import read_json
 
 MOST_BYTES = 1_000_000
 
@@ -28,7 +27,7 @@ def handed_card() -> None:
     with st.container(border=True, key="handed_over"):
         st.subheader(f"Handed over from {plain(origin)}")
         try:
-            spec = RunSpec.from_json(value)
+            spec = RunSpec.from_json(value).located(None)
         except UedError as error:
             show_error(error)
             st.button("Discard", key="handed_discard", on_click=discard_handed)
@@ -114,12 +113,4 @@ def read_spec(content: bytes) -> RunSpec:
         raise SpecError(
             f"This file has {len(content):,} bytes; a spec has a few hundred.", "Upload the spec.json of a run."
         )
-    try:
-        value = json.loads(content.decode("utf-8-sig"))
-    except json.JSONDecodeError as error:
-        raise SpecError(
-            f"This is not JSON: {error.msg} in line {error.lineno}, column {error.colno}.", "Correct it there."
-        ) from None
-    except (UnicodeDecodeError, RecursionError) as error:
-        raise SpecError(f"This is not JSON text: {type(error).__name__}.", "Upload the spec.json of a run.") from None
-    return RunSpec.from_json(value)
+    return RunSpec.from_json(read_json(content, "This")).located(None)

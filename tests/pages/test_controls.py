@@ -153,6 +153,26 @@ def test_text_that_the_method_refuses_never_reaches_it() -> None:
     assert "text" in page.warning[0].value
 
 
+def test_a_path_that_starts_nowhere_never_reaches_the_method(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/reader")
+
+    def one() -> None:
+        import streamlit as st
+
+        from pages.shared.controls import method_controls
+        from ued_core.data import Folder
+
+        st.json(method_controls(Folder, key="a").to_json())
+
+    page = AppTest.from_function(one)
+    page.query_params["a_folder_path"] = "imgs"
+    page.run()
+    assert shown(page)["path"] == ""
+    assert "a relative path, and nothing says in which folder" in page.warning[0].value
+    page.text_input(key="a_folder_path").set_value("~/imgs").run()
+    assert (shown(page)["path"], len(page.warning)) == ("/home/reader/imgs", 0)
+
+
 def declared(**values) -> Parameter:
     return Parameter(**{"name": "p", "label": "p", "kind": "float", "default": 0.0, **values})
 

@@ -1,5 +1,6 @@
 """The page Runs, with real runs in a home of its own."""
 
+import codecs
 import io
 import json
 import time
@@ -65,7 +66,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, l
                 tiny(),
                 tiny(seed=1),
                 tiny(attack=None, note="reference"),
-                tiny(dataset={"name": "folder", "path": "nowhere"}),
+                tiny(dataset={"name": "folder", "path": "/nowhere"}),
             ]
         )
         ended = [runs.wait(run_id, timeout=120).state for run_id in made]
@@ -396,7 +397,7 @@ def test_pasted_json_is_checked_and_then_offered(open_runs) -> None:
     [
         (b"", "no spec"),
         (b'{"dataset": "shapes",}', "line 1, column"),
-        (b"\xff\xfe\x00", "not JSON"),
+        (b"\xff\xfe\x00", "not text in UTF-8, UTF-16 or UTF-32"),
         (b"[1]", "must be a JSON object"),
         (b"x" * 1_000_001, "few hundred"),
         (b"[" * 100_000, "not JSON"),
@@ -407,6 +408,13 @@ def test_json_errors_say_where(content: bytes, words: str) -> None:
         read_spec(content)
     assert words in str(caught.value)
     assert isinstance(caught.value, SpecError)
+
+
+def test_an_uploaded_spec_may_come_from_windows_and_must_not_hold_a_relative_path() -> None:
+    text = json.dumps(TINY, indent=1)
+    assert read_spec(codecs.BOM_UTF16_LE + text.replace("\n", "\r\n").encode("utf-16-le")) == read_spec(text.encode())
+    with pytest.raises(UedError, match="'imgs', a relative path"):
+        read_spec(b'{"dataset": {"name": "folder", "path": "imgs"}}')
 
 
 # ---- words -------------------------------------------------------------------------------------

@@ -186,7 +186,8 @@ def test_bad_specs(value: Any, kind: type[UedError], words: str) -> None:
     [
         (b"{", "is not JSON"),
         (b"", "is not JSON"),
-        (b"\xff\xfe{}", "cannot be read"),
+        (b"\xff\xfe{}", "is not JSON"),
+        (b"\xff\xfe{", "is not text in UTF-8, UTF-16 or UTF-32"),
         (b'{"seed": ' + b"1" * 5000 + b"}", "is not JSON"),
         (b"[" * 100_000, "is not JSON"),
         (b"[]", "must be a JSON object"),

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from ued_core.errors import DataError, NotAllowed
 from ued_core.home import home
+from ued_core.params import UPLOAD as PREFIX
 from ued_core.params import Method
 from ued_core.person import Person
 
-PREFIX = "import:"
 _HANDLE = re.compile(PREFIX + "[0-9a-f]{16}")
 
 

@@ -33,14 +33,19 @@ def submit(spec: RunSpec, launch: bool = True) -> str:
         launch: whether to start the supervisor when none is alive.
 
     Raises:
-        RunError: the run's folder cannot be written.
+        ParameterError, RunError: as :func:`submit_many`.
     """
     return submit_many([spec], launch)[0]
 
 
 def submit_many(specs: Iterable[RunSpec], launch: bool = True) -> list[str]:
-    """Queue runs in this order; their ids."""
-    root = runs_root()
+    """Queue runs in this order; their ids.
+
+    Raises:
+        ParameterError: a path is relative; the worker's folder is not the caller's (:meth:`RunSpec.located`). Nothing is queued then.
+        RunError: a run's folder cannot be written.
+    """
+    root, specs = runs_root(), [spec.located(None) for spec in specs]
     made: list[str] = []
     for spec in specs:
         if made:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -14,7 +14,8 @@ from ued_core.data import DATASETS
 from ued_core.data.base import Dataset
 from ued_core.data.relabel import RELABELLINGS, Relabelling
 from ued_core.defenses import DEFENSES, Defense
-from ued_core.errors import SpecError
+from ued_core.errors import SpecError, in_short
+from ued_core.files import text_of
 from ued_core.models import MODELS, Model
 from ued_core.params import fingerprint
 from ued_core.training import PLANS, Plan
@@ -118,9 +119,18 @@ class RunSpec:
         parts += ["its clean images alone"] if self.train_on == "clean" else []
         return " · ".join([*parts, *(d.title for d in self.defenses), self.model.title])
 
+    def located(self, base: Path | None) -> RunSpec:
+        """The same with every path absolute (:meth:`ued_core.params.Method.located`), whichever method declares it.
+
+        Raises:
+            ParameterError: a relative path, and ``base`` is None.
+        """
+        one = {name: value.located(base) for name in ("dataset", "attack", "relabel", "model", "plan") if (value := getattr(self, name))}
+        return replace(self, **one, defenses=tuple(defense.located(base) for defense in self.defenses))
+
     @classmethod
     def from_json(cls, value: Any) -> RunSpec:
-        """Read a spec; methods may be bare names, and everything has a default but the data set.
+        """Read a spec; methods may be bare names, and everything has a default but the data set. Paths stay as they are written.
 
         Raises:
             SpecError, UnknownName, ParameterError: what is wrong and what to do.
@@ -163,17 +173,51 @@ class RunSpec:
 
     @classmethod
     def read(cls, path: Path) -> RunSpec:
-        """Read a spec from a JSON file.
+        """Read a spec that a user wrote into a file; a relative path in it starts in the file's own folder.
 
         Raises:
-            SpecError: the file is missing or is not JSON, besides what :meth:`from_json` raises.
+            SpecError: the file is missing, no text or not JSON, besides what :meth:`from_json` raises.
         """
+        return cls._read(path).located(path.absolute().parent)
+
+    @classmethod
+    def read_submitted(cls, path: Path) -> RunSpec:
+        """Read the spec of a run's folder, whose paths became absolute when it was submitted.
+
+        Raises:
+            SpecError: as :meth:`read`.
+            ParameterError: a relative path, in a run from before they were made absolute.
+        """
+        return cls._read(path).located(None)
+
+    @classmethod
+    def _read(cls, path: Path) -> RunSpec:
         try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise SpecError(f"The spec file {path} cannot be read: {error}.") from error
-        try:
-            value = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise SpecError(f"The spec file {path} is not JSON: {error}.", "Correct it, or write it anew.") from error
-        return cls.from_json(value)
+            content = path.read_bytes()
+        except (OSError, ValueError) as error:
+            raise SpecError(f"The spec file {path} cannot be read: {in_short(error)}.", "Check the path.") from error
+        return cls.from_json(read_json(content, f"The spec file {path}"))
+
+
+def read_json(content: bytes, name: str) -> Any:
+    """The value of a user's JSON text (:func:`ued_core.files.text_of`).
+
+    Args:
+        content: the text's bytes.
+        name: what the text is, as the beginning of a sentence.
+
+    Raises:
+        SpecError: it is no text, or no JSON.
+    """
+    try:
+        text = text_of(content)
+    except UnicodeError as error:
+        what = f"{name} is not text in UTF-8, UTF-16 or UTF-32: {in_short(error)}."
+        raise SpecError(what, "Open it in an editor and save it as UTF-8.") from error
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        where = f"{error.msg} in line {error.lineno}, column {error.colno}"
+        raise SpecError(f"{name} is not JSON: {where}.", "Correct it there, or write it anew.") from None
+    except (ValueError, RecursionError) as error:
+        raise SpecError(f"{name} is not JSON: {in_short(error)}.", "Correct it, or write it anew.") from error

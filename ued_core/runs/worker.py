@@ -158,7 +158,7 @@ def compute(folder: RunFolder, stop: Callable[[], bool], threads: int) -> dict[s
     torch.set_num_threads(threads)
     enough = Enough(folder)
     return execute(
-        RunSpec.read(folder.spec_path),
+        RunSpec.read_submitted(folder.spec_path),
         Context(on_report=Reporter(folder.progress_path), stop=stop, enough=enough),
         checkpoint=folder.checkpoint,
         weights=folder.weights,
