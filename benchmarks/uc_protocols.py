@@ -6,7 +6,8 @@
 1,500 drawn shapes (500 to test), so that a seed takes less than half an hour of one processor; the accuracies are therefore
 lower than those of the other tables. One seed draws images, private key, weights and order. Rows are stored in
 ``assets/results/uc_protocols.json`` with spec, history and environment. UC (labelled surrogate) crafts with an encoder
-that has learned the classes: an upper bound, which is not label-agnostic. UC (proxy surrogate) crafts with the embedded one.
+that has learned the classes: a control, which is not label-agnostic and bounds nothing. UC (proxy surrogate) crafts with
+the embedded one.
 """
 
 from __future__ import annotations

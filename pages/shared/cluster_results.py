@@ -54,8 +54,8 @@ def measured_part() -> None:
         st.caption("No runs of the paper's protocols (other labels, mixing, SimCLR, other networks) are stored here yet.")
         return
     names = {f"{number}": f"{protocol.name} · {_data(protocol)}" for number, protocol in enumerate(found)}
-    bound = " A labelled surrogate has learned the labels: an upper bound, not label-agnostic." if "labelled" in _called(found) else ""
-    st.markdown(f"**Measured here: {_called(found)}.**{bound} {_foreseen(found)}")
+    control = " A labelled surrogate has learned the labels: a control, not label-agnostic." if "labelled" in _called(found) else ""
+    st.markdown(f"**Measured here: {_called(found)}.**{control} {_foreseen(found)}")
     protocol = found[int(segments("Protocol", names, key="protocol", default="0"))]
     if protocol.axis == "none":
         chance = 1 / len(protocol.rows[0]["data"]["class_names"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -21,6 +22,7 @@ from pages.shared.navigation import script
 from pages.shared.selection import Selection, selection_address
 from pages.shared.tile_rows import tile_rows
 from ued_core.analysis.cluster_noise import NoiseMaps, noise_maps
+from ued_core.analysis.measured import ATTACKS_FILE, stored, surrogates
 from ued_core.attacks import Attack, UnlearnableClusters
 from ued_core.attacks.checkpoint import crafted_card
 from ued_core.attacks.feature_clusters import anchors
@@ -94,16 +96,24 @@ def room(choice: Selection) -> None:
         learning_part(scene)
 
 
+@cached(max_entries=2)
+def _compared(file: str, _changed: int) -> str:
+    return surrogates(stored(Path(file)))
+
+
 def variant_line(choice: Selection) -> str:
     """What results with these parameters are called, and what looks at the images."""
     attack = cast(UnlearnableClusters, choice.attack)
     told = {
         "embedded": "a small encoder that ships with the program **stands in for** the paper's, which were trained on ImageNet or by CLIP",
-        "labelled": "the encoder learned the labels themselves, so this is an **upper bound** and not label-agnostic",
+        "labelled": "the encoder learned the labels themselves, so this is a **control and not label-agnostic**; another encoder's noise "
+        "may harm more",
         "resnet50": "the encoder is ResNet-50, trained on ImageNet, as in the paper",
         "clip": "the encoder is CLIP's RN50, as in the paper",
     }
-    return f"**{attack.variant}**: {told[attack.encoder]}."
+    shipped = attack.encoder in ("embedded", "labelled") and ATTACKS_FILE.exists()
+    compared = _compared(str(ATTACKS_FILE), ATTACKS_FILE.stat().st_mtime_ns) if shipped else ""
+    return f"**{attack.variant}**: {told[attack.encoder]}." + (f" {compared}" if compared else "")
 
 
 # ---- what waits ----------------------------------------------------------------------------------

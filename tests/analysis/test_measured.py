@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from ued_core.analysis import measured
+from ued_core.attacks import UnlearnableClusters
+from ued_core.attacks.encoders import encoder_for
 from ued_core.errors import DataError
 
 PLAN, OTHER_PLAN = {"name": "adamw", "crop": 4}, {"name": "adamw", "crop": 0}
@@ -97,3 +99,31 @@ def test_shipped_tables_can_be_read() -> None:
     for dataset in measured.data_sets(measured.stored(measured.ATTACKS_FILE)):
         for condition in measured.conditions(measured.stored(measured.ATTACKS_FILE), dataset):
             assert 1 <= measured.summary(condition, "last").count == len({r["seed"] for r in condition.rows})
+
+
+def test_encoders_are_compared_in_numbers() -> None:
+    """Which of them harms more is not said beforehand: the lowest comes first, whichever it is."""
+    def of(title, dataset, last, seed=0, **attack):
+        spec = {"seed": seed, "attack": attack or None, "defenses": [], "model": {}, "plan": {}}
+        return row(title, seed, last, dataset=dataset, spec=spec)
+
+    rows = [
+        of("UC, proxy", "shapes", 0.4, name="uc", encoder="embedded"), of("UC, proxy", "shapes", 0.2, 1, name="uc", encoder="embedded"),
+        of("UC, labelled", "shapes", 0.75, name="uc", encoder="labelled"), of("clean", "shapes", 0.9), of("EM", "shapes", 0.1, name="em"),
+        of("UC, proxy", "digits", 0.95, name="uc", encoder="embedded"), of("UC, labelled", "digits", 0.25, name="uc", encoder="labelled"),
+    ]  # fmt: skip
+    assert measured.surrogates(rows) == (
+        "Clean test accuracy in the stored runs: on Shapes 30.0 % after UC, proxy (n = 2), 75.0 % after UC, labelled (n = 1); "
+        "on Digits 25.0 % after UC, labelled (n = 1), 95.0 % after UC, proxy (n = 1)."
+    )
+    assert measured.surrogates(rows[:2]) == ""
+    assert measured.surrogates([]) == ""
+
+
+def test_no_encoder_is_called_a_bound() -> None:
+    """On the shipped shapes the labelled surrogate leaves more than the proxy, so it bounds nothing; no text may say that it does."""
+    rows = measured.stored(measured.ATTACKS_FILE)
+    left = {c.name: measured.summary(c, "last").mean for c in measured.conditions(rows, "shapes")}
+    assert left["UC (labelled surrogate)"] > left["UC (proxy surrogate)"]
+    told = UnlearnableClusters.__doc__ + "".join(p.help for p in UnlearnableClusters.parameters()) + encoder_for("labelled", "shapes").note
+    assert "upper bound" not in told

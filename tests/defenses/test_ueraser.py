@@ -276,3 +276,33 @@ def test_labels_of_the_worst_draw_go_with_it():
 
     graded = hook_of(UEraser(variant="max", draws=2)).loss(draw(0), lambda b: Graded(b.images, b.images[:, None], b.targets), moment())
     assert torch.equal(graded.targets, torch.stack([soft[1][0], soft[0][1]]))
+
+
+def test_declared_ranges_are_those_of_the_operations():
+    """What differs from the release is said in numbers; here they are read off the operations at both ends of their magnitudes."""
+    told = UEraser.section("Differs")
+    grey = torch.full((1, 3, 5, 5), 0.5)
+    for operation in (operations.brightness, operations.contrast, operations.saturation, operations.sharpness):
+        image = torch.rand(1, 3, 5, 5, generator=rng())
+        still = operation(image, at(0.5))
+        slope = [float(((operation(image, at(m)) - still) / (operation(image, at(0.75)) - still)).median()) / 2 for m in (0, 1)]
+        assert [1 + 0.99 * s for s in slope] == pytest.approx([0.01, 1.99], abs=1e-3), operation.__name__
+    assert [float(operations.brightness(grey, at(m)).mean()) / 0.5 for m in (0, 1)] == pytest.approx([0.01, 1.99])
+    assert "factors of 0.01 to 1.99 here, 0.1 to 1.9 there" in told
+    wide = torch.zeros(1, 1, 1, 100)
+    wide[..., 50] = 1
+    assert abs(int(operations.shift_x(wide, at(1))[0, 0, 0].argmax()) - 50) == 30
+    assert "0.3 of the side here, to 0.5 there" in told
+    levels = torch.arange(256).view(1, 1, 16, 16) / 255
+    assert [len(operations.posterise(levels, at(m)).unique()) for m in (0, 1)] == [2**8, 2**2]
+    assert "8 to 2 bits" in told
+    assert f"among the {len(operations.OPERATIONS)} operations here" in told
+    assert {operations.saturation, operations.identity} < set(operations.OPERATIONS)
+
+
+def test_every_image_gets_an_operation_of_its_own():
+    """The release draws one operation for the whole batch; here a batch of one image many times gets many."""
+    images = torch.rand(1, 3, 8, 8, generator=rng()).expand(200, -1, -1, -1).contiguous()
+    made = operations.one_operation(images, rng(2))
+    assert float(made.eq(images).flatten(1).all(1).float().mean()) == pytest.approx(1 / 13, abs=0.08)
+    assert len({m.numpy().tobytes() for m in made}) > 100

@@ -353,6 +353,8 @@ def test_proxy_is_named_and_nothing_else_is(open_page, at_once) -> None:
     page = open_page("clusters", {**ASKED, "attack_uc_encoder": "labelled"})
     words = " ".join(m.value for m in page.markdown)
     assert "UC (labelled surrogate)" in words
-    assert "upper bound" in words
+    assert "bound" not in words
+    assert "control and not label-agnostic" in words
+    assert "Clean test accuracy in the stored runs: on Shapes " in words
     assert encoder_for("labelled", "shapes").proxy
     assert not crafted_root().exists()

@@ -120,6 +120,26 @@ def reference(condition: Condition, found: Sequence[Condition]) -> Condition | N
     return next((c for c in clean if recipe(c) == recipe(condition)), None)
 
 
+def surrogates(rows: Sequence[Row]) -> str:
+    """What attacks that differ in their frozen encoder alone leave, data set by data set, in one sentence.
+
+    Args:
+        rows: of the attack table.
+
+    Returns:
+        Empty where no data set has runs with two encoders.
+    """
+    told = []
+    for dataset in data_sets(rows):
+        attacked = [c for c in conditions(rows, dataset) if "encoder" in (c.rows[0]["spec"]["attack"] or {}) and not defences_of(c)]
+        found = by_effect(attacked)
+        if len(found) > 1:
+            cells = [(c.name, summary(c, "last")) for c in found]
+            words = ", ".join(f"{100 * s.mean:.1f} % after {name} (n = {s.count})" for name, s in cells)
+            told.append(f"on {data_title(dataset)} {words}")
+    return f"Clean test accuracy in the stored runs: {'; '.join(told)}." if told else ""
+
+
 def grid(rows: Sequence[Row], dataset: str) -> Grid:
     """The defence table of one data set; which row is clean and which column undefended is read from the specs."""
     own = [row for row in rows if row["dataset"] == dataset]

@@ -180,8 +180,8 @@ def _embedded() -> Encoder:
 
 def _labelled(name: str) -> Encoder:
     note = (
-        f"UC (upper bound): the encoder is the shipped model that was trained on the labelled images of {name!r}. "
-        "On these data this is not label-agnostic: it shows what a perfect encoder would give."
+        f"UC (labelled surrogate): the encoder is the shipped model that was trained on the labelled images of {name!r}. "
+        "On these data this is not label-agnostic. It is a control, not a bound: another encoder's noise may harm more."
     )
     return _own(_Shipped("reference", name).network(), note)
 

@@ -38,7 +38,10 @@ class UnlearnableClusters(WholeSetAttack):
     learns one noise that moves the features of the images towards the centre of another cluster: the centres are
     shifted by a fixed offset, so that no cluster keeps its own. Whoever trains on the images, with whatever labels,
     finds the clusters' noise easier than the content. This needs clusters that resemble the classes to come. The
-    embedded encoder and the labelled one are proxies for the paper's: results with them are UC (proxy surrogate).
+    embedded encoder and the labelled one are proxies for the paper's, and results are named after them: UC (proxy
+    surrogate), UC (labelled surrogate). The labelled one has learned the classes of the very data and is no longer
+    label-agnostic. It is a control and bounds nothing: clusters that agree better with the classes need not give the
+    noise that harms more, because noise that moves one encoder's features need not be what another network follows.
 
     Source:
         Unlearnable Clusters: Towards Label-agnostic Unlearnable Examples, arXiv 2301.01217 (CVPR 2023), and the authors' release.
@@ -60,7 +63,8 @@ class UnlearnableClusters(WholeSetAttack):
     encoder: EncoderName = param(
         "embedded",
         "What sees the images. embedded: a small proxy, pre-trained on drawn forms, works offline. labelled: a proxy that "
-        "learned the labels of Shapes or Digits, an upper bound. resnet50 (ImageNet) and clip (CLIP RN50) are the paper's and need files.",
+        "learned the labels of Shapes or Digits: a control, not label-agnostic. resnet50 (ImageNet) and clip (CLIP RN50) are the paper's "
+        "and need files.",
     )
     clusters: int = param(10, "How many clusters, so how many different noises.", ge=2, le=64, quick=4)
     offset: int = param(1, "Cluster i is moved to the centre of cluster i + offset; no multiple of the number of clusters.", ge=1, le=63)

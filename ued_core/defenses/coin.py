@@ -34,6 +34,9 @@ def _displace(images: Any, dx: Any, dy: Any, scipy_wrap: bool, result: Any) -> N
     period_y = max(height - 1.0, 1.0) if scipy_wrap else float(height)
     after_x = width - 1.0 if scipy_wrap else 0.0
     after_y = height - 1.0 if scipy_wrap else 0.0
+    # Half a pixel less before folding takes such a multiple, and no other whole coordinate, one period further.
+    edge_x = 0.5 if scipy_wrap and width > 1 else 0.0
+    edge_y = 0.5 if scipy_wrap and height > 1 else 0.0
     place = np.empty((4, size), np.int32)
     weight = np.empty((3, size))
     last = np.empty(size, images.dtype)
@@ -53,12 +56,10 @@ def _displace(images: Any, dx: Any, dy: Any, scipy_wrap: bool, result: Any) -> N
                 top = y + my
                 beyond_x = (left < 0) | (left > width - 1) | (scipy_wrap & (left == width - 1) & (fx > 0))
                 beyond_y = (top < 0) | (top > height - 1) | (scipy_wrap & (top == height - 1) & (fy > 0))
-                edge_x = scipy_wrap & (left < 0) & (fx == 0)
-                edge_y = scipy_wrap & (top < 0) & (fy == 0)
-                left = left - period_x * np.floor(left / period_x) if beyond_x else left
-                top = top - period_y * np.floor(top / period_y) if beyond_y else top
-                left = after_x if edge_x & (left == 0) else left
-                top = after_y if edge_y & (top == 0) else top
+                short_x = edge_x if (left < 0) & (fx == 0) else 0.0
+                short_y = edge_y if (top < 0) & (fy == 0) else 0.0
+                left = left - period_x * np.floor((left - short_x) / period_x) if beyond_x else left
+                top = top - period_y * np.floor((top - short_y) / period_y) if beyond_y else top
                 right = left + 1 if left + 1 < width else after_x
                 bottom = top + 1 if top + 1 < height else after_y
                 p = y * width + x

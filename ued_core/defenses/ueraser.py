@@ -45,9 +45,14 @@ class UEraser(Defense):
         UEraser, arXiv 2303.15127: five draws, always ("max"), in the first epochs ("standard", 50 of 200), or one draw ("lite").
 
     Differs:
-        Clouds of light are sums of enlarged noise, which midpoint displacement approximates. The random operation is one of 13
-        of TrivialAugment (arXiv 2103.10158), without histogram equalisation. Every draw goes through the network in training
-        mode, as there. JPEG, for noise of high frequency, comes before the other changes, with a quality of 10 to 99.
+        Clouds of light are sums of enlarged noise, which midpoint displacement approximates. The random operation is another
+        reading of TrivialAugment (arXiv 2103.10158) than the release's, which calls that of the library kornia with its
+        defaults (as its repository has them; the release names no version). There one operation is drawn for the whole batch,
+        here one for every image. Brightness, contrast and sharpness take factors of 0.01 to 1.99 here, 0.1 to 1.9 there;
+        shifts go to 0.3 of the side here, to 0.5 there; posterising keeps 8 to 2 bits here, at most 4 there. Saturation and
+        no change at all are among the 13 operations here and not there; histogram equalisation is among the 12 there and
+        not here. Every draw goes through the network in training mode, as there. JPEG, for noise of high frequency, comes
+        before the other changes with a quality of 10 to 99, in the release after them with a quality of 10.
     """
 
     key: ClassVar[str] = "ueraser"
