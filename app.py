@@ -8,16 +8,21 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
+import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
+from starlette.middleware import Middleware
 
 from pages.shared import background
+from pages.shared.door import Door, announce, is_served
 from pages.shared.garbage import collect_by_the_clock, set_aside
 from pages.shared.plotly_route import packed_plotly, plotly_route
+from ued_core.errors import UedError
 from ued_core.runs import ensure_supervisor
 
 ROOT = Path(__file__).resolve().parent
@@ -79,9 +84,20 @@ async def start_up() -> None:
     await collect_by_the_clock()
 
 
+def _announce_or_end() -> None:
+    try:
+        announce()
+    except UedError as error:
+        # An exception would reach the terminal as a traceback of three libraries, with the sentence at its end.
+        print(f"The app was not started. {error}", file=sys.stderr, flush=True)
+        os._exit(2)
+
+
 @asynccontextmanager
 async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
-    """Start-up work in the background, and an orderly end."""
+    """Start-up work in the background, and an orderly end; none without a passcode where others can reach the server."""
+    if is_served():
+        _announce_or_end()
     task = asyncio.create_task(start_up())
     try:
         yield {}
@@ -90,4 +106,9 @@ async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
         await asyncio.to_thread(background.stop)
 
 
-app = st.App(ROOT / "pages" / "shared" / "router.py", lifespan=lifespan, routes=[plotly_route(), background.wait_route()])
+app = st.App(
+    ROOT / "pages" / "shared" / "router.py",
+    lifespan=lifespan,
+    routes=[plotly_route(), background.wait_route()],
+    middleware=[Middleware(Door)],
+)

@@ -8,6 +8,7 @@ from pathlib import Path
 import streamlit as st
 
 from pages.shared.guard import guarded
+from pages.shared.visitor import name_badge
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -61,5 +62,6 @@ def show_current_page() -> None:
     # All of them in sight: fourteen pages would be folded to ten otherwise.
     current = st.navigation(entries, position="sidebar", expanded=True)
     st.logo(str(ROOT / "assets" / "logo.png"), icon_image=str(ROOT / "assets" / "icon.png"), size="large")
+    name_badge()
     with guarded():
         current.run()
