@@ -93,7 +93,7 @@ st.markdown(
 )
 choice = sidebar_selection()
 rest, draw = stack_sidebar(trained=True)
-known = runs.runs(limit=RECENT_RUNS)
+known = runs.snapshot().records[:RECENT_RUNS]
 stack = follow_the_slider(choice, rest, draw, theta_sidebar(), known)
 theta_text(choice, stack)
 if stack:

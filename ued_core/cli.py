@@ -12,11 +12,15 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ued_core.errors import Cancelled, DataError, ParameterError, UedError
-from ued_core.params import Catalogue, Method, Parameter, absolute_path
+
+if TYPE_CHECKING:
+    # Listing and cancelling runs must not wait for what describes methods.
+    from ued_core.params import Catalogue, Method, Parameter
 
 
 def catalogues() -> dict[str, Catalogue[Any]]:
@@ -38,6 +42,8 @@ def catalogues() -> dict[str, Catalogue[Any]]:
 
 def _convert(parameter: Parameter) -> Callable[[str], Any]:
     """Text of the command line → a value; the method itself checks the rule."""
+
+    from ued_core.params import absolute_path
 
     def convert(text: str) -> Any:
         try:
@@ -179,7 +185,7 @@ def inspect(options: argparse.Namespace) -> int:
     ctx = _context(0, "cpu")
     measured = [(rule, compare(imported, data, rule.key, ctx)) for rule in imported.rules] if data is not None else []
     if options.json:
-        numbers = {rule.key: _record(comparison) for rule, comparison in measured}
+        numbers = {rule.key: asdict(comparison) for rule, comparison in measured}
         print(json.dumps({**found.to_json(), "content_hash": imported.content_hash, "loaders": numbers}, indent=2, ensure_ascii=False))
         return 0
     print("\n".join([found.name, *found.lines()]))
@@ -278,7 +284,8 @@ def list_runs(options: argparse.Namespace) -> int:
 
     records = runs.runs()
     if options.json:
-        print(json.dumps([_record(r) for r in records], indent=2, ensure_ascii=False))
+        # One run a line: with indents, thousands of runs take a second.
+        print("[\n" + ",\n".join(json.dumps(r.to_json(), ensure_ascii=False) for r in records) + "\n]")
         return 0
     if not records:
         print("No runs yet. Queue one: python -m ued_core train SPEC.json")
@@ -286,12 +293,6 @@ def list_runs(options: argparse.Namespace) -> int:
         last = "      " if r.last is None else f"{100 * r.last:5.1f}%"
         print(f"{r.id}  {r.state:<11} {r.epoch or 0:>4}/{r.epochs or '?':<4} {last}  {r.title}")
     return 0
-
-
-def _record(record: Any) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    return asdict(record)
 
 
 def show_run(options: argparse.Namespace) -> int:
@@ -302,9 +303,9 @@ def show_run(options: argparse.Namespace) -> int:
     folder = runs.folder(record.id)
     if options.json:
         extra = {"history": folder.history(), "result": folder.result(), "error": folder.error()}
-        print(json.dumps({**_record(record), **extra}, indent=2, ensure_ascii=False))
+        print(json.dumps({**record.to_json(), **extra}, indent=2, ensure_ascii=False))
         return 0
-    for name, value in _record(record).items():
+    for name, value in record.to_json().items():
         if name != "spec" and value is not None:
             print(f"{name:<15} {value}")
     for line in folder.log_tail(options.lines).splitlines() if options.lines else ():

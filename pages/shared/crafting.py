@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 import streamlit as st
@@ -67,7 +68,7 @@ def _follow(choice: Selection) -> None:
     """The run that crafts this, or a button that starts one."""
     if is_crafted(choice):
         st.rerun(scope="app")
-    found = crafting_run(choice, runs.runs(limit=50))
+    found = crafting_run(choice, runs.snapshot().records[:50])
     if found is not None and not found.over:
         where = f"The run {short_id(found.id)} is crafting it" if found.state == "running" else f"The run {short_id(found.id)} is queued"
         st.progress(found.fraction if found.state == "running" else 0.0, plain(f"{where}. {found.text}"))
@@ -84,7 +85,7 @@ def _follow(choice: Selection) -> None:
     st.page_link(script("runs.py"), label="All runs →")
 
 
-def crafting_run(choice: Selection, records: list[RunRecord]) -> RunRecord | None:
+def crafting_run(choice: Selection, records: Sequence[RunRecord]) -> RunRecord | None:
     """The newest run of this data set, attack and key; one that is not over comes first."""
     wanted = {"dataset": choice.dataset.to_json(), "attack": choice.attack.to_json(), "attack_seed": choice.seed}
     alike = [r for r in records if all(r.spec.get(name) == value for name, value in wanted.items())]

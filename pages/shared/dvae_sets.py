@@ -111,7 +111,7 @@ def _set_label(recipe: Mapping[str, Any]) -> str:
 
 def _accuracies(choice: Selection) -> None:
     """Clean test accuracy of the finished runs of this choice, with and without D-VAE."""
-    known = [(_defended(r.spec), r) for r in runs.runs() if r.state == "finished" and trains_on(choice, r.spec)]
+    known = [(_defended(r.spec), r) for r in runs.snapshot().records if r.state == "finished" and trains_on(choice, r.spec)]
     if known:
         lines = [f"| {plain(words)} | {percent(r.last, 1)} | {short_id(r.id)} |" for words, r in known[:12]]
         st.markdown("\n".join(["| trained on | clean test accuracy | run |", "|---|---|---|", *lines]))

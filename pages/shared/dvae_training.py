@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ def _seconds(defense: Dvae, images: ImageSet, count: int) -> float:
 @st.fragment(run_every=LOOK_EVERY_S)
 def _follow(choice: Selection, published: ImageSet, defense: Dvae) -> None:
     with guarded():
-        known = runs.runs(limit=MOST_RUNS)
+        known = runs.snapshot().records[:MOST_RUNS]
         jobs = {"dvae_start": defense}
         if (first := defense.first_stage()) is not None:
             jobs["dvae_start_first"] = first
@@ -65,7 +65,7 @@ def _follow(choice: Selection, published: ImageSet, defense: Dvae) -> None:
 
 
 def _work_of(
-    choice: Selection, published: ImageSet, job: Dvae, known: list[RunRecord]
+    choice: Selection, published: ImageSet, job: Dvae, known: Sequence[RunRecord]
 ) -> tuple[tuple[dict[str, Any], dict[str, np.ndarray]], Path, bool] | None:
     """Log and pictures of an unfinished purification, its folder, and whether a run is working on it; None where there is none."""
     folder, found = job.folder(published.content_hash), purifying_run(choice, job, known)
@@ -73,7 +73,7 @@ def _work_of(
     return None if going is None else (going, folder, found is not None and found.state == "running")
 
 
-def _state(choice: Selection, published: ImageSet, job: Dvae, known: list[RunRecord]) -> bool:
+def _state(choice: Selection, published: ImageSet, job: Dvae, known: Sequence[RunRecord]) -> bool:
     """Say how far the purification with these parameters is; whether it is there or under way."""
     folder = job.folder(published.content_hash)
     found = purifying_run(choice, job, known)
@@ -161,7 +161,7 @@ def _live(choice: Selection, going: tuple[dict[str, Any], dict[str, np.ndarray]]
     )  # fmt: skip
 
 
-def purifying_run(choice: Selection, defense: Dvae, records: list[RunRecord]) -> RunRecord | None:
+def purifying_run(choice: Selection, defense: Dvae, records: Sequence[RunRecord]) -> RunRecord | None:
     """The newest run of this choice that begins with this defence; one that is not over comes first."""
     own = defense.to_json()
     alike = [r for r in records if trains_on(choice, r.spec) and (r.spec.get("defenses") or [None])[0] == own]

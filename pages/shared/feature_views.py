@@ -134,7 +134,7 @@ def _epoch(record: RunRecord, epochs: Sequence[int]) -> int:
 def runs_of(choice: Selection) -> list[RunRecord]:
     """The newest runs of the chosen data set, with its labels, whose networks can be looked into."""
     found = []
-    for record in runs.runs(limit=MOST_RUNS):
+    for record in runs.snapshot().records[:MOST_RUNS]:
         data = record.spec.get("dataset")
         # With the hacker's own labels the answers are other classes than those that the plot names.
         usable = isinstance(data, Mapping) and data.get("name") == choice.dataset.key and not record.spec.get("relabel")

@@ -34,7 +34,7 @@ class Group:
 
 def compare_view() -> None:
     """Draw the choice, the curves and the table."""
-    records = {record.id: record for record in runs.runs() if record.epoch > 0}
+    records = {record.id: record for record in runs.snapshot().records if record.epoch > 0}
     chosen = _choice(records)
     if len(chosen) < 2:
         st.info("Choose two or more runs above, or tick them in the table of all runs." if len(records) > 1

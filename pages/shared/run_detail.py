@@ -112,7 +112,7 @@ def _explanation(record: RunRecord) -> None:
         st.caption("Crafting ends after the part that it is in; then training begins.")
     match record.state:
         case "queued":
-            ahead = [r for r in runs.runs() if r.state == "running" or (r.state == "queued" and r.id < record.id)]
+            ahead = [r for r in runs.snapshot().records if r.state == "running" or (r.state == "queued" and r.id < record.id)]
             before = f"{len(ahead)} {'run is' if len(ahead) == 1 else 'runs are'} before it" if ahead else "it is next"
             st.info(
                 f"This run waits for a free processor or GPU: {before}. "

@@ -325,7 +325,7 @@ def cannot_edit(spec: RunSpec) -> str:
 
 
 def _start_part(specs: Sequence[RunSpec]) -> None:
-    known = runs.runs()
+    known = runs.snapshot().records
     finished = {
         spec.key(): next((r for r in known if r.key == spec.key() and r.state == "finished"), None) for spec in specs
     }

@@ -34,7 +34,7 @@ def handed_card() -> None:
             return
         st.markdown(f"**{plain(spec.title())}**")
         st.markdown(spec_lines(spec))
-        run_cost(spec, runs.runs())
+        run_cost(spec, runs.snapshot().records)
         obstacle = cannot_edit(spec)
         with st.container(horizontal=True):
             if st.button("Start", type="primary", key="handed_start"):

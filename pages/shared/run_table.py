@@ -23,12 +23,12 @@ MOST_CARDS = 4
 
 def run_table() -> None:
     """Draw cards of what is going on, and the table; asks again every second only while something happens."""
-    active = any(not record.over for record in runs.runs())
+    active = any(not record.over for record in runs.snapshot().records)
 
     @st.fragment(run_every=1.0 if active else None)
     def live() -> None:
         with guarded():
-            records = runs.runs()
+            records = runs.snapshot().records
             # The view has changed, or the last run has ended: the whole page decides anew.
             if current_view() != "all" or active != any(not record.over for record in records) or not records:
                 st.rerun()

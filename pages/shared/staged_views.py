@@ -176,7 +176,7 @@ def own_part() -> None:
     st.markdown(_announced(choice, model, method, len(wanted)))
     _time(choice, wanted)
     st.button("Start both runs", type="primary", key="staged_start", on_click=_start, args=(wanted,))
-    going = any(staged.method_of(r.spec) and not r.over for r in runs.runs(limit=MOST_RUNS))
+    going = any(staged.method_of(r.spec) and not r.over for r in runs.snapshot().records[:MOST_RUNS])
     st.fragment(_look, run_every=LOOK_EVERY_S if going else None)(going)
 
 
@@ -199,7 +199,7 @@ def _time(choice: Selection, specs: Sequence[RunSpec]) -> None:
     """What the runs will take: from finished runs, or from a few steps that are timed beside the server."""
     with guarded():
         spec = specs[0]
-        known = estimate(spec, runs.runs())
+        known = estimate(spec, runs.snapshot().records)
         handles = []
         if known is None:
             few, _ = choice.shown(TIMED_PER_CLASS)
@@ -234,7 +234,7 @@ def _without_reaction(spec: RunSpec) -> RunSpec:
 
 
 def _start(specs: Sequence[RunSpec]) -> None:
-    there = {record.key for record in runs.runs() if record.state in ("queued", "running", "finished")}
+    there = {record.key for record in runs.snapshot().records if record.state in ("queued", "running", "finished")}
     missing = [spec for spec in specs if spec.key() not in there]
     runs.submit_many(missing)
     st.toast(f"{len(missing)} of {len(specs)} runs are queued; the others are there." if len(missing) < len(specs) else "Both are queued.")
@@ -243,7 +243,7 @@ def _start(specs: Sequence[RunSpec]) -> None:
 def _look(was_going: bool) -> None:
     """The chosen run; asked again and again while one with this defence is under way."""
     with guarded():
-        own = [r for r in runs.runs(limit=MOST_RUNS) if staged.method_of(r.spec)]
+        own = [r for r in runs.snapshot().records[:MOST_RUNS] if staged.method_of(r.spec)]
         if was_going and all(r.over for r in own):
             st.rerun()
         found = {r.id: r for r in own if r.epoch}

@@ -30,7 +30,7 @@ def _metrics(kernels: np.ndarray, strength: float, side: int, boundary: str) -> 
 
 def _rows() -> Iterator[Row]:
     """Spec, clean test accuracy after the last epoch, origin, name of everything that has been measured."""
-    for record in runs.runs():
+    for record in runs.snapshot().records:
         if record.state == "finished" and record.last is not None:
             yield record.spec, record.last, "your runs", f"run {short_id(record.id)}"
     try:

@@ -15,6 +15,8 @@ ROUTER = ROOT / "pages" / "shared" / "router.py"
 def open_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
     """``open_page("attack")`` visits an address in a fresh home; ``query`` is its query string's values."""
     monkeypatch.setenv("UED_HOME", str(tmp_path))
+    # Tests write run folders as other processes do, and do not wait for the list's next refresh.
+    monkeypatch.setattr("ued_core.runs.listing.REFRESH_S", 0.0)
 
     def visit(address: str = "", query: dict[str, str] | None = None, timeout: float = 60) -> AppTest:
         entry = next(entry for entry in PAGES if entry.address == address)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ued_core.runs.client import cancel, delete, find, folder, resume, run, runs, stop_crafting, submit, submit_many, wait
 from ued_core.runs.folder import Progress, RunFolder, runs_root
 from ued_core.runs.launcher import ensure_supervisor
+from ued_core.runs.listing import Snapshot, snapshot
 from ued_core.runs.record import ENDED, STATES, RunRecord
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ __all__ = [
     "RunFolder",
     "RunRecord",
     "RunSpec",
+    "Snapshot",
     "cancel",
     "delete",
     "ensure_supervisor",
@@ -31,6 +33,7 @@ __all__ = [
     "run",
     "runs",
     "runs_root",
+    "snapshot",
     "stop_crafting",
     "submit",
     "submit_many",

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ued_core.errors import RunError
-from ued_core.runs.folder import RunFolder, ring, run_ids, runs_root
+from ued_core.runs.folder import RUN_ID, RunFolder, ring, run_ids, runs_root
 from ued_core.runs.launcher import ensure_supervisor
-from ued_core.runs.record import RunRecord, read_record
-from ued_core.runs.store import Row, read_rows
+from ued_core.runs.listing import listing_of, snapshot
+from ued_core.runs.record import RunRecord
+from ued_core.runs.store import current_record, read_row, read_rows
 
 if TYPE_CHECKING:
     from ued_core.runs.spec import RunSpec
@@ -53,17 +54,20 @@ def submit_many(specs: Iterable[RunSpec], launch: bool = True) -> list[str]:
             time.sleep(0.001)
         request = {"title": spec.title(), "key": spec.key(), "created": time.time()}
         made.append(RunFolder.create(root, spec.to_json(), request).run_id)
-        ring(root, made[-1])
+        _changed(root, made[-1])
     if launch and made:
         ensure_supervisor()
     return made
 
 
 def runs(limit: int | None = None) -> list[RunRecord]:
-    """All runs, or the ``limit`` newest ones, newest first."""
+    """All runs, or the ``limit`` newest ones, newest first, as they are at this moment.
+
+    Whoever asks again and again takes :func:`ued_core.runs.snapshot` instead.
+    """
     root = runs_root()
     rows = read_rows(root)
-    return [_current(root, run_id, rows.get(run_id)) for run_id in run_ids(root)[::-1][:limit]]
+    return [current_record(root, run_id, rows.get(run_id)) for run_id in run_ids(root)[::-1][:limit]]
 
 
 def run(run_id: str) -> RunRecord:
@@ -76,12 +80,15 @@ def run(run_id: str) -> RunRecord:
         RunError: there is no such run, or several.
     """
     found = folder(run_id)
-    return _current(found.path.parent, found.run_id, read_rows(found.path.parent).get(found.run_id))
+    root = found.path.parent
+    record = current_record(root, found.run_id, read_row(root, found.run_id))
+    listing_of(root).told(record)
+    return record
 
 
 def find(key: str) -> list[RunRecord]:
     """Runs of the same spec (:meth:`RunSpec.key`), newest first."""
-    return [record for record in runs() if record.key == key]
+    return list(snapshot().by_key.get(key, ()))
 
 
 def folder(run_id: str) -> RunFolder:
@@ -91,6 +98,8 @@ def folder(run_id: str) -> RunFolder:
         RunError: there is no such run, or several.
     """
     root = runs_root()
+    if RUN_ID.fullmatch(run_id) and (root / run_id).is_dir():
+        return RunFolder(root / run_id)
     known = run_ids(root)
     match = [name for name in known if name == run_id] or [
         name for name in known if run_id and (name.startswith(run_id) or name.rpartition("-")[2] == run_id)
@@ -118,7 +127,7 @@ def cancel(run_id: str) -> None:
         raise RunError(f"The run {record.id} cannot be cancelled: it is {record.state}.")
     target = folder(record.id)
     target.request_cancel()
-    ring(target.path.parent, record.id)
+    _changed(target.path.parent, record.id)
     if record.state == "running":
         ensure_supervisor()
 
@@ -137,7 +146,7 @@ def stop_crafting(run_id: str) -> None:
             "Only some attacks can be ended early, and only between the first and the last part of their crafting.",
         )
     target.stop_crafting_path.touch()
-    ring(target.path.parent, record.id)
+    _changed(target.path.parent, record.id)
 
 
 def resume(run_id: str, launch: bool = True) -> None:
@@ -153,7 +162,7 @@ def resume(run_id: str, launch: bool = True) -> None:
         raise RunError(f"The run {record.id} cannot be resumed: it is {record.state}.", do)
     target = folder(record.id)
     target.request_resume()
-    ring(target.path.parent, record.id)
+    _changed(target.path.parent, record.id)
     if launch:
         ensure_supervisor()
 
@@ -169,7 +178,7 @@ def delete(run_id: str) -> None:
         raise RunError(f"The run {record.id} cannot be deleted: it is {record.state}.", "Cancel it first.")
     target = folder(record.id)
     target.remove()
-    ring(target.path.parent, record.id)
+    _changed(target.path.parent, record.id)
 
 
 def wait(run_id: str, timeout: float | None = None) -> RunRecord:
@@ -197,9 +206,7 @@ def wait(run_id: str, timeout: float | None = None) -> RunRecord:
     return record
 
 
-def _current(root: Path, run_id: str, row: Row | None) -> RunRecord:
-    """The run as it is now: the table's word for one that is over, the folder's for any other."""
-    target = RunFolder(root / run_id)
-    if row and row.record.over and row.slot is None and not target.queued():
-        return row.record
-    return read_record(target, row.handle if row else None)
+def _changed(root: Path, run_id: str) -> None:
+    """Tell the supervisor, and whoever lists runs in this process."""
+    ring(root, run_id)
+    listing_of(root).doubt(run_id)

@@ -45,6 +45,7 @@ from ued_core.home import home
 from ued_core.runs.jsonl import modified, read_lines, read_object, read_tail
 
 RUN_ID = re.compile(r"\d{8}-\d{6}-\d{3}-[0-9a-f]{4}")
+TOKEN = "queued"
 TAIL_BYTES = 32_768
 """How much of a growing file is read for its latest lines."""
 
@@ -104,7 +105,7 @@ class RunFolder:
 
     @property
     def token(self) -> Path:
-        return self.path / "queued"
+        return self.path / TOKEN
 
     @property
     def lock(self) -> Path:

@@ -84,8 +84,8 @@ class RunRecord:
         return self.over and self.state != "finished"
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
+        """Plain values; the spec is the record's own, not a copy."""
+        return dict(vars(self))
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> RunRecord:

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ued_core.runs.devices import Slot, suits
+from ued_core.runs.folder import TOKEN, RunFolder
 from ued_core.runs.launcher import Handle
-from ued_core.runs.record import RunRecord, dump
+from ued_core.runs.record import RunRecord, dump, read_record
 
 VERSION = 1
 CLAIM_S = 10.0
@@ -33,6 +34,7 @@ CREATE TABLE IF NOT EXISTS job (
     host TEXT, pid INTEGER, created REAL
 );
 CREATE INDEX IF NOT EXISTS job_state ON job (state);
+CREATE INDEX IF NOT EXISTS job_slot ON job (slot) WHERE slot IS NOT NULL;
 """
 
 
@@ -213,7 +215,21 @@ def aside(root: Path) -> None:
 
 
 def read_rows(root: Path) -> dict[str, Row]:
-    """The table's rows for a reader; empty when there is no sound table. Never writes."""
+    """The table's rows for a reader; empty when there is no sound table, without those that are damaged. Never writes."""
+    return _read(root, "SELECT * FROM job")
+
+
+def read_row(root: Path, run_id: str) -> Row | None:
+    """One run's row for a reader; None when there is no sound one. Never writes."""
+    return _read(root, "SELECT * FROM job WHERE id = ?", run_id).get(run_id)
+
+
+def read_busy(root: Path) -> dict[str, Row]:
+    """The rows of runs that take up a slot, for a reader; empty when there is no sound table. Never writes."""
+    return _read(root, "SELECT * FROM job WHERE slot IS NOT NULL")
+
+
+def _read(root: Path, query: str, *values: str) -> dict[str, Row]:
     path = table_path(root)
     if not path.exists():
         return {}
@@ -223,8 +239,24 @@ def read_rows(root: Path) -> dict[str, Row]:
             db.row_factory = sqlite3.Row
             if db.execute("PRAGMA user_version").fetchone()[0] != VERSION:
                 return {}
-            for found in db.execute("SELECT * FROM job"):
-                rows[found["id"]] = _row(found)
+            for found in db.execute(query, values):
+                with suppress(sqlite3.DatabaseError):
+                    rows[found["id"]] = _row(found)
     except sqlite3.Error:
         return {}
     return rows
+
+
+def current_record(root: Path, run_id: str, row: Row | None) -> RunRecord:
+    """The run as it is now: the table's word for one that is over or waits, if its token says the same, and the folder's for any other.
+
+    Args:
+        root: the folder that holds the runs.
+        run_id: which run.
+        row: what the table says of it.
+    """
+    if row is not None and row.slot is None:
+        queued = os.path.exists(f"{root}{os.sep}{run_id}{os.sep}{TOKEN}")
+        if (row.record.over and not queued) or (row.record.state == "queued" and queued):
+            return row.record
+    return read_record(RunFolder(root / run_id), row.handle if row else None)
