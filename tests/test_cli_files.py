@@ -124,7 +124,7 @@ def test_inspect_with_corrections_and_refusals(run: Run, tmp_path: Path) -> None
     assert "8 channels" in err
     code, _, err = run("inspect", tmp_path / "nothing")
     assert code == 2
-    assert "cannot be read" in err
+    assert "There is no file" in err
     (tmp_path / "bad.pkl").write_bytes(pickle.dumps(print))
     code, _, err = run("inspect", tmp_path / "bad.pkl")
     assert code == 2

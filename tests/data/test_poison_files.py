@@ -231,7 +231,7 @@ def test_ids_that_do_not_fit(tmp_path: Path, data: ImageSet, delta: np.ndarray) 
     with pytest.raises(DataError, match="2 indices"):
         load(torch_file(tmp_path / "a.pth", [noise, [1, 2]]))
     with pytest.raises(DataError, match="twice"):
-        load(torch_file(tmp_path / "b.pth", [noise, [1, 2, 2]]))
+        load(torch_file(tmp_path / "b.pth", [noise, [1, 2000, 2000]]))
     imported = load(torch_file(tmp_path / "c.pth", [noise, [1, 2, 40]]))
     with pytest.raises(DataError, match="go up to 40"):
         imported.onto(data)
@@ -416,7 +416,7 @@ def test_bombs(tmp_path: Path) -> None:
     big = Image.new("RGB", (8000, 7000))
     buffer = io.BytesIO()
     big.save(buffer, "PNG")
-    with pytest.raises(DataError, match=r"bombs|of mode|damaged"):
+    with pytest.raises(DataError, match="megapixels|bombs"):
         load(zipped(tmp_path / "big.zip", {"0.png": buffer.getvalue()}))
 
 
@@ -631,7 +631,7 @@ def test_not_a_poison(tmp_path: Path) -> None:
     (tmp_path / "a.pt").write_bytes(b"hello")
     with pytest.raises(DataError, match="none of the known"):
         load(tmp_path / "a.pt")
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="There is no file"):
         load(tmp_path / "nothing.pt")
     with pytest.raises(DataError, match="no known poison"):
         load(torch_file(tmp_path / "weights.pth", {"conv.weight": torch.zeros(3, 3)}))

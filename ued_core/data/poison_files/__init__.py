@@ -9,9 +9,9 @@ Source:
 """
 
 from ued_core.data.poison_files.export import ENDINGS, KINDS, export, keep_upload, recipe
+from ued_core.data.poison_files.formats import FORMATS, Format
 from ued_core.data.poison_files.found import Found, Reading
 from ued_core.data.poison_files.imported import Comparison, Imported, compare, detect, load
-from ued_core.data.poison_files.readers import FORMATS, Format
 from ued_core.data.poison_files.rules import AFTERWARDS, IMAGE_SCALES, NOISE_SCALES, RULES, Rule
 
 __all__ = [

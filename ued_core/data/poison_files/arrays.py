@@ -99,13 +99,17 @@ def as_labels(value: Any, name: str, what: str) -> np.ndarray:
 
 
 def _one(value: Any, name: str, what: str) -> int | float:
-    if isinstance(value, np.ndarray | torch.Tensor | np.generic) and np.size(value) == 1 and _kind(value) in "iuf":
+    if isinstance(value, np.ndarray | torch.Tensor | np.generic) and _size(value) == 1 and _kind(value) in "iuf":
         return value.item()
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise DataError(f"An element of {what[:1].lower()}{what[1:]} in {name} is {words_for(value)}, but it must be a number.", RULE)
     if isinstance(value, int) and abs(value) >= 2**31:
         raise DataError(f"{what} in {name} goes up to {value:.3g}, but it must not be negative or huge.", "Number from 0.")
     return value
+
+
+def _size(value: Any) -> int:
+    return value.numel() if isinstance(value, torch.Tensor) else value.size
 
 
 def _kind(value: Any) -> str:
@@ -128,7 +132,7 @@ def is_row_of_numbers(value: Any) -> bool:
 
 def _is_scalar(value: Any) -> bool:
     if isinstance(value, np.ndarray | torch.Tensor | np.generic):
-        return np.size(value) == 1 and np.ndim(value) <= 1
+        return _size(value) == 1 and value.ndim <= 1
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

@@ -13,8 +13,10 @@ import numpy as np
 import torch
 
 from ued_core.context import Context
+from ued_core.data.names import readable
+from ued_core.data.poison_files.formats import FORMATS
 from ued_core.data.poison_files.found import Found, Reading, decide
-from ued_core.data.poison_files.readers import FORMATS, read
+from ued_core.data.poison_files.readers import read
 from ued_core.data.poison_files.rules import RULES, Rule, rounded, signed
 from ued_core.errors import DataError, UnknownName
 from ued_core.records import ImageSet, PoisonedSet
@@ -22,28 +24,32 @@ from ued_core.records import ImageSet, PoisonedSet
 _BLOCK = 1024
 
 
-def load(path: Path, data: ImageSet | None = None, reading: Reading | None = None) -> Imported:
+def load(path: Path, data: ImageSet | None = None, reading: Reading | None = None, ctx: Context | None = None) -> Imported:
     """Read a poison file whole; nothing in it is executed.
 
     Args:
         path: file, zip or folder.
-        data: the clean images that it is for, if they are known; helps to tell class-wise from sample-wise.
-        reading: what to insist on; everything is detected when left out.
+        data: the clean images that it is for, if they are known; they tell whole images from noise, labels from
+            indices, and class-wise from sample-wise.
+        reading: what to insist on; everything is judged when left out, with the reasons among the notes.
+        ctx: told of the progress, asked for cancellation.
 
     Raises:
         DataError: it cannot be read, is unsafe, or is no poison.
+        Cancelled: the user stopped the work.
         ParameterError, UnknownName: ``reading`` asks for what there is not.
     """
     reading = reading or Reading()
-    raw = read(Path(path), reading.format)
-    found, array = decide(raw, Path(path).name, reading, data)
+    path = Path(path)
+    raw = read(path, reading.format, ctx)
+    made = decide(raw, readable(path.name), reading, data)
     return Imported(
-        found=found,
-        values=_tensor(array),
-        ids=None if raw.ids is None else torch.from_numpy(raw.ids),
-        labels=None if raw.labels is None else torch.from_numpy(raw.labels),
+        found=made.found,
+        values=_tensor(made.array),
+        ids=None if made.ids is None else torch.from_numpy(made.ids),
+        labels=None if made.labels is None else torch.from_numpy(made.labels),
         clusters=None if raw.clusters is None else torch.from_numpy(raw.clusters),
-        class_names=raw.class_names,
+        class_names=tuple(readable(name) for name in made.class_names),
         recipe=raw.recipe,
     )
 
@@ -172,7 +178,8 @@ class Imported:
         """
         if self.found.content != "images" or self.labels is None:
             raise DataError(f"{self.found.name} has no {'images' if self.found.content == 'noise' else 'labels'} of its own.")
-        names = self.class_names or tuple(str(i) for i in range(int(self.labels.max()) + 1))
+        count = int(self.labels.max()) + 1
+        names = self.class_names if len(self.class_names) >= count else tuple(str(i) for i in range(count))
         images = rounded(self.values, self.values, self.found.scale, None)
         return ImageSet(images.contiguous(), self.labels, names, name or Path(self.found.name).stem)
 

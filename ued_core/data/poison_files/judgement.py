@@ -71,6 +71,7 @@ class Likeness:
         apart: mean size of the difference when the entries are taken for images in the best unit, in 1/255.
         size: mean size of the values when they are taken for noise, in 1/255.
         slope: of the values against clean values in 0..1, in the file's unit.
+        outside: share of values that leave 0..255 when they are added to the clean images, 0..1.
         scale: the image unit that brings them closest.
     """
 
@@ -79,6 +80,7 @@ class Likeness:
     apart: float
     size: float
     slope: float
+    outside: float
     scale: str
 
     @property
@@ -89,7 +91,7 @@ class Likeness:
     @property
     def rescaled(self) -> bool:
         """Whether they are these images in a unit that no image of 0..1 or 0..255 has."""
-        return self.correlation > 0.8 and not self.same and self.slope > 0.75
+        return self.correlation > 0.8 and not self.same and 0.75 < self.slope < 16
 
 
 def likeness(array: np.ndarray, data: ImageSet | None, rows: np.ndarray | None = None) -> Likeness | None:
@@ -115,9 +117,11 @@ def likeness(array: np.ndarray, data: ImageSet | None, rows: np.ndarray | None =
     candidates = {"0..1": values * 255, "0..255": values, "-1..1": (values + 1) * 127.5}
     distances = {scale: float(np.abs(images - clean).mean()) for scale, images in candidates.items()}
     scale = min(distances, key=distances.__getitem__)
-    size = float(np.abs(values).mean()) * (1 if np.abs(values).max() > 1.01 else 255)
+    levels = values * (1 if np.abs(values).max() > 1.01 else 255)
+    outside = float(((levels + clean < -0.5) | (levels + clean > 255.5)).mean())
+    size = float(np.abs(levels).mean())
     slope = float(together[usable].sum() / np.square(other[usable]).sum()) * 255
-    return Likeness(len(chosen), float((together[usable] / lengths[usable]).mean()), distances[scale], size, slope, scale)
+    return Likeness(len(chosen), float((together[usable] / lengths[usable]).mean()), distances[scale], size, slope, outside, scale)
 
 
 # ---------------------------------------------------------------- whole images or noise
@@ -139,22 +143,32 @@ def judge_content(raw: Raw, told: Statistics, dtype: np.dtype, alike: Likeness |
             f"correlation {alike.correlation:.2f} ({alike.compared} compared)."
         )
         return "images"
-    if alike is not None and alike.rescaled:
+    if alike is not None and alike.rescaled and told.low < -0.5 and dtype.kind == "f":
         raise DataError(
             f"{name} follows the clean images (correlation {alike.correlation:.2f}), but its values run from {told.low:.3g} to "
             f"{told.high:.3g}: images after a normalisation.",
             "Undo it (x · std + mean) and save again, or choose the content yourself.",
         )
     if raw.content:
-        against = f"; the values alone look like {_WORDS[by_values]}, so choose the content if the name is wrong" if by_values != raw.content else ""
-        notes.append(f"Judged: {_WORDS[raw.content]}, because the file calls them {raw.called}{against}.")
+        other = f"; the values alone look like {_WORDS[by_values]}, so choose the content if the name is wrong"
+        notes.append(
+            f"Judged: {_WORDS[raw.content]}, because the file calls them {raw.called}{other if by_values != raw.content else ''}."
+        )
         return raw.content
+    if alike is not None and told.low < 0 and alike.outside < 0.001:
+        notes.append(f"Judged: noise, because {_range(told)}, and added to the clean images they stay in 0..255.")
+        return "noise"
     notes.append(f"Judged: {_WORDS[by_values]}, because {why}.")
     return by_values
 
 
+def _range(told: Statistics) -> str:
+    """Range and mean in words."""
+    return f"the values run from {told.low:.4g} to {told.high:.4g} with a mean of {told.mean:.3g}"
+
+
 def _by_values(told: Statistics, dtype: np.dtype) -> tuple[str, str]:
-    ran = f"the values run from {told.low:.4g} to {told.high:.4g} with a mean of {told.mean:.3g}"
+    ran = _range(told)
     pictures, changes = f"{ran}, as those of pictures do", f"{ran}, which is no picture's range"
     if dtype == np.int8:
         return "noise", "bytes with a sign hold changes, not pictures"
@@ -259,7 +273,8 @@ def judge_numbers(
             notes.append(f"{numbers.name} was not used: there are {'indices' if role == 'ids' else 'labels'} already.")
             continue
         if why:
-            notes.append(f"Judged: {numbers.name[:1].lower()}{numbers.name[1:]} is {'indices' if role == 'ids' else 'labels'}, because {why}.")
+            kind = "indices" if role == "ids" else "labels"
+            notes.append(f"Judged: {numbers.name[:1].lower()}{numbers.name[1:]} is {kind}, because {why}.")
         given[role] = numbers.values
     return given.get("ids"), given.get("labels")
 
@@ -274,7 +289,8 @@ def _role(values: np.ndarray, content: str, count: int, data: ImageSet | None, a
     if agrees and not (unique and content == "noise"):
         return "labels", f"they are those of the first {len(values):,} images of {data.name!r}" if data is not None else ""
     if not unique:
-        return ("labels", "numbers repeat, and an index names one image") if high < max(classes, _MOST_LABELS) else ("ids", "they are large")
+        few = high < max(classes, _MOST_LABELS)
+        return ("labels", "numbers repeat, and an index names one image") if few else ("ids", "they are large")
     if content == "images" and high < min(classes, MOST_CLASSES) and count <= MOST_CLASSES:
         return "labels", "they stand beside whole images and are as small as class numbers (a guess: none repeats)"
     return "ids", "no number repeats"

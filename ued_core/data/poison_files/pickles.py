@@ -18,11 +18,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ued_core.data.names import readable
 from ued_core.errors import DataError, in_short
 
 MAX_ITEMS = 20_000_000
 
 _DTYPE = re.compile(r"^[<>=|]?([biuf][1248])$")
+_NAME = re.compile(r"[A-Za-z_][\w.]{0,80} [A-Za-z_][\w.]{0,80}")
 _BANDS = {"RGB": 3, "L": 1}
 _ADVICE = "Ask whoever made it for npz, npy or safetensors, or convert it on a machine that you can lose."
 
@@ -68,6 +70,12 @@ KNOWN = _RECONSTRUCT | _SCALAR | _FROM_BUFFER | _PICTURES | _BYTES | _BYTEARRAY 
 """Every name that is understood; none of them is ever called."""
 
 
+def names_pictures(name: str) -> bool:
+    """Whether a dotted name is that of a kind of picture which is read."""
+    module, _, kind = name.rpartition(".")
+    return f"{module} {kind}" in _PICTURES
+
+
 def read_pickle(path: Path) -> Any:
     """What a pickle holds, as plain data.
 
@@ -86,12 +94,27 @@ def read_pickle(path: Path) -> Any:
     try:
         # A mapped file gives what is there when it is asked for terabytes; a read would reserve them first.
         with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            return _Reader(path.name).run(content)
+            return _run(content, readable(path.name))
     except OSError as error:
-        raise DataError(f"{path.name} cannot be read: {in_short(error)}.", "Check the path.") from error
+        raise DataError(f"{readable(path.name)} cannot be read: {in_short(error)}.", "Check the path.") from error
+
+
+def read_pickle_bytes(content: bytes, name: str) -> Any:
+    """The same of bytes; ``name`` is what messages call the file."""
+    return _run(content, name)
+
+
+def _run(content: mmap.mmap | bytes, name: str) -> Any:
+    try:
+        return _Reader(name).run(content)
     except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         # Whatever a wrong opcode or argument raises, the file is at fault: nothing of ours has been called with it.
-        raise DataError(f"{path.name} is not a pickle, or it is damaged: {in_short(error)}.", "Write the file again.") from error
+        raise DataError(f"{name} is not a pickle, or it is damaged: {unquoted(in_short(error))}.", "Write the file again.") from error
+
+
+def unquoted(told: str) -> str:
+    """What a library says, without what it quotes of the file: the file may be anybody's."""
+    return re.sub(r"(?<!\w)b?(['\"])(?:\\.|(?!\1).)*(?:\1|$)", "…", told)
 
 
 class _Reader:
@@ -103,7 +126,7 @@ class _Reader:
         self.memo: dict[int, Any] = {}
         self.items = 0
 
-    def run(self, file: mmap.mmap) -> Any:
+    def run(self, file: mmap.mmap | bytes) -> Any:
         for opcode, argument, _ in pickletools.genops(file):
             step = _STEPS.get(opcode.name)
             if step is None:
@@ -141,8 +164,10 @@ class _Reader:
 
     def named(self, text: str) -> None:
         if text not in KNOWN:
+            # Only what has the form of a name is quoted; lines of any other file are not.
+            named = repr(text.replace(" ", ".")) if _NAME.fullmatch(text) else "something without a proper name"
             raise DataError(
-                f"{self.name} is a pickle that would run or build {text.replace(' ', '.')!r}; "
+                f"{self.name} is a pickle that would run or build {named}; "
                 "only arrays, lists and pictures are read, and nothing was run.",
                 _ADVICE,
             )

@@ -179,6 +179,14 @@ RULES: Mapping[str, Rule] = MappingProxyType(
             ),
             Rule("stored", "as stored", "The images are used as they are.", "APBench; UED Studio", "images", _stored),
             Rule(
+                "pil",
+                "PIL's loader",
+                "Float images are multiplied by 255 and truncated, so a stored k/255 may come back as k − 1; bytes are used as they are.",
+                "jinlinll/pil, tools.py; TLMichael/Delusive-Adversary trains on the floats",
+                "images",
+                _image_truncated,
+            ),
+            Rule(
                 "ntga",
                 "learn-from-unlearnable's NTGA loader",
                 "255·x is truncated, so a stored k/255 may come back as k − 1.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -122,13 +123,14 @@ def _columns(value: Sequence[Any]) -> list[list[Any]] | None:
 
 def _of_columns(columns: list[list[Any]], name: str, format: str) -> Raw:
     place = next(i for i, column in enumerate(columns) if is_image(column[0]) and not is_row_of_numbers([column[0]]))
-    array, stored, notes = stacked(columns[place], name)
+    raw = _maps(columns[place], name, "coin" if format == "pickled" else format, "An image")
     beside = [column for i, column in enumerate(columns) if i != place]
     if len(beside) > 1:
         beside = [column for column in beside if is_row_of_numbers(column)]
     role = "labels" if len(beside) == 1 else ""
-    numbers = tuple(Numbers("The labels" if role else f"Column {i + 2}", as_labels(c, name, "The labels"), role) for i, c in enumerate(beside))
-    return Raw("coin" if format == "pickled" else format, array, numbers=numbers, stored=stored if stored != str(array.dtype) else "", notes=notes)
+    called = ["The labels"] if role else [f"Column {i + 2}" for i in range(len(beside))]
+    numbers = tuple(Numbers(what, as_labels(column, name, "The labels"), role) for what, column in zip(called, beside, strict=True))
+    return replace(raw, numbers=numbers)
 
 
 _ORDINALS = ("The first part", "The second part", "The third part", "The fourth part")
@@ -149,7 +151,7 @@ def _of_sequence(value: Sequence[Any], name: str, format: str) -> Raw:
     unused = [i for i in range(len(value)) if i != maps[0] and i not in numbers]
     beside = tuple(Numbers(_ORDINALS[i], as_labels(value[i], name, _ORDINALS[i])) for i in numbers)
     notes = tuple(f"{_ORDINALS[i]} of the file ({words_for(value[i])}) was not used." for i in unused)
-    return _with(raw, numbers=beside, notes=(*raw.notes, *notes))
+    return replace(raw, numbers=beside, notes=(*raw.notes, *notes))
 
 
 def _of_batches(value: Sequence[Any], name: str, format: str) -> Raw:
@@ -168,13 +170,7 @@ def _of_batches(value: Sequence[Any], name: str, format: str) -> Raw:
 
 
 def _noted(raw: Raw, note: str) -> Raw:
-    return _with(raw, notes=(*raw.notes, note))
-
-
-def _with(raw: Raw, **changes: Any) -> Raw:
-    from dataclasses import replace
-
-    return replace(raw, **changes)
+    return replace(raw, notes=(*raw.notes, note))
 
 
 # ---------------------------------------------------------------- dicts
@@ -191,12 +187,13 @@ def _of_dict(value: dict[str, Any], name: str, format: str) -> Raw:
         return _of_numbered(value, name, format)
     content = "noise" if key.lower() in NOISE_NAMES else ""
     numbers, names, used = _beside(value, key, name)
-    raw = _maps(value[key], name, format, repr(key), content=content, called=repr(key) if content else "", numbers=numbers, class_names=names)
+    called = repr(key) if content else ""
+    raw = _maps(value[key], name, format, repr(key), content=content, called=called, numbers=numbers, class_names=names)
     if key == "perturbation" and (len(raw.array) == 1 or {"state_dict", "init_noise"} & value.keys()) and raw.array.ndim == 4:
-        raw = _with(raw, format="uc", called="")
+        raw = replace(raw, format="uc", called="")
         extra = [k for k in ("state_dict", "init_noise") if k in value]
         notes = [f"The generator ({', '.join(map(repr, extra))}) is in the file and was not used."] if extra else []
-        return _with(raw, notes=(*raw.notes, *notes, "One file of Unlearnable Clusters: one map, for one cluster."))
+        return replace(raw, notes=(*raw.notes, *notes, "One file of Unlearnable Clusters: one map, for one cluster."))
     unused = [repr(k[:40]) for k in value if k != key and k not in used]
     return _noted(raw, f"Read from {key!r}{'; not used: ' + ', '.join(unused[:6]) if unused else ''}{' …' if len(unused) > 6 else ''}.")
 
@@ -249,4 +246,4 @@ def _of_numbered(value: dict[str, Any], name: str, format: str) -> Raw:
         raise _unknown(value, name)
     raw = _maps(parts, name, format, "A map")
     beside = Numbers("The names of the parts", np.array([int(number) for number in numbers], np.int64), "ids")
-    return _noted(_with(raw, numbers=(beside,)), f"A dict of {len(parts):,} maps; their names are read as numbers of images.")
+    return _noted(replace(raw, numbers=(beside,)), f"A dict of {len(parts):,} maps; their names are read as numbers of images.")
