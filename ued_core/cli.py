@@ -291,7 +291,7 @@ def list_runs(options: argparse.Namespace) -> int:
         print("No runs yet. Queue one: python -m ued_core train SPEC.json")
     for r in records:
         last = "      " if r.last is None else f"{100 * r.last:5.1f}%"
-        print(f"{r.id}  {r.state:<11} {r.epoch or 0:>4}/{r.epochs or '?':<4} {last}  {r.title}")
+        print(f"{r.id}  {r.state:<11} {r.epoch or 0:>4}/{r.epochs or '?':<4} {last}  {r.title}" + ("  (damaged)" if r.damaged else ""))
     return 0
 
 
@@ -306,8 +306,10 @@ def show_run(options: argparse.Namespace) -> int:
         print(json.dumps({**record.to_json(), **extra}, indent=2, ensure_ascii=False))
         return 0
     for name, value in record.to_json().items():
-        if name != "spec" and value is not None:
+        if name not in ("spec", "damaged") and value is not None:
             print(f"{name:<15} {value}")
+    for wrong in record.damaged:
+        print(f"damaged         {wrong}")
     for line in folder.log_tail(options.lines).splitlines() if options.lines else ():
         print(f"log             {line}")
     return 0

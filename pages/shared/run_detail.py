@@ -106,6 +106,10 @@ def _buttons(record: RunRecord) -> None:
 def _explanation(record: RunRecord) -> None:
     """What the state means here, and what to do."""
     folder = runs.folder(record.id)
+    if record.damaged:
+        lines = "".join(f"\n- {plain(wrong)}" for wrong in record.damaged)
+        st.warning("**Damaged.** The run's files hold values that cannot be. What they said is unknown; the rest is shown."
+                   f"\n{lines}\n\n**What to do:** correct the files in the run's folder, or delete the run and train again.")  # fmt: skip
     if record.stopped_early:
         st.warning(plain(f"Crafting was stopped early, {record.stopped_early}: this run does not show the attack as configured."))
     elif record.state == "running" and folder.usable.exists() and folder.stop_crafting_requested():

@@ -12,7 +12,7 @@ import streamlit as st
 
 from pages.shared.guard import guarded, plain
 from pages.shared.run_address import current_view, open_compare, open_run
-from pages.shared.run_words import STATE_WORDS, percent, progress_of, seed_of, short_id, state_text, time_left, told_apart
+from pages.shared.run_words import STATE_WORDS, damage_words, percent, progress_of, seed_of, short_id, state_text, time_left, told_apart
 from ued_core import runs
 from ued_core.params import fingerprint
 from ued_core.runs import RunRecord
@@ -156,6 +156,8 @@ def _each(records: Sequence[RunRecord], act: Any) -> None:
 
 def _frame(shown: Sequence[RunRecord]) -> pd.DataFrame:
     frame = pd.DataFrame([_row(record) for record in shown])
+    if not any(record.damaged for record in shown):
+        frame = frame.drop(columns="Damaged")
     if any(differs := told_apart(shown)):
         frame.insert(frame.columns.get_loc("Run") + 1, "Differs in", differs)
     return frame
@@ -172,6 +174,7 @@ def _row(record: RunRecord) -> dict[str, Any]:
         "Epoch": f"{record.epoch} / {record.epochs}",
         "Seed": seed_of(record.spec),
         "Note": record.note,
+        "Damaged": damage_words(record),
         "Left": time_left(record),
         "Device": record.device,
         "Created": local_time(record.created),
@@ -209,6 +212,7 @@ def _columns(name: str, shown: Sequence[RunRecord]) -> dict[str, Any]:
         "Run": kit.TextColumn(help="Data set · attack · defences · model.", width=225),
         "Differs in": kit.TextColumn(help="What tells this run from others in the table with the same name.", width=170),
         "Note": kit.TextColumn(width=110),
+        "Damaged": kit.TextColumn(help="Values in the run's files that cannot be. What they said is unknown; the rest holds.", width=200),
         "Seed": kit.NumberColumn(format="%d", width=55),
         "Progress": kit.ProgressColumn(min_value=0.0, max_value=1.0, format="percent", width=110),
         "Epoch": kit.TextColumn(help="Trained and wanted.", width=72),

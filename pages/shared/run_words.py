@@ -56,6 +56,11 @@ def state_text(record: RunRecord) -> str:
     return f"{words.icon} {words.word}"
 
 
+def damage_words(record: RunRecord) -> str:
+    """What of the run's files cannot be, in one line; empty for a sound run."""
+    return f"damaged: {'; '.join(record.damaged)}" if record.damaged else ""
+
+
 def percent(value: float | None, digits: int = 0) -> str:
     """``0.214`` as ``21 %``; a dash for what is not known."""
     return "–" if value is None or not math.isfinite(value) else f"{100 * value:.{digits}f} %"

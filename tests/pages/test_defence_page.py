@@ -97,7 +97,7 @@ def test_a_finished_run_tells_the_time_of_an_epoch(open_page, cost_at_once):
     assert "takes about 22 s here" in cost(page)
     assert "**11 ×** that of a plain epoch · augmenting the batches: **nothing** · once" in cost(page)
     assert any("scaled to a step as long as 11 plain ones" in c.value for c in page.caption)
-    recorded(spec, history=[{"epoch": 1, "images_per_s": 50.0}])
+    recorded(spec, history=[{"epoch": 1, "test_accuracy": 0.5, "images_per_s": 50.0}])
     page = open_page("defence", {**SMALL, "defence": "adversarial_training"})
     assert "takes about 4.0 s here" in cost(page), "measured with these defences"
 

@@ -15,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 from pages.shared import staged_views
 from pages.shared.staged_views import pair
 from tests.pages.components import charts
+from tests.runs.examples import RESULT
 from tests.runs.test_estimate import recorded
 from tests.training.test_loop import job, network, plan
 from ued_core import runs
@@ -171,7 +172,7 @@ def test_a_run_under_way_and_a_finished_one_are_shown(open_page) -> None:
     line = json.loads(charts(page)[0]["figure"])["data"][0]
     assert (line["name"], line["line"]["color"]) == ("staged training", RUN_COLOURS[1]), "as beside plain training"
     folder.history_path.write_text("".join(json.dumps(r) + "\n" for r in history))
-    folder.result_path.write_text(json.dumps({"history": history, "training": [report], "epochs": 2, "last": 0.5}))
+    folder.result_path.write_text(json.dumps({**RESULT, "history": history, "training": [report]}))
     page.run()
     checked(page)
     assert {m.label: m.value for m in page.metric}["Alarms"] == "3"
@@ -229,7 +230,7 @@ def test_a_run_of_another_architecture_is_shown(open_page) -> None:
     page = open_page("staged", OWN)
     folder = RunFolder.create(runs_root(), spec.to_json(), {"title": spec.title(), "key": spec.key(), "created": 1.0})
     folder.history_path.write_text("".join(json.dumps(r) + "\n" for r in history))
-    folder.result_path.write_text(json.dumps({"history": history, "training": [report], "epochs": 2, "last": 0.5}))
+    folder.result_path.write_text(json.dumps({**RESULT, "history": history, "training": [report]}))
     page.run()
     checked(page)
     layers = ["stem", "stage 1", "stage 2", "stage 3", "penultimate"]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.runs.examples import RESULT
 from ued_core import runs
 from ued_core.attacks import ATTACKS
 from ued_core.attacks.checkpoint import craft_once
@@ -83,17 +84,15 @@ def recorded(spec: RunSpec, **result: object) -> None:
     folder = runs.folder(runs.submit(spec, launch=False))
     folder.token.unlink()
     began = 1000.0
-    row = {"attempt": 1, "time": began, "pid": 1, "created": 1.0, "host": "elsewhere"}
+    row = {"attempt": 1, "time": began, "pid": 2, "created": 1.0, "host": "elsewhere"}
     folder.attempts_path.write_text(json.dumps(row) + "\n")
-    history = [{"epoch": 1, "images_per_s": 100.0, "seconds": 2.0}]
-    numbers = {"last": 0.5, "best": 0.5, "train_accuracy": 0.5, "epochs": 1, "train_seconds": 4.0, "data": {"train": 200}}
-    write_json(folder.result_path, {**numbers, "environment": {"device": "cpu"}, "history": history, **result})
+    write_json(folder.result_path, {**RESULT, "crafting": None, **result})
     os.utime(folder.result_path, (began + 100, began + 100))
 
 
 def test_crafting_of_other_runs_is_no_overhead() -> None:
     """100 s in all, 4 of training; with 90 of crafting 6 are left for everything else."""
-    recorded(spec_of(), crafting={"converged": True}, poison_seconds=90.0)
+    recorded(spec_of(), crafting=RESULT["crafting"], poison_seconds=90.0)
     found = estimate(spec_of(attack="cuda"), runs.runs())
     assert found is not None
     assert found.seconds == pytest.approx(2 * 200 / 100 + 6)
@@ -122,14 +121,14 @@ def test_speed_of_other_runs_is_scaled_by_what_defences_declare() -> None:
     assert speed_under(["ueraser"]) == pytest.approx(100 / 2)
     found = estimate(spec_of(defenses=["adversarial_training"]), runs.runs())
     assert "with other defences or none, scaled to a step as long as 11 plain ones" in found.sentence(1)
-    recorded(spec_of(defenses=["adversarial_training"]), history=[{"epoch": 1, "images_per_s": 8.0}])
+    recorded(spec_of(defenses=["adversarial_training"]), history=[{"epoch": 1, "test_accuracy": 0.5, "images_per_s": 8.0}])
     assert speed_under(["adversarial_training"]) == 8, "what was measured comes before what is declared"
 
 
 def test_speed_under_a_defence_tells_that_without_it() -> None:
     recorded(spec_of(defenses=["adversarial_training"]))
     assert speed_under([]) == pytest.approx(1100)
-    recorded(spec_of(defenses=["jpeg"]), history=[{"epoch": 1, "images_per_s": 700.0}])
+    recorded(spec_of(defenses=["jpeg"]), history=[{"epoch": 1, "test_accuracy": 0.5, "images_per_s": 700.0}])
     recorded(spec_of(defenses=["coin"]))
     assert speed_under([]) == 700, "batches of a purified set cost nothing, those of COIN something"
 
@@ -142,7 +141,7 @@ def test_a_run_of_unknown_defences_says_nothing(monkeypatch: pytest.MonkeyPatch)
 
 def test_speed_is_that_of_the_whole_training() -> None:
     """Two epochs of equal length in images, at 100 and 300 images/s: 150."""
-    recorded(spec_of(), history=[{"epoch": 1, "images_per_s": 100.0}, {"epoch": 2, "images_per_s": 300.0}])
+    recorded(spec_of(), history=[{"epoch": 1, "test_accuracy": 0.5, "images_per_s": 100.0}, {"epoch": 2, "test_accuracy": 0.5, "images_per_s": 300.0}])
     assert speed_under([]) == pytest.approx(150)
 
 
@@ -162,7 +161,7 @@ def test_command_line_says_it_before_the_start(capsys: pytest.CaptureFixture[str
     assert "No time estimate yet" in out
     assert runs.runs() == [], "a dry run starts nothing"
     assert is_kept(spec.dataset)
-    recorded(replace(spec, seed=9), crafting={"converged": True}, poison_seconds=90.0)
+    recorded(replace(spec, seed=9), crafting=RESULT["crafting"], poison_seconds=90.0)
     assert "In all at most about" in call(capsys, "train", path, "--dry-run")[1]
 
     submitted: list[RunSpec] = []

@@ -46,7 +46,7 @@ def table_state(home: Path, run_id: str) -> str:
 
 
 def worker(run_id: str) -> psutil.Process:
-    return psutil.Process(runs.folder(run_id).attempts()[-1]["pid"])
+    return psutil.Process(runs.folder(run_id).attempts()[-1].pid)
 
 
 def test_a_run_survives_the_app_and_the_supervisor_leaves(home, spec_of, until, pids):
@@ -106,7 +106,7 @@ def test_a_killed_worker_is_interrupted_and_resumes_exactly(home, spec_of, until
     runs.resume(run_id)
     last = runs.wait(run_id, 60)
     assert (last.state, last.attempt, last.epoch) == ("finished", 4, 40)
-    written = [row["epoch"] for row in read_lines(runs.folder(run_id).history_path)]
+    written = [row["epoch"] for _, row in read_lines(runs.folder(run_id).history_path)]
     assert written.count(1) == 1, "every attempt went on from a checkpoint"
     unbroken = uninterrupted(spec, tmp_path / "weights")
     assert learned(runs.folder(run_id).history()) == learned(unbroken["history"])
@@ -216,4 +216,4 @@ def test_two_workers_and_two_supervisors_race_for_twenty_runs(home: Path, spec_o
         files = runs.folder(run_id)
         assert len(files.attempts()) == 1
         assert len(files.history_path.read_text().splitlines()) == 1
-    assert len({runs.folder(run_id).attempts()[0]["pid"] for run_id in ids}) >= 2
+    assert len({runs.folder(run_id).attempts()[0].pid for run_id in ids}) >= 2

@@ -1,6 +1,6 @@
 """Runs: what one is, its folder, the queue, the supervisor, the worker.
 
-This package imports in milliseconds: nothing here loads torch before ``RunSpec`` is asked for.
+This package imports in a fraction of a second: nothing here loads torch before ``RunSpec`` is asked for.
 """
 
 from __future__ import annotations

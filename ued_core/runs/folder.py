@@ -27,6 +27,7 @@ cancelled by the one process that removed it, and no order of events gives it to
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import secrets
@@ -39,15 +40,31 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ued_core.errors import RunError
+from ued_core.errors import RunError, in_short
 from ued_core.files import write_json
 from ued_core.home import home
-from ued_core.runs.jsonl import modified, read_lines, read_object, read_tail
+from ued_core.runs.jsonl import modified, read_lines, read_object, read_tail, read_value
+from ued_core.runs.stored import (
+    Attempt,
+    CraftedCard,
+    CraftedLog,
+    EpochRow,
+    Failure,
+    Report,
+    Request,
+    Result,
+    SpecFile,
+    fitted,
+    in_brief,
+    known,
+)
 
 RUN_ID = re.compile(r"\d{8}-\d{6}-\d{3}-[0-9a-f]{4}")
 TOKEN = "queued"
 TAIL_BYTES = 32_768
 """How much of a growing file is read for its latest lines."""
+LONGEST_S = 1e9
+"""A step that would last for more than thirty years has no time that could be told."""
 
 
 def runs_root() -> Path:
@@ -102,6 +119,10 @@ class RunFolder:
     @property
     def spec_path(self) -> Path:
         return self.path / "spec.json"
+
+    @property
+    def request_path(self) -> Path:
+        return self.path / "request.json"
 
     @property
     def token(self) -> Path:
@@ -180,75 +201,109 @@ class RunFolder:
             temporary.mkdir(parents=True)
             made = cls(temporary)
             write_json(made.spec_path, spec)
-            write_json(temporary / "request.json", request)
+            write_json(made.request_path, request)
             made.token.touch()
             os.rename(temporary, root / run_id)
         except OSError as error:
-            do = "Free some space, or set UED_HOME to a folder that can be written."
-            raise RunError(f"The run cannot be written to {root}: {error}.", do) from error
+            raise cannot_write(error, root) from error
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         return cls(root / run_id)
 
     def spec(self) -> tuple[dict[str, Any], str]:
-        """The spec as plain values, and what is wrong with its file ("" when nothing is)."""
+        """The spec as plain values, and what is wrong with its file ("" when nothing is).
+
+        With a wrong value in it there is no spec: what is left of it would be another run.
+        """
         try:
             value = json.loads(self.spec_path.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as error:
-            return {}, f"The run's spec.json cannot be read: {error}."
-        return (value, "") if isinstance(value, dict) else ({}, "The run's spec.json holds no JSON object.")
+            return {}, f"The run's spec.json cannot be read: {in_short(error)}."
+        if not isinstance(value, dict):
+            return {}, "The run's spec.json holds no JSON object."
+        damage: list[str] = []
+        fitted(SpecFile, value, self.spec_path.name, damage)
+        return ({}, f"The run's spec.json is damaged: {'; '.join(in_brief(damage))}.") if damage else (_with_methods(value), "")
 
-    def request(self) -> dict[str, Any]:
-        """Title, key and time of submission; empty when the file is unreadable."""
-        return read_object(self.path / "request.json")
+    def request(self, damage: list[str] | None = None) -> Request:
+        """Title, key and time of submission, as far as they are there and right.
+
+        Args:
+            damage: here and below: takes a sentence for every value that does not fit.
+        """
+        return fitted(Request, read_value(self.request_path), self.request_path.name, damage)
+
+    def measured(self, damage: list[str] | None = None) -> Result | None:
+        """What the finished run measured, as far as the file is right; None without one."""
+        if not self.result_path.exists():
+            return None
+        return fitted(Result, read_value(self.result_path), self.result_path.name, damage)
 
     def result(self) -> dict[str, Any] | None:
-        """What the finished run measured (see :func:`ued_core.runs.pipeline.execute`), or None."""
-        return read_object(self.result_path) or None
+        """What the finished run measured (see :func:`ued_core.runs.pipeline.execute`); None without one that is wholly right."""
+        damage: list[str] = []
+        value = read_object(self.result_path)
+        fitted(Result, value, self.result_path.name, damage)
+        return None if damage else value
 
-    def error(self) -> dict[str, Any] | None:
+    def error(self, damage: list[str] | None = None) -> dict[str, Any] | None:
         """``what``, ``do``, ``kind``, ``traceback`` and ``time`` of a failed run, or None."""
-        found = read_object(self.error_path)
-        if not found:
-            unreadable = {"what": "The run failed, but its error.json is unreadable.", "do": "", "kind": "bug"}
-            return unreadable if self.error_path.exists() else None
-        return found
+        if not self.error_path.exists():
+            return None
+        value = read_value(self.error_path)
+        if value is None:
+            return {"what": "The run failed, but its error.json is unreadable.", "do": "", "kind": "bug"}
+        return fitted(Failure, value, self.error_path.name, damage).model_dump()
 
-    def attempts(self) -> list[dict[str, Any]]:
-        """One row an execution: attempt (1…), time, host, pid, created, slot, device, threads."""
-        return [row for row in read_lines(self.attempts_path) if {"attempt", "time", "pid", "created"} <= row.keys()]
+    def attempts(self, damage: list[str] | None = None) -> list[Attempt]:
+        """One row an execution."""
+        return [fitted(Attempt, row, f"line {number} of {self.attempts_path.name}", damage)
+                for number, row in read_lines(self.attempts_path)]  # fmt: skip
 
-    def history(self) -> list[dict[str, float]]:
-        """One row an epoch, as :func:`ued_core.training.train` describes them; epochs increase.
+    def history(self, damage: list[str] | None = None) -> list[dict[str, float]]:
+        """One row an epoch, as :func:`ued_core.training.train` describes them; epochs increase, every number is finite.
 
-        After a resume the epochs since the last checkpoint are trained again; their first
-        rows give way to the new ones.
+        A row with a wrong value is left out. After a resume the epochs since the last checkpoint are trained again; their
+        first rows give way to the new ones.
         """
         rows: list[dict[str, float]] = []
-        for row in read_lines(self.history_path):
-            if isinstance(row.get("epoch"), int | float):
-                while rows and rows[-1]["epoch"] >= row["epoch"]:
-                    rows.pop()
-                rows.append(row)
+        for number, row in read_lines(self.history_path):
+            wrong: list[str] = []
+            fitted(EpochRow, row, f"line {number} of {self.history_path.name}", wrong)
+            if wrong:
+                if damage is not None:
+                    damage += wrong
+                continue
+            while rows and rows[-1]["epoch"] >= row["epoch"]:
+                rows.pop()
+            rows.append(known(row))
         return rows
 
-    def progress(self) -> Progress | None:
+    def progress(self, damage: list[str] | None = None) -> Progress | None:
         """The latest report of the current attempt, or None before the first."""
-        step: list[dict[str, Any]] = []
-        for row in read_lines(self.progress_path, TAIL_BYTES):
-            if "attempt" in row:
+        step: list[tuple[float, float, float, str]] = []
+        for _, row in read_lines(self.progress_path, TAIL_BYTES):
+            report = fitted(Report, row, f"a line of {self.progress_path.name}", damage)
+            if report.attempt is not None:
                 step = []
-            elif all(isinstance(row.get(name), int | float) for name in ("time", "done", "total")):
-                if step and (row["total"] != step[-1]["total"] or row["done"] < step[-1]["done"]):
+            elif report.time is not None and report.done is not None and report.total is not None:
+                if step and (report.total != step[-1][2] or report.done < step[-1][1]):
                     step = []
-                step.append(row)
+                step.append((report.time, report.done, report.total, report.text))
         if not step:
             return None
         # The later half of the reports: the first ones hold compilation and warm-up.
         first, last = step[(len(step) - 1) // 2 if len(step) > 2 else 0], step[-1]
-        gone = last["done"] - first["done"]
-        left = (last["total"] - last["done"]) * (last["time"] - first["time"]) / gone if gone > 0 else None
-        return Progress(last["time"], last["done"], last["total"], str(last.get("text", "")), left)
+        gone, took = last[1] - first[1], last[0] - first[0]
+        left = (last[2] - last[1]) * took / gone if gone > 0 and took >= 0 else math.inf
+        return Progress(*last, left if 0 <= left < LONGEST_S else None)
+
+    def crafted_log(self, damage: list[str] | None = None) -> CraftedLog:
+        """What the card says of the set that the run keeps for itself; there from the end of crafting on, and after a resume."""
+        for path in sorted(self.partial.glob("*/card.json")):
+            card = fitted(CraftedCard, read_value(path), f"{path.parent.name}/{path.name}", damage)
+            return card.log or CraftedLog()
+        return CraftedLog()
 
     def log_tail(self, lines: int = 50) -> str:
         """The last lines that the worker printed."""
@@ -306,6 +361,21 @@ class RunFolder:
         except OSError as error:
             raise RunError(f"The run {self.run_id} cannot be deleted: {error}.") from error
         shutil.rmtree(away, ignore_errors=True)
+
+
+def cannot_write(error: OSError, root: Path) -> RunError:
+    """What it means that nothing can be written where the runs lie."""
+    return RunError(f"The run cannot be written to {root}: {error}.", "Free some space, or set UED_HOME to a folder that can be written.")
+
+
+def _with_methods(spec: dict[str, Any]) -> dict[str, Any]:
+    """Methods that stand as bare names become objects, as every reader expects them."""
+    for name in ("dataset", "attack", "model", "plan", "relabel"):
+        if isinstance(spec.get(name), str):
+            spec[name] = {"name": spec[name]}
+    if isinstance(spec.get("defenses"), list):
+        spec["defenses"] = [{"name": entry} if isinstance(entry, str) else entry for entry in spec["defenses"]]
+    return spec
 
 
 def run_ids(root: Path) -> list[str]:

@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ued_core.runs.stored import LATEST
+
+
+def read_value(path: Path) -> Any:
+    """The JSON value of a file; None when it is missing, unreadable or nested beyond any use."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+
 
 def read_object(path: Path) -> dict[str, Any]:
     """A JSON object from a file; empty when it is missing or damaged."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
+    value = read_value(path)
     return value if isinstance(value, dict) else {}
 
 
-def read_lines(path: Path, tail_bytes: int | None = None) -> list[dict[str, Any]]:
-    """The JSON objects of a file of lines; torn and damaged lines are left out."""
+def read_lines(path: Path, tail_bytes: int | None = None) -> list[tuple[int, dict[str, Any]]]:
+    """The JSON objects of a file of lines with their numbers, 1…; torn lines and those that hold no object are left out."""
     rows = []
-    for line in read_tail(path, tail_bytes).splitlines():
+    for number, line in enumerate(read_tail(path, tail_bytes).split("\n"), start=1):
         try:
             row = json.loads(line)
         except (ValueError, RecursionError):
             continue
         if isinstance(row, dict):
-            rows.append(row)
+            rows.append((number, row))
     return rows
 
 
@@ -47,12 +56,30 @@ def read_tail(path: Path, limit: int | None) -> str:
 
 
 def append_line(path: Path, row: Mapping[str, Any]) -> None:
-    """Add one JSON line by a single write; a torn last line is closed first."""
-    data = json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace") + b"\n"
+    """Add one JSON line by a single write; a torn last line is closed first.
+
+    Raises:
+        OSError: there is no room for the whole line (none of it is left then), or no such folder.
+    """
+    text = json.dumps(finite(row), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    data = text.encode("utf-8", "backslashreplace") + b"\n"
     with open(path, "ab+") as file:
-        if file.tell() and not _ends_line(file):
+        before = file.tell()
+        if before and not _ends_line(file):
             data = b"\n" + data
-        os.write(file.fileno(), data)
+        # A disk that fills up takes a part of the bytes without a word.
+        if os.write(file.fileno(), data) < len(data):
+            file.truncate(before)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+
+def finite(value: Any) -> Any:
+    """Plain values without NaN and infinities, which JSON does not have: they become null."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {name: finite(entry) for name, entry in value.items()}
+    return [finite(entry) for entry in value] if isinstance(value, list | tuple) else value
 
 
 def _ends_line(file: BinaryIO) -> bool:
@@ -61,8 +88,9 @@ def _ends_line(file: BinaryIO) -> bool:
 
 
 def modified(path: Path) -> float | None:
-    """When a file was last written, seconds since 1970; None when it is missing."""
+    """When a file was last written, seconds since 1970; None when it is missing or says a time that no clock says."""
     try:
-        return path.stat().st_mtime
+        moment = path.stat().st_mtime
     except OSError:
         return None
+    return moment if 0 <= moment < LATEST else None

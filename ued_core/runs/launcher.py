@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import psutil
 from filelock import FileLock, Timeout
 
+from ued_core.errors import RunError
 from ued_core.home import home
 from ued_core.runs.devices import Slot
-from ued_core.runs.folder import RunFolder, runs_root
+from ued_core.runs.folder import RunFolder, cannot_write, runs_root
+from ued_core.runs.stored import Attempt, fitted
 
 PACKAGE_PARENT = Path(__file__).resolve().parents[2]
 NOT_CLAIMED = 3
 """A worker's exit code when the run is not its to execute: another one has it, or it does not wait."""
+SAME_S = 2.0
+"""Start times of one process, told by two others, differ by less."""
+WATCH_S, WATCH_MOST_S = 2.0, 60.0
 
 
 @dataclass(frozen=True)
@@ -32,12 +40,15 @@ class Handle:
     Attributes:
         host: machine.
         pid: process number.
-        created: start time, seconds since 1970.
+        created: start time, seconds since 1970. Two processes that ask for it may hear times that differ by a second, and a
+            clock that is set moves it.
+        birth: what nothing moves, where the system tells it: the boot that the process belongs to and its clock ticks since then.
     """
 
     host: str
     pid: int
     created: float
+    birth: str = ""
 
     @classmethod
     def of(cls, pid: int) -> Handle:
@@ -46,15 +57,33 @@ class Handle:
             created = psutil.Process(pid).create_time()
         except psutil.Error:
             created = 0.0
-        return cls(socket.gethostname(), pid, created)
+        return cls(socket.gethostname(), pid, created, birth_of(pid))
 
     @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> Handle | None:
-        """Read a line of ``attempts.jsonl``; None when it names no process."""
-        try:
-            return cls(str(row.get("host", socket.gethostname())), int(row["pid"]), float(row["created"]))
-        except (KeyError, TypeError, ValueError):
+    def from_attempt(cls, attempt: Attempt) -> Handle | None:
+        """The process of a line of ``attempts.jsonl``; None when it names none."""
+        if attempt.pid is None or attempt.created is None:
             return None
+        return cls(attempt.host or socket.gethostname(), attempt.pid, attempt.created, attempt.birth)
+
+    def to_json(self) -> str:
+        """One line of JSON."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: Any) -> Handle | None:
+        """Read what :meth:`to_json` wrote; None for anything else."""
+        try:
+            value = json.loads(text)
+        except (TypeError, ValueError, RecursionError):
+            return None
+        return cls.from_attempt(fitted(Attempt, value, "a handle"))
+
+    def same(self, other: Handle) -> bool:
+        """Whether both name one process."""
+        if (self.host, self.pid) != (other.host, other.pid):
+            return False
+        return self.birth == other.birth if self.birth and other.birth else abs(self.created - other.created) < SAME_S
 
     def here(self) -> bool:
         """Whether the process belongs to this machine."""
@@ -66,11 +95,23 @@ class Handle:
             return False
         try:
             process = psutil.Process(self.pid)
-            return abs(process.create_time() - self.created) < 1.0 and process.status() != psutil.STATUS_ZOMBIE
+            mine = Handle(self.host, self.pid, process.create_time(), birth_of(self.pid) if self.birth else "")
+            return self.same(mine) and process.status() != psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return False
         except psutil.Error:
             return True
+
+
+def birth_of(pid: int) -> str:
+    """Boot and clock ticks of a process's start; empty where the system does not tell them, or the process is gone."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        # The name of the program stands in brackets and may hold anything; the start time is the 22nd field.
+        ticks = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
+    except (OSError, ValueError, IndexError):
+        return ""
+    return f"{boot} {ticks}"
 
 
 class Launcher(Protocol):
@@ -96,6 +137,10 @@ class Launcher(Protocol):
         """Ask the worker to stop, or end it and everything that it started."""
         ...
 
+    def reap(self) -> None:
+        """Leave no ended worker behind as a zombie, whether anybody asks after it or not."""
+        ...
+
 
 @dataclass
 class LocalLauncher:
@@ -106,7 +151,7 @@ class LocalLauncher:
     """
 
     slots: int = 1
-    _children: dict[Handle, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _children: dict[int, tuple[Handle, subprocess.Popen[bytes]]] = field(default_factory=dict)
 
     def start(self, folder: RunFolder, slot: Slot) -> Handle:
         env = child_environment() | {
@@ -120,16 +165,25 @@ class LocalLauncher:
         with open(folder.log, "ab") as log:
             child = spawn(["-m", "ued_core.runs.worker", str(folder.path)], env, log)
         handle = Handle.of(child.pid)
-        self._children[handle] = child
+        self._children[child.pid] = handle, child
         return handle
 
+    def _child(self, handle: Handle) -> subprocess.Popen[bytes] | None:
+        known, child = self._children.get(handle.pid, (None, None))
+        return child if known is not None and known.same(handle) else None
+
     def alive(self, handle: Handle) -> bool:
-        child = self._children.get(handle)
+        child = self._child(handle)
         return child.poll() is None if child else handle.alive()
 
     def exit_code(self, handle: Handle) -> int | None:
-        child = self._children.get(handle)
+        child = self._child(handle)
         return child.poll() if child else None
+
+    def reap(self) -> None:
+        # Asking a child how it ended is what lets the system forget it.
+        for _, child in self._children.values():
+            child.poll()
 
     def stop(self, handle: Handle, force: bool = False) -> None:
         if not self.alive(handle):
@@ -188,15 +242,54 @@ def supervisor_lock(root: Path) -> FileLock:
 
 
 def ensure_supervisor() -> bool:
-    """Start the supervisor unless one is alive; true when one was started."""
+    """Start the supervisor unless one is alive; true when one was started.
+
+    Raises:
+        RunError: the home cannot be written.
+    """
     root = runs_root()
-    root.mkdir(parents=True, exist_ok=True)
-    probe = supervisor_lock(root)
     try:
+        root.mkdir(parents=True, exist_ok=True)
+        probe = supervisor_lock(root)
         probe.acquire(timeout=0)
     except Timeout:
         return False
+    except OSError as error:
+        raise cannot_write(error, root) from error
     probe.release()
     with open(root / "supervisor.log", "ab") as log:
-        spawn(["-m", "ued_core.runs.supervisor"], child_environment(), log)
+        child = spawn(["-m", "ued_core.runs.supervisor"], child_environment(), log)
+    # Somebody has to wait for it, or it stays a zombie for as long as this process lives.
+    threading.Thread(target=child.wait, name="supervisor's end", daemon=True).start()
     return True
+
+
+class Watch:
+    """Sees to it that somebody executes what waits; cheap enough for everybody who looks.
+
+    A supervisor that never gets going is started again ever more rarely.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._home: Path | None = None
+        self._next = 0.0
+        self._pause = WATCH_S
+
+    def look(self) -> bool:
+        """Start the supervisor if there is none; looks once in two seconds at most. True when one was started."""
+        with self._lock:
+            now = time.monotonic()
+            if home() != self._home:
+                self._home, self._next, self._pause = home(), 0.0, WATCH_S
+            if now < self._next:
+                return False
+            self._next = now + WATCH_S
+            try:
+                started = ensure_supervisor()
+            except (RunError, OSError):
+                # Whoever only looks is not told that the home cannot be written: whoever submits is.
+                return False
+            self._pause = min(2 * self._pause, WATCH_MOST_S) if started else WATCH_S
+            self._next = now + self._pause if started else self._next
+            return started

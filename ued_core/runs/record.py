@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, field, fields
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass
+
 from ued_core.runs.folder import Progress, RunFolder
-from ued_core.runs.jsonl import modified, read_object
+from ued_core.runs.jsonl import modified
 from ued_core.runs.launcher import Handle
+from ued_core.runs.stored import LATEST, Attempt, Count, Moment, Result, Share, Span, in_brief, printable
 
 State = Literal["queued", "running", "finished", "failed", "cancelled", "interrupted"]
 STATES: tuple[State, ...] = get_args(State)
@@ -20,9 +24,11 @@ SILENT_S = 30.0
 """A worker that shows no life for this long is said not to respond."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=ConfigDict(strict=True, allow_inf_nan=False))
 class RunRecord:
     """One row of the table of runs.
+
+    Every value is checked when a record is made: numbers are finite and in their range, times before 2100.
 
     Attributes:
         id: the run's folder name; sorts by time of submission.
@@ -46,25 +52,27 @@ class RunRecord:
         craftable: a running run whose crafting could be ended now, to train with what is there.
         cancelling: a running run that was asked to stop.
         responding: false for a running run whose worker has shown no life for 30 seconds.
+        damaged: values of its files that cannot be, a sentence each: ``field epoch of line 3 of history.jsonl is NaN``.
+            What they would have said is unknown; the rest holds.
     """
 
     id: str
     title: str = ""
     key: str = ""
     state: State = "queued"
-    created: float | None = None
-    started: float | None = None
-    ended: float | None = None
+    created: Moment | None = None
+    started: Moment | None = None
+    ended: Moment | None = None
     device: str = ""
-    attempt: int = 0
-    epoch: int = 0
-    epochs: int = 0
+    attempt: Count = 0
+    epoch: Count = 0
+    epochs: Count = 0
     text: str = ""
-    fraction: float = 0.0
-    seconds_left: float | None = None
-    last: float | None = None
-    best: float | None = None
-    train_accuracy: float | None = None
+    fraction: Share = 0.0
+    seconds_left: Span | None = None
+    last: Share | None = None
+    best: Share | None = None
+    train_accuracy: Share | None = None
     note: str = ""
     spec: dict[str, Any] = field(default_factory=dict)
     error: str = ""
@@ -72,6 +80,7 @@ class RunRecord:
     craftable: bool = False
     cancelling: bool = False
     responding: bool = True
+    damaged: tuple[str, ...] = ()
 
     @property
     def over(self) -> bool:
@@ -89,15 +98,20 @@ class RunRecord:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> RunRecord:
-        """Read what :meth:`to_json` wrote; unknown fields are left out."""
+        """Read what :meth:`to_json` wrote; unknown fields are left out.
+
+        Raises:
+            ValueError: a value is wrong, or there is no id.
+        """
         known = {f.name for f in fields(cls)}
-        return cls(**{name: entry for name, entry in value.items() if name in known})
+        given = {name: entry for name, entry in value.items() if name in known}
+        return cls(**{**given, "damaged": tuple(given.get("damaged") or ())})
 
 
 def worker_of(folder: RunFolder, started: Handle | None = None) -> Handle | None:
     """The process that executes the run now: the one that the folder names, else the one just started."""
     attempts = folder.attempts()
-    recorded = Handle.from_row(attempts[-1]) if attempts else None
+    recorded = Handle.from_attempt(attempts[-1]) if attempts else None
     for handle in (recorded, started):
         if handle is not None and (handle.alive() or (not handle.here() and folder.heartbeat_age() < SILENT_S)):
             return handle
@@ -127,37 +141,42 @@ def state_of(folder: RunFolder, working: bool, spec_problem: str = "") -> State:
 
 
 def read_record(folder: RunFolder, started: Handle | None = None) -> RunRecord:
-    """Everything that the folder tells.
+    """Everything that the folder tells; a wrong value in it is named in ``damaged`` and otherwise unknown.
 
     Args:
         started: the process that a supervisor started for the run, in case it has not yet said so itself.
     """
+    damage: list[str] = []
     spec, problem = folder.spec()
-    request, attempts = folder.request(), folder.attempts()
+    if problem:
+        damage.append(problem.removeprefix("The run's ").rstrip("."))
+    request, attempts = folder.request(damage), folder.attempts(damage)
     state = state_of(folder, worker_of(folder, started) is not None, problem)
-    attempt = attempts[-1] if attempts else {}
+    attempt = attempts[-1] if attempts else Attempt()
     running = state == "running"
-    progress = folder.progress() if running else None
-    early = _stopped_early(folder)
+    progress = folder.progress(damage) if running else None
+    result = folder.measured(damage)
+    early = folder.crafted_log(damage).stopped_early
     return RunRecord(
         id=folder.run_id,
-        title=str(request.get("title") or "unreadable run") + (" (crafting stopped early)" if early else ""),
-        key=str(request.get("key", "")) + (f"-{folder.run_id}" if early else ""),
+        title=(request.title or "unreadable run") + (" (crafting stopped early)" if early else ""),
+        key=request.key + (f"-{folder.run_id}" if early else ""),
         state=state,
-        created=request.get("created") or _moment(folder.run_id),
-        started=attempt.get("time"),
+        created=_moment(folder.run_id) if request.created is None else request.created,
+        started=attempt.time,
         ended=_ended(folder, state),
-        device=_device(folder, attempt),
+        device=_device(attempt, result),
         attempt=len(attempts),
-        note=str(spec.get("note", "")),
+        note=printable(spec.get("note", "")),
         spec=spec,
-        error=_error(folder, state, problem),
+        error=_error(folder, state, problem, damage),
         stopped_early=early,
         craftable=running and folder.usable.exists() and not folder.stop_crafting_requested(),
         cancelling=running and folder.cancel_requested(),
         responding=not running or not attempts or folder.queued() or folder.heartbeat_age() < SILENT_S,
-        **_numbers(folder, spec),
+        **_numbers(folder, spec, result, damage),
         **_position(state, progress, waiting=folder.queued()),
+        damaged=in_brief(damage),
     )
 
 
@@ -169,17 +188,15 @@ def _position(state: State, progress: Progress | None, waiting: bool) -> dict[st
     return {"fraction": 1.0} if state == "finished" else {}
 
 
-def _numbers(folder: RunFolder, spec: Mapping[str, Any]) -> dict[str, Any]:
-    plan = spec.get("plan")
-    epochs = plan.get("epochs", 0) if isinstance(plan, Mapping) else 0
-    result = folder.result()
-    if result:
-        measured = {name: result.get(name) for name in ("last", "best", "train_accuracy")}
-        return {"epoch": result.get("epochs", 0), "epochs": epochs, **measured}
-    rows = folder.history()
+def _numbers(folder: RunFolder, spec: Mapping[str, Any], result: Result | None, damage: list[str]) -> dict[str, Any]:
+    epochs = (spec.get("plan") or {}).get("epochs", 0)
+    rows = folder.history(damage)
+    if result is not None:
+        epoch = len(rows) if result.epochs is None else result.epochs
+        return {"epoch": epoch, "epochs": epochs, "last": result.last, "best": result.best, "train_accuracy": result.train_accuracy}
     if not rows:
         return {"epochs": epochs}
-    tests = [row["test_accuracy"] for row in rows if isinstance(row.get("test_accuracy"), int | float)]
+    tests = [row["test_accuracy"] for row in rows if "test_accuracy" in row]
     return {
         "epoch": int(rows[-1]["epoch"]),
         "epochs": epochs,
@@ -189,19 +206,10 @@ def _numbers(folder: RunFolder, spec: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _stopped_early(folder: RunFolder) -> str:
-    """From the card of the set that the run keeps for itself: there from the end of crafting on, and after a resume."""
-    cards = list(folder.partial.glob("*/card.json"))
-    log = read_object(cards[0]).get("log") if cards else None
-    return str(log.get("stopped_early", "")) if isinstance(log, dict) else ""
-
-
-def _device(folder: RunFolder, attempt: Mapping[str, Any]) -> str:
-    label = str(attempt.get("device", ""))
-    result = folder.result() or {}
-    used = (result.get("environment") or {}).get("device")
-    wrong = used == "cpu" and str(attempt.get("slot", "")).startswith("cuda")
-    return f"CPU: torch could not use {label}" if wrong else label
+def _device(attempt: Attempt, result: Result | None) -> str:
+    used = result.environment.device if result and result.environment else ""
+    wrong = used == "cpu" and attempt.slot.startswith("cuda")
+    return f"CPU: torch could not use {attempt.device}" if wrong else attempt.device
 
 
 def _ended(folder: RunFolder, state: State) -> float | None:
@@ -215,25 +223,26 @@ def _ended(folder: RunFolder, state: State) -> float | None:
     return max((moment for moment in times if moment is not None), default=None)
 
 
-def _error(folder: RunFolder, state: State, problem: str) -> str:
+def _error(folder: RunFolder, state: State, problem: str, damage: list[str]) -> str:
     if state == "interrupted":
         return "The worker process died. Resume the run to go on from its last checkpoint."
     if state != "failed":
         return ""
-    error = folder.error() or {"what": problem, "do": "Delete the run and submit it again."}
+    error = folder.error(damage) or {"what": problem, "do": "Delete the run and submit it again."}
     return f"{error.get('what', '')} {error.get('do', '')}".strip()
 
 
 def _moment(run_id: str) -> float | None:
     try:
-        return datetime.strptime(run_id[:19], "%Y%m%d-%H%M%S-%f").replace(tzinfo=UTC).timestamp()
+        moment = datetime.strptime(run_id[:19], "%Y%m%d-%H%M%S-%f").replace(tzinfo=UTC).timestamp()
     except ValueError:
         return None
+    return moment if 0 <= moment < LATEST else None
 
 
 def dump(record: RunRecord) -> str:
     """One line of JSON."""
-    return json.dumps(record.to_json())
+    return json.dumps(record.to_json(), allow_nan=False)
 
 
 def process_name() -> dict[str, Any]:

@@ -20,7 +20,7 @@ from ued_core.runs.folder import TOKEN, RunFolder
 from ued_core.runs.launcher import Handle
 from ued_core.runs.record import RunRecord, dump, read_record
 
-VERSION = 1
+VERSION = 2
 CLAIM_S = 10.0
 """A claimed run whose process is unknown for longer than this was dropped by a dying supervisor."""
 SCHEMA = """
@@ -31,7 +31,7 @@ CREATE TABLE IF NOT EXISTS job (
     record TEXT NOT NULL,   -- JSON of the RunRecord
     slot TEXT,              -- taken while its worker lives
     claimed REAL,           -- when a supervisor took it from the queue
-    host TEXT, pid INTEGER, created REAL
+    worker TEXT             -- JSON of its Handle
 );
 CREATE INDEX IF NOT EXISTS job_state ON job (state);
 CREATE INDEX IF NOT EXISTS job_slot ON job (slot) WHERE slot IS NOT NULL;
@@ -48,13 +48,16 @@ class Row:
     """One job as the table knows it.
 
     Attributes:
-        record: as it was when the supervisor last looked.
+        id: the run.
+        record: as it was when the supervisor last looked; None when the row is damaged or of another version: then the
+            folder tells, and the supervisor writes the row anew.
         slot: the slot that it takes up, or None.
         claimed: when it was taken from the queue, or None.
         handle: its worker, or None before the start and after the end.
     """
 
-    record: RunRecord
+    id: str
+    record: RunRecord | None
     slot: str | None
     claimed: float | None
     handle: Handle | None
@@ -66,12 +69,17 @@ class Row:
 
 
 def _row(values: sqlite3.Row) -> Row:
-    handle = Handle(values["host"], values["pid"], values["created"]) if values["pid"] is not None else None
     try:
         record = RunRecord.from_json(json.loads(values["record"]))
-    except (ValueError, TypeError, AttributeError) as error:
-        raise sqlite3.DatabaseError(f"a row of the table is damaged: {error}") from error
-    return Row(record, values["slot"], values["claimed"], handle)
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        record = None
+    if record is not None and record.id != values["id"]:
+        record = None
+    slot, claimed = values["slot"], values["claimed"]
+    return Row(
+        values["id"], record, slot if isinstance(slot, str) else None, claimed if isinstance(claimed, float) else None,
+        Handle.from_json(values["worker"]),
+    )  # fmt: skip
 
 
 class Table:
@@ -147,18 +155,17 @@ class Table:
         """Write what is known of a run; one that is just being launched is left to its launcher."""
         device = record.spec.get("device")
         wants = device if isinstance(device, str) else "auto"
-        host, pid, created = (handle.host, handle.pid, handle.created) if handle else (None, None, None)
         self._db.execute(
-            "INSERT INTO job (id, state, wants, record, slot, host, pid, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
+            "INSERT INTO job (id, state, wants, record, slot, worker) VALUES (?, ?, ?, ?, ?, ?) "
             "ON CONFLICT (id) DO UPDATE SET state = excluded.state, wants = excluded.wants, record = excluded.record, "
-            "slot = excluded.slot, host = excluded.host, pid = excluded.pid, created = excluded.created "
-            "WHERE job.slot IS NULL OR job.pid IS NOT NULL OR job.claimed < ?",
-            (record.id, record.state, wants, dump(record), slot, host, pid, created, time.time() - CLAIM_S),
+            "slot = excluded.slot, worker = excluded.worker "
+            "WHERE job.slot IS NULL OR job.worker IS NOT NULL OR job.claimed < ?",
+            (record.id, record.state, wants, dump(record), slot, handle.to_json() if handle else None, time.time() - CLAIM_S),
         )
 
     def release(self, run_id: str) -> None:
         """Take the slot back from a run whose worker has ended or was never started."""
-        nobody = "slot = NULL, claimed = NULL, host = NULL, pid = NULL, created = NULL"
+        nobody = "slot = NULL, claimed = NULL, worker = NULL"
         self._db.execute(f"UPDATE job SET {nobody} WHERE id = ?", (run_id,))
 
     def remove(self, run_id: str) -> None:
@@ -187,8 +194,7 @@ class Table:
 
     def started(self, run_id: str, handle: Handle) -> None:
         """Record the worker of a claimed run."""
-        who = (handle.host, handle.pid, handle.created, run_id)
-        self._db.execute("UPDATE job SET host = ?, pid = ?, created = ? WHERE id = ?", who)
+        self._db.execute("UPDATE job SET worker = ? WHERE id = ?", (handle.to_json(), run_id))
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -215,7 +221,7 @@ def aside(root: Path) -> None:
 
 
 def read_rows(root: Path) -> dict[str, Row]:
-    """The table's rows for a reader; empty when there is no sound table, without those that are damaged. Never writes."""
+    """The table's rows for a reader; empty when there is no sound table, Never writes."""
     return _read(root, "SELECT * FROM job")
 
 
@@ -240,8 +246,7 @@ def _read(root: Path, query: str, *values: str) -> dict[str, Row]:
             if db.execute("PRAGMA user_version").fetchone()[0] != VERSION:
                 return {}
             for found in db.execute(query, values):
-                with suppress(sqlite3.DatabaseError):
-                    rows[found["id"]] = _row(found)
+                rows[found["id"]] = _row(found)
     except sqlite3.Error:
         return {}
     return rows
@@ -255,7 +260,7 @@ def current_record(root: Path, run_id: str, row: Row | None) -> RunRecord:
         run_id: which run.
         row: what the table says of it.
     """
-    if row is not None and row.slot is None:
+    if row is not None and row.record is not None and row.slot is None:
         queued = os.path.exists(f"{root}{os.sep}{run_id}{os.sep}{TOKEN}")
         if (row.record.over and not queued) or (row.record.state == "queued" and queued):
             return row.record

@@ -70,6 +70,7 @@ class Supervisor:
             self._table.close()
 
     def _step(self, table: Table) -> bool:
+        self.launcher.reap()
         changed = set(rung(self.root))
         if time.monotonic() >= self._next_scan:
             changed |= set(run_ids(self.root)) | table.ids()
@@ -77,7 +78,7 @@ class Supervisor:
         for run_id in sorted(changed):
             self._guarded(self._sync, table, run_id)
         for row in table.busy():
-            self._guarded(self._watch, table, row.record.id, row)
+            self._guarded(self._watch, table, row.id, row)
         for run_id, slot in table.claim(self.slots):
             self._start(table, run_id, slot)
         return not table.idle()
@@ -121,7 +122,7 @@ class Supervisor:
         self._settle(folder)
         worker = worker_of(folder, row.handle if row else None)
         record = read_record(folder, worker)
-        if row is None or row.record.state != record.state:
+        if row is None or row.record is None or row.record.state != record.state:
             self.log.info("%s is %s %s", run_id, record.state, record.error)
         table.put(record, self._slot_of(folder, row) if worker else None, worker)
 
@@ -140,7 +141,7 @@ class Supervisor:
         if row and row.slot:
             return row.slot
         attempts = folder.attempts()
-        return str(attempts[-1].get("slot", "cpu:0")) if attempts else "cpu:0"
+        return attempts[-1].slot if attempts else "cpu:0"
 
     def _watch(self, table: Table, run_id: str, row: Row) -> None:
         """Look after one worker: stop it when asked to, and notice its end."""
@@ -149,7 +150,7 @@ class Supervisor:
         folder = RunFolder(self.root / run_id)
         worker = row.handle and (row.handle if self.launcher.alive(row.handle) else worker_of(folder))
         if worker:
-            if worker != row.handle:
+            if not row.handle or not worker.same(row.handle):
                 table.started(run_id, worker)
             self._stop_if_asked(folder, worker)
             return
@@ -174,7 +175,8 @@ class Supervisor:
     def _after_end(self, folder: RunFolder, worker: Handle) -> None:
         """A worker that ended before it took its run must not be started again and again."""
         code = self.launcher.exit_code(worker)
-        self.log.info("%s: process %d ended with %s", folder.run_id, worker.pid, code)
+        known = "how is unknown: an earlier supervisor had started it" if code is None else f"with {code}"
+        self.log.info("%s: process %d ended, %s", folder.run_id, worker.pid, known)
         if code == NOT_CLAIMED or not folder.queued() or not folder.take_token():
             return
         if code is not None and code >= 0:

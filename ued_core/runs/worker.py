@@ -133,9 +133,9 @@ def claim(folder: RunFolder, threads: int) -> int | None:
 def thread_count(folder: RunFolder) -> int:
     """Threads to compute with: those of the run's first attempt, because sums depend on them."""
     attempts = folder.attempts()
-    first = attempts[0].get("threads") if attempts else None
+    first = attempts[0].threads if attempts else None
     wanted = os.environ.get("OMP_NUM_THREADS", "")
-    return first if isinstance(first, int) and first > 0 else int(wanted) if wanted.isdigit() else 1
+    return first if first else int(wanted) if wanted.isdigit() else 1
 
 
 def beat(folder: RunFolder, over: threading.Event) -> None:
