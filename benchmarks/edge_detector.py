@@ -13,13 +13,13 @@ from __future__ import annotations
 import argparse
 import platform
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from ued_core.analysis.edge_detector import PENALTY, THRESHOLD, detection, verdict
+from ued_core.assets import asset
 from ued_core.attacks import ATTACKS, Attack
 from ued_core.context import Context
 from ued_core.data import DATASETS, load_split
@@ -29,7 +29,7 @@ from ued_core.records import ImageSet
 from ued_core.runs.edge_comparison import evading_version
 from ued_core.runs.layout import balanced_rows
 
-RESULTS = Path(__file__).resolve().parents[1] / "assets" / "results" / "edge_detector.json"
+RESULTS = asset("results", "edge_detector.json")
 BLURS = (0.1, 0.3, 0.5)
 SIDE = 32
 

@@ -8,11 +8,10 @@ from which the Overview takes its reason; a minute of CPU.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
 
+from ued_core.assets import asset
 from ued_core.attacks import Cuda
 from ued_core.context import Context
 from ued_core.data import DATASETS, load_split
@@ -20,7 +19,7 @@ from ued_core.files import write_json
 from ued_core.records import to_float
 
 COUNT, TRAINED = 1400, 1000
-RESULTS = Path(__file__).resolve().parents[1] / "assets" / "results" / "filter_readout.json"
+RESULTS = asset("results", "filter_readout.json")
 
 
 def spectrum(images: torch.Tensor) -> np.ndarray:

@@ -13,8 +13,10 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from ued_core.assets import asset
+
 Row = dict[str, Any]
-RESULTS = Path(__file__).resolve().parents[1] / "assets" / "results"
+RESULTS = asset("results")
 LABELS = ("dataset", "attack", "plan", "condition", "defence", "question", "name", "seed", "poison")
 """What tables add to a run: the names of its row, and the size of the poison."""
 

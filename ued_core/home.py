@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
+
+from ued_core.assets import CHECKOUT, in_checkout
 
 
 def home() -> Path:
     """The folder that holds everything the program writes.
 
-    ``UED_HOME`` when set, else ``.ued`` beside the package. It is not made here.
+    ``UED_HOME`` when set; else ``.ued`` in the checkout, or, of an installed package, a folder among the user's
+    own data (``~/.local/share/ued-studio`` on Linux). It is not made here.
     """
     chosen = os.environ.get("UED_HOME")
-    return Path(chosen).expanduser().resolve() if chosen else Path(__file__).resolve().parents[1] / ".ued"
+    if chosen:
+        return Path(chosen).expanduser().resolve()
+    return CHECKOUT / ".ued" if in_checkout() else _user_data() / "ued-studio"
+
+
+def _user_data() -> Path:
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support"
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")

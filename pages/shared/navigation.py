@@ -9,6 +9,7 @@ import streamlit as st
 
 from pages.shared.guard import guarded
 from pages.shared.visitor import name_badge
+from ued_core.assets import asset
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -54,14 +55,14 @@ def script(file: str) -> str:
 def show_current_page() -> None:
     """Draw the navigation and run the page that the address names."""
     # A :material icon on a page makes the browser fetch its tab icon from a font server.
-    st.set_page_config(page_icon=str(ROOT / "assets" / "icon.png"), layout="wide")
+    st.set_page_config(page_icon=str(asset("icon.png")), layout="wide")
     st.html(Path(__file__).with_name("frame.css"))
     entries = [
         st.Page(entry.path, title=entry.title, url_path=entry.address, default=not entry.address) for entry in PAGES
     ]
     # All of them in sight: fourteen pages would be folded to ten otherwise.
     current = st.navigation(entries, position="sidebar", expanded=True)
-    st.logo(str(ROOT / "assets" / "logo.png"), icon_image=str(ROOT / "assets" / "icon.png"), size="large")
+    st.logo(str(asset("logo.png")), icon_image=str(asset("icon.png")), size="large")
     name_badge()
     with guarded():
         current.run()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 from functools import cache
 from html import escape
-from pathlib import Path
 
-ICON = Path(__file__).resolve().parents[2] / "assets" / "icon.png"
+from ued_core.assets import asset
+
+ICON = asset("icon.png")
 SECURE_HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'; "

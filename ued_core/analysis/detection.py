@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -17,13 +16,14 @@ import torch
 from torch import nn
 
 from ued_core.analysis.edge_detector import verdict
+from ued_core.assets import asset
 from ued_core.context import Context
 from ued_core.errors import DataError, Unavailable
 from ued_core.models import MODELS, Network
 from ued_core.records import ImageSet
 from ued_core.training import Job, Sgd, accuracy, train
 
-FILE = Path(__file__).resolve().parents[2] / "assets" / "results" / "detection.json"
+FILE = asset("results", "detection.json")
 COMMAND = "python -m benchmarks.detection"
 BOUND = 0.7
 """Accuracy on held-out images above which the published tests call a set unlearnable."""

@@ -14,18 +14,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 
+from ued_core.assets import asset
 from ued_core.context import Context
 from ued_core.data.border import border_score, ring_lines
 from ued_core.errors import DataError, Unavailable
 from ued_core.records import to_float
 
-FILE = Path(__file__).resolve().parents[2] / "assets" / "results" / "edge_detector.json"
+FILE = asset("results", "edge_detector.json")
 COMMAND = "python -m benchmarks.edge_detector"
 PENALTY = 1.0
 MOST_POINTS = 200

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from ued_core.analysis.phenomenon import Condition
+from ued_core.assets import asset
 from ued_core.data import DATASETS
 from ued_core.errors import DataError
 
 Row = dict[str, Any]
-FOLDER = Path(__file__).resolve().parents[2] / "assets" / "results"
+FOLDER = asset("results")
 ATTACKS_FILE, DEFENCES_FILE = FOLDER / "attacks.json", FOLDER / "defences.json"
 ATTACKS_COMMAND, DEFENCES_COMMAND = "python -m benchmarks.attack_table", "python -m benchmarks.defence_table"
 

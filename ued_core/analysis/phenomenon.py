@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ued_core.assets import asset
 from ued_core.errors import Unavailable
 
-FILE = Path(__file__).resolve().parents[2] / "assets" / "results" / "phenomenon.json"
+FILE = asset("results", "phenomenon.json")
 READOUT_FILE = FILE.with_name("filter_readout.json")
 COMMAND = "python -m benchmarks.phenomenon"
 READOUT_COMMAND = "python -m benchmarks.filter_readout"

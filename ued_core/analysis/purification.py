@@ -12,13 +12,14 @@ import numpy as np
 import torch
 
 from ued_core.analysis.perturbation import class_means, difference
+from ued_core.assets import asset
 from ued_core.context import Context
 from ued_core.errors import DataError
 from ued_core.models.dvae import DvaeNetwork, bits_per_pixel, rate
 from ued_core.records import ImageSet, to_float
 from ued_core.training.rate_constrained import separated
 
-STORED = Path(__file__).resolve().parents[2] / "assets" / "results" / "dvae.json"
+STORED = asset("results", "dvae.json")
 FLOOR = 1e-12
 CHUNK = 256
 

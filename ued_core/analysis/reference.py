@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import functools
 import json
-from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file
 
+from ued_core.assets import asset
 from ued_core.context import Context
 from ued_core.errors import Unavailable
 from ued_core.models import MODELS, Network
 
-FOLDER = Path(__file__).resolve().parents[2] / "assets" / "reference"
+FOLDER = asset("reference")
 
 
 @functools.lru_cache(maxsize=16)

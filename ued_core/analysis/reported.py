@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from ued_core.assets import asset
 from ued_core.errors import DataError, Unavailable
 
-FOLDER = Path(__file__).resolve().parents[2] / "assets" / "reported"
+FOLDER = asset("reported")
 COLUMNS = ("dataset", "model", "attack", "defense", "test_accuracy_percent", "source")
 BUDGET = re.compile(r" \(L_\w+=[\d.]+\)$")
 """A budget behind an attack's name, as in ``EM (L_inf=8)``: part of the spelling, not of the name."""

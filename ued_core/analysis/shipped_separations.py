@@ -12,12 +12,13 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
+from ued_core.assets import asset
 from ued_core.files import write_json
 from ued_core.models.dvae import DvaeNetwork, build_dvae
 from ued_core.params import fingerprint
 from ued_core.records import ImageSet
 
-FOLDER = Path(__file__).resolve().parents[2] / "assets" / "dvae"
+FOLDER = asset("dvae")
 COMMAND = "python -m benchmarks.dvae --assets"
 
 

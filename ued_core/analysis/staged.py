@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from ued_core.assets import asset
+
 Row = dict[str, Any]
-FILE = Path(__file__).resolve().parents[2] / "assets" / "results" / "staged.json"
+FILE = asset("results", "staged.json")
 COMMAND = "python -m benchmarks.staged"
 NAME = "staged"
 PLAIN, WATCHED = "plain", "watched only"

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import nn
 
+from ued_core.assets import asset
 from ued_core.context import Context
 from ued_core.errors import Unavailable
 from ued_core.files import sha256_of
@@ -25,7 +26,7 @@ from ued_core.models.clip_tower import ClipTower
 from ued_core.records import ImageSet, to_float
 
 EncoderName = Literal["embedded", "labelled", "resnet50", "clip"]
-ASSETS = Path(__file__).resolve().parents[2] / "assets"
+ASSETS = asset()
 EMBEDDED_SIDE = 32
 PUBLISHED_SIDE = 224
 RESNET50_FILE = "resnet50-0676ba61.pth"
