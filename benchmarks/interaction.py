@@ -141,7 +141,7 @@ def on_the_server(app: Server, seconds: float) -> None:
     spent, errors, reruns = seen.cpu_s, seen.errors, [1e3 * r for r in seen.clients[0].reruns]
     print(
         f"Server, one websocket client, {len(reruns)} reruns: p50 {percentile(reruns, 0.5):.0f} ms, p95 {percentile(reruns, 0.95):.0f} ms "
-        f"from message to end of script; {1e3 * spent / max(1, len(reruns)):.0f} ms CPU of the server a rerun with garbage collection."
+        f"from message to end of script; {1e3 * spent / max(1, len(reruns)):.0f} ms CPU of the server a rerun."
         + (f" Errors: {errors}" if errors else "")
     )
 

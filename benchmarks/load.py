@@ -1,119 +1,43 @@
-"""Many readers at once: python -m benchmarks.load [--clients 1 10 30] [--seconds 20] [--polling]
+"""Many readers at once: python -m benchmarks.load [--clients 30 60 100 30] [--seconds 20] [--training] [--polling]
 
-Websocket clients open the page Defence of a real server and move its strength slider with two
-seconds of thought in between, after all of them have arrived. Each rerun is timed from sending to the end of the script. With
-``--polling`` a client also runs the page's timed fragments, as a browser does while it waits for
-a layout.
+Websocket clients open the page Defence of one server and move its strength slider with two seconds
+of thought in between, after all of them have arrived; one crowd after another, so that the last
+row shows what earlier crowds have left behind. Each rerun is timed from sending to the end of the
+script. Clients keep what a browser keeps and ask for what it would ask for, but wait for no layout.
+With ``--training`` a run trains beside the server all the time, and the bars are twice as high.
+With ``--polling`` a client also runs the page's timed fragments.
+
+Times only mean something on a machine that does nothing else: look at the last two columns.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import random
+import json
+import os
+import subprocess
+import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from benchmarks.measure import load, machine, percentile
+from benchmarks.reader import KINDS, Reader
 from benchmarks.serving import ROOT, Server, served
 
-PAGE, SLIDER = "defence", "Strength α (px)"
-FINISHED = (0, 1, 3)
-
-
-@dataclass
-class Client:
-    """One reader.
-
-    Attributes:
-        reruns: seconds of each page rerun.
-        first: seconds of the first visit.
-        polls: how many timed fragment reruns it made.
-    """
-
-    address: str
-    number: int
-    polling: bool
-    reruns: list[float] = field(default_factory=list)
-    first: float = float("nan")
-    polls: int = 0
-    received: int = 0
-
-    async def arrive(self) -> None:
-        """Open the page."""
-        import websockets
-
-        url = self.address.replace("http", "ws") + "/_stcore/stream"
-        self.socket = await websockets.connect(url, subprotocols=["streamlit"], max_size=None, compression=None)
-        self.slider, self.fragment, self.timed = "", "", {}
-        self.first = await self._run(None)
-
-    async def live(self, seconds: float, think_s: float) -> None:
-        """Move the slider until the time is over, and leave."""
-        rng = random.Random(self.number)
-        until = time.perf_counter() + seconds
-        try:
-            await self._think(rng.random() * think_s)
-            while time.perf_counter() < until:
-                self.reruns.append(await self._run(round(0.05 * rng.randrange(1, 121), 2)))
-                await self._think(think_s * (0.5 + rng.random()))
-        finally:
-            await self.socket.close()
-
-    async def _think(self, seconds: float) -> None:
-        end = time.perf_counter() + seconds
-        while self.polling and self.timed:
-            pause = min(self.timed.values())
-            if time.perf_counter() + pause >= end:
-                break
-            await asyncio.sleep(pause)
-            for fragment in list(self.timed):
-                self.polls += 1
-                await self._run(self.strength, fragment)
-        await asyncio.sleep(max(0.0, end - time.perf_counter()))
-
-    async def _run(self, strength: float | None, timed: str = "") -> float:
-        from streamlit.proto.BackMsg_pb2 import BackMsg
-        from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
-
-        self.strength = strength
-        message = BackMsg()
-        message.rerun_script.page_name = PAGE
-        if timed:
-            message.rerun_script.fragment_id, message.rerun_script.is_auto_rerun = timed, True
-        elif self.fragment:
-            # As a browser does: a control inside a fragment runs that fragment alone.
-            message.rerun_script.fragment_id = self.fragment
-        else:
-            self.timed = {}
-        if strength is not None:
-            state = message.rerun_script.widget_states.widgets.add()
-            state.id = self.slider
-            state.double_array_value.data.append(strength)
-        began = time.perf_counter()
-        await self.socket.send(message.SerializeToString())
-        while True:
-            raw = await asyncio.wait_for(self.socket.recv(), 120)
-            self.received += len(raw)
-            answer = ForwardMsg()
-            answer.ParseFromString(raw)
-            self._notice(answer)
-            if answer.WhichOneof("type") == "script_finished" and answer.script_finished in FINISHED:
-                return time.perf_counter() - began
-
-    def _notice(self, answer: object) -> None:
-        match answer.WhichOneof("type"):
-            case "delta" if answer.delta.WhichOneof("type") == "new_element":
-                element = answer.delta.new_element
-                if element.WhichOneof("type") == "slider" and element.slider.label == SLIDER:
-                    self.slider, self.fragment = element.slider.id, answer.delta.fragment_id
-            case "auto_rerun":
-                self.timed[answer.auto_rerun.fragment_id] = answer.auto_rerun.interval
-            case "stop_auto_rerun":
-                for fragment in answer.stop_auto_rerun.fragment_ids:
-                    self.timed.pop(fragment, None)
+PLAN = (30, 60, 100, 30)
+# Of the 95th percentile, ms, on two cores.
+BARS = {60: 150.0, 100: 400.0}
+BAR_AFTER = 100.0
+WITH_TRAINING = 2
+STARTED_WITHIN_S = 60.0
 
 
 @dataclass
@@ -124,53 +48,165 @@ class Crowd:
         clients: the readers.
         errors: what went wrong, one line each.
         cpu_s: CPU seconds of the server while they moved their sliders; their first visits do not count.
+        foreign: cores that other programs took meanwhile, on average.
+        left: the largest crowd that was there before.
     """
 
-    clients: list[Client]
+    clients: list[Reader]
     errors: list[str]
     cpu_s: float
+    foreign: float = float("nan")
+    left: int = 0
+
+    @property
+    def reruns(self) -> list[float]:
+        """Of all readers, ms."""
+        return [1e3 * r for c in self.clients for r in c.reruns]
+
+    @property
+    def name(self) -> str:
+        """As the table says it."""
+        return f"{len(self.clients)} after {self.left}" if self.left > len(self.clients) else str(len(self.clients))
+
+    def bar(self) -> float | None:
+        """What the 95th percentile may be, ms, on a quiet machine."""
+        if self.left > len(self.clients):
+            return BAR_AFTER if len(self.clients) == 30 else None
+        return BARS.get(len(self.clients))
 
 
-async def crowd(server: Server, count: int, seconds: float, think_s: float, polling: bool) -> Crowd:
+def busy_s() -> float:
+    """CPU seconds that the whole machine has worked."""
+    times = psutil.cpu_times()
+    return sum(getattr(times, name, 0.0) for name in ("user", "nice", "system", "irq", "softirq"))
+
+
+def ours_s(home: Path) -> float:
+    """CPU seconds of this benchmark, its server and everything that works in its home."""
+    total = 0.0
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.pid == os.getpid() or process.environ().get("UED_HOME") == str(home):
+                times = process.cpu_times()
+                total += times.user + times.system
+    return total
+
+
+async def crowd(server: Server, count: int, seconds: float, think_s: float, polling: bool, home: Path | None = None) -> Crowd:
     """Let ``count`` readers arrive one after another, then move their sliders beside each other."""
-    clients = [Client(server.address, number, polling) for number in range(count)]
+    clients = [Reader(server.address, number, polling) for number in range(count)]
+    errors = []
     for client in clients:
-        await client.arrive()
-    before = server.cpu_s()
-    ends = await asyncio.gather(*(c.live(seconds, think_s) for c in clients), return_exceptions=True)
-    return Crowd(clients, [f"{type(e).__name__}: {e}" for e in ends if e is not None], server.cpu_s() - before)
+        try:
+            await client.arrive()
+        except Exception as error:
+            errors.append(f"first visit: {type(error).__name__}: {error}")
+    here = [client for client in clients if client.first == client.first]
+    before, began, busy = server.cpu_s(), time.perf_counter(), busy_s() - (ours_s(home) if home else 0.0)
+    ends = await asyncio.gather(*(c.live(seconds, think_s) for c in here), return_exceptions=True)
+    cpu, foreign = server.cpu_s() - before, busy_s() - (ours_s(home) if home else 0.0) - busy
+    errors += [f"{type(e).__name__}: {e}" for e in ends if e is not None]
+    return Crowd(clients, errors, cpu, foreign / (time.perf_counter() - began) if home else float("nan"))
+
+
+HEAD = (
+    ("clients", "reruns", "first visit p50, ms", "rerun p50, ms", "p95", "max", "server CPU a rerun, ms")
+    + (*(f"{kind}, kB a rerun" for kind in KINDS), "all, kB")
+    + ("fragment reruns", "errors", "load", "foreign cores")
+)
 
 
 def row(seen: Crowd, seconds: float) -> str:
     """One line of the table."""
-    clients, errors, cpu_s = seen.clients, seen.errors, seen.cpu_s
-    reruns = [1e3 * r for c in clients for r in c.reruns]
-    firsts = [1e3 * c.first for c in clients]
-    polls = sum(c.polls for c in clients)
+    reruns = seen.reruns
+    firsts = [1e3 * c.first for c in seen.clients if c.first == c.first]
+    polls = sum(c.polls for c in seen.clients)
+    runs = max(1, len(reruns) + polls)
+    kilobytes = sum((c.received for c in seen.clients), Counter())
     cells = [
-        str(len(clients)), f"{len(reruns)} ({len(reruns) / seconds:.1f}/s)", f"{percentile(firsts, 0.5):.0f}",
+        seen.name, f"{len(reruns)} ({len(reruns) / seconds:.1f}/s)", f"{percentile(firsts, 0.5):.0f}",
         f"{percentile(reruns, 0.5):.0f}", f"**{percentile(reruns, 0.95):.0f}**", f"{max(reruns, default=float('nan')):.0f}",
-        f"{1e3 * cpu_s / max(1, len(reruns) + polls):.0f}", str(polls), str(len(errors)),
+        f"{1e3 * seen.cpu_s / runs:.1f}", *(f"{kilobytes[kind] / 1e3 / runs:.1f}" for kind in KINDS),
+        f"**{kilobytes.total() / 1e3 / runs:.1f}**", str(polls), str(len(seen.errors)), load().split(" ")[0], f"{seen.foreign:.2f}",
     ]  # fmt: skip
-    return "| " + " | ".join(cells) + " |" + (f" {errors[0]}" if errors else "")
+    return "| " + " | ".join(cells) + " |" + (f" {seen.errors[0]}" if seen.errors else "")
+
+
+def verdict(seen: Crowd, training: bool) -> str | None:
+    """How a row stands to its bar, in words; None for a row without one."""
+    bar = seen.bar()
+    if bar is None:
+        return None
+    bar *= WITH_TRAINING if training else 1
+    late = percentile(seen.reruns, 0.95)
+    kept = late <= bar and not seen.errors
+    return f"- {seen.name} readers: p95 {late:.0f} ms, bar {bar:.0f} ms, {len(seen.errors)} errors: {'kept' if kept else '**MISSED**'}"
+
+
+SPEC = {
+    "dataset": {"name": "shapes"},
+    "attack": {"name": "cuda"},
+    "defenses": [{"name": "coin"}],
+    "model": {"name": "small_cnn"},
+    "plan": {"name": "adamw", "epochs": 1000},
+    "device": "cpu",
+}
+
+
+@contextmanager
+def training(home: Path) -> Iterator[None]:
+    """One run that trains until the end of the block.
+
+    Raises:
+        RuntimeError: it does not begin within a minute.
+    """
+    environment = {**os.environ, "UED_HOME": str(home), "UED_IDLE_S": "5", "OMP_WAIT_POLICY": "PASSIVE"}
+
+    def ued(*words: str) -> str:
+        command = [sys.executable, "-m", "ued_core", *words]
+        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True, timeout=60).stdout
+
+    (home / "spec.json").write_text(json.dumps(SPEC), "utf-8")
+    run = ued("train", str(home / "spec.json")).split()[0]
+    try:
+        until = time.monotonic() + STARTED_WITHIN_S
+        while (state := json.loads(ued("run", run, "--json"))["state"]) != "running":
+            if state not in ("queued", "waiting") or time.monotonic() > until:
+                raise RuntimeError(f"The run beside the readers is {state}:\n{ued('run', run)}")
+            time.sleep(0.5)
+        yield
+        state = json.loads(ued("run", run, "--json"))["state"]
+        if state != "running":
+            print(f"\n**The run beside the readers is {state}: the rows above were not measured beside one.**")
+    finally:
+        ued("cancel", run)
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clients", type=int, nargs="+", default=[1, 10, 30])
+    parser.add_argument("--clients", type=int, nargs="+", default=list(PLAN))
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--think", type=float, default=2.0)
+    parser.add_argument("--training", action="store_true", help="beside one training run")
     parser.add_argument("--polling", action="store_true")
     options = parser.parse_args()
-    print(f"{machine()}; think time {options.think:g} s; {'with' if options.polling else 'without'} timed fragments\n")
-    print("| clients | reruns | first visit p50, ms | rerun p50, ms | p95 | max | server CPU a rerun, ms | fragment reruns | errors |")
-    print("|---|---|---|---|---|---|---|---|---|")
-    with tempfile.TemporaryDirectory() as home, served(ROOT / "app.py", Path(home)) as server:
+    timed = "with" if options.polling else "without"
+    beside = "beside one training run" if options.training else "no training"
+    print(f"{machine()}; think time {options.think:g} s; {timed} timed fragments; {beside}\n")
+    print("| " + " | ".join(HEAD) + " |\n" + "|---" * len(HEAD) + "|")
+    crowds: list[Crowd] = []
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, served(ROOT / "app.py", Path(folder)) as server:
+        home = Path(folder)
         # The first visit loads data and reference model; start-up work ends meanwhile.
         asyncio.run(crowd(server, 1, 15.0, 1.0, options.polling))
-        for count in options.clients:
-            print(row(asyncio.run(crowd(server, count, options.seconds, options.think, options.polling)), options.seconds), flush=True)
+        with training(home) if options.training else nullcontext():
+            for count in options.clients:
+                seen = asyncio.run(crowd(server, count, options.seconds, options.think, options.polling, home))
+                seen.left = max((len(before.clients) for before in crowds), default=0)
+                crowds.append(seen)
+                print(row(seen, options.seconds), flush=True)
+    print("\n" + "\n".join(filter(None, (verdict(seen, options.training) for seen in crowds))))
     print(f"\nLoad at the end: {load()}")
 
 
