@@ -19,6 +19,7 @@ import streamlit as st
 from starlette.middleware import Middleware
 
 from pages.shared import background
+from pages.shared.delivery import delivery_routes
 from pages.shared.door import Door, announce, is_served
 from pages.shared.garbage import collect_by_the_clock, set_aside
 from pages.shared.plotly_route import packed_plotly, plotly_route
@@ -109,6 +110,6 @@ async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
 app = st.App(
     ROOT / "pages" / "shared" / "router.py",
     lifespan=lifespan,
-    routes=[plotly_route(), background.wait_route()],
+    routes=[plotly_route(), background.wait_route(), *delivery_routes()],
     middleware=[Middleware(Door)],
 )

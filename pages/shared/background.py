@@ -23,12 +23,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-import streamlit as st
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from pages.shared.delivery import declared, on_this_server
 from pages.shared.side_process import Failure, failure, read_message, write_message
 from ued_core.errors import UedError
 
@@ -361,8 +361,7 @@ def rerun_when_done(*handles: Handle, key: str = "waiting") -> None:
 
 @cache
 def _waiting() -> Any:
-    script = Path(__file__).with_name("waiting.js").read_text("utf-8")
-    return st.components.v2.component("ued_waiting", html='<span class="ued-wait"></span>', js=script, isolate_styles=False)
+    return declared("ued_waiting", '<span class="ued-wait"></span>', js="waiting.js")
 
 
 def _nothing() -> None:
@@ -370,8 +369,7 @@ def _nothing() -> None:
 
 
 def _address() -> str:
-    base = str(st.get_option("server.baseUrlPath") or "").strip("/")
-    return f"{'/' + base if base else ''}/background/done"
+    return on_this_server("background/done")
 
 
 async def _is_done(request: Request) -> JSONResponse:

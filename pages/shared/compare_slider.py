@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import base64
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import streamlit as st
 
 from pages.shared.cache import cached
+from pages.shared.delivery import declared
 from ued_core.errors import DataError
 from ued_core.figures.tiles import strip
 
-HERE = Path(__file__).parent
 FRAME = (
     '<figure class="ued-compare" style="--cut:50%"><div class="stage"><img class="after" alt=""><img class="before" alt="">'
     '<div class="edge"></div></div><div class="ends"><span class="first"></span><span class="second"></span></div>'
@@ -24,13 +22,7 @@ FRAME = (
 
 @cache
 def _component() -> Any:
-    return st.components.v2.component(
-        "ued_compare_slider",
-        html=FRAME,
-        css=(HERE / "compare_slider.css").read_text("utf-8"),
-        js=(HERE / "compare_slider.js").read_text("utf-8"),
-        isolate_styles=False,
-    )
+    return declared("ued_compare_slider", FRAME, js="compare_slider.js", css="compare_slider.css")
 
 
 def compare_slider(before: np.ndarray, after: np.ndarray, *, key: str, alt: str, labels: tuple[str, str], caption: str = "") -> None:

@@ -17,7 +17,7 @@ from pages.shared.selection import Selection
 from ued_core.analysis.reference import reference_for, reference_words
 from ued_core.defenses import Coin, Defense
 from ued_core.figures.layouts import embedding_scatter
-from ued_core.figures.operators import theta_curves, with_current
+from ued_core.figures.operators import moved_to, theta_curves
 from ued_core.params import Parameter
 from ued_core.records import Embedding, ImageSet
 from ued_core.runs.layout import COPIES, lay_out_copies, summary_of
@@ -74,9 +74,11 @@ def theta_view(choice: Selection, stack: Sequence[Defense], samples: int) -> boo
         return False
     side = min(choice.train.shape[1], 64)
     now = _sampled(kernels, coin.strength, samples, choice.seed, side, coin.boundary)
+    figure = _theta_figure(kernels, samples, side, coin.boundary)
     live_chart(
-        with_current(_theta_figure(kernels, samples, side, coin.boundary), (coin.strength, now.imi, now.imc)),
+        figure,
         key="theta",
+        changes=moved_to(figure, (coin.strength, now.imi, now.imc)),
         height=430,
         alt=f"At strength {coin.strength:g} pixels Θ_imi is {now.imi:.3g} and Θ_imc {now.imc:.3f}; without COIN Θ_imi is 0.",
         filename=f"theta_{choice.attack.key}_{choice.seed}",

@@ -10,17 +10,14 @@ import base64
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import streamlit as st
 
-from pages.shared.csv_export import CELL_SCRIPT
+from pages.shared.delivery import declared
 from ued_core.errors import DataError
 from ued_core.figures.layouts import PointColours
 
-HERE = Path(__file__).parent
 FRAME = (
     '<figure class="ued-film" tabindex="-1"><div class="head"><span class="question"></span><span class="formula"></span></div>'
     '<div class="stage"><div class="left"><canvas role="img"></canvas><div class="legend"></div></div><div class="right"></div></div>'
@@ -73,13 +70,7 @@ class Strip:
 
 @cache
 def _component() -> Any:
-    return st.components.v2.component(
-        "ued_epoch_player",
-        html=FRAME,
-        css=(HERE / "epoch_player.css").read_text("utf-8"),
-        js=CELL_SCRIPT.read_text("utf-8") + (HERE / "epoch_player.js").read_text("utf-8"),
-        isolate_styles=False,
-    )
+    return declared("ued_epoch_player", FRAME, js="epoch_player.js", css="epoch_player.css")
 
 
 def epoch_player(

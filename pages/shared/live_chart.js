@@ -79,9 +79,15 @@ function template(theme) {
 }
 
 // Figures name the page's colours by fixed strings; JSON keeps them verbatim.
-function parse(text, colours, theme) {
+function parse({ figure: given, changes, colours }, theme) {
+  let text = given;
   for (const [fixed, name] of Object.entries(colours)) text = text.replaceAll(`"${fixed}"`, `"${theme[name]}"`);
   const figure = JSON.parse(text);
+  for (const [place, value] of Object.entries(changes)) {
+    const steps = place.split("/");
+    const last = steps.pop();
+    steps.reduce((part, step) => part[step], figure)[last] = value;
+  }
   figure.layout = { ...figure.layout, template: template(theme), autosize: true };
   delete figure.layout.width;
   delete figure.layout.height;
@@ -128,7 +134,7 @@ function csv(node) {
 }
 
 function printable(chart) {
-  const figure = parse(chart.data.figure, chart.data.colours, PRINT);
+  const figure = parse(chart.data, PRINT);
   Object.assign(figure.layout, { paper_bgcolor: "#ffffff", plot_bgcolor: "#ffffff" });
   // What the reader has zoomed to is what they want to keep.
   for (const [name, axis] of Object.entries(chart.node._fullLayout)) {
@@ -260,7 +266,7 @@ function describe(node, alt) {
 
 async function draw(Plotly, chart, theme) {
   const { data, node } = chart;
-  const figure = parse(data.figure, data.colours, theme);
+  const figure = parse(data, theme);
   const { layout } = figure;
   layout.uirevision ??= "kept";
   if (data.clickable) layout.clickmode ??= "event+select";
@@ -310,12 +316,17 @@ function unmount(chart) {
   endings.set(chart.node, chart.drawing.catch(() => {}).then(() => wired && window.Plotly.purge(chart.node)));
 }
 
-export default async function ({ parentElement, data, setStateValue }) {
+export default async function ({ parentElement, data: packet, setStateValue, setTriggerValue }) {
   const node = parentElement.querySelector(".ued-chart");
   const chart = charts.get(node) ?? mount(node);
   const call = ++chart.calls;
   // Streamlit also runs the end of a call that was overtaken by a newer one; the chart is the newer one's then.
   const end = () => chart.calls === call && unmount(chart);
+  const data = await opened(packet, () => setTriggerValue("lost", Date.now()));
+  // A newer call, or the page's end, may have come while the figure was fetched.
+  if (!data || chart.calls !== call || charts.get(node) !== chart) return end;
+  const [{ name, content }] = data.parts;
+  data.figure = new TextDecoder().decode(content);
   chart.data = data;
   chart.setStateValue = setStateValue;
   node.style.height = `${data.height}px`;
@@ -325,7 +336,7 @@ export default async function ({ parentElement, data, setStateValue }) {
     // A newer call, or the page's end, may have come while the library was loading.
     if (chart.data !== data || charts.get(node) !== chart) return end;
     const theme = pageTheme(node);
-    const wanted = JSON.stringify([data.figure, data.alt, data.clickable, data.height, theme]);
+    const wanted = JSON.stringify([name, data.changes, data.alt, data.clickable, data.height, theme]);
     if (chart.drawn !== wanted) {
       chart.drawn = wanted;
       const due = () => chart.drawn === wanted && charts.get(node) === chart;

@@ -6,21 +6,20 @@ selection are lost. This one hands the new figure to ``Plotly.react`` on the sam
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import streamlit as st
 
-from pages.shared.csv_export import CELL_SCRIPT
+from pages.shared.delivery import Part, declared, forget, pack, part
 from pages.shared.plotly_route import plotly_address
 from ued_core.figures.theme import CLIENT_COLOURS
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-HERE = Path(__file__).parent
 FRAME = (
     '<figure class="ued-figure"><div class="ued-head"><span class="ued-question"></span><span class="ued-formula"></span></div>'
     '<div class="ued-chart"></div><figcaption class="ued-caption"></figcaption></figure>'
@@ -48,13 +47,7 @@ class ChartEvent:
 
 @cache
 def _component() -> Any:
-    return st.components.v2.component(
-        "ued_live_chart",
-        html=FRAME,
-        css=(HERE / "live_chart.css").read_text("utf-8"),
-        js=CELL_SCRIPT.read_text("utf-8") + (HERE / "live_chart.js").read_text("utf-8"),
-        isolate_styles=False,
-    )
+    return declared("ued_live_chart", FRAME, js="live_chart.js", css="live_chart.css")
 
 
 def live_chart(
@@ -62,6 +55,7 @@ def live_chart(
     *,
     key: str,
     alt: str,
+    changes: Mapping[str, Any] | None = None,
     height: int = 360,
     filename: str = "",
     clickable: bool = False,
@@ -81,6 +75,8 @@ def live_chart(
         figure: as :func:`ued_core.figures.theme.base_layout` starts it; or its JSON, when it is kept and shown often.
         key: unique on the page; the chart keeps its node as long as the key stays.
         alt: what the figure shows, for those who cannot see it: content, not form.
+        changes: what differs from ``figure`` now, by its place: ``{"data/2/x": [1.5]}``; numbers and short texts, not colours. The
+            figure itself is then sent once, however often they change.
         height: in CSS pixels.
         filename: of downloads, without ending; the key when empty.
         clickable: report clicks and box or lasso selections; each one reruns the page.
@@ -91,27 +87,34 @@ def live_chart(
     Returns:
         The last event, or ``None``.
     """
+    words = {
+        "changes": dict(changes or {}),
+        "height": height,
+        "alt": alt,
+        "filename": filename or key,
+        "clickable": clickable,
+        "question": question,
+        "formula": formula,
+        "caption": caption,
+        "plotly": plotly_address(),
+        "colours": dict(CLIENT_COLOURS),
+    }
     result = _component()(
         key=key,
-        data={
-            "figure": figure if isinstance(figure, str) else figure.to_json(validate=False),
-            "height": height,
-            "alt": alt,
-            "filename": filename or key,
-            "clickable": clickable,
-            "question": question,
-            "formula": formula,
-            "caption": caption,
-            "plotly": plotly_address(),
-            "colours": dict(CLIENT_COLOURS),
-        },
+        data=pack(key, words, [_part(figure) if isinstance(figure, str) else part(figure.to_json(validate=False))]),
         default={"event": None},
         on_event_change=_nothing,
+        on_lost_change=lambda: forget(key),
     )
     event = result.event
     if not clickable or not event or not event.get("points"):
         return None
     return ChartEvent(event["kind"], tuple(event["points"]))
+
+
+@lru_cache(maxsize=64)
+def _part(figure: str) -> Part:
+    return part(figure)
 
 
 def power(value: float) -> str:

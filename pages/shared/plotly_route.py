@@ -9,19 +9,16 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-import streamlit as st
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-# The address holds the version, so what is there never changes.
-FOREVER = {"Cache-Control": "public, max-age=31536000, immutable"}
+from pages.shared.delivery import FOREVER, on_this_server
 
 
 def plotly_address() -> str:
     """Where browsers find plotly.js on this server."""
-    base = str(st.get_option("server.baseUrlPath") or "").strip("/")
-    return f"{'/' + base if base else ''}/vendor/plotly-{_version()}.min.js"
+    return on_this_server(f"vendor/plotly-{_version()}.min.js")
 
 
 @cache

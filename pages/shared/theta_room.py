@@ -27,7 +27,7 @@ from ued_core.figures.consistency import (
     theta_panels,
     with_state,
 )
-from ued_core.figures.operators import with_current
+from ued_core.figures.operators import moved_to
 from ued_core.params import Parameter
 from ued_core.theory import Theta
 from ued_core.theory.gaussian_mixture import WAYS, Mixture, Verdict, draw_matrices, evaluate, sweep
@@ -129,9 +129,11 @@ def real_images(choice: Selection, points: tuple[MeasuredPoint, ...]) -> None:
         left, right = st.columns([3, 2], gap="medium")
         with left:
             plain = tuple((p.strength, p.accuracy, p.imi, p.imc, p.group, p.label) for p in points)
+            panels = _panels(kernels, samples, jitter, side, arrays, plain)
             live_chart(
-                with_current(_panels(kernels, samples, jitter, side, arrays, plain), (alpha, now.imi, now.imc)),
+                panels,
                 key="theta_panels",
+                changes=moved_to(panels, (alpha, now.imi, now.imc)),
                 height=800 if points else 500,
                 alt=f"At strength {alpha:g} pixels Θ_imi is {now.imi:.3g} and Θ_imc {now.imc:.3f} for {samples} samples a class. "
                 f"{len(points)} trained models are shown below on the same axis.",
@@ -144,9 +146,11 @@ def real_images(choice: Selection, points: tuple[MeasuredPoint, ...]) -> None:
             )
         with right:
             size, blur = kernels.shape[1], choice.attack.model_dump().get("blur", 0.3)
+            supports = _supports(choice.train.classes, size, blur, choice.seed, jitter, side)
             live_chart(
-                with_current(_supports(choice.train.classes, size, blur, choice.seed, jitter, side), (alpha,)),
+                supports,
                 key="theta_supports",
+                changes=moved_to(supports, (alpha,)),
                 height=800 if points else 500,
                 alt=f"Both metrics for n to infinity against the strength, for full, column and row kernels with blur {blur:g} "
                 f"and key {choice.seed}.",

@@ -1,6 +1,7 @@
 // Each row of tiles is one picture; a tile is a window on it, so gaps, marks and clicks are the page's business.
 
 const drawn = new WeakMap();
+const calls = new WeakMap();
 
 function element(tag, name, text = "") {
   const made = document.createElement(tag);
@@ -31,14 +32,13 @@ function tile(row, column, data, y) {
 
 // Decoded before it is shown: a background that is still loading would flash empty. By a short
 // address: the whole picture as text would be read again for every tile.
-function show(strip, source) {
-  if (strip.wanted === source) return;
-  strip.wanted = source;
-  const bytes = Uint8Array.from(atob(source), (c) => c.charCodeAt(0));
+function show(strip, { name, content }) {
+  if (strip.wanted === name) return;
+  strip.wanted = name;
   const image = new Image();
-  image.src = URL.createObjectURL(new Blob([bytes], { type: "image/png" }));
+  image.src = URL.createObjectURL(new Blob([content], { type: "image/png" }));
   image.decode().then(() => {
-    if (strip.wanted !== source) return URL.revokeObjectURL(image.src);
+    if (strip.wanted !== name) return URL.revokeObjectURL(image.src);
     if (strip.shown) URL.revokeObjectURL(strip.shown.src);
     strip.shown = image;
     strip.style.setProperty("--source", `url("${image.src}")`);
@@ -70,7 +70,7 @@ function build(figure, data) {
 
 function fill(figure, data) {
   figure.querySelectorAll(".strip").forEach((strip, y) => {
-    show(strip, data.rows[y].source);
+    show(strip, data.parts[y]);
     [...strip.children].forEach((tile, column) => {
       const on = data.selected.includes(column);
       tile.classList.toggle("on", on);
@@ -84,8 +84,13 @@ function fill(figure, data) {
   caption.hidden = !data.caption;
 }
 
-export default function ({ parentElement, data, setTriggerValue }) {
+export default async function ({ parentElement, data: packet, setTriggerValue }) {
   const figure = parentElement.querySelector(".ued-tiles");
+  const call = {};
+  calls.set(figure, call);
+  const data = await opened(packet, () => setTriggerValue("lost", Date.now()));
+  // A newer call may have come while pictures were fetched.
+  if (!data || calls.get(figure) !== call) return;
   const shape = JSON.stringify([data.rows.map((row) => [row.label, row.more, row.count]), data.names, data.clickable]);
   if (drawn.get(figure) !== shape) {
     build(figure, data);

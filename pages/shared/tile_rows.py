@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import streamlit as st
 import torch
 
 from pages.shared.cache import cached
+from pages.shared.delivery import Part, declared, forget, pack, part
 from ued_core.figures.tiles import Images, strip
-
-HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -29,13 +25,7 @@ class Picked:
 
 @cache
 def _component() -> Any:
-    return st.components.v2.component(
-        "ued_tile_rows",
-        html='<figure class="ued-tiles"></figure>',
-        css=(HERE / "tile_rows.css").read_text("utf-8"),
-        js=(HERE / "tile_rows.js").read_text("utf-8"),
-        isolate_styles=False,
-    )
+    return declared("ued_tile_rows", '<figure class="ued-tiles"></figure>', js="tile_rows.js", css="tile_rows.css")
 
 
 def tile_rows(
@@ -62,20 +52,19 @@ def tile_rows(
     Returns:
         The tile that was clicked, in the run that the click caused; else ``None``.
     """
+    words = {
+        "rows": [{"label": label, "more": more, "count": len(images)} for label, more, images in rows],
+        "names": list(names),
+        "alt": alt,
+        "caption": caption,
+        "clickable": clickable,
+        "selected": sorted(selected),
+    }
     result = _component()(
         key=key,
-        data={
-            "rows": [
-                {"label": label, "more": more, "source": _source(_array(images)), "count": len(images)}
-                for label, more, images in rows
-            ],
-            "names": list(names),
-            "alt": alt,
-            "caption": caption,
-            "clickable": clickable,
-            "selected": sorted(selected),
-        },
+        data=pack(key, words, [_picture(_array(images)) for *_, images in rows]),
         on_picked_change=_nothing,
+        on_lost_change=lambda: forget(key),
     )
     picked = result.picked if clickable else None
     return Picked(int(picked["row"]), int(picked["column"])) if picked else None
@@ -86,8 +75,8 @@ def _array(images: Images) -> np.ndarray:
 
 
 @cached(max_entries=256)
-def _source(images: np.ndarray) -> str:
-    return base64.b64encode(strip(images)).decode()
+def _picture(images: np.ndarray) -> Part:
+    return part(strip(images))
 
 
 def _nothing() -> None:

@@ -9,13 +9,27 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from pages.shared.csv_export import CELL_SCRIPT
+from pages.shared.delivery import script as script_of
 from pages.shared.live_chart import FRAME
-from pages.shared.navigation import ROOT
 from tests.pages.test_csv_export import FORMULAS, KEPT
 
 pytestmark = pytest.mark.browser
 PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 LOAD = """async (code) => {
+    // As delivery.py packs; a part without text is only named.
+    window.pack = (words, parts) => {
+        const text = new TextEncoder();
+        const contents = parts.map(([name, content]) => [name, content === null ? null : text.encode(content)]);
+        const named = contents.map(([name, bytes]) => [name, bytes && bytes.length]);
+        const head = text.encode(JSON.stringify({ words, parts: named, from: "/parts/" }));
+        const length = new Uint8Array(new Uint32Array([head.length]).buffer);
+        return new Uint8Array([length, head, ...contents.map(([, bytes]) => bytes ?? [])].flatMap((bytes) => [...bytes]));
+    };
+    window.line = (k) => JSON.stringify({ data: [{ x: [1, 2], y: [k, 2 * k] }], layout: { meta: { animate: true } } });
+    window.chart = (name, figure, words = {}) => window.pack({
+        changes: {}, height: 200, alt: `line ${name}`, filename: "line", clickable: false,
+        question: "", formula: "", caption: "", plotly: "", colours: {}, ...words,
+    }, [[name, figure]]);
     window.component = (await import("data:text/javascript;base64," + code)).default;
     // What Streamlit does with a call: when it is answered too late, its end follows at once.
     window.call = async (args, overtaken) => {
@@ -35,16 +49,12 @@ def blank(browser: Browser) -> Iterator[Page]:
 
 def load(page: Page, script: str, html: str) -> None:
     page.set_content(html)
-    page.evaluate(LOAD, base64.b64encode((ROOT / "pages" / "shared" / script).read_bytes()).decode())
+    page.evaluate(LOAD, base64.b64encode(script_of(script)).decode())
 
 
 CHART = """async (pause) => {
-    const data = (k) => ({
-        figure: JSON.stringify({ data: [{ x: [1, 2], y: [k, 2 * k] }], layout: { meta: { animate: true } } }), height: 200,
-        alt: `line ${k}`, filename: "line", clickable: false, question: "", formula: "", caption: "", plotly: "", colours: {},
-    });
     const node = document.querySelector(".ued-chart");
-    const draw = (k, overtaken) => window.call({ data: data(k), setStateValue() {} }, overtaken);
+    const draw = (k, overtaken) => window.call({ data: chart(`${k}`, line(k)), setStateValue() {} }, overtaken);
     await draw(1, false);
     const first = draw(2, true);
     if (pause) await new Promise((next) => setTimeout(next, pause));
@@ -61,12 +71,7 @@ CHART = """async (pause) => {
 def test_no_chart_offers_to_be_uploaded(blank: Page) -> None:
     load(blank, "live_chart.js", FRAME)
     blank.add_script_tag(path=str(PLOTLY))
-    blank.evaluate(
-        """() => window.call({ setStateValue() {}, data: {
-            figure: '{"data": [{"x": [1, 2], "y": [1, 2]}], "layout": {}}', height: 200, alt: "line", filename: "line", clickable: false,
-            question: "", formula: "", caption: "", plotly: "", colours: {},
-        } }, false)"""
-    )
+    blank.evaluate("() => window.call({ setStateValue() {}, data: chart('a', line(1)) }, false)")
     titles = blank.evaluate("[...document.querySelectorAll('.modebar-btn')].map((b) => b.dataset.title)")
     assert "Download as PNG" in titles
     assert not [title for title in titles if "share" in title.lower() or "cloud" in title.lower()], "there is no network, and no account"
@@ -81,6 +86,97 @@ def test_a_chart_keeps_what_a_newer_call_draws(blank: Page, pause: int) -> None:
     assert drawn == [3, 6]
     assert named == 1
     assert purged, "the end of the last call takes the chart away"
+
+
+KEPT_BY_THE_SERVER = """window.fetch = async (address) => {
+    asked.push(address);
+    const content = here[address.split("/").pop()];
+    return content === undefined ? { ok: false } : { ok: true, arrayBuffer: async () => new TextEncoder().encode(content).buffer };
+}; window.asked = []; window.told = []; window.here = {};
+window.drawn = async (data) => {
+    const tell = (name) => told.push(name);
+    await window.call({ data, setStateValue() {}, setTriggerValue: tell }, false);
+    return document.querySelector(".ued-chart")._fullData?.[0]?.y;
+}; 0"""
+
+
+def test_a_chart_keeps_a_figure_and_draws_what_changes_in_it(blank: Page) -> None:
+    load(blank, "live_chart.js", FRAME)
+    blank.add_script_tag(path=str(PLOTLY))
+    blank.evaluate(KEPT_BY_THE_SERVER)
+    assert blank.evaluate("drawn(chart('one', line(1)))") == [1, 2]
+    assert blank.evaluate("drawn(chart('one', null, { changes: { 'data/0/y': [7, 8] } }))") == [7, 8]
+    assert blank.evaluate("drawn(chart('two', line(2)))") == [2, 4]
+    assert blank.evaluate("drawn(chart('one', null))") == [1, 2], "an older figure is not forgotten"
+    assert blank.evaluate("asked") == []
+
+
+def test_a_chart_that_misses_its_figure_fetches_it_or_asks_for_everything(blank: Page) -> None:
+    load(blank, "live_chart.js", FRAME)
+    blank.add_script_tag(path=str(PLOTLY))
+    blank.evaluate(KEPT_BY_THE_SERVER)
+    blank.evaluate("here.three = line(3); 0")
+    assert blank.evaluate("drawn(chart('three', null))") == [3, 6]
+    assert blank.evaluate("[asked, told]") == [["/parts/three"], []]
+    assert blank.evaluate("drawn(chart('four', null))") == [3, 6], "what is drawn stays until the figure comes"
+    assert blank.evaluate("told") == ["lost"]
+    assert blank.evaluate("drawn(chart('four', line(4)))") == [4, 8]
+    assert blank.evaluate("told") == ["lost"]
+
+
+def test_a_figure_that_comes_late_does_not_replace_a_newer_one(blank: Page) -> None:
+    load(blank, "live_chart.js", FRAME)
+    blank.add_script_tag(path=str(PLOTLY))
+    blank.evaluate(KEPT_BY_THE_SERVER)
+    late = """async () => {
+        here.old = line(5);
+        const quick = window.fetch;
+        window.fetch = async (address) => { await new Promise((next) => setTimeout(next, 200)); return quick(address); };
+        const first = drawn(chart("old", null));
+        await drawn(chart("new", line(6)));
+        await first;
+        await new Promise((next) => setTimeout(next, 100));
+        return document.querySelector(".ued-chart")._fullData[0].y;
+    }"""
+    assert blank.evaluate(late) == [6, 12]
+
+
+TILES = """async () => {
+    const pixel = (colour) => {
+        const canvas = document.createElement("canvas");
+        canvas.width = canvas.height = 1;
+        const pen = canvas.getContext("2d");
+        pen.fillStyle = colour;
+        pen.fillRect(0, 0, 1, 1);
+        return Uint8Array.from(atob(canvas.toDataURL("image/png").split(",")[1]), (c) => c.charCodeAt(0));
+    };
+    // Pictures are bytes, not text.
+    TextEncoder.prototype.encode = ((encode) => function (text) { return text instanceof Uint8Array ? text : encode.call(this, text); })(
+        TextEncoder.prototype.encode);
+    const rows = ["clean", "defended"].map((label) => ({ label, more: "", count: 1 }));
+    const words = { rows, names: [], alt: "tiles", caption: "", clickable: false, selected: [] };
+    const told = [];
+    window.fetch = async () => ({ ok: false });
+    const strips = async (parts) => {
+        await window.call({ data: pack(words, parts), setTriggerValue: (name) => told.push(name) }, false);
+        await new Promise((next) => setTimeout(next, 100));
+        return [...document.querySelectorAll(".strip")].map((strip) => strip.style.getPropertyValue("--source"));
+    };
+    const first = await strips([["red", pixel("red")], ["blue", pixel("blue")]]);
+    const second = await strips([["red", null], ["green", pixel("green")]]);
+    const third = await strips([["red", null], ["unknown", null]]);
+    return [first, second, third, told];
+}"""
+
+
+def test_a_row_of_tiles_that_stays_is_neither_sent_nor_drawn_again(blank: Page) -> None:
+    load(blank, "tile_rows.js", '<figure class="ued-tiles"></figure>')
+    first, second, third, told = blank.evaluate(TILES)
+    assert all(source.startswith("url(") for source in (*first, *second))
+    assert second[0] == first[0]
+    assert second[1] != first[1]
+    assert third == second, "what is drawn stays until everything comes"
+    assert told == ["lost"]
 
 
 def test_a_page_goes_on_waiting_for_what_a_newer_call_waits_for(blank: Page) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
+from tests.changed_figure import changed
 from ued_core.errors import DataError
 from ued_core.figures.consistency import (
     MeasuredPoint,
@@ -21,7 +22,7 @@ from ued_core.figures.consistency import (
     theta_panels,
     with_state,
 )
-from ued_core.figures.operators import with_current
+from ued_core.figures.operators import moved_to
 from ued_core.theory import tridiagonal
 from ued_core.theory.jitter import Repeated
 
@@ -89,9 +90,9 @@ def test_trained_models_share_the_axis_below() -> None:
 def test_only_the_current_strength_moves() -> None:
     kept = theta_panels(LINE, (LINE, LINE), (LINE, LINE), 20, (0.0, 0.0, 0.0), SAMPLED, POINTS).to_json(validate=False)
     anew = json.loads(theta_panels(LINE, (LINE, LINE), (LINE, LINE), 20, (1.5, 0.1, 0.2), SAMPLED, POINTS).to_json(validate=False))
-    assert decoded(json.loads(with_current(kept, (1.5, 0.1, 0.2)))) == decoded(anew)
+    assert decoded(changed(kept, moved_to(kept, (1.5, 0.1, 0.2)))) == decoded(anew)
     supports = support_curves(LINE, {"CUDA": (LINE, LINE)}, 0.0).to_json(validate=False)
-    moved = json.loads(with_current(supports, (2.5,)))  # type: ignore[arg-type]
+    moved = changed(supports, moved_to(supports, (2.5,)))
     assert moved["layout"]["shapes"][0]["x1"] == 2.5
 
 

@@ -8,8 +8,9 @@ import json
 import numpy as np
 import pytest
 
+from tests.changed_figure import changed
 from ued_core.attacks import Cuda
-from ued_core.figures.operators import kernel_grid, theta_curves, with_current
+from ued_core.figures.operators import kernel_grid, moved_to, theta_curves
 from ued_core.figures.theme import ROLE_COLOURS
 
 
@@ -84,7 +85,8 @@ def test_moving_the_current_strength_equals_drawing_it_anew() -> None:
     def built(current: tuple[float, float, float]) -> str:
         return theta_curves(line, (line, line / 6), (line, line / 7), 20, current).to_json(validate=False)
 
-    moved, anew = json.loads(with_current(built((0.0, 0.0, 0.0)), (1.5, 2e-4, 0.75))), json.loads(built((1.5, 2e-4, 0.75)))
+    start = built((0.0, 0.0, 0.0))
+    moved, anew = changed(start, moved_to(start, (1.5, 2e-4, 0.75))), json.loads(built((1.5, 2e-4, 0.75)))
     for part in (t for t in anew["data"] if t["legendgroup"] == "now"):
         for axis in ("x", "y"):
             part[axis] = np.frombuffer(base64.b64decode(part[axis]["bdata"]), part[axis]["dtype"]).tolist()

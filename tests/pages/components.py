@@ -5,16 +5,40 @@ from typing import Any
 
 from streamlit.testing.v1 import AppTest
 
+from pages.shared.delivery import kept
+from tests.changed_figure import changed
+
 
 def charts(page: AppTest) -> list[dict[str, Any]]:
-    """Data of every live chart, in order: ``figure`` (JSON), ``question``, ``formula``, ``caption``, ``alt``, …"""
-    return _data(page, "ued_live_chart")
+    """Data of every live chart, in order: ``figure`` (JSON, changes made), ``question``, ``formula``, ``caption``, ``alt``, …"""
+    return [{**words, "figure": _changed(figure.decode(), words["changes"])} for words, (figure,) in _opened(page, "ued_live_chart")]
 
 
 def tiles(page: AppTest) -> list[dict[str, Any]]:
-    """Data of every group of tiles, in order: ``rows``, ``names``, ``caption``, …"""
-    return _data(page, "ued_tile_rows")
+    """Data of every group of tiles, in order: ``rows`` (with the PNG as ``source``), ``names``, ``caption``, …"""
+    return [
+        {**words, "rows": [{**row, "source": png} for row, png in zip(words["rows"], pictures, strict=True)]}
+        for words, pictures in _opened(page, "ued_tile_rows")
+    ]
 
 
-def _data(page: AppTest, component: str) -> list[dict[str, Any]]:
-    return [json.loads(c.proto.json) for c in page.get("bidi_component") if c.proto.component_name == component]
+def _changed(figure: str, changes: dict[str, Any]) -> str:
+    return json.dumps(changed(figure, changes)) if changes else figure
+
+
+def _opened(page: AppTest, component: str) -> list[tuple[dict[str, Any], list[bytes]]]:
+    packets = [c.proto.bytes for c in page.get("bidi_component") if c.proto.component_name == component]
+    return [opened(packet) for packet in packets]
+
+
+def opened(packet: bytes) -> tuple[dict[str, Any], list[bytes]]:
+    """The words of a packet and its parts, as a browser gets them that fetches what it was not sent."""
+    end = 4 + int.from_bytes(packet[:4], "little")
+    head, contents = json.loads(packet[4:end]), {}
+    for name, size in head["parts"]:
+        if size is not None:
+            contents[name], end = packet[end : end + size], end + size
+        elif name not in contents:
+            contents[name] = kept().get(name)
+            assert contents[name] is not None, f"the server does not have {name} any more"
+    return head["words"], [contents[name] for name, _ in head["parts"]]

@@ -96,7 +96,7 @@ def theta_panels(
 ) -> go.Figure:
     """Θ_imi and Θ_imc against COIN's strength, and below them, on the same axis, what trained models score.
 
-    :func:`ued_core.figures.operators.with_current` moves the current strength in its JSON.
+    :func:`ued_core.figures.operators.moved_to` names what another current strength changes in its JSON.
 
     Args:
         strengths: float (S,), α in pixels.
