@@ -17,6 +17,8 @@ line and the worker catch UedError; anything else is a bug and is shown as one.
 from __future__ import annotations
 
 import difflib
+import errno
+import os
 from collections.abc import Iterable
 
 
@@ -41,6 +43,33 @@ def in_short(error: BaseException, most: int = 160) -> str:
     """
     text = (str(error).splitlines() or [""])[0].strip().rstrip(".") or type(error).__name__
     return text if len(text) <= most else text[:most].rstrip() + " …"
+
+
+def told_by_system(error: OSError) -> UedError | None:
+    """What the system says of a file or folder, as the user's error; None when it speaks of no file, which is a bug.
+
+    Args:
+        error: as it was raised. The disk and the permissions are the user's, and so are the paths that a user chose.
+    """
+    named = error.filename if isinstance(error.filename, str | bytes | os.PathLike) else None
+    if named is None and error.errno not in _OF_THE_DISK:
+        return None
+    where = f"{os.fsdecode(named)!r}: " if named is not None else ""
+    reason = error.strerror or type(error).__name__
+    return Unavailable(f"The system refuses {where}{reason[:1].lower()}{reason[1:]}.", _REMEDIES.get(error.errno or 0, "Check the path."))
+
+
+_OF_THE_DISK = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EROFS, errno.EFBIG)
+_ROOM = "Make room on the disk, or set UED_HOME to a folder on another one."
+_REMEDIES = {
+    **dict.fromkeys((errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG), _ROOM),
+    errno.EROFS: "Set UED_HOME to a folder that can be written.",
+    errno.EACCES: "Change its permissions, or choose another place.",
+    errno.EPERM: "Change its permissions, or choose another place.",
+    errno.EIO: "The disk cannot read it; check the disk.",
+    errno.EMFILE: "Too many files are open; try again, or raise the limit of the system.",
+    errno.ENFILE: "Too many files are open; try again, or raise the limit of the system.",
+}
 
 
 class ParameterError(UedError):

@@ -13,6 +13,7 @@ import numpy as np
 import streamlit as st
 import torch
 
+from pages.shared.visitor import who
 from ued_core.context import Context
 from ued_core.params import Method, fingerprint
 from ued_core.records import DataSplit, Embedding, ImageSet, PoisonedSet
@@ -152,8 +153,12 @@ def split(data: Dataset) -> DataSplit:
 
     Raises:
         UedError: it cannot be loaded.
+        NotAllowed: it is not for a visitor.
     """
     from ued_core.data import load_split
+    from ued_core.runs.permission import check_data
+
+    check_data(data, who())
 
     def load() -> DataSplit:
         place = st.empty()

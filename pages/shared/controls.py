@@ -14,6 +14,9 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from pages.shared.guard import plain
+from pages.shared.path_upload import upload_control
+from pages.shared.visitor import who
+from ued_core.data.handles import is_handle
 from ued_core.errors import UedError
 from ued_core.params import Catalogue, Method, Parameter
 
@@ -142,9 +145,16 @@ def parameter_control(parameter: Parameter, *, key: str, default: Any) -> Any:
     """One control; its value satisfies the declaration."""
     if parameter.kind == "choice":
         _drop_unknown(key, parameter.choices)
-    _prepare(key, _capital(parameter.label), default, lambda text: from_text(parameter, text))
+    _prepare(key, _capital(parameter.label), default, lambda text: _permitted(parameter, from_text(parameter, text)))
     value = _draw(parameter, key)
     _keep(key, value, default)
+    return value
+
+
+def _permitted(parameter: Parameter, value: Any) -> Any:
+    """The value of a link, unless it names a path and the reader is a visitor."""
+    if parameter.path and value and not who().owner and not is_handle(value):
+        raise UedError("A path of the server was asked for, which visitors may not use.")
     return value
 
 
@@ -264,6 +274,8 @@ def _draw(parameter: Parameter, key: str) -> Any:
             return st.toggle(label, **shared)
         case "choice":
             return st.selectbox(label, parameter.choices, **shared)
+        case "text" if parameter.path and not who().owner:
+            return upload_control(label, parameter.help, key)
         case "text":
             return st.text_input(label, **shared)
     number = int if parameter.kind == "int" else float

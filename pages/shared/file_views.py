@@ -20,6 +20,7 @@ from pages.shared.handover import spec_of
 from pages.shared.live_chart import live_chart
 from pages.shared.selection import Selection, protocol_line
 from pages.shared.tile_rows import tile_rows
+from pages.shared.visitor import who
 from ued_core.attacks import Attack
 from ued_core.data.poison_files import (
     AFTERWARDS,
@@ -36,7 +37,7 @@ from ued_core.data.poison_files import (
     load,
     recipe,
 )
-from ued_core.errors import DataError
+from ued_core.errors import DataError, NotAllowed
 from ued_core.figures.poison_files import change_histogram
 from ued_core.figures.tiles import amplified_difference, fitting_gain
 from ued_core.home import home
@@ -89,7 +90,8 @@ class Chosen:
 
 def chosen_file(choice: Selection) -> Chosen | None:
     """Let the reader name a file; None until there is one."""
-    source = segments("File", SOURCES, key="from", default="example", help="Files are read as data; nothing in them is ever executed.")
+    sources = SOURCES if who().owner else {name: words for name, words in SOURCES.items() if name != "path"}
+    source = segments("File", sources, key="from", default="example", help="Files are read as data; nothing in them is ever executed.")
     if source == "example":
         images, _ = choice.shown(EXAMPLE_PER_CLASS)
         st.caption(
@@ -104,6 +106,8 @@ def chosen_file(choice: Selection) -> Chosen | None:
             help="Several files are kept together: x_train….npy with y_train….npy, or the perturbation_….pth files with their clusters.",
         )  # fmt: skip
         return Chosen(_kept(uploads), choice.train) if uploads else None
+    if not who().owner:
+        raise NotAllowed("Visitors name no path of the server.", "Upload the file instead.")
     text = parameter_control(PATH, key="path", default="")
     if not text.strip():
         return None

@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import logging
+import secrets
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import streamlit as st
 
-from ued_core.errors import Cancelled, UedError
+from pages.shared.hidden import seen
+from pages.shared.visitor import who
+from ued_core.errors import Cancelled, UedError, told_by_system
 
+BUG = "This is a bug in UED Studio, not a mistake of yours"
 log = logging.getLogger("ued")
 
 
 def show_error(error: UedError) -> None:
     """Say what is wrong and what to do about it."""
-    st.error(f"{plain(error.what)}\n\n**What to do:** {plain(error.do)}" if error.do else plain(error.what))
+    what, do = plain(seen(error.what)), plain(seen(error.do))
+    st.error(f"{what}\n\n**What to do:** {do}" if do else what)
 
 
 @contextmanager
 def guarded() -> Iterator[None]:
     """Show errors of the block on the page instead of letting them through.
 
-    A :class:`UedError` is shown with what to do. Anything else is a bug: it is logged and shown
-    with its traceback. Streamlit's own control flow (stop, rerun, page switch) passes, as it
+    A :class:`UedError` is shown with what to do, and so is what the system says of a file or folder: the disk, permissions and
+    paths are the user's. Anything else is a bug: it is logged under a number and shown, to the owner with its traceback, to
+    visitors with the number alone. Streamlit's own control flow (stop, rerun, page switch) passes, as it
     does not derive from ``Exception`` there.
     """
     try:
@@ -36,12 +42,23 @@ def guarded() -> Iterator[None]:
     except Exception as error:
         if type(error).__module__.startswith("streamlit.runtime"):
             raise
-        log.exception("A page failed")
-        st.error(
-            f"This is a bug in UED Studio, not a mistake of yours: **{type(error).__name__}**: {plain(str(error))}"
-        )
-        with st.expander("Details to report"):
-            st.code("".join(traceback.format_exception(error)), language="text", wrap_lines=True)
+        if isinstance(error, OSError) and (told := told_by_system(error)):
+            log.warning("A page was refused by the system: %s", error)
+            show_error(told)
+            return
+        show_bug(error)
+
+
+def show_bug(error: Exception) -> None:
+    """Own up to a bug; its number finds it in the log."""
+    number = secrets.token_hex(4)
+    log.error("Bug %s: a page failed", number, exc_info=error)
+    if not who().owner:
+        st.error(f"{BUG}. Its number is **{number}**; the owner of this server finds it in the log.")
+        return
+    st.error(f"{BUG}: **{type(error).__name__}**: {plain(str(error))} (number {number} in the log)")
+    with st.expander("Details to report"):
+        st.code("".join(traceback.format_exception(error)), language="text", wrap_lines=True)
 
 
 def plain(text: str) -> str:

@@ -11,6 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.shared.guard import plain
+from pages.shared.hidden import seen
 from pages.shared.live_chart import live_chart
 from pages.shared.run_address import compared_runs
 from pages.shared.run_words import differing, method_words, percent, seed_of, short_id, state_text
@@ -74,7 +75,7 @@ def _choice(records: Mapping[str, RunRecord]) -> list[RunRecord]:
     asked = compared_runs()
     lost = [run_id for run_id in asked if _resolved(run_id, records) is None]
     if lost:
-        st.warning(f"Not here, or without any finished epoch, and left out: {plain(', '.join(lost))}.")
+        st.warning(f"Not here, or without any finished epoch, and left out: {plain(seen(', '.join(lost)))}.")
     wanted = [found for run_id in asked if (found := _resolved(run_id, records))]
     if st.session_state.get("compare_runs") != wanted:
         st.session_state["compare_runs"] = wanted[:MOST_RUNS]

@@ -12,14 +12,17 @@ import streamlit as st
 from pages.shared import cache
 from pages.shared.controls import choose, control_key, method_controls, set_control
 from pages.shared.guard import plain, show_error
+from pages.shared.hidden import seen
 from pages.shared.run_address import open_run, open_view
 from pages.shared.run_cost import run_cost
 from pages.shared.run_words import short_id
+from pages.shared.visitor import who
 from ued_core import runs
 from ued_core.attacks import ATTACKS, Attack
 from ued_core.attacks.base import read_classes, write_classes
 from ued_core.context import Context
 from ued_core.data import DATASETS, Dataset, Folder, import_zip
+from ued_core.data.handles import handle_of
 from ued_core.data.relabel import RELABELLINGS
 from ued_core.defenses import DEFENSES, Defense
 from ued_core.errors import SpecError, UedError
@@ -165,7 +168,7 @@ def _data_part() -> Dataset | None:
             catalogue, key="new_data", label="Data set", help="The first ones need neither files nor a network."
         )
         st.caption(chosen.summary())
-        if issubclass(chosen, Folder):
+        if issubclass(chosen, Folder) and who().owner:
             _upload_part(chosen)
         dataset = _controls(chosen, "new_data")
         return _looked_at(dataset) if isinstance(dataset, Folder) else dataset
@@ -186,7 +189,7 @@ def _upload_part(chosen: type[Folder]) -> None:
         show_error(error)
     else:
         st.session_state["new_zip_done"] = upload.file_id
-        set_control(control_key("new_data", chosen, "path"), str(path))
+        set_control(control_key("new_data", chosen, "path"), handle_of(path))
     finally:
         bar.empty()
 
@@ -203,7 +206,7 @@ def _looked_at(folder: Folder) -> Folder | None:
     st.success(f"{len(found.train):,} training and {len(found.test):,} test images in {found.train.classes} classes.")
     if found.notes:
         with st.expander(f"What was skipped or changed ({len(found.notes)})"):
-            st.markdown("\n".join(f"- {plain(note)}" for note in found.notes))
+            st.markdown("\n".join(f"- {plain(seen(note))}" for note in found.notes))
     return folder
 
 

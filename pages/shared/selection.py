@@ -10,6 +10,8 @@ import torch
 from pages.shared.cache import cached, split
 from pages.shared.controls import choose, method_address, method_controls, parameter_control, set_control, set_method, slide
 from pages.shared.crafting import stop_until_crafted
+from pages.shared.guard import plain
+from pages.shared.hidden import seen
 from ued_core.attacks import ATTACKS, Attack
 from ued_core.attacks.base import touched_rows
 from ued_core.attacks.checkpoint import poison_once
@@ -125,7 +127,7 @@ def sidebar_selection(*, attacked: bool = True, only: type[Attack] | None = None
         pick = parameter_control(PICK, key="pick", default=PICK.default)
     data = split(dataset)
     for note in data.notes:
-        st.info(note)
+        st.info(plain(seen(note)))
     choice = Selection(dataset, attack, seed, pick, data, rate)
     if attacked:
         stop_until_crafted(choice)

@@ -44,6 +44,10 @@ class Dataset(Method):
             Cancelled: the user stopped the work.
         """
 
+    def pixels(self) -> int:
+        """How many pixels loading draws, as far as the parameters tell; 0 where files decide, which have limits of their own."""
+        return 0
+
     def identity(self) -> dict[str, Any]:
         """JSON that names the images this configuration loads; two equal identities load equal images."""
         return {**self.to_json(), "version": self.version}

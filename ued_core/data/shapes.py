@@ -72,6 +72,10 @@ class Shapes(Dataset):
     contrast: float = param(0.35, "Least difference in luma between object and background colour.", ge=0.1, le=0.6,
                             step=0.01)
 
+    def pixels(self) -> int:
+        """Of both parts."""
+        return (self.train_size + self.test_size) * self.side**2
+
     def load(self, ctx: Context) -> DataSplit:
         """Draw both parts; each comes from its own random stream."""
         train = self.draw(self.train_size, "train", ctx)

@@ -1,0 +1,56 @@
+"""What visitors of a server do not read: where on its disk something lies."""
+
+from __future__ import annotations
+
+import re
+import sys
+import tempfile
+from pathlib import Path
+from typing import TypeVar, cast
+
+from pages.shared.visitor import who
+from ued_core.home import home
+
+T = TypeVar("T")
+ROOT = Path(__file__).resolve().parents[2]
+HIDDEN = "‹path›"
+
+_START = r"(?:~[\w.-]*/|~(?=['\"])|/(?=[\w.~])(?!\d)|[A-Za-z]:[\\/]|\\\\\w|file:/)"
+_QUOTED = re.compile(rf"(['\"‘“])({_START}[^'\"’”\n]*)(['\"’”])")
+_BARE = re.compile(rf"(?<![\w./:~)\]}}-])(?:{_START})[^\s'\"`<>|,;]*")
+
+
+def seen(value: T) -> T:
+    """A text, or plain values of JSON, as this reader may see it: visitors get :data:`HIDDEN` in place of every path of the server."""
+    return value if who().owner else without_paths(value)
+
+
+def without_paths(value: T) -> T:
+    """The same with every path replaced, in texts at any depth; names of keys stay."""
+    match value:
+        case str():
+            return cast(T, _text(value))
+        case dict():
+            return cast(T, {name: without_paths(part) for name, part in value.items()})
+        case list() | tuple():
+            return cast(T, type(value)(without_paths(part) for part in value))
+        case Path():
+            return cast(T, HIDDEN)
+    return value
+
+
+def _text(text: str) -> str:
+    if "/" not in text and "\\" not in text and "~" not in text:
+        return text
+    text = _QUOTED.sub(rf"\1{HIDDEN}\3", text)
+    for place in _places():
+        # Names below a known folder may hold spaces; where they end nobody can tell, so the sentence ends with them.
+        if place in text:
+            text = re.sub(re.escape(place) + r"[^\s'\"]*", HIDDEN, text)
+    return _BARE.sub(HIDDEN, text)
+
+
+def _places() -> list[str]:
+    """Folders that messages may name, the longest first."""
+    known = {home(), home().resolve(), ROOT, Path.home(), Path(sys.prefix), Path(tempfile.gettempdir()), Path.cwd()}
+    return sorted((str(place) for place in known if len(place.parts) > 1), key=len, reverse=True)

@@ -1,0 +1,47 @@
+"""Where the owner types a path, a visitor uploads: the files are kept under the home and named by a handle."""
+
+from __future__ import annotations
+
+import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+from pages.shared.guard import show_error
+from ued_core.context import Context
+from ued_core.data.handles import is_handle
+from ued_core.data.uploads import keep_files
+from ued_core.errors import UedError
+
+
+def upload_control(label: str, help: str, key: str) -> str:
+    """Let a visitor upload what a path parameter names; the handle, or an empty text.
+
+    Args:
+        label, help: of the parameter.
+        key: of its control; holds the handle.
+    """
+    state, done = st.session_state, f"{key}_taken"
+    uploads = st.file_uploader(
+        f"{label}: upload it", key=f"{key}_upload", accept_multiple_files=True,
+        help=f"{help} A zip is unpacked; of other files, those that belong together are uploaded together.",
+    )  # fmt: skip
+    names = [upload.file_id for upload in uploads]
+    if names and state.get(done) != names:
+        state[done] = names
+        try:
+            state[key] = _kept(uploads)
+        except UedError as error:
+            show_error(error)
+    if not is_handle(state.get(key, "")):
+        state[key] = ""
+    elif not uploads:
+        st.caption("Something uploaded before is shown.")
+    return state[key]
+
+
+def _kept(uploads: list[UploadedFile]) -> str:
+    bar = st.progress(0.0, "Unpacking …")
+    try:
+        report = lambda done, total, text: bar.progress(min(1.0, done / total if total else 0.0), text or "Unpacking …")  # noqa: E731
+        return keep_files([(upload.name, upload) for upload in uploads], Context(on_report=report))
+    finally:
+        bar.empty()

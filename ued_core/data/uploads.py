@@ -1,0 +1,75 @@
+"""Keeping what a reader uploads, under a name that says nothing of this machine."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from ued_core.context import Context
+from ued_core.data.handles import handle_of, imports_root
+from ued_core.data.zip_import import import_zip
+from ued_core.errors import DataError
+
+MOST_FILES = 64
+_ODD = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+def keep_files(files: Sequence[tuple[str, BinaryIO]], ctx: Context) -> str:
+    """Keep files that belong together; a single zip of images is unpacked.
+
+    Args:
+        files: their names and open seekable contents, at least one.
+        ctx: told of the unpacking.
+
+    Returns:
+        The handle of a folder with these files, or of the unpacked images. The same files always have the same one.
+
+    Raises:
+        DataError: too many files, two of one name, an archive that :func:`import_zip` refuses, or no room.
+        Cancelled: the user stopped the work.
+    """
+    if len(files) == 1 and files[0][0].lower().endswith(".zip"):
+        return handle_of(import_zip(files[0][1], files[0][0], ctx))
+    if len(files) > MOST_FILES:
+        raise DataError(f"{len(files)} files were uploaded; at most {MOST_FILES} are kept together.", "Upload images as a zip.")
+    named = {_harmless(name): content for name, content in files}
+    if len(named) < len(files):
+        raise DataError("Two of the uploaded files have the same name.", "Rename one.")
+    digest = hashlib.sha256()
+    for name, content in sorted(named.items()):
+        content.seek(0)
+        digest.update(f"{name}\0".encode() + hashlib.file_digest(content, "sha256").digest())
+    target = imports_root() / digest.hexdigest()[:16]
+    if not target.is_dir():
+        _write(named, target)
+    return handle_of(target)
+
+
+def _harmless(name: str) -> str:
+    return _ODD.sub("_", Path(name.replace("\\", "/")).name).lstrip(".") or "file"
+
+
+def _write(named: dict[str, BinaryIO], target: Path) -> None:
+    """All of the files or none."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(dir=target.parent, prefix=".import-"))
+        try:
+            for name, content in named.items():
+                content.seek(0)
+                with open(fresh / name, "wb") as out:
+                    shutil.copyfileobj(content, out)
+            # Somebody else may have kept the same files meanwhile.
+            with suppress(FileExistsError):
+                if not target.is_dir():
+                    fresh.rename(target)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+    except OSError as error:
+        raise DataError(f"The upload could not be kept: {error.strerror or error}.", "Ask the owner to make room on the disk.") from error

@@ -1,0 +1,132 @@
+"""What a visitor may ask for: which data, how large a run, how many of them, and whose runs they may act on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ued_core.data.handles import check_paths
+from ued_core.errors import NotAllowed, ParameterError
+from ued_core.params import Method
+from ued_core.person import Person
+
+if TYPE_CHECKING:
+    from ued_core.data.base import Dataset
+    from ued_core.runs.record import RunRecord
+    from ued_core.runs.spec import RunSpec
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a visitor may ask for at once; the owner has no limits.
+
+    Attributes:
+        waiting: runs of one visitor that may wait.
+        running: runs of one visitor that may be executed at the same time.
+        epochs: of anything that is trained.
+        megapixels: of the images of a data set that is drawn.
+    """
+
+    waiting: int = 2
+    running: int = 1
+    epochs: int = 100
+    megapixels: int = 64
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str] | None = None) -> Limits:
+        """The limits of this server: ``UED_VISITOR_WAITING``, ``…_RUNNING``, ``…_EPOCHS`` and ``…_MEGAPIXELS``.
+
+        Raises:
+            ParameterError: one is not a whole number of at least 1.
+        """
+        environ = os.environ if environ is None else environ
+        set_here = {}
+        for name in cls.__dataclass_fields__:
+            text = environ.get(f"UED_VISITOR_{name.upper()}", "").strip()
+            if text and not (text.isascii() and text.isdigit() and int(text) >= 1):
+                raise ParameterError(f"UED_VISITOR_{name.upper()} is {text!r}, but it must be a whole number of at least 1.")
+            set_here |= {name: int(text)} if text else {}
+        return cls(**set_here)
+
+
+def check_data(dataset: Dataset, by: Person) -> None:
+    """Refuse a data set that is not for a visitor.
+
+    Raises:
+        NotAllowed: it names a path of the server, or is too large.
+    """
+    if by.owner:
+        return
+    check_paths(dataset, by)
+    asked, most = dataset.pixels() / 1e6, Limits.read().megapixels
+    if asked > most:
+        raise NotAllowed(
+            f"{dataset.title} with these parameters has {asked:,.0f} million pixels; a visitor's have at most {most} million.",
+            "Ask for fewer or smaller images.",
+        )
+
+
+def check_spec(spec: RunSpec, by: Person) -> None:
+    """Refuse a run that is not for a visitor, whichever of its parts asks for too much.
+
+    Raises:
+        NotAllowed: a path of the server, too large a data set, or too many epochs.
+    """
+    if by.owner:
+        return
+    check_data(spec.dataset, by)
+    most = Limits.read().epochs
+    for method in parts(spec):
+        check_paths(method, by)
+        for parameter in method.parameters():
+            asked = getattr(method, parameter.name)
+            if parameter.name.endswith("epochs") and asked > most:
+                raise NotAllowed(f"{method.title}: {parameter.name} is {asked}; a visitor's runs have at most {most}.", "Ask for fewer.")
+
+
+def parts(spec: RunSpec) -> list[Method]:
+    """Every configured method of a spec."""
+    some = (spec.dataset, spec.attack, spec.relabel, *spec.defenses, spec.model, spec.plan)
+    return [method for method in some if method is not None]
+
+
+def check_quota(unfinished: Sequence[RunRecord], more: int, by: Person) -> None:
+    """Refuse runs that would give a visitor more than their share of the queue.
+
+    Args:
+        unfinished: all runs that are queued or running.
+        more: how many they want to add.
+
+    Raises:
+        NotAllowed: too many; the message says how many they have.
+    """
+    if by.owner:
+        return
+    limits = Limits.read()
+    own = [record for record in unfinished if record.by == by.id]
+    running = min(sum(record.state == "running" for record in own), limits.running)
+    waiting, room = len(own) - running, limits.waiting + limits.running - len(own)
+    if more > room:
+        asked = f"{more} more were asked for" if more > 1 else "one more was asked for"
+        raise NotAllowed(
+            f"You have {waiting} waiting and {running} running, and {asked}; "
+            f"a visitor has at most {limits.waiting} waiting and {limits.running} running.",
+            "Wait until one is over, or cancel one.",
+        )
+
+
+def may_act_on(record: RunRecord, by: Person) -> bool:
+    """Whether somebody may cancel, resume, delete or stop a run."""
+    return by.owner or bool(by.id and record.by == by.id)
+
+
+def check_own(record: RunRecord, by: Person) -> None:
+    """Refuse to act on the run of somebody else.
+
+    Raises:
+        NotAllowed: it is neither theirs, nor are they the owner.
+    """
+    if not may_act_on(record, by):
+        raise NotAllowed(f"The run {record.id} is not yours, so only the owner of this server can do that.", "Start a run of your own.")
