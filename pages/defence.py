@@ -94,8 +94,9 @@ st.markdown(
 choice = sidebar_selection()
 rest, draw = stack_sidebar(trained=True)
 known = runs.snapshot().records[:RECENT_RUNS]
-stack = follow_the_slider(choice, rest, draw, theta_sidebar(), known)
-theta_text(choice, stack)
+samples = theta_sidebar()
+stack = follow_the_slider(choice, rest, draw, samples, known)
+theta_text(choice, stack, samples)
 if stack:
     with st.container(horizontal=True):
         train_with_this(choice, stack, page="Defence")

@@ -4,7 +4,7 @@ import streamlit as st
 
 from pages.shared.selection import sidebar_selection
 from pages.shared.theta_points import measured_points
-from pages.shared.theta_room import ANSWER, MIXTURE_TEXT, more_theta, one_dimensional, real_images
+from pages.shared.theta_room import more_theta, one_dimensional, real_images
 
 st.title("Consistency Θ")
 st.markdown(
@@ -16,11 +16,7 @@ choice = sidebar_selection(attacked=False)
 points = measured_points(choice)
 st.subheader("1. Do both metrics really rise under COIN?")
 real_images(choice, points)
-with st.expander("The answer, and why few samples mislead"):
-    st.markdown(ANSWER)
 st.subheader("2. Does more Θ mean more accuracy?")
 more_theta(choice, points)
 st.subheader("3. The one-dimensional experiment, live")
 one_dimensional(choice.seed)
-with st.expander("What is computed, and what the curves say"):
-    st.markdown(MIXTURE_TEXT)

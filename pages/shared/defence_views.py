@@ -22,6 +22,7 @@ from ued_core.params import Parameter
 from ued_core.records import Embedding, ImageSet
 from ued_core.runs.layout import COPIES, lay_out_copies, summary_of
 from ued_core.theory import Theta, expected, limit, theta
+from ued_core.theory.curve_words import shape_words
 
 SAMPLES = Parameter(
     name="samples", label="samples a class (n)", kind="int", default=20, minimum=2, maximum=500,
@@ -95,31 +96,42 @@ def _explained(choice: Selection, stack: Sequence[Defense]) -> tuple[np.ndarray 
     return choice.attack.kernels(choice.train.classes, choice.seed), coin
 
 
-def theta_text(choice: Selection, stack: Sequence[Defense]) -> None:
+def theta_text(choice: Selection, stack: Sequence[Defense], samples: int) -> None:
     """What the curves say, folded away; nothing where there are none."""
     kernels, coin = _explained(choice, stack)
     if kernels is None or coin is None:
         return
     with st.expander("What the curves of Θ say, and why few samples mislead"):
-        st.markdown(THETA_TEXT)
+        limits, means = _curves(kernels, samples, min(choice.train.shape[1], 64), coin.boundary)
+        st.markdown(THETA_TEXT.format(shapes=limit_words(STRENGTHS, limits), few=few_words(STRENGTHS, means, samples)))
+
+
+def limit_words(strengths: np.ndarray, limits: Sequence[np.ndarray]) -> str:
+    """The shape of the exact curves of Θ_imi and Θ_imc, in two sentences."""
+    (imi, imc), names = limits, (r"$\Theta_{imi}$", r"$\Theta_{imc}$")
+    return f"{shape_words(names[0], strengths, imi, relative=True)} {shape_words(names[1], strengths, imc)}"
+
+
+def few_words(strengths: np.ndarray, means: Sequence[np.ndarray], samples: int) -> str:
+    """The shape of what n draws show of Θ_imc, in a sentence."""
+    return shape_words(f"The dashed curve (n = {samples})", strengths, means[1])
 
 
 THETA_TEXT = r"""
 Attack and defence together multiply each image by a matrix $A_i = R_i A_k$: the class's filter $A_k$, then COIN's random matrix $R_i$.
 
-- $\Theta_{imi}=\frac1c\sum_k\frac1{d^2}\sum_{p,q}\mathrm{Var}_i\,A_i[p,q]$ is the **spread within a class**: 0 without COIN.
-- $\Theta_{imc}$ is the mean cosine between the **mean matrices of two classes**: 1 would mean that the filters
+- $\Theta_{{imi}}=\frac1c\sum_k\frac1{{d^2}}\sum_{{p,q}}\mathrm{{Var}}_i\,A_i[p,q]$ is the **spread within a class**: 0 without COIN.
+- $\Theta_{{imc}}$ is the mean cosine between the **mean matrices of two classes**: 1 would mean that the filters
   no longer tell classes apart.
 
-The paper's hypothesis is that raising either one brings back accuracy. The green curves are exact for all possible draws (n → ∞):
-$\Theta_{imc}$ keeps rising. $\Theta_{imi}$ rises in waves: for CUDA's kernels steadily up to α ≈ 2.4, then with dips of about 1 %
-near 2.5, 3.5, 4.5 …, because the share of displacements that interpolate strongly goes up and down with the fraction of α.
-(Stripe kernels dip already near 1.4.)
+The paper's hypothesis is that raising either one brings back accuracy. The green curves are exact for all possible draws (n → ∞).
+{shapes} Where $\Theta_{{imi}}$ falls, fewer of the displacements interpolate strongly: their share goes up and down with the
+fraction of α.
 
 **A finite sample shows less.** A class mean of n draws still carries noise, which adds to its length but is independent between
-classes: the cosine falls, and falls more for larger α. That is why the dashed curve (what n draws show on average) bends down
-while the green one rises; the fall is an artefact of counting, not of COIN. Raise n and watch the orange point climb towards the
-green curve. And more Θ is not more accuracy without end: COIN also costs detail.
+classes: the cosine is smaller, by more for larger α, and the difference to the green curve is an artefact of counting, not of COIN.
+{few} Raise n and watch the orange point climb towards the green curve. And more Θ is not more accuracy without end: COIN also
+costs detail.
 """
 
 

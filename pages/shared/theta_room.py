@@ -8,7 +8,7 @@ import streamlit as st
 from pages.shared import background
 from pages.shared.cache import cached, key_of
 from pages.shared.controls import method_controls, parameter_control
-from pages.shared.defence_views import SAMPLES, STRENGTHS
+from pages.shared.defence_views import SAMPLES, STRENGTHS, few_words, limit_words
 from pages.shared.guard import guarded
 from pages.shared.live_chart import live_chart, power
 from pages.shared.navigation import script
@@ -30,6 +30,7 @@ from ued_core.figures.consistency import (
 from ued_core.figures.operators import moved_to
 from ued_core.params import Parameter
 from ued_core.theory import Theta
+from ued_core.theory.curve_words import ends_words, number, shape_words
 from ued_core.theory.gaussian_mixture import WAYS, Mixture, Verdict, draw_matrices, evaluate, sweep
 from ued_core.theory.jitter import Repeated, expected_jittered, limit_jittered, repeated, theta_jittered
 
@@ -89,13 +90,16 @@ def _sampled(kernels: np.ndarray, samples: int, jitter: float, seed: int, side: 
 
 
 @cached(max_entries=16)
-def _supports(classes: int, size: int, blur: float, seed: int, jitter: float, side: int) -> str:
+def _supports(classes: int, size: int, blur: float, seed: int, jitter: float, side: int) -> tuple[str, str]:
+    """The figure of the three supports, and what it shows at both ends, in words."""
     curves = {}
     for name, support in SUPPORTS.items():
         kernels = draw_kernels(classes, size, blur, support, seed)
         full = [limit_jittered(kernels, float(a), jitter, (side, side)) for a in STRENGTHS]
         curves[name] = (np.array([t.imi for t in full]), np.array([t.imc for t in full]))
-    return support_curves(STRENGTHS, curves, 0.0).to_json(validate=False)
+    imi, imc = ({name.split()[0]: both[i] for name, both in curves.items()} for i in (0, 1))
+    words = f"{ends_words(imc, 'Θ_{imc}')}; {ends_words(imi, 'Θ_{imi}')}."
+    return support_curves(STRENGTHS, curves, 0.0).to_json(validate=False), words
 
 
 @st.fragment
@@ -146,7 +150,7 @@ def real_images(choice: Selection, points: tuple[MeasuredPoint, ...]) -> None:
             )
         with right:
             size, blur = kernels.shape[1], choice.attack.model_dump().get("blur", 0.3)
-            supports = _supports(choice.train.classes, size, blur, choice.seed, jitter, side)
+            supports, ends = _supports(choice.train.classes, size, blur, choice.seed, jitter, side)
             live_chart(
                 supports,
                 key="theta_supports",
@@ -158,23 +162,22 @@ def real_images(choice: Selection, points: tuple[MeasuredPoint, ...]) -> None:
                 question="Does the kernel's support matter?",
                 formula="n → ∞, same p_{b} and key",
                 caption=f"k = {size}, p_{{b}} = {blur:g} (change it with the attack's parameters on the left), key "
-                f"{choice.seed}. "
-                "At p_{b} = 0.3 stripes start with class means that are more alike than CUDA's, and end with less of both metrics.",
+                f"{choice.seed}. {ends}",
             )
+        with st.expander("The answer, and why few samples mislead"):
+            limits, means = _curves(kernels, samples, jitter, side)
+            st.markdown(ANSWER.format(shapes=limit_words(STRENGTHS, limits), few=few_words(STRENGTHS, means, samples)))
 
 
 ANSWER = r"""
-**Yes, within limits, and no approximation is involved:** COIN *is* multiplication with a random sparse matrix (four entries a row), so both
+**No approximation is involved:** COIN *is* multiplication with a random sparse matrix (four entries a row), so both
 metrics of the real, two-dimensional transform can be computed exactly. What reviewers asked of the paper is the green curve.
 
-- $\Theta_{imc}$ (n → ∞) keeps rising with α.
-- $\Theta_{imi}$ rises in waves: for CUDA's kernels steadily up to α ≈ 2.4, then with dips of about 1 % near 2.5, 3.5, 4.5 …
-  (stripe kernels dip already near 1.4).
-- **The dashed curve of $\Theta_{imc}$ bends down** although the green one rises: the mean of n matrices carries noise that
-  makes it longer, but
-  is independent between classes. That is an artefact of counting, not of COIN; raise n and it disappears.
-- **Jitter raises $\Theta_{imi}$ alone.** Its mean is zero, so the class means, and with them the green curve of $\Theta_{imc}$, stay.
-  The variance grows by $\frac{j^2}{3}\sum_\delta \mathrm{E}\lVert R S_\delta\rVert^2$ over the taps δ of the kernel.
+- For the kernels above and n → ∞: {shapes}
+- **Few samples show less of $\Theta_{{imc}}$.** The mean of n matrices carries noise that makes it longer, but is independent between
+  classes. That is an artefact of counting, not of COIN; raise n and it disappears. {few}
+- **Jitter raises $\Theta_{{imi}}$ alone.** Its mean is zero, so the class means, and with them the green curve of $\Theta_{{imc}}$, stay.
+  The variance grows by $\frac{{j^2}}{{3}}\sum_\delta \mathrm{{E}}\lVert R S_\delta\rVert^2$ over the taps δ of the kernel.
 
 Left out: the division of every image by its maximum, which multiplies a sample's matrix by one number.
 """
@@ -212,7 +215,8 @@ def more_theta(choice: Selection, points: tuple[MeasuredPoint, ...]) -> None:
             caption=f"{len(points)} {'model' if len(points) == 1 else 'models'} ({said}; recipes mixed). "
                 "Dotted: guessing. One point a model: compare "
             f"points of one recipe only. "
-            "Correlation over a few α is not proof of a cause: models on one common kernel have **Θ_{imc} = 1 and Θ_{imi} = 0**.",
+            "Correlation over a few α is not proof of a cause: models on one common kernel have **Θ_{imc} = 1**, and without COIN "
+            "**Θ_{imi} = 0**.",
         )
         st.page_link(script("runs.py"), label="More points: train at other strengths →")
 
@@ -299,6 +303,10 @@ def one_dimensional(seed: int) -> None:
                 caption="The first ten rows and columns, zeros left empty. A_{r} wraps around, so some of its entries lie "
                 "outside this corner.",
             )
+        with st.expander("What is computed, and what the curves say"):
+            along = next((s for s in ready if s.way == "strength"), None)
+            strength = strength_words(along.values, along.accuracy, along.imi, along.imc) if along else "The curve of (c) is not there yet."
+            st.markdown(MIXTURE_TEXT.format(strength=strength))
 
 
 @cached(max_entries=64)
@@ -313,14 +321,20 @@ the poisoned samples (mean and covariance of each class; exact, or fitted with 0
 diagonal) and tested on
 clean ones. With different $a_y$ the classes differ in covariance, and clean samples of both look like one of them.
 
-- **(a)** jitter of every off-diagonal entry by $U(-j, j)$ raises $\Theta_{imi}$ alone; **(b)** drawing $a_{+1}$ and $a_{-1}$
+- **(a)** jitter of every off-diagonal entry by $U(-j, j)$ raises $\Theta_{{imi}}$ alone; **(b)** drawing $a_{{+1}}$ and $a_{{-1}}$
   together raises
-  $\Theta_{imc}$ alone; **(c)** the random matrix $A_r$, COIN's step, moves both.
-- **More is not always better.** With the default matrices (c) is best near α ≈ 1.7 and loses accuracy beyond, while both metrics
-  go on rising; with opposite
-  signs of $a_y$ it even costs accuracy at small α. The metrics point in the right direction, they do not determine the accuracy.
-- With a random direction of μ the same $A_r$ also washes out the difference of the means: smooth signals survive it,
-  noise-like ones do not.
+  $\Theta_{{imc}}$ alone; **(c)** the random matrix $A_r$, COIN's step, moves both.
+- **Is more always better?** {strength} Try opposite signs of $a_y$, and a random direction of μ, of which $A_r$ washes out more
+  than of a smooth one. The metrics do not determine the accuracy.
 
 The paper does not spell out its protocol; this one is ours.
 """
+
+
+def strength_words(values: np.ndarray, accuracy: np.ndarray, imi: np.ndarray, imc: np.ndarray) -> str:
+    """What the curve of (c) shows: accuracy against α at its best place and at both ends, and the shape of both metrics."""
+    best = int(accuracy.argmax())
+    ends = f"{100 * accuracy[0]:.1f} % at α = {number(values[0])} and {100 * accuracy[-1]:.1f} % at α = {number(values[-1])}"
+    metrics = [shape_words(name, values, y, relative=True) for name, y in ((r"$\Theta_{imi}$", imi), (r"$\Theta_{imc}$", imc))]
+    highest = f"highest ({100 * accuracy[best]:.1f} %) at α = {number(values[best])}"
+    return f"Along (c) the accuracy is {ends}, and {highest}. {' '.join(metrics)}"

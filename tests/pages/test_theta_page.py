@@ -9,13 +9,19 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from pages.shared import theta_room
+from pages.shared.background import Handle
+from pages.shared.defence_views import STRENGTHS, few_words, limit_words
+from pages.shared.theta_room import strength_words
 from tests.pages.components import charts
+from ued_core.attacks import ATTACKS
 from ued_core.attacks.convolution import draw_kernels
 from ued_core.data import DATASETS
 from ued_core.models import MODELS
 from ued_core.runs import RunFolder, RunSpec, runs_root
-from ued_core.theory import theta
-from ued_core.theory.gaussian_mixture import Mixture, evaluate
+from ued_core.theory import expected, limit, theta
+from ued_core.theory.curve_words import number
+from ued_core.theory.gaussian_mixture import Mixture, evaluate, sweep
 from ued_core.theory.jitter import theta_jittered
 from ued_core.training import PLANS
 
@@ -66,6 +72,53 @@ def test_content(open_page) -> None:
         assert len(given["alt"]) > 40
         assert len(given["figure"]) < 600_000
     assert set(names(page, "theta_supports")) == {"CUDA (k × k)", "VUDA (k × 1)", "HUDA (1 × k)"}
+
+
+@pytest.mark.parametrize(("attack", "seed"), [("cuda", 0), ("vuda", 7)])
+def test_what_is_said_of_the_curves_is_what_is_drawn(open_page, attack, seed) -> None:
+    """Both pages read the shape off the curves beside them; nothing is said of α that holds for other kernels only."""
+    kernels = ATTACKS.build(attack).kernels(10, seed)
+    full = [limit(kernels, float(a)) for a in STRENGTHS]
+    of_limits = limit_words(STRENGTHS, (np.array([t.imi for t in full]), np.array([t.imc for t in full])))
+    of_few = few_words(STRENGTHS, (np.zeros(len(full)), np.array([expected(t, 20, 1024)[1] for t in full])), 20)
+    for name in ("theta", "defence"):
+        page = open_page(name, {**SMALL, "attack": attack, "key": str(seed), "samples": "20"})
+        assert not page.exception
+        told = " ".join(m.value for m in page.markdown)
+        assert of_limits in told
+        assert of_few in told
+        assert "keeps rising" not in told
+        assert "about 1 %" not in told
+
+
+def test_supports_are_compared_at_both_ends_as_drawn(open_page) -> None:
+    page = open_page("theta", SMALL)
+    caption, starts = chart(page, "theta_supports")["caption"], {}
+    for name, support in (("CUDA", "full"), ("VUDA", "column"), ("HUDA", "row")):
+        starts.setdefault(number(limit(draw_kernels(10, 3, 0.3, support, 0), 0.0).imc), []).append(name)
+    ordered = sorted(starts.items(), key=lambda item: -float(item[0]))
+    assert "Θ_{imc} begins at " + ", ".join(f"{' and '.join(names)} {value}" for value, names in ordered) + " and ends at " in caption
+
+
+def test_words_about_the_random_matrix_follow_its_curve(open_page, monkeypatch) -> None:
+    along = sweep(Mixture(), "strength", 31, 2000, 0)
+    words = strength_words(along.values, along.accuracy, along.imi, along.imc)
+    best = int(along.accuracy.argmax())
+    assert 0 < best < 30
+    assert f"highest ({100 * along.accuracy[best]:.1f} %) at α = {number(along.values[best])}" in words
+    reversed_curve = strength_words(along.values, along.accuracy[::-1], along.imi[::-1], along.imc[::-1])
+    assert f"at α = {number(along.values[30 - best])}." in reversed_curve
+    page = open_page("theta", SMALL)
+    assert any("is not there yet" in m.value for m in page.markdown)
+    ready = Handle("sweep", None, state="ready", value=along)
+    ready.done.set()
+    real = theta_room.background.submit
+    monkeypatch.setattr(
+        theta_room.background, "submit",
+        lambda key, function, *given, **more: ready if given[1:2] == ("strength",) else real(key, function, *given, **more),
+    )  # fmt: skip
+    page.run()
+    assert any(words in m.value for m in page.markdown)
 
 
 def test_the_slider_is_that_of_the_defence_page(open_page) -> None:
