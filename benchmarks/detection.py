@@ -1,6 +1,7 @@
 """What the tests of :mod:`ued_core.analysis.detection` say of every attack that needs no crafting, and of clean images.
 
-    python -m benchmarks.detection            write assets/results/detection.json and print the table
+    python -m benchmarks.detection                              write assets/results/detection.json and print the table
+    python -m benchmarks.detection --attacks "EM, class-wise"   examine these anew, and leave the other rows as they are
 
 Attacks that train a surrogate are examined when their crafted set lies ready under the home (``UED_HOME``), as
 ``benchmarks.attack_table`` leaves it; the others are skipped and named.
@@ -8,6 +9,7 @@ Attacks that train a surrogate are examined when their crafted set lies ready un
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 SEED = 0
@@ -15,6 +17,8 @@ SEED = 0
 
 def main() -> None:
     """Examine and write."""
+    import argparse
+
     import torch
 
     torch.set_num_threads(1)
@@ -27,11 +31,17 @@ def main() -> None:
     from ued_core.files import write_json
 
     attacks = {name: own["attack"] for name, own in CONDITIONS.items() if "attack" in own and "plan" not in own and "defenses" not in own}
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--attacks", nargs="*", choices=("clean", *attacks))
+    wanted = parser.parse_args().attacks
+    kept = [] if wanted is None else [r for r in json.loads(FILE.read_text(encoding="utf-8"))["rows"] if r["title"] not in wanted]
     rows: list[dict[str, Any]] = []
     print("| data | attack | " + " | ".join(t.title for t in TESTS.values()) + " | alarms |\n|---" + "|---" * (2 + len(TESTS)) + "|")
     for dataset in ("shapes", "digits"):
         train = load_split(DATASETS.build(dataset, seed=SEED), Context()).train
         for name, spec in {"clean": None, **attacks}.items():
+            if wanted is not None and name not in wanted:
+                continue
             attack = ATTACKS.parse(spec) if spec else None
             if attack is not None and attack.needs_whole_set and not attack.is_crafted(train, SEED):
                 print(f"({dataset}, {name}: not crafted, skipped)")
@@ -41,6 +51,8 @@ def main() -> None:
             rows.append({"dataset": dataset, "title": name, "attack": attack and attack.to_json(), "alarms": seen.alarms, **seen.to_json()})
             cells = [f"{e.value:.3f}" if e.test == "border" else f"{100 * e.value:.1f}" for e in seen.evidence]
             print("| " + " | ".join([dataset, name, *cells, str(seen.alarms)]) + " |", flush=True)
+    order = [(dataset, name) for dataset in ("shapes", "digits") for name in ("clean", *attacks)]
+    rows = sorted([*kept, *rows], key=lambda row: order.index((row["dataset"], row["title"])))
     write_json(FILE, {"command": COMMAND, "seed": SEED, "rows": rows})
 
 

@@ -204,6 +204,14 @@ class Method(BaseModel):
                 del values[name]
         return {"name": self.key, **values}
 
+    def revision(self) -> int:
+        """How often code has changed what this configuration computes; a part of the names of results and artefacts.
+
+        Raise it for the configurations that a change touches, and the results of all others keep their names. 0, which is
+        not named, where nothing has changed.
+        """
+        return 0
+
     def with_values(self, **values: Any) -> Self:
         """A copy with some parameters changed, checked like a new one."""
         return type(self)(**{**self.model_dump(), **values})

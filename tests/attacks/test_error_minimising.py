@@ -5,9 +5,10 @@ import torch
 
 from tests.attacks.toy_set import CLASSES, toy_set
 from ued_core.attacks import ErrorMinimising
-from ued_core.attacks.checkpoint import Draft
-from ued_core.attacks.error_minimising import surrogate_error
-from ued_core.attacks.surrogate import build_network
+from ued_core.attacks.checkpoint import Draft, crafted_root, poison_once
+from ued_core.attacks.error_minimising import _ClassWise, surrogate_error
+from ued_core.attacks.gradient import frozen
+from ued_core.attacks.surrogate import BATCH, build_network
 from ued_core.context import Context
 from ued_core.errors import Cancelled
 from ued_core.models import SmallCnn
@@ -143,3 +144,81 @@ def test_surrogate_error_by_hand():
     guessed = network(data.images.float() / 255).argmax(1)
     assert surrogate_error(network, data.images, guessed, Context()) == 0
     assert surrogate_error(network, data.images, (guessed + 1) % CLASSES, Context()) == 1
+
+
+# ---------------------------------------------------------------- class-wise noise as the release computes it
+
+
+def saturated_set(count=320):
+    """Every image black but for a third of its pixels, which are white: where noise is cut off at both ends."""
+    data = toy_set(count)
+    drawn = torch.rand(data.images.shape, generator=torch.Generator().manual_seed(51))
+    return data.with_images(torch.where(drawn < 1 / 3, 255, 0).to(torch.uint8))
+
+
+def as_released(network, images, labels, classes, epsilon, step, batches):
+    """Class-wise noise, image by image and class by class, in the words of the release (``min_min_attack`` of one step).
+
+    x' = clip(x + n[y]), x'' = x' - step · sign of the gradient, η = clip(x'' - x, ±ε); n[k] = clip(mean of η over class k, ±ε).
+    """
+    noise = torch.zeros(classes, *images.shape[1:])
+    for rows in batches:
+        found = {}
+        for row in rows:
+            image, label = images[row].double(), labels[row]
+            seen = (image + noise[label].double()).clip(0, 1).float().unsqueeze(0).requires_grad_(True)
+            torch.nn.CrossEntropyLoss()(network(seen), label.unsqueeze(0)).backward()
+            stepped = seen.detach()[0].double() - step * seen.grad[0].sign().double()
+            found.setdefault(int(label), []).append((stepped - image).clip(-epsilon, epsilon))
+        for label, own in found.items():
+            noise[label] = (sum(own) / len(own)).clip(-epsilon, epsilon).float()
+    return noise
+
+
+@pytest.mark.parametrize("make", [saturated_set, toy_set])
+def test_class_wise_noise_is_the_releases(make):
+    """Averaging before clipping gives the released noise on grey images only; with black and white ones the two correlate by 0.6."""
+    data = make(320)
+    attack = SMALL.with_values(granularity="class")
+    crafting = _ClassWise(attack, data, Context(seed=1), Draft())
+    crafting.train("some training, so that gradients have signs of their own")
+    batches = [crafting.subset[i : i + BATCH].tolist() for i in range(0, len(crafting.subset), BATCH)]
+    with frozen(crafting.network):
+        for _ in range(12):
+            crafting.improve("")
+        expected = as_released(crafting.network, data.images.float() / 255, data.labels, CLASSES, 8 / 255, 0.2 * 8 / 255, 12 * batches)
+    both = torch.stack([crafting.table.flatten(), expected.flatten()]).double()
+    assert float(both.corrcoef()[0, 1]) > 0.99
+    # Few values may differ, where a gradient is all but zero and its sign is that of rounding.
+    assert float((both[0] - both[1]).abs().gt(1e-5).double().mean()) < 0.02
+
+
+def test_noise_in_black_pixels_cannot_darken():
+    """What no image shows is no noise: black pixels push their class up only, white ones down only, by one step at most the other way."""
+    data = toy_set()
+    half = data.images.clone()
+    half[..., :8], half[..., 8:] = 0, 255
+    made = ErrorMinimising(surrogate_width=8, batches=4, max_rounds=12, granularity="class")
+    crafting = _ClassWise(made, data.with_images(half), Context(seed=1), Draft())
+    crafting.craft()
+    step = 0.2 * 8 / 255 + 1e-6
+    assert float(crafting.table[..., :8].min()) >= -step
+    assert float(crafting.table[..., 8:].max()) <= step
+    assert float(crafting.table[..., :8].max()) > 2 * step
+
+
+def test_sets_of_the_old_class_wise_rule_are_not_taken_for_new_ones(tmp_path, monkeypatch):
+    """Their names differ; sample-wise sets keep theirs."""
+    monkeypatch.setenv("UED_HOME", str(tmp_path))
+    data, quick = toy_set(40), SMALL.with_values(max_rounds=1, batches=1, steps=1)
+    names = {}
+    for revision in (0, None):
+        for granularity in ("class", "sample"):
+            with monkeypatch.context() as patch:
+                if revision is not None:
+                    patch.setattr(ErrorMinimising, "revision", lambda self: 0)
+                before = set(crafted_root().glob("*")) if crafted_root().exists() else set()
+                poison_once(quick.with_values(granularity=granularity), data, Context(seed=3))
+                names[granularity, revision] = set(crafted_root().glob("*")) - before
+    assert len(names["class", 0]) == len(names["sample", 0]) == len(names["class", None]) == 1
+    assert names["sample", None] == set(), "found again"

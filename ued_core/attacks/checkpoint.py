@@ -30,7 +30,7 @@ from ued_core.home import home
 from ued_core.params import fingerprint
 from ued_core.records import ImageSet, PoisonedSet
 
-#: raised whenever code changes what an attack crafts, so that old artefacts are not taken for new ones
+#: raised whenever code changes what all attacks craft, so that old artefacts are not taken for new ones; one attack has its ``revision``
 CRAFT_VERSION = 1
 MOST_BYTES = 8_000_000_000
 """What all crafted sets may take on the disk; the ones not used longest go."""
@@ -119,6 +119,7 @@ def _family(attack: Any, seed: int) -> Path:
     named = {"version": CRAFT_VERSION, "torch": torch.__version__, "attack": attack.to_json(), "seed": seed}
     inputs = attack.crafting_inputs()
     named |= {"inputs": inputs} if inputs else {}
+    named |= {"revision": attack.revision()} if attack.revision() else {}
     return crafted_root() / f"{attack.key}-{fingerprint(named)}"
 
 

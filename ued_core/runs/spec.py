@@ -20,7 +20,7 @@ from ued_core.models import MODELS, Model
 from ued_core.params import fingerprint
 from ued_core.training import PLANS, Plan
 
-#: raised whenever code changes what a spec computes, so that old results keep their own names
+#: raised whenever code changes what every spec computes, so that old results keep their own names; a method has its ``revision``
 RESULTS_VERSION = 1
 SEED_LIMIT = 2**32
 TrainOn = Literal["all", "clean"]
@@ -110,7 +110,9 @@ class RunSpec:
 
     def key(self) -> str:
         """Twelve hex digits: two runs with the same key have the same result."""
-        return fingerprint({"version": RESULTS_VERSION, **self.identity()})
+        methods = [m for m in (self.dataset, self.attack, self.relabel, *self.defenses, self.model, self.plan) if m]
+        revised = [[m.key, m.revision()] for m in methods if m.revision()]
+        return fingerprint({"version": RESULTS_VERSION, **self.identity(), **({"revised": revised} if revised else {})})
 
     def title(self) -> str:
         """A short readable name, e.g. ``shapes · CUDA · COIN · Small CNN``."""
