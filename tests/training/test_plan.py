@@ -45,4 +45,14 @@ def test_precision() -> None:
     for name in PLANS:
         assert PLANS.build(name, precision="float32").dtype(cpu) == torch.float32
         assert PLANS.build(name, precision="bfloat16").dtype(cpu) == torch.bfloat16
-        assert PLANS.build(name).dtype(cpu) in (torch.float32, torch.bfloat16)
+        assert PLANS.build(name).dtype(cpu) == torch.float32
+
+
+@pytest.mark.parametrize("name", list(PLANS))
+def test_auto_is_float32_on_every_processor_and_what_the_gpu_can_on_a_gpu(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same spec must give the same result on a processor with bfloat16 and on one without."""
+    for able in (False, True):
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda able=able: able, raising=False)
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda able=able: able)
+        assert PLANS.build(name).dtype(torch.device("cpu")) == torch.float32
+        assert PLANS.build(name).dtype(torch.device("cuda")) == (torch.bfloat16 if able else torch.float32)

@@ -32,7 +32,9 @@ class Plan(Method):
     flip: Literal["auto", "on", "off"] = param(
         "auto", "Random horizontal flip; auto flips where a mirror image keeps its class (not digits).", label="random flip"
     )
-    precision: Precision = param("auto", "Arithmetic of the network; auto takes bfloat16 where the processor has it.")
+    precision: Precision = param(
+        "auto", "Arithmetic of the network; auto is float32 on a processor, and bfloat16 on a GPU that multiplies it in hardware."
+    )
     compile: bool = param(False, "Compile the network first: pays off in long runs on a GPU only.", label="torch.compile")
 
     @abstractmethod
@@ -60,18 +62,13 @@ class Plan(Method):
         return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (position - rise) / (1 - rise)))
 
     def dtype(self, device: torch.device) -> torch.dtype:
-        """The arithmetic that ``precision`` means on this device."""
+        """The arithmetic that ``precision`` means on this device.
+
+        On a processor ``auto`` is float32 whatever the processor could do: results must not depend on which one it is.
+        """
         if self.precision != "auto":
             return getattr(torch, self.precision)
-        return torch.bfloat16 if fast_bfloat16(device) else torch.float32
-
-
-def fast_bfloat16(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 in hardware."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    probe = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-    return device.type == "cpu" and bool(probe and probe())
+        return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
 
 
 class AdamW(Plan):
