@@ -23,6 +23,7 @@ from pages.shared.delivery import delivery_routes
 from pages.shared.door import Door, announce, is_served
 from pages.shared.garbage import collect_by_the_clock, set_aside
 from pages.shared.plotly_route import packed_plotly, plotly_route
+from pages.shared.run_changes import changes_route
 from ued_core.errors import UedError
 from ued_core.runs import ensure_supervisor
 
@@ -110,6 +111,6 @@ async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
 app = st.App(
     ROOT / "pages" / "shared" / "router.py",
     lifespan=lifespan,
-    routes=[plotly_route(), background.wait_route(), *delivery_routes()],
+    routes=[plotly_route(), background.wait_route(), changes_route(), *delivery_routes()],
     middleware=[Middleware(Door)],
 )

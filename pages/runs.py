@@ -69,7 +69,7 @@ match view:
         run_form()
         json_part()
     case _:
-        if runs.snapshot().records[:1]:
+        if runs.snapshot().records:
             run_table()
         else:
             first_steps()

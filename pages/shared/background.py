@@ -8,7 +8,6 @@ server, also when that is killed: its input then ends.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import subprocess
@@ -23,13 +22,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from starlette.requests import Request
-from starlette.responses import JSONResponse
 from starlette.routing import Route
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from pages.shared.delivery import declared, on_this_server
 from pages.shared.side_process import Failure, failure, read_message, write_message
+from pages.shared.waiting import rerun_when, waiting_route
 from ued_core.errors import UedError
 
 State = Literal["waiting", "running", "ready", "failed", "superseded"]
@@ -39,8 +36,7 @@ KEPT_RESULTS = 64
 RETRY_AFTER_S = 60.0
 # How soon the death of an idle process is noticed.
 IDLE_LOOK_S = 2.0
-# Shorter than what proxies allow a request.
-ANSWER_AFTER_S = 20.0
+DONE = "background/done"
 log = logging.getLogger("ued")
 
 
@@ -345,44 +341,21 @@ def status() -> Status:
 
 
 def rerun_when_done(*handles: Handle, key: str = "waiting") -> None:
-    """Run the fragment (or page) around this call again once one of the handles is done.
-
-    The browser asks :func:`wait_route` meanwhile, which runs no page. Call it also when there is
-    nothing to wait for: what comes and goes would move the elements after it, and they would be
-    drawn anew.
+    """Run the fragment (or page) around this call again once one of the handles is done (:func:`pages.shared.waiting.rerun_when`).
 
     Args:
         handles: what the page waits for; those that are done do not count.
         key: unique on the page.
     """
-    waiting = sorted(handle.key for handle in handles if not handle.done.is_set())
-    _waiting()(key=key, data={"keys": waiting, "address": _address()}, on_done_change=_nothing)
+    rerun_when(DONE, sorted(handle.key for handle in handles if not handle.done.is_set()), key)
 
 
-@cache
-def _waiting() -> Any:
-    return declared("ued_waiting", '<span class="ued-wait"></span>', js="waiting.js")
-
-
-def _nothing() -> None:
-    """The component needs a callback to report; that the page runs again is all that is wanted."""
-
-
-def _address() -> str:
-    return on_this_server("background/done")
-
-
-async def _is_done(request: Request) -> JSONResponse:
-    known = _side_process().handles(request.query_params.getlist("key"))
-    until = time.monotonic() + ANSWER_AFTER_S
+async def _is_done(keys: list[str]) -> bool:
+    known = _side_process().handles(keys)
     # What is not known any more will not come either: the page should look itself.
-    while known and not any(handle.done.is_set() for handle in known):
-        if time.monotonic() > until:
-            return JSONResponse({"done": False})
-        await asyncio.sleep(0.05)
-    return JSONResponse({"done": True})
+    return not known or any(handle.done.is_set() for handle in known)
 
 
 def wait_route() -> Route:
     """Answers whether one of the pieces of work named by ``key`` is done, at the latest after some seconds."""
-    return Route(_address(), _is_done)
+    return waiting_route(DONE, _is_done, look_s=0.05)

@@ -1,9 +1,10 @@
-"""The queue and the table of all runs, live as long as something happens."""
+"""The queue and the table of all runs, kept up to date."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -12,36 +13,34 @@ import streamlit as st
 
 from pages.shared.guard import guarded, plain
 from pages.shared.run_address import current_view, open_compare, open_run
+from pages.shared.run_changes import CHANGED
 from pages.shared.run_words import STATE_WORDS, damage_words, percent, progress_of, seed_of, short_id, state_text, time_left, told_apart
+from pages.shared.waiting import rerun_when
 from ued_core import runs
 from ued_core.params import fingerprint
-from ued_core.runs import RunRecord
+from ued_core.runs import STATES, RunRecord, Snapshot
 
 PAGE_SIZE = 50
 MOST_CARDS = 4
 
 
+@st.fragment
 def run_table() -> None:
-    """Draw cards of what is going on, and the table; asks again every second only while something happens."""
-    active = any(not record.over for record in runs.snapshot().records)
-
-    @st.fragment(run_every=1.0 if active else None)
-    def live() -> None:
-        with guarded():
-            records = runs.snapshot().records
-            # The view has changed, or the last run has ended: the whole page decides anew.
-            if current_view() != "all" or active != any(not record.over for record in records) or not records:
-                st.rerun()
-            _cards([record for record in records if not record.over])
-            _table(records)
-
-    live()
+    """Draw cards of what is going on, and the table; drawn again when something has changed (:mod:`pages.shared.run_changes`)."""
+    with guarded():
+        now = runs.snapshot()
+        # The view has changed, or the last run has gone: the whole page decides anew.
+        if current_view() != "all" or not now.records:
+            st.rerun()
+        rerun_when(CHANGED, [now.version], key="runs_changed")
+        _cards(now.waiting)
+        _table(now)
 
 
-def _cards(waiting: Sequence[RunRecord]) -> None:
+def _cards(order: Sequence[RunRecord]) -> None:
     """What runs now, then what comes next."""
-    order = sorted(waiting, key=lambda record: (record.state != "running", record.id))
-    for record, differs in zip(order[:MOST_CARDS], told_apart(order), strict=False):
+    drawn = order[:MOST_CARDS]
+    for record, differs in zip(drawn, told_apart(drawn), strict=True):
         with st.container(border=True):
             with st.container(horizontal=True, vertical_alignment="center"):
                 state_badge(record)
@@ -53,7 +52,7 @@ def _cards(waiting: Sequence[RunRecord]) -> None:
             run_progress(record)
     if len(order) > MOST_CARDS:
         more = len(order) - MOST_CARDS
-        st.caption("1 more run is queued; it is in the table." if more == 1 else f"{more} more runs are queued; they are in the table.")
+        st.caption("1 more run is queued; it is in the table." if more == 1 else f"{more:,} more runs are queued; they are in the table.")
 
 
 def state_badge(record: RunRecord) -> None:
@@ -92,18 +91,19 @@ def cancel_button(record: RunRecord, key: str) -> None:
         st.rerun()
 
 
-def _table(records: Sequence[RunRecord]) -> None:
+def _table(now: Snapshot) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader(f"All runs ({len(records)})", anchor=False)
+        st.subheader(f"All runs ({len(now.records):,})", anchor=False)
         with st.popover("What the states mean"):
             st.markdown("\n".join(f"- {w.icon} **{w.word}**: {w.meaning}." for w in STATE_WORDS.values()))
-    pages = -(-len(records) // PAGE_SIZE)
+        st.caption(", ".join(f"{now.counts[state]:,} {STATE_WORDS[state].word.lower()}" for state in STATES if state in now.counts))
+    pages = -(-len(now.records) // PAGE_SIZE)
     page = st.pagination(pages, key="runs_page") if pages > 1 else 1
-    shown = records[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
+    shown = now.records[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
     # A selection is kept by position: with other rows the table must be another one.
     name = "runs_table_" + fingerprint([record.id for record in shown])
     event = st.dataframe(
-        _frame(shown),
+        _frame(now, page, st.context.timezone or "UTC"),
         key=name, hide_index=True, on_select="rerun", selection_mode="multi-row", placeholder="–",
         column_config=_columns(name, shown), height="content" if len(shown) <= 12 else 460,
         alt="Table of runs, newest first: state, title, seed, epochs, accuracies, device and time.",
@@ -154,8 +154,11 @@ def _each(records: Sequence[RunRecord], act: Any) -> None:
     st.rerun()
 
 
-def _frame(shown: Sequence[RunRecord]) -> pd.DataFrame:
-    frame = pd.DataFrame([_row(record) for record in shown])
+@lru_cache(maxsize=16)
+def _frame(now: Snapshot, page: int, zone: str) -> pd.DataFrame:
+    """The rows of a page of the table, made once for all who look at it; not to be changed."""
+    shown = now.records[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
+    frame = pd.DataFrame([_row(record, zone) for record in shown])
     if not any(record.damaged for record in shown):
         frame = frame.drop(columns="Damaged")
     if any(differs := told_apart(shown)):
@@ -163,7 +166,7 @@ def _frame(shown: Sequence[RunRecord]) -> pd.DataFrame:
     return frame
 
 
-def _row(record: RunRecord) -> dict[str, Any]:
+def _row(record: RunRecord, zone: str) -> dict[str, Any]:
     rates = {"Clean test": record.last, "Training": record.train_accuracy, "Best": record.best}
     return {
         "Open": "Open",
@@ -177,20 +180,20 @@ def _row(record: RunRecord) -> dict[str, Any]:
         "Damaged": damage_words(record),
         "Left": time_left(record),
         "Device": record.device,
-        "Created": local_time(record.created),
+        "Created": local_time(record.created, zone),
         "Id": short_id(record.id),
     }
 
 
-def local_time(moment: float | None) -> datetime | None:
-    """The moment in the reader's own time zone, without a zone, as tables show it."""
+def local_time(moment: float | None, zone: str = "") -> datetime | None:
+    """The moment in the reader's own time zone, or the one that is named, without a zone, as tables show it."""
     if moment is None:
         return None
     try:
-        zone = ZoneInfo(st.context.timezone or "UTC")
+        there = ZoneInfo(zone or st.context.timezone or "UTC")
     except (KeyError, ValueError, OSError):
-        zone = UTC
-    return datetime.fromtimestamp(moment, zone).replace(tzinfo=None, microsecond=0)
+        there = UTC
+    return datetime.fromtimestamp(moment, there).replace(tzinfo=None, microsecond=0)
 
 
 def _columns(name: str, shown: Sequence[RunRecord]) -> dict[str, Any]:

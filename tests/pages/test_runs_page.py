@@ -1,5 +1,6 @@
 """The page Runs, with real runs in a home of its own."""
 
+import asyncio
 import codecs
 import io
 import json
@@ -13,6 +14,7 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from pages.shared import run_table
 from pages.shared.result_words import accuracy_words, histogram_words, probe_words, verdict
 from pages.shared.run_spec_card import read_spec
 from pages.shared.run_words import STATE_WORDS, differing
@@ -190,6 +192,47 @@ def test_two_hundred_runs_are_paged_and_quick(open_runs) -> None:
     assert len(page.dataframe[0].value) == 50
     assert "All runs (200)" in shown(page)
     assert taken < 3.0
+
+
+def test_a_page_of_thousands_of_runs_is_made_of_its_fifty(open_runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a refresh does must not grow with the runs that are stored: rows and differences are worked out for those in sight."""
+    open_runs()
+    runs.submit_many([tiny(seed=seed) for seed in range(130)], launch=False)
+    rows, told = [], []
+    row, apart = run_table._row, run_table.told_apart
+    monkeypatch.setattr(run_table, "_row", lambda record, *more: rows.append(record.id) or row(record, *more))
+    monkeypatch.setattr(run_table, "told_apart", lambda records: told.append(len(records)) or apart(records))
+    page = open_runs()
+    assert "All runs (130)" in shown(page)
+    assert "130 queued" in shown(page)
+    assert len(rows) == 50
+    assert max(told) <= 50
+    page.run()
+    assert len(rows) == 50, "the same rows are not made again, for this reader or another"
+
+
+def test_browsers_ask_for_changes_and_pages_run_only_then(open_runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The route that a browser waits at answers once there is another version, and at most one of the askers reads folders."""
+    from starlette.requests import Request
+
+    from pages.shared import waiting
+    from pages.shared.run_changes import CHANGED, changes_route
+
+    def answer(version: str) -> dict[str, bool]:
+        scope = {"type": "http", "method": "GET", "path": CHANGED, "headers": [], "query_string": f"key={version}".encode()}
+        return json.loads(asyncio.run(changes_route().endpoint(Request(scope))).body)
+
+    page = open_runs()
+    runs.submit(tiny(), launch=False)
+    page = open_runs()
+    asked = [json.loads(part.proto.json) for part in page.get("bidi_component") if '"address"' in part.proto.json]
+    (wanted,) = [data for data in asked if data["address"].endswith(CHANGED)]
+    assert wanted["keys"] == [runs.snapshot().version]
+    assert not page.get("auto_rerun"), "no timer runs the page"
+    monkeypatch.setattr(waiting, "ANSWER_AFTER_S", 0.0)
+    assert answer(wanted["keys"][0]) == {"done": False}
+    runs.submit(tiny(seed=1), launch=False)
+    assert answer(wanted["keys"][0]) == {"done": True}
 
 
 # ---- one run -----------------------------------------------------------------------------------
