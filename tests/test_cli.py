@@ -162,6 +162,43 @@ def test_named_data_set_with_its_own_options(run: Run, tmp_path: Path) -> None:
         assert np.array_equal(made["images"], expected.permute(0, 2, 3, 1).numpy())
 
 
+# ---------------------------------------------------------------- data by path
+
+
+def test_data_by_path_is_the_data_set_that_lies_there(run: Run, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder and a file of a known kind, relative to the caller, with the options of their data set."""
+    from PIL import Image
+
+    given = arrays(photos)
+    for row, label in enumerate(given["labels"][:12]):
+        (tmp_path / "pictures" / f"c{label}").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(given["images"][row]).save(tmp_path / "pictures" / f"c{label}" / f"{row}.png")
+    monkeypatch.chdir(tmp_path)
+    for words, images in (
+        (["pictures", "--data-size", 8, "--part", "test"], 3), (["photos.npz", "--data-size", 8], 30), ([photos], 30),
+        (["npz", "--data-path", "photos.npz", "--part", "test"], 6),
+    ):  # fmt: skip
+        assert run("data", "--data", *words, "--out", "out.npz")[:2] == (0, f"out.npz: {images} images in 3 classes\n"), words
+        assert arrays(tmp_path / "out.npz")["images"].shape[0] == images
+
+
+def test_recipes_say_what_was_done_before(run: Run, photos: Path, tmp_path: Path) -> None:
+    from ued_core.data import provenance, read_recipe
+
+    poisoned, defended, clean = (tmp_path / f"{name}.npz" for name in ("p", "d", "c"))
+    digits = DATASETS.build("digits")
+    assert run("poison", "huda", "--data", "digits", "--out", poisoned)[0] == 0
+    assert run("defend", "coin", "--data", poisoned, "--out", defended)[0] == 0
+    found = provenance(read_recipe(defended))
+    assert found is not None
+    assert (found.changes, found.dataset, found.part) == (("huda", "coin"), digits.to_json(), "train")
+    assert found.clean_hash == digits.load(Context()).train.content_hash
+    assert run("data", "--data", "digits", "--part", "test", "--out", clean)[0] == 0
+    assert (provenance(read_recipe(clean)).changes, provenance(read_recipe(clean)).part) == ((), "test")
+    assert run("poison", "cuda", "--data", photos, "--out", poisoned)[0] == 0
+    assert (provenance(read_recipe(poisoned)).changes, provenance(read_recipe(poisoned)).dataset) == (("cuda",), None)
+
+
 # ---------------------------------------------------------------- defend
 
 
@@ -244,7 +281,10 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["poison", "cuda", "--out", "OUT"], "--data"),
     (["poison", "cuda", "--data", "PHOTOS"], "--out"),
     (["poison", "cuda", "--data", "shape", "--out", "OUT"], "There is no data set 'shape'. Did you mean 'shapes'?"),
-    (["poison", "cuda", "--data", "missing.npz", "--out", "OUT"], "There is no file 'missing.npz'"),
+    (["poison", "cuda", "--data", "missing.npz", "--out", "OUT"], "missing.npz'"),
+    (["poison", "cuda", "--data", "none/missing", "--out", "OUT"], "There is no file or folder"),
+    (["poison", "cuda", "--data", "BADSPEC", "--out", "OUT"], "badspec is no data set. A data set is an npz file, IDX files"),
+    (["data", "--data", "PHOTOS", "--part", "test", "--out", "OUT"], "has no test part of its own"),
     (["poison", "cuda", "--data", "BROKEN", "--out", "OUT"], "is not an npz file"),
     (["poison", "cuda", "--data", "PHOTOS", "--out", "OUT", "--blur", "7"], "blur is 7.0, but it must be a number from 0.01 to"),
     (["poison", "cuda", "--data", "PHOTOS", "--out", "OUT", "--blur", "much"], "'much' given, but it must be a number from 0.01 to"),

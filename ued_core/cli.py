@@ -16,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ued_core.errors import Cancelled, DataError, ParameterError, UedError
+from ued_core.errors import Cancelled, DataError, ParameterError, UedError, UnknownName
 
 if TYPE_CHECKING:
     # Listing and cancelling runs must not wait for what describes methods.
@@ -62,9 +62,11 @@ def _convert(parameter: Parameter) -> Callable[[str], Any]:
     return convert
 
 
-def add_options(parser: argparse.ArgumentParser, method: type[Method], prefix: str = "") -> None:
+def add_options(parser: argparse.ArgumentParser, method: type[Method], prefix: str = "", without: Sequence[str] = ()) -> None:
     """One ``--name value`` option for each declared parameter."""
     for parameter in method.parameters():
+        if parameter.name in without:
+            continue
         parser.add_argument(
             f"--{prefix}{parameter.name.replace('_', '-')}",
             dest=f"{prefix}{parameter.name}".replace("-", "_"),
@@ -116,13 +118,51 @@ def methods(options: argparse.Namespace) -> int:
     return 0
 
 
-def _read_data(options: argparse.Namespace, ctx: Any) -> Any:
-    from ued_core.data import DATASETS, load_split, read_npz
+def _dataset(text: str) -> type[Any]:
+    """The data set that ``--data`` means: one of the catalogue, or what lies at a path.
 
-    if options.data.endswith(".npz") or options.data not in DATASETS and Path(options.data).exists():
-        return read_npz(Path(options.data))
-    dataset = DATASETS[options.data]
-    return getattr(load_split(dataset(**given(options, dataset, "data-")), ctx), options.part)
+    Raises:
+        UedError: neither; the message says what to write.
+    """
+    from ued_core.data import DATASETS, method_at
+    from ued_core.data.at_path import KINDS
+
+    if text in DATASETS:
+        return DATASETS[text]
+    path = Path(_here(text))
+    if not path.exists() and not path.suffix and "/" not in text:
+        unknown = UnknownName("data set", text, DATASETS)
+        raise UedError(unknown.what, f"{unknown.do} Or give the path of {KINDS}; there is nothing of this name here.")
+    return method_at(path)
+
+
+def _here(text: str) -> str:
+    from ued_core.params import absolute_path
+
+    return absolute_path(text, Path.cwd()) or text
+
+
+def _read_data(options: argparse.Namespace, ctx: Any) -> tuple[Any, dict[str, Any]]:
+    """The images that ``--data`` names, and what a recipe keeps of where they come from.
+
+    A file that is given by its path is taken whole; a data set that is divided gives the part that was asked for.
+    """
+    from ued_core.data import DATASETS, FileSet, Npz, load_split, origin_json, provenance, read_recipe
+
+    method = _dataset(options.data)
+    named = options.data in DATASETS
+    dataset = method(**given(options, method, "data-"), **({} if named else {"path": _here(options.data)}))
+    if isinstance(dataset, FileSet) and not named:
+        images, notes = dataset.whole(options.part, ctx)
+    else:
+        split = load_split(dataset, ctx)
+        images, notes = getattr(split, options.part), split.notes
+    for note in notes:
+        print(note, file=sys.stderr)
+    if isinstance(dataset, Npz):
+        recipe = read_recipe(dataset.file())
+        return images, {} if provenance(recipe) is None else {"given": recipe}
+    return images, {"data": origin_json(dataset, options.part)}
 
 
 def _context(seed: int, device: str = "auto") -> Any:
@@ -141,7 +181,7 @@ def poison(options: argparse.Namespace) -> int:
     method = ATTACKS[options.attack]
     attack = method(**given(options, method))
     ctx = _context(options.seed, options.device)
-    data = _read_data(options, ctx)
+    data, about = _read_data(options, ctx)
     if attack.needs_whole_set:
         print(crafting_cost(attack, data, options.seed).sentence(), file=sys.stderr)
     result = poison_once(attack, data, ctx, options.poison_rate, options.poison_classes)
@@ -151,6 +191,7 @@ def poison(options: argparse.Namespace) -> int:
         **({"poison_classes": list(options.poison_classes)} if options.poison_classes else {}),
         "seed": options.seed,
         "clean_hash": data.content_hash,
+        **about,
     }
     write_npz(Path(options.out), result.as_training_set(), recipe=recipe)
     largest = int(result.delta.abs().max())
@@ -166,11 +207,21 @@ def defend(options: argparse.Namespace) -> int:
     method = DEFENSES[options.defense]
     defense = method(**given(options, method))
     ctx = _context(options.seed, options.device)
-    data = _read_data(options, ctx)
+    data, about = _read_data(options, ctx)
     result = preview((defense,), data, ctx)
-    recipe = {"defenses": [defense.to_json()], "seed": options.seed, "given_hash": data.content_hash}
+    recipe = {"defenses": [defense.to_json()], "seed": options.seed, "given_hash": data.content_hash, **about}
     write_npz(Path(options.out), result, recipe=recipe)
     print(f"{options.out}: {len(result)} images defended by {defense.title}")
+    return 0
+
+
+def write_data(options: argparse.Namespace) -> int:
+    """Write one part of a data set, as it is, as npz: clean test images for a poisoned file, for example."""
+    from ued_core.data import write_npz
+
+    data, about = _read_data(options, _context(0, "cpu"))
+    write_npz(Path(options.out), data, recipe={"clean_hash": data.content_hash, "data": {}, **about})
+    print(f"{options.out}: {len(data)} images in {data.classes} classes")
     return 0
 
 
@@ -179,7 +230,7 @@ def inspect(options: argparse.Namespace) -> int:
     from ued_core.data.poison_files import AFTERWARDS, Reading, compare, load
 
     asked = {name: getattr(options, name) for name in ("format", "content", "layout", "scale", "per", "radius")}
-    data = _read_data(options, _context(0, "cpu")) if options.data else None
+    data = _read_data(options, _context(0, "cpu"))[0] if options.data else None
     imported = load(Path(options.file), data, Reading(**asked))
     found = imported.found
     ctx = _context(0, "cpu")
@@ -409,24 +460,29 @@ def _at_least(smallest: int) -> Callable[[str], int]:
 
 
 def _data_options(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
-    from ued_core.data import DATASETS
-
-    parser.add_argument("--data", required=True, metavar="NAME|FILE.npz", help=f"a data set ({', '.join(DATASETS)}) or an npz file")
-    parser.add_argument("--part", choices=("train", "test"), default="train", help="which part of a named data set")
+    _dataset_options(parser, argv, required=True)
     parser.add_argument("--seed", type=_seed, default=0, help="the private key, or the seed of the draws")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--out", required=True, metavar="OUT.npz")
-    name = _option(argv, "--data")
-    if name in DATASETS:
-        add_options(parser, DATASETS[name], "data-")
+
+
+def _dataset_options(parser: argparse.ArgumentParser, argv: Sequence[str], required: bool, what: str = "") -> None:
+    """``--data`` and ``--part``, and the options of the data set that is named or lies at the path."""
+    from ued_core.data import DATASETS
+
+    where = "the path of an npz, IDX or Parquet file, or of a folder of images"
+    parser.add_argument(
+        "--data", required=required, metavar="NAME|PATH", help=f"{what}a data set ({', '.join(DATASETS)}), or {where}; a file counts whole"
+    )
+    parser.add_argument("--part", choices=("train", "test"), default="train", help="which part of a data set that has two")
+    if name := _option(argv, "--data"):
+        add_options(parser, _dataset(name), "data-", () if name in DATASETS else ("path",))
 
 
 def _inspect_options(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
-    from ued_core.data import DATASETS
     from ued_core.data.poison_files import FORMATS, IMAGE_SCALES, NOISE_SCALES
 
-    parser.add_argument("--data", metavar="NAME|FILE.npz", help="the clean images that it is for; then its loaders are compared")
-    parser.add_argument("--part", choices=("train", "test"), default="train", help="which part of a named data set")
+    _dataset_options(parser, argv, required=False, what="the clean images that it is for, then its loaders are compared: ")
     parser.add_argument("--format", choices=tuple(FORMATS), default="", help="take the file for this")
     parser.add_argument("--content", choices=("noise", "images"), default="", help="take the values for this")
     parser.add_argument("--layout", choices=("NCHW", "NHWC"), default="", help="order of the axes")
@@ -434,9 +490,6 @@ def _inspect_options(parser: argparse.ArgumentParser, argv: Sequence[str]) -> No
     parser.add_argument("--per", choices=("sample", "class", "cluster", "pool"), default="", help="what one entry is for")
     parser.add_argument("--radius", type=float, default=None, help="clip the noise to this many 1/255 first")
     parser.add_argument("--json", action="store_true")
-    name = _option(argv, "--data")
-    if name in DATASETS:
-        add_options(parser, DATASETS[name], "data-")
 
 
 def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
@@ -467,6 +520,11 @@ def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         _data_options(p, argv)
         if method := _known(argv, catalogues()["defenses"]):
             add_options(p, method)
+
+    p = add("data", write_data)
+    if command == "data":
+        _dataset_options(p, argv, required=True)
+        p.add_argument("--out", required=True, metavar="OUT.npz")
 
     p = add("inspect", inspect)
     p.add_argument("file", metavar="FILE", help="a .pt, .pth, .pkl, .npy or .npz file, or a zip or folder of PNG or .pth files")

@@ -21,7 +21,7 @@ from ued_core import runs
 from ued_core.attacks import ATTACKS, Attack
 from ued_core.attacks.base import read_classes, write_classes
 from ued_core.context import Context
-from ued_core.data import DATASETS, Dataset, Folder, import_zip
+from ued_core.data import DATASETS, Dataset, FileSet, Folder, import_zip
 from ued_core.data.handles import handle_of
 from ued_core.data.relabel import RELABELLINGS
 from ued_core.defenses import DEFENSES, Defense
@@ -139,7 +139,7 @@ def run_form() -> None:
         st.subheader("Repetition")
         repetition = method_controls(Repetition, key="new")
     if dataset is None:
-        summary.info("Give the images of your folder below; then the run can start.")
+        summary.info("Give your images below; then the run can start.")
         return
     try:
         spec = RunSpec(
@@ -171,7 +171,7 @@ def _data_part() -> Dataset | None:
         if issubclass(chosen, Folder) and who().owner:
             _upload_part(chosen)
         dataset = _controls(chosen, "new_data")
-        return _looked_at(dataset) if isinstance(dataset, Folder) else dataset
+        return _looked_at(dataset) if isinstance(dataset, Folder | FileSet) else dataset
 
 
 def _upload_part(chosen: type[Folder]) -> None:
@@ -194,12 +194,12 @@ def _upload_part(chosen: type[Folder]) -> None:
         bar.empty()
 
 
-def _looked_at(folder: Folder) -> Folder | None:
-    """The folder if its images can be used; says what is in it and what was skipped."""
-    if not folder.path.strip():
+def _looked_at(chosen: Folder | FileSet) -> Folder | FileSet | None:
+    """The images of the user's if they can be used; says what is in them, what was skipped and what is tested on."""
+    if not chosen.path.strip():
         return None
     try:
-        found = cache.split(folder)
+        found = cache.split(chosen)
     except UedError as error:
         show_error(error)
         return None
@@ -207,7 +207,7 @@ def _looked_at(folder: Folder) -> Folder | None:
     if found.notes:
         with st.expander(f"What was skipped or changed ({len(found.notes)})"):
             st.markdown("\n".join(f"- {plain(seen(note))}" for note in found.notes))
-    return folder
+    return chosen
 
 
 def _attack_part() -> tuple[Attack | None, Poisoning, HackerPart]:

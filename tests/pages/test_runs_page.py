@@ -554,7 +554,7 @@ def test_an_uploaded_zip_becomes_the_data_set_and_says_what_was_skipped(open_run
                 target.writestr(f"{name}/{index}.png", picture((*colour[:2], colour[2] + index)))
         target.writestr("cat/broken.png", b"no picture")
     page = open_runs(view="new", new_data="folder")
-    assert "Give the images of your folder" in shown(page)
+    assert "Give your images below" in shown(page)
     assert not [b for b in page.button if b.label.startswith("Start")]
     page.file_uploader(key="new_zip").set_value(("animals.zip", archive.getvalue(), "application/zip")).run()
     text = shown(page)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ued_core.context import Context
+from ued_core.errors import DataError
 from ued_core.params import Method
 from ued_core.records import DataSplit, ImageSet
 
@@ -21,6 +22,7 @@ class Dataset(Method):
     Attributes:
         embedded: true when it needs neither files nor a network.
         mirror_safe: whether a mirror image keeps its class, so that training may flip.
+        without_attack: what its training images are called where a run poisons nothing.
         recommended_plan: plan parameters that suit its size better than the plan's own defaults.
         version: raised by one whenever :meth:`load` gives other images for the same
             parameters, so that cached copies of the old ones are not used.
@@ -28,6 +30,7 @@ class Dataset(Method):
 
     embedded: ClassVar[bool] = False
     mirror_safe: ClassVar[bool] = True
+    without_attack: ClassVar[str] = "clean"
     recommended_plan: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     version: ClassVar[int] = 1
 
@@ -47,6 +50,10 @@ class Dataset(Method):
     def pixels(self) -> int:
         """How many pixels loading draws, as far as the parameters tell; 0 where files decide, which have limits of their own."""
         return 0
+
+    def label(self) -> str:
+        """How a run's title names this configuration."""
+        return self.title
 
     def identity(self) -> dict[str, Any]:
         """JSON that names the images this configuration loads; two equal identities load equal images."""
@@ -82,6 +89,22 @@ def stratified_split(labels: np.ndarray, test_size: int, generator: torch.Genera
         test.append(shuffled[:wanted])
     test_rows = np.sort(np.concatenate(test)).astype(np.int64)
     return np.setdiff1d(np.arange(len(labels), dtype=np.int64), test_rows), test_rows
+
+
+def refuse_single_images(images: ImageSet) -> None:
+    """Refuse a set that cannot be divided.
+
+    Raises:
+        DataError: a class has one image only.
+    """
+    counts = torch.bincount(images.labels, minlength=images.classes)
+    lonely = [images.class_names[index] for index in torch.nonzero(counts == 1)[:, 0].tolist()]
+    if lonely:
+        raise DataError(
+            f"The class {lonely[0]!r} of {images.name!r} has one usable image; "
+            "two are needed, one to train on and one to test on.",
+            "Add images to it or remove it.",
+        )
 
 
 def divide(images: ImageSet, test_size: int, generator: torch.Generator, notes: tuple[str, ...] = ()) -> DataSplit:

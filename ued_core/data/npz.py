@@ -80,6 +80,40 @@ def read_npz_json(path: Path, key: str = "recipe") -> Any:
         raise DataError(f"{key!r} in {path.name} is not JSON: {in_short(error)}.") from error
 
 
+def array_names(path: Path) -> tuple[str, ...]:
+    """The names of the arrays in an npz file.
+
+    Raises:
+        DataError: missing, or no npz.
+    """
+    path = Path(path)
+    with _opened(path) as archive:
+        return tuple(name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy"))
+
+
+def read_array(path: Path, name: str) -> np.ndarray:
+    """One array of an npz file, of any shape and any type but Python objects.
+
+    Raises:
+        DataError: as :func:`read_npz`.
+    """
+    path = Path(path)
+    with _opened(path) as archive:
+        return _read_array(archive, path, name)
+
+
+def array_head(path: Path, name: str) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and type of one array; its values are not read.
+
+    Raises:
+        DataError: as :func:`read_npz`.
+    """
+    path = Path(path)
+    with _opened(path) as archive:
+        head = _header(archive, path, name)
+    return head.shape, head.dtype
+
+
 def write_npz(path: Path, images: ImageSet, **extra_json: Any) -> None:
     """Write an image set so that equal content gives equal bytes; an older file survives a failure.
 

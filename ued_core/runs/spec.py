@@ -116,7 +116,7 @@ class RunSpec:
 
     def title(self) -> str:
         """A short readable name, e.g. ``shapes · CUDA · COIN · Small CNN``."""
-        parts = [self.dataset.title, self.attack.title if self.attack else "clean"]
+        parts = [self.dataset.label(), self.attack.title if self.attack else self.dataset.without_attack]
         parts += [f"{self.relabel.classes} classes"] if self.relabel else []
         parts += ["its clean images alone"] if self.train_on == "clean" else []
         return " · ".join([*parts, *(d.title for d in self.defenses), self.model.title])

@@ -1,0 +1,78 @@
+"""What the recipe in an npz file says of its images: where they come from, and what was done to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ued_core.errors import UedError
+
+if TYPE_CHECKING:
+    from ued_core.data.base import Dataset
+
+_DEEPEST = 20
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where images come from.
+
+    Attributes:
+        changes: keys of the attacks and defences that were applied, in their order; empty for clean images.
+        dataset: JSON of the data set whose images they were; None where it is not named.
+        part: which part of it, ``train`` or ``test``; empty where it is not named.
+        clean_hash: content hash of the images before the first change; empty where it is not named.
+    """
+
+    changes: tuple[str, ...] = ()
+    dataset: Any = None
+    part: str = ""
+    clean_hash: str = ""
+
+    def origin(self) -> Dataset | None:
+        """The data set, configured; None where it is not named, or named by a path, which a file of others must not choose."""
+        from ued_core.data import DATASETS
+
+        try:
+            found = DATASETS.parse(self.dataset)
+        except UedError:
+            return None
+        return None if any(p.path for p in found.parameters()) else found
+
+
+def origin_json(dataset: Dataset, part: str) -> dict[str, Any]:
+    """What a recipe keeps of the data set; a path says nothing elsewhere and is nobody's business, so such a set stays unnamed."""
+    named = {} if any(p.path for p in dataset.parameters()) else {"dataset": dataset.to_json()}
+    return {**named, "part": part}
+
+
+def provenance(recipe: Any) -> Provenance | None:
+    """Read what ``poison``, ``defend``, ``data`` and ``export`` wrote; None for anything else.
+
+    Args:
+        recipe: JSON of a file that anybody may have written.
+    """
+    changes: list[str] = []
+    for _ in range(_DEEPEST):
+        if not isinstance(recipe, Mapping):
+            return None
+        changes = [*_changes(recipe), *changes]
+        if isinstance(recipe.get("given"), Mapping):
+            recipe = recipe["given"]
+            continue
+        if not recipe.keys() & {"attack", "defenses", "data"}:
+            return None
+        data = recipe.get("data")
+        data = data if isinstance(data, Mapping) else {}
+        first = "clean_hash" if "clean_hash" in recipe else "given_hash"
+        return Provenance(tuple(changes), data.get("dataset"), str(data.get("part", "")), str(recipe.get(first, "")))
+    return None
+
+
+def _changes(recipe: Mapping[str, Any]) -> list[str]:
+    defenses = recipe.get("defenses")
+    made = [*(defenses if isinstance(defenses, list) else [])]
+    if recipe.get("attack") and recipe.get("poison_rate", 1.0) != 0:
+        made.insert(0, recipe["attack"])
+    return [str(one.get("name", "?")) if isinstance(one, Mapping) else str(one) for one in made]
