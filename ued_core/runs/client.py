@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import difflib
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from filelock import FileLock
+
 from ued_core.errors import RunError
+from ued_core.person import OWNER, Person
 from ued_core.runs.folder import RUN_ID, RunFolder, ring, run_ids, runs_root
 from ued_core.runs.launcher import ensure_supervisor
 from ued_core.runs.listing import listing_of, snapshot
+from ued_core.runs.permission import check_own, check_quota, check_spec
 from ued_core.runs.record import RunRecord
 from ued_core.runs.store import current_record, read_row, read_rows
 
@@ -26,35 +31,41 @@ ENSURE_S = 2.0
 """How often someone who waits looks whether a supervisor is alive."""
 
 
-def submit(spec: RunSpec, launch: bool = True) -> str:
+def submit(spec: RunSpec, launch: bool = True, by: Person = OWNER) -> str:
     """Queue a run; its id.
 
     Args:
         spec: what to do.
         launch: whether to start the supervisor when none is alive.
+        by: who wants it.
 
     Raises:
-        ParameterError, RunError: as :func:`submit_many`.
+        NotAllowed, ParameterError, RunError: as :func:`submit_many`.
     """
-    return submit_many([spec], launch)[0]
+    return submit_many([spec], launch, by)[0]
 
 
-def submit_many(specs: Iterable[RunSpec], launch: bool = True) -> list[str]:
+def submit_many(specs: Iterable[RunSpec], launch: bool = True, by: Person = OWNER) -> list[str]:
     """Queue runs in this order; their ids.
 
     Raises:
+        NotAllowed: a visitor asks for a path of the server, too large a run or too many of them. Nothing is queued then.
         ParameterError: a path is relative; the worker's folder is not the caller's (:meth:`RunSpec.located`). Nothing is queued then.
         RunError: a run's folder cannot be written.
     """
-    root, specs = runs_root(), [spec.located(None) for spec in specs]
+    root = runs_root()
+    specs = [_permitted(spec, by).located(None) for spec in specs]
     made: list[str] = []
-    for spec in specs:
-        if made:
-            # Ids are ordered by milliseconds.
-            time.sleep(0.001)
-        request = {"title": spec.title(), "key": spec.key(), "created": time.time()}
-        made.append(RunFolder.create(root, spec.to_json(), request).run_id)
-        _changed(root, made[-1])
+    with _counted(root, by) as unfinished:
+        check_quota(unfinished, len(specs), by)
+        for spec in specs:
+            if made:
+                # Ids are ordered by milliseconds.
+                time.sleep(0.001)
+            request = {"title": spec.title(), "key": spec.key(), "created": time.time()}
+            request |= {} if by.owner else {"by": by.id, "by_name": by.name}
+            made.append(RunFolder.create(root, spec.to_json(), request).run_id)
+            _changed(root, made[-1])
     if launch and made:
         ensure_supervisor()
     return made
@@ -116,13 +127,15 @@ def folder(run_id: str) -> RunFolder:
     raise RunError(f"There is no run {run_id!r}.", hint)
 
 
-def cancel(run_id: str) -> None:
+def cancel(run_id: str, by: Person = OWNER) -> None:
     """Stop a run: at once when it is queued, within seconds when it is running.
 
     Raises:
+        NotAllowed: ``by`` is a visitor, and the run is not theirs.
         RunError: there is no such run, or it is over.
     """
     record = run(run_id)
+    check_own(record, by)
     if record.over:
         raise RunError(f"The run {record.id} cannot be cancelled: it is {record.state}.")
     target = folder(record.id)
@@ -132,13 +145,15 @@ def cancel(run_id: str) -> None:
         ensure_supervisor()
 
 
-def stop_crafting(run_id: str) -> None:
+def stop_crafting(run_id: str, by: Person = OWNER) -> None:
     """End the crafting of a running run after the part that it is in, and train with what is there.
 
     Raises:
+        NotAllowed: ``by`` is a visitor, and the run is not theirs.
         RunError: there is no such run, or it crafts nothing now that could be used.
     """
     record = run(run_id)
+    check_own(record, by)
     target = folder(record.id)
     if record.state != "running" or not target.usable.exists():
         raise RunError(
@@ -149,31 +164,37 @@ def stop_crafting(run_id: str) -> None:
     _changed(target.path.parent, record.id)
 
 
-def resume(run_id: str, launch: bool = True) -> None:
+def resume(run_id: str, launch: bool = True, by: Person = OWNER) -> None:
     """Queue an interrupted, cancelled or failed run again; it goes on from its last checkpoint.
 
     Raises:
+        NotAllowed: ``by`` is a visitor, and the run is not theirs or they have too many.
         RunError: there is no such run, or it is queued, running or finished.
     """
     record = run(run_id)
+    check_own(record, by)
     if not record.resumable:
         again, later = "Submit its spec again for another run.", "Wait until it has ended, or cancel it."
         do = again if record.state == "finished" else later
         raise RunError(f"The run {record.id} cannot be resumed: it is {record.state}.", do)
     target = folder(record.id)
-    target.request_resume()
-    _changed(target.path.parent, record.id)
+    with _counted(target.path.parent, by) as unfinished:
+        check_quota(unfinished, 1, by)
+        target.request_resume()
+        _changed(target.path.parent, record.id)
     if launch:
         ensure_supervisor()
 
 
-def delete(run_id: str) -> None:
+def delete(run_id: str, by: Person = OWNER) -> None:
     """Delete a run that is over, with everything that it made.
 
     Raises:
+        NotAllowed: ``by`` is a visitor, and the run is not theirs.
         RunError: there is no such run, it is queued or running, or its folder cannot be moved.
     """
     record = run(run_id)
+    check_own(record, by)
     if not record.over:
         raise RunError(f"The run {record.id} cannot be deleted: it is {record.state}.", "Cancel it first.")
     target = folder(record.id)
@@ -204,6 +225,23 @@ def wait(run_id: str, timeout: float | None = None) -> RunRecord:
         time.sleep(0.1)
         record = run(record.id)
     return record
+
+
+def _permitted(spec: RunSpec, by: Person) -> RunSpec:
+    if not by.owner:
+        check_spec(spec, by)
+    return spec
+
+
+@contextmanager
+def _counted(root: Path, by: Person) -> Iterator[list[RunRecord]]:
+    """All runs that are not over, while nobody else adds runs of a visitor; nothing for the owner, whose runs are not counted."""
+    if by.owner:
+        yield []
+        return
+    root.mkdir(parents=True, exist_ok=True)
+    with FileLock(root / "visitors.lock", timeout=20):
+        yield [record for record in runs() if not record.over]
 
 
 def _changed(root: Path, run_id: str) -> None:

@@ -2,53 +2,18 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ued_core.data.handles import check_paths
-from ued_core.errors import NotAllowed, ParameterError
-from ued_core.params import Method
+from ued_core.errors import NotAllowed
 from ued_core.person import Person
+from ued_core.runs.limits import Limits
 
 if TYPE_CHECKING:
     from ued_core.data.base import Dataset
+    from ued_core.params import Method
     from ued_core.runs.record import RunRecord
     from ued_core.runs.spec import RunSpec
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a visitor may ask for at once; the owner has no limits.
-
-    Attributes:
-        waiting: runs of one visitor that may wait.
-        running: runs of one visitor that may be executed at the same time.
-        epochs: of anything that is trained.
-        megapixels: of the images of a data set that is drawn.
-    """
-
-    waiting: int = 2
-    running: int = 1
-    epochs: int = 100
-    megapixels: int = 64
-
-    @classmethod
-    def read(cls, environ: Mapping[str, str] | None = None) -> Limits:
-        """The limits of this server: ``UED_VISITOR_WAITING``, ``…_RUNNING``, ``…_EPOCHS`` and ``…_MEGAPIXELS``.
-
-        Raises:
-            ParameterError: one is not a whole number of at least 1.
-        """
-        environ = os.environ if environ is None else environ
-        set_here = {}
-        for name in cls.__dataclass_fields__:
-            text = environ.get(f"UED_VISITOR_{name.upper()}", "").strip()
-            if text and not (text.isascii() and text.isdigit() and int(text) >= 1):
-                raise ParameterError(f"UED_VISITOR_{name.upper()} is {text!r}, but it must be a whole number of at least 1.")
-            set_here |= {name: int(text)} if text else {}
-        return cls(**set_here)
 
 
 def check_data(dataset: Dataset, by: Person) -> None:
@@ -59,6 +24,9 @@ def check_data(dataset: Dataset, by: Person) -> None:
     """
     if by.owner:
         return
+    # Those who only list runs must not wait for torch.
+    from ued_core.data.handles import check_paths
+
     check_paths(dataset, by)
     asked, most = dataset.pixels() / 1e6, Limits.read().megapixels
     if asked > most:
@@ -76,6 +44,8 @@ def check_spec(spec: RunSpec, by: Person) -> None:
     """
     if by.owner:
         return
+    from ued_core.data.handles import check_paths
+
     check_data(spec.dataset, by)
     most = Limits.read().epochs
     for method in parts(spec):

@@ -46,6 +46,7 @@ class RunRecord:
         last, best: clean test accuracy after the last epoch and its maximum, 0..1.
         train_accuracy: over the last epoch, as trained, 0..1.
         note: the submitter's words.
+        by, by_name: the visitor who submitted it; empty for the owner.
         spec: the spec as plain values.
         error: what went wrong and what to do, in one line.
         stopped_early: how far crafting was when the user ended it, ``"after 3 of at most 30 rounds"``; empty otherwise.
@@ -74,6 +75,8 @@ class RunRecord:
     best: Share | None = None
     train_accuracy: Share | None = None
     note: str = ""
+    by: str = ""
+    by_name: str = ""
     spec: dict[str, Any] = field(default_factory=dict)
     error: str = ""
     stopped_early: str = ""
@@ -168,6 +171,8 @@ def read_record(folder: RunFolder, started: Handle | None = None) -> RunRecord:
         device=_device(attempt, result),
         attempt=len(attempts),
         note=printable(spec.get("note", "")),
+        by=request.by,
+        by_name=request.by_name,
         spec=spec,
         error=_error(folder, state, problem, damage),
         stopped_early=early,

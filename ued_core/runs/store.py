@@ -10,7 +10,8 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +20,9 @@ from ued_core.runs.devices import Slot, suits
 from ued_core.runs.folder import TOKEN, RunFolder
 from ued_core.runs.launcher import Handle
 from ued_core.runs.record import RunRecord, dump, read_record
+from ued_core.runs.turns import in_turn, may_begin
 
-VERSION = 2
+VERSION = 3
 CLAIM_S = 10.0
 """A claimed run whose process is unknown for longer than this was dropped by a dying supervisor."""
 SCHEMA = """
@@ -28,12 +30,15 @@ CREATE TABLE IF NOT EXISTS job (
     id TEXT PRIMARY KEY,
     state TEXT NOT NULL,
     wants TEXT NOT NULL,    -- auto, cpu or cuda
+    person TEXT NOT NULL,   -- whose it is: a visitor's id, empty for the owner
+    began REAL NOT NULL,    -- when it was last started; 0 before that
     record TEXT NOT NULL,   -- JSON of the RunRecord
     slot TEXT,              -- taken while its worker lives
     claimed REAL,           -- when a supervisor took it from the queue
     worker TEXT             -- JSON of its Handle
 );
 CREATE INDEX IF NOT EXISTS job_state ON job (state);
+CREATE INDEX IF NOT EXISTS job_turn ON job (person, began);
 CREATE INDEX IF NOT EXISTS job_slot ON job (slot) WHERE slot IS NOT NULL;
 """
 
@@ -156,12 +161,13 @@ class Table:
         device = record.spec.get("device")
         wants = device if isinstance(device, str) else "auto"
         self._db.execute(
-            "INSERT INTO job (id, state, wants, record, slot, worker) VALUES (?, ?, ?, ?, ?, ?) "
-            "ON CONFLICT (id) DO UPDATE SET state = excluded.state, wants = excluded.wants, record = excluded.record, "
-            "slot = excluded.slot, worker = excluded.worker "
+            "INSERT INTO job (id, state, wants, person, began, record, slot, worker) VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (id) DO UPDATE SET state = excluded.state, wants = excluded.wants, person = excluded.person, "
+            "began = MAX(job.began, excluded.began), record = excluded.record, slot = excluded.slot, worker = excluded.worker "
             "WHERE job.slot IS NULL OR job.worker IS NOT NULL OR job.claimed < ?",
-            (record.id, record.state, wants, dump(record), slot, handle.to_json() if handle else None, time.time() - CLAIM_S),
-        )
+            (record.id, record.state, wants, record.by, record.started or 0.0, dump(record), slot,
+             handle.to_json() if handle else None, time.time() - CLAIM_S),
+        )  # fmt: skip
 
     def release(self, run_id: str) -> None:
         """Take the slot back from a run whose worker has ended or was never started."""
@@ -172,25 +178,39 @@ class Table:
         """Forget a run."""
         self._db.execute("DELETE FROM job WHERE id = ?", (run_id,))
 
-    def claim(self, slots: Iterable[Slot]) -> list[tuple[str, Slot]]:
-        """Give free slots to queued runs, oldest first, in one transaction.
+    def claim(self, slots: Iterable[Slot], most_running: int = 1) -> list[tuple[str, Slot]]:
+        """Give free slots to queued runs, person by person (:mod:`ued_core.runs.turns`), in one transaction.
 
         However many supervisors do this at once, a queued run and a free slot are given away once.
+
+        Args:
+            slots: all there are.
+            most_running: runs of one visitor that may be executed at the same time.
         """
         slots = list(slots)
         any_gpu = any(slot.gpu for slot in slots)
         given = []
         with self._transaction():
-            taken = {row[0] for row in self._db.execute("SELECT slot FROM job WHERE slot IS NOT NULL")}
-            waiting = "SELECT id, wants FROM job WHERE state = 'queued' AND slot IS NULL ORDER BY id"
-            for run_id, wants in self._db.execute(waiting).fetchall():
+            busy = self._db.execute("SELECT slot, person FROM job WHERE slot IS NOT NULL").fetchall()
+            taken, running = {slot for slot, _ in busy}, Counter(person for _, person in busy)
+            queued = "SELECT id, wants, person FROM job WHERE state = 'queued' AND slot IS NULL"
+            waiting = {run_id: (wants, person) for run_id, wants, person in self._db.execute(queued)}
+            for run_id in self._in_turn(waiting) if any(slot.name not in taken for slot in slots) else ():
+                wants, person = waiting[run_id]
                 slot = next((s for s in slots if s.name not in taken and suits(s, wants, any_gpu)), None)
-                if slot is not None:
+                if slot is not None and may_begin(person, running[person], most_running):
                     taken.add(slot.name)
+                    running[person] += 1
                     given.append((run_id, slot))
-                    taking = "UPDATE job SET state = 'running', slot = ?, claimed = ? WHERE id = ?"
-                    self._db.execute(taking, (slot.name, time.time(), run_id))
+                    taking, now = "UPDATE job SET state = 'running', slot = ?, claimed = ?, began = ? WHERE id = ?", time.time()
+                    self._db.execute(taking, (slot.name, now, now, run_id))
         return given
+
+    def _in_turn(self, waiting: Mapping[str, tuple[str, str]]) -> list[str]:
+        people = {person for _, person in waiting.values()}
+        last = "SELECT MAX(began) FROM job WHERE person = ?"
+        began = {person: self._db.execute(last, (person,)).fetchone()[0] or 0.0 for person in people} if len(people) > 1 else {}
+        return in_turn([(run_id, person) for run_id, (_, person) in waiting.items()], began)
 
     def started(self, run_id: str, handle: Handle) -> None:
         """Record the worker of a claimed run."""

@@ -98,12 +98,15 @@ class Request(Stored):
         title: readable name.
         key: name of the result.
         created: when it was submitted.
+        by, by_name: the visitor of a served app who submitted it; empty for the owner.
     """
 
     always = frozenset({"title", "key", "created"})
     title: Line = ""
     key: Annotated[str, BeforeValidator(_written), Field(max_length=200)] = ""
     created: Moment | None = None
+    by: Annotated[str, Field(max_length=64)] = ""
+    by_name: Annotated[str, BeforeValidator(_written), Field(max_length=200)] = ""
 
 
 class Attempt(Stored):

@@ -21,9 +21,11 @@ from pathlib import Path
 
 from filelock import Timeout
 
+from ued_core.errors import ParameterError
 from ued_core.runs.devices import Slot, slots
 from ued_core.runs.folder import RunFolder, ring, run_ids, rung, runs_root, sweep
 from ued_core.runs.launcher import NOT_CLAIMED, Handle, Launcher, LocalLauncher, supervisor_lock
+from ued_core.runs.limits import Limits
 from ued_core.runs.record import read_record, worker_of
 from ued_core.runs.store import Row, Table, aside, damaged
 
@@ -43,12 +45,14 @@ class Supervisor:
         slots: where runs can be executed.
         launcher: starts and stops workers.
         log: what it did.
+        limits: of one visitor.
     """
 
     root: Path
     slots: tuple[Slot, ...]
     launcher: Launcher
     log: logging.Logger
+    limits: Limits = field(default_factory=Limits)
     _table: Table | None = None
     _next_scan: float = 0.0
     _asked: dict[str, float] = field(default_factory=dict)
@@ -79,7 +83,7 @@ class Supervisor:
             self._guarded(self._sync, table, run_id)
         for row in table.busy():
             self._guarded(self._watch, table, row.id, row)
-        for run_id, slot in table.claim(self.slots):
+        for run_id, slot in table.claim(self.slots, self.limits.running):
             self._start(table, run_id, slot)
         return not table.idle()
 
@@ -210,7 +214,7 @@ def supervise(root: Path, log: logging.Logger) -> None:
     sweep(root)
     places = slots()
     log.info("supervisor %d: %s", os.getpid(), ", ".join(slot.label for slot in places))
-    supervisor = Supervisor(root, places, LocalLauncher(len(places)), log)
+    supervisor = Supervisor(root, places, LocalLauncher(len(places)), log, _limits(log))
     patience = idle_seconds()
     busy_until = time.monotonic() + patience
     while True:
@@ -228,6 +232,15 @@ def supervise(root: Path, log: logging.Logger) -> None:
         time.sleep(POLL_S)
     supervisor.close()
     log.info("supervisor %d leaves: nothing to do", os.getpid())
+
+
+def _limits(log: logging.Logger) -> Limits:
+    try:
+        return Limits.read()
+    except ParameterError as error:
+        # Runs that wait must not stand still for a wrong number; whoever submits is told of it.
+        log.error("%s The limits are the usual ones.", error)
+        return Limits()
 
 
 def idle_seconds() -> float:
