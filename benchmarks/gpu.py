@@ -142,7 +142,7 @@ def defence_rows(options: argparse.Namespace, device: torch.device) -> list[str]
         "D-VAE": lambda: dvae_row(options, device, random_images(options.images, SEED), options.epochs),
         "D-VAE, 3×224×224": lambda: dvae_row(options, device, random_images(options.large_images, SEED, side=224, classes=100), 1),
         "ResNet-18 alone": lambda: staged_row(options, device, None),
-        "ResNet-18 under staged training": lambda: staged_row(options, device, StagedTraining()),
+        "ResNet-18 under staged training": lambda: staged_row(options, device, StagedTraining(threshold=2.0)),
     }
     for words, work in works.items():
         try:

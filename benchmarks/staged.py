@@ -43,21 +43,23 @@ SCENES: dict[str, tuple[dict[str, Any], dict[str, Any] | None, dict[str, Any]]] 
 MODELS = {"LSP digits, ResNet-18": RESNET, "clean digits, ResNet-18": RESNET}
 """Scenes with another network than the small CNN."""
 ST: dict[str, Any] = {"name": "staged", "threshold": 1.1}
+QUIET: dict[str, Any] = {"name": "staged", "threshold": 2.0}
+"""Where nothing answers an alarm the threshold decides nothing, but it is part of a run's key."""
 COLOURS = "jitter and grey"
 ARMS: dict[str, dict[str, Any] | None] = {
     "plain": None,
     "ST": ST,
-    "ST-lite: fixed rates": {"name": "staged", "reaction": "fixed"},
+    "ST-lite: fixed rates": {**QUIET, "reaction": "fixed"},
     "shallow layers frozen at the start": {"name": "staged", "threshold": 0.0, "freeze_after": 1},
     "ST, no rollback": {**ST, "rollback": False},
     "ST, layers freeze from the image on": {**ST, "reaction": "freeze"},
     "ST, shallow layers reset": {**ST, "reaction": "reset"},
     "ST by Fisher ratio": {**ST, "signal": "fisher", "threshold": 1.2},
     "ST by speed of the loss": {**ST, "signal": "loss", "threshold": 2.0},
-    "ST, threshold 2": {"name": "staged"},
+    "ST, threshold 2": QUIET,
     "ST-full: ST + colours": {**ST, "colours": COLOURS},
-    "colours alone": {"name": "staged", "reaction": "none", "colours": COLOURS},
-    "watched only": {"name": "staged", "reaction": "none"},
+    "colours alone": {**QUIET, "reaction": "none", "colours": COLOURS},
+    "watched only": {**QUIET, "reaction": "none"},
 }
 POISONED = ("LSP digits", "EM digits", "region noise digits, no crop")
 FIRST = ("watched only", "ST", "shallow layers frozen at the start", "ST-lite: fixed rates")

@@ -308,8 +308,9 @@ def train(options: argparse.Namespace) -> int:
 
     spec = RunSpec.read(Path(options.spec))
     if options.dry_run:
-        print("\n".join([spec.title(), *_cost(spec, runs.runs())]))
+        print("\n".join([spec.title(), *_cost(spec, runs.runs()), *_expected(spec)]))
         return 0
+    print("\n".join(_expected(spec)), end="\n" * bool(_expected(spec)), file=sys.stderr)
     if spec.attack is not None and spec.attack.needs_whole_set and (spec.dataset.embedded or is_kept(spec.dataset)):
         print("\n".join(_cost(spec, runs.runs())), file=sys.stderr)
     run_id = runs.submit(spec)
@@ -327,6 +328,16 @@ def _cost(spec: Any, known: Sequence[Any]) -> list[str]:
         crafting = crafting_cost(spec.attack, load_split(spec.dataset, _context(0, "cpu")).train, spec.attack_seed)
     told = [crafting.sentence() if crafting else "", training.sentence(1) if training else UNKNOWN, in_all(crafting, training)]
     return [line for line in told if line]
+
+
+def _expected(spec: Any) -> list[str]:
+    """What stored runs let expect of a defence that may do nothing, one line a defence."""
+    from ued_core.analysis import staged
+    from ued_core.analysis.measured import stored
+
+    if staged.method_of(spec.to_json()) is None:
+        return []
+    return [staged.expectation(stored(staged.FILE), spec.to_json()).replace("**", "")]
 
 
 def list_runs(options: argparse.Namespace) -> int:

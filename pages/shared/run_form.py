@@ -16,6 +16,7 @@ from pages.shared.hidden import seen
 from pages.shared.run_address import open_run, open_view
 from pages.shared.run_cost import run_cost
 from pages.shared.run_words import short_id
+from pages.shared.staged_views import staged_expectation
 from pages.shared.visitor import who
 from ued_core import runs
 from ued_core.attacks import ATTACKS, Attack
@@ -339,6 +340,7 @@ def _start_part(specs: Sequence[RunSpec]) -> None:
             + (f", seeds {specs[0].seed} to {specs[-1].seed}" if len(specs) > 1 else "")
         )
         run_cost(specs[0], known, len(specs))
+        staged_expectation(specs[0])
         done = [record for record in finished.values() if record]
         if done:
             what = "A finished run" if len(done) == 1 else f"{len(done)} finished runs"

@@ -39,11 +39,6 @@ LOOK_EVERY_S = 2.0
 HEIGHT = 430
 MOST_RUNS = 200
 TIMED_PER_CLASS = 2
-STORED_THRESHOLD = 1.1
-THRESHOLD_TEXT = (
-    f"The threshold starts at {STORED_THRESHOLD:g} on this page, as in the stored runs: at the method's own default of 2 no alarm went off "
-    "there (LSP digits, *ST, threshold 2*)."
-)
 
 
 @dataclass(frozen=True)
@@ -170,10 +165,10 @@ def own_part() -> None:
     with left, st.expander(f"Parameters of {model_class.title}"):
         model = method_controls(model_class, key="staged_model")
     with right, st.expander("Parameters of staged training"):
-        method = method_controls(StagedTraining, key=StagedTraining.key, values={"threshold": STORED_THRESHOLD})
-        st.caption(THRESHOLD_TEXT)
+        method = method_controls(StagedTraining, key=StagedTraining.key)
     wanted = pair(spec_of(choice, (method,), model), method)
     st.markdown(_announced(choice, model, method, len(wanted)))
+    staged_expectation(wanted[0])
     _time(choice, wanted)
     st.button("Start both runs", type="primary", key="staged_start", on_click=_start, args=(wanted,))
     going = any(staged.method_of(r.spec) and not r.over for r in runs.snapshot().records[:MOST_RUNS])
@@ -192,6 +187,12 @@ def _announced(choice: Selection, model: Model, method: StagedTraining, count: i
         f"{plain(protocol_line(choice))}: {'two runs' if count > 1 else 'one run'} of **{plain(method_words(model))}** with the default "
         f"plan, {second}. Its layers from the image on: {', '.join(names)}; the first {min(method.depth, len(names))} may be slowed."
     )
+
+
+def staged_expectation(spec: RunSpec) -> None:
+    """What the stored runs let expect of a run under staged training; nothing for one without it."""
+    if words := staged.expectation(stored_rows(), spec.to_json()):
+        st.caption(words)
 
 
 @st.fragment

@@ -143,16 +143,19 @@ def test_what_has_not_happened_yet_is_not_said_to_be_never() -> None:
     assert "so far" not in said[1]
 
 
-def test_runs_of_ones_own_start_where_stored_ones_react(open_page) -> None:
-    """At the method's own default nothing happens on small data: the page's first run would show nothing."""
-    page = checked(open_page("staged", {name: value for name, value in OWN.items() if name != "staged_threshold"}))
-    assert page.number_input(key="staged_threshold").value == staged_views.STORED_THRESHOLD
-    assert StagedTraining().threshold == 2.0
-    assert "default of 2" in staged_views.THRESHOLD_TEXT
-    quiet = [row["training"][0]["alarms"] for row in staged_views.stored_rows() if row["arm"] == "ST, threshold 2"]
-    reacting = [row["spec"]["defenses"][0]["threshold"] for row in staged_views.stored_rows() if row["arm"] == "ST"]
-    assert set(quiet) == {0}
-    assert set(reacting) == {staged_views.STORED_THRESHOLD}
+@pytest.mark.parametrize("threshold", [None, "2.5"])
+def test_forms_say_whether_an_alarm_is_to_be_expected(open_page, threshold) -> None:
+    """On this page and where any run is set up; the words follow the threshold and the stored rows."""
+    asked = {name: value for name, value in OWN.items() if name != "staged_threshold"}
+    method = StagedTraining(threshold=float(threshold or StagedTraining().threshold))
+    words = staged.expectation(staged_views.stored_rows(), {"defenses": [method.to_json()]})
+    assert ("Expect no alarm" in words) == (threshold is not None)
+    page = checked(open_page("staged", asked | ({"staged_threshold": threshold} if threshold else {})))
+    assert words in [c.value for c in page.caption]
+    form = {"view": "new", "new_defences": "staged"} | ({"new_defence_staged_threshold": threshold} if threshold else {})
+    page = open_page("runs", form)
+    assert not page.exception
+    assert words in [c.value for c in page.caption]
 
 
 def test_a_run_under_way_and_a_finished_one_are_shown(open_page) -> None:

@@ -185,3 +185,17 @@ def test_stop_crafting_refuses_what_crafts_nothing(capsys: pytest.CaptureFixture
     code, out, err = call(capsys, "stop-crafting", run_id)
     assert (code, out) == (2, "")
     assert "it is queued" in err
+
+
+def test_a_dry_run_says_when_staged_training_will_do_nothing(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("UED_HOME", str(tmp_path / "home"))
+    for threshold, quiet in ((None, False), (2.5, True)):
+        path = tmp_path / "spec.json"
+        defence = {"name": "staged"} | ({"threshold": threshold} if threshold else {})
+        path.write_text(json.dumps({"dataset": "digits", "attack": "synper", "defenses": [defence]}))
+        code, out, err = call(capsys, "train", path, "--dry-run")
+        assert (code, err) == (0, "")
+        assert "Stored runs of plain training whose signal acm exceeded" in out
+        assert ("Expect no alarm" in out) == quiet
+    path.write_text(json.dumps({"dataset": "digits", "attack": "synper"}))
+    assert "alarm" not in call(capsys, "train", path, "--dry-run")[1]

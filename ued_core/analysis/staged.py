@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from statistics import mean
 from typing import Any
 
 from ued_core.assets import asset
@@ -136,6 +138,64 @@ def trace_of(spec: Mapping[str, Any], history: Sequence[Mapping[str, float]], re
         for row in rows
     )
     return Trace(layers, checks, method["threshold"], method["signal"], tuple(history), whole=False)
+
+
+def expectation(rows: Sequence[Row], spec: Mapping[str, Any]) -> str:
+    """What the stored runs let expect of the staged training in a spec, in words; empty if there is none in it.
+
+    A run under staged training is plain training until its first alarm. So the stored runs that were only watched tell how
+    often a threshold would have been exceeded, on which data; those with the very same settings tell what came of it.
+
+    Args:
+        rows: of the benchmark.
+        spec: of a run, as JSON with every parameter.
+    """
+    method = method_of(spec)
+    if method is None:
+        return ""
+    if method["reaction"] in ("none", "fixed") or not method["most_alarms"]:
+        return "Staged training as it is set answers no alarm."
+    told = [_alarms_expected(rows, method), _came_of_it(rows, method)]
+    return " ".join(words for words in told if words)
+
+
+def _alarms_expected(rows: Sequence[Row], method: Mapping[str, Any]) -> str:
+    signal, threshold = method["signal"], method["threshold"]
+    watched = [(row, trace_of(row["spec"], row["history"], row["training"])) for row in rows if row["arm"] == WATCHED]
+    same = sorted(
+        ((row["spec"]["dataset"]["name"], row["spec"]["attack"] is not None, trace.first_above(threshold) is not None)
+         for row, trace in watched if trace and trace.sign == signal),
+    )  # fmt: skip
+    if not same:
+        return f"No stored run has watched the signal {signal} of staged training, so it is not known whether an alarm will ring."
+    parts = []
+    for (dataset, attacked), found in groupby(same, key=lambda run: run[:2]):
+        ends = [crossed for *_, crossed in found]
+        parts.append(f"{sum(ends)} of {len(ends)} on {'poisoned' if attacked else 'clean'} {dataset}")
+    crossed = sum(run[2] for run in same)
+    verdict = "" if crossed else " **Expect no alarm, and the very training that there is without this defence.**"
+    return f"Stored runs of plain training whose signal {signal} exceeded {threshold:g}: {', '.join(parts)}.{verdict}"
+
+
+def _came_of_it(rows: Sequence[Row], method: Mapping[str, Any]) -> str:
+    """Where the very same settings helped most and cost most, against plain training on the same seeds."""
+    changes = []
+    for row in rows:
+        base = find(rows, row["scene"], PLAIN, row["seed"]) or find(rows, row["scene"], WATCHED, row["seed"])
+        if base is not None and method_of(row["spec"]) == dict(method) and len(row["spec"]["defenses"]) == 1:
+            changes.append((row["scene"], base["last"], row["last"]))
+    scenes = {name: [c for c in changes if c[0] == name] for name in dict.fromkeys(c[0] for c in changes)}
+    gains = {name: mean(after - before for _, before, after in found) for name, found in scenes.items()}
+    if not gains:
+        return ""
+
+    def at(name: str) -> str:
+        return f"{name} from {100 * mean(c[1] for c in scenes[name]):.0f} to {100 * mean(c[2] for c in scenes[name]):.0f} %"
+
+    best, worst = max(gains, key=gains.__getitem__), min(gains, key=gains.__getitem__)
+    ends = [f"most gained: {at(best)}"] * (gains[best] > 0) + [f"most lost: {at(worst)}"] * (gains[worst] < 0)
+    count = f"{len(changes)} run{'s' * (len(changes) != 1)}"
+    return f"Clean test accuracy with exactly these settings ({count}): {'; '.join(ends) or 'as without this defence'}."
 
 
 def find(rows: Sequence[Row], scene: str, arm: str, seed: int) -> Row | None:
