@@ -13,6 +13,7 @@ from pages.shared.selection import Selection
 from ued_core import runs
 from ued_core.analysis.phenomenon import shipped
 from ued_core.attacks import ATTACKS
+from ued_core.defenses import DEFENSES, Coin
 from ued_core.errors import UedError
 from ued_core.figures.consistency import MeasuredPoint
 from ued_core.models import MODELS
@@ -42,13 +43,16 @@ def _rows() -> Iterator[Row]:
 
 
 def _strength(spec: Mapping[str, Any]) -> tuple[float, str] | None:
-    """COIN's α and boundary; α = 0 without any defence; None when something else defends too."""
-    defenses = spec.get("defenses") or []
+    """COIN's α and boundary; α = 0 without any defence; None when something else defends too.
+
+    Raises:
+        UedError: a defence cannot be read.
+    """
+    defenses = [DEFENSES.parse(value) for value in spec.get("defenses") or ()]
     if not defenses:
         return 0.0, "periodic"
-    if len(defenses) == 1 and defenses[0].get("name") == "coin":
-        return float(defenses[0]["strength"]), str(defenses[0]["boundary"])
-    return None
+    [*others, last] = defenses
+    return (last.strength, last.boundary) if isinstance(last, Coin) and not others else None
 
 
 def measured_points(choice: Selection) -> tuple[MeasuredPoint, ...]:
@@ -60,18 +64,18 @@ def measured_points(choice: Selection) -> tuple[MeasuredPoint, ...]:
     found = []
     for spec, accuracy, origin, name in _rows():
         attack = spec.get("attack") or {}
-        placed = _strength(spec)
-        if spec.get("dataset", {}).get("name") != choice.dataset.key or attack.get("name") != choice.attack.key:
+        if (spec.get("dataset") or {}).get("name") != choice.dataset.key or attack.get("name") != choice.attack.key:
             continue
-        if placed is None or spec.get("poison_rate", 1.0) != 1.0 or spec.get("poison_classes") is not None:
+        if spec.get("poison_rate", 1.0) != 1.0 or spec.get("poison_classes") is not None:
             continue
         try:
-            own, model, plan = ATTACKS.parse(attack), MODELS.parse(spec["model"]), PLANS.parse(spec["plan"])
+            placed = _strength(spec)
+            own, model, plan = ATTACKS.parse(attack), MODELS.parse(spec.get("model")), PLANS.parse(spec.get("plan"))
             kernels = own.kernels(choice.train.classes, spec.get("attack_seed", 0))
         except UedError:
             # A run of an older version, whose parameters this one does not have.
             continue
-        if kernels is None:
+        if kernels is None or placed is None:
             continue
         imi, imc = _metrics(kernels, placed[0], side, placed[1])
         group = f"{method_words(own)}, {model.title}, {plan.title} ({origin})"

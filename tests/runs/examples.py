@@ -9,7 +9,7 @@ RESULT: dict[str, Any] = {
     "touched_accuracy": 0.5, "untouched_accuracy": 0.75,
     "probe": {
         "clean_accuracy": 0.25, "own_accuracy": 0.75, "wrong_true_rate": 0.25, "wrong_perturbation_rate": 0.5,
-        "wrong_other_rate": 0.25, "clean_histogram": [0.25, 0.75],
+        "wrong_other_rate": 0.25, "clean_histogram": [0.25, 0.75], "images": 100,
     },
     "crafting": {"converged": True, "note": "crafted", "trace": [0.5, 0.25], "seconds": 3.0, "stopped_early": ""},
     "purification": [{"name": "dvae", "seconds": 1.0}],

@@ -177,8 +177,8 @@ class MeasuredEpoch(EpochRow):
 class Data(Measured):
     """What was trained and tested on."""
 
-    train: Count
-    test: Count
+    train: Annotated[int, Field(ge=1, lt=10**12)]
+    test: Annotated[int, Field(ge=1, lt=10**12)]
     class_names: Annotated[list[Line], Field(min_length=1)]
     notes: list[Prose] = []
     clean_hash: Line
@@ -194,6 +194,7 @@ class Probe(Measured):
     wrong_perturbation_rate: Share
     wrong_other_rate: Share
     clean_histogram: list[Share]
+    images: Annotated[int, Field(ge=1, lt=10**12)]
 
 
 class Environment(Measured):
