@@ -345,9 +345,10 @@ def list_runs(options: argparse.Namespace) -> int:
     from ued_core import runs
 
     records = runs.runs()
+    runs.attend(records)
     if options.json:
         # One run a line: with indents, thousands of runs take a second.
-        print("[\n" + ",\n".join(json.dumps(r.to_json(), ensure_ascii=False) for r in records) + "\n]")
+        print("[\n" + ",\n".join(json.dumps(r.to_json()) for r in records) + "\n]")
         return 0
     if not records:
         print("No runs yet. Queue one: python -m ued_core train SPEC.json")
@@ -362,10 +363,11 @@ def show_run(options: argparse.Namespace) -> int:
     from ued_core import runs
 
     record = runs.run(options.id)
+    runs.attend([record])
     folder = runs.folder(record.id)
     if options.json:
         extra = {"history": folder.history(), "result": folder.result(), "error": folder.error()}
-        print(json.dumps({**record.to_json(), **extra}, indent=2, ensure_ascii=False))
+        print(json.dumps({**record.to_json(), **extra}, indent=2))
         return 0
     for name, value in record.to_json().items():
         if name not in ("spec", "damaged") and value is not None:
@@ -411,8 +413,9 @@ def _follow(run_id: str) -> int:
     progress = Progress()
     while True:
         record = runs.run(run_id)
-        if record.state in ("finished", "failed", "cancelled", "interrupted"):
+        if record.over:
             break
+        runs.attend([record])
         if record.fraction:
             progress(record.fraction, 1.0, f"epoch {record.epoch or 0} of {record.epochs}")
         time.sleep(0.3)

@@ -70,6 +70,7 @@ def _follow(choice: Selection) -> None:
         st.rerun(scope="app")
     found = crafting_run(choice, runs.snapshot().records[:50])
     if found is not None and not found.over:
+        runs.attend([found])
         where = f"The run {short_id(found.id)} is crafting it" if found.state == "running" else f"The run {short_id(found.id)} is queued"
         st.progress(found.fraction if found.state == "running" else 0.0, plain(f"{where}. {found.text}"))
         st.caption("This page shows the images as soon as they are there; you may leave it meanwhile.")

@@ -51,6 +51,7 @@ def _seconds(defense: Dvae, images: ImageSet, count: int) -> float:
 def _follow(choice: Selection, published: ImageSet, defense: Dvae) -> None:
     with guarded():
         known = runs.snapshot().records[:MOST_RUNS]
+        runs.attend(known)
         jobs = {"dvae_start": defense}
         if (first := defense.first_stage()) is not None:
             jobs["dvae_start_first"] = first

@@ -65,6 +65,7 @@ def _live_part(before: RunRecord) -> None:
                 record = runs.run(before.id)
             except RunError:
                 st.rerun()
+            runs.attend([record])
             if record.over != before.over:
                 st.rerun()
             _buttons(record)

@@ -29,6 +29,7 @@ def run_table() -> None:
     """Draw cards of what is going on, and the table; drawn again when something has changed (:mod:`pages.shared.run_changes`)."""
     with guarded():
         now = runs.snapshot()
+        runs.attend(now.waiting)
         # The view has changed, or the last run has gone: the whole page decides anew.
         if current_view() != "all" or not now.records:
             st.rerun()

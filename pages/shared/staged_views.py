@@ -245,6 +245,7 @@ def _look(was_going: bool) -> None:
     """The chosen run; asked again and again while one with this defence is under way."""
     with guarded():
         own = [r for r in runs.snapshot().records[:MOST_RUNS] if staged.method_of(r.spec)]
+        runs.attend(own)
         if was_going and all(r.over for r in own):
             st.rerun()
         found = {r.id: r for r in own if r.epoch}

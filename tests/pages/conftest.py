@@ -7,14 +7,19 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.shared.navigation import PAGES, ROOT
+from ued_core import runs
 
 ROUTER = ROOT / "pages" / "shared" / "router.py"
 
 
 @pytest.fixture
 def open_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
-    """``open_page("attack")`` visits an address in a fresh home; ``query`` is its query string's values."""
+    """``open_page("attack")`` visits an address in a fresh home; ``query`` is its query string's values.
+
+    Looking at queued runs does not start them here.
+    """
     monkeypatch.setenv("UED_HOME", str(tmp_path))
+    monkeypatch.setattr(runs, "attend", lambda records: None)
     # Tests write run folders as other processes do, and do not wait for the list's next refresh.
     monkeypatch.setattr("ued_core.runs.listing.REFRESH_S", 0.0)
 

@@ -283,6 +283,38 @@ def test_deleting_needs_a_second_word_and_leads_back(open_runs) -> None:
     assert "No run yet" in shown(page)
 
 
+def test_whoever_looks_at_a_waiting_run_sees_to_its_supervisor(open_runs, monkeypatch) -> None:
+    open_runs()
+    run_id = runs.submit(tiny(), launch=False)
+    for query in ({}, {"run": run_id}):
+        seen: set[str] = set()
+        monkeypatch.setattr(runs, "attend", lambda records, seen=seen: seen.update(r.id for r in records if not r.over))
+        assert not open_runs(**query).exception
+        assert seen == {run_id}
+
+
+def test_a_damaged_run_is_marked_and_takes_nothing_from_others(open_runs) -> None:
+    """The two faults that stopped everybody: NaN for an epoch, and a request without a time."""
+    open_runs()
+    sound, broken = (runs.submit(tiny(seed=seed), launch=False) for seed in (0, 1))
+    folder = runs.folder(broken)
+    folder.take_token()
+    rows = [{"epoch": 1, "test_accuracy": 0.5, "train_accuracy": 0.75}, {"epoch": float("nan")}]
+    folder.history_path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    folder.request_path.write_text(json.dumps({"title": "a title", "key": "k", "created": "x"}))
+    table = open_runs().dataframe[0].value
+    assert list(table["Id"]) == [broken[-4:], sound[-4:]]
+    said = "damaged: field created of request.json is \"x\"; field epoch of line 2 of history.jsonl is NaN"
+    assert list(table["Damaged"]) == [said, ""]
+    page = open_runs(run=broken)
+    assert not page.exception
+    assert any("field epoch of line 2 of history.jsonl is NaN" in box.value.replace("\\", "") for box in page.warning)
+    assert not open_runs(compare=f"{broken},{sound}").exception
+    folder.spec_path.write_text(json.dumps({**tiny(seed=1).to_json(), "seed": -1}))
+    page = open_runs(run=broken)
+    assert "Use as a template" not in [b.label for b in page.button], "what is left of a damaged spec is another run"
+
+
 # ---- comparing ---------------------------------------------------------------------------------
 
 

@@ -8,6 +8,8 @@ from itertools import groupby
 from statistics import mean
 from typing import Any
 
+from pydantic import BaseModel, ValidationError
+
 from ued_core.assets import asset
 
 Row = dict[str, Any]
@@ -104,6 +106,23 @@ def method_of(spec: Mapping[str, Any]) -> dict[str, Any] | None:
     return next((d for d in spec.get("defenses") or () if d.get("name") == NAME), None)
 
 
+class _Report(BaseModel):
+    """What staged training says of itself in a result."""
+
+    layers: list[str]
+    checks: list[Check]
+
+    @classmethod
+    def of(cls, value: Mapping[str, Any]) -> _Report | None:
+        """A report; None when it is damaged: the history then tells as far as it goes."""
+        try:
+            report = cls.model_validate(value)
+        except ValidationError:
+            return None
+        whole = all(set(check.acm) == set(check.rates) == set(report.layers) for check in report.checks)
+        return report if whole else None
+
+
 def trace_of(spec: Mapping[str, Any], history: Sequence[Mapping[str, float]], reports: Sequence[Mapping[str, Any]] = ()) -> Trace | None:
     """The checks of a run, from its result, or as far as its history shows them.
 
@@ -118,14 +137,15 @@ def trace_of(spec: Mapping[str, Any], history: Sequence[Mapping[str, float]], re
     method = method_of(spec)
     if method is None:
         return None
-    report = next((r for r in reports if r.get("name") == NAME), None)
+    report = next((_Report.of(r) for r in reports if r.get("name") == NAME), None)
     if report is not None:
-        found = [Check(c["epoch"], c["acm"], c["signal"], c["trapped"], c["action"], c["rates"]) for c in report["checks"]]
-        return Trace(tuple(report["layers"]), tuple(found), method["threshold"], method["signal"], tuple(history))
+        return Trace(tuple(report.layers), tuple(report.checks), method["threshold"], method["signal"], tuple(history))
     rows = [row for row in history if "staged signal" in row]
     if not rows:
         return None
     layers = tuple(name.removeprefix("staged rate ") for name in rows[0] if name.startswith("staged rate "))
+    needed = {f"staged {what} {name}" for what in ("rate", "acm") for name in layers}
+    rows = [row for row in rows if needed <= row.keys()]
     checks = tuple(
         Check(
             row["epoch"],

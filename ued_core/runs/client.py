@@ -18,7 +18,7 @@ from filelock import FileLock
 from ued_core.errors import RunError
 from ued_core.person import OWNER, Person
 from ued_core.runs.folder import RUN_ID, RunFolder, ring, run_ids, runs_root
-from ued_core.runs.launcher import ensure_supervisor
+from ued_core.runs.launcher import ensure_supervisor, watch_of
 from ued_core.runs.listing import listing_of, snapshot
 from ued_core.runs.permission import check_own, check_quota, check_spec
 from ued_core.runs.record import RunRecord
@@ -26,9 +26,6 @@ from ued_core.runs.store import current_record, read_row, read_rows
 
 if TYPE_CHECKING:
     from ued_core.runs.spec import RunSpec
-
-ENSURE_S = 2.0
-"""How often someone who waits looks whether a supervisor is alive."""
 
 
 def submit(spec: RunSpec, launch: bool = True, by: Person = OWNER) -> str:
@@ -202,6 +199,12 @@ def delete(run_id: str, by: Person = OWNER) -> None:
     _changed(target.path.parent, record.id)
 
 
+def attend(records: Iterable[RunRecord]) -> None:
+    """See to it that a supervisor lives while a run is not over; whoever watches runs calls it, as often as he likes."""
+    if any(not record.over for record in records):
+        watch_of(runs_root()).look()
+
+
 def wait(run_id: str, timeout: float | None = None) -> RunRecord:
     """Wait until a run is over; its record.
 
@@ -213,12 +216,10 @@ def wait(run_id: str, timeout: float | None = None) -> RunRecord:
         RunError: there is no such run, or the time is over before the run is.
     """
     deadline = None if timeout is None else time.monotonic() + timeout
-    record, asked = run(run_id), -1e9
+    record = run(run_id)
     while not record.over:
         now = time.monotonic()
-        if now - asked > ENSURE_S:
-            ensure_supervisor()
-            asked = now
+        attend([record])
         if deadline is not None and now > deadline:
             what = f"The run {record.id} is still {record.state} after {timeout:g} s."
             raise RunError(what, "Wait longer, or cancel it.")

@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -31,6 +32,7 @@ NOT_CLAIMED = 3
 SAME_S = 2.0
 """Start times of one process, told by two others, differ by less."""
 WATCH_S, WATCH_MOST_S = 2.0, 60.0
+"""How often those who watch look whether a supervisor lives, and how rarely at least while each that they start dies."""
 
 
 @dataclass(frozen=True)
@@ -265,31 +267,33 @@ def ensure_supervisor() -> bool:
 
 
 class Watch:
-    """Sees to it that somebody executes what waits; cheap enough for everybody who looks.
+    """Sees to it that somebody executes what waits under one home; cheap enough for everybody who looks.
 
-    A supervisor that never gets going is started again ever more rarely.
+    It looks once in :data:`WATCH_S` at most, however many threads ask. A supervisor that never gets going is started again
+    ever more rarely.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._home: Path | None = None
         self._next = 0.0
         self._pause = WATCH_S
 
     def look(self) -> bool:
-        """Start the supervisor if there is none; looks once in two seconds at most. True when one was started."""
+        """Start the supervisor if there is none; true when one was started."""
         with self._lock:
-            now = time.monotonic()
-            if home() != self._home:
-                self._home, self._next, self._pause = home(), 0.0, WATCH_S
-            if now < self._next:
+            if time.monotonic() < self._next:
                 return False
-            self._next = now + WATCH_S
             try:
                 started = ensure_supervisor()
             except (RunError, OSError):
                 # Whoever only looks is not told that the home cannot be written: whoever submits is.
-                return False
+                started = False
             self._pause = min(2 * self._pause, WATCH_MOST_S) if started else WATCH_S
-            self._next = now + self._pause if started else self._next
+            self._next = time.monotonic() + self._pause
             return started
+
+
+@lru_cache(maxsize=4)
+def watch_of(root: Path) -> Watch:
+    """The one watch over a folder of runs in this process."""
+    return Watch()
