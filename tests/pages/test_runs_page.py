@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from pages.shared import run_table
+from pages.shared import run_changes, run_table
 from pages.shared.result_words import accuracy_words, histogram_words, probe_words, verdict
 from pages.shared.run_spec_card import read_spec
 from pages.shared.run_words import STATE_WORDS, differing
@@ -290,6 +290,10 @@ def test_whoever_looks_at_a_waiting_run_sees_to_its_supervisor(open_runs, monkey
         seen: set[str] = set()
         monkeypatch.setattr(runs, "attend", lambda records, seen=seen: seen.update(r.id for r in records if not r.over))
         assert not open_runs(**query).exception
+        assert seen == {run_id}
+        # The table waits at a route: nothing changes there while no supervisor lives.
+        seen.clear()
+        run_changes._watched()
         assert seen == {run_id}
 
 
