@@ -14,7 +14,7 @@ from pages.shared.guard import plain
 from pages.shared.hidden import seen
 from pages.shared.live_chart import live_chart
 from pages.shared.run_address import compared_runs
-from pages.shared.run_words import differing, method_words, percent, seed_of, short_id, state_text
+from pages.shared.run_words import differing, method_words, other_surroundings, percent, seed_of, short_id, state_text
 from ued_core import runs
 from ued_core.errors import UedError
 from ued_core.figures.learning import QUANTITIES, Curve, Quantity, compare_figure
@@ -104,12 +104,12 @@ def run_label(record: RunRecord) -> str:
 
 
 def same_but_seed(records: Sequence[RunRecord]) -> list[list[RunRecord]]:
-    """The runs in groups that differ in their seed only; a repeated seed starts a group of its own."""
+    """The runs in groups that differ in their seed only, computed in the same arithmetic; a repeated seed starts a group of its own."""
     groups: dict[str, list[RunRecord]] = {}
     for record in records:
-        # A run that was trained on a half-crafted set is another experiment.
-        spec = {k: v for k, v in record.spec.items() if k not in ("seed", "note", "device")} | {"early": record.stopped_early}
-        name, copy = fingerprint(spec), 0
+        spec = {k: v for k, v in record.spec.items() if k not in ("seed", "note", "device")}
+        # A run that was trained on a half-crafted set, or in another arithmetic, is another experiment.
+        name, copy = fingerprint(spec | {"early": record.stopped_early, "precision": record.precision}), 0
         # The same seed twice is the same experiment twice: it must not pass for a second sample.
         while any(seed_of(other.spec) == seed_of(record.spec) for other in groups.get(f"{name}/{copy}", [])):
             copy += 1
@@ -121,8 +121,13 @@ def grouped(records: Sequence[RunRecord], together: bool) -> list[Group]:
     """What becomes one curve each, with labels that say how they differ."""
     sets = same_but_seed(records) if together else [[record] for record in records]
     apart = differing([members[0].spec for members in sets])
+    around = other_surroundings(sets)
     labels = []
-    for members, parameters in zip(sets, apart, strict=True):
+    for members, parameters, computed in zip(sets, apart, around, strict=True):
+        parameters = {"precision": computed.get("precision", "–"), **parameters}
+        if len(members) > 1:
+            # The first one's seed is not that of all.
+            parameters.pop("seed", None)
         words = ", ".join(
             f"{name} {value}" for name, value in list(parameters.items())[:4] if name not in _IN_TITLE and value != "–"
         )
@@ -174,12 +179,14 @@ def _methods(record: RunRecord, parameters: Mapping[str, str]) -> dict[str, str]
 def _difference_table(groups: Sequence[Group]) -> None:
     st.subheader("What differs, and what came out")
     apart = differing([group.records[0].spec for group in groups])
+    around = other_surroundings([group.records for group in groups])
     grouped_seeds = any(len(group.records) > 1 for group in groups)
     rows: list[dict[str, Any]] = []
-    for group, parameters in zip(groups, apart, strict=True):
+    for group, parameters, computed in zip(groups, apart, around, strict=True):
         row: dict[str, Any] = {"Run": group.label}
         row |= {title: _measured(group.records, name) for name, title in MEASURES}
         row |= {_heading(n): text for n, text in (parameters | _methods(group.records[0], parameters)).items()}
+        row |= {_heading(n): text for n, text in computed.items()}
         if grouped_seeds:
             row["Seed"] = ", ".join(str(seed) for seed in sorted(seed_of(r.spec) or 0 for r in group.records))
         row["State"] = ", ".join(dict.fromkeys(state_text(record) for record in group.records))
@@ -194,6 +201,8 @@ def _difference_table(groups: Sequence[Group]) -> None:
     )
     if grouped_seeds:
         text += " ± is the sample standard deviation over n seeds; with few seeds it is itself uncertain."
+    if around[0]:
+        text += f" What computed these runs differs too: {', '.join(around[0])}. Runs of different precision are never averaged."
     if not apart[0]:
         text = "These runs have the same parameters. " + text
     st.caption(text)

@@ -17,7 +17,7 @@ from pages.shared.run_address import open_compare, open_run, open_view
 from pages.shared.run_form import cannot_edit, fill_form, start
 from pages.shared.run_protocol import protocol_card
 from pages.shared.run_table import cancel_button, delete_part, local_time, run_progress, state_badge
-from pages.shared.run_words import STATE_WORDS, percent
+from pages.shared.run_words import STATE_WORDS, percent, surroundings
 from ued_core import runs
 from ued_core.errors import RunError, UedError
 from ued_core.figures.learning import histogram_figure, loss_figure, probe_figure, run_figure
@@ -42,7 +42,9 @@ def run_detail(run_id: str) -> None:
     seed = record.spec.get("seed", "–")
     when = local_time(record.created)
     moment = f"{when:%d %b %Y, %H:%M}" if when else "unknown"
-    st.caption(f"Run {record.id} · seed {seed} · submitted {moment}"
+    computed = "".join(f" · {name + ' ' if name in ('torch', 'threads') else ''}{plain(text)}"
+                       for name, text in surroundings([record]).items())  # fmt: skip
+    st.caption(f"Run {record.id} · seed {seed} · submitted {moment}{computed}"
                + (f" · {plain(record.note)}" if record.note else ""))  # fmt: skip
     _live_part(record)
     if not record.over:
@@ -202,7 +204,8 @@ def _reference_part(record: RunRecord) -> None:
         return
     clean = replace(spec, attack=None, poison_rate=1.0, attack_seed=0, defenses=(), note="clean reference")
     found = runs.find(clean.key())
-    done = next((r for r in found if r.state == "finished"), None)
+    # Another arithmetic would make a difference of its own.
+    done = next((r for r in found if r.state == "finished" and r.precision == record.precision), None)
     with st.container(horizontal=True, vertical_alignment="center"):
         if done:
             st.markdown(

@@ -331,7 +331,7 @@ def cannot_edit(spec: RunSpec) -> str:
 def _start_part(specs: Sequence[RunSpec]) -> None:
     known = runs.snapshot().records
     finished = {
-        spec.key(): next((r for r in known if r.key == spec.key() and r.state == "finished"), None) for spec in specs
+        key: next((r for r in runs.find(key) if r.state == "finished" and not r.outdated), None) for key in (spec.key() for spec in specs)
     }
     missing = [spec for spec in specs if finished[spec.key()] is None]
     with st.container(border=True):

@@ -70,10 +70,17 @@ def protocol(spec: RunSpec, result: Mapping[str, Any]) -> dict[str, str]:
             f"training images, without augmentation: {percent(result['poisoned_accuracy'], 1)}"
         ),
         **_parts(result),
-        "Environment": f"{env['device']} ({env['device_name']}), {env['precision']}, {threads}, {versions}",
+        "Arithmetic": f"{env['precision']}, {_chosen(spec.plan.precision, env['device'])}",
+        "Environment": f"{env['device']} ({env['device_name']}), {threads}, {versions}",
         "Content hashes": f"clean {data['clean_hash']} → trained on {data['trained_on_hash']}",
         "Spec key": spec.key(),
     }
+
+
+def _chosen(asked: str, device: str) -> str:
+    if asked != "auto":
+        return "as the plan asks"
+    return f"which auto took on this {'processor' if device == 'cpu' else 'GPU'}; another arithmetic is another result"
 
 
 def _labels(spec: RunSpec) -> dict[str, str]:

@@ -140,6 +140,22 @@ def differing(specs: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     return [{name: table.get(name, "–") for name in chosen} for table in tables]
 
 
+def surroundings(records: Sequence[RunRecord]) -> dict[str, str]:
+    """What the results of some runs may depend on besides their specs; several values where they differ, nothing where it is unknown."""
+    rows = [{"precision": r.precision, "device": r.device, **{name: str(r.environment.get(name, "")) for name in ("torch", "threads")}}
+            for r in records]  # fmt: skip
+    told = {name: ", ".join(dict.fromkeys(row[name] for row in rows if row[name])) for name in ("precision", "device", "torch", "threads")}
+    return {name: text for name, text in told.items() if text}
+
+
+def other_surroundings(groups: Sequence[Sequence[RunRecord]]) -> list[dict[str, str]]:
+    """One dict a group of runs with what of their :func:`surroundings` is not alike in all of them; a dash where it is unknown."""
+    alone = [surroundings([record]) for group in groups for record in group]
+    names = list(dict.fromkeys(name for table in alone for name in table))
+    chosen = [name for name in names if len({table[name] for table in alone if name in table}) > 1]
+    return [{name: table.get(name, "–") for name in chosen} for table in map(surroundings, groups)]
+
+
 # What titles and columns of their own say already.
 _SAID = frozenset({"dataset", "attack", "defenses", "model", "seed"})
 _SHORT = {"attack_seed": "private key"}
@@ -156,7 +172,10 @@ def told_apart(records: Sequence[RunRecord]) -> list[str]:
     words = dict.fromkeys((record.id for record in records), "")
     for title in {record.title for record in records}:
         alike = [record for record in records if record.title == title]
-        for record, parameters in zip(alike, differing([record.spec for record in alike]), strict=True):
+        around = other_surroundings([[record] for record in alike])
+        for record, parameters, computed in zip(alike, differing([record.spec for record in alike]), around, strict=True):
+            # The arithmetic is part of a run's identity; the rest of what computed it is told where runs are compared.
+            parameters = {"precision": computed.get("precision", "–"), **parameters}
             own = {name: parameters[name] for name in sorted(parameters, key=_rank) if name not in _SAID and parameters[name] != "–"}
             words[record.id] = ", ".join(
                 f"{_SHORT.get(name, name.rpartition(' · ')[2].replace('_', ' '))} {value}" for name, value in own.items()

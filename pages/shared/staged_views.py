@@ -235,8 +235,8 @@ def _without_reaction(spec: RunSpec) -> RunSpec:
 
 
 def _start(specs: Sequence[RunSpec]) -> None:
-    there = {record.key for record in runs.snapshot().records if record.state in ("queued", "running", "finished")}
-    missing = [spec for spec in specs if spec.key() not in there]
+    usable = ("queued", "running", "finished")
+    missing = [spec for spec in specs if not any(r.state in usable and not r.outdated for r in runs.find(spec.key()))]
     runs.submit_many(missing)
     st.toast(f"{len(missing)} of {len(specs)} runs are queued; the others are there." if len(missing) < len(specs) else "Both are queued.")
 
@@ -277,9 +277,10 @@ def _of_run(record: RunRecord) -> Shown | None:
     stack = [d for d in spec.defenses if not isinstance(d, StagedTraining)]
     bare = RunSpec.from_json({**spec.to_json(), "defenses": [d.to_json() for d in stack]})
     other = _without_reaction(spec)
-    partner = next((r for key in (other.key(), bare.key()) if key != spec.key() for r in runs.find(key) if r.epoch), None)
+    alike = [r for key in (other.key(), bare.key()) if key != spec.key() for r in runs.find(key) if r.precision == record.precision]
+    partner = next((r for r in alike if r.epoch), None)
     history = runs.folder(partner.id).history() if partner else None
-    watched = _trace(partner, other) if partner and partner.key == other.key() else None
+    watched = _trace(partner, other) if partner and partner.spec_key == other.key() else None
     return Shown(record.title, trace, history, watched, f"staged_{record.id}")
 
 

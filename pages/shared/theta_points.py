@@ -33,7 +33,8 @@ def _rows() -> Iterator[Row]:
     """Spec, clean test accuracy after the last epoch, origin, name of everything that has been measured."""
     for record in runs.snapshot().records:
         if record.state == "finished" and record.last is not None:
-            yield record.spec, record.last, "your runs", f"run {short_id(record.id)}"
+            arithmetic = f", {record.precision}" if record.key != record.spec_key else ""
+            yield record.spec, record.last, f"your runs{arithmetic}", f"run {short_id(record.id)}"
     try:
         stored = shipped()
     except UedError:

@@ -352,6 +352,65 @@ def test_the_same_seed_twice_is_no_second_sample() -> None:
     assert [[r.id for r in group] for group in same_but_seed(records)] == [["0", "1"], ["2"]]
 
 
+def computed(number: int, **environment: object) -> runs.RunRecord:
+    used = {"device": "cpu", "precision": "float32", "threads": 2, "torch": "2.15.0", **environment}
+    spec = tiny(seed=number).to_json()
+    return runs.RunRecord(id=f"20261101-000000-000-{number:04d}", title="T", spec=spec, device="CPU", environment=used)
+
+
+def test_seeds_of_another_arithmetic_are_not_averaged() -> None:
+    from pages.shared.run_compare import grouped, same_but_seed
+
+    records = [computed(0), computed(1), computed(2, precision="bfloat16"), computed(3, torch="2.14.0")]
+    assert [[r.id[-1] for r in group] for group in same_but_seed(records)] == [["0", "1", "3"], ["2"]]
+    assert [group.label for group in grouped(records, True)] == ["T · precision float32 · 3 seeds", "T · precision bfloat16, seed 2"]
+    unknown = runs.RunRecord(id="x", spec=tiny(seed=7).to_json())
+    assert len(same_but_seed([computed(0), unknown])) == 2, "nobody knows what it computes with"
+
+
+def test_what_computed_the_runs_stands_in_the_comparison_where_it_differs() -> None:
+    from pages.shared.run_words import other_surroundings, told_apart
+
+    assert other_surroundings([[computed(0)], [computed(1)]]) == [{}, {}]
+    found = other_surroundings([[computed(0), computed(1, threads=8)], [computed(2, torch="2.14.0", precision="bfloat16")]])
+    assert found == [
+        {"precision": "float32", "torch": "2.15.0", "threads": "2, 8"},
+        {"precision": "bfloat16", "torch": "2.14.0", "threads": "2"},
+    ]
+    inside = other_surroundings([[computed(0), computed(1, threads=8)]])
+    assert inside == [{"threads": "2, 8"}], "also among the seeds of one curve"
+    assert told_apart([computed(0), computed(1, precision="bfloat16")]) == ["precision float32", "precision bfloat16"]
+    assert told_apart([computed(0), computed(1, torch="2.14.0")]) == ["", ""], "the table tells identities apart, not machines"
+
+
+def test_arithmetic_is_shown_on_a_run_and_in_the_comparison(open_runs, tmp_path: Path) -> None:
+    from tests.runs.test_identity import finished as stored
+
+    open_runs()
+    first, second = stored(tiny()).run_id, stored(tiny(), precision="bfloat16", torch="1.9").run_id
+    text = shown(open_runs(run=second))
+    assert "bfloat16" in text.split("submitted")[1].splitlines()[0], "in the run's first line"
+    assert "| Arithmetic | bfloat16, which auto took on this processor; another arithmetic is another result |" in text
+    assert "torch 1.9" in text
+    table = open_runs(compare=f"{first},{second}").dataframe[0].value
+    assert list(table["Precision"]) == ["float32", "bfloat16"]
+    assert list(table["Torch"]) == ["2.0", "1.9"]
+    assert "Threads" not in table.columns
+    assert list(open_runs().dataframe[0].value["Differs in"]) == ["precision bfloat16", "precision float32"]
+
+
+def test_a_result_that_would_not_come_out_again_is_not_offered_as_known(open_runs) -> None:
+    from tests.runs.test_identity import finished as stored
+
+    open_runs()
+    form = {"view": "new", **SMALL, "new_repetition_device": "cpu"}
+    spec = RunSpec.from_json(json.loads(open_runs(**form).code[0].value))
+    stored(spec, precision="bfloat16")
+    assert "exactly these settings" not in shown(open_runs(**form))
+    stored(spec)
+    assert "exactly these settings" in shown(open_runs(**form))
+
+
 # ---- the form ----------------------------------------------------------------------------------
 
 SMALL = {"view": "new", "new_data_shapes_train_size": "200", "new_data_shapes_test_size": "100",

@@ -95,7 +95,7 @@ def run(run_id: str) -> RunRecord:
 
 
 def find(key: str) -> list[RunRecord]:
-    """Runs of the same spec (:meth:`RunSpec.key`), newest first."""
+    """Runs of the same spec (:meth:`RunSpec.key`), newest first; those of equal ``precision`` have equal results."""
     return list(snapshot().by_key.get(key, ()))
 
 

@@ -9,6 +9,7 @@
 | ``stop-crafting`` | anybody | the request to end crafting and to train with what is there; goes with a resume |
 | ``usable`` | worker | there while crafting could be ended so |
 | ``worker.lock`` | worker | held while one executes |
+| ``environments.jsonl`` | worker | one line an execution, once torch is there: device, precision, threads, versions |
 | ``attempts.jsonl`` | worker | one line an execution: when, where, which process |
 | ``heartbeat`` | worker | touched every second |
 | ``progress.jsonl`` | worker | one line a report |
@@ -46,6 +47,7 @@ from ued_core.home import home
 from ued_core.runs.jsonl import modified, read_lines, read_object, read_tail, read_value
 from ued_core.runs.stored import (
     Attempt,
+    Computing,
     CraftedCard,
     CraftedLog,
     EpochRow,
@@ -165,6 +167,10 @@ class RunFolder:
         return self.path / "attempts.jsonl"
 
     @property
+    def environments_path(self) -> Path:
+        return self.path / "environments.jsonl"
+
+    @property
     def checkpoint(self) -> Path:
         return self.path / "checkpoint.pt"
 
@@ -259,6 +265,11 @@ class RunFolder:
         """One row an execution."""
         return [fitted(Attempt, row, f"line {number} of {self.attempts_path.name}", damage)
                 for number, row in read_lines(self.attempts_path)]  # fmt: skip
+
+    def environments(self, damage: list[str] | None = None) -> list[Computing]:
+        """One row an execution that came to torch."""
+        return [fitted(Computing, row, f"line {number} of {self.environments_path.name}", damage)
+                for number, row in read_lines(self.environments_path)]  # fmt: skip
 
     def history(self, damage: list[str] | None = None) -> list[dict[str, float]]:
         """One row an epoch, as :func:`ued_core.training.train` describes them; epochs increase, every number is finite.

@@ -50,10 +50,10 @@ class Snapshot:
 
     @cached_property
     def by_key(self) -> Mapping[str, tuple[RunRecord, ...]]:
-        """The runs of each spec (:meth:`RunSpec.key`), newest first."""
+        """The runs of each spec (:meth:`RunSpec.key`), whatever arithmetic they took, newest first."""
         found: dict[str, list[RunRecord]] = {}
         for record in self.records:
-            found.setdefault(record.key, []).append(record)
+            found.setdefault(record.spec_key, []).append(record)
         return MappingProxyType({key: tuple(records) for key, records in found.items()})
 
     @cached_property

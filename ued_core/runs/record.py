@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, field, fields
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
@@ -15,7 +15,7 @@ from pydantic.dataclasses import dataclass
 from ued_core.runs.folder import Progress, RunFolder
 from ued_core.runs.jsonl import modified
 from ued_core.runs.launcher import Handle
-from ued_core.runs.stored import LATEST, Attempt, Count, Moment, Result, Share, Span, in_brief, printable
+from ued_core.runs.stored import LATEST, Attempt, Computing, Count, Moment, Result, Share, Span, in_brief, printable
 
 State = Literal["queued", "running", "finished", "failed", "cancelled", "interrupted"]
 STATES: tuple[State, ...] = get_args(State)
@@ -33,7 +33,9 @@ class RunRecord:
     Attributes:
         id: the run's folder name; sorts by time of submission.
         title: readable name, e.g. ``Shapes · CUDA · COIN · Small CNN``.
-        key: name of the result: equal keys, equal results. A run whose crafting was ended early has one of its own.
+        key: name of the result: equal keys, equal results. It is the spec's (:meth:`RunSpec.key`), with the arithmetic behind
+            it where ``auto`` took another than float32: ``e8fc55e2b479-bfloat16``. A run whose crafting was ended early has
+            one of its own.
         state: ``queued``, ``running``, ``finished``, ``failed``, ``cancelled`` (the user stopped
             it) or ``interrupted`` (its worker died).
         created, started, ended: seconds since 1970; ``started`` is the latest attempt's.
@@ -53,6 +55,8 @@ class RunRecord:
         craftable: a running run whose crafting could be ended now, to train with what is there.
         cancelling: a running run that was asked to stop.
         responding: false for a running run whose worker has shown no life for 30 seconds.
+        environment: what the numbers may depend on besides the spec, of the latest attempt: ``device`` (cpu or cuda),
+            ``precision``, ``threads``, ``torch``. Empty before the first attempt has loaded torch.
         damaged: values of its files that cannot be, a sentence each: ``field epoch of line 3 of history.jsonl is NaN``.
             What they would have said is unknown; the rest holds.
     """
@@ -83,6 +87,7 @@ class RunRecord:
     craftable: bool = False
     cancelling: bool = False
     responding: bool = True
+    environment: dict[str, str | int] = field(default_factory=dict)
     damaged: tuple[str, ...] = ()
 
     @property
@@ -94,6 +99,21 @@ class RunRecord:
     def resumable(self) -> bool:
         """Whether it can be queued again."""
         return self.over and self.state != "finished"
+
+    @property
+    def precision(self) -> str:
+        """``float32`` or ``bfloat16``; where attempts differ, each in its turn; empty while unknown."""
+        return str(self.environment.get("precision", ""))
+
+    @property
+    def spec_key(self) -> str:
+        """The key of its spec, whatever arithmetic ``auto`` took."""
+        return self.key.removesuffix(f"-{self.precision}")
+
+    @property
+    def outdated(self) -> bool:
+        """Whether ``auto`` took an arithmetic that it takes no more: older versions computed in bfloat16 on some processors."""
+        return self.environment.get("device") == "cpu" and self.key != self.spec_key
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; the spec is the record's own, not a copy."""
@@ -160,10 +180,13 @@ def read_record(folder: RunFolder, started: Handle | None = None) -> RunRecord:
     progress = folder.progress(damage) if running else None
     result = folder.measured(damage)
     early = folder.crafted_log(damage).stopped_early
+    used = _environment(folder.environments(damage), result)
+    # On a processor auto is float32: keys of stored results are those of float32.
+    arithmetic = f"-{used['precision']}" if used.get("precision", "float32") != "float32" and _auto(spec) else ""
     return RunRecord(
         id=folder.run_id,
         title=(request.title or "unreadable run") + (" (crafting stopped early)" if early else ""),
-        key=request.key + (f"-{folder.run_id}" if early else ""),
+        key=request.key + (f"-{folder.run_id}" if early else "") + arithmetic,
         state=state,
         created=_moment(folder.run_id) if request.created is None else request.created,
         started=attempt.time,
@@ -181,8 +204,22 @@ def read_record(folder: RunFolder, started: Handle | None = None) -> RunRecord:
         responding=not running or not attempts or folder.queued() or folder.heartbeat_age() < SILENT_S,
         **_numbers(folder, spec, result, damage),
         **_position(state, progress, waiting=folder.queued()),
+        environment=used,
         damaged=in_brief(damage),
     )
+
+
+def _environment(lines: Sequence[Computing], result: Result | None) -> dict[str, str | int]:
+    last = (result.environment if result else None) or next(reversed(lines), Computing())
+    # An attempt on another machine goes on from the same checkpoint: the result is then of both kinds.
+    taken = [line.precision for line in (*lines, last) if line.precision]
+    used = {"device": last.device, "precision": ", then ".join(dict.fromkeys(taken)), "threads": last.threads, "torch": last.torch}
+    return {name: value for name, value in used.items() if value}
+
+
+def _auto(spec: Mapping[str, Any]) -> bool:
+    plan = spec.get("plan")
+    return not isinstance(plan, Mapping) or plan.get("precision", "auto") == "auto"
 
 
 def _position(state: State, progress: Progress | None, waiting: bool) -> dict[str, Any]:

@@ -133,6 +133,16 @@ class Attempt(Stored):
     threads: Annotated[int, Field(ge=1, le=4096)] | None = None
 
 
+class Computing(Stored):
+    """A line of ``environments.jsonl``: what one execution computes with."""
+
+    always = frozenset({"device", "precision", "threads", "torch"})
+    device: Line = ""
+    precision: Line = ""
+    threads: Annotated[int, Field(ge=1, le=4096)] | None = None
+    torch: Line = ""
+
+
 class Report(Stored):
     """A line of ``progress.jsonl``: the beginning of an attempt, or how far a step is."""
 

@@ -151,14 +151,17 @@ def compute(folder: RunFolder, stop: Callable[[], bool], threads: int) -> dict[s
     """Execute the spec; the imports that take seconds happen here."""
     import torch
 
-    from ued_core.context import Context
-    from ued_core.runs.pipeline import execute
+    from ued_core.context import Context, pick_device
+    from ued_core.runs.pipeline import environment, execute
     from ued_core.runs.spec import RunSpec
 
     torch.set_num_threads(threads)
     enough = Enough(folder)
+    spec = RunSpec.read_submitted(folder.spec_path)
+    device = pick_device(spec.device)
+    append_line(folder.environments_path, environment(device, spec.plan.dtype(device)))
     return execute(
-        RunSpec.read_submitted(folder.spec_path),
+        spec,
         Context(on_report=Reporter(folder.progress_path), stop=stop, enough=enough),
         checkpoint=folder.checkpoint,
         weights=folder.weights,
