@@ -114,10 +114,12 @@ def likeness(array: np.ndarray, data: ImageSet | None, rows: np.ndarray | None =
     usable = lengths > 1e-9
     if not usable.any():
         return None
-    candidates = {"0..1": values * 255, "0..255": values, "-1..1": (values + 1) * 127.5}
-    distances = {scale: float(np.abs(images - clean).mean()) for scale, images in candidates.items()}
+    high, low = float(values.max()), float(values.min())
+    candidates = {"0..1": values * 255 if high <= 1.5 else None, "0..255": values if high > 1.5 else None}
+    candidates["-1..1"] = (values + 1) * 127.5 if low < -0.35 and high <= 1.35 else None
+    distances = {scale: float(np.abs(images - clean).mean()) for scale, images in candidates.items() if images is not None}
     scale = min(distances, key=distances.__getitem__)
-    levels = values * (1 if np.abs(values).max() > 1.01 else 255)
+    levels = values * (1 if np.abs(values).max() > 1.5 else 255)
     outside = float(((levels + clean < -0.5) | (levels + clean > 255.5)).mean())
     size = float(np.abs(levels).mean())
     slope = float(together[usable].sum() / np.square(other[usable]).sum()) * 255
@@ -157,6 +159,12 @@ def judge_content(raw: Raw, told: Statistics, dtype: np.dtype, alike: Likeness |
         return raw.content
     if alike is not None and told.low < 0 and alike.outside < 0.001:
         notes.append(f"Judged: noise, because {_range(told)}, and added to the clean images they stay in 0..255.")
+        return "noise"
+    if alike is not None and alike.correlation > 0.5 and by_values == "images":
+        notes.append(
+            f"Judged: noise, because they follow the clean images (correlation {alike.correlation:.2f}) and are weaker: "
+            f"{alike.size:.1f}/255 on average, and {alike.apart:.1f}/255 away from them."
+        )
         return "noise"
     notes.append(f"Judged: {_WORDS[by_values]}, because {why}.")
     return by_values
