@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from pages.shared.file_views import chosen_file, export_view, loaded, loader_view, reading_controls, report
+from pages.shared.file_choice import chosen_file, loaded
+from pages.shared.file_views import export_view, loader_view, reading_controls, report
 from pages.shared.guard import guarded
 from pages.shared.selection import sidebar_selection
 from ued_core.data.poison_files import FORMATS
@@ -16,8 +17,10 @@ choice = sidebar_selection()
 
 st.subheader("Inspect a poison file")
 with guarded():
-    chosen = chosen_file(choice)
+    place = st.container()
     reading = reading_controls()
+    with place:
+        chosen = chosen_file(choice, reading)
     if chosen is None:
         known = ", ".join(f"{form.title}" for form in FORMATS.values())
         st.info(f"Known are: {known}. Pickles are read by an interpreter of our own that runs nothing.")

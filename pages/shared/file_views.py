@@ -1,27 +1,24 @@
-"""Parts of the page Files: which file, what it is, what its loader makes of it, and writing one's own."""
+"""Parts of the page Files: what a file is, what its loader makes of it, and writing one's own."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import streamlit as st
 import torch
-from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from pages.shared import background
 from pages.shared.cache import Shelf, cached, key_of
 from pages.shared.controls import parameter_control, pick, segments
+from pages.shared.file_choice import Chosen
 from pages.shared.guard import guarded, plain
 from pages.shared.handover import spec_of
 from pages.shared.live_chart import live_chart
 from pages.shared.selection import Selection, protocol_line
 from pages.shared.tile_rows import tile_rows
-from pages.shared.visitor import who
-from ued_core.attacks import Attack
 from ued_core.data.poison_files import (
     AFTERWARDS,
     FORMATS,
@@ -32,24 +29,13 @@ from ued_core.data.poison_files import (
     Imported,
     Reading,
     compare,
-    export,
-    keep_upload,
-    load,
-    recipe,
 )
-from ued_core.errors import DataError, NotAllowed
 from ued_core.figures.poison_files import change_histogram
 from ued_core.figures.tiles import amplified_difference, fitting_gain
-from ued_core.home import home
 from ued_core.params import Parameter, fingerprint
 from ued_core.records import ImageSet
 from ued_core.runs.export import export_folder, export_for_download, export_progress
 
-SOURCES = {"example": "The attack on the left", "upload": "Upload", "path": "Path on the server"}
-PATH = Parameter(
-    name="path", label="path", kind="text", default="",
-    help="A file, a zip or a folder on the machine that runs UED Studio. Label files are found when they lie beside it.",
-)  # fmt: skip
 DETECT = "detect"
 CORRECTIONS = {
     "format": ("format", {key: form.title for key, form in FORMATS.items()}),
@@ -65,85 +51,8 @@ RADIUS = Parameter(
     name="radius", label="clip the noise to", kind="float", default=0.0, minimum=0.0, maximum=64.0, step=0.5, unit="1/255",
     help="0 takes the format's own bound: 16 for Unlearnable Clusters, none for the others.",
 )  # fmt: skip
-EXAMPLE_PER_CLASS = 20
 MOST_COMPARED = 500
 MOST_TILES = 12
-ENDINGS = ("pt", "pth", "pkl", "pickle", "npy", "npz", "zip", "png")
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """A file to look at, and the clean images that it is for."""
-
-    path: Path
-    images: ImageSet
-
-    @property
-    def stamp(self) -> str:
-        """Changes when the file does."""
-        files = sorted(self.path.rglob("*")) if self.path.is_dir() else [self.path, *sorted(self.path.parent.glob("*.npy"))]
-        return " ".join(f"{p.name}:{p.stat().st_size}:{p.stat().st_mtime_ns}" for p in files[:1000] if p.is_file())
-
-
-# ---- which file ------------------------------------------------------------------------------
-
-
-def chosen_file(choice: Selection) -> Chosen | None:
-    """Let the reader name a file; None until there is one."""
-    sources = SOURCES if who().owner else {name: words for name, words in SOURCES.items() if name != "path"}
-    source = segments("File", sources, key="from", default="example", help="Files are read as data; nothing in them is ever executed.")
-    if source == "example":
-        images, _ = choice.shown(EXAMPLE_PER_CLASS)
-        st.caption(
-            f"{choice.attack.title} on {len(images)} images of {plain(choice.dataset.title)}, written the way EM publishes its noise. "
-            "Take it as an example, then try files of your own."
-        )
-        return Chosen(Path(_example(images, choice.attack, choice.seed, str(home()))), images)
-    if source == "upload":
-        uploads = st.file_uploader(
-            "Poison file, with its label file or its other parts if there are any",
-            type=list(ENDINGS), accept_multiple_files=True, key="files_upload",
-            help="Several files are kept together: x_train….npy with y_train….npy, or the perturbation_….pth files with their clusters.",
-        )  # fmt: skip
-        return Chosen(_kept(uploads), choice.train) if uploads else None
-    if not who().owner:
-        raise NotAllowed("Visitors name no path of the server.", "Upload the file instead.")
-    text = parameter_control(PATH, key="path", default="")
-    if not text.strip():
-        return None
-    path = Path(text.strip()).expanduser()
-    if not path.exists():
-        raise DataError(f"There is no file or folder {str(path)!r} on the server.", "Check the path.")
-    return Chosen(path, choice.train)
-
-
-@cached(max_entries=16)
-def _example(images: ImageSet, attack: Attack, seed: int, root: str) -> str:
-    """The attack's noise on a few images as EM's perturbation.pt; a path, as text."""
-    poisoned = attack.preview(images, seed)
-    name = key_of(_example, images, attack, seed).rpartition(":")[2]
-    path = Path(root) / "imports" / "files" / f"example-{name}" / "perturbation.pt"
-    if not path.is_file():
-        export(poisoned, "em", path, recipe(poisoned))
-    return str(path)
-
-
-def _kept(uploads: Sequence[UploadedFile]) -> Path:
-    """The uploaded file on the disk; the folder of several that belong together, or the largest of them."""
-    root = home() / "imports" / "files"
-    if len(uploads) == 1:
-        return keep_upload(uploads[0].getvalue(), uploads[0].name, root)
-    together = root / "together" / key_of(_kept, sorted((u.name, u.file_id) for u in uploads)).rpartition(":")[2]
-    paths = {}
-    for upload in uploads:
-        path = together / keep_upload(upload.getvalue(), upload.name, root).name
-        if not path.is_file():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(upload.getvalue())
-        paths[path] = upload.size
-    if any(path.suffix in (".pth", ".png") for path in paths):
-        return together
-    return max(paths, key=paths.__getitem__)
 
 
 def reading_controls() -> Reading:
@@ -161,24 +70,6 @@ def reading_controls() -> Reading:
 
 
 # ---- what it is ------------------------------------------------------------------------------
-
-
-@cached(max_entries=3)
-def _loaded(
-    path: str, stamp: str, classes: int, count: int, _for: ImageSet,
-    format: str, content: str, layout: str, scale: str, per: str, radius: float | None,
-) -> Imported:  # fmt: skip
-    return load(Path(path), _for, Reading(format, content, layout, scale, per, radius))
-
-
-def loaded(chosen: Chosen, reading: Reading) -> Imported:
-    """The file's content; large files take seconds, which the page says."""
-    images = chosen.images
-    with st.spinner("Reading the file …"):
-        return _loaded(
-            str(chosen.path), chosen.stamp, images.classes, len(images), images,
-            reading.format, reading.content, reading.layout, reading.scale, reading.per, reading.radius,
-        )  # fmt: skip
 
 
 def report(imported: Imported) -> None:

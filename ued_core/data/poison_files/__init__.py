@@ -8,11 +8,13 @@ Source:
     The released code of the repositories named in ``FORMATS`` and ``RULES``.
 """
 
-from ued_core.data.poison_files.export import ENDINGS, KINDS, export, keep_upload, recipe
+from ued_core.data.poison_files.export import ENDINGS, KINDS, export, recipe
 from ued_core.data.poison_files.formats import FORMATS, Format
 from ued_core.data.poison_files.found import Found, Reading
 from ued_core.data.poison_files.imported import Comparison, Imported, compare, detect, load
+from ued_core.data.poison_files.readers import state_of
 from ued_core.data.poison_files.rules import AFTERWARDS, IMAGE_SCALES, NOISE_SCALES, RULES, Rule
+from ued_core.data.poison_files.uploads import Kept, keep_upload, keep_uploads
 
 __all__ = [
     "AFTERWARDS",
@@ -26,12 +28,15 @@ __all__ = [
     "Format",
     "Found",
     "Imported",
+    "Kept",
     "Reading",
     "Rule",
     "compare",
     "detect",
     "export",
     "keep_upload",
+    "keep_uploads",
     "load",
     "recipe",
+    "state_of",
 ]

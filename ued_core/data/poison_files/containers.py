@@ -101,6 +101,11 @@ def load_torch(path: Path | BinaryIO, name: str = "") -> Any:
         named = re.search(r"(?:GLOBAL|global:?|class|function)\s+'?([\w.]+\.[\w.]+)", str(error))
         if named and names_pictures(named[1]) and (content := _instructions(path, name)) is not None:
             return read_pickle_bytes(content, name)
+        if not named and "Unsupported operand" in str(error):
+            raise DataError(
+                f"{name} is written in another pickle protocol than torch's own, which is not read.",
+                "Save it again with torch.save, without pickle_protocol.",
+            ) from error
         what = f"it would run or build {named[1]!r}" if named else "it holds more than tensors, numbers and containers"
         raise DataError(
             f"{name} was not read: {what}. Nothing in it was run.",

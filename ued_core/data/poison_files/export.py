@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import platform
@@ -147,21 +146,3 @@ def _write_tree(poisoned: PoisonedSet, path: Path, about: Mapping[str, Any], ctx
 _WRITERS: Mapping[str, Callable[[PoisonedSet, Path, Mapping[str, Any], Context], list[Path]]] = MappingProxyType(
     {"npz": _npz, "folder": _folder, "em": _em}
 )
-
-
-def keep_upload(content: bytes, name: str, folder: Path) -> Path:
-    """Store an uploaded file under its content's name, so that the same upload is stored once.
-
-    Args:
-        content: its bytes.
-        name: what the user calls it; only its last part is used, and only harmless characters of it.
-        folder: where to.
-
-    Returns:
-        ``folder/<hash>/<name>``.
-    """
-    safe = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(name.replace("\\", "/")).name).lstrip(".") or "file"
-    path = folder / hashlib.sha256(content).hexdigest()[:16] / safe
-    if not path.is_file():
-        write_atomic(path, lambda temporary: temporary.write_bytes(content) and None)
-    return path

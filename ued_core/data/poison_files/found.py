@@ -140,6 +140,13 @@ class Found:
         rows.extend(("Note", line) for line in self.notes)
         return rows
 
+    def summary(self) -> str:
+        """What it is, in one line."""
+        entries, channels, height, width = self.shape
+        content = "noise" if self.content == "noise" else "whole images"
+        labels = " with labels" if self.has_labels else ""
+        return f"{FORMATS[self.format].title}: {content}{labels}, {_PER_WORDS[self.per]}, {entries:,} of {channels} × {height} × {width}"
+
     def lines(self) -> list[str]:
         """The report as plain lines."""
         return [f"{what:<8} {told}" for what, told in self.rows()]

@@ -15,12 +15,13 @@ from ued_core.context import Context
 from ued_core.data.names import as_text, readable
 from ued_core.data.npz import read_npz, read_npz_json
 from ued_core.data.poison_files.arrays import as_labels
-from ued_core.data.poison_files.containers import kind_of, load_npy, load_npz, load_safetensors, load_torch
+from ued_core.data.poison_files.containers import MAX_FILES, kind_of, load_npy, load_npz, load_safetensors, load_torch
 from ued_core.data.poison_files.formats import ARRAYS, CONTENT_OF, FORMATS, Numbers, Raw
-from ued_core.data.poison_files.members import Members, members
+from ued_core.data.poison_files.members import MAX_SECONDS, Members, members
 from ued_core.data.poison_files.pickles import read_pickle
 from ued_core.data.poison_files.trees import is_map_of_a_cluster, read_clusters, read_pictures
 from ued_core.data.poison_files.values import of_value
+from ued_core.data.walk import chosen_folder, walk
 from ued_core.errors import DataError, UnknownName
 
 ENDINGS_READ = (".pt", ".pth", ".pkl", ".pickle", ".npy", ".npz", ".safetensors")
@@ -53,6 +54,26 @@ def read(path: Path, format: str = "", ctx: Context | None = None) -> Raw:
             "Leave the format to the detector.",
         )
     return replace(raw, format=format, content=CONTENT_OF.get(format, raw.content), called="" if format in CONTENT_OF else raw.called)
+
+
+def state_of(path: Path, ctx: Context | None = None) -> str:
+    """A text that changes when anything changes that :func:`read` would read; nothing is opened but the file's first bytes.
+
+    Raises:
+        DataError: as :func:`ued_core.data.poison_files.containers.kind_of`, or a folder has too much in it.
+        Cancelled: the user stopped the work.
+    """
+    path = Path(path)
+    if kind_of(path) == "folder":
+        return walk(chosen_folder(path), ctx, most=MAX_FILES, seconds=MAX_SECONDS).state()
+    states = []
+    for file in (path, path.with_name(label_file(path.name) or path.name)):
+        try:
+            status = file.stat()
+            states.append(f"{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}")
+        except OSError:
+            states.append("none")
+    return " ".join(states)
 
 
 def _torch(path: Path) -> Raw:
