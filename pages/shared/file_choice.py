@@ -14,6 +14,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from pages.shared.cache import Shelf, cached, key_of
 from pages.shared.controls import parameter_control, pick, segments
 from pages.shared.guard import plain
+from pages.shared.hidden import seen
 from pages.shared.selection import Selection
 from pages.shared.visitor import who
 from ued_core.attacks import Attack
@@ -99,8 +100,11 @@ def _uploaded(choice: Selection, reading: Reading) -> Chosen | None:
     if len(kept) == 1:
         return Chosen(kept[0].path, choice.train)
     verdicts = [_verdict(one, choice.train, reading) for one in kept]
-    lines = "\n".join(f"| {plain(one.title)} | {told} |" for one, (_, told) in zip(kept, verdicts, strict=True))
-    st.markdown(f"| {len(kept)} files | |\n|---|---|\n{lines}")
+    lines = "\n".join(
+        f"| {plain(one.title)} | {'**read**' if good else '**refused**'} | {plain(seen(told))} |"
+        for one, (good, told) in zip(kept, verdicts, strict=True)
+    )
+    st.markdown(f"| {len(uploads)} files | | |\n|---|---|---|\n{lines}")
     read = {str(place): one.title for place, (one, (good, _)) in enumerate(zip(kept, verdicts, strict=True)) if good}
     if not read:
         return None
@@ -126,14 +130,12 @@ def _verdicts() -> Shelf:
 def _verdict(one: Kept, images: ImageSet, reading: Reading) -> tuple[bool, str]:
     """Whether an upload was read, and a line that says what it is or why not."""
 
-    def make() -> tuple[bool, str]:
-        try:
-            beside = f"; with {', '.join(one.names[1:4])}" if len(one.names) > 1 and one.path.is_file() else ""
-            return True, f"**read:** {plain(loaded(Chosen(one.path, images), reading).found.summary() + beside)}"
-        except UedError as error:
-            return False, f"**refused:** {plain(f'{error.what} {error.do}'.strip())}"
-
-    return _verdicts().get(_named(one.path, images, reading), make)
+    beside = f"; with {', '.join(one.names[1:4])}" if len(one.names) > 1 and one.path.is_file() else ""
+    try:
+        found = _verdicts().get(_named(one.path, images, reading), lambda: loaded(Chosen(one.path, images), reading).found.summary())
+    except UedError as error:
+        return False, f"{error.what} {error.do}".strip()
+    return True, found + beside
 
 
 # ---- content ---------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import pickle
 from pathlib import Path
 
@@ -48,7 +50,7 @@ def table(page):
 def test_example_shows_the_lost_sign(open_page):
     page = open_page("files", SMALL)
     assert not page.exception
-    assert not page.error
+    assert not page.error, [error.value for error in page.error]
     assert page.title[0].value == "Files"
     assert "EM perturbation.pt" in table(page)
     assert [r["label"] for r in tiles(page)[0]["rows"]] == ["clean", "as released", "signed, rounded", "difference"]
@@ -73,7 +75,7 @@ def test_a_path(open_page, tmp_path: Path, train):
     path.write_bytes(pickle.dumps(delta.numpy()))
     page = open_page("files", {**SMALL, "from": "path", "path": str(path), "loader_noise": "em"})
     assert not page.exception
-    assert not page.error
+    assert not page.error, [error.value for error in page.error]
     assert "REM noise pickle" in table(page)
     assert "200 of 3 × 32 × 32" in table(page)
     imported = load(path, train)
@@ -114,9 +116,90 @@ def test_upload_with_its_labels(open_page, tmp_path: Path, train):
     files = [(name, (tmp_path / name).read_bytes(), "") for name in ("y_train_shapes.npy", "x_train_shapes_ntga.npy")]
     page.file_uploader[0].upload(files[0]) if not hasattr(page.file_uploader[0], "set_value") else page.file_uploader[0].set_value(files)
     page.run()
-    assert not page.error
+    assert not page.error, [error.value for error in page.error]
     assert "NTGA" in table(page)
     assert "Labels are from y_train_shapes.npy" in table(page)
+
+
+def verdicts(page):
+    """Name, verdict and words of each line, without Markdown."""
+    (found,) = (m.value for m in page.markdown if "files | | |" in m.value)
+    return [[cell.strip() for cell in line.replace("\\", "").strip("| ").split(" | ", 2)] for line in found.splitlines()[2:]]
+
+
+def upload(page, files):
+    target = page.file_uploader[0]
+    target.set_value(files) if hasattr(target, "set_value") else target.upload(files)
+    return page.run()
+
+
+def test_several_uploads_get_one_line_each_and_the_good_ones_go_on(open_page, train):
+    rows = train.images.permute(0, 2, 3, 1).numpy()
+    files = [
+        ("evil.pkl", pickle.dumps(print), ""),
+        ("x_train_shapes_ntga.npy", saved(np.save, (rows / 255).astype(np.float32)), ""),
+        ("y_train_shapes.npy", saved(np.save, train.labels.numpy()), ""),
+        ("letter.docx", b"PKnothing", ""),
+        ("L2.p1", saved(lambda file, value: torch.save(value, file), (train.images.float() / 255, train.labels)), ""),
+        ("a\u202fb.npz", saved(lambda file, value: np.savez(file, data=value, targets=train.labels.numpy()), rows), ""),
+    ]
+    page = upload(open_page("files", {**SMALL, "from": "upload"}), files)
+    assert not page.exception
+    assert not page.error, [error.value for error in page.error]
+    told = verdicts(page)
+    assert [line[:2] for line in told] == [
+        ["evil.pkl", "**refused**"], ["x_train_shapes_ntga.npy", "**read**"], ["letter.docx", "**refused**"], ["L2.p1", "**read**"],
+        ["a\u202fb.npz", "**read**"],
+    ]  # fmt: skip
+    assert "builtins.print" in told[0][2]
+    assert "with y_train_shapes.npy" in told[1][2]
+    assert "not a zip archive" in told[2][2]
+    assert all("whole images with labels" in told[place][2] for place in (1, 3, 4))
+    assert "NTGA" in table(page), "the first that can be read"
+    page.selectbox(key="files_one").set_value("3").run()
+    assert "torch file of arrays" in table(page)
+    assert "because they are the clean ones" in table(page)
+    assert "nothing is lost" in charts(page)[0]["caption"] or "% of all values differ" in charts(page)[0]["caption"]
+
+
+def test_uploads_of_which_none_can_be_read(open_page):
+    page = upload(open_page("files", {**SMALL, "from": "upload"}), [("a.pt", b"hello", ""), ("b.pt", b"", "")])
+    assert not page.exception
+    assert [line[1] for line in verdicts(page)] == ["**refused**", "**refused**"]
+    assert any("Known are" in info.value for info in page.info)
+
+
+def saved(write, value):
+    buffer = io.BytesIO()
+    write(buffer, value)
+    return buffer.getvalue()
+
+
+def test_paths_of_the_system_are_the_users_errors(open_page, tmp_path: Path):
+    os.mkfifo(tmp_path / "fifo")
+    secret = tmp_path / "shadow"
+    secret.write_bytes(b"root:*:2secret")
+    for path, words in (
+        (tmp_path / "fifo", "FIFO"),
+        ("/proc/self", "belongs to the operating system"),
+        (secret, "no format begins"),
+        ("~nobody-of-this-name/x", "no path"),
+        (tmp_path / ("a" * 300), "longer than the file system allows"),
+    ):
+        page = open_page("files", {**SMALL, "from": "path", "path": str(path)})
+        assert not page.exception
+        (said,) = (error.value.replace("\\", "") for error in page.error)
+        assert words in said
+        assert "bug" not in said
+        assert "root" not in said.replace("pytest-of-root", "")
+
+
+def test_a_reading_can_be_corrected_after_a_refusal(open_page, tmp_path: Path):
+    torch.save(torch.full((200, 3, 32, 32), 40000), tmp_path / "deep.pt")
+    page = open_page("files", {**SMALL, "from": "path", "path": str(tmp_path / "deep.pt")})
+    assert "16-bit" in page.error[0].value
+    page.selectbox(key="read_scale").set_value("0..255").run()
+    assert "torch file of arrays" in table(page)
 
 
 @pytest.mark.parametrize(("form", "name"), [("npz", "shapes_cuda_0.npz"), ("em", "shapes_cuda_0.pt")])
@@ -124,7 +207,7 @@ def test_export(open_page, at_once, train, form, name):
     page = open_page("files", {**SMALL, "form": form})
     assert not page.get("download_button")
     page.button(key="make_export").click().run()
-    assert not page.error
+    assert not page.error, [error.value for error in page.error]
     assert at_once == ["export"]
     assert any("200 images, 200 of them poisoned" in s.value for s in page.success)
     assert page.get("download_button")[0].proto.label.startswith(name)
