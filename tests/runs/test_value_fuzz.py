@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from pages.shared import run_table, theta_points
+from pages.shared import theta_points
 from pages.shared.result_words import histogram_words, probe_words, verdict
 from pages.shared.run_compare import _measured, grouped, run_label
 from pages.shared.run_detail import history_csv
@@ -23,7 +23,7 @@ from pages.shared.run_protocol import protocol
 from pages.shared.run_table import _frame
 from tests.runs.examples import RESULT
 from ued_core.figures.learning import QUANTITIES, Curve, compare_figure, histogram_figure, loss_figure, probe_figure, run_figure
-from ued_core.runs import RunFolder, RunRecord, RunSpec
+from ued_core.runs import RunFolder, RunRecord, RunSpec, Snapshot
 from ued_core.runs.estimate import estimate
 from ued_core.runs.record import dump, process_name, read_record
 
@@ -34,7 +34,7 @@ NASTY: list[Any] = [
     float("nan"), float("inf"), float("-inf"), -1, -0.5, 0, 2**31, 2**70, 10**400, 1e300, "x", "", "\ud800", "x" * 100_000, [], {}, [[]],
     None, True, DEEP,
 ]  # fmt: skip
-SAMPLED = 0.08
+SAMPLED = 0.05
 """Share of the cases that the suite tries every time; ``-m slow`` tries all."""
 SPEC = {
     "dataset": {"name": "shapes", "train_size": 200, "test_size": 100}, "attack": {"name": "cuda"},
@@ -58,7 +58,7 @@ def contents(state: str) -> dict[str, Any]:
     spec = spec_of_all()
     files: dict[str, Any] = {
         "spec.json": whole_spec(),
-        "request.json": {"title": spec.title(), "key": spec.key(), "created": 1.7e9},
+        "request.json": {"title": spec.title(), "key": spec.key(), "created": 1.7e9, "by": "0a1b", "by_name": "Ann"},
     }
     if state == "queued":
         return files
@@ -147,7 +147,6 @@ STATES = ("queued", "running", "finished", "failed", "interrupted")
 
 @pytest.fixture(autouse=True)
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(type(run_table.st.context), "timezone", "Europe/Berlin")
     monkeypatch.setenv("UED_HOME", str(tmp_path))
     return tmp_path / "runs"
 
@@ -169,7 +168,7 @@ def look(folder: RunFolder, sound: RunRecord, seen: set[str], monkeypatch: pytes
         return
     seen.add(told)
     together = [record, sound]
-    assert len(_frame(together)) == 2
+    assert len(_frame(Snapshot(str(len(seen)), tuple(together)), 1, "Europe/Berlin")) == 2
     for group in [*grouped(together, True), *grouped(together, False)]:
         assert group.label
         assert _measured(group.records, "last")
