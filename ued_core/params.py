@@ -205,10 +205,10 @@ class Method(BaseModel):
         return {"name": self.key, **values}
 
     def revision(self) -> int:
-        """How often code has changed what this configuration computes; a part of the names of results and artefacts.
+        """How often code has changed what this configuration computes.
 
-        Raise it for the configurations that a change touches, and the results of all others keep their names. 0, which is
-        not named, where nothing has changed.
+        A part of the names of runs, of crafted and purified sets, and of what defences learned: raise it for the configurations
+        that a change touches, and those of all others keep their names. 0, which is not named, where nothing has changed.
         """
         return 0
 

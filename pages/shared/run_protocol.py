@@ -23,7 +23,8 @@ def protocol_card(record: RunRecord, result: Mapping[str, Any]) -> None:
     except UedError:
         rows = flat(record.spec)
     else:
-        rows = protocol(spec, result)
+        # The key under which it was computed: a method may have been corrected since, and the spec then has another one.
+        rows = protocol(spec, result) | ({"Spec key": record.key} if record.key else {})
     with st.container(border=True):
         st.subheader("Protocol", anchor=False)
         lines = "\n".join(f"| {plain(name)} | {plain(text)} |" for name, text in rows.items())

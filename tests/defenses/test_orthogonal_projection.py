@@ -9,6 +9,7 @@ from tests.small_disk import full_disk
 from ued_core.attacks import ATTACKS
 from ued_core.context import Context
 from ued_core.defenses import preview
+from ued_core.defenses.dvae import Dvae
 from ued_core.defenses.orthogonal_projection import OrthogonalProjection, basis_of, linear_weights, mean_of, without
 from ued_core.defenses.strong_augmentation import SdaAn
 from ued_core.records import ImageSet, to_float
@@ -130,6 +131,16 @@ def test_learned_once_and_named_by_its_content(monkeypatch):
         assert torch.equal(preview((defense,), poisoned.take(rows), Context(), whole=poisoned).images, first.images[rows])
     defense.path(poisoned).write_bytes(b"torn")
     assert torch.equal(defense.purify(poisoned, Context()).images, first.images)
+
+
+@pytest.mark.parametrize(("defense", "where"), [(OrthogonalProjection(), "path"), (SdaAn(), "path"), (Dvae(), "folder")])
+def test_a_corrected_defence_takes_nothing_that_the_old_one_made(monkeypatch, defense, where):
+    photos, _ = noisy_photos(20)
+    given = photos if where == "path" else photos.content_hash
+    before = getattr(defense, where)(given)
+    assert getattr(defense, where)(given) == before
+    monkeypatch.setattr(type(defense), "revision", lambda self: 1)
+    assert getattr(defense, where)(given) != before
 
 
 def test_what_is_learned_does_not_depend_on_the_disk(monkeypatch, tmp_path):

@@ -114,7 +114,7 @@ def test_blocks_do_not_change_the_sum(monkeypatch):
 
 
 def test_finite_samples_fall_at_large_strength():
-    """The fall of Θ_imc that few samples show is noise of the class means; the limit keeps rising."""
+    """The fall of Θ_imc that few samples show is noise of the class means; the limit rises there."""
     kernels = draw_kernels(10, 3, 0.3, "full", 0)
     full = {a: limit(kernels, a) for a in (2.0, 3.0)}
     seen = {a: theta(kernels, a, 50, np.random.default_rng(0)).imc for a in (2.0, 3.0)}

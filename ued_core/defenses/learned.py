@@ -69,6 +69,7 @@ class LearnedDefense(Defense):
         """Where what was learned from this set is, or will be."""
         named: dict[str, Any] = {name: getattr(self, name) for name in self.learned_from}
         recipe = {"version": LEARNED_VERSION, "torch": torch.__version__, "defence": self.key, **named}
+        recipe |= {"revision": self.revision()} if self.revision() else {}
         return home() / "learned" / f"{self.key}-{fingerprint(recipe)}" / f"{data.content_hash}.safetensors"
 
     def is_learned(self, data: ImageSet) -> bool:

@@ -208,6 +208,7 @@ class TrainedDefense(Defense):
     def folder(self, data_hash: str) -> Path:
         """Where the purified version of the set with this content hash is, or will be."""
         named = {"version": PURIFY_VERSION, "torch": torch.__version__, "defence": self.to_json()}
+        named |= {"revision": self.revision()} if self.revision() else {}
         return home() / "purified" / f"{self.key}-{fingerprint(named)}" / data_hash
 
     def kept(self, data: ImageSet, early: bool = False) -> Purified | None:

@@ -85,7 +85,7 @@ def shape_words(
     listed = where[0] if len(where) == 1 else ", ".join(where[:-1]) + f" and {where[-1]}"
     more = " and later" if len(found) > MOST_PLACES else ""
     times = "once" if len(found) == 1 else "twice" if len(found) == 2 else f"{len(found)} times"
-    return f"{name} goes from {first} to {last}, but not steadily: it falls {times}, by {by} ({along} {listed}{more})."
+    return f"{name} goes from {first} to {last} and falls on the way, {times}, by {by} ({along} {listed}{more})."
 
 
 def ends_words(curves: Mapping[str, Sequence[float] | np.ndarray], name: str) -> str:
