@@ -424,6 +424,27 @@ def _follow(run_id: str) -> int:
     return 0 if record.state == "finished" else 1
 
 
+def storage(options: argparse.Namespace) -> int:
+    """What lies below the home and how much room it takes; what was removed to stay within the limit."""
+    from ued_core.data.room import DEFAULT_GB, VARIABLE, gigabytes
+    from ued_core.home import home
+    from ued_core.runs.storage import areas, removals
+
+    found, gone = areas(), removals()
+    if options.json:
+        told = {"home": str(home()), "areas": [area._asdict() for area in found], "removed": gone}
+        print(json.dumps(told, indent=2, ensure_ascii=False))
+        return 0
+    print(home())
+    for area in found:
+        most = "" if area.limit is None else f" of {gigabytes(area.limit)}"
+        print(f"  {area.name:<12} {gigabytes(area.bytes):>9}{most:<10} {area.entries:>6,} entries  {area.words}")
+    print(f"What has a limit gives way to newer things; {VARIABLE} sets it, {DEFAULT_GB:g} when left out.")
+    for row in gone:
+        print(f"removed {time.strftime('%Y-%m-%d %H:%M', time.localtime(row['time']))}  {gigabytes(row['bytes']):>9}  {row['path']}")
+    return 0
+
+
 class Progress:
     """One line on standard error with a time estimate, only for people (a terminal)."""
 
@@ -571,6 +592,7 @@ def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     p.add_argument("id", metavar="ID")
     p.add_argument("--json", action="store_true")
     p.add_argument("--lines", type=_at_least(0), default=10, help="last lines of the log")
+    add("storage", storage).add_argument("--json", action="store_true")
     add("cancel", cancel).add_argument("id", metavar="ID")
     add("stop-crafting", stop_crafting).add_argument("id", metavar="ID")
     p = add("resume", resume)

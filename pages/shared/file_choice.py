@@ -11,15 +11,17 @@ from pathlib import Path
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from pages.shared.cache import Shelf, cached, key_of
+from pages.shared.cache import Shelf, key_of
 from pages.shared.controls import parameter_control, pick, segments
 from pages.shared.guard import plain
 from pages.shared.hidden import seen
+from pages.shared.path_upload import make_room_for
 from pages.shared.selection import Selection
 from pages.shared.visitor import who
 from ued_core.attacks import Attack
 from ued_core.context import Context
 from ued_core.data.poison_files import Imported, Kept, Reading, export, keep_uploads, load, recipe, state_of
+from ued_core.data.room import touch_upload
 from ued_core.errors import DataError, NotAllowed, UedError
 from ued_core.home import home
 from ued_core.params import Parameter, fingerprint
@@ -67,20 +69,21 @@ def chosen_file(choice: Selection, reading: Reading) -> Chosen | None:
         raise DataError(f"{text.strip()!r} is no path: {error}.", "Check the path.") from error
 
 
-@cached(max_entries=16)
 def _example(images: ImageSet, attack: Attack, seed: int, root: str) -> str:
     """The attack's noise on a few images as EM's perturbation.pt; a path, as text."""
-    poisoned = attack.preview(images, seed)
     name = key_of(_example, images, attack, seed).rpartition(":")[2]
     path = Path(root) / "imports" / "files" / f"example-{name}" / "perturbation.pt"
     try:
         if not path.is_file():
+            poisoned = attack.preview(images, seed)
             export(poisoned, "em", path, recipe(poisoned))
     except OSError as error:
         raise DataError(
             f"The example cannot be written into the folder of UED Studio: {error.strerror or type(error).__name__}.",
             "Make room on the disk, or make the folder writable; files given by path can be read all the same.",
         ) from error
+    touch_upload(path)
+    make_room_for(path)
     return str(path)
 
 
@@ -119,6 +122,9 @@ def _kept(uploads: Sequence[UploadedFile]) -> list[Kept]:
     if before is None or before[0] != named or not all(one.path.exists() for one in before[1]):
         contents = [(upload.name, upload.getvalue()) for upload in uploads]
         st.session_state["files_kept"] = before = (named, keep_uploads(contents, home() / "imports" / "files"))
+    for one in before[1]:
+        touch_upload(one.path)
+        make_room_for(one.path)
     return before[1]
 
 

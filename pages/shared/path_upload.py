@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from pages.shared.guard import show_error
 from ued_core.context import Context
-from ued_core.data.handles import is_handle
+from ued_core.data.handles import is_handle, located
 from ued_core.data.uploads import keep_files
 from ued_core.errors import UedError
+from ued_core.runs.storage import tidy_uploads
+
+_ROOM_FOR = "room_made_for"
 
 
 def upload_control(label: str, help: str, key: str) -> str:
@@ -28,7 +33,7 @@ def upload_control(label: str, help: str, key: str) -> str:
     if names and state.get(done) != names:
         state[done] = names
         try:
-            state[key] = _kept(uploads)
+            state[key] = kept(uploads)
         except UedError as error:
             show_error(error)
     if not is_handle(state.get(key, "")):
@@ -38,10 +43,32 @@ def upload_control(label: str, help: str, key: str) -> str:
     return state[key]
 
 
-def _kept(uploads: list[UploadedFile]) -> str:
+def make_room_for(new: Path) -> None:
+    """Keep uploads within their limit, and tell what was removed for it.
+
+    Raises:
+        DataError: there is no room.
+    """
+    done = st.session_state.setdefault(_ROOM_FOR, set())
+    if str(new) in done:
+        # Every rerun of a page comes by.
+        return
+    if told := tidy_uploads(new):
+        st.toast(told, duration="long")
+    done.add(str(new))
+
+
+def kept(uploads: list[UploadedFile]) -> str:
+    """Keep what was uploaded; its handle.
+
+    Raises:
+        DataError: as :func:`ued_core.data.uploads.keep_files`, or there is no room.
+    """
     bar = st.progress(0.0, "Unpacking …")
     try:
         report = lambda done, total, text: bar.progress(min(1.0, done / total if total else 0.0), text or "Unpacking …")  # noqa: E731
-        return keep_files([(upload.name, upload) for upload in uploads], Context(on_report=report))
+        handle = keep_files([(upload.name, upload) for upload in uploads], Context(on_report=report))
+        make_room_for(located(handle))
+        return handle
     finally:
         bar.empty()

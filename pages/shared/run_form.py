@@ -8,11 +8,13 @@ from dataclasses import replace
 from typing import Any, ClassVar, Literal, TypeVar
 
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from pages.shared import cache
 from pages.shared.controls import choose, control_key, method_controls, set_control
 from pages.shared.guard import plain, show_error
 from pages.shared.hidden import seen
+from pages.shared.path_upload import kept
 from pages.shared.run_address import open_run, open_view
 from pages.shared.run_cost import run_cost
 from pages.shared.run_words import short_id
@@ -21,9 +23,7 @@ from pages.shared.visitor import who
 from ued_core import runs
 from ued_core.attacks import ATTACKS, Attack
 from ued_core.attacks.base import read_classes, write_classes
-from ued_core.context import Context
-from ued_core.data import DATASETS, Dataset, FileSet, Folder, import_zip
-from ued_core.data.handles import handle_of
+from ued_core.data import DATASETS, Dataset, FileSet, Folder
 from ued_core.data.relabel import RELABELLINGS
 from ued_core.defenses import DEFENSES, Defense
 from ued_core.errors import SpecError, UedError
@@ -169,30 +169,45 @@ def _data_part() -> Dataset | None:
             catalogue, key="new_data", label="Data set", help="The first ones need neither files nor a network."
         )
         st.caption(chosen.summary())
-        if issubclass(chosen, Folder) and who().owner:
+        if chosen.key in UPLOADS and who().owner:
             _upload_part(chosen)
         dataset = _controls(chosen, "new_data")
         return _looked_at(dataset) if isinstance(dataset, Folder | FileSet) else dataset
 
 
-def _upload_part(chosen: type[Folder]) -> None:
-    upload = st.file_uploader(
-        "Zip of images, one subfolder a class", type="zip", key="new_zip",
-        help="PNG, JPEG or WebP of any size. Or give the path of a folder on the server below.",
-    )  # fmt: skip
-    if upload is None or st.session_state.get("new_zip_done") == upload.file_id:
+UPLOADS: Mapping[str, tuple[str, list[str] | None]] = {
+    "folder": ("Zip of images, one subfolder a class", ["zip"]),
+    "npz": ("An npz file", ["npz"]),
+    "idx": ("IDX files: images and labels, of the test part too", None),
+    "parquet": ("Parquet files: all shards, of the test part too", ["parquet"]),
+}
+
+
+def _upload_part(chosen: type[Dataset]) -> None:
+    """Upload what the path parameters name; the owner may type a path instead."""
+    what, endings = UPLOADS[chosen.key]
+    for parameter in chosen.parameters():
+        if parameter.path:
+            one, own = chosen.key in ("folder", "npz"), parameter.name == "path"
+            label = what if own else "Clean test images in a file of their own, if there are any"
+            key = "new_zip" if chosen.key == "folder" else f"new_upload_{chosen.key}_{parameter.name}"
+            uploads = st.file_uploader(
+                label, type=endings if own else None, accept_multiple_files=not one, key=key, help="Or give a path on the server below."
+            )
+            uploads = [uploads] if one and uploads else uploads or []
+            _take(uploads, key, control_key("new_data", chosen, parameter.name))
+
+
+def _take(uploads: Sequence[UploadedFile], key: str, control: str) -> None:
+    names = [upload.file_id for upload in uploads]
+    if not names or st.session_state.get(f"{key}_done") == names:
         return
-    bar = st.progress(0.0, "Unpacking …")
     try:
-        report = lambda done, total, text: bar.progress(min(1.0, done / total if total else 0.0), text or "Unpacking …")  # noqa: E731
-        path = import_zip(upload, upload.name, Context(on_report=report))
+        set_control(control, kept(list(uploads)))
     except UedError as error:
         show_error(error)
     else:
-        st.session_state["new_zip_done"] = upload.file_id
-        set_control(control_key("new_data", chosen, "path"), handle_of(path))
-    finally:
-        bar.empty()
+        st.session_state[f"{key}_done"] = names
 
 
 def _looked_at(chosen: Folder | FileSet) -> Folder | FileSet | None:

@@ -16,9 +16,10 @@ import torch
 
 from ued_core.context import Context
 from ued_core.data.base import Dataset
+from ued_core.data.handles import located
+from ued_core.data.room import cache_root, loaded, make_room, removed_words, touch, touch_upload
 from ued_core.errors import DataError
 from ued_core.files import write_json
-from ued_core.home import home
 from ued_core.params import fingerprint
 from ued_core.records import DataSplit, ImageSet
 
@@ -32,6 +33,7 @@ def load_split(dataset: Dataset, ctx: Context) -> DataSplit:
     The cache entry is a folder of ``.npy`` files named after :meth:`Dataset.identity`. It
     appears whole or not at all, whichever of several processes is first; a damaged one is
     made anew. Where it cannot be written the split is still returned and its notes say so.
+    Entries have a limit (:func:`ued_core.data.room.limit`); those that go for a new one are named in its notes, this once.
 
     Args:
         dataset: the configured data set.
@@ -46,14 +48,24 @@ def load_split(dataset: Dataset, ctx: Context) -> DataSplit:
     folder = _entry(dataset)
     kept = _read(folder)
     if kept is not None:
+        touch(folder)
+        _touch_uploads(dataset)
         return kept
     split = dataset.load(ctx)
+    _touch_uploads(dataset)
     try:
         _write(folder, split)
     except OSError as error:
         note = f"The images could not be kept for the next time in {folder.parent}: {error}."
         return DataSplit(split.train, split.test, (*split.notes, note))
-    return _read(folder) or split
+    kept = _read(folder) or split
+    removed = removed_words(make_room(loaded(), {folder}), "Loaded data sets")
+    return DataSplit(kept.train, kept.test, (*kept.notes, removed)) if removed else kept
+
+
+def _touch_uploads(dataset: Dataset) -> None:
+    for text in dataset.chosen_paths().values():
+        touch_upload(located(text))
 
 
 def is_kept(dataset: Dataset) -> bool:
@@ -62,7 +74,7 @@ def is_kept(dataset: Dataset) -> bool:
 
 
 def _entry(dataset: Dataset) -> Path:
-    return home() / "cache" / "data" / f"{dataset.key}-{fingerprint(dataset.identity())}"
+    return cache_root() / f"{dataset.key}-{fingerprint(dataset.identity())}"
 
 
 def _read(folder: Path) -> DataSplit | None:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 
 from ued_core.context import Context
 from ued_core.data.base import Dataset, divide, refuse_single_images
-from ued_core.data.handles import located
+from ued_core.data.handles import located, where_to_look
 from ued_core.data.image_file import Report
 from ued_core.data.parts import Part, Parts, agreed_names, numbered, overlap, renamed, squares
 from ued_core.data.provenance import Provenance
@@ -127,7 +127,10 @@ class FileSet(Dataset):
     def _source(self) -> Path:
         if not self.path.strip():
             raise DataError(f"No file is given for the data set {self.title!r}.", f"Give its path. {self.advice}")
-        return located(self.path)
+        source = located(self.path)
+        if not source.exists():
+            raise DataError(f"There is no file or folder {str(source)!r}.", where_to_look(source))
+        return source
 
     def _name(self) -> str:
         source = self._source()

@@ -14,6 +14,13 @@ from ued_core.person import Person
 _HANDLE = re.compile(PREFIX + "[0-9a-f]{16}")
 
 
+_PLACE = re.compile(r"/imports/[0-9a-f]{16}(/|$)")
+GONE = (
+    "It was uploaded to another machine, or has been removed because other uploads needed the room. Upload it again, and name it anew "
+    "in the spec."
+)
+
+
 def imports_root() -> Path:
     """The folder that holds what was uploaded; it need not exist yet."""
     return home() / "imports"
@@ -43,8 +50,14 @@ def located(text: str) -> Path:
         return Path(text).expanduser().resolve()
     found = imports_root() / text.removeprefix(PREFIX)
     if not is_handle(text) or not found.exists():
-        raise DataError(f"There is no upload {text!r} on this machine.", "Upload the archive again.")
+        raise DataError(f"There is no upload {text!r} on this machine.", GONE)
     return found
+
+
+def where_to_look(path: Path) -> str:
+    """What to do where nothing lies at a path."""
+    uploaded = _PLACE.search(path.as_posix()) is not None
+    return GONE if uploaded else "Check the path; a spec from another machine has to name where the files lie on this one."
 
 
 def check_paths(method: Method, by: Person) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from ued_core.context import Context
+from ued_core.data.handles import where_to_look
 from ued_core.data.names import OTHERS, is_junk, readable, refusal
 from ued_core.errors import DataError
 
@@ -116,7 +117,7 @@ def unreadable(path: str | Path, error: OSError, what: str = "file") -> DataErro
     shown = readable(str(Path(path).expanduser() if not str(path).startswith("~") else path))
     said, do = _WORDS.get(error.errno or 0, (f"cannot be read: {error.strerror or error}", "Check the path and the disk."))
     if error.errno == errno.ENOENT:
-        return DataError(f"There is no {what.split()[-1]} {shown!r}.", do)
+        return DataError(f"There is no {what.split()[-1]} {shown!r}.", where_to_look(Path(path)))
     return DataError(f"The {what} {shown[:300]!r} {said}.", do)
 
 
