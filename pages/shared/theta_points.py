@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -56,6 +58,33 @@ def _strength(spec: Mapping[str, Any]) -> tuple[float, str] | None:
     return (last.strength, last.boundary) if isinstance(last, Coin) and not others else None
 
 
+class _Point(NamedTuple):
+    """Where a model stands against Θ, and what it is called."""
+
+    strength: float
+    imi: float
+    imc: float
+    words: str
+    epochs: int
+
+
+@lru_cache(maxsize=4096)
+def _point(parts: str, classes: int, side: int) -> _Point | None:
+    """Of attack, key, defences, model and plan as JSON; None for what has no place. Seeds share it, and thousands of runs do."""
+    attack, seed, defenses, model_json, plan_json = json.loads(parts)
+    try:
+        placed = _strength({"defenses": defenses})
+        own, model, plan = ATTACKS.parse(attack), MODELS.parse(model_json), PLANS.parse(plan_json)
+        kernels = own.kernels(classes, seed or 0)
+    except UedError:
+        # A run of an older version, whose parameters this one does not have.
+        return None
+    if kernels is None or placed is None:
+        return None
+    imi, imc = _metrics(kernels, placed[0], side, placed[1])
+    return _Point(placed[0], imi, imc, f"{method_words(own)}, {model.title}, {plan.title}", plan.epochs)
+
+
 def measured_points(choice: Selection) -> tuple[MeasuredPoint, ...]:
     """Models trained on the chosen data set, fully poisoned by the chosen attack, under COIN alone or nothing.
 
@@ -69,17 +98,8 @@ def measured_points(choice: Selection) -> tuple[MeasuredPoint, ...]:
             continue
         if spec.get("poison_rate", 1.0) != 1.0 or spec.get("poison_classes") is not None:
             continue
-        try:
-            placed = _strength(spec)
-            own, model, plan = ATTACKS.parse(attack), MODELS.parse(spec.get("model")), PLANS.parse(spec.get("plan"))
-            kernels = own.kernels(choice.train.classes, spec.get("attack_seed", 0))
-        except UedError:
-            # A run of an older version, whose parameters this one does not have.
-            continue
-        if kernels is None or placed is None:
-            continue
-        imi, imc = _metrics(kernels, placed[0], side, placed[1])
-        group = f"{method_words(own)}, {model.title}, {plan.title} ({origin})"
-        label = f"{name}, seed {seed_of(spec)}, key {spec.get('attack_seed', 0)}, {plan.epochs} epochs"
-        found.append(MeasuredPoint(placed[0], accuracy, imi, imc, group, label))
+        wanted = json.dumps([spec.get(part) for part in ("attack", "attack_seed", "defenses", "model", "plan")])
+        if (point := _point(wanted, choice.train.classes, side)) is not None:
+            label = f"{name}, seed {seed_of(spec)}, key {spec.get('attack_seed', 0)}, {point.epochs} epochs"
+            found.append(MeasuredPoint(point.strength, accuracy, point.imi, point.imc, f"{point.words} ({origin})", label))
     return tuple(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
 from contextlib import closing
@@ -9,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from ued_core.runs import supervisor
 from ued_core.runs.devices import Slot, parse_listing, slots, suits
-from ued_core.runs.launcher import Handle
+from ued_core.runs.folder import RunFolder
+from ued_core.runs.launcher import Handle, LocalLauncher
 from ued_core.runs.record import RunRecord
 from ued_core.runs.store import Table, read_rows, table_path
 
@@ -95,7 +98,7 @@ def test_a_damaged_table_is_moved_aside(tmp_path: Path, damage: str):
     assert read_rows(tmp_path) == {}
     fresh, reason = Table.open(tmp_path)
     assert reason
-    assert fresh.ids() == set()
+    assert fresh.states() == {}
     assert path.with_name("jobs.db.damaged").exists()
 
 
@@ -210,3 +213,32 @@ def test_slots_follow_cuda_visible_devices(
     found = slots()
     assert [slot.visible for slot in found if slot.gpu] == visible
     assert [slot.name for slot in found if not slot.gpu] == ["cpu:0", "cpu:1"]
+
+
+def test_a_scan_reads_every_folder_once_and_then_what_may_have_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Reading thousands of runs that are over every ten seconds would keep a processor busy; nothing may be missed for ever."""
+    made = [RunFolder.create(tmp_path, {"device": "cpu"}, {}) for _ in range(60)]
+    over, waiting = made[:-2], made[-2:]
+    for folder in over:
+        folder.request_cancel()
+    own = supervisor.Supervisor(tmp_path, (), LocalLauncher(), logging.getLogger("test"))
+    looked: list[str] = []
+    sync = own._sync
+    monkeypatch.setattr(own, "_sync", lambda table, run_id, *more: looked.append(run_id) or sync(table, run_id, *more))
+
+    def scan() -> list[str]:
+        looked.clear()
+        own._next_scan = 0.0
+        own.step()
+        return list(looked)
+
+    assert len(scan()) == 60
+    assert set(scan()) >= {folder.run_id for folder in waiting}
+    assert len(scan()) <= 2 + 3
+    seen = {run_id for _ in range(supervisor.TURNS) for run_id in scan()}
+    assert seen == {folder.run_id for folder in made}, "in turn, all of them"
+    over[7].request_resume()
+    assert over[7].run_id in scan(), "resumed, and the bell was lost"
+    over[8].remove()
+    assert over[8].run_id in scan(), "gone"
+    own.close()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from statistics import harmonic_mean, median
 from typing import TYPE_CHECKING, Any
@@ -162,15 +164,19 @@ def estimate(spec: RunSpec, records: Sequence[RunRecord]) -> Estimate | None:
         records: all runs, newest first.
     """
     wanted = spec.to_json()
-    alike = [r for r in records if r.state == "finished" and r.spec.get("model") == wanted["model"]
-             and _name(r.spec.get("dataset")) == wanted["dataset"]["name"]
-             and _has_course(r.spec) == (spec.plan.course() is not None)]  # fmt: skip
-    same = [r for r in alike if r.spec.get("defenses") == wanted["defenses"]]
+    course = spec.plan.course() is not None
+
+    def alike() -> Iterator[RunRecord]:
+        # Of thousands of runs, no more are looked at than are needed.
+        return (r for r in records if r.state == "finished" and r.spec.get("model") == wanted["model"]
+                and _name(r.spec.get("dataset")) == wanted["dataset"]["name"] and _has_course(r.spec) == course)  # fmt: skip
+
+    same = (r for r in alike() if r.spec.get("defenses") == wanted["defenses"])
     # A set that was purified before training is trained on at the speed of any other.
-    untouched = [r for r in alike if (stack := _stack(r.spec)) is not None and not any(d.acts - {"purify"} for d in stack)]
+    untouched = (r for r in alike() if (stack := _stack(r.spec)) is not None and not any(d.acts - {"purify"} for d in stack))
     passes = _passes(spec.defenses)
-    for pool, exact in ((same, True), (untouched, False), (alike, False)):
-        found = [m for r in pool[:MOST_RUNS] if (m := _measure(r, spec.device, None if exact else passes)) is not None]
+    for pool, exact in ((same, True), (untouched, False), (alike(), False)):
+        found = [m for r in islice(pool, MOST_RUNS) if (m := _measure(r, spec.device, None if exact else passes)) is not None]
         images = next((m.images for m in found if m.spec.get("dataset") == wanted["dataset"]), None)
         # A data set of another size: the size is known when it is a parameter of the set.
         images = images or wanted["dataset"].get("train_size")
@@ -234,10 +240,16 @@ def _stack(spec: dict[str, Any]) -> tuple[Defense, ...] | None:
 
 def _has_course(spec: dict[str, Any]) -> bool:
     """Whether a run's plan trains in another way than with labels, and so at another speed."""
+    return _course_of(json.dumps(spec.get("plan"), sort_keys=True))
+
+
+@functools.lru_cache(maxsize=1024)
+def _course_of(plan: str) -> bool:
+    """Of a plan as JSON: pages ask it of every run there is."""
     from ued_core.training import PLANS
 
     try:
-        return PLANS.parse(spec.get("plan")).course() is not None
+        return PLANS.parse(json.loads(plan)).course() is not None
     except UedError:
         return False
 

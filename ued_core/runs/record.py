@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, field, fields
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Literal, get_args
 
 from pydantic import ConfigDict
@@ -126,9 +127,14 @@ class RunRecord:
         Raises:
             ValueError: a value is wrong, or there is no id.
         """
-        known = {f.name for f in fields(cls)}
+        known = _names(cls)
         given = {name: entry for name, entry in value.items() if name in known}
         return cls(**{**given, "damaged": tuple(given.get("damaged") or ())})
+
+
+@cache
+def _names(of: type) -> frozenset[str]:
+    return frozenset(field.name for field in fields(of))
 
 
 def worker_of(folder: RunFolder, started: Handle | None = None) -> Handle | None:

@@ -6,7 +6,6 @@ damaged table is moved aside and made anew.
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 import time
@@ -15,6 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from pydantic_core import from_json
 
 from ued_core.runs.devices import Slot, suits
 from ued_core.runs.folder import TOKEN, RunFolder
@@ -75,7 +76,7 @@ class Row:
 
 def _row(values: sqlite3.Row) -> Row:
     try:
-        record = RunRecord.from_json(json.loads(values["record"]))
+        record = RunRecord.from_json(from_json(values["record"]))
     except (ValueError, TypeError, AttributeError, RecursionError):
         record = None
     if record is not None and record.id != values["id"]:
@@ -138,9 +139,9 @@ class Table:
         except OSError:
             return False
 
-    def ids(self) -> set[str]:
-        """Every run in the table."""
-        return {row[0] for row in self._db.execute("SELECT id FROM job")}
+    def states(self) -> dict[str, str]:
+        """The state of every run in the table, as it was last written."""
+        return dict(self._db.execute("SELECT id, state FROM job").fetchall())
 
     def get(self, run_id: str) -> Row | None:
         """One job, or None."""

@@ -26,11 +26,13 @@ from ued_core.runs.devices import Slot, slots
 from ued_core.runs.folder import RunFolder, ring, run_ids, rung, runs_root, sweep
 from ued_core.runs.launcher import NOT_CLAIMED, Handle, Launcher, LocalLauncher, supervisor_lock
 from ued_core.runs.limits import Limits
-from ued_core.runs.record import read_record, worker_of
+from ued_core.runs.record import ENDED, read_record, worker_of
 from ued_core.runs.store import Row, Table, aside, damaged
 
 POLL_S = 0.2
 SCAN_S = 10.0
+TURNS = 30
+"""A run that is over is read again in every so-manieth scan, in case somebody has changed its files."""
 GRACE_S = 5.0
 LOCK_WAIT_S = 2.0
 LOG_BYTES = 262_144
@@ -55,6 +57,7 @@ class Supervisor:
     limits: Limits = field(default_factory=Limits)
     _table: Table | None = None
     _next_scan: float = 0.0
+    _scans: int = 0
     _asked: dict[str, float] = field(default_factory=dict)
 
     def step(self) -> bool:
@@ -77,7 +80,7 @@ class Supervisor:
         self.launcher.reap()
         changed = set(rung(self.root))
         if time.monotonic() >= self._next_scan:
-            changed |= set(run_ids(self.root)) | table.ids()
+            changed |= self._doubtful(table)
             self._next_scan = time.monotonic() + SCAN_S
         for run_id in sorted(changed):
             self._guarded(self._sync, table, run_id)
@@ -86,6 +89,20 @@ class Supervisor:
         for run_id, slot in table.claim(self.slots, self.limits.running):
             self._start(table, run_id, slot)
         return not table.idle()
+
+    def _doubtful(self, table: Table) -> set[str]:
+        """The runs whose rows may be untrue though nobody rang: all of them at first, later all but most of those that are over.
+
+        With thousands of runs, reading every folder at every scan would keep a processor busy.
+        """
+        there, states = set(run_ids(self.root)), table.states()
+        every = self._scans == 0
+        self._scans += 1
+        resting = set() if every else {
+            run_id for place, run_id in enumerate(sorted(states)) if states[run_id] in ENDED and run_id in there
+            and (place + self._scans) % TURNS and not RunFolder(self.root / run_id).queued()
+        }  # fmt: skip
+        return (there | states.keys()) - resting
 
     def _guarded(self, action: Callable[..., None], table: Table, run_id: str, *rest: Row) -> None:
         """Do something for one run; a folder that breaks it does not keep the others waiting."""
@@ -103,7 +120,7 @@ class Supervisor:
             self._drop_table()
         if self._table is None:
             self._table, reason = Table.open(self.root)
-            self._next_scan = 0.0
+            self._next_scan, self._scans = 0.0, 0
             if reason:
                 self.log.warning("%s: it was moved aside and made anew from the folders", reason)
         return self._table
