@@ -103,11 +103,13 @@ def _uploaded(choice: Selection, reading: Reading) -> Chosen | None:
     if len(kept) == 1:
         return Chosen(kept[0].path, choice.train)
     verdicts = [_verdict(one, choice.train, reading) for one in kept]
-    lines = "\n".join(
-        f"| {plain(one.title)} | {'**read**' if good else '**refused**'} | {plain(seen(told))} |"
-        for one, (good, told) in zip(kept, verdicts, strict=True)
-    )
-    st.markdown(f"| {len(uploads)} files | | |\n|---|---|---|\n{lines}")
+    lines = []
+    for one, (good, told) in zip(kept, verdicts, strict=True):
+        word = "**read**" if good else "**refused**"
+        lines.append(f"| {plain(one.title)} | {word} | {plain(seen(told))} |")
+        beside = one.names[1:] if one.path.is_file() else ()
+        lines.extend(f"| {plain(name)} | {word} | with {plain(one.title)}: its labels |" for name in beside)
+    st.markdown("\n".join([f"| {len(uploads)} files | | |", "|---|---|---|", *lines]))
     read = {str(place): one.title for place, (one, (good, _)) in enumerate(zip(kept, verdicts, strict=True)) if good}
     if not read:
         return None
@@ -136,12 +138,10 @@ def _verdicts() -> Shelf:
 def _verdict(one: Kept, images: ImageSet, reading: Reading) -> tuple[bool, str]:
     """Whether an upload was read, and a line that says what it is or why not."""
 
-    beside = f"; with {', '.join(one.names[1:4])}" if len(one.names) > 1 and one.path.is_file() else ""
     try:
-        found = _verdicts().get(_named(one.path, images, reading), lambda: loaded(Chosen(one.path, images), reading).found.summary())
+        return True, _verdicts().get(_named(one.path, images, reading), lambda: loaded(Chosen(one.path, images), reading).found.summary())
     except UedError as error:
         return False, f"{error.what} {error.do}".strip()
-    return True, found + beside
 
 
 # ---- content ---------------------------------------------------------------------------------

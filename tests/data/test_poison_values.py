@@ -450,7 +450,9 @@ def test_sorted_by_class_is_said(tmp_path: Path, data: ImageSet, poisoned: np.nd
     imported = load(path, data)
     if form == "as DUNE writes it":
         assert np.array_equal(imported.onto(data).images.numpy(), poisoned), "the clean images say which is which"
+        assert "within a class" in imported.found.order
     else:
+        assert "is not in the file" in imported.found.order
         with pytest.raises(DataError, match="in another order"):
             imported.onto(data)
 

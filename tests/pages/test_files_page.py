@@ -148,13 +148,13 @@ def test_several_uploads_get_one_line_each_and_the_good_ones_go_on(open_page, tr
     assert not page.error, [error.value for error in page.error]
     told = verdicts(page)
     assert [line[:2] for line in told] == [
-        ["evil.pkl", "**refused**"], ["x_train_shapes_ntga.npy", "**read**"], ["letter.docx", "**refused**"], ["L2.p1", "**read**"],
-        ["a\u202fb.npz", "**read**"],
+        ["evil.pkl", "**refused**"], ["x_train_shapes_ntga.npy", "**read**"], ["y_train_shapes.npy", "**read**"],
+        ["letter.docx", "**refused**"], ["L2.p1", "**read**"], ["a\u202fb.npz", "**read**"],
     ]  # fmt: skip
     assert "builtins.print" in told[0][2]
-    assert "with y_train_shapes.npy" in told[1][2]
-    assert "not a zip archive" in told[2][2]
-    assert all("whole images with labels" in told[place][2] for place in (1, 3, 4))
+    assert "with x_train_shapes_ntga.npy" in told[2][2]
+    assert "not a zip archive" in told[3][2]
+    assert all("whole images with labels" in told[place][2] for place in (1, 4, 5))
     assert "NTGA" in table(page), "the first that can be read"
     page.selectbox(key="files_one").set_value("3").run()
     assert "torch file of arrays" in table(page)

@@ -193,7 +193,7 @@ def decide(raw: Raw, name: str, reading: Reading, data: ImageSet | None) -> Deci
     class_names = raw.class_names
     if raw.folders:
         labels, class_names = judge_folders(raw.folders, ids, raw.recipe, data, notes)
-    ids = _rows(array, content, ids, labels, data, alike, notes)
+    ids, order = _rows(array, content, ids, labels, data, alike, notes)
     format_key = reading.format or _format(raw, content, told, ids, labels)
     scale = reading.scale or judge_scale(content, told, array.dtype, alike, notes, name)
     if scale not in (NOISE_SCALES if noise else IMAGE_SCALES):
@@ -203,7 +203,7 @@ def decide(raw: Raw, name: str, reading: Reading, data: ImageSet | None) -> Deci
     per = reading.per or _per(content, format_key, raw, len(array), ids, labels, data, notes)
     if per == "class":
         array, ids, labels = _by_class(array, ids, labels, notes)
-    order, missing = _order(content, per, format_key, raw, ids, labels, data)
+    order, missing = _order(content, per, format_key, raw, ids, labels, order)
     factors = np.array(CIFAR10_STD) * 255 if scale == "std" else np.array({"unit": 255.0, "levels": 1.0}.get(scale, 1.0))
     clip = reading.radius if reading.radius is not None else FORMATS[format_key].radius
     found = Found(
@@ -315,19 +315,19 @@ def _format(raw: Raw, content: str, told: Statistics, ids: np.ndarray | None, la
 def _rows(
     array: np.ndarray, content: str, ids: np.ndarray | None, labels: np.ndarray | None, data: ImageSet | None,
     alike: Likeness | None, notes: list[str],
-) -> np.ndarray | None:  # fmt: skip
-    """Which training images whole images with labels are for, where nothing but labels and the images themselves say it."""
+) -> tuple[np.ndarray | None, str]:  # fmt: skip
+    """Which training images whole images are for, where nothing but labels and the images themselves say it; and that in words."""
     if content != "images" or labels is None or ids is not None or len(labels) < 2:
-        return ids
+        return ids, ""
     by_class = bool(np.all(np.diff(labels) >= 0)) and len(np.unique(labels)) > 1
     agrees = data is not None and len(labels) <= len(data) and np.array_equal(labels, data.labels[: len(labels)].numpy())
     if agrees and data is not None:
         if len(labels) < len(data) and alike is not None and alike.same:
             notes.append(f"Judged: for the first {len(labels):,} training images, whose labels and pixels they have.")
-            return np.arange(len(labels))
-        return None
+            return np.arange(len(labels)), "entry i is for training image i; the later images have none"
+        return None, ""
     if not by_class or len(np.unique(labels)) == len(labels):
-        return None
+        return None, ""
     if data is not None and len(labels) == len(data):
         sorted_rows = np.argsort(data.labels.numpy(), kind="stable")
         same_labels = np.array_equal(data.labels.numpy()[sorted_rows], labels)
@@ -337,12 +337,12 @@ def _rows(
                 "The entries are sorted by class, as DUNE writes them. Judged: within a class they have the order of the training set "
                 f"(correlation with the clean images {there.correlation:.2f})."
             )
-            return sorted_rows
+            return sorted_rows, "sorted by class; within a class in the order of the training set"
     notes.append(
         "The entries are sorted by class, as DUNE writes them, so their order is not that of a training set; "
         "which image each was made from is not in the file."
     )
-    return None
+    return None, "sorted by class; which training image an entry is for is not in the file"
 
 
 def _per(
@@ -392,10 +392,12 @@ def _by_class(
 
 
 def _order(
-    content: str, per: str, format_key: str, raw: Raw, ids: np.ndarray | None, labels: np.ndarray | None, data: ImageSet | None
+    content: str, per: str, format_key: str, raw: Raw, ids: np.ndarray | None, labels: np.ndarray | None, known: str
 ) -> tuple[str, list[str]]:
     missing = []
-    if per == "cluster" and format_key != "uc" and raw.clusters is None:
+    if known:
+        order = known
+    elif per == "cluster" and format_key != "uc" and raw.clusters is None:
         order = "one map for every image"
     elif per == "cluster":
         order = "an assignment of images to maps came with it" if raw.clusters is not None else "unknown"
