@@ -562,7 +562,7 @@ def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         p.add_argument("--out", required=True, metavar="OUT.npz")
 
     p = add("inspect", inspect)
-    p.add_argument("file", metavar="FILE", help="a .pt, .pth, .pkl, .npy or .npz file, or a zip or folder of PNG or .pth files")
+    p.add_argument("file", metavar="FILE", help="a .pt, .pth, .pkl, .npy, .npz or .safetensors file; a zip or folder of PNG or .pth files")
     if command == "inspect":
         _inspect_options(p, argv)
 

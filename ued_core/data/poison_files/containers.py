@@ -148,8 +148,10 @@ def _refuse_bomb(path: Path, name: str) -> None:
     if not packed:
         return
     with opened(path, name, MAX_FILES) as archive:
+        if sum(info.file_size for info in archive.infolist()) > MAX_BYTES:
+            raise _too_large(name)
         for info in archive.infolist():
-            if info.file_size > max(RATIO_FREE_BYTES, MAX_RATIO * info.compress_size) or info.file_size > MAX_BYTES:
+            if info.file_size > max(RATIO_FREE_BYTES, MAX_RATIO * info.compress_size):
                 raise DataError(f"{readable(info.filename)!r} in {name!r} unpacks to {info.file_size:,} bytes, as bombs do.", "Remove it.")
 
 
