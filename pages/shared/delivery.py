@@ -9,6 +9,7 @@ of it too, the component asks for everything anew.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import threading
@@ -56,7 +57,7 @@ class Part:
     """Content that is sent once.
 
     Attributes:
-        name: 32 hexadecimal digits of its hash; who cannot name it cannot fetch it.
+        name: 96 bits of its hash; who cannot name it cannot fetch it.
         content: the bytes.
     """
 
@@ -71,7 +72,7 @@ def part(content: bytes | str) -> Part:
 
 
 def _name(content: bytes) -> str:
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
+    return base64.urlsafe_b64encode(hashlib.blake2b(content, digest_size=12).digest()).decode()
 
 
 class Kept:

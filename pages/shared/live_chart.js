@@ -325,8 +325,8 @@ export default async function ({ parentElement, data: packet, setStateValue, set
   const data = await opened(packet, () => setTriggerValue("lost", Date.now()));
   // A newer call, or the page's end, may have come while the figure was fetched.
   if (!data || chart.calls !== call || charts.get(node) !== chart) return end;
-  const [{ name, content }] = data.parts;
-  data.figure = new TextDecoder().decode(content);
+  const name = data.parts.map((part) => part.name).join();
+  data.figure = data.parts.map((part) => new TextDecoder().decode(part.content)).join("");
   chart.data = data;
   chart.setStateValue = setStateValue;
   node.style.height = `${data.height}px`;

@@ -6,6 +6,7 @@ selection are lost. This one hands the new figure to ``Plotly.react`` on the sam
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -24,6 +25,11 @@ FRAME = (
     '<figure class="ued-figure"><div class="ued-head"><span class="ued-question"></span><span class="ued-formula"></span></div>'
     '<div class="ued-chart"></div><figcaption class="ued-caption"></figcaption></figure>'
 )
+
+
+# Numbers in base64, or a list without lists in it.
+LONG_ARRAY = re.compile(r'("bdata":"[^"]{400,}"|\[[^\[\]{}]{400,}\])')
+MOST_PIECES = 64
 
 
 @dataclass(frozen=True)
@@ -101,7 +107,7 @@ def live_chart(
     }
     result = _component()(
         key=key,
-        data=pack(key, words, [_part(figure) if isinstance(figure, str) else part(figure.to_json(validate=False))]),
+        data=pack(key, words, _kept_pieces(figure) if isinstance(figure, str) else pieces(figure.to_json(validate=False))),
         default={"event": None},
         on_event_change=_nothing,
         on_lost_change=lambda: forget(key),
@@ -112,9 +118,16 @@ def live_chart(
     return ChartEvent(event["kind"], tuple(event["points"]))
 
 
-@lru_cache(maxsize=64)
-def _part(figure: str) -> Part:
-    return part(figure)
+def pieces(figure: str) -> tuple[Part, ...]:
+    """The JSON of a figure cut at its long arrays, so that those that stay need not be sent with those that change.
+
+    Any cut would do: the browser joins the pieces before it reads them.
+    """
+    texts = [text for text in LONG_ARRAY.split(figure) if text]
+    return tuple(map(part, texts if len(texts) <= MOST_PIECES else [figure]))
+
+
+_kept_pieces = lru_cache(maxsize=64)(pieces)
 
 
 def power(value: float) -> str:

@@ -1,5 +1,6 @@
 """The live chart in a real browser: one node, kept zoom, theme, events, downloads, movement."""
 
+import math
 import re
 from collections.abc import Iterator
 
@@ -174,3 +175,18 @@ def test_no_other_server_and_no_error(page: Page, stage_url: str) -> None:
     page.wait_for_timeout(500)
     assert [url for url in requests if not url.startswith((stage_url, "data:", "blob:", "ws://127.0.0.1"))] == []
     assert problems == []
+
+
+@pytest.mark.parametrize("let_go", [False, True])
+def test_a_chart_that_the_browser_never_got_heals_itself(browser: Browser, stage_url: str, let_go: bool) -> None:
+    # What was fetched once is in a profile's cache for ever.
+    page = browser.new_page()
+    fetched = []
+    page.on("response", lambda answer: fetched.append(answer.status) if "/parts/" in answer.url else None)
+    page.goto(f"{stage_url}?never_got" + ("&let_go" if let_go else ""))
+    expect(page.get_by_role("img", name="Five waves")).to_be_visible(timeout=60_000)
+    assert fetched
+    assert set(fetched) == {404 if let_go else 200}
+    press_slider(page, "strength is 1.1")
+    wait_for_y(page, "Five waves", 20, 1.1 * math.sin(6 * 20 / 79))
+    page.close()

@@ -11,7 +11,7 @@ from tests.changed_figure import changed
 
 def charts(page: AppTest) -> list[dict[str, Any]]:
     """Data of every live chart, in order: ``figure`` (JSON, changes made), ``question``, ``formula``, ``caption``, ``alt``, …"""
-    return [{**words, "figure": _changed(figure.decode(), words["changes"])} for words, (figure,) in _opened(page, "ued_live_chart")]
+    return [{**words, "figure": _changed(b"".join(pieces).decode(), words["changes"])} for words, pieces in _opened(page, "ued_live_chart")]
 
 
 def tiles(page: AppTest) -> list[dict[str, Any]]:

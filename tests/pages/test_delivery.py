@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+import plotly.graph_objects as go
 import pytest
 import streamlit as st
 from starlette.applications import Starlette
@@ -13,9 +15,8 @@ from streamlit.testing.v1 import AppTest
 
 from pages.shared import delivery
 from pages.shared.delivery import Kept, Part, delivery_routes, forget, kept, pack, part
-from tests.pages.components import opened
-
-BROWSER_KEEPS = {"tiles": 2, "theta": 1, "features_chart": 1}
+from pages.shared.live_chart import pieces
+from tests.pages.components import charts, opened
 
 
 @pytest.fixture
@@ -96,7 +97,7 @@ def test_what_a_browser_misses_can_be_fetched() -> None:
     assert (answer.status, answer.content) == (200, known.content)
     assert "immutable" in answer.headers["cache-control"]
     assert "private" in answer.headers["cache-control"], "images may be a reader's own"
-    gone = Answer("/parts/00000000000000000000000000000000")
+    gone = Answer("/parts/0000000000000000")
     assert gone.status == 404
     assert gone.headers["cache-control"] == "no-store"
 
@@ -131,16 +132,36 @@ def sizes(page: AppTest) -> dict[str, tuple[int, int]]:
 def test_a_move_of_the_slider_sends_what_changed(open_page: Callable[..., AppTest]) -> None:
     page = open_page("defence", timeout=240)
     first = sizes(page)
+    first_features = pieces(charts(page)[1]["figure"])
     # Nothing else may come in between that is new to a browser, as the layout would.
     slider = next(s for s in page.slider if s.label.startswith("Strength"))
     moved = sizes(slider.set_value(2.5).run())
-    assert {key: named for key, (_, named) in moved.items() if key in BROWSER_KEEPS} == BROWSER_KEEPS
+    assert [moved[key][1] for key in ("tiles", "theta", "features_chart")] == [2, 1, len(first_features)]
     assert sum(size for size, _ in first.values()) > 120_000
     assert sum(size for size, _ in moved.values()) < 80_000
     assert moved["theta"][0] < 5_000
     assert moved["features_chart"][0] < 5_000
     again = sizes(slider.set_value(2.5).run())
     assert again["tiles"][0] < 5_000
+
+
+def scatter(places: np.ndarray) -> str:
+    """As the charts of features are: words and colours that stay, places that move."""
+    words = [f"image {number} of a class" for number in range(200)]
+    return go.Figure(go.Scatter(x=places, y=-places, text=words, hovertext=words)).to_json()
+
+
+@pytest.mark.usefixtures("session")
+def test_of_a_figure_only_the_arrays_that_changed_are_sent() -> None:
+    before, after = (scatter(np.random.default_rng(seed).random(200, dtype=np.float32)) for seed in range(2))
+    for text in (before, after):
+        assert b"".join(piece.content for piece in pieces(text)).decode() == text
+    whole, less = (len(pack("chart", {}, pieces(text))) for text in (before, after))
+    assert whole > 10_000
+    assert less < 4_000
+    rows = json.dumps([[0.123456789] * 100] * 600)
+    assert len(pieces(rows)) == 1, "names would be longer than what they save"
+    assert pieces("{}") == (part("{}"),)
 
 
 def test_parts_are_named_by_their_content() -> None:

@@ -7,7 +7,8 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from pages.shared.controls import choose, method_controls
-from pages.shared.live_chart import live_chart
+from pages.shared.delivery import KEPT_BYTES, SENT, Part, kept
+from pages.shared.live_chart import live_chart, pieces
 from ued_core.figures import theme
 from ued_core.params import Catalogue, Method, param
 
@@ -86,9 +87,14 @@ heat = go.Figure(
     go.Heatmap(z=matrix, colorscale=theme.colour_scale(theme.DIVERGING), zmid=0, zmin=-1, zmax=1),
     layout=theme.base_layout(yaxis={"autorange": "reversed"}),
 )
+# What reconnecting and overtaken messages do: the server takes a browser to have what it never got, or has let go of it itself.
+if "never_got" in st.query_params and SENT not in st.session_state:
+    st.session_state[SENT] = {"lines": frozenset(piece.name for piece in pieces(lines.to_json(validate=False)))}
 left, right = st.columns(2)
 with left:
     live_chart(lines, key="lines", alt="Five waves", height=340, filename="waves")
+    if "let_go" in st.query_params:
+        kept().keep([Part("filler", b" " * KEPT_BYTES)])
     cell = live_chart(heat, key="heat", alt="A banded matrix", height=340, clickable=True)
     st.write(f"cell {[cell.first['x'], cell.first['y']] if cell else None}")
 with right:
