@@ -58,11 +58,14 @@ class Reader:
         url = self.address.replace("http", "ws") + "/_stcore/stream"
         self.socket = await websockets.connect(url, subprotocols=["streamlit"], max_size=None, compression=None)
         self.slider, self.fragment, self.timed = "", "", {}
+        self.page, self.query = "", ""
         self.runs = 0
         # What a browser keeps: whole messages (when last used, kind) by their hash, parts of messages by their name.
         self.messages: dict[str, tuple[int, str]] = {}
         self.parts: set[str] = set()
         self.first = await self._run(None)
+        # As the first layout's arrival does in a browser.
+        await self._run(None)
 
     async def live(self, seconds: float, think_s: float) -> None:
         """Move the slider until the time is over, and leave."""
@@ -113,7 +116,10 @@ class Reader:
         from streamlit.proto.BackMsg_pb2 import BackMsg
 
         message = BackMsg()
-        message.rerun_script.page_name = PAGE
+        # As a browser does: the page by its address first, by its hash afterwards.
+        message.rerun_script.page_name = "" if self.page else PAGE
+        message.rerun_script.page_script_hash = self.page
+        message.rerun_script.query_string = self.query
         message.rerun_script.cached_message_hashes.extend(self.messages)
         if timed:
             message.rerun_script.fragment_id, message.rerun_script.is_auto_rerun = timed, True
@@ -149,6 +155,10 @@ class Reader:
                     self.slider, self.fragment = element.slider.id, answer.delta.fragment_id
                 elif element.WhichOneof("type") == "bidi_component" and element.bidi_component.bytes:
                     await self._complete(element.bidi_component)
+            case "new_session":
+                self.page = answer.new_session.page_script_hash
+            case "page_info_changed":
+                self.query = answer.page_info_changed.query_string
             case "auto_rerun":
                 self.timed[answer.auto_rerun.fragment_id] = answer.auto_rerun.interval
             case "stop_auto_rerun":
