@@ -55,8 +55,12 @@ class Dataset(Method):
         """How a run's title names this configuration."""
         return self.title
 
-    def identity(self) -> dict[str, Any]:
-        """JSON that names the images this configuration loads; two equal identities load equal images."""
+    def identity(self, ctx: Context | None = None) -> dict[str, Any]:
+        """JSON that names the images this configuration loads; two equal identities load equal images.
+
+        Args:
+            ctx: told of the progress and asked for cancellation where files have to be looked at.
+        """
         return {**self.to_json(), "version": self.version}
 
 

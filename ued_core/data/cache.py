@@ -45,7 +45,7 @@ def load_split(dataset: Dataset, ctx: Context) -> DataSplit:
     Raises:
         DataError, Unavailable, Cancelled: as :meth:`Dataset.load`.
     """
-    folder = _entry(dataset)
+    folder = _entry(dataset, ctx)
     kept = _read(folder)
     if kept is not None:
         touch(folder)
@@ -56,7 +56,8 @@ def load_split(dataset: Dataset, ctx: Context) -> DataSplit:
     try:
         _write(folder, split)
     except OSError as error:
-        note = f"The images could not be kept for the next time in {folder.parent}: {error}."
+        # Without the path: visitors read this note too.
+        note = f"The images could not be kept on the disk for the next time: {error.strerror or error}."
         return DataSplit(split.train, split.test, (*split.notes, note))
     kept = _read(folder) or split
     removed = removed_words(make_room(loaded(), {folder}), "Loaded data sets")
@@ -73,8 +74,8 @@ def is_kept(dataset: Dataset) -> bool:
     return (_entry(dataset) / "about.json").exists()
 
 
-def _entry(dataset: Dataset) -> Path:
-    return cache_root() / f"{dataset.key}-{fingerprint(dataset.identity())}"
+def _entry(dataset: Dataset, ctx: Context | None = None) -> Path:
+    return cache_root() / f"{dataset.key}-{fingerprint(dataset.identity(ctx))}"
 
 
 def _read(folder: Path) -> DataSplit | None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -13,43 +12,33 @@ import torch
 
 from ued_core.context import Context
 from ued_core.data.base import Dataset, divide
-from ued_core.data.handles import located
-from ued_core.data.image_file import Report, Unusable, is_image_name, read_square
+from ued_core.data.handles import imports_root, located
+from ued_core.data.image_file import header_size, read_square, readable_formats
+from ued_core.data.layout import ORIGIN, RECIPE, advice, find_layout, is_recipe
+from ued_core.data.names import as_text, readable
+from ued_core.data.report import Report, Unusable
+from ued_core.data.walk import Found, Tree, chosen_folder, open_plain, walk
 from ued_core.errors import DataError
-from ued_core.params import param
+from ued_core.params import UPLOAD, param
 from ued_core.records import DataSplit, ImageSet
-
-ORIGIN = ".import.json"
-"""Written by a zip import beside the class folders: the upload's name and what was skipped."""
 
 MAX_BYTES = 2 << 30
 
-_TEST_NAMES = ("test", "val")
-_JUNK = ("__MACOSX",)
-_ADVICE = "It needs one subfolder for each class, with at least two PNG, JPEG or WebP images in each."
+MAX_TOTAL_PIXELS = 50_000_000_000
+"""Decoding takes about ten seconds a gigapixel."""
 
-
-class Layout(NamedTuple):
-    """The image files of a folder.
-
-    Attributes:
-        class_names: sorted.
-        train: (file, class) pairs, sorted.
-        test: the same for a test part of its own; empty when there is none.
-    """
-
-    class_names: tuple[str, ...]
-    train: list[tuple[Path, int]]
-    test: list[tuple[Path, int]]
+_RECORD_BYTES = 16 << 20
 
 
 class Folder(Dataset):
     """Your own images: a folder with one subfolder a class.
 
-    PNG, JPEG and WebP of any size and colour mode become RGB, cut to the centred square and
-    resized. A folder that holds ``train`` and ``test`` (or ``val``) with the same classes
-    keeps that division; otherwise every class gives its share to the test part. What was
-    skipped or converted is reported.
+    PNG, JPEG, WebP, BMP, TIFF, AVIF and HEIC (the last two where their decoders are there) of
+    any size and colour mode become RGB, cut to the centred square and resized. A folder that
+    holds a training and a test part (or, without one, a validation part) under their usual
+    names, with the same classes, keeps that division; otherwise every class gives its share
+    to the test part. Classes are sorted by the names of their folders; hidden folders and
+    those of other programs are left out. What was skipped or changed is reported.
 
     Source:
         The layout of torchvision's ImageFolder.
@@ -57,6 +46,7 @@ class Folder(Dataset):
 
     key: ClassVar[str] = "folder"
     title: ClassVar[str] = "Image folder"
+    version: ClassVar[int] = 2
 
     path: str = param("", "The folder that holds the class folders.", path=True)
     size: int = param(32, "Side of the images after resizing.", unit="px", ge=8, le=256)
@@ -64,38 +54,40 @@ class Folder(Dataset):
     seed: int = param(0, "Which images are for training and which for testing.", ge=0, le=2**31 - 1)
 
     def load(self, ctx: Context) -> DataSplit:
-        """Read, resize and divide the images; the notes say what was skipped and why."""
+        """Read, resize and divide the images; the notes say what was skipped or changed and why."""
         root = self._root()
-        name, earlier = _origin(root)
+        origin = _origin(root)
+        tree = walk(root, ctx)
         report = Report()
-        layout = find_images(root, report)
+        report.poison = origin.poison or _held_poison(root, tree)
+        shown = f"The archive {origin.name!r}" if root.parent == imports_root() else f"The folder {readable(str(root))!r}"
+        layout = find_layout(tree, shown, report)
         self._refuse_huge(len(layout.train) + len(layout.test))
+        _refuse_long(root, [*layout.train, *layout.test], ctx)
         train = self._read(root, layout.train, report, ctx)
         test = self._read(root, layout.test, report, ctx)
         kept = _usable_classes(layout.class_names, train[1], report)
         names = tuple(layout.class_names[index] for index in kept)
-        train_set = _image_set(train, kept, names, name)
+        train_set = _image_set(train, kept, names, origin.name)
         if not layout.test:
             _refuse_single_images(train_set)
             generator = ctx.with_seed(self.seed).generator(self.key, "split", device="cpu")
             wanted = max(len(names), round(self.test_rate * len(train_set)))
-            return divide(train_set, wanted, generator, (*earlier, *report.lines()))
-        test_set = _image_set(test, kept, names, name)
-        return DataSplit(train_set, test_set, (*earlier, *report.lines()))
+            return divide(train_set, wanted, generator, (*origin.notes, *report.lines()))
+        test_set = _image_set(test, kept, names, origin.name)
+        return DataSplit(train_set, test_set, (*origin.notes, *report.lines()))
 
-    def identity(self) -> dict[str, Any]:
-        """The parameters and the state of the folder: names, sizes and times of its files."""
-        return {**super().identity(), "files": _state(self._root())}
+    def identity(self, ctx: Context | None = None) -> dict[str, Any]:
+        """The parameters, the state of all that :meth:`load` sees of the folder, and the formats that are readable here."""
+        root = self._root()
+        origin = [_origin(root).name, _origin(root).notes, _origin(root).poison]
+        return {**super().identity(ctx), "files": walk(root, ctx).state(), "origin": origin, "formats": readable_formats()}
 
     def _root(self) -> Path:
         if not self.path.strip():
-            raise DataError("No image folder is given.", f"Give the path of a folder. {_ADVICE}")
-        root = located(self.path)
-        if not root.is_dir():
-            raise DataError(f"There is no folder {str(root)!r}.", "Check the path.")
-        if not os.access(root, os.R_OK | os.X_OK):
-            raise DataError(f"The folder {str(root)!r} may not be read.", "Change its permissions.")
-        return root
+            raise DataError("No image folder is given.", f"Give the path of a folder. {advice()}")
+        uploaded = self.path.strip().startswith(UPLOAD)
+        return chosen_folder(located(self.path) if uploaded else self.path.strip(), "image folder")
 
     def _refuse_huge(self, count: int) -> None:
         needed = count * 3 * self.size**2
@@ -107,100 +99,39 @@ class Folder(Dataset):
             )
 
     def _read(
-        self, root: Path, files: list[tuple[Path, int]], report: Report, ctx: Context
+        self, root: Path, files: list[tuple[Found, int]], report: Report, ctx: Context
     ) -> tuple[np.ndarray, np.ndarray]:
         """Pixels uint8 (N, 3, size, size) and labels int64 (N,) of the files that can be decoded."""
         pixels = np.empty((len(files), 3, self.size, self.size), np.uint8)
         labels: list[int] = []
-        for done, (path, label) in enumerate(files):
+        for done, (file, label) in enumerate(files):
             if done % 32 == 0:
                 ctx.report(done, len(files), "Reading images")
+            ctx.check()
             try:
-                pixels[len(labels)] = read_square(path, self.size, report)
+                pixels[len(labels)] = read_square(root.joinpath(*file.parts), self.size, report)
             except Unusable as reason:
-                report.skip(path.relative_to(root).as_posix(), str(reason))
+                report.skip(file.shown, str(reason))
             else:
                 labels.append(label)
         return pixels[: len(labels)], np.array(labels, np.int64)
 
 
-def find_images(root: Path, report: Report) -> Layout:
-    """List the image files of a folder by their names; nothing is decoded.
-
-    Raises:
-        DataError: no class folders, no images, one class only, or a training and a test
-            part with different classes.
-    """
-    folders = _subfolders(root)
-    if not folders:
-        raise DataError(f"{_shown(root)} has no class folders.", _ADVICE)
-    test_name = next((name for name in _TEST_NAMES if name in folders and _subfolders(root / name)), None)
-    if "train" in folders and test_name and _subfolders(root / "train"):
-        layout = _two_parts(root, test_name, folders, report)
-    else:
-        names, files = _one_part(root, root, report)
-        layout = Layout(names, files, [])
-    if not layout.train:
-        raise DataError(f"{_shown(root)} has no images in its class folders.", _ADVICE)
-    if len(layout.class_names) < 2:
-        raise DataError(
-            f"{_shown(root)} has images of one class only, {layout.class_names[0]!r}; two are needed.", _ADVICE
-        )
-    return layout
-
-
-def _two_parts(root: Path, test_name: str, folders: list[str], report: Report) -> Layout:
-    for other in folders:
-        if other not in ("train", test_name):
-            report.skip(other, f"neither train nor {test_name}")
-    names, train = _one_part(root, root / "train", report)
-    test_names, test = _one_part(root, root / test_name, report)
-    odd = sorted(set(names) ^ set(test_names))
-    if odd:
-        raise DataError(
-            f"train and {test_name} in {_shown(root)} do not have the same classes; "
-            f"only one of them has images of {', '.join(odd[:5])}.",
-            "Give both the same class folders, or merge them into one.",
-        )
-    return Layout(names, train, test)
-
-
-def _one_part(root: Path, part: Path, report: Report) -> tuple[tuple[str, ...], list[tuple[Path, int]]]:
-    """Class names and (file, class) pairs of one folder of class folders; empty classes are left out."""
-    names: list[str] = []
-    found: list[tuple[Path, int]] = []
-    for name in _subfolders(part):
-        files = list(_image_files(root, part / name, report))
-        if files:
-            found += [(path, len(names)) for path in files]
-            names.append(name)
-        else:
-            report.skip((part / name).relative_to(root).as_posix(), "a class without images")
-    for entry in sorted(part.iterdir()):
-        if entry.is_file() and not entry.name.startswith("."):
-            report.skip(entry.relative_to(root).as_posix(), "outside any class folder")
-    return tuple(names), found
-
-
-def _image_files(root: Path, folder: Path, report: Report) -> list[Path]:
-    found = []
-    for current, below, files in os.walk(folder):
-        below.sort()
-        for name in sorted(files):
-            path = Path(current) / name
-            if is_image_name(name) and not name.startswith("."):
-                found.append(path)
-            else:
-                report.skip(path.relative_to(root).as_posix(), "not a PNG, JPEG or WebP file")
-    return found
-
-
-def _subfolders(root: Path) -> list[str]:
-    return sorted(
-        entry.name
-        for entry in root.iterdir()
-        if entry.is_dir() and not entry.name.startswith(".") and entry.name not in _JUNK
-    )
+def _refuse_long(root: Path, files: list[tuple[Found, int]], ctx: Context) -> None:
+    """Refuse before decoding what would take hours to decode; only headers are read."""
+    total = 0
+    for done, (file, _) in enumerate(files):
+        if done % 256 == 0:
+            ctx.report(done, len(files), "Looking at the sizes of the images")
+        with suppress(Unusable):
+            width, height = header_size(root.joinpath(*file.parts))
+            total += width * height
+        if total > MAX_TOTAL_PIXELS:
+            raise DataError(
+                f"The first {done + 1:,} of {len(files):,} images have over {MAX_TOTAL_PIXELS // 10**9} gigapixels, "
+                "which is more than are decoded at once.",
+                "Take fewer images, or make them smaller beforehand.",
+            )
 
 
 def _usable_classes(names: tuple[str, ...], labels: np.ndarray, report: Report) -> np.ndarray:
@@ -238,28 +169,51 @@ def _refuse_single_images(images: ImageSet) -> None:
         )
 
 
-def _origin(root: Path) -> tuple[str, tuple[str, ...]]:
-    """Name and earlier notes of an imported folder; the folder's own name for any other."""
+class _Origin(NamedTuple):
+    """What stands beside the class folders: how the set is called, earlier notes, and the poison that it holds in words."""
+
+    name: str
+    notes: tuple[str, ...] = ()
+    poison: str = ""
+
+
+def _origin(root: Path) -> _Origin:
+    """Name, notes and poison of an imported folder; the folder's own name for any other.
+
+    Raises:
+        DataError: the import's record is damaged.
+    """
+    own = readable(root.name) or "folder"
+    record = root / ORIGIN
+    if not record.exists():
+        return _Origin(own)
     try:
-        origin = json.loads((root / ORIGIN).read_text(encoding="utf-8"))
-        return str(origin["name"]), tuple(str(note) for note in origin["notes"])
-    except FileNotFoundError:
-        return root.name, ()
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{root / ORIGIN} is damaged.", "Delete this folder and import the archive again.") from error
+        origin = json.loads(_small(record))
+        return _Origin(str(origin["name"]), tuple(str(note) for note in origin["notes"]), str(origin.get("poison", "")))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{readable(str(record))} is damaged.", "Delete this folder and import the archive again.") from error
 
 
-def _state(root: Path) -> str:
-    digest = hashlib.sha256()
-    for current, below, files in os.walk(root):
-        below.sort()
-        for name in sorted(files):
-            path = Path(current) / name
-            status = path.stat() if path.exists() else path.lstat()
-            line = f"{path.relative_to(root).as_posix()}\0{status.st_size}\0{status.st_mtime_ns}\n"
-            digest.update(line.encode(errors="surrogateescape"))
-    return digest.hexdigest()
+def poison_of(recipe: bytes) -> str:
+    """The poison that an export's recipe names, in words; empty when it is no such recipe."""
+    try:
+        attack = json.loads(recipe)["attack"]
+        return f"{RECIPE} names {as_text(str(attack['name']))[:80]}"
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ""
 
 
-def _shown(root: Path) -> str:
-    return "The archive" if root.name.startswith(".import-") else f"The folder {str(root)!r}"
+def _held_poison(root: Path, tree: Tree) -> str:
+    for file in tree.files:
+        if is_recipe(file):
+            try:
+                return poison_of(_small(root.joinpath(*file.parts)))
+            except OSError:
+                return ""
+    return ""
+
+
+def _small(path: Path) -> bytes:
+    """The first 16 MiB of a plain file."""
+    with open_plain(path) as file:
+        return file.read(_RECORD_BYTES)

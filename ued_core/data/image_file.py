@@ -2,133 +2,270 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import numpy as np
+
+from ued_core.data.bare_image import without_metadata
+from ued_core.data.colours import to_rgb
+from ued_core.data.report import Report, Unusable
+from ued_core.data.walk import open_plain, reason_of
 
 if TYPE_CHECKING:
     from PIL import Image
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 MAX_PIXELS = 50_000_000
-"""Larger images are skipped before they are decoded: they would take over 200 MB each."""
+"""Larger images are skipped before they are decoded: Pillow takes 4 bytes a pixel."""
+MAX_FILE_BYTES = 512 << 20
+LARGE_PIXELS = 16_000_000
+"""From here on an image is averaged down in strips before its colours are converted, so that it is in memory once."""
 
-_FORMATS = ("PNG", "JPEG", "WEBP")
-_NAMED = 3
+_OVERSAMPLED = 4
+_ORIENTATION = 0x0112
 
 
-class Unusable(Exception):
-    """Why one image file is skipped; never leaves this package."""
+class _Format(NamedTuple):
+    title: str
+    names: tuple[str, ...]
+    suffixes: tuple[str, ...]
 
 
-class Report:
-    """Counts what was skipped or converted and keeps the first names of each kind."""
+_FORMATS = (
+    _Format("PNG", ("PNG",), (".png",)),
+    _Format("JPEG", ("JPEG",), (".jpg", ".jpeg", ".jpe", ".jfif")),
+    _Format("WebP", ("WEBP",), (".webp",)),
+    _Format("BMP", ("BMP",), (".bmp", ".dib")),
+    _Format("TIFF", ("TIFF",), (".tif", ".tiff")),
+    _Format("AVIF", ("AVIF",), (".avif",)),
+    _Format("HEIC", ("HEIF",), (".heic", ".heif", ".hif")),
+)
 
-    def __init__(self) -> None:
-        self._skipped: dict[str, list[str]] = defaultdict(list)
-        self._converted: Counter[str] = Counter()
 
-    def skip(self, name: str, reason: str) -> None:
-        """Note that ``name`` was skipped."""
-        self._skipped[reason].append(name)
+@cache
+def _readable() -> tuple[_Format, ...]:
+    from PIL import features
 
-    def convert(self, what: str) -> None:
-        """Note that one image was converted."""
-        self._converted[what] += 1
+    missing = set() if features.check("avif") else {"AVIF"}
+    try:
+        from pillow_heif import register_heif_opener
 
-    def lines(self) -> tuple[str, ...]:
-        """One line a reason, with a count and examples, then one a conversion."""
-        skipped = []
-        for reason, names in self._skipped.items():
-            more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-            skipped.append(f"Skipped {len(names)}: {reason} ({', '.join(names[:_NAMED])}{more}).")
-        return (*skipped, *(f"Converted {count}: {what}." for what, count in self._converted.items()))
+        register_heif_opener()
+    except ImportError:
+        missing.add("HEIC")
+    if not features.check("webp"):
+        missing.add("WebP")
+    return tuple(entry for entry in _FORMATS if entry.title not in missing)
+
+
+def readable_formats(last: str = "or") -> str:
+    """The formats that can be read on this machine, as words: ``PNG, JPEG, WebP, BMP, TIFF or AVIF``."""
+    titles = [entry.title for entry in _readable()]
+    return f"{', '.join(titles[:-1])} {last} {titles[-1]}"
 
 
 def is_image_name(name: str) -> bool:
-    """Whether the file name is one of a PNG, JPEG or WebP image."""
-    return name.lower().endswith(SUFFIXES)
+    """Whether the file name is that of an image in one of the :func:`readable_formats`."""
+    return name.lower().endswith(tuple(suffix for entry in _readable() for suffix in entry.suffixes))
 
 
-def check_header(path: Path) -> None:
-    """Read only the header of an image file.
+def why_no_image(name: str) -> str:
+    """Why a file of this name is not read, for one that is no :func:`is_image_name`."""
+    known = next((entry.title for entry in _FORMATS if name.lower().endswith(entry.suffixes)), "")
+    if known == "HEIC":
+        return "HEIC, which is read only where the package pillow-heif is installed"
+    return f"{known}, which cannot be read on this machine" if known else f"not a {readable_formats()} file"
+
+
+def header_size(source: Path | BinaryIO) -> tuple[int, int]:
+    """Width and height of an image; only its header is read.
+
+    Args:
+        source: the file's path, or an open binary file.
 
     Raises:
-        Unusable: it is no PNG, JPEG or WebP, or it is too large to decode.
+        Unusable: it is no image of a readable format, it is too large to decode, or it cannot be opened.
     """
-    _open(path).close()
+    with _file(source) as file:
+        for content in _attempts(file):
+            image = _opened(content)
+            if image is not None:
+                size = image.size
+                image.close()
+                return size
+    raise _not_an_image()
 
 
 def read_square(path: Path, size: int, report: Report) -> np.ndarray:
     """The centre of an image as RGB.
 
     The image is turned as its camera tag says, cut to the largest centred square and
-    resized with antialiasing. Of an animation the first frame is taken; transparent parts
-    are laid on white; 16-bit grey is scaled to 8 bits.
+    resized with antialiasing. Of an animation or of several pages the first is taken;
+    transparent parts are laid on white; 16-bit values are scaled to 8 bits. What stands
+    beside the pixels (texts, profiles, broken tags) never decides whether they are read.
+
+    Decoding needs at most 4 bytes a pixel of memory and some for strips; Pillow's decoders
+    of WebP, AVIF and progressive JPEG need up to twice as much.
 
     Args:
-        path: PNG, JPEG or WebP file.
+        path: an image file of one of the :func:`readable_formats`.
         size: side of the result, in pixels.
-        report: told of conversions.
+        report: told of conversions and of the size before.
 
     Returns:
         uint8 (3, size, size).
 
     Raises:
-        Unusable: the file cannot be decoded or is too large.
+        Unusable: the file cannot be opened or decoded, or it is too large.
     """
-    from PIL import Image, ImageOps
-
-    with _open(path) as image:
-        try:
-            animated = getattr(image, "n_frames", 1) > 1
-            turned = ImageOps.exif_transpose(image)
-            rgb, conversion = _to_rgb(turned)
-            side = min(rgb.size)
-            left, top = (rgb.width - side) // 2, (rgb.height - side) // 2
-            centre = rgb.crop((left, top, left + side, top + side))
-            small = centre.resize((size, size), Image.Resampling.BICUBIC)
-            pixels = np.asarray(small).transpose(2, 0, 1)
-        except Exception as error:
-            # Decoders raise almost anything on damaged files; whatever it is, this one file is at fault.
-            raise Unusable("damaged, cannot be decoded") from error
-    if animated:
-        report.convert("animation → first frame")
-    if conversion:
-        report.convert(conversion)
-    return pixels
+    failure: Exception | None = None
+    with _file(path) as file:
+        for content in _attempts(file):
+            image = _opened(content)
+            if image is None:
+                continue
+            try:
+                return _square(image, size, report)
+            except Unusable:
+                raise
+            except Exception as error:
+                # Decoders raise almost anything on damaged files; whatever it is, this one file is at fault.
+                failure = error
+            finally:
+                image.close()
+    if failure is not None:
+        raise Unusable("damaged, cannot be decoded") from failure
+    raise _not_an_image()
 
 
-def _open(path: Path) -> Image.Image:
+def _not_an_image() -> Unusable:
+    return Unusable(f"no {readable_formats()} inside, or a damaged header")
+
+
+@contextmanager
+def _file(source: Path | BinaryIO) -> Iterator[BinaryIO]:
+    if not isinstance(source, Path):
+        yield source
+        return
+    try:
+        with open_plain(source) as file:
+            yield file
+    except OSError as error:
+        raise Unusable(reason_of(error)) from error
+
+
+def _attempts(file: BinaryIO) -> Iterator[BinaryIO]:
+    """The file as it is, then without its metadata."""
+    size = file.seek(0, io.SEEK_END)
+    if size > MAX_FILE_BYTES:
+        raise Unusable(f"a file of more than {MAX_FILE_BYTES >> 20} MiB")
+    if size == 0:
+        raise Unusable("empty")
+    file.seek(0)
+    yield file
+    file.seek(0)
+    if (bare := without_metadata(file.read())) is not None:
+        yield io.BytesIO(bare)
+
+
+def _opened(file: BinaryIO) -> Image.Image | None:
     from PIL import Image
 
     try:
-        image = Image.open(path, formats=_FORMATS)
+        image = Image.open(file, formats=[name for entry in _readable() for name in entry.names])
     except Image.DecompressionBombError:
-        raise Unusable(f"more than {MAX_PIXELS // 1_000_000} megapixels") from None
-    except Exception as error:
-        raise Unusable("no PNG, JPEG or WebP inside, or a damaged header") from error
+        raise _too_many_pixels() from None
+    except Exception:
+        return None
     if image.width * image.height > MAX_PIXELS:
         image.close()
-        raise Unusable(f"more than {MAX_PIXELS // 1_000_000} megapixels")
+        raise _too_many_pixels()
     return image
 
 
-def _to_rgb(image: Image.Image) -> tuple[Image.Image, str]:
-    """RGB and the words for what was converted; no words for plain colour images."""
+def _too_many_pixels() -> Unusable:
+    return Unusable(f"more than {MAX_PIXELS // 1_000_000} megapixels")
+
+
+def _square(image: Image.Image, size: int, report: Report) -> np.ndarray:
     from PIL import Image
 
-    if image.mode.startswith("I"):
-        return Image.fromarray((np.asarray(image).astype(np.int64) // 257).astype(np.uint8)).convert("RGB"), (
-            "16-bit grey → RGB"
-        )
-    if image.mode in ("1", "L"):
-        return image.convert("RGB"), "grey → RGB"
-    if image.has_transparency_data:
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB"), "transparency → white"
-    if image.mode == "P":
-        return image.convert("RGB"), "palette → RGB"
-    return image.convert("RGB"), "" if image.mode == "RGB" else f"{image.mode} → RGB"
+    raw_mode = _raw_mode(image)
+    width, height = image.size
+    kind = image.format
+    if width * height > LARGE_PIXELS and kind in ("JPEG", "MPO") and min(width, height) > _OVERSAMPLED * size:
+        # The decoder halves the image as often as it can while there are enough pixels left to average.
+        wanted = _OVERSAMPLED * size / min(width, height)
+        image.draft(None, (int(width * wanted), int(height * wanted)))
+    image.load()
+    turn = _orientation(image)
+    square, notes = _centre(image, turn, size, raw_mode)
+    if (method := _TURNS.get(turn)) is not None:
+        square = square.transpose(Image.Transpose(method))
+    small = square.resize((size, size), Image.Resampling.BICUBIC)
+    pixels = np.asarray(small).transpose(2, 0, 1)
+    for note in notes:
+        report.convert(note)
+    if several := _several(image, kind):
+        report.convert(several)
+    report.resize(*((height, width) if turn >= 5 else (width, height)), size)
+    return pixels
+
+
+# What turns an image upright, by the number of its camera tag: members of Image.Transpose.
+_TURNS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
+# Whether the left edge, or the top edge, of the stored image lies on the far side of the upright one.
+_RIGHT_TO_LEFT, _BOTTOM_TO_TOP = (2, 3, 7, 8), (3, 4, 6, 7)
+
+
+def _centre(image: Image.Image, turn: int, size: int, raw_mode: str) -> tuple[Image.Image, tuple[str, ...]]:
+    """The centred square of the stored image as RGB, and what was converted.
+
+    Where the rest of a side is odd, the square is the one that the upright image has.
+    """
+    from PIL import Image
+
+    side = min(image.size)
+    left = (image.width - side + (turn in _RIGHT_TO_LEFT)) // 2
+    top = (image.height - side + (turn in _BOTTOM_TO_TOP)) // 2
+    factor = side // (_OVERSAMPLED * size)
+    if side * side <= LARGE_PIXELS or factor < 2:
+        return to_rgb(image.crop((left, top, left + side, top + side)), raw_mode)
+    across = -(-side // factor)
+    square, notes = Image.new("RGB", (across, across)), ()
+    for row in range(0, across, 16):
+        bottom = min(side, (row + 16) * factor)
+        strip, notes = to_rgb(image.crop((left, top + row * factor, left + side, top + bottom)), raw_mode)
+        square.paste(strip.reduce(factor), (0, row))
+    return square, notes
+
+
+def _raw_mode(image: Image.Image) -> str:
+    """How the file stores a pixel, as ``L;4``; empty where that is not known."""
+    tile = image.tile[0] if getattr(image, "tile", None) else None
+    args = tile[3] if tile else ""
+    first = args[0] if isinstance(args, tuple) and args else args
+    return first if isinstance(first, str) else ""
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        turn = image.getexif().get(_ORIENTATION, 1)
+    except Exception:
+        # Whatever a camera or an editor wrote there, the pixels are sound.
+        return 1
+    return turn if isinstance(turn, int) and 1 <= turn <= 8 else 1
+
+
+def _several(image: Image.Image, kind: str | None) -> str:
+    try:
+        image.seek(1)
+    except Exception:
+        return ""
+    return {"MPO": "a second picture in the file → the first", "TIFF": "several pages → the first"}.get(
+        kind or "", "animation → first frame"
+    )

@@ -43,7 +43,7 @@ class TorchvisionSet(Dataset):
         ctx.report(2, 2, f"Reading {self.title}")
         return DataSplit(train, test)
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self, ctx: Context | None = None) -> dict[str, Any]:
         """The files are verified, so how they came here is no part of what they are."""
         return {"name": self.key, "version": self.version}
 
