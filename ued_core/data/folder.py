@@ -14,7 +14,7 @@ from ued_core.context import Context
 from ued_core.data.base import Dataset, divide
 from ued_core.data.handles import imports_root, located
 from ued_core.data.image_file import header_size, read_square, readable_formats
-from ued_core.data.layout import ORIGIN, RECIPE, advice, find_layout, is_recipe
+from ued_core.data.layout import ORIGIN, RECIPE, advice, find_layout, is_recipe, refuse_few_classes
 from ued_core.data.names import as_text, readable
 from ued_core.data.report import Report, Unusable
 from ued_core.data.walk import Found, Tree, chosen_folder, open_plain, walk
@@ -73,15 +73,14 @@ class Folder(Dataset):
             _refuse_single_images(train_set)
             generator = ctx.with_seed(self.seed).generator(self.key, "split", device="cpu")
             wanted = max(len(names), round(self.test_rate * len(train_set)))
-            return divide(train_set, wanted, generator, (*origin.notes, *report.lines()))
+            return divide(train_set, wanted, generator, _without_repeats(origin.notes, report.lines()))
         test_set = _image_set(test, kept, names, origin.name)
-        return DataSplit(train_set, test_set, (*origin.notes, *report.lines()))
+        return DataSplit(train_set, test_set, _without_repeats(origin.notes, report.lines()))
 
     def identity(self, ctx: Context | None = None) -> dict[str, Any]:
         """The parameters, the state of all that :meth:`load` sees of the folder, and the formats that are readable here."""
         root = self._root()
-        origin = [_origin(root).name, _origin(root).notes, _origin(root).poison]
-        return {**super().identity(ctx), "files": walk(root, ctx).state(), "origin": origin, "formats": readable_formats()}
+        return {**super().identity(ctx), "files": walk(root, ctx).state(), "origin": list(_origin(root)), "formats": readable_formats()}
 
     def _root(self) -> Path:
         if not self.path.strip():
@@ -140,9 +139,7 @@ def _usable_classes(names: tuple[str, ...], labels: np.ndarray, report: Report) 
     for index in np.flatnonzero(counts == 0):
         report.skip(names[index], "a class without usable training images")
     kept = np.flatnonzero(counts)
-    if len(kept) < 2:
-        which = f"only {names[kept[0]]!r} has" if len(kept) else "none has"
-        raise DataError(f"Two classes with usable images are needed, but {which}.", " ".join(report.lines()))
+    refuse_few_classes(names, kept.tolist(), report)
     return kept
 
 
@@ -152,7 +149,7 @@ def _image_set(
     pixels, labels = part
     rows = np.isin(labels, kept)
     if not rows.any():
-        raise DataError(f"No image of the test part of {name!r} can be used.", _ADVICE)
+        raise DataError(f"No image of the test part of {name!r} can be used.", advice())
     if not rows.all():
         pixels, labels = pixels[rows], labels[rows]
     return ImageSet(torch.from_numpy(pixels), torch.from_numpy(np.searchsorted(kept, labels)), names, name)
@@ -167,6 +164,10 @@ def _refuse_single_images(images: ImageSet) -> None:
             "two are needed, one to train on and one to test on.",
             "Add images to it or remove its folder.",
         )
+
+
+def _without_repeats(earlier: tuple[str, ...], now: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*earlier, *now)))
 
 
 class _Origin(NamedTuple):

@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 50_000_000
 """Larger images are skipped before they are decoded: Pillow takes 4 bytes a pixel."""
-MAX_FILE_BYTES = 512 << 20
+MAX_FILE_BYTES = 256 << 20
 LARGE_PIXELS = 16_000_000
 """From here on an image is averaged down in strips before its colours are converted, so that it is in memory once."""
 
 _OVERSAMPLED = 4
+_STRIP_PIXELS = 1_000_000
 _ORIENTATION = 0x0112
 
 
@@ -94,9 +95,7 @@ def header_size(source: Path | BinaryIO) -> tuple[int, int]:
         for content in _attempts(file):
             image = _opened(content)
             if image is not None:
-                size = image.size
-                image.close()
-                return size
+                return image.size
     raise _not_an_image()
 
 
@@ -135,11 +134,14 @@ def read_square(path: Path, size: int, report: Report) -> np.ndarray:
             except Exception as error:
                 # Decoders raise almost anything on damaged files; whatever it is, this one file is at fault.
                 failure = error
-            finally:
-                image.close()
     if failure is not None:
         raise Unusable("damaged, cannot be decoded") from failure
     raise _not_an_image()
+
+
+def file_too_large() -> Unusable:
+    """The reason for a file of more than :data:`MAX_FILE_BYTES`."""
+    return Unusable(f"a file of more than {MAX_FILE_BYTES >> 20} MiB")
 
 
 def _not_an_image() -> Unusable:
@@ -159,10 +161,10 @@ def _file(source: Path | BinaryIO) -> Iterator[BinaryIO]:
 
 
 def _attempts(file: BinaryIO) -> Iterator[BinaryIO]:
-    """The file as it is, then without its metadata."""
+    """The file as it is, then without its metadata; images made of it are not closed, since that closes the file."""
     size = file.seek(0, io.SEEK_END)
     if size > MAX_FILE_BYTES:
-        raise Unusable(f"a file of more than {MAX_FILE_BYTES >> 20} MiB")
+        raise file_too_large()
     if size == 0:
         raise Unusable("empty")
     file.seek(0)
@@ -182,7 +184,6 @@ def _opened(file: BinaryIO) -> Image.Image | None:
     except Exception:
         return None
     if image.width * image.height > MAX_PIXELS:
-        image.close()
         raise _too_many_pixels()
     return image
 
@@ -237,8 +238,9 @@ def _centre(image: Image.Image, turn: int, size: int, raw_mode: str) -> tuple[Im
         return to_rgb(image.crop((left, top, left + side, top + side)), raw_mode)
     across = -(-side // factor)
     square, notes = Image.new("RGB", (across, across)), ()
-    for row in range(0, across, 16):
-        bottom = min(side, (row + 16) * factor)
+    rows = max(1, _STRIP_PIXELS // (side * factor))
+    for row in range(0, across, rows):
+        bottom = min(side, (row + rows) * factor)
         strip, notes = to_rgb(image.crop((left, top + row * factor, left + side, top + bottom)), raw_mode)
         square.paste(strip.reduce(factor), (0, row))
     return square, notes

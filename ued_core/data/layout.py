@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from ued_core.data.image_file import is_image_name, readable_formats, why_no_image
@@ -93,6 +93,22 @@ def find_layout(tree: Tree, shown: str, report: Report) -> Layout:
     if len(layout.class_names) < 2:
         raise DataError(f"{shown} has images of one class only, {layout.class_names[0]!r}; two are needed.", advice())
     return layout
+
+
+def refuse_few_classes(names: tuple[str, ...], kept: Sequence[int], report: Report) -> None:
+    """Refuse images of fewer than two classes.
+
+    Args:
+        names: of all classes.
+        kept: numbers of those with usable training images.
+        report: says why the others have none.
+
+    Raises:
+        DataError: fewer than two.
+    """
+    if len(kept) < 2:
+        which = f"only {names[kept[0]]!r} has" if len(kept) else "none has"
+        raise DataError(f"Two classes with usable images are needed, but {which}.", " ".join(report.lines()) or advice())
 
 
 def is_recipe(file: Found) -> bool:
@@ -238,8 +254,7 @@ def _refuse_unclear(level: _Level, nested: dict[str, _Level], roles: dict[str, s
     raise DataError(
         f"All folders of {_within(shown)} ({_listed(list(nested))}) hold the same subfolders ({_listed(shared)}), "
         "so it is not clear whether they are parts or classes.",
-        f"Parts: name them 'train' and 'test'. Classes: put the images directly into them, without subfolders. If {_listed(shared)} are the "
-        "classes and there is one part, give the folder that holds them alone.",
+        "Parts: name them 'train' and 'test'. Classes: put the images directly into them, without subfolders.",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
@@ -11,38 +12,42 @@ import stat
 import tempfile
 import zipfile
 import zlib
+from collections import Counter
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from ued_core.context import Context
-from ued_core.data.folder import ORIGIN, find_images
-from ued_core.data.image_file import Report, Unusable, check_header, is_image_name
+from ued_core.data.archive import MAX_RATIO, RATIO_FREE_BYTES, Listing, listing, opened, pieces  # noqa: F401
+from ued_core.data.folder import poison_of
+from ued_core.data.handles import imports_root
+from ued_core.data.image_file import MAX_FILE_BYTES, file_too_large, header_size, readable_formats
+from ued_core.data.layout import ORIGIN, Layout, find_layout, is_recipe, refuse_few_classes
+from ued_core.data.names import readable
+from ued_core.data.report import Report, Unusable
+from ued_core.data.walk import Found, open_plain, unreadable
 from ued_core.errors import DataError
 from ued_core.files import write_json
-from ued_core.home import home
 
 MAX_TOTAL_BYTES = 1 << 30
-MAX_FILES = 100_000
-MAX_RATIO = 200
-RATIO_FREE_BYTES = 1 << 20
+MAX_FILES = 150_000
+MAX_TOTAL_PIXELS = 5_000_000_000
+"""Decoding takes about ten seconds a gigapixel."""
 
-_BLOCK = 1 << 16
-_DRIVE = re.compile(r"^[A-Za-z]:")
-_ADVICE = "Zip a folder that has one subfolder of PNG, JPEG or WebP images a class."
-
-
-class _Member(NamedTuple):
-    info: zipfile.ZipInfo
-    parts: tuple[str, ...]
+_RULES = 2
+"""Raised when the same archive gives another folder, so that what was imported before is not taken for it."""
+_RECIPE_BYTES = 16 << 20
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
+_CANNOT_BE_NAMED = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOENT)
 
 
 def import_zip(source: bytes | Path | BinaryIO, name: str, ctx: Context) -> Path:
     """Unpack an image archive into the program's home.
 
-    Only images are unpacked, into a folder named after the archive's content; an archive
-    that was imported before is not unpacked again. Folders that wrap everything are left
-    out. What was skipped is kept with the images and is among the notes of
-    :class:`ued_core.data.folder.Folder`.
+    Only images that stand in class folders are unpacked, into a folder named after the
+    archive's content; an archive that was imported before is not unpacked again. The result
+    loads as the archive's own folder would: the same rules decide what is a part, a class or
+    another program's file. What was skipped is kept with the images and is among the notes
+    of :class:`ued_core.data.folder.Folder`.
 
     Args:
         source: the archive: its bytes, its path, or an open seekable binary file.
@@ -53,40 +58,141 @@ def import_zip(source: bytes | Path | BinaryIO, name: str, ctx: Context) -> Path
         A folder for ``Folder(path=...)``.
 
     Raises:
-        DataError: not a zip, unsafe or encrypted members, a bomb, no images in class
+        DataError: not a zip; members that point outside or are encrypted; a bomb; more work than
+            is done for one archive (members, classes, bytes, pixels); no images in class
             folders, or one class only. Nothing is left behind.
         Cancelled: the user stopped the work. Nothing is left behind.
     """
+    name = readable(name)
     if isinstance(source, Path):
         try:
-            with open(source, "rb") as file:
-                return _import(file, name, ctx)
+            file = open_plain(source)
         except OSError as error:
-            raise DataError(f"The archive {name!r} cannot be read: {error}.", "Check the path.") from error
+            raise unreadable(source, error, "archive") from error
+        with file:
+            return _import(file, name, ctx)
     return _import(io.BytesIO(source) if isinstance(source, bytes) else source, name, ctx)
 
 
 def _import(file: BinaryIO, name: str, ctx: Context) -> Path:
     file.seek(0)
-    imports = home() / "imports"
-    target = imports / hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    content = hashlib.file_digest(file, "sha256").hexdigest()
+    target = imports_root() / hashlib.sha256(f"{_RULES} {content}".encode()).hexdigest()[:16]
     if target.is_dir():
         return target
-    file.seek(0)
-    imports.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(dir=imports, prefix=".import-"))
-    try:
-        report = Report()
-        with _opened(file, name) as archive:
-            _unpack(archive, fresh, name, report, ctx)
-        find_images(fresh, Report())
-        write_json(fresh / ORIGIN, {"name": Path(name).stem or name, "notes": report.lines()})
-        _settle(fresh, target)
-    except OSError as error:
-        raise DataError(f"The archive {name!r} could not be unpacked here: {error}.", "Check the disk.") from error
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-    return target
+    report = Report()
+    with opened(file, name, MAX_FILES, _advice()) as archive:
+        listed = listing(archive, name, _advice())
+        layout = find_layout(listed.tree, _shown(name), report)
+        poison = _poison(archive, listed, name)
+        _refuse_bytes(layout, name)
+        return _Unpacking(archive, listed, name, report, ctx).into(target, layout, poison)
+
+
+class _Unpacking:
+    """One archive on its way into a folder.
+
+    Attributes:
+        sound: of each class of the layout, the training images whose header is that of an image.
+        done: bytes unpacked.
+        pixels: of all images so far, by their headers.
+    """
+
+    def __init__(self, archive: zipfile.ZipFile, listed: Listing, name: str, report: Report, ctx: Context) -> None:
+        self.archive, self.listed, self.name, self.report, self.ctx = archive, listed, name, report, ctx
+        self.sound: Counter[int] = Counter()
+        self.done = self.pixels = 0
+
+    def into(self, target: Path, layout: Layout, poison: str) -> Path:
+        """Unpack the files of a layout beside ``target``, then move them there."""
+        fresh: Path | None = None
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            fresh = Path(tempfile.mkdtemp(dir=target.parent, prefix=".import-"))
+            total = max(1, sum(file.size for file, _ in (*layout.train, *layout.test)))
+            for number, (file, label) in enumerate((*layout.train, *layout.test)):
+                self.ctx.report(self.done, total, f"Unpacking {self.name}")
+                if self._one(fresh, file) and number < len(layout.train):
+                    self.sound[label] += 1
+            refuse_few_classes(layout.class_names, sorted(self.sound), self.report)
+            notes = self.report.lines()
+            write_json(fresh / ORIGIN, {"name": Path(self.name).stem or self.name, "notes": notes, "poison": poison})
+            _settle(fresh, target)
+        except OSError as error:
+            raise DataError(
+                f"The archive {self.name!r} could not be unpacked here: {error.strerror or error}.", _what_to_do(error)
+            ) from error
+        finally:
+            if fresh is not None:
+                shutil.rmtree(fresh, ignore_errors=True)
+        return target
+
+    def _one(self, folder: Path, file: Found) -> bool:
+        """Unpack one file; whether its header is that of an image.
+
+        One that is no image is kept like any other, so that the folder is read as it would be outside an archive.
+        """
+        try:
+            content = self._content(file)
+        except _DAMAGED:
+            self.report.skip(file.shown, "damaged in the archive")
+            return False
+        except Unusable as reason:
+            self.report.skip(file.shown, str(reason))
+            return False
+        path = folder.joinpath(*file.parts)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open(path, "xb") as out:
+                out.write(content)
+        except (OSError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno not in _CANNOT_BE_NAMED:
+                raise
+            self.report.skip(file.shown, "this system cannot hold a file of that name beside the others")
+            return False
+        return self._is_image(content)
+
+    def _is_image(self, content: bytes) -> bool:
+        try:
+            width, height = header_size(io.BytesIO(content))
+        except Unusable:
+            return False
+        self.pixels += width * height
+        if self.pixels > MAX_TOTAL_PIXELS:
+            raise DataError(
+                f"The images in {self.name!r} have more than {MAX_TOTAL_PIXELS / 1e9:g} gigapixels unpacked.",
+                "Make them smaller beforehand, or use fewer.",
+            )
+        return True
+
+    def _content(self, file: Found) -> bytes:
+        parts, size = [], 0
+        for piece in pieces(self.archive, self.listed.infos[file.parts], self.name):
+            self.done += len(piece)
+            size += len(piece)
+            if size > MAX_FILE_BYTES:
+                raise file_too_large()
+            if self.done > MAX_TOTAL_BYTES:
+                raise _too_large(self.name)
+            parts.append(piece)
+            self.ctx.check()
+        return b"".join(parts)
+
+
+def _refuse_bytes(layout: Layout, name: str) -> None:
+    if sum(file.size for file, _ in (*layout.train, *layout.test)) > MAX_TOTAL_BYTES:
+        raise _too_large(name)
+
+
+def _poison(archive: zipfile.ZipFile, listed: Listing, name: str) -> str:
+    """The poison that the archive's own recipe names; empty without one that can be read."""
+    for file in listed.tree.files:
+        if is_recipe(file) and file.size <= _RECIPE_BYTES:
+            try:
+                return poison_of(b"".join(pieces(archive, listed.infos[file.parts], name)))
+            except _DAMAGED:
+                return ""
+    return ""
 
 
 def _settle(fresh: Path, target: Path) -> None:
@@ -98,59 +204,20 @@ def _settle(fresh: Path, target: Path) -> None:
             raise
 
 
-def _opened(file: BinaryIO, name: str) -> zipfile.ZipFile:
-    try:
-        return zipfile.ZipFile(file)
-    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        raise DataError(f"{name!r} is not a zip archive, or it is damaged: {error}.", _ADVICE) from error
+def _what_to_do(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "Make room on the disk, then try again."
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return "Let this program write to its folder (UED_HOME says where it is)."
+    return "Check the disk."
 
 
-def _unpack(archive: zipfile.ZipFile, folder: Path, name: str, report: Report, ctx: Context) -> None:
-    members = _image_members(archive, name, report)
-    total = sum(member.info.file_size for member in members)
-    if total > MAX_TOTAL_BYTES:
-        raise _too_large(name)
-    done = 0
-    for member in members:
-        ctx.report(done, max(total, 1), f"Unpacking {name}")
-        path = folder.joinpath(*member.parts)
-        shown = "/".join(member.parts)
-        if path.exists():
-            report.skip(shown, "its name occurs twice")
-            continue
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            done += _extract(archive, member, path, MAX_TOTAL_BYTES - done, name, ctx)
-            check_header(path)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError):
-            path.unlink(missing_ok=True)
-            report.skip(shown, "damaged in the archive")
-        except Unusable as reason:
-            path.unlink()
-            report.skip(shown, str(reason))
-    _drop_empty(folder)
+def _advice() -> str:
+    return f"Zip a folder that has one subfolder of {readable_formats()} images a class."
 
 
-def _extract(
-    archive: zipfile.ZipFile, member: _Member, path: Path, room: int, name: str, ctx: Context
-) -> int:
-    """Unpack one member, counting what really comes out; returns the bytes written."""
-    packed = max(member.info.compress_size, 1)
-    done = 0
-    with archive.open(member.info) as packed_file, open(path, "xb") as out:
-        while block := packed_file.read(_BLOCK):
-            done += len(block)
-            if done > room:
-                raise _too_large(name)
-            if done > RATIO_FREE_BYTES and done > MAX_RATIO * packed:
-                raise DataError(
-                    f"{'/'.join(member.parts)!r} in {name!r} unpacks to more than {MAX_RATIO} times its packed size, "
-                    "as decompression bombs do.",
-                    "Remove it from the archive.",
-                )
-            out.write(block)
-            ctx.check()
-    return done
+def _shown(name: str) -> str:
+    return f"The archive {name!r}"
 
 
 def _too_large(name: str) -> DataError:
@@ -160,48 +227,7 @@ def _too_large(name: str) -> DataError:
     )
 
 
-def _image_members(archive: zipfile.ZipFile, name: str, report: Report) -> list[_Member]:
-    """The images in class folders, without folders that wrap everything.
-
-    Raises:
-        DataError: a member is unsafe, there are too many, or none is an image in a folder.
-    """
-    entries = archive.infolist()
-    if not entries:
-        raise DataError(f"The archive {name!r} is empty.", _ADVICE)
-    if len(entries) > MAX_FILES:
-        raise DataError(f"The archive {name!r} has {len(entries):,} members; at most {MAX_FILES:,} are read.", _ADVICE)
-    members = [_Member(info, _safe_parts(info, name)) for info in entries]
-    images = []
-    for member in members:
-        if member.info.is_dir():
-            continue
-        shown = "/".join(member.parts)
-        if "__MACOSX" in member.parts or member.parts[-1] == ".DS_Store":
-            report.skip(shown, "macOS bookkeeping")
-        elif any(part.startswith(".") for part in member.parts):
-            report.skip(shown, "hidden")
-        elif not is_image_name(shown):
-            report.skip(shown, "not a PNG, JPEG or WebP file")
-        else:
-            images.append(member)
-    if not images:
-        raise DataError(f"The archive {name!r} has no PNG, JPEG or WebP images.", _ADVICE)
-    return _inside_classes(images, name, report)
-
-
-def _inside_classes(images: list[_Member], name: str, report: Report) -> list[_Member]:
-    while len({member.parts[0] for member in images}) == 1 and all(len(member.parts) > 2 for member in images):
-        images = [_Member(member.info, member.parts[1:]) for member in images]
-    for member in images:
-        if len(member.parts) == 1:
-            report.skip(member.parts[0], "outside any class folder")
-    classed = [member for member in images if len(member.parts) > 1]
-    if not classed:
-        raise DataError(f"The images in {name!r} are not in class folders.", _ADVICE)
-    return classed
-
-
+# Until the readers of poison files take archive.listing.
 def _safe_parts(info: zipfile.ZipInfo, name: str) -> tuple[str, ...]:
     """The member's path as parts that stay inside the target folder.
 
@@ -211,7 +237,7 @@ def _safe_parts(info: zipfile.ZipInfo, name: str) -> tuple[str, ...]:
     path = info.filename.replace("\\", "/")
     parts = PurePosixPath(path).parts
     kind = stat.S_IFMT(info.external_attr >> 16)
-    if path.startswith("/") or _DRIVE.match(path) or ".." in parts or not (parts or info.is_dir()):
+    if path.startswith("/") or re.compile(r"^[A-Za-z]:").match(path) or ".." in parts or not (parts or info.is_dir()):
         problem = "points outside the archive"
     elif not path.isprintable():
         problem = "has unprintable characters in its name"
@@ -223,10 +249,4 @@ def _safe_parts(info: zipfile.ZipInfo, name: str) -> tuple[str, ...]:
         problem = "is packed with a method other than deflate"
     else:
         return parts
-    raise DataError(f"The member {info.filename!r} of {name!r} {problem}; nothing was imported.", _ADVICE)
-
-
-def _drop_empty(folder: Path) -> None:
-    for current, _, _ in os.walk(folder, topdown=False):
-        if Path(current) != folder and not any(Path(current).iterdir()):
-            os.rmdir(current)
+    raise DataError(f"The member {info.filename!r} of {name!r} {problem}; nothing was imported.", _advice())
