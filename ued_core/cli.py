@@ -168,7 +168,8 @@ def _read_data(options: argparse.Namespace, ctx: Any) -> tuple[Any, dict[str, An
 def _context(seed: int, device: str = "auto") -> Any:
     from ued_core.context import Context, pick_device
 
-    return Context(seed=seed, device=pick_device(device), on_report=Progress())
+    progress = Progress()
+    return Context(seed=seed, device=pick_device(device), on_report=progress, on_note=progress.note)
 
 
 def poison(options: argparse.Namespace) -> int:
@@ -420,6 +421,8 @@ def _follow(run_id: str) -> int:
             progress(record.fraction, 1.0, f"epoch {record.epoch or 0} of {record.epochs}")
         time.sleep(0.3)
     progress.close()
+    for note in ((runs.folder(run_id).result() or {}).get("data") or {}).get("notes", ()):
+        progress.note(note)
     print(f"{record.state}" + ("" if record.last is None else f": clean test accuracy {record.last:.4f}"))
     return 0 if record.state == "finished" else 1
 
@@ -452,6 +455,7 @@ class Progress:
         self.began = time.monotonic()
         self.shown = 0.0
         self.wide = sys.stderr.isatty()
+        self.noted: set[str] = set()
 
     def __call__(self, done: float, total: float, text: str) -> None:
         now = time.monotonic()
@@ -460,6 +464,12 @@ class Progress:
         self.shown = now
         left = f", {(now - self.began) * (total - done) / done:.0f} s left" if done > 0 else ""
         print(f"\r\x1b[K{100 * done / max(total, 1e-9):3.0f} % {text}{left}", end="", file=sys.stderr, flush=True)
+
+    def note(self, note: str) -> None:
+        """What was skipped or changed; for programs that read standard error too."""
+        if note not in self.noted:
+            self.noted.add(note)
+            print(f"{chr(13) + chr(27) + '[K' if self.wide else ''}note: {note}", file=sys.stderr, flush=True)
 
     def close(self) -> None:
         """End the line."""
@@ -604,6 +614,9 @@ def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; see the module's docstring for the exit codes."""
     argv = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        # A path may hold bytes that are no text, and a terminal may not have every letter.
+        stream.reconfigure(errors="backslashreplace")
     try:
         options = build_parser(argv).parse_args(argv)
         return options.action(options)

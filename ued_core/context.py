@@ -15,6 +15,10 @@ def _silent(done: float, total: float, text: str) -> None:
     return None
 
 
+def _untold(note: str) -> None:
+    return None
+
+
 def _never() -> bool:
     return False
 
@@ -32,6 +36,7 @@ class Context:
         stop: asked between steps; true means that the user cancelled.
         enough: asked between the parts of work whose state can be used as it is, once there is something to use;
             true means that the user wants the work to end there. Work that cannot be used unfinished never asks.
+        on_note: called with a sentence that the user must know beside the result: what was skipped or changed.
     """
 
     seed: int = 0
@@ -39,6 +44,7 @@ class Context:
     on_report: Callable[[float, float, str], None] = _silent
     stop: Callable[[], bool] = _never
     enough: Callable[[], bool] = _never
+    on_note: Callable[[str], None] = _untold
 
     def report(self, done: float, total: float, text: str = "") -> None:
         """Tell how far the work is.

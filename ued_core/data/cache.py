@@ -37,7 +37,7 @@ def load_split(dataset: Dataset, ctx: Context) -> DataSplit:
 
     Args:
         dataset: the configured data set.
-        ctx: told of the progress; neither its seed nor its device matters.
+        ctx: told of the progress and of the set's notes; neither its seed nor its device matters.
 
     Returns:
         Images backed by private memory maps: writing to them changes no file.
@@ -45,6 +45,13 @@ def load_split(dataset: Dataset, ctx: Context) -> DataSplit:
     Raises:
         DataError, Unavailable, Cancelled: as :meth:`Dataset.load`.
     """
+    split = _loaded(dataset, ctx)
+    for note in split.notes:
+        ctx.on_note(note)
+    return split
+
+
+def _loaded(dataset: Dataset, ctx: Context) -> DataSplit:
     folder = _entry(dataset, ctx)
     kept = _read(folder)
     if kept is not None:

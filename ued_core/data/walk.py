@@ -100,7 +100,7 @@ def chosen_folder(path: str | Path, what: str = "folder") -> Path:
         shown = readable(str(root))
         if not stat.S_ISDIR(status.st_mode):
             raise DataError(f"{shown!r} is {kind_of_mode(status.st_mode)}, not a folder.", f"Give the path of a {what}.")
-        if status.st_dev in _system_devices():
+        if status.st_dev in system_devices():
             raise DataError(f"{shown!r} belongs to the operating system; there are no images in it.", f"Give the path of a {what}.")
         with os.scandir(root) as entries:
             next(entries, None)
@@ -219,7 +219,7 @@ class _Walk:
             identity = _identity(status)
             if identity in above:
                 return self._leave(parts, "a link that leads back to a folder above it")
-            if status.st_dev in _system_devices():
+            if status.st_dev in system_devices():
                 return self._leave(parts, "it belongs to the operating system")
             if len(parts) > MAX_DEPTH:
                 return self._leave(parts, f"more than {MAX_DEPTH} folders deep")
@@ -264,7 +264,7 @@ def _lost(entry: os.DirEntry[str], error: OSError) -> str:
 
 
 @cache
-def _system_devices() -> frozenset[int]:
+def system_devices() -> frozenset[int]:
     """Devices of the file systems that hold no files but what the operating system says of itself."""
     found = set()
     for path in ("/proc", "/sys"):

@@ -6,18 +6,16 @@ import errno
 import hashlib
 import io
 import os
-import re
 import shutil
-import stat
 import tempfile
 import zipfile
 import zlib
 from collections import Counter
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import BinaryIO
 
 from ued_core.context import Context
-from ued_core.data.archive import MAX_RATIO, RATIO_FREE_BYTES, Listing, listing, opened, pieces  # noqa: F401
+from ued_core.data.archive import Listing, listing, opened, pieces
 from ued_core.data.folder import poison_of
 from ued_core.data.handles import imports_root
 from ued_core.data.image_file import MAX_FILE_BYTES, file_too_large, header_size, readable_formats
@@ -225,28 +223,3 @@ def _too_large(name: str) -> DataError:
         f"The images in {name!r} unpack to more than {MAX_TOTAL_BYTES >> 20} MiB.",
         "Use fewer or smaller images, or give their folder instead of an archive.",
     )
-
-
-# Until the readers of poison files take archive.listing.
-def _safe_parts(info: zipfile.ZipInfo, name: str) -> tuple[str, ...]:
-    """The member's path as parts that stay inside the target folder.
-
-    Raises:
-        DataError: absolute, climbing out, a link or device, encrypted, or oddly packed or named.
-    """
-    path = info.filename.replace("\\", "/")
-    parts = PurePosixPath(path).parts
-    kind = stat.S_IFMT(info.external_attr >> 16)
-    if path.startswith("/") or re.compile(r"^[A-Za-z]:").match(path) or ".." in parts or not (parts or info.is_dir()):
-        problem = "points outside the archive"
-    elif not path.isprintable():
-        problem = "has unprintable characters in its name"
-    elif kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        problem = "is a link or a device, not a file"
-    elif info.flag_bits & 1:
-        problem = "is encrypted"
-    elif info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        problem = "is packed with a method other than deflate"
-    else:
-        return parts
-    raise DataError(f"The member {info.filename!r} of {name!r} {problem}; nothing was imported.", _advice())

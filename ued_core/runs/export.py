@@ -59,7 +59,7 @@ def export_spec(spec: RunSpec, kind: str, out: Path, ctx: Context) -> Written:
     """
     if spec.attack is None:
         raise SpecError("The spec names no attack, so there is no poison to export.", 'Add "attack": "cuda", for example.')
-    ctx = Context(spec.attack_seed, pick_device(spec.device), ctx.on_report, ctx.stop)
+    ctx = Context(spec.attack_seed, pick_device(spec.device), ctx.on_report, ctx.stop, on_note=ctx.on_note)
     train = load_split(spec.dataset, ctx).train
     poisoned = poison_once(spec.attack, train, ctx, spec.poison_rate, spec.poison_classes)
     about = recipe(poisoned, {"dataset": spec.dataset.to_json(), "part": "train"}, spec.poison_rate, spec.poison_classes)

@@ -19,7 +19,7 @@ import torch
 from ued_core.data.archive import MAX_RATIO, RATIO_FREE_BYTES, opened
 from ued_core.data.names import readable
 from ued_core.data.poison_files.pickles import names_pictures, read_pickle_bytes, unquoted
-from ued_core.data.walk import _system_devices, chosen_folder, open_plain, unreadable
+from ued_core.data.walk import chosen_folder, open_plain, system_devices, unreadable
 from ued_core.errors import DataError, in_short
 
 Kind = Literal["folder", "torch", "npz", "zip", "npy", "pickle", "safetensors"]
@@ -47,7 +47,7 @@ def kind_of(path: Path) -> Kind:
             chosen_folder(path)
             return "folder"
         with open_plain(path) as file:
-            if status.st_dev in _system_devices():
+            if status.st_dev in system_devices():
                 raise DataError(f"{readable(str(path))!r} belongs to the operating system; it is no poison file.", "Check the path.")
             head = file.read(64)
     except ValueError as error:
