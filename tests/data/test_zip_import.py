@@ -1,9 +1,13 @@
 """Uploaded archives: what is imported, what is refused, and that a refusal leaves nothing behind."""
 
 import io
+import os
+import re
 import stat
 import struct
+import time
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
@@ -252,3 +256,71 @@ def test_flipped_bytes_never_raise_anything_but_data_errors(good, ued_home):
             outcomes.add("refused")
     assert outcomes == {"imported", "refused"}
     assert not [name for name in left_behind(ued_home) if name.startswith(".")]
+
+
+def many(names, data=b""):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name in names:
+            archive.writestr(zipfile.ZipInfo(name), data)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("names", "data", "message"),
+    [
+        ([f"{n % 2}/{n}.png" for n in range(99_999)], b"", "has no images in its class folders"),
+        ([f"{n}/x.png" for n in range(60_000)], b"x" * 67, "60,000 classes; at most 10,000"),
+        ([f"{n % 2}/{n}.png" for n in range(30_000)], b"x" * 67, "None of the first 1,000 files"),
+        ([f"{n % 2}/{n}.png" for n in range(160_000)], b"", "160,000 members; at most 150,000"),
+    ],
+)
+def test_work_without_images_is_refused_before_it_is_done(names, data, message, ued_home):
+    """Within 2 s on a machine with nothing else to do; here in processor time, with room for neighbours on it."""
+    archive = many(names, data)
+    began = time.process_time()
+    refuse(archive, message, ued_home)
+    assert time.process_time() - began < 4
+
+
+def test_pixels_are_summed_over_the_members(ued_home):
+    """Each is within the limit of one image and packs to almost nothing; all together take minutes."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    body = zlib.compress(bytes(7070 * 7071), 9)
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 7070, 7070, 8, 0, 0, 0, 0))
+    large = b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+    archive = many((f"{n % 2}/{n}.png" for n in range(120)), large)
+    began = time.process_time()
+    refuse(archive, "more than 5 gigapixels unpacked.*Make them smaller", ued_home)
+    assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize(("number", "words"), [(28, "Make room on the disk"), (30, "UED_HOME"), (13, "UED_HOME"), (5, "Check the disk")])
+def test_what_the_disk_says_is_told_with_what_to_do(good, ued_home, monkeypatch, number, words):
+    def fail(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("ued_core.data.zip_import.write_json", fail)
+    told = refuse(zipped(good), re.escape(os.strerror(number)), ued_home)
+    assert words in told.do
+
+
+def test_an_earlier_import_under_other_rules_is_not_taken(good, ued_home, monkeypatch):
+    data = zipped(good)
+    first = import_zip(data, "x.zip", Context())
+    monkeypatch.setattr("ued_core.data.zip_import._RULES", 99)
+    assert import_zip(data, "x.zip", Context()) != first
+
+
+def test_the_poison_that_an_archive_says_it_holds_is_named(good):
+    recipe = b'{"attack": {"name": "cuda"}}'
+    for where in ("recipe.json", "wrap/recipe.json"):
+        files = {("wrap/" + name if "/" in where else name): data for name, data in good.items()}
+        notes = loaded(zipped(files | {where: recipe})).notes
+        assert any(note.startswith("These images hold a poison (recipe.json names cuda), and resizing") for note in notes), where
+        assert not any("recipe.json" in note for note in told(notes) if note.startswith("Skipped"))
+    for damaged in (b"", b"[1]", b"{", b'{"attack": 3}', b"[" * 100_000):
+        assert not any("These images hold" in note for note in loaded(zipped(good | {"recipe.json": damaged})).notes)

@@ -10,7 +10,7 @@ import struct
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import BinaryIO
 
 from ued_core.data.names import OTHERS, is_junk, readable, refusal
@@ -109,6 +109,8 @@ class _Listing:
             self._folders(parts[:-1])
 
     def done(self) -> Listing:
+        for parts in self.left:
+            self._folders(parts[:-1])
         for parts in [parts for parts in self.infos if parts in self.folders]:
             del self.infos[parts]
             self.left[parts] = "a file where others in the archive need a folder"
@@ -119,7 +121,7 @@ class _Listing:
 
     def _inside(self, info: zipfile.ZipInfo) -> tuple[str, ...]:
         path = _name(info).replace("\\", "/")
-        parts = PurePosixPath(path).parts
+        parts = tuple(part for part in path.split("/") if part not in ("", "."))
         if path.startswith("/") or _DRIVE.match(path) or ".." in parts or not (parts or info.is_dir()):
             raise self._refused(info, "points outside the archive")
         return parts
@@ -131,7 +133,7 @@ class _Listing:
                 return True
             folder = depth < len(parts) or info.is_dir()
             reason = OTHERS if is_junk(part, folder) else refusal(part)
-            if not reason and len(os.fsencode(part)) > MAX_NAME_BYTES:
+            if not reason and _bytes(part) > MAX_NAME_BYTES:
                 reason = f"a name longer than {MAX_NAME_BYTES} bytes"
             if not reason and folder and depth > MAX_DEPTH:
                 reason = f"more than {MAX_DEPTH} folders deep"
@@ -141,7 +143,7 @@ class _Listing:
         kind = stat.S_IFMT(info.external_attr >> 16)
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
             self.left[parts] = "a link in the archive" if kind == stat.S_IFLNK else "a device in the archive"
-        elif len(os.fsencode("/".join(parts))) > MAX_PATH_BYTES:
+        elif sum(map(_bytes, parts)) + len(parts) > MAX_PATH_BYTES:
             self.left[parts] = f"a path longer than {MAX_PATH_BYTES} bytes"
         elif info.flag_bits & 1:
             raise self._refused(info, "is encrypted")
@@ -177,6 +179,11 @@ def pieces(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> Iterat
                     "Remove it from the archive.",
                 )
             yield block
+
+
+def _bytes(part: str) -> int:
+    """The length of a name on the disk; of one that is certainly short, that of its letters."""
+    return len(part) if len(part) * 4 <= MAX_NAME_BYTES else len(os.fsencode(part))
 
 
 def _name(info: zipfile.ZipInfo) -> str:

@@ -71,7 +71,12 @@ def readable_formats(last: str = "or") -> str:
 
 def is_image_name(name: str) -> bool:
     """Whether the file name is that of an image in one of the :func:`readable_formats`."""
-    return name.lower().endswith(tuple(suffix for entry in _readable() for suffix in entry.suffixes))
+    return name.lower().endswith(_suffixes())
+
+
+@cache
+def _suffixes() -> tuple[str, ...]:
+    return tuple(suffix for entry in _readable() for suffix in entry.suffixes)
 
 
 def why_no_image(name: str) -> str:

@@ -108,7 +108,7 @@ def refuse_few_classes(names: tuple[str, ...], kept: Sequence[int], report: Repo
     """
     if len(kept) < 2:
         which = f"only {names[kept[0]]!r} has" if len(kept) else "none has"
-        raise DataError(f"Two classes with usable images are needed, but {which}.", " ".join(report.lines()) or advice())
+        raise DataError(f"Two classes with usable images are needed, but {which}.", " ".join(report.skipped()) or advice())
 
 
 def is_recipe(file: Found) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from typing import Any
 
 CANNOT_STAND = "\N{REPLACEMENT CHARACTER}"
@@ -14,7 +13,8 @@ OTHERS = "hidden, or kept by other programs"
 
 _SURROGATE = re.compile(r"[\ud800-\udfff]+")
 # They move the cursor, break the line or turn the direction of what follows; all other characters are harmless.
-_UNSEEN = re.compile("[\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 _JUNK_FOLDERS = frozenset(
     ["__macosx", "@eadir", "$recycle.bin", "recycler", "#recycle", "@recycle", "#snapshot", "@recently-snapshot"]
     + ["system volume information", "lost+found", "__pycache__"]
@@ -34,7 +34,7 @@ def readable(name: str | bytes) -> str:
     if _SURROGATE.search(name):
         name = _SURROGATE.sub(lambda found: _replaced(found[0]), name)
     if not name.isprintable():
-        name = "".join(_code(c) if unicodedata.category(c) == "Cc" or _UNSEEN.match(c) else c for c in name)
+        name = _UNSEEN.sub(lambda found: f"[U+{ord(found[0]):04X}]", name)
     return name
 
 
@@ -44,7 +44,8 @@ def control_character(name: str) -> str:
     These alone (Unicode's class Cc) are refused in names: no-break spaces, ideographic
     spaces, joiners, private characters and everything else is text.
     """
-    return next((f"U+{ord(c):04X}" for c in name if unicodedata.category(c) == "Cc"), "")
+    found = _CONTROL.search(name)
+    return f"U+{ord(found[0]):04X}" if found else ""
 
 
 def refusal(name: str) -> str:
@@ -81,6 +82,3 @@ def _replaced(surrogates: str) -> str:
     except UnicodeEncodeError:
         return CANNOT_STAND * len(surrogates)
 
-
-def _code(character: str) -> str:
-    return f"[U+{ord(character):04X}]"

@@ -48,13 +48,17 @@ class Report:
         self._said.append(sentence)
 
     def lines(self) -> tuple[str, ...]:
-        """One line a reason, with a count and examples, then what was changed, one line a kind."""
-        skipped = []
+        """What was skipped, then what was changed, one line a kind."""
+        converted = [f"Converted {count:,}: {what}." for what, count in self._converted.items()]
+        return (*self._said, *self.skipped(), *converted, *self._cut(), *self._resized())
+
+    def skipped(self) -> tuple[str, ...]:
+        """One line a reason, with a count and examples."""
+        lines = []
         for reason, names in self._skipped.items():
             more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
-            skipped.append(f"Skipped {len(names):,}: {reason} ({', '.join(_short(name) for name in names[:_NAMED])}{more}).")
-        converted = [f"Converted {count:,}: {what}." for what, count in self._converted.items()]
-        return (*self._said, *skipped, *converted, *self._cut(), *self._resized())
+            lines.append(f"Skipped {len(names):,}: {reason} ({', '.join(_short(name) for name in names[:_NAMED])}{more}).")
+        return tuple(lines)
 
     def _cut(self) -> list[str]:
         lost = {size: 1 - min(size) / max(size) for size in self._sizes if size[0] != size[1]}

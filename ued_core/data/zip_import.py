@@ -34,6 +34,7 @@ MAX_TOTAL_PIXELS = 5_000_000_000
 _RULES = 2
 """Raised when the same archive gives another folder, so that what was imported before is not taken for it."""
 _RECIPE_BYTES = 16 << 20
+_HOPELESS = 1000
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
 _CANNOT_BE_NAMED = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOENT)
 
@@ -109,7 +110,10 @@ class _Unpacking:
             fresh = Path(tempfile.mkdtemp(dir=target.parent, prefix=".import-"))
             total = max(1, sum(file.size for file, _ in (*layout.train, *layout.test)))
             for number, (file, label) in enumerate((*layout.train, *layout.test)):
-                self.ctx.report(self.done, total, f"Unpacking {self.name}")
+                if number % 64 == 0:
+                    self.ctx.report(self.done, total, f"Unpacking {self.name}")
+                if number == _HOPELESS and not self.sound:
+                    raise DataError(f"None of the first {number:,} files of {self.name!r} is an image.", _advice())
                 if self._one(fresh, file) and number < len(layout.train):
                     self.sound[label] += 1
             refuse_few_classes(layout.class_names, sorted(self.sound), self.report)
