@@ -154,11 +154,10 @@ def _read_data(options: argparse.Namespace, ctx: Any) -> tuple[Any, dict[str, An
     dataset = method(**given(options, method, "data-"), **({} if named else {"path": _here(options.data)}))
     if isinstance(dataset, FileSet) and not named:
         images, notes = dataset.whole(options.part, ctx)
+        for note in notes:
+            ctx.on_note(note)
     else:
-        split = load_split(dataset, ctx)
-        images, notes = getattr(split, options.part), split.notes
-    for note in notes:
-        print(note, file=sys.stderr)
+        images = getattr(load_split(dataset, ctx), options.part)
     if isinstance(dataset, Npz):
         recipe = read_recipe(dataset.file())
         return images, {} if provenance(recipe) is None else {"given": recipe}

@@ -116,7 +116,7 @@ class FileSet(Dataset):
             raise DataError(f"{self._name()} has no test part of its own.", "Leave --part out: all its images are taken then.")
         return self._sized(chosen, parts.report, ctx, None, self._name()), parts.report.lines()
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self, ctx: Context | None = None) -> dict[str, Any]:
         """The parameters and the state of the files: names, sizes and times."""
         files = list(self.files(self._source()))
         if self.test_path.strip():

@@ -97,7 +97,7 @@ class Npz(FileSet):
         ctx.report(1, 1, f"Reading {path.name}")
         return Parts(train, test, report)
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self, ctx: Context | None = None) -> dict[str, Any]:
         """The parameters, the state of the files, and the data set whose test part may be taken."""
         found = _origin(self.file())
         dataset = found.origin() if found else None
