@@ -122,7 +122,7 @@ class FileSet(Dataset):
         if self.test_path.strip():
             test = located(self.test_path)
             files += kind_of(test).files(test)
-        return {**super().identity(), "files": _state(files)}
+        return {**super().identity(ctx), "files": _state(files)}
 
     def _source(self) -> Path:
         if not self.path.strip():

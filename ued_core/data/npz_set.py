@@ -101,7 +101,7 @@ class Npz(FileSet):
         """The parameters, the state of the files, and the data set whose test part may be taken."""
         found = _origin(self.file())
         dataset = found.origin() if found else None
-        return {**super().identity(), **({"origin": dataset.identity()} if dataset else {})}
+        return {**super().identity(ctx), **({"origin": dataset.identity(ctx)} if dataset else {})}
 
     def _own_test(self, parts: Parts, notes: list[str], ctx: Context) -> Part | None:
         origin, name = parts.train.origin, self.file().name
