@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, cast
 
 import streamlit as st
 
-from pages.shared.guard import plain
+from pages.shared.guard import plain, refusable, show_refusal
+from pages.shared.hidden import seen
 from pages.shared.navigation import script
 from pages.shared.run_cost import crafting_seconds
 from pages.shared.run_words import short_id
+from pages.shared.visitor import who
 from ued_core import runs
 from ued_core.attacks.checkpoint import crafted_card
 from ued_core.attacks.whole_set import WholeSetAttack
@@ -68,17 +70,18 @@ def _follow(choice: Selection) -> None:
     """The run that crafts this, or a button that starts one."""
     if is_crafted(choice):
         st.rerun(scope="app")
+    show_refusal()
     found = crafting_run(choice, runs.snapshot().records[:50])
     if found is not None and not found.over:
         runs.attend([found])
         where = f"The run {short_id(found.id)} is crafting it" if found.state == "running" else f"The run {short_id(found.id)} is queued"
-        st.progress(found.fraction if found.state == "running" else 0.0, plain(f"{where}. {found.text}"))
+        st.progress(found.fraction if found.state == "running" else 0.0, plain(f"{where}. {seen(found.text)}"))
         st.caption("This page shows the images as soon as they are there; you may leave it meanwhile.")
     else:
         if found is not None and found.stopped_early:
             st.caption(plain(f"In the run {short_id(found.id)} crafting was stopped early; that set belongs to the run alone."))
         elif found is not None and found.state != "finished":
-            st.warning(plain(f"The last run that should craft it is {found.state}. {found.error}"))
+            st.warning(plain(f"The last run that should craft it is {found.state}. {seen(found.error)}"))
         st.button(
             "Craft it: start a run", type="primary", on_click=_start, args=(choice,),
             help="Trains the default model on the crafted images afterwards; on the page Runs you may choose another one instead.",
@@ -97,4 +100,5 @@ def _start(choice: Selection) -> None:
     # The handing over of a selection imports the selection, which imports this module.
     from pages.shared.handover import spec_of
 
-    runs.submit(spec_of(choice, ()))
+    with refusable():
+        runs.submit(spec_of(choice, ()), by=who())

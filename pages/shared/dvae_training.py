@@ -14,13 +14,15 @@ from pages.shared.cache import cached
 from pages.shared.controls import method_controls
 from pages.shared.dvae_sets import trains_on
 from pages.shared.dvae_views import PER_CLASS, VARIANT_WORDS, gain_of
-from pages.shared.guard import guarded, plain
+from pages.shared.guard import guarded, plain, refusable, show_refusal
 from pages.shared.handover import spec_of
+from pages.shared.hidden import seen
 from pages.shared.live_chart import live_chart
 from pages.shared.navigation import script
 from pages.shared.run_words import short_id
 from pages.shared.selection import Selection
 from pages.shared.tile_rows import tile_rows
+from pages.shared.visitor import who
 from ued_core import runs
 from ued_core.defenses.dvae import Dvae
 from ued_core.defenses.purified import ask_enough, progress_of, purified_card
@@ -50,6 +52,7 @@ def _seconds(defense: Dvae, images: ImageSet, count: int) -> float:
 @st.fragment(run_every=LOOK_EVERY_S)
 def _follow(choice: Selection, published: ImageSet, defense: Dvae) -> None:
     with guarded():
+        show_refusal()
         known = runs.snapshot().records[:MOST_RUNS]
         runs.attend(known)
         jobs = {"dvae_start": defense}
@@ -85,18 +88,18 @@ def _state(choice: Selection, published: ImageSet, job: Dvae, known: Sequence[Ru
         st.success(f"**{what}**: a set purified with exactly these parameters is on the disk; a run that asks for it reads it.")
     if going:
         doing = "queued" if found.state == "queued" else "training its classifier" if there else "purifying"
-        words = f"{what}: the run {short_id(found.id)} is {doing}. {found.text}"
+        words = f"{what}: the run {short_id(found.id)} is {doing}. {seen(found.text)}"
         st.progress(found.fraction if found.state == "running" else 0.0, plain(words))
     elif not there and found is not None and found.state != "finished":
-        st.warning(plain(f"{what}: the last run that should train it is {found.state}. {found.error}"))
+        st.warning(plain(f"{what}: the last run that should train it is {found.state}. {seen(found.error)}"))
     return there or going
 
 
 def _look_again_after(folder: Path, now: tuple[bool, bool]) -> None:
     """Draw the whole page anew once a set or an accuracy has come."""
-    seen = st.session_state.setdefault("dvae_seen", {})
-    before = seen.get(str(folder), now)
-    seen[str(folder)] = now
+    known = st.session_state.setdefault("dvae_seen", {})
+    before = known.get(str(folder), now)
+    known[str(folder)] = now
     if now[0] and now != before:
         st.rerun(scope="app")
 
@@ -170,4 +173,5 @@ def purifying_run(choice: Selection, defense: Dvae, records: Sequence[RunRecord]
 
 
 def _start(choice: Selection, defense: Dvae) -> None:
-    runs.submit(spec_of(choice, (defense,)))
+    with refusable():
+        runs.submit(spec_of(choice, (defense,)), by=who())

@@ -19,6 +19,7 @@ from pages.shared.live_chart import live_chart
 from pages.shared.marked import MOST, mark_rows, marked_rows
 from pages.shared.selection import Selection
 from pages.shared.tile_rows import tile_rows
+from pages.shared.whose import is_open
 from ued_core import runs
 from ued_core.analysis.clusters import ClusterMeasures
 from ued_core.analysis.confidence import ENOUGH, share_interval
@@ -138,7 +139,7 @@ def runs_of(choice: Selection) -> list[RunRecord]:
         data = record.spec.get("dataset")
         # With the hacker's own labels the answers are other classes than those that the plot names.
         usable = isinstance(data, Mapping) and data.get("name") == choice.dataset.key and not record.spec.get("relabel")
-        if usable and stored_epochs(runs.folder(record.id)):
+        if usable and is_open(record.spec) and stored_epochs(runs.folder(record.id)):
             found.append(record)
     return found
 

@@ -15,6 +15,7 @@ from pages.shared.visitor import who
 from ued_core.errors import Cancelled, UedError, told_by_system
 
 BUG = "This is a bug in UED Studio, not a mistake of yours"
+REFUSED = "refused"
 log = logging.getLogger("ued")
 
 
@@ -47,6 +48,21 @@ def guarded() -> Iterator[None]:
             show_error(told)
             return
         show_bug(error)
+
+
+@contextmanager
+def refusable() -> Iterator[None]:
+    """For callbacks, which must draw nothing: an error of the user's is kept for :func:`show_refusal` of the page that follows."""
+    try:
+        yield
+    except UedError as error:
+        st.session_state[REFUSED] = error
+
+
+def show_refusal() -> None:
+    """Why the last callback did nothing, once."""
+    if error := st.session_state.pop(REFUSED, None):
+        show_error(error)
 
 
 def show_bug(error: Exception) -> None:

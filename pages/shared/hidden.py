@@ -22,6 +22,9 @@ _BARE = re.compile(rf"(?<![\w./:~)\]}}-])(?:{_START})[^\s'\"`<>|,;]*")
 
 def seen(value: T) -> T:
     """A text, or plain values of JSON, as this reader may see it: visitors get :data:`HIDDEN` in place of every path of the server."""
+    # Most texts hold no path, and asking who reads costs more than looking.
+    if isinstance(value, str) and not _may_hold_a_path(value):
+        return value
     return value if who().owner else without_paths(value)
 
 
@@ -40,7 +43,7 @@ def without_paths(value: T) -> T:
 
 
 def _text(text: str) -> str:
-    if "/" not in text and "\\" not in text and "~" not in text:
+    if not _may_hold_a_path(text):
         return text
     text = _QUOTED.sub(rf"\1{HIDDEN}\3", text)
     for place in _places():
@@ -48,6 +51,10 @@ def _text(text: str) -> str:
         if place in text:
             text = re.sub(re.escape(place) + r"[^\s'\"]*", HIDDEN, text)
     return _BARE.sub(HIDDEN, text)
+
+
+def _may_hold_a_path(text: str) -> bool:
+    return "/" in text or "\\" in text or "~" in text
 
 
 def _places() -> list[str]:

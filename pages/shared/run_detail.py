@@ -11,6 +11,7 @@ import streamlit as st
 
 from pages.shared.csv_export import csv_text
 from pages.shared.guard import guarded, plain, show_error
+from pages.shared.hidden import seen
 from pages.shared.live_chart import live_chart
 from pages.shared.result_words import RULE, histogram_words, probe_words, verdict
 from pages.shared.run_address import open_compare, open_run, open_view
@@ -18,6 +19,8 @@ from pages.shared.run_form import cannot_edit, fill_form, start
 from pages.shared.run_protocol import protocol_card
 from pages.shared.run_table import cancel_button, delete_part, local_time, run_progress, state_badge
 from pages.shared.run_words import STATE_WORDS, percent, surroundings
+from pages.shared.visitor import who
+from pages.shared.whose import name_of, own, waiting_words
 from ued_core import runs
 from ued_core.errors import RunError, UedError
 from ued_core.figures.learning import histogram_figure, loss_figure, probe_figure, run_figure
@@ -44,8 +47,8 @@ def run_detail(run_id: str) -> None:
     moment = f"{when:%d %b %Y, %H:%M}" if when else "unknown"
     computed = "".join(f" · {name + ' ' if name in ('torch', 'threads') else ''}{plain(text)}"
                        for name, text in surroundings([record]).items())  # fmt: skip
-    st.caption(f"Run {record.id} · seed {seed} · submitted {moment}{computed}"
-               + (f" · {plain(record.note)}" if record.note else ""))  # fmt: skip
+    st.caption(f"Run {record.id} · seed {seed} · submitted {moment}" + (f" by {plain(name_of(record))}" if record.by else "") + computed
+               + (f" · {plain(seen(record.note))}" if record.note else ""))  # fmt: skip
     _live_part(record)
     if not record.over:
         _files_part(record)
@@ -83,17 +86,18 @@ def _buttons(record: RunRecord) -> None:
         state_badge(record)
         if not record.over:
             cancel_button(record, "detail_cancel")
-        if record.craftable and st.button(
+        mine = bool(own([record]))
+        if mine and record.craftable and st.button(
             "Stop crafting here and train with it", key="detail_stop_crafting",
             help="Ends after the part that it is in. This run then trains with what is crafted so far, and its result says so; "
             "other runs craft on to the end.",
         ):  # fmt: skip
-            runs.stop_crafting(record.id)
+            runs.stop_crafting(record.id, by=who())
             st.rerun()
-        if record.resumable and st.button(
+        if mine and record.resumable and st.button(
             "Resume", key="detail_resume", type="primary", help="Goes on from the last checkpoint."
         ):
-            runs.resume(record.id)
+            runs.resume(record.id, by=who())
             st.rerun()
         spec = _spec(record)
         if spec:
@@ -102,7 +106,7 @@ def _buttons(record: RunRecord) -> None:
                       help=obstacle or "Fills the form with these settings.")  # fmt: skip
         if record.epoch:
             st.button("Compare with …", key="detail_compare", on_click=open_compare, args=([record.id],))
-        if record.over:
+        if mine and record.over:
             delete_part([record], "detail_delete")
 
 
@@ -110,7 +114,7 @@ def _explanation(record: RunRecord) -> None:
     """What the state means here, and what to do."""
     folder = runs.folder(record.id)
     if record.damaged:
-        lines = "".join(f"\n- {plain(wrong)}" for wrong in record.damaged)
+        lines = "".join(f"\n- {plain(seen(wrong))}" for wrong in record.damaged)
         st.warning("**Damaged.** The run's files hold values that cannot be. What they said is unknown; the rest is shown."
                    f"\n{lines}\n\n**What to do:** correct the files in the run's folder, or delete the run and train again.")  # fmt: skip
     if record.stopped_early:
@@ -119,17 +123,16 @@ def _explanation(record: RunRecord) -> None:
         st.caption("Crafting ends after the part that it is in; then training begins.")
     match record.state:
         case "queued":
-            ahead = [r for r in runs.snapshot().records if r.state == "running" or (r.state == "queued" and r.id < record.id)]
-            before = f"{len(ahead)} {'run is' if len(ahead) == 1 else 'runs are'} before it" if ahead else "it is next"
+            before = waiting_words(record, runs.snapshot().records)
             st.info(
                 f"This run waits for a free processor or GPU: {before}. "
                 "You can leave this page; it will start by itself."
             )
         case "failed":
             error = folder.error() or {"what": record.error, "do": "Delete the run and submit it again."}
-            what, do = str(error.get("what", "")), str(error.get("do", ""))
+            what, do = seen(str(error.get("what", ""))), seen(str(error.get("do", "")))
             st.error(f"{plain(what)}" + (f"\n\n**What to do:** {plain(do)}" if do else ""))
-            if trace := error.get("traceback"):
+            if (trace := error.get("traceback")) and who().owner:
                 with st.expander("Traceback to report"):
                     st.code(str(trace), language="text", wrap_lines=True)
         case "cancelled" | "interrupted":
@@ -228,19 +231,21 @@ def _files_part(record: RunRecord) -> None:
     folder = runs.folder(record.id)
     st.subheader("Files and repetition", anchor=False)
     with st.container(horizontal=True):
-        _download("spec.json", json.dumps(record.spec, indent=2, ensure_ascii=False), "application/json", record)
+        _download("spec.json", json.dumps(seen(record.spec), indent=2, ensure_ascii=False), "application/json", record)
         if rows := folder.history():
             _download("history.csv", history_csv(rows), "text/csv", record)
         if result := folder.result():
-            _download("result.json", json.dumps(result, indent=2, ensure_ascii=False), "application/json", record)
+            _download("result.json", json.dumps(seen(result), indent=2, ensure_ascii=False), "application/json", record)
         if folder.weights.exists():
             _download("weights.safetensors", folder.weights.read_bytes, "application/octet-stream", record)
     st.caption("The same run without a browser, from the downloaded spec.json:")
     st.code("python -m ued_core train spec.json", language="bash")
-    with st.expander(f"Log (last {LOG_LINES} lines)"):
-        st.code(folder.log_tail(LOG_LINES) or "The log is still empty.", language="text", wrap_lines=True)
-        if not record.over:
-            st.button("Refresh", key="detail_log")
+    # A worker prints what it reads and where; to visitors the run's own words above must do.
+    if who().owner:
+        with st.expander(f"Log (last {LOG_LINES} lines)"):
+            st.code(folder.log_tail(LOG_LINES) or "The log is still empty.", language="text", wrap_lines=True)
+            if not record.over:
+                st.button("Refresh", key="detail_log")
     if record.started and record.ended and record.over:
         count = f", {record.attempt} attempts" if record.attempt > 1 else ""
         st.caption(

@@ -20,6 +20,7 @@ from pages.shared.run_cost import run_cost
 from pages.shared.run_words import short_id
 from pages.shared.staged_views import staged_expectation
 from pages.shared.visitor import who
+from pages.shared.whose import obstacle_for
 from ued_core import runs
 from ued_core.attacks import ATTACKS, Attack
 from ued_core.attacks.base import read_classes, write_classes
@@ -309,6 +310,8 @@ def _controls(method: type[M], key: str, values: Mapping[str, Any] | None = None
 
 def fill_form(spec: RunSpec) -> None:
     """Set every control to the spec and show the form; only for callbacks, before the controls are drawn."""
+    if obstacle_for(spec):
+        return
     attack: Method = spec.attack or NoAttack()
     parts: list[tuple[str, Method]] = [
         ("new_data", spec.dataset), ("new_attack", attack), ("new_model", spec.model),
@@ -335,9 +338,11 @@ def fill_form(spec: RunSpec) -> None:
 
 
 def cannot_edit(spec: RunSpec) -> str:
-    """Why the form cannot show the spec; empty when it can."""
+    """Why the form cannot show the spec to this reader; empty when it can."""
     keys = [defence.key for defence in spec.defenses]
-    return "The same defence acts twice, which the form cannot show." if len(set(keys)) < len(keys) else ""
+    if len(set(keys)) < len(keys):
+        return "The same defence acts twice, which the form cannot show."
+    return seen(obstacle_for(spec))
 
 
 # ---- starting ----------------------------------------------------------------------------------
@@ -378,12 +383,16 @@ def _start_part(specs: Sequence[RunSpec]) -> None:
             st.caption(
                 "The whole run in one file: `python -m ued_core train spec.json` does the same without a browser."
             )
-            st.code(json.dumps(specs[0].to_json(), indent=2, ensure_ascii=False), language="json")
+            st.code(json.dumps(seen(specs[0].to_json()), indent=2, ensure_ascii=False), language="json")
 
 
 def start(specs: Sequence[RunSpec]) -> None:
-    """Queue the runs and show them."""
-    made = runs.submit_many(specs)
+    """Queue the runs and show them, or say why not."""
+    try:
+        made = runs.submit_many(specs, by=who())
+    except UedError as error:
+        show_error(error)
+        return
     if len(made) == 1:
         open_run(made[0])
     else:

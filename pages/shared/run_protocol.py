@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from pages.shared.guard import plain
+from pages.shared.hidden import seen
 from pages.shared.run_words import flat, percent
 from ued_core.attacks.base import write_classes
 from ued_core.errors import UedError
@@ -32,7 +33,7 @@ def protocol_card(record: RunRecord, result: Mapping[str, Any]) -> None:
         notes = result["data"].get("notes") or []
         if notes:
             with st.expander(f"Notes from loading the data ({len(notes)})"):
-                st.markdown("\n".join(f"- {plain(note)}" for note in notes))
+                st.markdown("\n".join(f"- {plain(seen(note))}" for note in notes))
 
 
 def protocol(spec: RunSpec, result: Mapping[str, Any]) -> dict[str, str]:
@@ -117,7 +118,7 @@ def in_words(method: Method) -> str:
 def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else seen(str(value))
 
 
 def _moments(defence: Any) -> str:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.shared.guard import plain, show_error
+from pages.shared.hidden import seen
 from pages.shared.run_address import HANDED, HANDED_FROM, discard_handed, hand_over
 from pages.shared.run_cost import run_cost
 from pages.shared.run_form import cannot_edit, fill_form, start
 from pages.shared.run_words import method_words
+from pages.shared.visitor import who
 from ued_core import runs
 from ued_core.attacks.base import write_classes
 from ued_core.errors import SpecError, UedError
 from ued_core.runs import RunSpec
+from ued_core.runs.permission import check_spec
 from ued_core.runs.spec import read_json
 
 MOST_BYTES = 1_000_000
@@ -28,6 +31,7 @@ def handed_card() -> None:
         st.subheader(f"Handed over from {plain(origin)}")
         try:
             spec = RunSpec.from_json(value).located(None)
+            check_spec(spec, who())
         except UedError as error:
             show_error(error)
             st.button("Discard", key="handed_discard", on_click=discard_handed)
@@ -75,7 +79,7 @@ def spec_lines(spec: RunSpec) -> str:
     if spec.relabel is not None:
         lines.append(f"- Labels: {plain(method_words(spec.relabel))}")
     return "\n".join(
-        [*lines, f"- Seed {spec.seed}, device {spec.device}" + (f", note: {plain(spec.note)}" if spec.note else "")]
+        [*lines, f"- Seed {spec.seed}, device {spec.device}" + (f", note: {plain(seen(spec.note))}" if spec.note else "")]
     )
 
 

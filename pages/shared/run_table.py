@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -12,12 +12,16 @@ import pandas as pd
 import streamlit as st
 
 from pages.shared.guard import guarded, plain
+from pages.shared.hidden import seen
 from pages.shared.run_address import current_view, open_compare, open_run
 from pages.shared.run_changes import CHANGED
 from pages.shared.run_words import STATE_WORDS, damage_words, percent, progress_of, seed_of, short_id, state_text, time_left, told_apart
+from pages.shared.visitor import who
 from pages.shared.waiting import rerun_when
+from pages.shared.whose import name_of, own, own_first, waiting_words
 from ued_core import runs
 from ued_core.params import fingerprint
+from ued_core.person import Person
 from ued_core.runs import STATES, RunRecord, Snapshot
 
 PAGE_SIZE = 50
@@ -28,12 +32,13 @@ MOST_CARDS = 4
 def run_table() -> None:
     """Draw cards of what is going on, and the table; drawn again when something has changed (:mod:`pages.shared.run_changes`)."""
     with guarded():
-        now = runs.snapshot()
-        runs.attend(now.waiting)
+        shared = runs.snapshot()
+        runs.attend(shared.waiting)
+        now = own_first(shared, who())
         # The view has changed, or the last run has gone: the whole page decides anew.
         if current_view() != "all" or not now.records:
             st.rerun()
-        rerun_when(CHANGED, [now.version], key="runs_changed")
+        rerun_when(CHANGED, [shared.version], key="runs_changed")
         _cards(now.waiting)
         _table(now)
 
@@ -45,12 +50,15 @@ def _cards(order: Sequence[RunRecord]) -> None:
         with st.container(border=True):
             with st.container(horizontal=True, vertical_alignment="center"):
                 state_badge(record)
-                st.markdown(f"**{plain(record.title)}**, " + (f"{plain(differs)}, " if differs else "") + f"seed {seed_of(record.spec)}")
+                st.markdown(f"**{plain(record.title)}**, " + (f"{plain(differs)}, " if differs else "") + f"seed {seed_of(record.spec)}"
+                            + (f", by {plain(name_of(record))}" if record.by else ""))  # fmt: skip
                 if st.button("Open", key=f"card_open_{record.id}"):
                     open_run(record.id)
                     st.rerun()
                 cancel_button(record, f"card_cancel_{record.id}")
             run_progress(record)
+            if record.state == "queued":
+                st.caption(plain(f"Waits: {waiting_words(record, runs.snapshot().records)}."))
     if len(order) > MOST_CARDS:
         more = len(order) - MOST_CARDS
         st.caption("1 more run is queued; it is in the table." if more == 1 else f"{more:,} more runs are queued; they are in the table.")
@@ -67,7 +75,7 @@ def run_progress(record: RunRecord) -> None:
     if record.state == "running":
         parts = [
             f"epoch {record.epoch} of {record.epochs} done",
-            record.text if not record.text.startswith("epoch") else "",
+            seen(record.text) if not record.text.startswith("epoch") else "",
         ]
         parts += [time_left(record), record.device]
         if record.last is not None:
@@ -86,9 +94,9 @@ def run_progress(record: RunRecord) -> None:
 
 
 def cancel_button(record: RunRecord, key: str) -> None:
-    """Stops the run when pressed."""
-    if st.button("Cancel", key=key, disabled=record.cancelling):
-        runs.cancel(record.id)
+    """Stops the run when pressed; nothing for whoever may not."""
+    if own([record]) and st.button("Cancel", key=key, disabled=record.cancelling):
+        runs.cancel(record.id, by=who())
         st.rerun()
 
 
@@ -104,7 +112,7 @@ def _table(now: Snapshot) -> None:
     # A selection is kept by position: with other rows the table must be another one.
     name = "runs_table_" + fingerprint([record.id for record in shown])
     event = st.dataframe(
-        _frame(now, page, st.context.timezone or "UTC"),
+        _frame(now, page, st.context.timezone or "UTC", who()),
         key=name, hide_index=True, on_select="rerun", selection_mode="multi-row", placeholder="–",
         column_config=_columns(name, shown), height="content" if len(shown) <= 12 else 460,
         alt="Table of runs, newest first: state, title, seed, epochs, accuracies, device and time.",
@@ -119,9 +127,10 @@ def _actions(chosen: Sequence[RunRecord]) -> None:
         st.caption("Tick rows to compare, cancel, resume or delete them; press **Open** in a row to see a run. "
                    "Every run works in a process of its own and goes on when you leave this page.")  # fmt: skip
         return
-    stoppable = [r for r in chosen if not r.over and not r.cancelling]
-    resumable = [r for r in chosen if r.resumable]
-    deletable = [r for r in chosen if r.over]
+    mine = own(chosen)
+    stoppable = [r for r in mine if not r.over and not r.cancelling]
+    resumable = [r for r in mine if r.resumable]
+    deletable = [r for r in mine if r.over]
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"{len(chosen)} selected", width="content")
         if len(chosen) == 1 and st.button("Open", key="table_open"):
@@ -131,9 +140,9 @@ def _actions(chosen: Sequence[RunRecord]) -> None:
             open_compare([record.id for record in chosen])
             st.rerun()
         if stoppable and st.button(f"Cancel {len(stoppable)}", key="table_cancel"):
-            _each(stoppable, runs.cancel)
+            _each(stoppable, partial(runs.cancel, by=who()))
         if resumable and st.button(f"Resume {len(resumable)}", key="table_resume"):
-            _each(resumable, runs.resume)
+            _each(resumable, partial(runs.resume, by=who()))
         if deletable:
             delete_part(deletable, "table_delete")
 
@@ -146,7 +155,7 @@ def delete_part(records: Sequence[RunRecord], key: str) -> None:
         if st.button("Delete for good", key=f"{key}_sure", type="primary"):
             if current_view() == "run":
                 st.query_params.clear()
-            _each(records, runs.delete)
+            _each(records, partial(runs.delete, by=who()))
 
 
 def _each(records: Sequence[RunRecord], act: Any) -> None:
@@ -155,13 +164,15 @@ def _each(records: Sequence[RunRecord], act: Any) -> None:
     st.rerun()
 
 
-@lru_cache(maxsize=16)
-def _frame(now: Snapshot, page: int, zone: str) -> pd.DataFrame:
-    """The rows of a page of the table, made once for all who look at it; not to be changed."""
+@lru_cache(maxsize=64)
+def _frame(now: Snapshot, page: int, zone: str, _reader: Person) -> pd.DataFrame:
+    """The rows of a page of the table, made once for each reader, and for the owner once whoever asks; not to be changed."""
     shown = now.records[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
     frame = pd.DataFrame([_row(record, zone) for record in shown])
     if not any(record.damaged for record in shown):
         frame = frame.drop(columns="Damaged")
+    if not any(record.by for record in shown):
+        frame = frame.drop(columns="By")
     if any(differs := told_apart(shown)):
         frame.insert(frame.columns.get_loc("Run") + 1, "Differs in", differs)
     return frame
@@ -177,8 +188,9 @@ def _row(record: RunRecord, zone: str) -> dict[str, Any]:
         "Progress": progress_of(record),
         "Epoch": f"{record.epoch} / {record.epochs}",
         "Seed": seed_of(record.spec),
-        "Note": record.note,
-        "Damaged": damage_words(record),
+        "By": name_of(record),
+        "Note": seen(record.note),
+        "Damaged": seen(damage_words(record)),
         "Left": time_left(record),
         "Device": record.device,
         "Created": local_time(record.created, zone),
@@ -215,6 +227,7 @@ def _columns(name: str, shown: Sequence[RunRecord]) -> dict[str, Any]:
         "State": kit.TextColumn(help=f"One of {states}.", width=112),
         "Run": kit.TextColumn(help="Data set · attack · defences · model.", width=225),
         "Differs in": kit.TextColumn(help="What tells this run from others in the table with the same name.", width=170),
+        "By": kit.TextColumn(help="Who submitted it.", width=90),
         "Note": kit.TextColumn(width=110),
         "Damaged": kit.TextColumn(help="Values in the run's files that cannot be. What they said is unknown; the rest holds.", width=200),
         "Seed": kit.NumberColumn(format="%d", width=55),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from pages.shared.hidden import seen
 from ued_core.params import Method
 from ued_core.runs import RunRecord
 from ued_core.runs.estimate import duration
@@ -112,7 +113,7 @@ def flat(value: Any, prefix: str = "") -> dict[str, str]:
                 if isinstance(part, Mapping):
                     found |= flat({k: v for k, v in part.items() if k != "name"}, f"{path} · {part.get('name', '')}")
         else:
-            found[path] = "none" if entry is None else f"{entry:g}" if isinstance(entry, float) else str(entry)
+            found[path] = "none" if entry is None else f"{entry:g}" if isinstance(entry, float) else seen(str(entry))
     return found
 
 
@@ -122,7 +123,7 @@ def method_words(method: Method) -> str:
     changed = {name: value for name, value in method.model_dump().items() if value != declared[name].default}
     parts = []
     for name, value in changed.items():
-        text = f"{value:g}" if isinstance(value, float) else str(value)
+        text = f"{value:g}" if isinstance(value, float) else seen(str(value))
         parts.append(f"{declared[name].label} {text} {declared[name].unit}".rstrip())
     return f"{method.title} ({', '.join(parts)})" if parts else method.title
 

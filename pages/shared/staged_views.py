@@ -14,13 +14,15 @@ import streamlit as st
 from pages.shared import background
 from pages.shared.cache import cached, key_of
 from pages.shared.controls import choose, method_controls, pick
-from pages.shared.guard import guarded, plain
+from pages.shared.guard import guarded, plain, refusable, show_refusal
 from pages.shared.handover import spec_of
+from pages.shared.hidden import seen
 from pages.shared.live_chart import live_chart
 from pages.shared.navigation import script
 from pages.shared.run_table import run_progress
 from pages.shared.run_words import method_words, percent, short_id
 from pages.shared.selection import Selection, protocol_line, sidebar_selection
+from pages.shared.visitor import who
 from ued_core import runs
 from ued_core.analysis import staged
 from ued_core.analysis.measured import stored
@@ -170,6 +172,7 @@ def own_part() -> None:
     st.markdown(_announced(choice, model, method, len(wanted)))
     staged_expectation(wanted[0])
     _time(choice, wanted)
+    show_refusal()
     st.button("Start both runs", type="primary", key="staged_start", on_click=_start, args=(wanted,))
     going = any(staged.method_of(r.spec) and not r.over for r in runs.snapshot().records[:MOST_RUNS])
     st.fragment(_look, run_every=LOOK_EVERY_S if going else None)(going)
@@ -212,7 +215,7 @@ def _time(choice: Selection, specs: Sequence[RunSpec]) -> None:
 
 def _timed(handle: background.Handle, spec: RunSpec, images: int, count: int) -> str:
     if handle.state == "failed":
-        return plain(f"No time estimate: {handle.error}")
+        return plain(f"No time estimate: {seen(str(handle.error))}")
     if handle.state != "ready":
         return "Timing a few steps of this model …"
     each = handle.value * images * spec.plan.epochs
@@ -237,8 +240,10 @@ def _without_reaction(spec: RunSpec) -> RunSpec:
 def _start(specs: Sequence[RunSpec]) -> None:
     usable = ("queued", "running", "finished")
     missing = [spec for spec in specs if not any(r.state in usable and not r.outdated for r in runs.find(spec.key()))]
-    runs.submit_many(missing)
-    st.toast(f"{len(missing)} of {len(specs)} runs are queued; the others are there." if len(missing) < len(specs) else "Both are queued.")
+    with refusable():
+        runs.submit_many(missing, by=who())
+        some = f"{len(missing)} of {len(specs)} runs are queued; the others are there."
+        st.toast(some if len(missing) < len(specs) else "Both are queued.")
 
 
 def _look(was_going: bool) -> None:

@@ -16,6 +16,7 @@ from pages.shared.live_chart import live_chart
 from pages.shared.navigation import script
 from pages.shared.run_cost import run_cost
 from pages.shared.selection import Selection
+from pages.shared.visitor import who
 from ued_core import runs
 from ued_core.defenses import Defense
 from ued_core.defenses.purified import TrainedDefense
@@ -134,6 +135,6 @@ def sweep_button(choice: Selection, stack: tuple[Defense, ...], known: Sequence[
             run_cost(spec_of(choice, stack), known, len(chosen))
         if st.button(f"Start {len(chosen)} runs", type="primary", disabled=not chosen, key="sweep_start"):
             stacks = [(stack[0].with_values(**{parameter.name: value}), *stack[1:]) for value in chosen]
-            made = runs.submit_many([spec_of(choice, own) for own in stacks])
+            made = runs.submit_many([spec_of(choice, own) for own in stacks], by=who())
             st.session_state["swept"] = made
             st.switch_page(script("runs.py"))

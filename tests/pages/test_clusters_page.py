@@ -149,7 +149,7 @@ def test_offset_moves_the_arrows_and_computes_no_clusters_again(open_page, at_on
 
 def test_button_starts_one_run_of_this_choice(open_page, at_once, monkeypatch) -> None:
     asked: list[Any] = []
-    monkeypatch.setattr(crafting.runs, "submit", asked.append)
+    monkeypatch.setattr(crafting.runs, "submit", lambda spec, **_: asked.append(spec))
     page = open_page("clusters", ASKED)
     next(b for b in page.button if b.label.startswith("Craft it")).click().run()
     assert not page.exception

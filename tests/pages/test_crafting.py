@@ -50,7 +50,7 @@ def test_pages_without_poisoned_images_are_not_stopped(open_page, address):
 
 def test_button_starts_exactly_one_run_of_this_choice(open_page, monkeypatch):
     asked = []
-    monkeypatch.setattr(crafting.runs, "submit", asked.append)
+    monkeypatch.setattr(crafting.runs, "submit", lambda spec, **_: asked.append(spec))
     page = open_page("attack", ASKED)
     next(b for b in page.button if b.label.startswith("Craft it")).click().run()
     assert not page.exception

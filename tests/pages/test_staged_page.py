@@ -122,7 +122,7 @@ OWN = {"source": "own", "data_shapes_train_size": "100", "data_shapes_test_size"
 
 def test_both_runs_are_started_once(open_page, monkeypatch: pytest.MonkeyPatch) -> None:
     submitted: list[Any] = []
-    monkeypatch.setattr(runs, "submit_many", lambda specs, *_: submitted.extend(specs) or ["id"] * len(specs))
+    monkeypatch.setattr(runs, "submit_many", lambda specs, **_: submitted.extend(specs) or ["id"] * len(specs))
     page = checked(open_page("staged", OWN))
     assert "No run with this defence" in page.info[0].value
     page.button(key="staged_start").click().run()
@@ -183,7 +183,7 @@ def test_a_run_under_way_and_a_finished_one_are_shown(open_page) -> None:
 
 def test_another_model_is_chosen_and_its_time_is_told(open_page, timed: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     submitted: list[Any] = []
-    monkeypatch.setattr(runs, "submit_many", lambda specs, *_: submitted.extend(specs) or ["id"] * len(specs))
+    monkeypatch.setattr(runs, "submit_many", lambda specs, **_: submitted.extend(specs) or ["id"] * len(specs))
     page = checked(open_page("staged", {**OWN, "staged_model": "resnet18", "staged_model_resnet18_width": "8"}))
     assert page.title[0].value == "Staged training"
     assert list(MODELS) == ["small_cnn", "resnet18", "efficientnet_b1", "regnetx_1_6gf"]

@@ -1,0 +1,101 @@
+"""Whose runs are whose on a page: own ones first, what may be done with them, and when a waiting one begins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache, lru_cache
+from typing import Any
+
+from pages.shared.cache import cached
+from pages.shared.visitor import who
+from ued_core import runs
+from ued_core.data import DATASETS
+from ued_core.errors import UedError
+from ued_core.person import OWNER, Person
+from ued_core.runs import RunRecord, RunSpec, Snapshot
+from ued_core.runs.devices import slots
+from ued_core.runs.estimate import duration, estimate
+from ued_core.runs.permission import check_data, check_spec, may_act_on
+from ued_core.runs.turns import expected_wait, queue_order
+
+MOST_AHEAD = 30
+"""Runs before one whose times are added up; more are only counted."""
+
+
+@lru_cache(maxsize=64)
+def own_first(now: Snapshot, person: Person) -> Snapshot:
+    """The same runs, those of a visitor before all others; the owner sees them as they are."""
+    if person.owner:
+        return now
+    return Snapshot(f"{now.version}-{person.id}", tuple(sorted(now.records, key=lambda record: record.by != person.id)))
+
+
+def own(records: Sequence[RunRecord]) -> list[RunRecord]:
+    """Those that the reader may cancel, resume and delete."""
+    reader = who()
+    return [record for record in records if may_act_on(record, reader)]
+
+
+def name_of(record: RunRecord) -> str:
+    """Whose run it is, for the reader."""
+    if record.by and record.by == who().id:
+        return "you"
+    return record.by_name or OWNER.name
+
+
+def obstacle_for(spec: RunSpec) -> str:
+    """Why the reader may not start such a run; empty where they may."""
+    try:
+        check_spec(spec, who())
+    except UedError as error:
+        return str(error)
+    return ""
+
+
+def is_open(spec: Mapping[str, Any]) -> bool:
+    """Whether the reader may see the images that a run was trained on."""
+    reader = who()
+    if reader.owner:
+        return True
+    try:
+        check_data(DATASETS.parse(spec.get("dataset")), reader)
+    except UedError:
+        return False
+    return True
+
+
+def waiting_words(record: RunRecord, known: Sequence[RunRecord]) -> str:
+    """The place of a queued run and when it is expected to begin, as a sentence without a full stop."""
+    order = [other.id for other in queue_order(known)]
+    place = order.index(record.id) if record.id in order else 0
+    running = sum(other.state == "running" for other in known)
+    ahead = place + running
+    if not ahead:
+        return "it is next"
+    before = f"{ahead} {'run is' if ahead == 1 else 'runs are'} before it"
+    after = expected_wait(record, known, lambda other: _seconds(other, known), _slots()) if ahead <= MOST_AHEAD else None
+    return before if after is None else f"{before}, and it begins in about {duration(after)} if nobody else submits one"
+
+
+def _seconds(record: RunRecord, known: Sequence[RunRecord]) -> float | None:
+    """What a run takes, or what is left of one that is being executed."""
+    finished = [other for other in known if other.state == "finished"]
+    whole = _estimated(record.spec, tuple(other.id for other in finished[:20]))
+    if whole is None or record.state != "running" or not record.epochs:
+        return whole
+    return whole * (1 - record.epoch / record.epochs)
+
+
+@cache
+def _slots() -> int:
+    return len(slots())
+
+
+@cached(max_entries=256)
+def _estimated(spec: dict[str, Any], _finished: tuple[str, ...]) -> float | None:
+    """Seconds, from the runs that have finished."""
+    try:
+        found = estimate(RunSpec.from_json(spec), runs.snapshot().records)
+    except UedError:
+        return None
+    return None if found is None else found.seconds
