@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import random
-import socket
 import time
 from datetime import UTC, datetime
 from itertools import product
@@ -18,6 +17,7 @@ from ued_core.files import write_json
 from ued_core.runs.folder import RunFolder
 from ued_core.runs.jsonl import append_line
 from ued_core.runs.launcher import LocalLauncher
+from ued_core.runs.record import process_name
 from ued_core.runs.spec import RunSpec
 from ued_core.runs.supervisor import Supervisor
 
@@ -78,7 +78,7 @@ def _finished(root: Path, spec: RunSpec, created: float, rng: random.Random) -> 
     folder = _folder(root, spec, created)
     began, level = created + 1, rng.uniform(0.1, 0.9)
     rows = [_epoch(number, level, rng) for number in range(1, EPOCHS + 1)]
-    start_attempt(folder, pid=2**22 + 1, created=began)
+    start_attempt(folder, time=began, pid=2**22 + 1, created=began, birth="")
     for row in rows:
         append_line(folder.history_path, row)
     for step in range(1, 21):
@@ -89,10 +89,10 @@ def _finished(root: Path, spec: RunSpec, created: float, rng: random.Random) -> 
     return folder
 
 
-def start_attempt(folder: RunFolder, pid: int, created: float) -> None:
-    """The line that a worker writes when it takes a run."""
-    row = {"attempt": 1, "time": created, "host": socket.gethostname(), "pid": pid, "created": created}
-    append_line(folder.attempts_path, {**row, "slot": "cpu:0", "device": "CPU", "threads": 2})
+def start_attempt(folder: RunFolder, **others: object) -> None:
+    """The line that a worker writes when it takes a run: that of this process, unless others say otherwise."""
+    row = {"attempt": 1, "time": time.time(), **process_name(), "slot": "cpu:0", "device": "CPU", "threads": 2, **others}
+    append_line(folder.attempts_path, row)
     append_line(folder.progress_path, {"attempt": 1})
 
 
