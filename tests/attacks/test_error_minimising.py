@@ -177,7 +177,8 @@ def as_released(network, images, labels, classes, epsilon, step, batches):
 
 @pytest.mark.parametrize("make", [saturated_set, toy_set])
 def test_class_wise_noise_is_the_releases(make):
-    """Averaging before clipping gives the released noise on grey images only; with black and white ones the two correlate by 0.6."""
+    """Averaging before clipping gives the released noise on grey images only; on black and white ones it was four times as large
+    (3.7 against 0.8 levels on average, correlation 0.86)."""
     data = make(320)
     attack = SMALL.with_values(granularity="class")
     crafting = _ClassWise(attack, data, Context(seed=1), Draft())
@@ -188,7 +189,7 @@ def test_class_wise_noise_is_the_releases(make):
             crafting.improve("")
         expected = as_released(crafting.network, data.images.float() / 255, data.labels, CLASSES, 8 / 255, 0.2 * 8 / 255, 12 * batches)
     both = torch.stack([crafting.table.flatten(), expected.flatten()]).double()
-    assert float(both.corrcoef()[0, 1]) > 0.99
+    assert float(both.corrcoef()[0, 1]) > 0.999
     # Few values may differ, where a gradient is all but zero and its sign is that of rounding.
     assert float((both[0] - both[1]).abs().gt(1e-5).double().mean()) < 0.02
 
