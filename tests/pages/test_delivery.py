@@ -11,11 +11,13 @@ import plotly.graph_objects as go
 import pytest
 import streamlit as st
 from starlette.applications import Starlette
+from streamlit import config
 from streamlit.testing.v1 import AppTest
 
 from pages.shared import delivery
 from pages.shared.delivery import Kept, Part, delivery_routes, forget, kept, pack, part
 from pages.shared.live_chart import pieces
+from pages.shared.navigation import ROOT
 from tests.pages.components import charts, opened
 
 
@@ -162,6 +164,13 @@ def test_of_a_figure_only_the_arrays_that_changed_are_sent() -> None:
     rows = json.dumps([[0.123456789] * 100] * 600)
     assert len(pieces(rows)) == 1, "names would be longer than what they save"
     assert pieces("{}") == (part("{}"),)
+
+
+def test_a_message_that_stays_is_sent_as_its_hash(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    config.get_config_options(force_reparse=True)
+    least = config.get_option("global.minCachedMessageSize")
+    assert len(delivery.LOADER) < least <= 1_000, "names and words of an unchanged chart are longer, and go as one hash then"
 
 
 def test_parts_are_named_by_their_content() -> None:
