@@ -162,6 +162,16 @@ def test_named_data_set_with_its_own_options(run: Run, tmp_path: Path) -> None:
         assert np.array_equal(made["images"], expected.permute(0, 2, 3, 1).numpy())
 
 
+def test_a_run_on_a_written_file_is_followed_to_its_accuracy(run: Run, photos: Path, tmp_path: Path) -> None:
+    """Tested on images that were changed, no accuracy is called clean."""
+    assert run("poison", "cuda", "--data", photos, "--out", tmp_path / "p.npz")[0] == 0
+    value = {"dataset": {"name": "npz", "path": "p.npz", "size": 16}, "plan": {"name": "adamw", "epochs": 1}, "device": "cpu"}
+    for more, words in (({}, "failed"), ({"split_poisoned": True}, "finished: NOT CLEAN test accuracy ")):
+        (tmp_path / "spec.json").write_text(json.dumps({**value, "dataset": {**value["dataset"], **more}}))
+        _, out, _ = run("train", tmp_path / "spec.json", "--wait")
+        assert out.splitlines()[-1].startswith(words)
+
+
 # ---------------------------------------------------------------- data by path
 
 

@@ -420,9 +420,16 @@ def _follow(run_id: str) -> int:
             progress(record.fraction, 1.0, f"epoch {record.epoch or 0} of {record.epochs}")
         time.sleep(0.3)
     progress.close()
-    for note in ((runs.folder(run_id).result() or {}).get("data") or {}).get("notes", ()):
+    notes = ((runs.folder(run_id).result() or {}).get("data") or {}).get("notes") or []
+    for note in notes:
         progress.note(note)
-    print(f"{record.state}" + ("" if record.last is None else f": clean test accuracy {record.last:.4f}"))
+    if record.last is None:
+        print(record.state)
+        return 1
+    from ued_core.data.file_set import NOT_CLEAN
+
+    kind = "NOT CLEAN test accuracy" if any(str(note).startswith(NOT_CLEAN) for note in notes) else "clean test accuracy"
+    print(f"{record.state}: {kind} {record.last:.4f}")
     return 0 if record.state == "finished" else 1
 
 

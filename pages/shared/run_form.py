@@ -25,6 +25,7 @@ from ued_core import runs
 from ued_core.attacks import ATTACKS, Attack
 from ued_core.attacks.base import read_classes, write_classes
 from ued_core.data import DATASETS, Dataset, FileSet, Folder
+from ued_core.data.file_set import NOT_CLEAN
 from ued_core.data.relabel import RELABELLINGS
 from ued_core.defenses import DEFENSES, Defense
 from ued_core.errors import SpecError, UedError
@@ -221,8 +222,11 @@ def _looked_at(chosen: Folder | FileSet) -> Folder | FileSet | None:
         show_error(error)
         return None
     st.success(f"{len(found.train):,} training and {len(found.test):,} test images in {found.train.classes} classes.")
+    for note in found.notes:
+        if note.startswith(NOT_CLEAN):
+            st.warning(plain(note))
     if found.notes:
-        with st.expander(f"What was skipped or changed ({len(found.notes)})"):
+        with st.expander(f"What was skipped or changed ({len(found.notes)})", expanded=isinstance(chosen, FileSet)):
             st.markdown("\n".join(f"- {plain(seen(note))}" for note in found.notes))
     return chosen
 

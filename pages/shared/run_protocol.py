@@ -11,6 +11,7 @@ from pages.shared.guard import plain
 from pages.shared.hidden import seen
 from pages.shared.run_words import flat, percent
 from ued_core.attacks.base import write_classes
+from ued_core.data.file_set import NOT_CLEAN
 from ued_core.errors import UedError
 from ued_core.params import Method
 from ued_core.runs import RunRecord, RunSpec
@@ -31,6 +32,9 @@ def protocol_card(record: RunRecord, result: Mapping[str, Any]) -> None:
         lines = "\n".join(f"| {plain(name)} | {plain(text)} |" for name, text in rows.items())
         st.markdown(f"| What | How |\n|---|---|\n{lines}")
         notes = result["data"].get("notes") or []
+        for note in notes:
+            if note.startswith(NOT_CLEAN):
+                st.warning(plain(note))
         if notes:
             with st.expander(f"Notes from loading the data ({len(notes)})"):
                 st.markdown("\n".join(f"- {plain(seen(note))}" for note in notes))

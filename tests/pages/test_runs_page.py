@@ -20,6 +20,8 @@ from pages.shared.run_spec_card import read_spec
 from pages.shared.run_words import STATE_WORDS, differing
 from tests.runs.conftest import end_all
 from ued_core import runs
+from ued_core.context import Context
+from ued_core.data import DATASETS
 from ued_core.defenses import Coin
 from ued_core.errors import SpecError, UedError
 from ued_core.runs import RunSpec
@@ -639,6 +641,29 @@ def picture(colour: tuple[int, int, int]) -> bytes:
     stream = io.BytesIO()
     Image.new("RGB", (20, 16), colour).save(stream, "PNG")
     return stream.getvalue()
+
+
+def test_uploaded_files_become_the_data_set_with_their_clean_test_part(open_runs, tmp_path: Path) -> None:
+    """An npz that says it is poisoned is refused until clean test images are given."""
+    from ued_core.attacks import Cuda
+    from ued_core.data import write_npz
+
+    digits = DATASETS.build("digits").load(Context())
+    clean, test = digits.train.take(range(60)), digits.test.take(range(40))
+    poisoned = Cuda().poison(clean, Context()).as_training_set()
+    write_npz(tmp_path / "p.npz", poisoned, recipe={"attack": Cuda().to_json(), "clean_hash": clean.content_hash})
+    write_npz(tmp_path / "t.npz", test)
+    page = open_runs(view="new", new_data="npz")
+    assert "Give your images below" in shown(page)
+    page.file_uploader(key="new_upload_npz_path").set_value(("p.npz", (tmp_path / "p.npz").read_bytes(), "")).run()
+    assert "would be no clean one" in page.error[0].value.replace("\\", "")
+    assert not [b for b in page.button if b.label.startswith("Start")]
+    page.file_uploader(key="new_upload_npz_test_path").set_value(("t.npz", (tmp_path / "t.npz").read_bytes(), "")).run()
+    assert "60 training and 40 test images in 10 classes" in shown(page)
+    spec = json.loads(page.code[0].value)["dataset"]
+    assert spec["path"].startswith("import:")
+    assert spec["test_path"].startswith("import:")
+    assert [b for b in page.button if b.label.startswith("Start")]
 
 
 def test_an_uploaded_zip_becomes_the_data_set_and_says_what_was_skipped(open_runs) -> None:

@@ -18,6 +18,8 @@ from ued_core.params import UPLOAD, param
 from ued_core.records import DataSplit, ImageSet
 
 MAX_BYTES = 2 << 30
+NOT_CLEAN = "NOT CLEAN"
+"""How a note begins that takes the name of clean test accuracy from a run's result."""
 
 
 class FileSet(Dataset):

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ued_core.context import Context
-from ued_core.data.file_set import FileSet, origin_test
+from ued_core.data.file_set import NOT_CLEAN, FileSet, origin_test
 from ued_core.data.image_file import Report
 from ued_core.data.npz import array_head, array_names, read_array, read_npz, read_npz_json
 from ued_core.data.parts import Part, Parts, as_labels
@@ -107,6 +107,8 @@ class Npz(FileSet):
         origin, name = parts.train.origin, self.file().name
         test = super()._own_test(parts, notes, ctx)
         changes = _words(origin)
+        if changes:
+            notes.append(f"The images of {name} were changed by {changes} already; an attack or a defence of the run comes on top.")
         if test is not None:
             self._judge(test, origin, notes)
             return test
@@ -129,7 +131,7 @@ class Npz(FileSet):
                 "Give clean test images as test_path (the command 'data' writes a part of a data set as npz), "
                 "or set split_poisoned to test on changed images all the same.",
             )
-        notes.append(f"NOT CLEAN: the test images are changed by {changes} like the training images: test accuracy is no clean accuracy.")
+        notes.append(f"{NOT_CLEAN}: the test images are changed by {changes} like the training images: test accuracy is no clean accuracy.")
         return None
 
     def _judge(self, test: Part, origin: Provenance | None, notes: list[str]) -> None:
@@ -149,7 +151,7 @@ class Npz(FileSet):
                 "Give clean ones, or set split_poisoned to test on these all the same.",
             )
         if changes:
-            notes.append(f"NOT CLEAN: the test images are changed by {changes}, so test accuracy is no clean accuracy.")
+            notes.append(f"{NOT_CLEAN}: the test images are changed by {changes}, so test accuracy is no clean accuracy.")
 
 
 def _words(origin: Provenance | None) -> str:
