@@ -26,6 +26,7 @@ from ued_core.attacks import ATTACKS, Attack
 from ued_core.attacks.base import read_classes, write_classes
 from ued_core.data import DATASETS, Dataset, FileSet, Folder
 from ued_core.data.file_set import NOT_CLEAN
+from ued_core.data.image_file import readable_formats
 from ued_core.data.relabel import RELABELLINGS
 from ued_core.defenses import DEFENSES, Defense
 from ued_core.errors import SpecError, UedError
@@ -193,9 +194,11 @@ def _upload_part(chosen: type[Dataset]) -> None:
             one, own = chosen.key in ("folder", "npz"), parameter.name == "path"
             label = what if own else "Clean test images in a file of their own, if there are any"
             key = "new_zip" if chosen.key == "folder" else f"new_upload_{chosen.key}_{parameter.name}"
+            formats = f"{readable_formats()} of any size. " if chosen.key == "folder" else ""
             uploads = st.file_uploader(
-                label, type=endings if own else None, accept_multiple_files=not one, key=key, help="Or give a path on the server below."
-            )
+                label, type=endings if own else None, accept_multiple_files=not one, key=key,
+                help=f"{formats}Or give a path on the server below.",
+            )  # fmt: skip
             uploads = [uploads] if one and uploads else uploads or []
             _take(uploads, key, control_key("new_data", chosen, parameter.name))
 

@@ -126,8 +126,9 @@ def sidebar_selection(*, attacked: bool = True, only: type[Attack] | None = None
         rate = _rate_control() if rates else 1.0
         pick = parameter_control(PICK, key="pick", default=PICK.default)
     data = split(dataset)
-    for note in data.notes:
-        st.info(plain(seen(note)))
+    if data.notes:
+        # One box, whatever the number: images of a folder come with several.
+        st.info("  \n".join(plain(seen(note)) for note in data.notes))
     choice = Selection(dataset, attack, seed, pick, data, rate)
     if attacked:
         stop_until_crafted(choice)

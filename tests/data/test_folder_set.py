@@ -1,5 +1,7 @@
 """Image folders: layouts, colour modes, sizes, damaged files, and what the notes say."""
 
+import os
+import shutil
 import struct
 import zlib
 
@@ -9,7 +11,7 @@ import torch
 from PIL import Image
 
 from ued_core.context import Context
-from ued_core.data import Folder
+from ued_core.data import Folder, image_file, load_split
 from ued_core.data.image_file import read_square, readable_formats
 from ued_core.data.report import Report, Unusable
 from ued_core.errors import Cancelled, DataError
@@ -248,3 +250,121 @@ def test_mixed_sizes_and_kinds_in_one_folder(class_folder, picture):
     split = load(root, size=24)
     assert len(split.train) + len(split.test) == 10
     assert split.train.shape == (3, 24, 24)
+
+
+def test_junk_inside_classes_is_left_out_and_counted(class_folder):
+    root = class_folder(a=4, b=4)
+    for name in (".ipynb_checkpoints", "@eaDir", ".thumbnails"):
+        for label in "ab":
+            shutil.copytree(root / label, root / label / name, ignore=lambda where, names: [n for n in names if not n.startswith("00")])
+    split = load(root)
+    assert len(split.train) + len(split.test) == 8
+    assert told(split.notes) == (
+        "Skipped 6: hidden, or kept by other programs (a/.ipynb_checkpoints, a/.thumbnails, a/@eaDir and 3 more).",
+    )
+
+
+def test_links_are_followed_or_named(class_folder, tmp_path, picture):
+    store = tmp_path / "store"
+    store.mkdir()
+    for index in range(4):
+        (store / f"{index}.png").write_bytes(picture(200 + index))
+    root = class_folder(a=4)
+    (root / "b").symlink_to(store)
+    (root / "a" / "link.png").symlink_to(store / "0.png")
+    (root / "a" / "gone.png").symlink_to(store / "9.png")
+    (root / "a" / "round").symlink_to(root)
+    split = load(root)
+    assert split.train.class_names == ("a", "b")
+    assert len(split.train) + len(split.test) == 9
+    assert set(told(split.notes)) == {
+        "Skipped 1: a link that leads nowhere (a/gone.png).",
+        "Skipped 1: a link that leads back to a folder above it (a/round).",
+    }
+
+
+def test_special_files_are_named_and_not_waited_for(class_folder):
+    root = class_folder(a=3, b=3)
+    os.mkfifo(root / "a" / "z.png")
+    os.mkfifo(root / "recipe.json")
+    assert "Skipped 2: a FIFO (named pipe), not a plain file (a/z.png, recipe.json)." in load(root).notes
+    with pytest.raises(DataError, match="is a FIFO"):
+        load(root / "recipe.json")
+
+
+def test_an_image_that_becomes_unreadable_is_one_image_less(class_folder, monkeypatch):
+    root = class_folder(a=3, b=3)
+    opened = image_file.open_plain
+
+    def refuse(path):
+        if path.name == "001.png" and path.parent.name == "a":
+            raise OSError(5, "Input/output error")
+        return opened(path)
+
+    monkeypatch.setattr("ued_core.data.image_file.open_plain", refuse)
+    assert "Skipped 1: cannot be read: the disk reports an error (a/001.png)." in load(root).notes
+
+
+def test_a_resized_poison_is_said(class_folder, tmp_path):
+    """8/255 from pixel to pixel: all of it at its own size, nothing of it at half of it."""
+    y, x = np.mgrid[:64, :64]
+    chequer = np.where((x + y) % 2, 8, -8)
+    root = tmp_path / "poisoned"
+    for label, sign in (("a", 1), ("b", -1)):
+        (root / label).mkdir(parents=True)
+        for index in range(4):
+            Image.fromarray(np.repeat((128 + sign * chequer)[..., None], 3, 2).astype(np.uint8)).save(root / label / f"{index}.png")
+    own = load(root, size=64)
+    assert (own.train.images.int() - 128).abs().max() == 8
+    assert own.notes == ()
+    half = load(root, size=32)
+    assert (half.train.images.int() - 128).abs().max() == 0
+    assert half.notes[0] == "Resized 8: 64 × 64 → 32 × 32."
+    assert "can take it out" in half.notes[1]
+    assert "The size 64 keeps the pixels as they are." in half.notes[1]
+    (root / "recipe.json").write_text('{"attack": {"name": "cuda"}}')
+    assert load(root, size=32).notes[1].startswith("These images hold a poison (recipe.json names cuda)")
+
+
+def test_hours_of_decoding_are_refused_from_the_headers(class_folder, monkeypatch):
+    monkeypatch.setattr("ued_core.data.folder.MAX_TOTAL_PIXELS", 500)
+    with pytest.raises(DataError, match="The first 5 of 8 images have over .* gigapixels"):
+        load(class_folder(a=4, b=4))
+
+
+def test_names_of_any_bytes_become_text(class_folder):
+    root = class_folder(a=3, b=3)
+    (root / "a").rename(root / os.fsdecode(b"caf\xe9"))
+    (root / "b" / os.fsdecode(b"l\xe9gende.txt")).write_text("x")
+    split = load(root)
+    assert split.train.class_names == ("b", "caf\ufffd")
+    assert any("b/l\ufffdgende.txt" in note for note in split.notes)
+    strange = root.rename(root.parent / os.fsdecode(b"\xe9t\xe9"))
+    assert load(strange).train.name == "\ufffdt\ufffd"
+    assert load_split(Folder(path=str(strange)), Context()).notes == load(strange).notes
+
+
+def test_numbered_classes_keep_their_names(class_folder):
+    split = load(class_folder(**{"1": 3, "2": 3, "10": 3}))
+    assert split.train.class_names == ("1", "10", "2")
+    assert sorted(set(split.train.labels.tolist())) == [0, 1, 2]
+
+
+def test_the_cache_sees_what_the_reader_sees(class_folder, tmp_path, picture):
+    root = class_folder(a=3, b=3)
+    target = tmp_path / "elsewhere.png"
+    target.write_bytes(picture(99))
+    (root / "a" / "link.png").symlink_to(target)
+    folder = Folder(path=str(root))
+    identities = {str(folder.identity())}
+    target.write_bytes(picture(98))
+    os.utime(target, ns=(1, 1))
+    identities.add(str(folder.identity()))
+    (root / "a" / "@eaDir").mkdir()
+    identities.add(str(folder.identity()))
+    (root / "a" / "@eaDir" / "0.png").write_bytes(picture(97))
+    identities.add(str(folder.identity()))
+    assert len(identities) == 3, "what is not looked into changes nothing"
+    told_notes = []
+    load_split(folder, Context(on_note=told_notes.append))
+    assert told_notes == list(load(root).notes)
