@@ -13,6 +13,7 @@ import os
 import socket
 from contextlib import suppress
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -21,14 +22,17 @@ import streamlit as st
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from pages.shared.passcodes import OWNER_CODE, VISITOR_CODE, Keeper, read_codes, signing_key
 from pages.shared.sign_in import SECURE_HEADERS, sign_in_page
 from ued_core.person import OWNER, Person
+from ued_core.runs.limits import Limits
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+ROUTER = Path(__file__).with_name("router.py")
 SERVED = "UED_SERVED"
 HEADER = "x-ued-person"
 """How the door tells the app who came in; what a browser sends under this name is dropped."""
@@ -72,7 +76,7 @@ def keeper() -> Keeper:
 @cache
 def announce() -> None:
     """Say on the terminal, once, what is open to whom, and the passcodes that nobody but this process knows."""
-    codes = keeper().codes
+    codes, limits = keeper().codes, Limits.read()
     set_code = "as you have set it"
     print(
         "\n".join(
@@ -82,7 +86,8 @@ def announce() -> None:
                 *(f"    Address to hand out     {address}" for address in _addresses()),
                 f"    Passcode for visitors   {codes.visitor if VISITOR_CODE in codes.made else set_code}",
                 f"    Passcode of the owner   {codes.owner if OWNER_CODE in codes.made else set_code}",
-                "  Visitors use every page, upload images and files, start a few runs, and act on their own runs alone.",
+                "  Visitors use every page, upload images and files, and act on their own runs alone:",
+                f"  of each visitor {limits.running} may run and {limits.waiting} may wait, with at most {limits.epochs} epochs.",
                 "  They see no path, no folder and no log of this computer. The owner sees and does everything.",
                 *([f"  What was made for this start ends with it; {VISITOR_CODE} and {OWNER_CODE} set your own."] if codes.made else []),
                 "",
@@ -129,12 +134,29 @@ class Door:
         path = scope["path"].removeprefix(base_path())
         if scope["type"] == "http" and path in (SIGN_IN, SIGN_OUT):
             await (await _door_page(Request(scope, receive), path))(scope, receive, send)
+        elif person is not None and scope["type"] == "websocket" and not person.owner:
+            await self._app(scope, receive, _without_script_path(send))
         elif person is not None or (scope["type"] == "http" and path == HEALTH and scope["method"] in ("GET", "HEAD")):
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008, "reason": "sign in first"})
         else:
             await _refused(Request(scope))(scope, receive, send)
+
+
+def _without_script_path(send: Send) -> Send:
+    """Streamlit tells every browser where its script lies on the disk; a visitor's gets the file's name alone."""
+    told = str(ROUTER.parent).encode()
+
+    async def careful(message: Message) -> None:
+        if told in (message.get("bytes") or b""):
+            forward = ForwardMsg.FromString(message["bytes"])
+            if forward.WhichOneof("type") == "new_session":
+                forward.new_session.main_script_path = ROUTER.name
+                message = {**message, "bytes": forward.SerializeToString()}
+        await send(message)
+
+    return careful
 
 
 def person_of(scope: Scope) -> Person | None:

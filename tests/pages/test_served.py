@@ -133,6 +133,18 @@ def test_with_it_the_app_is_there(server: Served) -> None:
     assert b"(visitor)" not in server.visit(server.sign_in(OWN))
 
 
+def test_no_page_of_a_visitor_names_a_place_on_the_disk(server: Served) -> None:
+    """Every page over the websocket, as a browser gets it, with links that name folders of the server."""
+    cookie = server.sign_in(ROOM)
+    home = str(server.log.parent)
+    for entry in PAGES:
+        # Streamlit's page scripts are named to the browser by a hash; the links are as a browser sends them.
+        for query in ("", f"data=folder&data_folder_path={home}&from=path&path={home}/server.log&view=new&new_data=folder"):
+            seen = server.visit(cookie, entry.address, query)
+            for secret in (home, str(ROOT), str(Path.home())):
+                assert secret.encode() not in seen.replace(query.encode(), b""), f"{entry.address}?{query}"
+
+
 def test_the_terminal_says_what_is_open_and_keeps_set_codes(server: Served) -> None:
     said = server.log.read_text()
     assert "Others can reach this server" in said
