@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from ued_core.context import Context
 from ued_core.data.poison_files import export, keep_upload, keep_uploads, load, members, recipe, state_of
@@ -376,6 +376,13 @@ def test_transparent_pictures_are_refused(tmp_path: Path, poisoned: np.ndarray) 
     half.save(buffer, "PNG")
     with pytest.raises(DataError, match="transparent parts"):
         load(folder_of(tmp_path / "tree", {"0.png": buffer.getvalue()}))
+
+
+def test_large_text_in_a_png_does_not_decide_over_its_pixels(tmp_path: Path, data: ImageSet, poisoned: np.ndarray) -> None:
+    told = PngImagePlugin.PngInfo()
+    told.add_text("workflow", "x" * 3_000_000, zip=True)
+    files = {f"{i}.png": png(image, pnginfo=told if i == 2 else None) for i, image in enumerate(poisoned)}
+    assert np.array_equal(load(folder_of(tmp_path / "tree", files), data).onto(data).images.numpy(), poisoned)
 
 
 # ---------------------------------------------------------------- uploads, and the log

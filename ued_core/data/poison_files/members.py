@@ -10,9 +10,9 @@ from pathlib import Path
 
 from ued_core.context import Context
 from ued_core.data.archive import listing, opened, pieces
-from ued_core.data.image_file import Report
 from ued_core.data.names import readable
 from ued_core.data.poison_files.containers import MAX_BYTES, MAX_FILES
+from ued_core.data.report import Report
 from ued_core.data.walk import Found, Tree, chosen_folder, open_plain, unreadable, walk
 from ued_core.errors import DataError, in_short
 

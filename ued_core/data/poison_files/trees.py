@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ued_core.context import Context
+from ued_core.data.bare_image import without_metadata
 from ued_core.data.image_file import MAX_PIXELS
 from ued_core.data.names import as_text, readable
 from ued_core.data.poison_files.arrays import RULE, as_labels, as_numbers, refuse_large
@@ -136,27 +137,35 @@ def _decoded(files: Sequence[Member], name: str, ctx: Context) -> np.ndarray:
 
 
 def _pixels(file: Member, name: str) -> np.ndarray:
+    """uint8 (H, W, 1 or 3); texts and profiles beside the pixels never decide whether they are read."""
+    content = file.read()
+    for attempt in (content, without_metadata(content)):
+        try:
+            if attempt is not None:
+                return _decoded_png(attempt, file, name)
+        except DataError:
+            raise
+        except Exception as error:
+            # Decoders raise almost anything on damaged files.
+            failure = error
+    raise DataError(f"{file.shown} in {name} is damaged; nothing was imported.", "Write the archive again.") from failure
+
+
+def _decoded_png(content: bytes, file: Member, name: str) -> np.ndarray:
     from PIL import Image
 
-    content = file.read()
-    try:
-        with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise DataError(f"{file.shown} in {name} has more than {MAX_PIXELS // 1_000_000} megapixels.", "Use smaller images.")
-            mode = _EXACT.get(image.mode)
-            if image.mode == "RGBA" and image.getchannel("A").getextrema() == (255, 255):
-                mode = "RGB"
-            if mode is None or (image.mode != "RGBA" and "transparency" in image.info):
-                raise DataError(
-                    f"{file.shown} in {name} is of mode {image.mode}, or has transparent parts; 8-bit RGB or grey is needed.",
-                    "Save it again as RGB.",
-                )
-            return np.asarray(image.convert(mode)).reshape(image.height, image.width, -1)
-    except DataError:
-        raise
-    except Exception as error:
-        # Decoders raise almost anything on damaged files.
-        raise DataError(f"{file.shown} in {name} is damaged; nothing was imported.", "Write the archive again.") from error
+    with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
+        if image.width * image.height > MAX_PIXELS:
+            raise DataError(f"{file.shown} in {name} has more than {MAX_PIXELS // 1_000_000} megapixels.", "Use smaller images.")
+        mode = _EXACT.get(image.mode)
+        if image.mode == "RGBA" and image.getchannel("A").getextrema() == (255, 255):
+            mode = "RGB"
+        if mode is None or (image.mode != "RGBA" and "transparency" in image.info):
+            raise DataError(
+                f"{file.shown} in {name} is of mode {image.mode}, or has transparent parts; 8-bit RGB or grey is needed.",
+                "Save it again as RGB.",
+            )
+        return np.asarray(image.convert(mode)).reshape(image.height, image.width, -1)
 
 
 def _recipe(found: Members, above: tuple[str, ...]) -> Any:
