@@ -17,12 +17,18 @@ if TYPE_CHECKING:
 PIECE = 1 << 24
 
 
-def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
+def write_atomic(path: Path, write: Callable[[Path], None], parents: bool = True) -> None:
     """Let ``write`` fill a temporary file beside ``path``, then move it there.
 
     The temporary file is removed when ``write`` fails; ``path`` is then untouched.
+
+    Args:
+        path: the file.
+        write: fills the file that it is given.
+        parents: whether folders that are missing are made; where a missing one means that somebody deleted it, they are not.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if parents:
+        path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
     os.close(handle)
     temporary = Path(name)
@@ -35,11 +41,11 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON atomically, readable by people; always UTF-8, and what is read back is equal."""
+def write_json(path: Path, value: Any, parents: bool = True) -> None:
+    """Write JSON atomically, readable by people; always UTF-8, and what is read back is equal. ``parents``: :func:`write_atomic`."""
     text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
     # Bytes of a path that are no text are lone surrogates; as "\udce9", which this writes, JSON has them too.
-    write_atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8", errors="backslashreplace") and None)
+    write_atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8", errors="backslashreplace") and None, parents)
 
 
 def text_of(content: bytes) -> str:

@@ -178,6 +178,9 @@ def craft_once(attack: Any, data: ImageSet, ctx: Context, partial: Path | None =
     log = {**made.log, **({"surrogate": known} if known else {}), "seconds": time.perf_counter() - began}
     target = own if STOPPED in log else folder
     try:
+        if own is not None and target == own:
+            # Not the folder above: a run whose folder was deleted stays deleted.
+            own.parent.mkdir(exist_ok=True)
         if target is not None:
             _write(target, made.images, data, {"attack": attack.to_json(), "seed": ctx.seed, "data": data.name, "log": log})
     except OSError:

@@ -17,7 +17,7 @@ from filelock import FileLock
 
 from ued_core.errors import RunError
 from ued_core.person import OWNER, Person
-from ued_core.runs.folder import RUN_ID, RunFolder, ring, run_ids, runs_root
+from ued_core.runs.folder import RUN_ID, RunFolder, cannot_write, ring, run_ids, runs_root
 from ued_core.runs.launcher import ensure_supervisor, watch_of
 from ued_core.runs.listing import listing_of, snapshot
 from ued_core.runs.permission import check_own, check_quota, check_spec
@@ -177,7 +177,10 @@ def resume(run_id: str, launch: bool = True, by: Person = OWNER) -> None:
     target = folder(record.id)
     with _counted(target.path.parent, by) as unfinished:
         check_quota(unfinished, 1, by)
-        target.request_resume()
+        try:
+            target.request_resume()
+        except OSError as error:
+            raise cannot_write(error, target.path) from error
         _changed(target.path.parent, record.id)
     if launch:
         ensure_supervisor()

@@ -18,6 +18,7 @@
 | ``crafted/`` | worker | a poisoned set whose crafting was ended early; it belongs to this run alone |
 | ``weights.safetensors`` | worker | the trained weights |
 | ``weights/epoch_003.safetensors`` | worker | the weights after so many epochs, 0 is before training (:mod:`ued_core.runs.weights`) |
+| ``last-words`` | submitter, resume, worker | room on the disk for ``error.json``, which it becomes when there is no other |
 | ``result.json``, ``error.json`` | worker | how it ended |
 | ``log.txt`` | worker | what it printed |
 
@@ -27,6 +28,7 @@ cancelled by the one process that removed it, and no order of events gives it to
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -45,6 +47,7 @@ from ued_core.errors import RunError, in_short
 from ued_core.files import write_json
 from ued_core.home import home
 from ued_core.runs.jsonl import modified, read_lines, read_object, read_tail, read_value
+from ued_core.runs.last_words import keep_room, speak
 from ued_core.runs.stored import (
     Attempt,
     Computing,
@@ -191,6 +194,10 @@ class RunFolder:
         return self.path / "error.json"
 
     @property
+    def last_words(self) -> Path:
+        return self.path / "last-words"
+
+    @property
     def log(self) -> Path:
         return self.path / "log.txt"
 
@@ -208,6 +215,7 @@ class RunFolder:
             made = cls(temporary)
             write_json(made.spec_path, spec)
             write_json(made.request_path, request)
+            made.reserve()
             made.token.touch()
             os.rename(temporary, root / run_id)
         except OSError as error:
@@ -351,14 +359,39 @@ class RunFolder:
         return self.stop_crafting_path.exists()
 
     def request_resume(self) -> None:
-        """Queue the run again; its checkpoint decides where it goes on."""
+        """Queue the run again; its checkpoint decides where it goes on.
+
+        Raises:
+            OSError: the disk is full, or the folder cannot be written; then nothing has changed.
+        """
+        self.reserve()
         self.cancel_path.unlink(missing_ok=True)
         self.stop_crafting_path.unlink(missing_ok=True)
         self.token.touch()
 
     def write_error(self, what: str, do: str, kind: str, traceback: str = "") -> None:
-        """Record why the run failed; the latest failure replaces an earlier one."""
-        write_json(self.error_path, {"what": what, "do": do, "kind": kind, "traceback": traceback, "time": time.time()})
+        """Record why the run failed; the latest failure replaces an earlier one. Needs no room on the disk after :meth:`reserve`.
+
+        Raises:
+            OSError: it cannot be written, or the folder is gone.
+        """
+        told = {"what": what, "do": do, "kind": kind, "traceback": traceback, "time": time.time()}
+        try:
+            speak(self.last_words, told, self.error_path)
+        except OSError:
+            write_json(self.error_path, told, parents=False)
+
+    def reserve(self) -> None:
+        """Take the room that :meth:`write_error` needs, while there is some.
+
+        Raises:
+            OSError: there is none.
+        """
+        keep_room(self.last_words)
+
+    def gone(self) -> bool:
+        """Whether somebody deletes the folder, or has done so: what every run has from its first moment on is not there."""
+        return not self.spec_path.exists() and not self.request_path.exists()
 
     def remove(self) -> None:
         """Delete the folder; it disappears from sight at once.
@@ -376,7 +409,10 @@ class RunFolder:
 
 def cannot_write(error: OSError, root: Path) -> RunError:
     """What it means that nothing can be written where the runs lie."""
-    return RunError(f"The run cannot be written to {root}: {error}.", "Free some space, or set UED_HOME to a folder that can be written.")
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    reason = "the disk is full" if full else (error.strerror or str(error)).lower()
+    do = "Make room, then try again" if full else "Change that"
+    return RunError(f"The run cannot be written to {root}: {reason}.", f"{do}, or set UED_HOME to a folder that can be written.")
 
 
 def _with_methods(spec: dict[str, Any]) -> dict[str, Any]:

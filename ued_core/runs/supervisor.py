@@ -182,12 +182,14 @@ class Supervisor:
         self._sync(table, run_id)
 
     def _stop_if_asked(self, folder: RunFolder, worker: Handle) -> None:
-        if not folder.cancel_requested() or not worker.here():
+        gone = folder.gone()
+        if not (gone or folder.cancel_requested()) or not worker.here():
             return
         now = time.monotonic()
         first = self._asked.setdefault(folder.run_id, now)
         if first == now:
-            self.log.info("%s: asking process %d to stop", folder.run_id, worker.pid)
+            why = " (the run's folder was deleted)" if gone else ""
+            self.log.info("%s: asking process %d to stop%s", folder.run_id, worker.pid, why)
             self.launcher.stop(worker)
         elif now - first > GRACE_S:
             self.log.info("%s: ending process %d", folder.run_id, worker.pid)
@@ -198,7 +200,9 @@ class Supervisor:
         code = self.launcher.exit_code(worker)
         known = "how is unknown: an earlier supervisor had started it" if code is None else f"with {code}"
         self.log.info("%s: process %d ended, %s", folder.run_id, worker.pid, known)
-        if code == NOT_CLAIMED or not folder.queued() or not folder.take_token():
+        # One that did begin has ended in some other way; the token is that of somebody who resumed the run since.
+        began = any(handle.same(worker) for attempt in folder.attempts() if (handle := Handle.from_attempt(attempt)))
+        if code == NOT_CLAIMED or began or not folder.queued() or not folder.take_token():
             return
         if code is not None and code >= 0:
             what = f"The worker ended before it began, with exit code {code}."

@@ -15,11 +15,12 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from ued_core.errors import RunError, UedError
+from ued_core.errors import RunError, UedError, in_short
 from ued_core.files import write_atomic
 from ued_core.models import Network
 from ued_core.runs.folder import RunFolder
 from ued_core.runs.spec import RunSpec
+from ued_core.runs.stored import WeightsCard
 
 MOST_BYTES = 200_000_000
 """What the weights of one run's epochs may take on the disk together."""
@@ -29,9 +30,9 @@ FILE = re.compile(r"epoch_(\d{3,})\.safetensors")
 
 
 def save_weights(path: Path, network: Network, metadata: Mapping[str, str]) -> None:
-    """Write a network's state as safetensors, atomically."""
+    """Write a network's state as safetensors, atomically, into a folder that is there."""
     state = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
-    write_atomic(path, lambda temporary: save_file(state, temporary, metadata=dict(metadata)))
+    write_atomic(path, lambda temporary: save_file(state, temporary, metadata=dict(metadata)), parents=False)
 
 
 def size_of(network: Network) -> int:
@@ -73,6 +74,8 @@ class EpochWeights:
     def __call__(self, epoch: int, network: Network) -> None:
         if self._kept is None:
             self._kept = kept_epochs(self.epochs, size_of(network))
+            # Not the folder above: a run whose folder was deleted stays deleted.
+            self.folder.mkdir(exist_ok=True)
             for later, path in _files(self.folder).items():
                 if later >= epoch:
                     path.unlink(missing_ok=True)
@@ -110,15 +113,15 @@ def network_at(folder: RunFolder, epoch: int) -> Network:
         raise RunError(f"The run {folder.run_id} has no weights of epoch {epoch}.", _what_there_is(folder))
     try:
         with safe_open(path, "pt") as file:
-            card = json.loads((file.metadata() or {})[CARD])
+            card = WeightsCard.model_validate(json.loads((file.metadata() or {})[CARD]))
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         model = RunSpec.read(folder.spec_path).model
         with torch.device("meta"):
-            network = model.network(tuple(card["shape"]), card["classes"])
+            network = model.network(tuple(card.shape), card.classes)
         network.load_state_dict(state, assign=True)
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError, UedError) as error:
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError, RecursionError, UedError) as error:
         raise RunError(
-            f"The weights of epoch {epoch} of the run {folder.run_id} cannot be used: {str(error).splitlines()[0]}",
+            f"The weights of epoch {epoch} of the run {folder.run_id} cannot be used: {in_short(error)}.",
             "Choose another epoch, or train the run again.",
         ) from error
     network.eval()

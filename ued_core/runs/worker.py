@@ -6,13 +6,14 @@ a line a report, a row an epoch, checkpoints, and in the end the result or the e
 Exit codes:
     0 finished, 1 failed (error.json says why), 2 wrong arguments, 3 not taken: another worker
     has the run or it does not wait, 4 cancelled, 5 asked to stop without a cancel request (the
-    machine shuts down): interrupted, can be resumed.
+    machine shuts down): interrupted, can be resumed, 6 the run's folder was deleted.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -29,14 +30,14 @@ from filelock import FileLock, Timeout
 from ued_core.errors import Cancelled, UedError
 from ued_core.files import write_json
 from ued_core.runs.folder import RunFolder, ring
-from ued_core.runs.jsonl import append_line
+from ued_core.runs.jsonl import append_line, finite
 from ued_core.runs.launcher import NOT_CLAIMED
 from ued_core.runs.record import process_name
 
 if TYPE_CHECKING:
     from ued_core.records import PoisonedSet
 
-FINISHED, FAILED, USAGE, CANCELLED, STOPPED = 0, 1, 2, 4, 5
+FINISHED, FAILED, USAGE, CANCELLED, STOPPED, GONE = 0, 1, 2, 4, 5, 6
 HEARTBEAT_S = 1.0
 CANCEL_CHECK_S = 0.1
 REPORT_S, REPORT_MOST_S = 0.2, 2.0
@@ -44,7 +45,7 @@ NICENESS = 5
 
 
 class Stopper:
-    """Answers cheaply whether to stop: a signal came, or the cancel file is there."""
+    """Answers cheaply whether to stop: a signal came, the cancel file is there, or the run's folder is not."""
 
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
@@ -64,7 +65,7 @@ class Stopper:
         now = time.monotonic()
         if not self.signalled and now >= self._next:
             self._next = now + CANCEL_CHECK_S
-            self.signalled = self.folder.cancel_requested()
+            self.signalled = self.folder.cancel_requested() or self.folder.gone()
         return self.signalled
 
 
@@ -94,7 +95,7 @@ class Enough:
 
 
 class Reporter:
-    """Writes reports, at most one in 0.2 s; in long runs fewer, so that the file stays small."""
+    """Writes reports, at most one in 0.2 s; in long runs fewer, so that the file stays small. One that cannot be written is left out."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -108,19 +109,26 @@ class Reporter:
         if total == self._total and now - self._last < wait:
             return
         self._last, self._total = now, total
-        append_line(self.path, {"time": time.time(), "done": done, "total": total, "text": text})
+        # A full disk ends a run where something is lost by it, at its history or a checkpoint.
+        with suppress(OSError):
+            append_line(self.path, {"time": time.time(), "done": done, "total": total, "text": text})
 
 
 def claim(folder: RunFolder, threads: int) -> int | None:
     """Take the run's token and note the attempt; its number, or None when there is nothing to take.
 
     Must be called while holding the folder's lock.
+
+    Raises:
+        OSError: there is no room for the last words, or the attempt cannot be noted.
     """
     if folder.result_path.exists() or not folder.queued():
         return None
+    folder.reserve()
+    # Before the token: without both, the run would look failed for a moment.
+    folder.error_path.unlink(missing_ok=True)
     if not folder.take_token():
         return None
-    folder.error_path.unlink(missing_ok=True)
     attempt = len(folder.attempts()) + 1
     where = {"slot": os.environ.get("UED_SLOT", "cpu:0"), "device": os.environ.get("UED_DEVICE", "CPU")}
     row = {"attempt": attempt, "time": time.time(), **process_name(), **where, "threads": threads}
@@ -186,7 +194,7 @@ def explain(error: Exception, trace: str) -> dict[str, str]:
     if disk_full(error):
         return {
             "what": "The disk is full: a checkpoint, the weights or another file of the run could not be written.",
-            "do": "Free some space, then resume the run.",
+            "do": "Make room, then resume the run.",
             "kind": "disk",
             "traceback": trace,
         }
@@ -220,24 +228,47 @@ def work(folder: RunFolder, stop: Stopper, attempt: int, threads: int) -> int:
     say(f"attempt {attempt}: process {os.getpid()} on {os.environ.get('UED_DEVICE', 'CPU')}, {threads} threads")
     try:
         result = compute(folder, stop, threads)
+        if folder.gone():
+            return _gone(folder)
+        write_json(folder.result_path, finite({**result, "attempts": attempt}), parents=False)
     except Cancelled:
+        if folder.gone():
+            return _gone(folder)
         asked = folder.cancel_requested()
         say("cancelled" if asked else "stopped by a signal; the run can be resumed")
         return CANCELLED if asked else STOPPED
     except Exception as error:
         trace = traceback.format_exc()
         say(trace)
-        folder.write_error(**explain(error, trace))
-        return FAILED
-    write_json(folder.result_path, {**result, "attempts": attempt})
+        return _gone(folder) if folder.gone() else _failed(folder, error, trace)
     folder.checkpoint.unlink(missing_ok=True)
+    folder.last_words.unlink(missing_ok=True)
     say(f"finished in {result['seconds']:.1f} s: clean test accuracy {result['last']:.4f}")
     return FINISHED
 
 
+def _failed(folder: RunFolder, error: Exception, trace: str) -> int:
+    try:
+        folder.write_error(**explain(error, trace))
+    except OSError as silenced:
+        say(f"the error cannot be written: {silenced}")
+    return FAILED
+
+
+def _gone(folder: RunFolder) -> int:
+    """Leave nothing behind of a run that somebody deletes while it is executed."""
+    say("the run's folder was deleted")
+    shutil.rmtree(folder.path, ignore_errors=True)
+    return GONE
+
+
 def say(text: str) -> None:
-    """Write to the log, with the time."""
-    print(time.strftime("%H:%M:%S"), text, flush=True)
+    """Write to the log, with the time; what a full disk does not take is lost."""
+    try:
+        print(time.strftime("%H:%M:%S"), text, flush=True)
+    except OSError:
+        # Python would try again at its end, and end with an exit code of its own.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def main(arguments: list[str]) -> int:
@@ -251,7 +282,11 @@ def main(arguments: list[str]) -> int:
     try:
         with FileLock(folder.lock, timeout=0):
             threads = thread_count(folder)
-            attempt = claim(folder, threads)
+            try:
+                attempt = claim(folder, threads)
+            except OSError as error:
+                folder.take_token()
+                return _failed(folder, error, traceback.format_exc())
             return NOT_CLAIMED if attempt is None else attend(folder, stop, attempt, threads)
     except Timeout:
         return NOT_CLAIMED

@@ -332,7 +332,8 @@ class Saver:
             "plan": self.job.plan.to_json(),
             "hooks": [hook.state() for hook in self.job.hooks],
         }
-        write_atomic(path, lambda temporary: torch.save(state, temporary))
+        # A run whose folder was deleted stays deleted.
+        write_atomic(path, lambda temporary: torch.save(state, temporary), parents=False)
         self.last = time.perf_counter()
         self.cost = self.last - began
 
