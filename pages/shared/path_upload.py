@@ -26,7 +26,7 @@ def upload_control(label: str, help: str, key: str) -> str:
     """
     state, done = st.session_state, f"{key}_taken"
     uploads = st.file_uploader(
-        f"{label}: upload it", key=f"{key}_upload", accept_multiple_files=True,
+        "Upload" if label == "Path" else f"{label}: upload", key=f"{key}_upload", accept_multiple_files=True,
         help=f"{help} A zip is unpacked; of other files, those that belong together are uploaded together.",
     )  # fmt: skip
     names = [upload.file_id for upload in uploads]

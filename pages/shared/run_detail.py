@@ -20,7 +20,7 @@ from pages.shared.run_protocol import protocol_card
 from pages.shared.run_table import cancel_button, delete_part, local_time, run_progress, state_badge
 from pages.shared.run_words import STATE_WORDS, percent, surroundings
 from pages.shared.visitor import who
-from pages.shared.whose import name_of, own, waiting_words
+from pages.shared.whose import name_of, own, title_of, waiting_words
 from ued_core import runs
 from ued_core.errors import RunError, UedError
 from ued_core.figures.learning import histogram_figure, loss_figure, probe_figure, run_figure
@@ -41,7 +41,7 @@ def run_detail(run_id: str) -> None:
     except RunError as error:
         show_error(error)
         return
-    st.header(plain(record.title), anchor=False)
+    st.header(plain(title_of(record)), anchor=False)
     seed = record.spec.get("seed", "–")
     when = local_time(record.created)
     moment = f"{when:%d %b %Y, %H:%M}" if when else "unknown"

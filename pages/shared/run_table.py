@@ -18,7 +18,7 @@ from pages.shared.run_changes import CHANGED
 from pages.shared.run_words import STATE_WORDS, damage_words, percent, progress_of, seed_of, short_id, state_text, time_left, told_apart
 from pages.shared.visitor import who
 from pages.shared.waiting import rerun_when
-from pages.shared.whose import name_of, own, own_first, waiting_words
+from pages.shared.whose import name_of, own, own_first, title_of, waiting_words
 from ued_core import runs
 from ued_core.params import fingerprint
 from ued_core.person import Person
@@ -50,7 +50,7 @@ def _cards(order: Sequence[RunRecord]) -> None:
         with st.container(border=True):
             with st.container(horizontal=True, vertical_alignment="center"):
                 state_badge(record)
-                st.markdown(f"**{plain(record.title)}**, " + (f"{plain(differs)}, " if differs else "") + f"seed {seed_of(record.spec)}"
+                st.markdown(f"**{plain(title_of(record))}**, " + (f"{plain(differs)}, " if differs else "") + f"seed {seed_of(record.spec)}"
                             + (f", by {plain(name_of(record))}" if record.by else ""))  # fmt: skip
                 if st.button("Open", key=f"card_open_{record.id}"):
                     open_run(record.id)
@@ -183,7 +183,7 @@ def _row(record: RunRecord, zone: str) -> dict[str, Any]:
     return {
         "Open": "Open",
         "State": state_text(record),
-        "Run": record.title,
+        "Run": title_of(record),
         **{name: None if value is None else 100 * value for name, value in rates.items()},
         "Progress": progress_of(record),
         "Epoch": f"{record.epoch} / {record.epochs}",

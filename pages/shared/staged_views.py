@@ -23,6 +23,7 @@ from pages.shared.run_table import run_progress
 from pages.shared.run_words import method_words, percent, short_id
 from pages.shared.selection import Selection, protocol_line, sidebar_selection
 from pages.shared.visitor import who
+from pages.shared.whose import title_of
 from ued_core import runs
 from ued_core.analysis import staged
 from ued_core.analysis.measured import stored
@@ -259,7 +260,7 @@ def _look(was_going: bool) -> None:
             st.info("The first epoch of a run is not over yet." if was_going else waits)
             st.page_link(script("runs.py"), label="All runs →")
             return
-        labels = {run_id: f"{r.title}{', watched only' * _only_watched(r)} · {short_id(run_id)} · {r.state}" for run_id, r in found.items()}
+        labels = {run_id: f"{title_of(r)}{', watched only' * _only_watched(r)} · {short_id(run_id)} · {r.state}" for run_id, r in found.items()}
         # Beside a run that reacts stands the one that was only watched; beside that one there is nothing.
         first = next((run_id for run_id, r in found.items() if not _only_watched(r)), next(iter(found)))
         chosen = found[pick("Run", labels, key="staged_run", default=first)]
@@ -286,7 +287,7 @@ def _of_run(record: RunRecord) -> Shown | None:
     partner = next((r for r in alike if r.epoch), None)
     history = runs.folder(partner.id).history() if partner else None
     watched = _trace(partner, other) if partner and partner.spec_key == other.key() else None
-    return Shown(record.title, trace, history, watched, f"staged_{record.id}")
+    return Shown(title_of(record), trace, history, watched, f"staged_{record.id}")
 
 
 def _trace(record: RunRecord, spec: RunSpec) -> Trace | None:

@@ -7,6 +7,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 from pages.shared.cache import cached
+from pages.shared.hidden import seen
 from pages.shared.visitor import who
 from ued_core import runs
 from ued_core.data import DATASETS
@@ -41,6 +42,17 @@ def name_of(record: RunRecord) -> str:
     if record.by and record.by == who().id:
         return "you"
     return record.by_name or OWNER.name
+
+
+def title_of(record: RunRecord) -> str:
+    """The run's name; without that of a file or folder of the owner's for a visitor."""
+    if is_open(record.spec):
+        return record.title
+    try:
+        data = DATASETS.parse(record.spec.get("dataset"))
+    except UedError:
+        return seen(record.title)
+    return seen(record.title.replace(data.label(), data.title, 1))
 
 
 def obstacle_for(spec: RunSpec) -> str:

@@ -112,10 +112,12 @@ def test_the_owner_acts_on_everything(open_page, monkeypatch: pytest.MonkeyPatch
 def test_a_run_on_a_folder_of_the_owner_shows_no_path(open_page) -> None:
     bad, good = with_secrets(), submit(OWNER, dataset={"name": "folder", "path": SECRET})
     finished(good)
-    for link in ({}, {"run": bad}, {"run": good}, {"compare": f"{bad},{good}"}):
+    named = submit(OWNER, dataset={"name": "npz", "path": f"{SECRET}.npz"})
+    assert "photos.npz" in runs.run(named).title
+    for link in ({}, {"run": bad}, {"run": good}, {"run": named}, {"compare": f"{bad},{good},{named}"}):
         page = open_page("runs", link)
         told = everything(page)
-        for secret in ("hushhush", str(ROOT), "Traceback", "damaged\n"):
+        for secret in ("hushhush", "photos", str(ROOT), "Traceback", "damaged\n"):
             assert secret not in told, link
     for address in ("features", "theta", "staged", "dvae", "defence", ""):
         assert "hushhush" not in everything(open_page(address, {"data_shapes_train_size": "200", "data_shapes_test_size": "100"}))

@@ -84,7 +84,7 @@ class Folder(Dataset):
 
     def _root(self) -> Path:
         if not self.path.strip():
-            raise DataError("No image folder is given.", f"Give the path of a folder. {advice()}")
+            raise DataError("No image folder is given.", f"Give the path of a folder, or upload a zip of one. {advice()}")
         uploaded = self.path.strip().startswith(UPLOAD)
         return chosen_folder(located(self.path) if uploaded else self.path.strip(), "image folder")
 
