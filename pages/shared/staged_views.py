@@ -260,7 +260,9 @@ def _look(was_going: bool) -> None:
             st.info("The first epoch of a run is not over yet." if was_going else waits)
             st.page_link(script("runs.py"), label="All runs →")
             return
-        labels = {run_id: f"{title_of(r)}{', watched only' * _only_watched(r)} · {short_id(run_id)} · {r.state}" for run_id, r in found.items()}
+        labels = {
+            run_id: f"{title_of(r)}{', watched only' * _only_watched(r)} · {short_id(run_id)} · {r.state}" for run_id, r in found.items()
+        }
         # Beside a run that reacts stands the one that was only watched; beside that one there is nothing.
         first = next((run_id for run_id, r in found.items() if not _only_watched(r)), next(iter(found)))
         chosen = found[pick("Run", labels, key="staged_run", default=first)]
