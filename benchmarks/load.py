@@ -38,6 +38,7 @@ BARS = {60: 150.0, 100: 400.0}
 BAR_AFTER = 100.0
 WITH_TRAINING = 2
 STARTED_WITHIN_S = 60.0
+ENDED_WITHIN_S = 30.0
 
 
 @dataclass
@@ -168,18 +169,25 @@ def training(home: Path) -> Iterator[None]:
 
     (home / "spec.json").write_text(json.dumps(SPEC), "utf-8")
     run = ued("train", str(home / "spec.json")).split()[0]
+
+    def state() -> str:
+        return json.loads(ued("run", run, "--json"))["state"]
+
     try:
         until = time.monotonic() + STARTED_WITHIN_S
-        while (state := json.loads(ued("run", run, "--json"))["state"]) != "running":
-            if state not in ("queued", "waiting") or time.monotonic() > until:
-                raise RuntimeError(f"The run beside the readers is {state}:\n{ued('run', run)}")
+        while (now := state()) != "running":
+            if now != "queued" or time.monotonic() > until:
+                raise RuntimeError(f"The run beside the readers is {now}:\n{ued('run', run)}")
             time.sleep(0.5)
         yield
-        state = json.loads(ued("run", run, "--json"))["state"]
-        if state != "running":
-            print(f"\n**The run beside the readers is {state}: the rows above were not measured beside one.**")
+        if (now := state()) != "running":
+            print(f"\n**The run beside the readers is {now}: the rows above were not measured beside one.**")
     finally:
         ued("cancel", run)
+        # The home goes with the benchmark, and its worker must not outlive it.
+        until = time.monotonic() + ENDED_WITHIN_S
+        while state() == "running" and time.monotonic() < until:
+            time.sleep(0.5)
 
 
 def main() -> None:
