@@ -426,7 +426,7 @@ def _follow(run_id: str) -> int:
     if record.last is None:
         print(record.state)
         return 1
-    from ued_core.data.file_set import NOT_CLEAN
+    from ued_core.data.base import NOT_CLEAN
 
     kind = "NOT CLEAN test accuracy" if any(str(note).startswith(NOT_CLEAN) for note in notes) else "clean test accuracy"
     print(f"{record.state}: {kind} {record.last:.4f}")

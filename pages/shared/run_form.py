@@ -25,7 +25,7 @@ from ued_core import runs
 from ued_core.attacks import ATTACKS, Attack
 from ued_core.attacks.base import read_classes, write_classes
 from ued_core.data import DATASETS, Dataset, FileSet, Folder
-from ued_core.data.file_set import NOT_CLEAN
+from ued_core.data.base import NOT_CLEAN
 from ued_core.data.image_file import readable_formats
 from ued_core.data.relabel import RELABELLINGS
 from ued_core.defenses import DEFENSES, Defense
@@ -227,7 +227,7 @@ def _looked_at(chosen: Folder | FileSet) -> Folder | FileSet | None:
     st.success(f"{len(found.train):,} training and {len(found.test):,} test images in {found.train.classes} classes.")
     for note in found.notes:
         if note.startswith(NOT_CLEAN):
-            st.warning(plain(note))
+            st.warning(plain(seen(note)))
     if found.notes:
         with st.expander(f"What was skipped or changed ({len(found.notes)})", expanded=isinstance(chosen, FileSet)):
             st.markdown("\n".join(f"- {plain(seen(note))}" for note in found.notes))

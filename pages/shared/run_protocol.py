@@ -11,7 +11,7 @@ from pages.shared.guard import plain
 from pages.shared.hidden import seen
 from pages.shared.run_words import flat, percent
 from ued_core.attacks.base import write_classes
-from ued_core.data.file_set import NOT_CLEAN
+from ued_core.data.base import NOT_CLEAN
 from ued_core.errors import UedError
 from ued_core.params import Method
 from ued_core.runs import RunRecord, RunSpec

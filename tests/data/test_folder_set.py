@@ -12,6 +12,7 @@ from PIL import Image
 
 from ued_core.context import Context
 from ued_core.data import Folder, image_file, load_split
+from ued_core.data.base import NOT_CLEAN
 from ued_core.data.image_file import read_square, readable_formats
 from ued_core.data.report import Report, Unusable
 from ued_core.errors import Cancelled, DataError
@@ -323,7 +324,7 @@ def test_a_resized_poison_is_said(class_folder, tmp_path):
     assert "can take it out" in half.notes[1]
     assert "The size 64 keeps the pixels as they are." in half.notes[1]
     (root / "recipe.json").write_text('{"attack": {"name": "cuda"}}')
-    assert load(root, size=32).notes[1].startswith("These images hold a poison (recipe.json names cuda)")
+    assert any(note.startswith("These images hold a poison (recipe.json names cuda)") for note in load(root, size=32).notes)
 
 
 def test_hours_of_decoding_are_refused_from_the_headers(class_folder, monkeypatch):
@@ -368,3 +369,17 @@ def test_the_cache_sees_what_the_reader_sees(class_folder, tmp_path, picture):
     told_notes = []
     load_split(folder, Context(on_note=told_notes.append))
     assert told_notes == list(load(root).notes)
+
+
+def test_a_test_part_split_from_an_exported_poison_is_not_called_clean(tmp_path):
+    import zipfile
+
+    from ued_core.attacks import Cuda
+    from ued_core.data import DATASETS
+    from ued_core.data.poison_files import export, recipe
+
+    clean = DATASETS.build("digits").load(Context()).train.take(range(60))
+    poisoned = Cuda().poison(clean, Context())
+    export(poisoned, "folder", tmp_path / "p.zip", recipe(poisoned))
+    zipfile.ZipFile(tmp_path / "p.zip").extractall(tmp_path / "p")
+    assert any(note.startswith(NOT_CLEAN) for note in Folder(path=str(tmp_path / "p")).load(Context()).notes)

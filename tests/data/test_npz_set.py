@@ -110,6 +110,7 @@ def test_sizes(tmp_path):
     split = load(tmp_path / "a.npz", size=8)
     assert split.train.shape == split.test.shape == (3, 8, 8)
     assert any("→ 8 × 8" in note for note in split.notes)
+    assert any("left out" in note for note in split.notes), "cut to the square"
     with pytest.raises(DataError, match=r"training images of 'a' are 10 × 12, the test images 12 × 12\. Choose a size"):
         load(tmp_path / "a.npz", test_path=str(tmp_path / "t.npz"))
     assert load(tmp_path / "a.npz", test_path=str(tmp_path / "t.npz"), size=9).test.shape == (3, 9, 9)
@@ -181,6 +182,7 @@ def test_a_test_part_split_from_poisoned_images_is_refused(poisoned):
     path, _ = poisoned
     with pytest.raises(DataError, match=r"changed by cuda, and a test part split from them would be no clean one.*test_path"):
         load(path)
+    assert any("hold a poison (cuda), and resizing can take it out" in note for note in load(path, split_poisoned=True, size=8).notes)
     split = load(path, split_poisoned=True)
     assert (len(split.train), len(split.test)) == (16, 4)
     assert split.notes[0] == "The images of p.npz were changed by cuda already; an attack or a defence of the run comes on top."

@@ -80,6 +80,7 @@ def test_sizes(tmp_path):
         load(tmp_path / "a.parquet")
     split = load(tmp_path / "a.parquet", size=12)
     assert split.train.shape == (3, 12, 12)
+    assert any("12 × 12" in note for note in split.notes), split.notes
     write(tmp_path / "b.parquet", pictures(4, (20, 30)), [0, 1] * 2)
     with pytest.raises(DataError, match="30 × 20, not square"):
         load(tmp_path / "b.parquet")

@@ -15,6 +15,9 @@ from ued_core.errors import DataError
 from ued_core.params import Method
 from ued_core.records import DataSplit, ImageSet
 
+NOT_CLEAN = "NOT CLEAN"
+"""How a note begins that takes the name of clean test accuracy from a run's result."""
+
 
 class Dataset(Method):
     """A configured data set; :meth:`load` makes its images.

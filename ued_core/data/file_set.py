@@ -10,16 +10,14 @@ from typing import Any, ClassVar, Literal
 from ued_core.context import Context
 from ued_core.data.base import Dataset, divide, refuse_single_images
 from ued_core.data.handles import located, where_to_look
-from ued_core.data.image_file import Report
 from ued_core.data.parts import Part, Parts, agreed_names, numbered, overlap, renamed, squares
 from ued_core.data.provenance import Provenance
+from ued_core.data.report import Report
 from ued_core.errors import DataError, UedError
 from ued_core.params import UPLOAD, param
 from ued_core.records import DataSplit, ImageSet
 
 MAX_BYTES = 2 << 30
-NOT_CLEAN = "NOT CLEAN"
-"""How a note begins that takes the name of clean test accuracy from a run's result."""
 
 
 class FileSet(Dataset):

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ued_core.context import Context
-from ued_core.data.base import Dataset, divide
+from ued_core.data.base import NOT_CLEAN, Dataset, divide, refuse_single_images
 from ued_core.data.handles import imports_root, located
 from ued_core.data.image_file import header_size, read_square, readable_formats
 from ued_core.data.layout import ORIGIN, RECIPE, advice, find_layout, is_recipe, refuse_few_classes
@@ -46,6 +46,7 @@ class Folder(Dataset):
 
     key: ClassVar[str] = "folder"
     title: ClassVar[str] = "Image folder"
+    without_attack: ClassVar[str] = "as given"
     version: ClassVar[int] = 2
 
     path: str = param("", "The folder that holds the class folders.", path=True)
@@ -70,7 +71,12 @@ class Folder(Dataset):
         names = tuple(layout.class_names[index] for index in kept)
         train_set = _image_set(train, kept, names, origin.name)
         if not layout.test:
-            _refuse_single_images(train_set)
+            refuse_single_images(train_set)
+            if report.poison:
+                report.say(
+                    f"{NOT_CLEAN}: the test images were split from images that hold a poison ({report.poison}), so accuracy on them is no "
+                    "clean accuracy. Give the folder a test part of clean images."
+                )
             generator = ctx.with_seed(self.seed).generator(self.key, "split", device="cpu")
             wanted = max(len(names), round(self.test_rate * len(train_set)))
             return divide(train_set, wanted, generator, _without_repeats(origin.notes, report.lines()))
@@ -153,17 +159,6 @@ def _image_set(
     if not rows.all():
         pixels, labels = pixels[rows], labels[rows]
     return ImageSet(torch.from_numpy(pixels), torch.from_numpy(np.searchsorted(kept, labels)), names, name)
-
-
-def _refuse_single_images(images: ImageSet) -> None:
-    counts = torch.bincount(images.labels, minlength=images.classes)
-    lonely = [images.class_names[index] for index in torch.nonzero(counts < 2)[:, 0].tolist()]
-    if lonely:
-        raise DataError(
-            f"The class {lonely[0]!r} of {images.name!r} has one usable image; "
-            "two are needed, one to train on and one to test on.",
-            "Add images to it or remove its folder.",
-        )
 
 
 def _without_repeats(earlier: tuple[str, ...], now: tuple[str, ...]) -> tuple[str, ...]:

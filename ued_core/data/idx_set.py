@@ -15,8 +15,8 @@ import torch
 
 from ued_core.context import Context
 from ued_core.data.file_set import FileSet
-from ued_core.data.image_file import Report
 from ued_core.data.parts import Part, Parts, as_labels
+from ued_core.data.report import Report
 from ued_core.errors import DataError, in_short
 
 MAX_BYTES = 2 << 30

@@ -9,11 +9,12 @@ import numpy as np
 import torch
 
 from ued_core.context import Context
-from ued_core.data.file_set import NOT_CLEAN, FileSet, origin_test
-from ued_core.data.image_file import Report
+from ued_core.data.base import NOT_CLEAN
+from ued_core.data.file_set import FileSet, origin_test
 from ued_core.data.npz import array_head, array_names, read_array, read_npz, read_npz_json
 from ued_core.data.parts import Part, Parts, as_labels
 from ued_core.data.provenance import Provenance, provenance
+from ued_core.data.report import Report
 from ued_core.errors import DataError, UedError
 from ued_core.params import param
 from ued_core.records import to_bytes
@@ -94,6 +95,7 @@ class Npz(FileSet):
         unread = sorted(set(names) & {"val_images", "x_val", "X_val", "val_data"})
         if unread:
             report.skip(unread[0], "neither the training nor the test part")
+        report.poison = _words(train.origin)
         ctx.report(1, 1, f"Reading {path.name}")
         return Parts(train, test, report)
 

@@ -14,8 +14,9 @@ import torch
 
 from ued_core.context import Context
 from ued_core.data.file_set import MAX_BYTES, FileSet
-from ued_core.data.image_file import Report, Unusable, read_square
+from ued_core.data.image_file import Unusable, header_size, read_square
 from ued_core.data.parts import MAX_CLASSES, Part, Parts
+from ued_core.data.report import Report
 from ued_core.errors import DataError, in_short
 
 IMAGES = ("image", "img", "images", "jpg", "png", "pixel_values")
@@ -119,7 +120,7 @@ def _part(paths: list[Path], size: int, report: Report, ctx: Context) -> Part:
             try:
                 image, number = _bytes(content), _number(label)
                 side = size or pixels.shape[2] or _square_side(image, path, place)
-                if not size and _size_of(image) != (side, side):
+                if not size and header_size(io.BytesIO(image)) != (side, side):
                     raise DataError(
                         f"The images in {path.name} have several sizes (row {place} is not {side} × {side}), or are not square.",
                         "Choose a size.",
@@ -138,21 +139,10 @@ def _part(paths: list[Path], size: int, report: Report, ctx: Context) -> Part:
 
 
 def _square_side(image: bytes, path: Path, place: int) -> int:
-    width, height = _size_of(image)
+    width, height = header_size(io.BytesIO(image))
     if width != height:
         raise DataError(f"Row {place} of {path.name} is {width} × {height}, not square.", "Choose a size; images are cut to the square.")
     return width
-
-
-def _size_of(image: bytes) -> tuple[int, int]:
-    from PIL import Image
-
-    try:
-        with Image.open(io.BytesIO(image)) as opened:
-            return opened.size
-    except Exception as error:
-        # Decoders raise almost anything on damaged files.
-        raise Unusable("no image inside, or a damaged header") from error
 
 
 def _refuse_huge(count: int, side: int) -> None:

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from ued_core.context import Context
-from ued_core.data.image_file import Report
 from ued_core.data.provenance import Provenance
+from ued_core.data.report import Report
 from ued_core.errors import DataError
 from ued_core.records import ImageSet
 
@@ -110,7 +110,7 @@ def squares(images: torch.Tensor, size: int, report: Report, ctx: Context) -> to
             ctx.report(row, count, "Resizing images")
         one = Image.fromarray(images[row].permute(1, 2, 0).contiguous().numpy()).crop((left, top, left + side, top + side))
         made[row] = np.asarray(one.resize((size, size), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
-        report.convert(f"{width} × {height} → {size} × {size}")
+        report.resize(width, height, size)
     return torch.from_numpy(made)
 
 
