@@ -123,7 +123,7 @@ def _explanation(record: RunRecord) -> None:
         st.caption("Crafting ends after the part that it is in; then training begins.")
     match record.state:
         case "queued":
-            before = waiting_words(record, runs.snapshot().records)
+            before = waiting_words(record, runs.snapshot())
             st.info(
                 f"This run waits for a free processor or GPU: {before}. "
                 "You can leave this page; it will start by itself."

@@ -39,11 +39,11 @@ def run_table() -> None:
         if current_view() != "all" or not now.records:
             st.rerun()
         rerun_when(CHANGED, [shared.version], key="runs_changed")
-        _cards(now.waiting)
+        _cards(now.waiting, shared)
         _table(now)
 
 
-def _cards(order: Sequence[RunRecord]) -> None:
+def _cards(order: Sequence[RunRecord], shared: Snapshot) -> None:
     """What runs now, then what comes next."""
     drawn = order[:MOST_CARDS]
     for record, differs in zip(drawn, told_apart(drawn), strict=True):
@@ -58,7 +58,7 @@ def _cards(order: Sequence[RunRecord]) -> None:
                 cancel_button(record, f"card_cancel_{record.id}")
             run_progress(record)
             if record.state == "queued":
-                st.caption(plain(f"Waits: {waiting_words(record, runs.snapshot().records)}."))
+                st.caption(plain(f"Waits: {waiting_words(record, shared)}."))
     if len(order) > MOST_CARDS:
         more = len(order) - MOST_CARDS
         st.caption("1 more run is queued; it is in the table." if more == 1 else f"{more:,} more runs are queued; they are in the table.")

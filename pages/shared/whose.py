@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 
 from pages.shared.cache import cached
 from pages.shared.hidden import seen
@@ -17,7 +18,7 @@ from ued_core.runs import RunRecord, RunSpec, Snapshot
 from ued_core.runs.devices import slots
 from ued_core.runs.estimate import duration, estimate
 from ued_core.runs.permission import check_data, check_spec, may_act_on
-from ued_core.runs.turns import expected_wait, queue_order
+from ued_core.runs.turns import queue_order, wait_behind
 
 MOST_AHEAD = 30
 """Runs before one whose times are added up; more are only counted."""
@@ -76,23 +77,47 @@ def is_open(spec: Mapping[str, Any]) -> bool:
     return True
 
 
-def waiting_words(record: RunRecord, known: Sequence[RunRecord]) -> str:
+class _Queue(NamedTuple):
+    """What a snapshot says of those who wait, worked out once for all readers.
+
+    Attributes:
+        order: queued runs, as they are expected to begin.
+        places: id → place in the order, from 0.
+        running: runs that are being executed.
+        finished: ids of the newest finished runs, from which times are estimated.
+    """
+
+    order: list[RunRecord]
+    places: Mapping[str, int]
+    running: list[RunRecord]
+    finished: tuple[str, ...]
+
+
+@lru_cache(maxsize=4)
+def _queue(now: Snapshot) -> _Queue:
+    order = queue_order(now.records)
+    finished = islice((record.id for record in now.records if record.state == "finished"), 20)
+    running = [record for record in now.waiting if record.state == "running"]
+    return _Queue(order, {record.id: place for place, record in enumerate(order)}, running, tuple(finished))
+
+
+def waiting_words(record: RunRecord, now: Snapshot) -> str:
     """The place of a queued run and when it is expected to begin, as a sentence without a full stop."""
-    order = [other.id for other in queue_order(known)]
-    place = order.index(record.id) if record.id in order else 0
-    running = sum(other.state == "running" for other in known)
-    ahead = place + running
+    queue = _queue(now)
+    place = queue.places.get(record.id, 0)
+    ahead = place + len(queue.running)
     if not ahead:
         return "it is next"
     before = f"{ahead} {'run is' if ahead == 1 else 'runs are'} before it"
-    after = expected_wait(record, known, lambda other: _seconds(other, known), _slots()) if ahead <= MOST_AHEAD else None
+    if ahead > MOST_AHEAD:
+        return before
+    after = wait_behind(queue.running, queue.order[:place], lambda other: _seconds(other, queue.finished), _slots())
     return before if after is None else f"{before}, and it begins in about {duration(after)} if nobody else submits one"
 
 
-def _seconds(record: RunRecord, known: Sequence[RunRecord]) -> float | None:
+def _seconds(record: RunRecord, finished: tuple[str, ...]) -> float | None:
     """What a run takes, or what is left of one that is being executed."""
-    finished = [other for other in known if other.state == "finished"]
-    whole = _estimated(record.spec, tuple(other.id for other in finished[:20]))
+    whole = _estimated(record.spec, finished)
     if whole is None or record.state != "running" or not record.epochs:
         return whole
     return whole * (1 - record.epoch / record.epochs)

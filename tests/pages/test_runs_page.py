@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from pages.shared import run_changes, run_table
+from pages.shared import run_changes, run_table, whose
 from pages.shared.result_words import accuracy_words, histogram_words, probe_words, verdict
 from pages.shared.run_spec_card import read_spec
 from pages.shared.run_words import STATE_WORDS, differing
@@ -200,7 +200,9 @@ def test_a_page_of_thousands_of_runs_is_made_of_its_fifty(open_runs, tmp_path: P
     """What a refresh does must not grow with the runs that are stored: rows and differences are worked out for those in sight."""
     open_runs()
     runs.submit_many([tiny(seed=seed) for seed in range(130)], launch=False)
-    rows, told = [], []
+    rows, told, ordered = [], [], []
+    queue_order = whose.queue_order
+    monkeypatch.setattr(whose, "queue_order", lambda records: ordered.append(len(records)) or queue_order(records))
     row, apart = run_table._row, run_table.told_apart
     monkeypatch.setattr(run_table, "_row", lambda record, *more: rows.append(record.id) or row(record, *more))
     monkeypatch.setattr(run_table, "told_apart", lambda records: told.append(len(records)) or apart(records))
@@ -209,6 +211,7 @@ def test_a_page_of_thousands_of_runs_is_made_of_its_fifty(open_runs, tmp_path: P
     assert "130 queued" in shown(page)
     assert len(rows) == 50
     assert max(told) <= 50
+    assert ordered == [130], "the queue is put in order once for all cards and readers"
     page.run()
     assert len(rows) == 50, "the same rows are not made again, for this reader or another"
 

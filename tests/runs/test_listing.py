@@ -169,3 +169,22 @@ def test_one_run_costs_one_row_not_the_table(home, spec_of, monkeypatch):
     monkeypatch.setattr("ued_core.runs.client.read_rows", None)
     monkeypatch.setattr("ued_core.runs.client.run_ids", None)
     assert runs.run(ids[1]).id == ids[1]
+
+
+def test_a_reading_that_broke_off_leaves_no_run_out(home, spec_of, hurried, monkeypatch):
+    ids = runs.submit_many([spec_of(seed=k) for k in range(4)], launch=False)
+    own, read = Listing(home / "runs"), module.read_record
+    own.latest()
+    ids.append(runs.submit(spec_of(seed=9), launch=False))
+    old(home / "runs")
+
+    def breaks(folder: RunFolder, *more: object) -> object:
+        if folder.run_id == ids[2]:
+            raise OSError("torn")
+        return read(folder, *more)
+
+    monkeypatch.setattr(module, "read_record", breaks)
+    with pytest.raises(OSError, match="torn"):
+        own.latest()
+    monkeypatch.setattr(module, "read_record", read)
+    assert [record.id for record in own.latest().records] == ids[::-1]

@@ -104,6 +104,7 @@ class Listing:
     _known: dict[str, _Known] = field(default_factory=dict)
     _busy: frozenset[str] = frozenset()
     _order: list[str] = field(default_factory=list)
+    _live: list[str] = field(default_factory=list)
     _listed: int | None = None
     _listed_at: float = 0.0
     _turn: int = 0
@@ -129,7 +130,12 @@ class Listing:
             self._lock.acquire()
         try:
             if not self.fresh():
-                self._refresh()
+                try:
+                    self._refresh()
+                except BaseException:
+                    # Half a look is none: the next one begins from the start.
+                    self._order, self._listed, self._snapshot = [], None, None
+                    raise
             assert self._snapshot is not None
             return self._snapshot
         finally:
@@ -157,21 +163,24 @@ class Listing:
         rows = read_rows(self.root) if first else {}
         busy = {run_id: row for run_id, row in rows.items() if row.slot is not None} if first else read_busy(self.root)
         moving = busy.keys() | self._busy | doubtful
-        known: dict[str, _Known] = {}
-        different = first
-        for place, run_id in enumerate(self._ids(again=bool(doubtful))):
-            before = self._known.get(run_id)
-            rests = before is not None and before.rests and run_id not in moving and (place + self._turn) % TURNS
-            now = before if rests else self._look(run_id, before, rows.get(run_id), busy.get(run_id), run_id in moving)
+        before, order = self._order, self._ids(again=bool(doubtful))
+        looked = order if order is not before else dict.fromkeys([*order[self._turn % TURNS :: TURNS], *self._live, *moving])
+        different = first or order is not before
+        known = {run_id: self._known[run_id] for run_id in order if run_id in self._known} if order is not before else self._known
+        for run_id in looked:
+            was = known.get(run_id)
+            now = self._look(run_id, was, rows.get(run_id), busy.get(run_id), run_id in moving)
             if now is None:
-                continue
-            known[run_id] = now
-            different = different or before is None or before.record is not now.record
-        different = different or len(known) != len(self._known)
+                different = known.pop(run_id, None) is not None or different
+            elif now is not was:
+                different = different or was is None or was.record is not now.record
+                known[run_id] = now
         self._known, self._busy = known, frozenset(busy)
+        self._live = [run_id for run_id in looked if run_id in known and not known[run_id].rests]
         if different:
             self._count += 1
-            self._snapshot = Snapshot(f"{self._process}-{self._count}", tuple(entry.record for entry in known.values()))
+            records = tuple(known[run_id].record for run_id in order if run_id in known)
+            self._snapshot = Snapshot(f"{self._process}-{self._count}", records)
         self._due = time.monotonic() + REFRESH_S
 
     def _ids(self, again: bool) -> list[str]:
@@ -184,7 +193,9 @@ class Listing:
         if changed is None or again or self._listed is None or changed != self._listed or now - self._listed_at < SETTLE_S:
             if changed != self._listed:
                 self._listed, self._listed_at = changed, now
-            self._order = run_ids(self.root)[::-1]
+            found = run_ids(self.root)[::-1]
+            # The same list says that there is nothing new in it.
+            self._order = self._order if found == self._order else found
         return self._order
 
     def _look(self, run_id: str, before: _Known | None, row: Row | None, busy: Row | None, moving: bool) -> _Known | None:

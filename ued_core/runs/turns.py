@@ -75,7 +75,19 @@ def expected_wait(
     """
     order = queue_order(records)
     ahead = order[: next((place for place, other in enumerate(order) if other.id == record.id), len(order))]
-    running = [other for other in records if other.state == "running"]
+    return wait_behind([other for other in records if other.state == "running"], ahead, seconds_of, slots)
+
+
+def wait_behind(
+    running: Sequence[RunRecord], ahead: Sequence[RunRecord], seconds_of: Callable[[RunRecord], float | None], slots: int = 1
+) -> float | None:
+    """Seconds until a run begins that comes after these; None where the time of one of them is not known.
+
+    Args:
+        running: runs that are being executed.
+        ahead: queued runs that begin before it, in their order.
+        seconds_of, slots: as in :func:`expected_wait`.
+    """
     if len(running) + len(ahead) < slots:
         return 0.0
     times = [seconds_of(other) for other in (*running, *ahead)]
