@@ -276,3 +276,16 @@ def test_special_files_and_refusals_of_the_system_are_reasons(tmp_path, monkeypa
     (tmp_path / "long.png").write_bytes(png(8, 8, 8, 2, ROWS))
     with pytest.raises(Unusable, match="a file of more than"):
         header_size(tmp_path / "long.png")
+
+
+def test_formats_whose_decoders_take_more_memory_have_a_lower_limit(tmp_path, monkeypatch):
+    """Measured: 765 MB for a WebP of 50 megapixels."""
+    monkeypatch.setattr(image_file, "BUFFERED_PIXELS", 99)
+    for kind in ("WEBP", "AVIF"):
+        if kind in readable_formats().upper():
+            Image.new("RGB", (10, 10)).save(tmp_path / "x", kind)
+            with pytest.raises(Unusable, match="megapixels"):
+                header_size(tmp_path / "x")
+    Image.new("RGB", (10, 10)).save(tmp_path / "x", "PNG")
+    assert header_size(tmp_path / "x") == (10, 10)
+    assert image_file.MAX_PIXELS > image_file.BUFFERED_PIXELS
