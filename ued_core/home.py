@@ -21,6 +21,20 @@ def home() -> Path:
     return CHECKOUT / ".ued" if in_checkout() else _user_data() / "ued-studio"
 
 
+def unwritable(place: Path | None = None) -> str:
+    """Why nothing can be kept, in one sentence with what to do; empty when the home can be written or made. Costs a few system calls.
+
+    Args:
+        place: another folder than the home.
+    """
+    place = home() if place is None else place
+    there = next((folder for folder in (place, *place.parents) if folder.exists()), place)
+    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+        return ""
+    reason = "cannot be written" if there.is_dir() else f"cannot be made: {there} is no folder"
+    return f"The home {place} {reason}, so no run can be started and nothing is kept. Set UED_HOME to a folder that can be written."
+
+
 def _user_data() -> Path:
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")

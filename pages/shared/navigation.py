@@ -7,9 +7,11 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.shared.guard import guarded
+from pages.shared.guard import guarded, plain
+from pages.shared.hidden import seen
 from pages.shared.visitor import name_badge
 from ued_core.assets import asset
+from ued_core.home import unwritable
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -65,4 +67,6 @@ def show_current_page() -> None:
     st.logo(str(asset("logo.png")), icon_image=str(asset("icon.png")), size="large")
     name_badge()
     with guarded():
+        if problem := unwritable():
+            st.warning(plain(seen(problem)))
         current.run()

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from pages.shared import theta_points
@@ -20,10 +21,11 @@ from pages.shared.result_words import histogram_words, probe_words, verdict
 from pages.shared.run_compare import _measured, grouped, run_label
 from pages.shared.run_detail import history_csv
 from pages.shared.run_protocol import protocol
-from pages.shared.run_table import _frame
+from pages.shared.run_table import _row
+from pages.shared.run_words import told_apart
 from tests.runs.examples import RESULT
 from ued_core.figures.learning import QUANTITIES, Curve, compare_figure, histogram_figure, loss_figure, probe_figure, run_figure
-from ued_core.runs import RunFolder, RunRecord, RunSpec, Snapshot
+from ued_core.runs import RunFolder, RunRecord, RunSpec
 from ued_core.runs.estimate import estimate
 from ued_core.runs.record import dump, process_name, read_record
 
@@ -168,7 +170,7 @@ def look(folder: RunFolder, sound: RunRecord, seen: set[str], monkeypatch: pytes
         return
     seen.add(told)
     together = [record, sound]
-    assert len(_frame(Snapshot(str(len(seen)), tuple(together)), 1, "Europe/Berlin")) == 2
+    assert len(pd.DataFrame([_row(one, "Europe/Berlin") for one in together])) == len(told_apart(together)) == 2
     for group in [*grouped(together, True), *grouped(together, False)]:
         assert group.label
         assert _measured(group.records, "last")
