@@ -96,7 +96,7 @@ def _labels(spec: RunSpec) -> dict[str, str]:
 
 
 def _parts(result: Mapping[str, Any]) -> dict[str, str]:
-    if result.get("touched_accuracy") is None:
+    if result.get("touched_accuracy") is None or result.get("untouched_accuracy") is None:
         return {}
     words = f"of the poisoned {percent(result['touched_accuracy'], 1)}, of the clean ones {percent(result['untouched_accuracy'], 1)}"
     return {"Accuracy on stored training images": words}
