@@ -182,7 +182,8 @@ def test_a_trained_purifier_is_shown_as_far_as_it_is(open_page):
         spec.defenses[0].purify(poisoned, Context(on_report=lambda *said: seen.append(said), stop=lambda: len(seen) > 5))
     page = open_page("defence", chosen)
     assert not page.error
-    assert "D-VAE: after stage 1 of 2." in tiles(page)[0]["caption"]
+    # On a slow machine the state between two epochs is saved, too.
+    assert re.search(r"D-VAE: (after stage 1 of 2|stage 2 of 2, after 1 of 2 epochs)\.", tiles(page)[0]["caption"])
     before = defended(page)
     spec.defenses[0].purify(poisoned, Context())
     page = open_page("defence", {**chosen, "measure": "true"})

@@ -24,7 +24,7 @@ from ued_core.data import DATASETS
 from ued_core.defenses.dvae import Dvae
 from ued_core.defenses.purified import Workshop, work_of
 from ued_core.records import DataSplit, ImageSet
-from ued_core.runs import RunRecord, RunSpec
+from ued_core.runs import RunRecord, RunSpec, Snapshot
 
 SMALL = {"data_shapes_train_size": "200", "data_shapes_test_size": "100", "attack": "class_noise"}
 QUICK = {"width": 4, "epochs": 1, "batch_size": 100}
@@ -135,7 +135,8 @@ def test_pictures_of_a_training_that_is_under_way(open_page: Callable[..., AppTe
     assert not [b for b in page.button if b.key == "dvae_enough"]
     dataset = {"name": "shapes", "train_size": 200, "test_size": 100}
     spec = RunSpec.from_json({"dataset": dataset, "attack": "class_noise", "defenses": [defense.to_json()]}).to_json()
-    monkeypatch.setattr(runs, "runs", lambda *_, **__: [RunRecord("20260101-000000-abcdef", state="running", spec=spec, text="epoch 2")])
+    now = Snapshot("1", (RunRecord("20260101-000000-abcdef", state="running", spec=spec, text="epoch 2"),))
+    monkeypatch.setattr(runs, "snapshot", lambda: now)
     page.run()
     assert not page.exception
     page.button(key="dvae_enough").click().run()
@@ -183,7 +184,7 @@ def test_a_partly_poisoned_set(open_page: Callable[..., AppTest], submitted: lis
         RunRecord("20260101-000000-bbbb", state="finished", spec={**spec, "poison_rate": 1.0}, last=0.25),
         RunRecord("20260101-000000-cccc", state="finished", spec={**spec, "train_on": "clean"}, last=0.35),
     ]
-    monkeypatch.setattr(runs, "runs", lambda *_, **__: records)
+    monkeypatch.setattr(runs, "snapshot", lambda: Snapshot("1", tuple(records)))
     page = open_page("dvae", half)
     assert not page.exception
     assert not page.error

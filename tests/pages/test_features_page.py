@@ -29,6 +29,7 @@ from ued_core.files import write_json
 from ued_core.runs import RunFolder, RunSpec
 from ued_core.runs.feature_room import quality_at
 from ued_core.runs.jsonl import append_line
+from ued_core.runs.listing import Snapshot
 from ued_core.runs.pipeline import execute
 from ued_core.training import predict
 
@@ -255,7 +256,7 @@ def test_runs_with_labels_of_their_own_are_not_offered(monkeypatch: pytest.Monke
     relabelled = {"dataset": data, "relabel": {"name": "modulo", "classes": 5}}
     specs = {"plain": {"dataset": data}, "relabelled": relabelled, "elsewhere": {"dataset": {"name": "digits"}}}
     records = [SimpleNamespace(id=name, spec=spec) for name, spec in specs.items()]
-    monkeypatch.setattr(feature_views, "runs", SimpleNamespace(runs=lambda limit: records, folder=lambda name: name))
+    monkeypatch.setattr(feature_views, "runs", SimpleNamespace(snapshot=lambda: Snapshot("1", tuple(records)), folder=lambda name: name))
     monkeypatch.setattr(feature_views, "stored_epochs", lambda folder: (0, 1))
     choice = SimpleNamespace(dataset=DATASETS.build("shapes"))
     assert [record.id for record in feature_views.runs_of(choice)] == ["plain"]
