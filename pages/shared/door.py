@@ -87,7 +87,7 @@ def announce() -> None:
                 f"    Passcode for visitors   {codes.visitor if VISITOR_CODE in codes.made else set_code}",
                 f"    Passcode of the owner   {codes.owner if OWNER_CODE in codes.made else set_code}",
                 "  Visitors use every page, upload images and files, and act on their own runs alone:",
-                f"  of each visitor {limits.running} may run and {limits.waiting} may wait, with at most {limits.epochs} epochs.",
+                f"  for each of them {limits.running} may be executed and {limits.waiting} may wait, with at most {limits.epochs} epochs.",
                 "  They see no path, no folder and no log of this computer. The owner sees and does everything.",
                 *([f"  What was made for this start ends with it; {VISITOR_CODE} and {OWNER_CODE} set your own."] if codes.made else []),
                 "",

@@ -184,9 +184,9 @@ class Keeper:
 
 
 def fit_name(text: str) -> str:
-    """A visitor's name as it is kept: printable, one line, at most :data:`LONGEST_NAME` characters; "Owner" is taken."""
+    """A visitor's name as it is kept: printable, one line, at most :data:`LONGEST_NAME` characters; pages say "Owner" and "you" themselves."""
     name = " ".join("".join(c if c.isprintable() else " " for c in text).split())[:LONGEST_NAME].strip()
-    return "" if name.casefold() == OWNER.name.casefold() else name
+    return "" if name.casefold() in (OWNER.name.casefold(), "you") else name
 
 
 def signing_key() -> bytes:

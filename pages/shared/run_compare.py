@@ -132,7 +132,7 @@ def grouped(records: Sequence[RunRecord], together: bool) -> list[Group]:
         words = ", ".join(
             f"{name} {value}" for name, value in list(parameters.items())[:4] if name not in _IN_TITLE and value != "–"
         )
-        text = members[0].title + (f" · {words}" if words else "")
+        text = title_of(members[0]) + (f" · {words}" if words else "")
         labels.append(text + (f" · {len(members)} seeds" if len(members) > 1 else ""))
     # What still reads alike gets its run's id.
     labels = [

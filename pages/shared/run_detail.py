@@ -20,7 +20,7 @@ from pages.shared.run_protocol import protocol_card
 from pages.shared.run_table import cancel_button, delete_part, local_time, run_progress, state_badge
 from pages.shared.run_words import STATE_WORDS, percent, surroundings
 from pages.shared.visitor import who
-from pages.shared.whose import name_of, own, title_of, waiting_words
+from pages.shared.whose import error_for_reader, name_of, own, result_for_reader, title_of, waiting_words
 from ued_core import runs
 from ued_core.errors import RunError, UedError
 from ued_core.figures.learning import histogram_figure, loss_figure, probe_figure, run_figure
@@ -56,7 +56,7 @@ def run_detail(run_id: str) -> None:
     folder = runs.folder(record.id)
     result = folder.result()
     if result:
-        _result_part(record, result)
+        _result_part(record, result_for_reader(record, result))
     _files_part(record)
 
 
@@ -130,7 +130,7 @@ def _explanation(record: RunRecord) -> None:
             )
         case "failed":
             error = folder.error() or {"what": record.error, "do": "Delete the run and submit it again."}
-            what, do = seen(str(error.get("what", ""))), seen(str(error.get("do", "")))
+            what, do = error_for_reader(record, error)
             st.error(f"{plain(what)}" + (f"\n\n**What to do:** {plain(do)}" if do else ""))
             if (trace := error.get("traceback")) and who().owner:
                 with st.expander("Traceback to report"):
@@ -235,7 +235,7 @@ def _files_part(record: RunRecord) -> None:
         if rows := folder.history():
             _download("history.csv", history_csv(rows), "text/csv", record)
         if result := folder.result():
-            _download("result.json", json.dumps(seen(result), indent=2, ensure_ascii=False), "application/json", record)
+            _download("result.json", json.dumps(seen(result_for_reader(record, result)), indent=2, ensure_ascii=False), "application/json", record)
         if folder.weights.exists():
             _download("weights.safetensors", folder.weights.read_bytes, "application/octet-stream", record)
     st.caption("The same run without a browser, from the downloaded spec.json:")

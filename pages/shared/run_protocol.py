@@ -8,12 +8,12 @@ from typing import Any
 import streamlit as st
 
 from pages.shared.guard import plain
-from pages.shared.hidden import seen
+from pages.shared.hidden import seen, seen_parameter
 from pages.shared.run_words import flat, percent
 from ued_core.attacks.base import write_classes
 from ued_core.data.base import NOT_CLEAN
 from ued_core.errors import UedError
-from ued_core.params import Method
+from ued_core.params import Method, Parameter
 from ued_core.runs import RunRecord, RunSpec
 from ued_core.runs.estimate import duration
 
@@ -34,7 +34,7 @@ def protocol_card(record: RunRecord, result: Mapping[str, Any]) -> None:
         notes = result["data"].get("notes") or []
         for note in notes:
             if note.startswith(NOT_CLEAN):
-                st.warning(plain(note))
+                st.warning(plain(seen(note)))
         if notes:
             with st.expander(f"Notes from loading the data ({len(notes)})"):
                 st.markdown("\n".join(f"- {plain(seen(note))}" for note in notes))
@@ -114,15 +114,15 @@ def _crafting(result: Mapping[str, Any]) -> dict[str, str]:
 def in_words(method: Method) -> str:
     """A configured method with every parameter, for the record."""
     declared = {p.name: p for p in method.parameters()}
-    parts = [f"{declared[name].label} {_text(value)}{' ' + declared[name].unit if declared[name].unit else ''}"
+    parts = [f"{declared[name].label} {_text(declared[name], value)}{' ' + declared[name].unit if declared[name].unit else ''}"
              for name, value in method.model_dump().items() if value != ""]  # fmt: skip
     return f"{method.title} ({', '.join(parts)})" if parts else method.title
 
 
-def _text(value: Any) -> str:
+def _text(parameter: Parameter, value: Any) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
-    return f"{value:g}" if isinstance(value, float) else seen(str(value))
+    return f"{value:g}" if isinstance(value, float) else seen_parameter(parameter, value)
 
 
 def _moments(defence: Any) -> str:

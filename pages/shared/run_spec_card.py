@@ -30,8 +30,7 @@ def handed_card() -> None:
     with st.container(border=True, key="handed_over"):
         st.subheader(f"Handed over from {plain(origin)}")
         try:
-            spec = RunSpec.from_json(value).located(None)
-            check_spec(spec, who())
+            spec = _allowed(RunSpec.from_json(value))
         except UedError as error:
             show_error(error)
             st.button("Discard", key="handed_discard", on_click=discard_handed)
@@ -117,4 +116,10 @@ def read_spec(content: bytes) -> RunSpec:
         raise SpecError(
             f"This file has {len(content):,} bytes; a spec has a few hundred.", "Upload the spec.json of a run."
         )
-    return RunSpec.from_json(read_json(content, "This")).located(None)
+    return _allowed(RunSpec.from_json(read_json(content, "This")))
+
+
+def _allowed(spec: RunSpec) -> RunSpec:
+    """A spec that the reader may start, its paths absolute. Whoever may name no path is not told how to write one."""
+    check_spec(spec, who())
+    return spec.located(None)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from pages.shared.hidden import seen
+from pages.shared.hidden import seen, seen_parameter
 from ued_core.params import Method
 from ued_core.runs import RunRecord
 from ued_core.runs.estimate import duration
@@ -27,7 +27,7 @@ class StateWords:
 STATE_WORDS: Mapping[str, StateWords] = MappingProxyType(
     {
         "queued": StateWords(
-            "○", "Queued", "gray", "waits for a free processor or GPU; runs start in the order of submission"
+            "○", "Queued", "gray", "waits for a free processor or GPU; people take turns, and runs of one person start in the order of submission"
         ),
         "running": StateWords(
             "▶", "Running", "blue", "is being computed by a process of its own; closing this page does not stop it"
@@ -36,7 +36,7 @@ STATE_WORDS: Mapping[str, StateWords] = MappingProxyType(
         "failed": StateWords(
             "✖", "Failed", "red", "stopped with an error, which its page explains; resume it once that is mended"
         ),
-        "cancelled": StateWords("■", "Cancelled", "gray", "you stopped it; it can be resumed from its last checkpoint"),
+        "cancelled": StateWords("■", "Cancelled", "gray", "was stopped on request; it can be resumed from its last checkpoint"),
         "interrupted": StateWords(
             "▲",
             "Interrupted",
@@ -123,7 +123,7 @@ def method_words(method: Method) -> str:
     changed = {name: value for name, value in method.model_dump().items() if value != declared[name].default}
     parts = []
     for name, value in changed.items():
-        text = f"{value:g}" if isinstance(value, float) else seen(str(value))
+        text = f"{value:g}" if isinstance(value, float) else seen_parameter(declared[name], value)
         parts.append(f"{declared[name].label} {text} {declared[name].unit}".rstrip())
     return f"{method.title} ({', '.join(parts)})" if parts else method.title
 

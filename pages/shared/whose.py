@@ -12,6 +12,7 @@ from pages.shared.hidden import seen
 from pages.shared.visitor import who
 from ued_core import runs
 from ued_core.data import DATASETS
+from ued_core.data.base import NOT_CLEAN
 from ued_core.errors import UedError
 from ued_core.person import OWNER, Person
 from ued_core.runs import RunRecord, RunSpec, Snapshot
@@ -75,6 +76,23 @@ def is_open(spec: Mapping[str, Any]) -> bool:
     except UedError:
         return False
     return True
+
+
+def result_for_reader(record: RunRecord, result: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The result of a run; where a visitor may not see its images, classes have numbers, because their names are those of the owner's
+    folders, and of the notes, which name files, only those are left that say what was tested on."""
+    if is_open(record.spec):
+        return result
+    data = result["data"]
+    notes = [note for note in data.get("notes") or [] if note.startswith(NOT_CLEAN)]
+    return {**result, "data": {**data, "class_names": [f"class {k}" for k in range(len(data["class_names"]))], "notes": notes}}
+
+
+def error_for_reader(record: RunRecord, error: Mapping[str, Any]) -> tuple[str, str]:
+    """Why a run failed, and what to do; where a visitor may not see its images, no word of them either."""
+    if is_open(record.spec):
+        return seen(str(error.get("what", ""))), seen(str(error.get("do", "")))
+    return "This run failed. Its images are files of the owner's, and so only the owner reads why.", ""
 
 
 class _Queue(NamedTuple):

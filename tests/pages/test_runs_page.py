@@ -146,7 +146,7 @@ def test_a_queued_run_is_listed_with_its_place_and_can_be_cancelled(open_runs) -
     assert "1 run is before it" in shown(detail)
     button(detail, "Cancel").click().run()
     assert runs.run(second).state == "cancelled"
-    assert "you stopped it" in shown(open_runs(run=second))
+    assert "was stopped on request" in shown(open_runs(run=second))
     assert runs.run(first).state == "queued"
 
 

@@ -123,6 +123,45 @@ def test_a_run_on_a_folder_of_the_owner_shows_no_path(open_page) -> None:
         assert "hushhush" not in everything(open_page(address, {"data_shapes_train_size": "200", "data_shapes_test_size": "100"}))
 
 
+def test_names_with_spaces_and_names_of_classes_stay_with_the_owner(open_page, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = "/srv/hush hush/two photos"
+    told = [submit(OWNER, dataset={"name": "folder", "path": secret}, seed=seed) for seed in range(2)]
+    for run_id in told:
+        folder = runs.folder(run_id)
+        folder.take_token()
+        data = {**RESULT["data"], "class_names": ["kittenfolder", "puppyfolder"], "notes": ["Skipped 1: kittenfolder/letter.txt"]}
+        folder.result_path.write_text(json.dumps({**RESULT, "data": data}))
+    failed = submit(OWNER, dataset={"name": "folder", "path": secret}, seed=2)
+    runs.folder(failed).take_token()
+    runs.folder(failed).write_error("The image kittenfolder/7.png is damaged.", "Delete kittenfolder/7.png.", "DataError", "")
+    links = ({}, {"run": told[0]}, {"run": failed}, {"compare": ",".join(told)})
+    for link in links:
+        page = open_page("runs", link)
+        assert not any("bug in UED Studio" in error.value for error in page.error), link
+        for word in ("hush", "photos", "kittenfolder", "puppyfolder", "letter"):
+            assert word not in everything(page), link
+    monkeypatch.setattr(visitor, "NOBODY", OWNER)
+    assert "kittenfolder" in everything(open_page("runs", {"run": told[0]}))
+    assert "kittenfolder" in everything(open_page("runs", {"run": failed}))
+
+
+def test_comparing_says_no_more_than_the_table(open_page) -> None:
+    named = [submit(OWNER, dataset={"name": "npz", "path": f"{SECRET}.npz"}, seed=seed) for seed in range(2)]
+    for run_id in named:
+        finished(run_id)
+        runs.folder(run_id).history_path.write_text("".join(json.dumps(row) + "\n" for row in RESULT["history"]))
+    page = open_page("runs", {"compare": ",".join(named)})
+    assert len(page.multiselect[0].value) == 2
+    assert "photos" not in everything(page)
+
+
+def test_whoever_may_name_no_path_is_not_told_how_to_write_one(open_page) -> None:
+    page = open_page("runs", {"view": "new"})
+    page.text_area(key="spec_text").set_value(json.dumps({**SMALL, "dataset": {"name": "folder", "path": "photos"}})).run()
+    page.button(key="spec_check").click().run()
+    assert ["visitors may not use" in error.value for error in page.error] == [True]
+
+
 def test_the_owner_sees_what_visitors_do_not(open_page, monkeypatch: pytest.MonkeyPatch) -> None:
     bad = with_secrets()
     monkeypatch.setattr(visitor, "NOBODY", OWNER)

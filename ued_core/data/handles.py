@@ -72,5 +72,5 @@ def check_paths(method: Method, by: Person) -> None:
         if not is_handle(text):
             raise NotAllowed(
                 f"{method.title}: {name} names a file or folder of the server, which visitors may not use.",
-                "Upload the images as a zip instead, on the page Runs under New run.",
+                "Upload it instead, on the page Runs under New run.",
             )
