@@ -84,6 +84,8 @@ def evidence_view(choice: Selection, stack: tuple[Defense, ...], draw: int) -> N
 
 def _show(choice: Selection, stack: tuple[Defense, ...], found: dict[str, Examination], whole: dict[str, Examination]) -> None:
     said = {role: _verdict(role, examination, whole.get("clean")) for role, examination in whole.items()}
+    counted = any(len(whole[role].evidence) > len(found[role].evidence) for role in found)
+    together = "The detectors below count as one of the tests. " if counted else ""
     live_chart(
         evidence_dots(found),
         key="evidence",
@@ -92,7 +94,8 @@ def _show(choice: Selection, stack: tuple[Defense, ...], found: dict[str, Examin
         filename=f"{choice.attack.key}_detection",
         question="Which tests find these images suspicious?",
         formula="accuracy on the fifth that is held out;  border score = −mean_{sides} log (b_{border} / b_{inside})",
-        caption=f"{' '.join(said.values())} {protocol_line(choice)}; defended by {' + '.join(d.title for d in stack) or 'nothing'}. "
+        caption=f"{' '.join(said.values())} {together}{protocol_line(choice)}; "
+        f"defended by {' + '.join(d.title for d in stack) or 'nothing'}. "
         f"{next(iter(found.values())).images:,} images, a fifth of them held out.",
     )
 
@@ -149,7 +152,8 @@ def _verdict(role: str, seen: Examination, clean: Examination | None) -> str:
         return f"**{role.capitalize()}: no verdict**, because the accuracies rest on {seen.held_out} held-out images."
     alarms = [ALL_TESTS[e.test].short for e in seen.evidence if e.suspicious]
     which = f" ({', '.join(alarms)})" if alarms else ""
-    words = f"**{role.capitalize()}: {seen.alarms} of {len(seen.evidence)} tests raise an alarm**{which}"
+    raised = f"{seen.alarms} of {len(seen.evidence)} tests {'raises' if seen.alarms == 1 else 'raise'} an alarm"
+    words = f"**{role.capitalize()}: {raised}**{which}"
     if role == "clean" or clean is None:
         return words + (": false ones, so they say nothing here." if role == "clean" and alarms else ".")
     false = {e.test for e in clean.evidence if e.suspicious}

@@ -184,7 +184,7 @@ class Keeper:
 
 
 def fit_name(text: str) -> str:
-    """A visitor's name as it is kept: printable, one line, at most :data:`LONGEST_NAME` characters; pages say "Owner" and "you" themselves."""
+    """A visitor's name as it is kept: printable, one line, at most :data:`LONGEST_NAME` characters; "Owner" and "you" are taken."""
     name = " ".join("".join(c if c.isprintable() else " " for c in text).split())[:LONGEST_NAME].strip()
     return "" if name.casefold() in (OWNER.name.casefold(), "you") else name
 

@@ -14,7 +14,7 @@ from pages.shared.guard import plain
 from pages.shared.hidden import seen
 from pages.shared.live_chart import live_chart
 from pages.shared.run_address import compared_runs
-from pages.shared.run_words import differing, method_words, other_surroundings, percent, seed_of, short_id, state_text
+from pages.shared.run_words import differing, method_words, other_surroundings, percent, seed_of, seed_words, short_id, state_text
 from pages.shared.whose import title_of
 from ued_core import runs
 from ued_core.errors import UedError
@@ -101,7 +101,7 @@ def _resolved(run_id: str, records: Mapping[str, RunRecord]) -> str | None:
 
 def run_label(record: RunRecord) -> str:
     """A run's name where several are listed."""
-    return f"{title_of(record)} · seed {seed_of(record.spec)} ({short_id(record.id)})"
+    return f"{title_of(record)} · seed {seed_words(record.spec)} ({short_id(record.id)})"
 
 
 def same_but_seed(records: Sequence[RunRecord]) -> list[list[RunRecord]]:

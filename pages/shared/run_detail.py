@@ -18,7 +18,7 @@ from pages.shared.run_address import open_compare, open_run, open_view
 from pages.shared.run_form import cannot_edit, fill_form, start
 from pages.shared.run_protocol import protocol_card
 from pages.shared.run_table import cancel_button, delete_part, local_time, run_progress, state_badge
-from pages.shared.run_words import STATE_WORDS, percent, surroundings
+from pages.shared.run_words import STATE_WORDS, percent, seed_words, surroundings
 from pages.shared.visitor import who
 from pages.shared.whose import error_for_reader, name_of, own, result_for_reader, title_of, waiting_words
 from ued_core import runs
@@ -42,12 +42,12 @@ def run_detail(run_id: str) -> None:
         show_error(error)
         return
     st.header(plain(title_of(record)), anchor=False)
-    seed = record.spec.get("seed", "–")
     when = local_time(record.created)
     moment = f"{when:%d %b %Y, %H:%M}" if when else "unknown"
     computed = "".join(f" · {name + ' ' if name in ('torch', 'threads') else ''}{plain(text)}"
                        for name, text in surroundings([record]).items())  # fmt: skip
-    st.caption(f"Run {record.id} · seed {seed} · submitted {moment}" + (f" by {plain(name_of(record))}" if record.by else "") + computed
+    by = f" by {plain(name_of(record))}" if record.by else ""
+    st.caption(f"Run {record.id} · seed {seed_words(record.spec)} · submitted {moment}{by}{computed}"
                + (f" · {plain(seen(record.note))}" if record.note else ""))  # fmt: skip
     _live_part(record)
     if not record.over:
@@ -116,7 +116,7 @@ def _explanation(record: RunRecord) -> None:
     if record.damaged:
         lines = "".join(f"\n- {plain(seen(wrong))}" for wrong in record.damaged)
         st.warning("**Damaged.** The run's files hold values that cannot be. What they said is unknown; the rest is shown."
-                   f"\n{lines}\n\n**What to do:** correct the files in the run's folder, or delete the run and train again.")  # fmt: skip
+                   f"\n{lines}\n\n**What to do:** {_mend(record)}")  # fmt: skip
     if record.stopped_early:
         st.warning(plain(f"Crafting was stopped early, {record.stopped_early}: this run does not show the attack as configured."))
     elif record.state == "running" and folder.usable.exists() and folder.stop_crafting_requested():
@@ -140,6 +140,12 @@ def _explanation(record: RunRecord) -> None:
             st.warning(f"{words.word}: {words.meaning}. It had trained {record.epoch} of {record.epochs} epochs.")
 
 
+def _mend(record: RunRecord) -> str:
+    if who().owner:
+        return "Correct the files in the run's folder, or delete the run and train again."
+    return "Delete the run and train again." if own([record]) else "Tell the owner of this server."
+
+
 def _curves(record: RunRecord, folder: RunFolder) -> None:
     rows = folder.history()
     if not rows and record.state != "running":
@@ -148,7 +154,8 @@ def _curves(record: RunRecord, folder: RunFolder) -> None:
     chance = 1 / len(result["data"]["class_names"]) if result else None
     last = (f"after epoch {record.epoch} of {record.epochs}: training {percent(record.train_accuracy, 1)}, "
             f"clean test {percent(record.last, 1)}") if rows else "no epoch is over yet"  # fmt: skip
-    loss = f"{rows[-1]['loss']:.3f}" if rows else "not known yet"
+    # A training that diverged has no loss any more, but still its accuracies.
+    loss = f"{rows[-1]['loss']:.3f}" if rows and "loss" in rows[-1] else "not known"
     left, right = st.columns([3, 2], gap="medium")
     with left:
         alt = f"Training accuracy and accuracy on clean test images over the epochs; {last}."
@@ -235,7 +242,8 @@ def _files_part(record: RunRecord) -> None:
         if rows := folder.history():
             _download("history.csv", history_csv(rows), "text/csv", record)
         if result := folder.result():
-            _download("result.json", json.dumps(seen(result_for_reader(record, result)), indent=2, ensure_ascii=False), "application/json", record)
+            readable = seen(result_for_reader(record, result))
+            _download("result.json", json.dumps(readable, indent=2, ensure_ascii=False), "application/json", record)
         if folder.weights.exists():
             _download("weights.safetensors", folder.weights.read_bytes, "application/octet-stream", record)
     st.caption("The same run without a browser, from the downloaded spec.json:")

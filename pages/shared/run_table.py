@@ -15,10 +15,21 @@ from pages.shared.guard import guarded, plain
 from pages.shared.hidden import seen
 from pages.shared.run_address import current_view, open_compare, open_run
 from pages.shared.run_changes import CHANGED
-from pages.shared.run_words import STATE_WORDS, damage_words, percent, progress_of, seed_of, short_id, state_text, time_left, told_apart
+from pages.shared.run_words import (
+    STATE_WORDS,
+    damage_words,
+    percent,
+    progress_of,
+    seed_of,
+    seed_words,
+    short_id,
+    state_text,
+    time_left,
+    told_apart,
+)
 from pages.shared.visitor import who
 from pages.shared.waiting import rerun_when
-from pages.shared.whose import name_of, own, own_first, title_of, waiting_words
+from pages.shared.whose import name_of, own, own_first, title_of, to_come, waiting_words
 from ued_core import runs
 from ued_core.params import fingerprint
 from ued_core.person import Person
@@ -39,7 +50,7 @@ def run_table() -> None:
         if current_view() != "all" or not now.records:
             st.rerun()
         rerun_when(CHANGED, [shared.version], key="runs_changed")
-        _cards(now.waiting, shared)
+        _cards(to_come(shared), shared)
         _table(now)
 
 
@@ -50,7 +61,8 @@ def _cards(order: Sequence[RunRecord], shared: Snapshot) -> None:
         with st.container(border=True):
             with st.container(horizontal=True, vertical_alignment="center"):
                 state_badge(record)
-                st.markdown(f"**{plain(title_of(record))}**, " + (f"{plain(differs)}, " if differs else "") + f"seed {seed_of(record.spec)}"
+                apart = f"{plain(differs)}, " if differs else ""
+                st.markdown(f"**{plain(title_of(record))}**, {apart}seed {seed_words(record.spec)}"
                             + (f", by {plain(name_of(record))}" if record.by else ""))  # fmt: skip
                 if st.button("Open", key=f"card_open_{record.id}"):
                     open_run(record.id)
@@ -183,6 +195,7 @@ def _row(record: RunRecord, zone: str) -> dict[str, Any]:
     return {
         "Open": "Open",
         "State": state_text(record),
+        "Damaged": seen(damage_words(record)),
         "Run": title_of(record),
         **{name: None if value is None else 100 * value for name, value in rates.items()},
         "Progress": progress_of(record),
@@ -190,7 +203,6 @@ def _row(record: RunRecord, zone: str) -> dict[str, Any]:
         "Seed": seed_of(record.spec),
         "By": name_of(record),
         "Note": seen(record.note),
-        "Damaged": seen(damage_words(record)),
         "Left": time_left(record),
         "Device": record.device,
         "Created": local_time(record.created, zone),

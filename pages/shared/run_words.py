@@ -27,7 +27,10 @@ class StateWords:
 STATE_WORDS: Mapping[str, StateWords] = MappingProxyType(
     {
         "queued": StateWords(
-            "○", "Queued", "gray", "waits for a free processor or GPU; people take turns, and runs of one person start in the order of submission"
+            "○",
+            "Queued",
+            "gray",
+            "waits for a free processor or GPU; people take turns, and the runs of one person begin in the order of submission",
         ),
         "running": StateWords(
             "▶", "Running", "blue", "is being computed by a process of its own; closing this page does not stop it"
@@ -87,6 +90,12 @@ def time_left(record: RunRecord) -> str:
 def seed_of(spec: Mapping[str, Any]) -> int | None:
     """The spec's seed; None when the spec is unreadable."""
     return spec.get("seed") if isinstance(spec.get("seed"), int) else None
+
+
+def seed_words(spec: Mapping[str, Any]) -> str:
+    """The spec's seed for a sentence."""
+    seed = seed_of(spec)
+    return "unknown" if seed is None else str(seed)
 
 
 def short_id(run_id: str) -> str:

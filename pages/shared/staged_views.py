@@ -344,7 +344,7 @@ def charts(shown: Shown) -> None:
 
 def _numbers(shown: Shown) -> None:
     trace = shown.trace
-    own, other = trace.history[-1]["test_accuracy"], (shown.plain[-1]["test_accuracy"] if shown.plain else None)
+    own, other = trace.history[-1].get("test_accuracy"), (shown.plain[-1].get("test_accuracy") if shown.plain else None)
     first, second, third, fourth = st.columns(4)
     first.metric("Staged", percent(own, 1), help="Accuracy on clean test images after the last epoch.")
     second.metric("Plain", percent(other, 1), help="The same training without any reaction: accuracy on clean test images.")
@@ -359,7 +359,7 @@ def _numbers(shown: Shown) -> None:
 
 def _ends(shown: Shown) -> str:
     parts = [("staged training", shown.trace.history), *([("plain training", shown.plain)] if shown.plain else [])]
-    return ", ".join(f"{name} at {percent(rows[-1]['test_accuracy'], 1)} after epoch {rows[-1]['epoch']:g}" for name, rows in parts)
+    return ", ".join(f"{name} at {percent(rows[-1].get('test_accuracy'), 1)} after epoch {rows[-1]['epoch']:g}" for name, rows in parts)
 
 
 def _same_sign(shown: Shown) -> Trace | None:

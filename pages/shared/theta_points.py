@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pages.shared.cache import cached
-from pages.shared.run_words import method_words, seed_of, short_id
+from pages.shared.run_words import method_words, seed_words, short_id
 from pages.shared.selection import Selection
 from ued_core import runs
 from ued_core.analysis.phenomenon import shipped
@@ -36,7 +36,7 @@ def _rows() -> Iterator[Row]:
     for record in runs.snapshot().records:
         if record.state == "finished" and record.last is not None:
             arithmetic = f", {record.precision}" if record.key != record.spec_key else ""
-            yield record.spec, record.last, f"your runs{arithmetic}", f"run {short_id(record.id)}"
+            yield record.spec, record.last, f"trained here{arithmetic}", f"run {short_id(record.id)}"
     try:
         stored = shipped()
     except UedError:
@@ -100,6 +100,6 @@ def measured_points(choice: Selection) -> tuple[MeasuredPoint, ...]:
             continue
         wanted = json.dumps([spec.get(part) for part in ("attack", "attack_seed", "defenses", "model", "plan")])
         if (point := _point(wanted, choice.train.classes, side)) is not None:
-            label = f"{name}, seed {seed_of(spec)}, key {spec.get('attack_seed', 0)}, {point.epochs} epochs"
+            label = f"{name}, seed {seed_words(spec)}, key {spec.get('attack_seed', 0)}, {point.epochs} epochs"
             found.append(MeasuredPoint(point.strength, accuracy, point.imi, point.imc, f"{point.words} ({origin})", label))
     return tuple(found)

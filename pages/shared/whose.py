@@ -119,6 +119,12 @@ def _queue(now: Snapshot) -> _Queue:
     return _Queue(order, {record.id: place for place, record in enumerate(order)}, running, tuple(finished))
 
 
+def to_come(now: Snapshot) -> list[RunRecord]:
+    """Runs that are not over, those of a visitor before all others; first what is executed, then what waits, as it will begin."""
+    reader, places = who(), _queue(now).places
+    return sorted(now.waiting, key=lambda r: (not reader.owner and r.by != reader.id, r.state != "running", places.get(r.id, 0), r.id))
+
+
 def waiting_words(record: RunRecord, now: Snapshot) -> str:
     """The place of a queued run and when it is expected to begin, as a sentence without a full stop."""
     queue = _queue(now)

@@ -18,6 +18,7 @@ from pages.shared import run_changes, run_table, whose
 from pages.shared.result_words import accuracy_words, histogram_words, probe_words, verdict
 from pages.shared.run_spec_card import read_spec
 from pages.shared.run_words import STATE_WORDS, differing
+from tests.pages.components import charts
 from tests.runs.conftest import end_all
 from ued_core import runs
 from ued_core.context import Context
@@ -302,6 +303,19 @@ def test_whoever_looks_at_a_waiting_run_sees_to_its_supervisor(open_runs, monkey
         assert seen == {run_id}
 
 
+def test_a_training_that_diverged_is_shown(open_runs) -> None:
+    """Its last loss is no number; the page still has curves."""
+    open_runs()
+    run_id = runs.submit(tiny(), launch=False)
+    folder = runs.folder(run_id)
+    folder.take_token()
+    rows = [{"epoch": k, "loss": loss, "test_accuracy": 0.1, "train_accuracy": 0.1} for k, loss in ((1, 2.5), (2, float("nan")))]
+    folder.history_path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    page = open_runs(run=run_id)
+    assert not page.error, [error.value for error in page.error]
+    assert "the latest is not known" in "".join(json.dumps(chart) for chart in charts(page))
+
+
 def test_a_damaged_run_is_marked_and_takes_nothing_from_others(open_runs) -> None:
     """The two faults that stopped everybody: NaN for an epoch, and a request without a time."""
     open_runs()
@@ -315,12 +329,17 @@ def test_a_damaged_run_is_marked_and_takes_nothing_from_others(open_runs) -> Non
     assert list(table["Id"]) == [broken[-4:], sound[-4:]]
     said = "damaged: field created of request.json is \"x\"; field epoch of line 2 of history.jsonl is NaN"
     assert list(table["Damaged"]) == [said, ""]
+    assert list(table.columns).index("Damaged") < list(table.columns).index("Run"), "in sight before anybody scrolls"
     page = open_runs(run=broken)
     assert not page.exception
+    assert not page.error, "a row without a loss is no bug"
     assert any("field epoch of line 2 of history.jsonl is NaN" in box.value.replace("\\", "") for box in page.warning)
     assert not open_runs(compare=f"{broken},{sound}").exception
     folder.spec_path.write_text(json.dumps({**tiny(seed=1).to_json(), "seed": -1}))
+    both = open_runs(compare=f"{broken},{sound}")
+    assert "None" not in "".join(both.multiselect[0].options)
     page = open_runs(run=broken)
+    assert "seed unknown" in shown(page)
     assert "Use as a template" not in [b.label for b in page.button], "what is left of a damaged spec is another run"
 
 

@@ -97,7 +97,7 @@ def test_supports_are_compared_at_both_ends_as_drawn(open_page) -> None:
     for name, support in (("CUDA", "full"), ("VUDA", "column"), ("HUDA", "row")):
         starts.setdefault(number(limit(draw_kernels(10, 3, 0.3, support, 0), 0.0).imc), []).append(name)
     ordered = sorted(starts.items(), key=lambda item: -float(item[0]))
-    assert "Θ_{imc} begins at " + ", ".join(f"{' and '.join(names)} {value}" for value, names in ordered) + " and ends at " in caption
+    assert "Θ_{imc} begins at " + " and ".join(f"{value} ({' and '.join(names)})" for value, names in ordered) + " and ends at " in caption
 
 
 def test_words_about_the_random_matrix_follow_its_curve(open_page, monkeypatch) -> None:
@@ -165,7 +165,7 @@ def test_finished_runs_become_points_at_their_strength(open_page, tmp_path, monk
     assert caption.startswith("1 model (with COIN: mean 62.5 % of 1")
     points = [t for t in json.loads(chart(page, "theta_panels")["figure"])["data"] if t.get("yaxis") == "y3"]
     assert len(points) == 1
-    assert "your runs" in points[0]["name"]
+    assert "trained here" in points[0]["name"]
 
 
 def test_the_experiment_follows_its_sliders(open_page) -> None:

@@ -214,6 +214,18 @@ def test_position_and_wait(open_page) -> None:
     assert "and it begins in about" in told
 
 
+def test_cards_stand_in_the_order_in_which_runs_begin_and_own_ones_first(open_page, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = submit(BOB, seed=1), submit(BOB, seed=2)
+    own = submit(ADA, seed=3)
+
+    def cards() -> list[str]:
+        return [button.key.removeprefix("card_open_") for button in open_page("runs").button if str(button.key).startswith("card_open_")]
+
+    assert cards() == [own, first, second]
+    monkeypatch.setattr(visitor, "NOBODY", OWNER)
+    assert cards() == [first, own, second], "Bob's second comes after Ada's first"
+
+
 ACTS = {"submit", "submit_many", "cancel", "resume", "delete", "stop_crafting"}
 
 

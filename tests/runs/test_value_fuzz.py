@@ -175,7 +175,7 @@ def look(folder: RunFolder, sound: RunRecord, seen: set[str], monkeypatch: pytes
         assert group.label
         assert _measured(group.records, "last")
     run_label(record)
-    listed = iter([(r.spec, r.last, "your runs", r.id) for r in together if r.last is not None])
+    listed = iter([(r.spec, r.last, "trained here", r.id) for r in together if r.last is not None])
     monkeypatch.setattr(theta_points, "_rows", lambda: listed)
     theta_points.measured_points(CHOICE)
     estimate(spec_of_all(), together)

@@ -49,7 +49,7 @@ def test_sentences_by_hand() -> None:
 
 def test_order_at_both_ends() -> None:
     curves = {"a": [1.0, 2.0], "b": [3.0, 2.0], "c": [2.0, 5.0]}
-    assert ends_words(curves, "Height") == "Height begins at b 3, c 2, a 1 and ends at c 5, a and b 2"
+    assert ends_words(curves, "Height") == "Height begins at 3 (b), 2 (c) and 1 (a) and ends at 5 (c) and 2 (a and b)"
 
 
 def test_numbers() -> None:

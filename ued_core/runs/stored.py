@@ -386,7 +386,8 @@ def _sentence(error: Any, place: str) -> str:
 def shown(value: Any) -> str:
     """A wrong value, short enough for a sentence."""
     if isinstance(value, Mapping | list | tuple):
-        return "an object" if isinstance(value, Mapping) else "a list"
+        kind = "object" if isinstance(value, Mapping) else "list"
+        return f"{'a' if kind == 'list' else 'an'} {kind}" if value else f"an empty {kind}"
     if isinstance(value, int) and abs(value) >= 10**18:
         return "a huge number"
     text = printable(json.dumps(value[:60] if isinstance(value, str) else value, ensure_ascii=False, default=repr))

@@ -99,7 +99,8 @@ def ends_words(curves: Mapping[str, Sequence[float] | np.ndarray], name: str) ->
         groups: dict[str, list[str]] = {}
         for title, values in sorted(curves.items(), key=lambda item: -float(item[1][place])):
             groups.setdefault(number(float(values[place])), []).append(title)
-        return ", ".join(f"{' and '.join(titles)} {value}" for value, titles in groups.items())
+        parts = [f"{value} ({' and '.join(titles)})" for value, titles in groups.items()]
+        return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
 
     first, last = ordered(0), ordered(-1)
     return f"{name} begins at {first} and ends at {last}"
