@@ -156,3 +156,33 @@ def test_export_for_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert len(list((tmp_path / "home" / "exports").iterdir())) == exports.KEPT
     with pytest.raises(SpecError):
         exports.export_for_download(RunSpec.from_json({"dataset": SHAPES}), "npz")
+
+
+@pytest.mark.parametrize(("kind", "name"), [("npz", "p.npz"), ("folder", "p.zip"), ("em", "p.pt")])
+def test_no_export_names_a_path_of_the_machine(run: Run, tmp_path: Path, kind: str, name: str) -> None:
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for number in range(8):
+        folder = tmp_path / "my secret place" / "set" / f"class{number % 2}"
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(folder / f"{number}.png")
+    spec = tmp_path / "folder.json"
+    spec.write_text(json.dumps({"dataset": {"name": "folder", "path": "my secret place/set"}, "attack": "cuda"}))
+    code, _, err = run("export", spec, "--to", kind, tmp_path / "out" / name)
+    assert code == 0, err
+    for path in (tmp_path / "out").iterdir():
+        content = path.read_bytes()
+        assert not any("secret".encode(code) in content for code in ("utf-8", "utf-32-le")), path.name
+
+
+def test_a_dry_run_says_what_is_skipped_and_refuses_what_cannot_be_used(run: Run, tmp_path: Path) -> None:
+    spec = tmp_path / "s.json"
+    spec.write_text(json.dumps({"dataset": {"name": "npz", "path": "a.npz"}}))
+    code, _, err = run("train", spec, "--dry-run")
+    assert code == 2
+    assert "There is no file or folder" in err
+    np.savez(tmp_path / "a.npz", images=np.zeros((10, 8, 8, 3), np.uint8), labels=np.arange(10) % 2)
+    code, _, err = run("train", spec, "--dry-run")
+    assert code == 0
+    assert "The test part was split from a.npz" in err

@@ -147,7 +147,7 @@ def _read_data(options: argparse.Namespace, ctx: Any) -> tuple[Any, dict[str, An
 
     A file that is given by its path is taken whole; a data set that is divided gives the part that was asked for.
     """
-    from ued_core.data import DATASETS, FileSet, Npz, load_split, origin_json, provenance, read_recipe
+    from ued_core.data import DATASETS, FileSet, Npz, load_split, origin_json, provenance, read_recipe, without_paths
 
     method = _dataset(options.data)
     named = options.data in DATASETS
@@ -160,7 +160,7 @@ def _read_data(options: argparse.Namespace, ctx: Any) -> tuple[Any, dict[str, An
         images = getattr(load_split(dataset, ctx), options.part)
     if isinstance(dataset, Npz):
         recipe = read_recipe(dataset.file())
-        return images, {} if provenance(recipe) is None else {"given": recipe}
+        return images, {} if provenance(recipe) is None else {"given": without_paths(recipe)}
     return images, {"data": origin_json(dataset, options.part)}
 
 
@@ -303,11 +303,15 @@ def theta(options: argparse.Namespace) -> int:
 def train(options: argparse.Namespace) -> int:
     """Queue the run that a JSON file describes; prints its id."""
     from ued_core import runs
+    from ued_core.data import load_split
     from ued_core.data.cache import is_kept
     from ued_core.runs.spec import RunSpec
 
     spec = RunSpec.read(Path(options.spec))
     if options.dry_run:
+        if spec.dataset.chosen_paths():
+            # Whether files can be used, and what is skipped or changed, is known before the run as well.
+            load_split(spec.dataset, _context(0, "cpu"))
         print("\n".join([spec.title(), *_cost(spec, runs.runs()), *_expected(spec)]))
         return 0
     print("\n".join(_expected(spec)), end="\n" * bool(_expected(spec)), file=sys.stderr)

@@ -70,7 +70,7 @@ def test_a_division_of_the_folder_is_kept(class_folder, part):
     assert split.train.class_names == ("a", "b")
     assert torch.bincount(split.train.labels).tolist() == [3, 2]
     assert torch.bincount(split.test.labels).tolist() == [1, 4]
-    assert told(split.notes) == (f"Skipped 1: neither train nor {part} (other).",)
+    assert told(split.notes) == (f"'other' is neither the training part ('train') nor the test part ({part!r}): left out, 1 images.",)
 
 
 def test_parts_with_different_classes_are_refused(class_folder):

@@ -104,3 +104,8 @@ def test_a_cut_archive_and_missing_files(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no IDX files"):
         load(tmp_path / "empty")
+
+
+def test_a_test_part_alone_is_said(tmp_path):
+    publish(tmp_path / "m", parts=("t10k",))
+    assert any("is a test part; there is no training part beside it" in note for note in load(tmp_path / "m").notes)

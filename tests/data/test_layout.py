@@ -48,7 +48,7 @@ def test_other_names_are_no_parts(name):
 def test_of_test_and_validation_part_the_test_part_is_taken():
     layout, notes = in_parts("train", "test", "val")
     assert (len(layout.train), len(layout.test)) == (9, 6)
-    assert notes == ("Skipped 1: neither train nor test (val).",)
+    assert notes == ("'val' is neither the training part ('train') nor the test part ('test'): left out, 3 images.",)
 
 
 @pytest.mark.parametrize("wrap", ["set/", "a/b/", "images/"])
@@ -82,7 +82,7 @@ def test_a_training_part_alone_is_divided_with_a_note():
         (["train/day/1.png", "train/night/1.png", "bus/1.png", "car/1.png"], "images in 'bus' and 'car'.*without subfolders"),
         (["train/a/1.png", "train/b/1.png", "training/a/1.png", "training/b/1.png"], "'train' and 'training' .* same part"),
         (["train/a/1.png", "train/b/1.png", "test/a/1.png", "test/b/1.png", "eval/a/1.png"], "'eval' and 'test' .* same part"),
-        (["test/a/1.png", "test/b/1.png", "val/a/1.png", "val/b/1.png"], "no training part beside it.*Name that one 'train'"),
+        (["test/a/1.png", "test/b/1.png", "val/a/1.png", "val/b/1.png"], "no training part beside it.*Name the training part 'train'"),
         (["train/a/1.png", "train/b/1.png", "test/a/1.png", "test/c/1.png"], "not have the same classes.*b, c"),
     ],
 )
@@ -92,7 +92,8 @@ def test_what_is_not_clear_is_refused_with_the_way_out(names, words):
 
 
 def test_classes_may_hold_folders_of_their_own():
-    layout, _ = laid_out("cat/1.png", "cat/old/2.png", "dog/old/1.png", "dog/new/1.png")
+    layout, notes = laid_out("cat/1.png", "cat/old/2.png", "dog/old/1.png", "dog/new/1.png")
+    assert notes == ("'cat' and 'dog' hold subfolders; their images count as images of the top folder's class.",)
     assert layout.class_names == ("cat", "dog")
     assert [label for _, label in layout.train] == [0, 0, 1, 1]
     layout, _ = laid_out("cat/images/1.png", "dog/images/1.png")

@@ -1,6 +1,8 @@
 """Training on npz files: the usual arrays of other programs, and never a test on poisoned images by accident."""
 
 import json
+import os
+import zipfile
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ import torch
 from ued_core.attacks import Cuda
 from ued_core.context import Context
 from ued_core.data import DATASETS, Npz, load_split, write_npz
-from ued_core.data.provenance import Provenance, provenance
+from ued_core.data.provenance import Provenance, provenance, without_paths
 from ued_core.errors import DataError
 from ued_core.records import ImageSet
 
@@ -251,3 +253,105 @@ def test_a_recipe_without_end(tmp_path):
     np.savez(tmp_path / "a.npz", images=PIXELS, labels=LABELS, recipe=np.array(json.dumps(recipe)))
     np.savez(tmp_path / "b.npz", images=PIXELS, labels=LABELS, recipe=np.zeros(3))
     assert len(load(tmp_path / "a.npz").train) == len(load(tmp_path / "b.npz").train) == 16
+
+
+# ---- what a file may claim, and what is silent ------------------------------------------------
+
+
+def test_names_of_many_classes_do_not_move_images_to_the_test_part(tmp_path):
+    """ImageNet's thousand names beside images of two classes; labels of 255."""
+    many = np.array([f"n{i}" for i in range(1000)])
+    for name, arrays in {
+        "names": {"images": PIXELS, "labels": LABELS, "class_names": many},
+        "gaps": {"images": PIXELS, "labels": LABELS * 255},
+        "gaps32": {"x": PIXELS, "y": (LABELS * 255).astype(np.int32)},
+    }.items():
+        np.savez(tmp_path / f"{name}.npz", **arrays)
+        split = load(tmp_path / f"{name}.npz")
+        assert (len(split.train), len(split.test)) == (16, 4), name
+        assert any("classes have no training images" in note for note in split.notes), name
+
+
+def test_classes_without_images_and_test_images_of_such_are_said(tmp_path):
+    np.savez(tmp_path / "a.npz", x_train=PIXELS, y_train=LABELS + 1, x_test=PIXELS[:4] // 2, y_test=[1, 2, 3, 3])
+    notes = load(tmp_path / "a.npz").notes
+    assert "2 of 4 classes have no training images: '0', '3'." in notes
+    assert any(note.startswith("2 of the 4 test images are of classes without training images") for note in notes)
+
+
+def test_one_class_is_refused(tmp_path):
+    np.savez(tmp_path / "a.npz", images=PIXELS, labels=LABELS * 0)
+    with pytest.raises(DataError, match="All 20 images of 'a' are of one class"):
+        load(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize(("descr", "shape"), [("<U0", (10**11,)), ("<U2", (20_000,))])
+def test_names_without_end(tmp_path, descr, shape):
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        for key, array in {"images": PIXELS, "labels": LABELS.astype(np.int64)}.items():
+            with archive.open(f"{key}.npy", "w") as member:
+                np.save(member, array)
+        with archive.open("class_names.npy", "w") as member:
+            np.lib.format.write_array_header_1_0(member, {"descr": descr, "fortran_order": False, "shape": shape})
+            member.write(b"\0" * (np.dtype(descr).itemsize * shape[0]))
+    with pytest.raises(DataError, match=r"class_names.*no content|names 20,000 classes; at most 10,000"):
+        load(tmp_path / "a.npz")
+
+
+def test_names_are_fit_to_be_shown_and_no_two_are_equal(tmp_path):
+    np.savez(tmp_path / "a.npz", images=PIXELS, labels=LABELS, class_names=np.array(["a", "a", "\x1b[31mred\n"]))
+    assert load(tmp_path / "a.npz").train.class_names == ("a", "a (2)", "[U+001B][31mred[U+000A]")
+
+
+def test_equal_names_in_another_order_are_refused(tmp_path):
+    np.savez(tmp_path / "a.npz", images=PIXELS, labels=LABELS, class_names=np.array(["a", "b", "a"]))
+    np.savez(tmp_path / "b.npz", images=PIXELS // 2, labels=LABELS, class_names=np.array(["a", "a", "b"]))
+    with pytest.raises(DataError, match="two classes have the same name"):
+        load(tmp_path / "a.npz", test_path=str(tmp_path / "b.npz"))
+
+
+def test_numbers_that_are_taken_for_the_names_of_the_test_part_are_said(tmp_path):
+    np.savez(tmp_path / "a.npz", images=PIXELS, labels=LABELS)
+    np.savez(tmp_path / "b.npz", images=PIXELS // 2, labels=np.array(["owl", "cat"])[LABELS])
+    assert any("Only the test part names its classes" in note for note in load(tmp_path / "a.npz", test_path=str(tmp_path / "b.npz")).notes)
+
+
+@pytest.mark.parametrize("key", ["images", "x"])
+def test_images_of_zeros_and_ones_in_bytes_are_said(tmp_path, key):
+    np.savez(tmp_path / "a.npz", **{key: PIXELS // 128}, labels=LABELS)
+    assert any("largest value of" in note and "1 of 255" in note for note in load(tmp_path / "a.npz").notes)
+
+
+def test_labels_in_one_column(tmp_path):
+    np.savez(tmp_path / "a.npz", images=PIXELS, labels=LABELS[:, None].astype(np.int64))
+    assert len(load(tmp_path / "a.npz").train) == 16
+
+
+@pytest.mark.parametrize("kind", ["npz", "idx", "parquet"])
+def test_paths_that_are_no_files(tmp_path, kind):
+    os.mkfifo(tmp_path / "pipe.npz")
+    for path, words in {
+        f"{tmp_path}/a\0b": "is no path",
+        "~nobody-of-this-name/x.npz": "is no path",
+        "/" + "x" * 3000: "longer than the file system allows",
+        str(tmp_path / "pipe.npz"): "a FIFO",
+        str(tmp_path / "none.npz"): "There is no file or folder",
+    }.items():
+        with pytest.raises(DataError, match=words):
+            DATASETS.build(kind, path=path).load(Context())
+
+
+def test_a_recipe_of_any_length_is_told_in_short(tmp_path):
+    recipe = {"attack": "x" * 100_000, "defenses": ["\x1b[31m"] * 1000}
+    told = provenance(recipe).changes
+    assert len("".join(told)) < 2000
+    assert "\x1b" not in "".join(told)
+
+
+def test_a_recipe_that_is_passed_on_names_no_path():
+    inner = {"attack": {"name": "cuda"}, "data": {"dataset": {"name": "folder", "path": "/home/me/secret"}, "part": "train"}}
+    assert without_paths({"given": inner, "defenses": []}) == {
+        "given": {"attack": {"name": "cuda"}, "data": {"part": "train"}}, "defenses": [],
+    }  # fmt: skip
+    kept = {"data": {"dataset": {"name": "shapes", "seed": 1}}, "attack": {"name": "cuda"}}
+    assert without_paths(kept) == kept

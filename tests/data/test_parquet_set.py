@@ -63,6 +63,8 @@ def test_shards_and_parts_by_the_names_of_the_files(tmp_path):
     split = load(tmp_path)
     assert np.array_equal(split.train.images.numpy(), np.stack([*made[0], *made[1]]).transpose(0, 3, 1, 2)), "shards in their order"
     assert (split.test.labels.tolist(), len(split.train)) == ([1, 1, 1, 1, 0], 10)
+    unread = "Skipped 1: neither the training nor the test part (validation-00000-of-00001.parquet)."
+    assert unread in split.notes, "what is not read is said"
     assert len(load(tmp_path / "data" / "train-00001-of-00002-abc.parquet", test_path=str(tmp_path)).train) == 5, "one file is taken alone"
     (tmp_path / "data" / "train-00000-of-00002-abc.parquet").unlink()
     with pytest.raises(DataError, match="train has 2 shards, but number 0 is not there"):

@@ -462,3 +462,11 @@ def test_a_set_that_is_in_the_order_of_the_clean_one_is_not_called_sorted(tmp_pa
     clean = data.take(rows)
     imported = load(torch_file(tmp_path / "x.pt", (torch.from_numpy(poisoned)[rows], clean.labels)), clean)
     assert not any("sorted" in note for note in imported.found.notes)
+
+
+def test_images_that_follow_no_clean_image_are_said(tmp_path: Path, data: ImageSet, delta: np.ndarray, poisoned: np.ndarray) -> None:
+    """Noise in bytes without a sign looks like pictures: -1 is 255 there."""
+    wrapped = load(torch_file(tmp_path / "a.pt", torch.from_numpy(delta.astype(np.int8).view(np.uint8))), data)
+    assert any("do not follow the clean images" in note for note in wrapped.found.notes)
+    sound = load(torch_file(tmp_path / "b.pt", torch.from_numpy(poisoned)), data)
+    assert not any("do not follow the clean images" in note for note in sound.found.notes)

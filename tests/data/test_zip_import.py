@@ -217,7 +217,10 @@ def test_of_two_members_of_one_name_the_first_is_kept(good, picture):
 
 def test_a_file_where_a_folder_must_be(good, picture):
     split = loaded(zipped(good | {"a/0.png/deep.png": picture(5)}))
-    assert told(split.notes) == {"Skipped 1: a file where others in the archive need a folder (a/0.png)."}
+    assert told(split.notes) == {
+        "'a' holds subfolders; their images count as images of the top folder's class.",
+        "Skipped 1: a file where others in the archive need a folder (a/0.png).",
+    }
     assert len(split.train) + len(split.test) == 6
 
 

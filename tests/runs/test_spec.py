@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -233,3 +234,16 @@ def test_files(tmp_path: Path) -> None:
         RunSpec.read(tmp_path)
     path.write_text(json.dumps(FULL))
     assert RunSpec.read(path) == spec()
+
+
+def test_a_spec_file_is_a_plain_file_of_some_size_and_names_nothing_twice(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "large").write_bytes(b" " * (5 << 20))
+    (tmp_path / "twice").write_text('{"dataset": "shapes", "dataset": "digits"}')
+    for name, words in {
+        "pipe": "it is a FIFO", "large": "more than 4 MiB", "twice": "has 'dataset' twice", ".": "it is a folder",
+    }.items():  # fmt: skip
+        with pytest.raises(SpecError, match=words):
+            RunSpec.read(tmp_path / name)
+    with pytest.raises(SpecError, match="it is a device"):
+        RunSpec.read(Path("/dev/zero"))

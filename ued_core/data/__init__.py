@@ -15,7 +15,7 @@ from ued_core.data.idx_set import Idx
 from ued_core.data.npz import read_npz, read_npz_json, write_npz
 from ued_core.data.npz_set import Npz, read_recipe
 from ued_core.data.parquet_set import Parquet
-from ued_core.data.provenance import origin_json, provenance
+from ued_core.data.provenance import origin_json, provenance, without_paths
 from ued_core.data.shapes import Shapes
 from ued_core.data.torchvision_sets import Cifar10, Cifar100, Svhn
 from ued_core.data.zip_import import import_zip
@@ -37,5 +37,6 @@ __all__ = [
     "read_npz",
     "read_npz_json",
     "read_recipe",
+    "without_paths",
     "write_npz",
 ]

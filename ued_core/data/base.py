@@ -15,6 +15,9 @@ from ued_core.errors import DataError
 from ued_core.params import Method
 from ued_core.records import DataSplit, ImageSet
 
+MAX_CLASSES = 10_000
+"""More are not read, from wherever they come: networks, kernels and pages grow with them."""
+
 NOT_CLEAN = "NOT CLEAN"
 """How a note begins that takes the name of clean test accuracy from a run's result."""
 

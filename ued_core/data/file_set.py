@@ -9,10 +9,12 @@ from typing import Any, ClassVar, Literal
 
 from ued_core.context import Context
 from ued_core.data.base import Dataset, divide, refuse_single_images
-from ued_core.data.handles import located, where_to_look
-from ued_core.data.parts import Part, Parts, agreed_names, numbered, overlap, renamed, squares
+from ued_core.data.handles import located
+from ued_core.data.names import shown_names
+from ued_core.data.parts import Part, Parts, agreed_names, numbered, overlap, renamed, squares, uneven
 from ued_core.data.provenance import Provenance
 from ued_core.data.report import Report
+from ued_core.data.walk import chosen_source
 from ued_core.errors import DataError, UedError
 from ued_core.params import UPLOAD, param
 from ued_core.records import DataSplit, ImageSet
@@ -87,17 +89,20 @@ class FileSet(Dataset):
         if test is None:
             whole = self._sized(parts.train, parts.report, ctx, None, name)
             refuse_single_images(whole)
+            present = _refuse_one_class(whole)
+            notes += uneven(whole)
             generator = ctx.with_seed(self.seed).generator(self.key, "split", device="cpu")
-            wanted = max(whole.classes, round(self.test_rate * len(whole)))
+            wanted = max(present, round(self.test_rate * len(whole)))
             return divide(whole, wanted, generator, (*notes, *parts.report.lines()))
-        names = agreed_names(parts.train, test, name)
+        names = agreed_names(parts.train, test, name, notes)
         test = renamed(test, names, notes)
         train_set, test_set = (self._sized(part, parts.report, ctx, names, name) for part in (parts.train, test))
         if train_set.shape != test_set.shape:
             raise DataError(
                 f"The training images of {name!r} are {_by(train_set)}, the test images {_by(test_set)}.", "Choose a size for both."
             )
-        notes += overlap(train_set, test_set)
+        _refuse_one_class(train_set)
+        notes += [*uneven(train_set, test_set), *overlap(train_set, test_set)]
         return DataSplit(train_set, test_set, (*notes, *parts.report.lines()))
 
     def whole(self, part: str, ctx: Context) -> tuple[ImageSet, tuple[str, ...]]:
@@ -120,17 +125,14 @@ class FileSet(Dataset):
         """The parameters and the state of the files: names, sizes and times."""
         files = list(self.files(self._source()))
         if self.test_path.strip():
-            test = located(self.test_path)
+            test = chosen_source(located(self.test_path))
             files += kind_of(test).files(test)
         return {**super().identity(ctx), "files": _state(files)}
 
     def _source(self) -> Path:
         if not self.path.strip():
             raise DataError(f"No file is given for the data set {self.title!r}.", f"Give its path. {self.advice}")
-        source = located(self.path)
-        if not source.exists():
-            raise DataError(f"There is no file or folder {str(source)!r}.", where_to_look(source))
-        return source
+        return chosen_source(located(self.path))
 
     def _name(self) -> str:
         source = self._source()
@@ -140,7 +142,7 @@ class FileSet(Dataset):
         """What is tested on, when it is not a share of the same images."""
         if not self.test_path.strip():
             return parts.test
-        path = located(self.test_path)
+        path = chosen_source(located(self.test_path))
         if path == self._source():
             raise DataError(f"path and test_path are the same, {str(path)!r}.", "Leave test_path out, and a share of every class is kept.")
         found = kind_of(path).read(path, self.size, ctx)
@@ -155,9 +157,21 @@ class FileSet(Dataset):
                 f"The {count:,} images of {name!r} take {needed / 2**30:.1f} GiB; at most {MAX_BYTES >> 30} GiB are loaded.",
                 "Choose a smaller size.",
             )
-        names = names or part.names or numbered(part.labels)
+        names = shown_names(names or part.names or numbered(part.labels))
         images = part.images if not self.size or (height, width) == (self.size, self.size) else squares(part.images, self.size, report, ctx)
         return ImageSet(images, part.labels, names, name)
+
+
+def _refuse_one_class(images: ImageSet) -> int:
+    """How many classes have images.
+
+    Raises:
+        DataError: fewer than two.
+    """
+    present = len(images.labels.unique())
+    if present < 2:
+        raise DataError(f"All {len(images):,} images of {images.name!r} are of one class; two are needed.", "Add images of another one.")
+    return present
 
 
 def kind_of(path: Path) -> type[FileSet]:
@@ -170,7 +184,7 @@ def kind_of(path: Path) -> type[FileSet]:
 
     found = method_at(path)
     if not issubclass(found, FileSet):
-        raise DataError(f"{str(path)!r} is a folder of images.", "Test images have to be in an npz, IDX or Parquet file.")
+        raise DataError(f"{str(path)!r} is a folder without such a file.", "Test images have to be in an npz, IDX or Parquet file.")
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from ued_core.data.names import readable
 from ued_core.errors import DataError, NotAllowed
 from ued_core.home import home
 from ued_core.params import UPLOAD as PREFIX
@@ -43,11 +44,15 @@ def located(text: str) -> Path:
         text: a path, ``~`` allowed, or what :func:`handle_of` gave.
 
     Raises:
-        DataError: what the handle names is not here any more.
+        DataError: the text is no path, or what the handle names is not here any more.
     """
     text = text.strip()
     if not text.startswith(PREFIX):
-        return Path(text).expanduser().resolve()
+        try:
+            return Path(text).expanduser().resolve()
+        except (ValueError, RuntimeError, OSError) as error:
+            # A NUL inside it; "~nobody" where there is no such user; a link that leads to itself.
+            raise DataError(f"{readable(text)[:300]!r} is no path: {error}.", "Check the path.") from error
     found = imports_root() / text.removeprefix(PREFIX)
     if not is_handle(text) or not found.exists():
         raise DataError(f"There is no upload {text!r} on this machine.", GONE)

@@ -62,6 +62,8 @@ class Idx(FileSet):
             if (test, "images") in found:
                 ctx.report(len(parts), 2, f"Reading {found[test, 'images'].name}")
                 parts.append(_part(found[test, "images"], found[test, "labels"], report))
+        if (False, "images") not in found:
+            report.say(f"{found[True, 'images'].name} is a test part; there is no training part beside it, so both are drawn from it.")
         return Parts(parts[0], parts[1] if len(parts) > 1 else None, report)
 
 

@@ -8,8 +8,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from ued_core.data.base import MAX_CLASSES
 from ued_core.data.image_file import is_image_name, readable_formats, why_no_image
-from ued_core.data.names import readable
+from ued_core.data.names import readable, shown_names
 from ued_core.data.report import Report
 from ued_core.data.walk import Found, Tree
 from ued_core.errors import DataError
@@ -18,7 +19,6 @@ ORIGIN = ".import.json"
 """Written by a zip import beside the class folders: the upload's name, what was skipped, and the poison that it said it holds."""
 RECIPE = "recipe.json"
 """Written by the export of a poisoned set beside its class folders."""
-MAX_CLASSES = 10_000
 
 _ROLES = {
     "train": ("train", "training", "trn"),
@@ -192,7 +192,8 @@ def _parted(level: _Level, tree: Tree, shown: str, report: Report) -> Layout | N
     if test is None:
         return _train_alone(level, train, others, tree, shown, report)
     for name in others:
-        report.skip(level.shown(name), f"neither {readable(train)} nor {readable(test)}")
+        left = f"{level.shown(name)!r} is neither the training part ({readable(train)!r}) nor the test part ({readable(test)!r})"
+        report.say(f"{left}: left out, {len(level.folders[name]):,} images.")
     names, found = _classes(_unwrapped(nested[train], report, True), tree, report)
     test_names, test_found = _classes(_unwrapped(nested[test], report, True), tree, report)
     odd = sorted(set(names) ^ set(test_names))
@@ -202,7 +203,7 @@ def _parted(level: _Level, tree: Tree, shown: str, report: Report) -> Layout | N
             f"only one of them has images of {', '.join(readable(name) for name in odd[:5])}.",
             "Give both the same class folders, or merge them into one.",
         )
-    return Layout(_shown_names(names), found, test_found)
+    return Layout(shown_names(names), found, test_found)
 
 
 def _train_alone(level: _Level, train: str, others: list[str], tree: Tree, shown: str, report: Report) -> Layout:
@@ -217,7 +218,7 @@ def _train_alone(level: _Level, train: str, others: list[str], tree: Tree, shown
         report.skip(level.shown(name), "a part without class folders")
     report.say(f"{readable(train)!r} has no test part beside it; the test part is drawn from it.")
     names, found = _classes(_unwrapped(level.below(train), report, True), tree, report)
-    return Layout(_shown_names(names), found, [])
+    return Layout(shown_names(names), found, [])
 
 
 def _only(names: list[str], shown: str) -> str | None:
@@ -238,7 +239,7 @@ def _refuse_unclear(level: _Level, nested: dict[str, _Level], roles: dict[str, s
     if known and len(level.folders) > 1:
         raise DataError(
             f"{_listed(known)} in {_within(shown)} is named and built like a test part, but there is no training part beside it.",
-            "Name that one 'train'. If these are classes, put their images directly into them, without subfolders.",
+            "Name the training part 'train'. If these are classes, put their images directly into them, without subfolders.",
         )
     if len(nested) < 2 or len(nested) < len(level.folders):
         return
@@ -261,8 +262,12 @@ def _refuse_unclear(level: _Level, nested: dict[str, _Level], roles: dict[str, s
 def _classes_alone(level: _Level, tree: Tree, shown: str, report: Report) -> Layout:
     if all(part_of(name) for name in level.folders) and len(level.folders) > 1:
         report.say(f"{_listed(list(level.folders))} are taken for classes: they hold images and no class folders.")
+    deep = [name for name in level.folders if level.below(name).folders]
+    if deep:
+        held = "hold" if len(deep) > 1 else "holds"
+        report.say(f"{_listed(deep)} {held} subfolders; their images count as images of the top folder's class.")
     names, found = _classes(level, tree, report)
-    return Layout(_shown_names(names), found, [])
+    return Layout(shown_names(names), found, [])
 
 
 def _classes(level: _Level, tree: Tree, report: Report) -> tuple[tuple[str, ...], list[tuple[Found, int]]]:
@@ -280,19 +285,6 @@ def _skip_loose(level: _Level, report: Report) -> None:
     for file in level.loose:
         report.skip(file.shown, "outside any class folder")
     level.loose = []
-
-
-def _shown_names(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Class names fit to be shown, no two equal."""
-    made: dict[str, None] = {}
-    for name in names:
-        base, number = readable(name), 1
-        name = base
-        while name in made:
-            number += 1
-            name = f"{base} ({number})"
-        made[name] = None
-    return tuple(made)
 
 
 def _without_classes(tree: Tree, level: _Level, shown: str) -> DataError:

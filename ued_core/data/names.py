@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 CANNOT_STAND = "\N{REPLACEMENT CHARACTER}"
@@ -36,6 +37,19 @@ def readable(name: str | bytes) -> str:
     if not name.isprintable():
         name = _UNSEEN.sub(lambda found: f"[U+{ord(found[0]):04X}]", name)
     return name
+
+
+def shown_names(names: Iterable[str]) -> tuple[str, ...]:
+    """Class names fit to be shown, no two equal."""
+    made: dict[str, None] = {}
+    for name in names:
+        base, number = readable(name), 1
+        name = base
+        while name in made:
+            number += 1
+            name = f"{base} ({number})"
+        made[name] = None
+    return tuple(made)
 
 
 def control_character(name: str) -> str:

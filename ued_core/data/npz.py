@@ -14,12 +14,12 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 import torch
 
+from ued_core.data.base import MAX_CLASSES
 from ued_core.errors import DataError, in_short
 from ued_core.files import write_atomic
 from ued_core.records import ImageSet
 
 MAX_BYTES = 8 << 30
-MAX_CLASSES = 100_000
 
 _BLOCK = 16 << 20
 _RULE = (
@@ -191,6 +191,9 @@ def _read_names(archive: zipfile.ZipFile, path: Path, labels: np.ndarray) -> tup
             "but it must be unicode with shape (classes,).",
             "Write it as numpy.array of texts, or leave it out.",
         )
+    if header.shape[0] > MAX_CLASSES:
+        what = f"{path.name} names {header.shape[0]:,} classes; at most {MAX_CLASSES:,} are read."
+        raise DataError(what, "Name those alone that have images.")
     return tuple(str(name) for name in _read_array(archive, path, "class_names"))
 
 
@@ -242,6 +245,9 @@ def _header(archive: zipfile.ZipFile, path: Path, key: str) -> _Header:
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran, dtype = read(member)
         start = member.tell()
+    if dtype.itemsize == 0 and prod(shape):
+        # Such values take no room in the file, so that nothing else bounds how many there are.
+        raise DataError(f"{key!r} in {path.name} is {dtype}: its values have no content.", _RULE)
     if dtype.hasobject:
         raise DataError(f"{key!r} in {path.name} holds pickled Python objects, which are never loaded.", _RULE)
     claimed, there = start + prod(shape) * dtype.itemsize, archive.getinfo(f"{key}.npy").file_size

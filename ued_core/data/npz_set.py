@@ -192,9 +192,11 @@ def _one(path: Path, names: tuple[str, ...], wanted: tuple[str, ...]) -> str:
 def _part(path: Path, images: str, labels: str, report: Report) -> Part:
     shape, dtype = array_head(path, images)
     whole = (images, labels) == ("images", "labels") and dtype == np.uint8 and len(shape) == 4 and shape[3] == 3
-    if whole and array_head(path, labels)[1] == np.int64:
+    label_shape, label_dtype = array_head(path, labels)
+    if whole and label_dtype == np.int64 and len(label_shape) == 1:
         # Read piece by piece, in half the memory.
         found = read_npz(path)
+        _dark(found.images, images, report)
         names = found.class_names if "class_names" in array_names(path) else None
         return Part(found.images, found.labels, names, _origin(path))
     numbers, names = as_labels(read_array(path, labels), f"{labels!r} in {path.name}")
@@ -207,7 +209,13 @@ def _part(path: Path, images: str, labels: str, report: Report) -> Part:
     if names is None and "class_names" in array_names(path):
         told = read_array(path, "class_names")
         names = tuple(map(str, told)) if told.dtype.kind == "U" and told.ndim == 1 else None
+    _dark(pixels, images, report)
     return Part(pixels, numbers, names, _origin(path))
+
+
+def _dark(pixels: torch.Tensor, name: str, report: Report) -> None:
+    if len(pixels) and (most := int(pixels.max())) <= 1:
+        report.say(f"The largest value of {name!r} is {most} of 255, so all images are black to the eye. Should 1 mean white, store 255.")
 
 
 def _pixels(values: np.ndarray, name: str, report: Report) -> torch.Tensor:

@@ -13,9 +13,10 @@ import numpy as np
 import torch
 
 from ued_core.context import Context
+from ued_core.data.base import MAX_CLASSES
 from ued_core.data.file_set import MAX_BYTES, FileSet
 from ued_core.data.image_file import Unusable, header_size, read_square
-from ued_core.data.parts import MAX_CLASSES, Part, Parts
+from ued_core.data.parts import Part, Parts
 from ued_core.data.report import Report
 from ued_core.errors import DataError, in_short
 
@@ -58,6 +59,9 @@ class Parquet(FileSet):
         test = None
         if found.get("test"):
             test = _part(found["test"], size, report, ctx)
+        read = {path for paths in found.values() for path in paths}
+        for path in sorted(set(found["train"][0].parent.glob("*.parquet")) - read) if source.is_dir() else ():
+            report.skip(path.name, "neither the training nor the test part")
         return Parts(train, test, report)
 
 

@@ -9,12 +9,11 @@ import numpy as np
 import torch
 
 from ued_core.context import Context
+from ued_core.data.base import MAX_CLASSES
 from ued_core.data.provenance import Provenance
 from ued_core.data.report import Report
 from ued_core.errors import DataError
 from ued_core.records import ImageSet
-
-MAX_CLASSES = 100_000
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ def numbered(labels: torch.Tensor) -> tuple[str, ...]:
     return tuple(str(label) for label in range(high + 1))
 
 
-def agreed_names(train: Part, test: Part, name: str) -> tuple[str, ...]:
+def agreed_names(train: Part, test: Part, name: str, notes: list[str]) -> tuple[str, ...]:
     """The class names of both parts.
 
     Raises:
@@ -70,6 +69,8 @@ def agreed_names(train: Part, test: Part, name: str) -> tuple[str, ...]:
     if train.names and test.names and set(train.names) != set(test.names):
         odd = ", ".join(sorted(set(train.names) ^ set(test.names))[:5])
         raise DataError(f"The training and the test part of {name!r} have other classes: {odd}.", "Give images of the same classes.")
+    if train.names is None and test.names is not None:
+        notes.append("Only the test part names its classes; the numbers of the training part were taken for the same classes.")
     names = train.names or test.names
     most = max(int(train.labels.max()), int(test.labels.max()))
     if names is None:
@@ -83,9 +84,27 @@ def renamed(test: Part, names: tuple[str, ...], notes: list[str]) -> Part:
     """The test part with labels that mean the same classes as those of the training part."""
     if test.names is None or test.names == names:
         return test
+    if len(set(names)) < len(names):
+        raise DataError(
+            "The training and the test part number the classes in another order, and two classes have the same name.", "Rename one."
+        )
     place = torch.tensor([names.index(name) for name in test.names])
     notes.append("The test part numbers the classes in another order; its labels were renumbered by their names.")
     return replace(test, labels=place[test.labels], names=names)
+
+
+def uneven(train: ImageSet, test: ImageSet | None = None) -> list[str]:
+    """Lines that say which classes have no images to learn from, and how many test images are of such."""
+    empty = torch.bincount(train.labels, minlength=train.classes) == 0
+    names = [train.class_names[index] for index in torch.nonzero(empty)[:, 0].tolist()]
+    lines = []
+    if names:
+        more = ", …" if len(names) > 3 else ""
+        lines.append(f"{len(names):,} of {train.classes:,} classes have no training images: {', '.join(map(repr, names[:3]))}{more}.")
+    lost = int(empty[test.labels].sum()) if test is not None else 0
+    if lost:
+        lines.append(f"{lost:,} of the {len(test):,} test images are of classes without training images; they count as errors.")
+    return lines
 
 
 def overlap(train: ImageSet, test: ImageSet) -> list[str]:

@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ued_core.data.names import readable
 from ued_core.errors import UedError
 
 if TYPE_CHECKING:
     from ued_core.data.base import Dataset
 
 _DEEPEST = 20
+_LONGEST = 80
+_MOST = 20
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,22 @@ def origin_json(dataset: Dataset, part: str) -> dict[str, Any]:
     return {**named, "part": part}
 
 
+def without_paths(recipe: Any) -> Any:
+    """A recipe of another file, without the data sets that it names by a path, as older versions of this program wrote them."""
+    from ued_core.data import DATASETS
+
+    if isinstance(recipe, list):
+        return [without_paths(item) for item in recipe]
+    if not isinstance(recipe, Mapping):
+        return recipe
+    kept = dict(recipe)
+    dataset = kept.get("dataset")
+    name = dataset.get("name") if isinstance(dataset, Mapping) else dataset
+    if isinstance(name, str) and name in DATASETS and any(p.path for p in DATASETS[name].parameters()):
+        del kept["dataset"]
+    return {key: without_paths(value) for key, value in kept.items()}
+
+
 def provenance(recipe: Any) -> Provenance | None:
     """Read what ``poison``, ``defend``, ``data`` and ``export`` wrote; None for anything else.
 
@@ -75,4 +94,5 @@ def _changes(recipe: Mapping[str, Any]) -> list[str]:
     made = [*(defenses if isinstance(defenses, list) else [])]
     if recipe.get("attack") and recipe.get("poison_rate", 1.0) != 0:
         made.insert(0, recipe["attack"])
-    return [str(one.get("name", "?")) if isinstance(one, Mapping) else str(one) for one in made]
+    named = (one.get("name", "?") if isinstance(one, Mapping) else one for one in made)
+    return [readable(str(name))[:_LONGEST] for name in named][:_MOST]

@@ -99,9 +99,9 @@ def chosen_folder(path: str | Path, what: str = "folder") -> Path:
         root = root.resolve()
         shown = readable(str(root))
         if not stat.S_ISDIR(status.st_mode):
-            raise DataError(f"{shown!r} is {kind_of_mode(status.st_mode)}, not a folder.", f"Give the path of a {what}.")
+            raise DataError(f"{shown!r} is {kind_of_mode(status.st_mode)}, not a folder.", f"Give the path of the {what}.")
         if status.st_dev in system_devices():
-            raise DataError(f"{shown!r} belongs to the operating system; there are no images in it.", f"Give the path of a {what}.")
+            raise DataError(f"{shown!r} belongs to the operating system; there are no images in it.", f"Give the path of the {what}.")
         with os.scandir(root) as entries:
             next(entries, None)
         return root
@@ -112,12 +112,28 @@ def chosen_folder(path: str | Path, what: str = "folder") -> Path:
         raise unreadable(path, error, what) from error
 
 
+def chosen_source(path: Path) -> Path:
+    """A plain file or a folder that the user named; anything else is neither waited for nor read.
+
+    Raises:
+        DataError: it is none, or it may not be looked at; whatever the system says of it.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as error:
+        raise unreadable(path, error, "file or folder") from error
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise DataError(f"{readable(str(path))!r} is {kind_of_mode(mode)}, neither a plain file nor a folder.", "Give the path of one.")
+    return path
+
+
 def unreadable(path: str | Path, error: OSError, what: str = "file") -> DataError:
     """What the system said of a path that the user chose, as the user's error."""
     shown = readable(str(Path(path).expanduser() if not str(path).startswith("~") else path))
     said, do = _WORDS.get(error.errno or 0, (f"cannot be read: {error.strerror or error}", "Check the path and the disk."))
     if error.errno == errno.ENOENT:
-        return DataError(f"There is no {what.split()[-1]} {shown!r}.", where_to_look(Path(path)))
+        kind = what if " or " in what else what.split()[-1]
+        return DataError(f"There is no {kind} {shown!r}.", where_to_look(Path(path)))
     return DataError(f"The {what} {shown[:300]!r} {said}.", do)
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ued_core.attacks.checkpoint import poison_once
 from ued_core.context import Context, pick_device
-from ued_core.data import load_split
+from ued_core.data import load_split, origin_json
 from ued_core.data.poison_files import ENDINGS, export, recipe
 from ued_core.errors import SpecError
 from ued_core.files import write_json
@@ -62,7 +62,7 @@ def export_spec(spec: RunSpec, kind: str, out: Path, ctx: Context) -> Written:
     ctx = Context(spec.attack_seed, pick_device(spec.device), ctx.on_report, ctx.stop, on_note=ctx.on_note)
     train = load_split(spec.dataset, ctx).train
     poisoned = poison_once(spec.attack, train, ctx, spec.poison_rate, spec.poison_classes)
-    about = recipe(poisoned, {"dataset": spec.dataset.to_json(), "part": "train"}, spec.poison_rate, spec.poison_classes)
+    about = recipe(poisoned, origin_json(spec.dataset, "train"), spec.poison_rate, spec.poison_classes)
     files = export(poisoned, kind, out, about, ctx)
     return Written(tuple(map(str, files)), len(train), int(poisoned.touched.sum()))
 

@@ -13,6 +13,7 @@ from ued_core.attacks.base import check_classes
 from ued_core.data import DATASETS
 from ued_core.data.base import Dataset
 from ued_core.data.relabel import RELABELLINGS, Relabelling
+from ued_core.data.walk import open_plain
 from ued_core.defenses import DEFENSES, Defense
 from ued_core.errors import SpecError, in_short
 from ued_core.files import text_of
@@ -23,6 +24,7 @@ from ued_core.training import PLANS, Plan
 #: raised whenever code changes what every spec computes, so that old results keep their own names; a method has its ``revision``
 RESULTS_VERSION = 1
 SEED_LIMIT = 2**32
+_MOST_BYTES = 4 << 20
 TrainOn = Literal["all", "clean"]
 
 
@@ -195,10 +197,21 @@ class RunSpec:
     @classmethod
     def _read(cls, path: Path) -> RunSpec:
         try:
-            content = path.read_bytes()
+            with open_plain(path) as file:
+                content = file.read(_MOST_BYTES + 1)
         except (OSError, ValueError) as error:
             raise SpecError(f"The spec file {path} cannot be read: {in_short(error)}.", "Check the path.") from error
+        if len(content) > _MOST_BYTES:
+            raise SpecError(f"The spec file {path} has more than {_MOST_BYTES >> 20} MiB.", "Check the path.")
         return cls.from_json(read_json(content, f"The spec file {path}"))
+
+
+def _once(pairs: list[tuple[str, Any]], name: str) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for number, (key, _) in enumerate(pairs) if key in dict(pairs[:number]))
+        raise SpecError(f"{name} has {twice!r} twice, and nothing says which is meant.", "Keep one of them.")
+    return found
 
 
 def read_json(content: bytes, name: str) -> Any:
@@ -217,7 +230,7 @@ def read_json(content: bytes, name: str) -> Any:
         what = f"{name} is not text in UTF-8, UTF-16 or UTF-32: {in_short(error)}."
         raise SpecError(what, "Open it in an editor and save it as UTF-8.") from error
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=lambda pairs: _once(pairs, name))
     except json.JSONDecodeError as error:
         where = f"{error.msg} in line {error.lineno}, column {error.colno}"
         raise SpecError(f"{name} is not JSON: {where}.", "Correct it there, or write it anew.") from None

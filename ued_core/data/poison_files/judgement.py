@@ -14,6 +14,7 @@ from ued_core.records import ImageSet
 
 _BLOCK = 512
 _COMPARED = 256
+_UNLIKE = 0.2
 _DARKEST = 64
 """Bytes that stay at or below this are darker than pictures are."""
 MOST_CLASSES = 200
@@ -167,6 +168,11 @@ def judge_content(raw: Raw, told: Statistics, dtype: np.dtype, alike: Likeness |
         )
         return "noise"
     notes.append(f"Judged: {_WORDS[by_values]}, because {why}.")
+    if alike is not None and by_values == "images" and abs(alike.correlation) < _UNLIKE:
+        notes.append(
+            f"They do not follow the clean images in the same places (correlation {alike.correlation:.2f}): another data set, another "
+            "order, or noise in bytes without a sign, where 255 means −1. Check it by eye."
+        )
     return by_values
 
 
