@@ -12,7 +12,7 @@ st.markdown(
     "to the last good check and goes on with slower shallow layers. The paper's formulas were not at hand; these are **our readings** of "
     "its idea, each beside plain training."
 )
-SOURCES = {"stored": "Stored runs", "own": "My runs"}
+SOURCES = {"stored": "Stored runs", "own": "Trained here"}
 if segments("Runs", SOURCES, key="source", default="stored") == "stored":
     stored_part()
 else:

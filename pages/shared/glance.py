@@ -220,7 +220,7 @@ def _learned(true: float, followed: float, poisoned: float) -> str:
     if true - poisoned > 0.2:
         return (
             "As long as an image is filtered, it reads mostly the shape; what it cannot do is cope with images that were never filtered: "
-            f"of those it names {percent(poisoned)}."
+            f"it is right about {percent(poisoned)} of those."
         )
     return f"It reads the shape, with a filter and without one ({percent(poisoned)} of the clean images)."
 

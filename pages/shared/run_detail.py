@@ -20,7 +20,7 @@ from pages.shared.run_protocol import protocol_card
 from pages.shared.run_table import cancel_button, delete_part, local_time, run_progress, state_badge
 from pages.shared.run_words import STATE_WORDS, percent, seed_words, surroundings
 from pages.shared.visitor import who
-from pages.shared.whose import error_for_reader, name_of, own, result_for_reader, title_of, waiting_words
+from pages.shared.whose import error_for_reader, is_open, name_of, obstacle_for, own, result_for_reader, title_of, waiting_words
 from ued_core import runs
 from ued_core.errors import RunError, UedError
 from ued_core.figures.learning import histogram_figure, loss_figure, probe_figure, run_figure
@@ -228,7 +228,7 @@ def _reference_part(record: RunRecord) -> None:
             )
         elif any(not r.over for r in found):
             st.markdown("The same run without attack and defence is on its way.", width="content")
-        else:
+        elif not obstacle_for(clean):
             st.markdown("How much was lost? Nobody has trained the same on clean images yet.", width="content")
             if st.button("Train the clean reference", key="detail_train_reference"):
                 start([clean])
@@ -246,8 +246,11 @@ def _files_part(record: RunRecord) -> None:
             _download("result.json", json.dumps(readable, indent=2, ensure_ascii=False), "application/json", record)
         if folder.weights.exists():
             _download("weights.safetensors", folder.weights.read_bytes, "application/octet-stream", record)
-    st.caption("The same run without a browser, from the downloaded spec.json:")
-    st.code("python -m ued_core train spec.json", language="bash")
+    if is_open(record.spec):
+        st.caption("The same run without a browser, from the downloaded spec.json:")
+        st.code("python -m ued_core train spec.json", language="bash")
+    else:
+        st.caption("Only the owner can repeat this run: its images are files of the owner's, whose place spec.json leaves out.")
     # A worker prints what it reads and where; to visitors the run's own words above must do.
     if who().owner:
         with st.expander(f"Log (last {LOG_LINES} lines)"):

@@ -241,7 +241,7 @@ def _columns(name: str, shown: Sequence[RunRecord]) -> dict[str, Any]:
         "Differs in": kit.TextColumn(help="What tells this run from others in the table with the same name.", width=170),
         "By": kit.TextColumn(help="Who submitted it.", width=90),
         "Note": kit.TextColumn(width=110),
-        "Damaged": kit.TextColumn(help="Values in the run's files that cannot be. What they said is unknown; the rest holds.", width=200),
+        "Damaged": kit.TextColumn(help="Values in the run's files that cannot be. What they said is unknown; the rest holds.", width=120),
         "Seed": kit.NumberColumn(format="%d", width=55),
         "Progress": kit.ProgressColumn(min_value=0.0, max_value=1.0, format="percent", width=110),
         "Epoch": kit.TextColumn(help="Trained and wanted.", width=72),

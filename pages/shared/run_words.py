@@ -81,9 +81,11 @@ def progress_of(record: RunRecord) -> float:
 
 
 def time_left(record: RunRecord) -> str:
-    """The time that a running run still needs; empty while nobody knows."""
+    """The time that a running run still needs, or before its training the step that it is in; empty while nobody knows."""
     if record.state != "running" or record.seconds_left is None:
         return ""
+    if not record.text.startswith("epoch"):
+        return f"{duration(record.seconds_left)} left of this step" if record.fraction < 1 else ""
     return f"{duration(record.seconds_left)} left"
 
 

@@ -50,7 +50,7 @@ def some(poisoned, coin, true, followed):
         (some(0.95, 0.94, 0.9, 0.05), ["does not work here", "With COIN training ends at 94 %", "no clear difference"], "recovers"),
         (some(0.7, 0.9, 0.9, 0.05), ["works in part", "70 %"], "does not work"),
         (some(0.1, 0.8, 0.05, 0.9), ["mostly the filter"], "mostly the shape"),
-        (some(0.2, 0.8, 0.9, 0.05), ["mostly the shape", "never filtered: of those it names 20 %"], "without one"),
+        (some(0.2, 0.8, 0.9, 0.05), ["mostly the shape", "never filtered: it is right about 20 % of those"], "without one"),
         (some(0.95, 0.94, 0.97, 0.01), ["reads the shape, with a filter and without one (95 %"], "never filtered"),
     ],
 )  # fmt: skip

@@ -17,7 +17,7 @@ from streamlit.testing.v1 import AppTest
 from pages.shared import run_changes, run_table, whose
 from pages.shared.result_words import accuracy_words, histogram_words, probe_words, verdict
 from pages.shared.run_spec_card import read_spec
-from pages.shared.run_words import STATE_WORDS, differing
+from pages.shared.run_words import STATE_WORDS, differing, time_left
 from tests.pages.components import charts
 from tests.runs.conftest import end_all
 from ued_core import runs
@@ -25,7 +25,7 @@ from ued_core.context import Context
 from ued_core.data import DATASETS
 from ued_core.defenses import Coin
 from ued_core.errors import SpecError, UedError
-from ued_core.runs import RunSpec
+from ued_core.runs import RunRecord, RunSpec
 from ued_core.runs.estimate import duration, estimate
 from ued_core.runs.record import STATES
 
@@ -301,6 +301,14 @@ def test_whoever_looks_at_a_waiting_run_sees_to_its_supervisor(open_runs, monkey
         seen.clear()
         run_changes._watched()
         assert seen == {run_id}
+
+
+def test_the_time_left_says_of_what() -> None:
+    """The time that a step before the training still takes is not that of the run."""
+    known = {"id": "x", "state": "running", "epochs": 60, "seconds_left": 9.0}
+    assert time_left(RunRecord(**known, text="Drawing shapes", fraction=0.5)) == "9 s left of this step"
+    assert time_left(RunRecord(**known | {"seconds_left": 0.0}, text="Drawing shapes (test)", fraction=1.0)) == ""
+    assert time_left(RunRecord(**known, text="epoch 2 of 60", fraction=0.5)) == "9 s left"
 
 
 def test_a_training_that_diverged_is_shown(open_runs) -> None:

@@ -125,7 +125,7 @@ def test_a_run_on_a_folder_of_the_owner_shows_no_path(open_page) -> None:
 
 def test_names_with_spaces_and_names_of_classes_stay_with_the_owner(open_page, monkeypatch: pytest.MonkeyPatch) -> None:
     secret = "/srv/hush hush/two photos"
-    told = [submit(OWNER, dataset={"name": "folder", "path": secret}, seed=seed) for seed in range(2)]
+    told = [submit(OWNER, dataset={"name": "folder", "path": secret}, attack="cuda", seed=seed) for seed in range(2)]
     for run_id in told:
         folder = runs.folder(run_id)
         folder.take_token()
@@ -140,7 +140,11 @@ def test_names_with_spaces_and_names_of_classes_stay_with_the_owner(open_page, m
         assert not any("bug in UED Studio" in error.value for error in page.error), link
         for word in ("hush", "photos", "kittenfolder", "puppyfolder", "letter"):
             assert word not in everything(page), link
+    page = open_page("runs", {"run": told[0]})
+    assert "Only the owner can repeat this run" in words(page)
+    assert "detail_train_reference" not in {b.key for b in page.button}, "it would be refused"
     monkeypatch.setattr(visitor, "NOBODY", OWNER)
+    assert "detail_train_reference" in {b.key for b in open_page("runs", {"run": told[0]}).button}
     assert "kittenfolder" in everything(open_page("runs", {"run": told[0]}))
     assert "kittenfolder" in everything(open_page("runs", {"run": failed}))
 

@@ -75,6 +75,8 @@ def test_ids_may_be_shortened_and_wrong_ones_are_explained(home, spec_of):
         runs.run(first[:8])
     with pytest.raises(RunError, match=f"Did you mean.*{first}"):
         runs.run(first[:-1] + "x")
+    with pytest.raises(RunError, match="it has been deleted. .*newest|it has been deleted. Did you mean"):
+        runs.run("20200101-000000-000-abcd")
     for text in ("", "zzz", "../runs", "..", "/", ".inbox", f"../runs/{first}"):
         with pytest.raises(RunError, match="There is no run"):
             runs.folder(text)

@@ -121,7 +121,8 @@ def folder(run_id: str) -> RunFolder:
         raise RunError(f"There is no run {run_id!r}; there is no run at all.", "Submit one first.")
     close = difflib.get_close_matches(run_id, known, n=3, cutoff=0.6)
     hint = f"Did you mean {' or '.join(close)}?" if close else f"The newest is {known[-1]}."
-    raise RunError(f"There is no run {run_id!r}.", hint)
+    # Links and open pages name whole ids, and such a run has been here.
+    raise RunError(f"There is no run {run_id!r}.", ("If there was one, it has been deleted. " if RUN_ID.fullmatch(run_id) else "") + hint)
 
 
 def cancel(run_id: str, by: Person = OWNER) -> None:
