@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -130,7 +131,7 @@ def _dataset(text: str) -> type[Any]:
     if text in DATASETS:
         return DATASETS[text]
     path = Path(_here(text))
-    if not path.exists() and not path.suffix and "/" not in text:
+    if not os.path.exists(path) and not path.suffix and "/" not in text:
         unknown = UnknownName("data set", text, DATASETS)
         raise UedError(unknown.what, f"{unknown.do} Or give the path of {KINDS}; there is nothing of this name here.")
     return method_at(path)

@@ -116,7 +116,7 @@ def method_controls(
             continue
         value = parameter_control(parameter, key=control_key(key, method_class, name), default=start[name])
         if parameter.kind == "text" and (problem := _refusal(method_class, {**start, name: value})):
-            st.warning(f"{plain(problem)} It is used until then.")
+            st.warning(f"{plain(problem)} Until then {plain(repr(start[name])) if start[name] else 'nothing'} is used.")
         else:
             chosen[name] = value
     return method_class(**chosen).located(None)

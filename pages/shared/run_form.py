@@ -143,7 +143,7 @@ def run_form() -> None:
         st.subheader("Repetition")
         repetition = method_controls(Repetition, key="new")
     if dataset is None:
-        summary.info("Give your images below; then the run can start.")
+        summary.info("Give your images below; the run can start once they can be used.")
         return
     try:
         spec = RunSpec(

@@ -33,3 +33,9 @@ def test_what_is_said(tmp_path, name, words):
         (tmp_path / name).touch()
     with pytest.raises(DataError, match=words):
         method_at(tmp_path / name)
+
+
+def test_a_path_that_the_system_cannot_look_at(tmp_path):
+    for path in (tmp_path / ("x" * 3000), tmp_path / "a\0b"):
+        with pytest.raises(DataError, match="There is no file or folder"):
+            method_at(path)

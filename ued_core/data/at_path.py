@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from ued_core.data.base import Dataset
 from ued_core.data.folder import Folder
 from ued_core.data.idx_set import NAME, Idx
+from ued_core.data.names import readable
 from ued_core.data.npz_set import Npz
 from ued_core.data.parquet_set import Parquet
 from ued_core.errors import DataError
@@ -20,7 +22,7 @@ def method_at(path: Path) -> type[Dataset]:
     Raises:
         DataError: there is nothing, or nothing that is known.
     """
-    if path.is_dir():
+    if os.path.isdir(path):
         return _folder(path)
     name = path.name.lower()
     if name.endswith(".npz"):
@@ -29,8 +31,8 @@ def method_at(path: Path) -> type[Dataset]:
         return Parquet
     if NAME.fullmatch(name):
         return Idx
-    if not path.exists():
-        raise DataError(f"There is no file or folder {str(path)!r}.", f"A data set is {KINDS}.")
+    if not os.path.exists(path):
+        raise DataError(f"There is no file or folder {readable(str(path))[:300]!r}.", f"A data set is {KINDS}.")
     if name.endswith(".zip"):
         raise DataError(f"{path.name} is an archive.", "Unpack it and give the folder, or upload it in the app under New run.")
     raise DataError(f"{path.name} is no data set.", f"A data set is {KINDS}. A poison file of others is for the command 'inspect'.")
