@@ -37,7 +37,7 @@ SERVED = "UED_SERVED"
 HEADER = "x-ued-person"
 """How the door tells the app who came in; what a browser sends under this name is dropped."""
 COOKIE = "ued_person"
-SIGN_IN, SIGN_OUT, HEALTH = "/sign-in", "/sign-out", "/_stcore/health"
+SIGN_IN, SIGN_OUT, HEALTH, METRICS = "/sign-in", "/sign-out", "/_stcore/health", "/_stcore/metrics"
 REMEMBERED_DAYS = 180
 MOST_BYTES = 4096
 SLOW_S = 0.5
@@ -136,6 +136,8 @@ class Door:
             await (await _door_page(Request(scope, receive), path))(scope, receive, send)
         elif person is not None and scope["type"] == "websocket" and not person.owner:
             await self._app(scope, receive, _without_script_path(send))
+        elif person is not None and not person.owner and path.rstrip("/") == METRICS:
+            await PlainTextResponse("These are the owner's.", 403, headers=SECURE_HEADERS)(scope, receive, send)
         elif person is not None or (scope["type"] == "http" and path == HEALTH and scope["method"] in ("GET", "HEAD")):
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":

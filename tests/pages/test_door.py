@@ -197,6 +197,13 @@ def test_the_owner_comes_in() -> None:
     assert ask(cookie=sign_in(ROOM, cookie=owner.cookie).cookie).person == ask(cookie=visitor.cookie).person
 
 
+def test_metrics_of_the_server_are_the_owners() -> None:
+    visitor, owner = (sign_in(code).cookie for code in (ROOM, OWN))
+    assert ask("/_stcore/metrics", cookie=visitor).status == 403
+    assert ask("/_stcore/metrics/", cookie=visitor).status == 403
+    assert ask("/_stcore/metrics", cookie=owner).status == 200
+
+
 def test_leaving_lets_nobody_in_but_remembers_the_name() -> None:
     cookie = sign_in(ROOM).cookie
     left = ask("/sign-out", cookie=cookie)

@@ -70,6 +70,7 @@ def test_a_set_that_was_ended_early_belongs_to_its_run(
             ask_enough(folder)
 
     run = RunFolder(tmp_path / "home" / "runs" / "20260101-000000-abcdef")
+    run.path.mkdir(parents=True)
     with monkeypatch.context() as patched:
         patched.setattr(Workshop, "show", show)
         result = execute(spec, Context(), partial=run.partial)

@@ -66,6 +66,7 @@ def test_a_resumed_run_has_the_files_of_one_history(run: tuple[RunFolder, RunSpe
     trained(folder, spec)
     whole = contents(folder)
     again = RunFolder(tmp_path / "20261121-000000-000-0001")
+    again.path.mkdir()
     reached: list[float] = []
     stopping = Context(stop=lambda: len(reached) >= 2)
     checkpoint = tmp_path / "c.pt"

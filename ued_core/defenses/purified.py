@@ -297,10 +297,10 @@ def _made(defense: TrainedDefense, data: ImageSet, ctx: Context, folder: Path, o
     card = {"defence": defense.to_json(), "data": data.name, "data_hash": data.content_hash, "log": log}
     targets = [early_of(folder), *([own] if own else [])] if STOPPED in log else [folder]
     try:
-        if own in targets:
-            # Not the folder above: a run whose folder was deleted stays deleted.
-            own.parent.mkdir(exist_ok=True)
         for target in targets:
+            if target == own:
+                # Not the folder above: a run whose folder was deleted stays deleted.
+                own.parent.mkdir(exist_ok=True)
             _write(target, made, card, work_of(folder) / "pictures.npz")
     except (OSError, SafetensorError):
         # A full or read-only disk: the work is done all the same, it only cannot be kept.
