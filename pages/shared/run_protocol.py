@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -12,6 +13,7 @@ from pages.shared.hidden import seen, seen_parameter
 from pages.shared.run_words import flat, percent
 from ued_core.attacks.base import write_classes
 from ued_core.data.base import NOT_CLEAN
+from ued_core.data.handles import is_handle
 from ued_core.errors import UedError
 from ued_core.params import Method, Parameter
 from ued_core.runs import RunRecord, RunSpec
@@ -122,6 +124,9 @@ def in_words(method: Method) -> str:
 def _text(parameter: Parameter, value: Any) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
+    if parameter.path and not is_handle(value):
+        # A record goes into papers; where a file lies on this machine stands in the spec alone.
+        return seen_parameter(parameter, Path(value).name)
     return f"{value:g}" if isinstance(value, float) else seen_parameter(parameter, value)
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from ued_core.data.names import readable
 from ued_core.errors import DataError, in_short
 
-MAX_ITEMS = 20_000_000
+MAX_ITEMS = 5_000_000
 
 _DTYPE = re.compile(r"^[<>=|]?([biuf][1248])$")
 _NAME = re.compile(r"[A-Za-z_][\w.]{0,80} [A-Za-z_][\w.]{0,80}")
