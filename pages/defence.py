@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from pages.shared.cost_views import cost_view
+from pages.shared.crowd import in_turn
 from pages.shared.defence_views import feature_view, theta_sidebar, theta_text, theta_view
 from pages.shared.guard import guarded, plain
 from pages.shared.handover import examine_this, train_with_this
@@ -48,7 +49,7 @@ def follow_the_slider(
         The stack, to whoever runs the whole page.
     """
     stack: tuple[Defense, ...] = ()
-    with guarded():
+    with guarded(), in_turn():
         stack = main_control(rest)
         images, _ = choice.shown(1)
         poisoned = choice.trained_on(images)

@@ -82,8 +82,8 @@ def three_pictures() -> None:
         looks = "Training looks perfect" if run["train_accuracy"] >= PERFECT else "Training ends"
         st.markdown(
             f"{looks}: **{percent(run['train_accuracy'])}**. On clean test images the same model reaches "
-            f"{'only ' * (run['last'] < run['train_accuracy'] / 2)}**{percent(run['last'])}** (a real run, of {len(attacked.rows)} the one "
-            f"nearest their mean of {_level(attacked)}; the dotted line is guessing)."
+            f"{'only ' * (run['last'] < run['train_accuracy'] / 2)}**{percent(run['last'])}** (a real run: the one of "
+            f"{len(attacked.rows)} nearest to their mean, {_level(attacked)}; the dotted line is guessing)."
         )
     with third:
         st.subheader("3 · What breaks it")
