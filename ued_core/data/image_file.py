@@ -189,6 +189,7 @@ def _opened(file: BinaryIO) -> Image.Image | None:
     except Image.DecompressionBombError:
         raise _too_many_pixels() from None
     except Exception:
+        # Whatever a decoder makes of a damaged file: the caller tries it again without its metadata, and says what is wrong.
         return None
     most = BUFFERED_PIXELS if image.format in ("WEBP", "AVIF", "HEIF") else MAX_PIXELS
     if image.width * image.height > most:
@@ -275,6 +276,7 @@ def _several(image: Image.Image, kind: str | None) -> str:
     try:
         image.seek(1)
     except Exception:
+        # There is no second picture, or it is damaged: the first one is what is wanted.
         return ""
     return {"MPO": "a second picture in the file → the first", "TIFF": "several pages → the first"}.get(
         kind or "", "animation → first frame"
