@@ -1,6 +1,9 @@
 """Charts and controls of the stage."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import ClassVar, Literal
+from unittest import mock
 
 import numpy as np
 import plotly.graph_objects as go
@@ -11,6 +14,14 @@ from pages.shared.delivery import KEPT_BYTES, SENT, Part, kept
 from pages.shared.live_chart import live_chart, pieces
 from ued_core.figures import theme
 from ued_core.params import Catalogue, Method, param
+
+
+@contextmanager
+def letting_go() -> Iterator[None]:
+    """The server has dropped everything that it kept, and keeps nothing meanwhile."""
+    kept().keep([Part("filler", b" " * KEPT_BYTES)])
+    with mock.patch.object(kept(), "keep"):
+        yield
 
 
 class Wave(Method):
@@ -92,9 +103,10 @@ if "never_got" in st.query_params and SENT not in st.session_state:
     st.session_state[SENT] = {"lines": frozenset(piece.name for piece in pieces(lines.to_json(validate=False)))}
 left, right = st.columns(2)
 with left:
-    live_chart(lines, key="lines", alt="Five waves", height=340, filename="waves")
-    if "let_go" in st.query_params:
-        kept().keep([Part("filler", b" " * KEPT_BYTES)])
+    # Let go of before the browser is told: afterwards it may already have fetched some.
+    # Also in a run that comes before the browser has asked for everything (which forgets what was sent).
+    with letting_go() if "let_go" in st.query_params and "lines" in st.session_state.get(SENT, {}) else nullcontext():
+        live_chart(lines, key="lines", alt="Five waves", height=340, filename="waves")
     cell = live_chart(heat, key="heat", alt="A banded matrix", height=340, clickable=True)
     st.write(f"cell {[cell.first['x'], cell.first['y']] if cell else None}")
 with right:
