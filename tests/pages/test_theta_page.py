@@ -108,15 +108,17 @@ def test_words_about_the_random_matrix_follow_its_curve(open_page, monkeypatch) 
     assert f"highest ({100 * along.accuracy[best]:.1f} %) at α = {number(along.values[best])}" in words
     reversed_curve = strength_words(along.values, along.accuracy[::-1], along.imi[::-1], along.imc[::-1])
     assert f"at α = {number(along.values[30 - best])}." in reversed_curve
-    page = open_page("theta", SMALL)
-    assert any("is not there yet" in m.value for m in page.markdown)
-    ready = Handle("sweep", None, state="ready", value=along)
-    ready.done.set()
+    # The side process may be done before the page is drawn, so both states are given here.
+    answer = Handle("sweep", None)
     real = theta_room.background.submit
     monkeypatch.setattr(
         theta_room.background, "submit",
-        lambda key, function, *given, **more: ready if given[1:2] == ("strength",) else real(key, function, *given, **more),
+        lambda key, function, *given, **more: answer if given[1:2] == ("strength",) else real(key, function, *given, **more),
     )  # fmt: skip
+    page = open_page("theta", SMALL)
+    assert any("is not there yet" in m.value for m in page.markdown)
+    answer.state, answer.value = "ready", along
+    answer.done.set()
     page.run()
     assert any(words in m.value for m in page.markdown)
 
