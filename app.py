@@ -97,7 +97,8 @@ def _announce_or_end() -> None:
 
 @asynccontextmanager
 async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
-    """Start-up work in the background, and an orderly end; none without a passcode where others can reach the server."""
+    """Start-up work in the background, and an orderly end; none without a passcode where others can reach the
+    server."""
     if is_served():
         _announce_or_end()
     task = asyncio.create_task(start_up())

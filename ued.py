@@ -71,8 +71,11 @@ def install() -> None:
         fallback = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "-r", str(REQUIREMENTS)]
         if subprocess.run(fallback, cwd=ROOT).returncode != 0:
             sys.exit("The packages could not be installed; the lines above say why. Nothing was started.")
-    # Compiles the few numba loops into the checkout's caches, so that the first start need not; a failure costs only time.
-    subprocess.run([str(PYTHON), "-c", "import app; app.rehearse()"], cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL)
+    # Compiles the few numba loops into the checkout's caches, so that the first start need not; a failure costs only
+    # time.
+    subprocess.run(
+        [str(PYTHON), "-c", "import app; app.rehearse()"], cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL
+    )
     STAMP.write_text(fingerprint())
 
 

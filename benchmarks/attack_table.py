@@ -3,9 +3,9 @@
     python -m benchmarks.attack_table                 fill what is missing; finished rows are kept, so it can be stopped
     python -m benchmarks.attack_table --table         print the table from the stored rows
 
-One seed draws the images, the private key, the weights and the order. Rows are stored in ``assets/results/attacks.json``
-with spec, history and environment. Crafting is timed apart from training, in seconds of processor time on one thread,
-and counted in gradient evaluations: how many times an image went through a model.
+One seed draws the images, the private key, the weights and the order. Rows are stored in
+``assets/results/attacks.json`` with spec, history and environment. Crafting is timed apart from training, in seconds of
+processor time on one thread, and counted in gradient evaluations: how many times an image went through a model.
 """
 
 from __future__ import annotations
@@ -62,7 +62,13 @@ LATE = ("REM, 300 steps", "REM, radius 1, 400 steps")
 
 def spec_of(dataset: str, condition: str, seed: int) -> dict[str, Any]:
     """The run spec of one row."""
-    shared = {"dataset": {"name": dataset, "seed": seed}, "plan": "adamw", "seed": seed, "attack_seed": seed, "model": "small_cnn"}
+    shared = {
+        "dataset": {"name": dataset, "seed": seed},
+        "plan": "adamw",
+        "seed": seed,
+        "attack_seed": seed,
+        "model": "small_cnn",
+    }
     return {**shared, **CONDITIONS[condition], "device": "cpu", "note": condition}
 
 
@@ -138,7 +144,9 @@ def main() -> None:
 
     there = {(name_of(row), row["key"]) for row in rows.stored(RESULTS)}
     ordered = sorted(options.conditions, key=lambda condition: condition in LATE)
-    wanted = sorted(((d, c, s) for s in options.seeds for c in ordered for d in options.datasets), key=lambda job: job[1] in LATE)
+    wanted = sorted(
+        ((d, c, s) for s in options.seeds for c in ordered for d in options.datasets), key=lambda job: job[1] in LATE
+    )
     missing = [job for job in wanted if (job, RunSpec.from_json(spec_of(*job)).key()) not in there]
     order = [(d, c, s) for d in DATASETS for c in CONDITIONS for s in SEEDS]
     rows.fill(missing, compute, lambda row: rows.store(RESULTS, row, name_of, order), options.workers)
@@ -147,7 +155,8 @@ def main() -> None:
 def table(found: list[rows.Row]) -> str:
     """Markdown: mean ± sd over seeds."""
     lines = [
-        "| data | trained on | clean test, last | clean test, best | train | L∞ | L2 | crafting, CPU s | gradient evaluations | NMI | n |",
+        "| data | trained on | clean test, last | clean test, best | train | L∞ | L2 | crafting, CPU s | gradient "
+        "evaluations | NMI | n |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
 
@@ -161,7 +170,9 @@ def table(found: list[rows.Row]) -> str:
             sizes = [_mean([p.get(k) for p in poison], 1) for k in ("linf", "l2")]
             costs = [_mean([p.get(k) for p in poison], 0) for k in ("crafting_cpu_s", "evaluations")]
             nmi = _mean([p.get("agreement") for p in poison], 2)
-            lines.append("| " + " | ".join([dataset, condition, *accuracies, *sizes, *costs, nmi, str(len(own))]) + " |")
+            lines.append(
+                "| " + " | ".join([dataset, condition, *accuracies, *sizes, *costs, nmi, str(len(own))]) + " |"
+            )
     return "\n".join(lines)
 
 

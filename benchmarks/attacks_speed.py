@@ -1,4 +1,5 @@
-"""How fast the model-free attacks are: python -m benchmarks.attacks_speed [--images 20000] [--repeats 3] [--threads 2] [--plain]
+"""How fast the model-free attacks are: python -m benchmarks.attacks_speed [--images 20000] [--repeats 3] [--threads 2]
+[--plain]
 
 Each attack poisons the same images, and beside it stands a reference that handles one image after the other, written
 from the definition with torch operations on one image (OPS: on one place and colour), on a few images. ``--plain`` does
@@ -21,7 +22,17 @@ import torch.nn.functional as F
 
 from benchmarks.measure import interleaved, machine
 from ued_core import compiled
-from ued_core.attacks import Attack, Autoregressive, ClassNoise, OnePixel, RegionNoise, SynPer, autoregressive, base, one_pixel
+from ued_core.attacks import (
+    Attack,
+    Autoregressive,
+    ClassNoise,
+    OnePixel,
+    RegionNoise,
+    SynPer,
+    autoregressive,
+    base,
+    one_pixel,
+)
 from ued_core.context import Context
 from ued_core.data import DATASETS, load_split
 from ued_core.records import ImageSet, to_bytes, to_float
@@ -113,7 +124,10 @@ def main() -> int:
             module.has_compiler = lambda: False  # type: ignore[attr-defined]
     data = load_split(DATASETS["shapes"](train_size=min(options.images, 5000), seed=SEED), Context()).train
     data = data.take(torch.arange(options.images) % len(data))
-    print(f"{machine()}; {options.threads} threads{', without the compiler' if options.plain else ''}; {options.images:,} images\n")
+    print(
+        f"{machine()}; {options.threads} threads{', without the compiler' if options.plain else ''}; "
+        f"{options.images:,} images\n"
+    )
     print("| attack | one at a time, images/s | here, images/s (of CPU) | ratio | target, images/s |")
     print("|---|---|---|---|---|")
     for attack, reference, few in EVERY:
@@ -126,7 +140,10 @@ def main() -> int:
         slow, fast = few / cost["reference"].wall_s, len(data) / cost["here"].wall_s
         spent = len(data) / cost["here"].cpu_s
         target = TARGETS.get(attack.key, TARGET)
-        print(f"| {attack.title} | {slow:,.4g} | **{fast:,.0f}** ({spent:,.0f}) | {fast / slow:,.1f} | {target:,} |", flush=True)
+        print(
+            f"| {attack.title} | {slow:,.4g} | **{fast:,.0f}** ({spent:,.0f}) | {fast / slow:,.1f} | {target:,} |",
+            flush=True,
+        )
     return 0
 
 

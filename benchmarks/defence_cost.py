@@ -1,9 +1,9 @@
 """What defences cost in training: python -m benchmarks.defence_cost [--images 512] [--repeats 5] [--only KEY …]
 
 One epoch of the small CNN under each defence and without any, in turns in one process on one thread; the ratio of CPU
-time is what the defence costs, beside the ratio that its training hook declares. What is done once before training (JPEG,
-projections) is timed apart. Targets: COIN at most a quarter of the epoch; adversarial training within 20 % of steps + 1; an
-image encoded as JPEG once, not once an epoch.
+time is what the defence costs, beside the ratio that its training hook declares. What is done once before training
+(JPEG, projections) is timed apart. Targets: COIN at most a quarter of the epoch; adversarial training within 20 % of
+steps + 1; an image encoded as JPEG once, not once an epoch.
 """
 
 from __future__ import annotations
@@ -65,9 +65,14 @@ def epoch_of(defenses: tuple[Defense, ...], pure: ImageSet) -> Callable[[], obje
     plan, ctx = PLANS["adamw"](epochs=1, precision="float32"), Context(seed=SEED)
     hooks = [hook for d in defenses if (hook := d.training(Setup(pure, network, plan, ctx))) is not None]
     job = Job(
-        train=pure, test=pure.take(torch.arange(8)), network=network, plan=plan, hooks=hooks, marks=marks_of(defenses, pure),
+        train=pure,
+        test=pure.take(torch.arange(8)),
+        network=network,
+        plan=plan,
+        hooks=hooks,
+        marks=marks_of(defenses, pure),
         blend=lambda images, targets, rng, *marks: blend_all(defenses, images, targets, pure.classes, rng, *marks),
-    )  # fmt: skip
+    )
     return lambda: train(job, ctx)
 
 
@@ -100,7 +105,10 @@ def main() -> int:
         os.environ["UED_HOME"] = folder
         data = load_split(DATASETS["shapes"](train_size=options.images, test_size=100, seed=SEED), Context()).train
         rows = rows_of(data, options.repeats, options.only)
-    print(f"{machine()}; torch {torch.__version__}; one thread, {len(data)} images, medians of {options.repeats} turns, seed {SEED}\n")
+    print(
+        f"{machine()}; torch {torch.__version__}; one thread, {len(data)} images, medians of {options.repeats} turns, "
+        f"seed {SEED}\n"
+    )
     print("| defence | once, s CPU | epoch ÷ plain epoch, CPU | its share of the epoch | declared |")
     print("|---|---|---|---|---|")
     for row in rows:
@@ -118,10 +126,16 @@ def targets_met(rows: dict[str, Row]) -> list[bool]:
     if worst := rows.get("adversarial_training"):
         declared = worst.predicted or 1.0
         met.append(abs(worst.ratio / declared - 1) <= 0.2)
-        print(f"Adversarial training within 20 % of steps + 1: {'yes' if met[-1] else 'NO'} ({worst.ratio:.2f} for {declared:.3g})")
+        print(
+            f"Adversarial training within 20 % of steps + 1: {'yes' if met[-1] else 'NO'} ({worst.ratio:.2f} for "
+            f"{declared:.3g})"
+        )
     if jpeg := rows.get("jpeg"):
         met.append(jpeg.ratio <= 1.1)
-        print(f"JPEG costs nothing during the epochs: {'yes' if met[-1] else 'NO'} ({jpeg.ratio:.2f}; {jpeg.before_s:.2f} s once)")
+        print(
+            f"JPEG costs nothing during the epochs: {'yes' if met[-1] else 'NO'} ({jpeg.ratio:.2f}; "
+            f"{jpeg.before_s:.2f} s once)"
+        )
     return met
 
 

@@ -3,13 +3,13 @@
     python -m benchmarks.defence_table                fill what is missing; finished rows are kept, so it can be stopped
     python -m benchmarks.defence_table --table        print the tables from the stored rows
 
-The default CNN and plan, in batches of 64; digits as they are, shapes with 2,000 images to train and 500 to test on, so that
-a row takes a quarter of a minute. *Shapes, 5,000 images* is the default data set with the default plan, for the family of
-convolutions; *30 epochs* the same trained three times as long, for what random augmentation gains by it. One seed draws the
-images, the private key, the weights and the order. Rows are stored in ``assets/results/defences.json`` with spec, history and
-environment. The row *none* is the undefended run, the column *clean* is what a defence costs where nothing was poisoned.
-D-VAE is learnt for minutes and has a table of its own (``benchmarks.dvae``), and so have the ablations of staged training
-(``benchmarks.staged``).
+The default CNN and plan, in batches of 64; digits as they are, shapes with 2,000 images to train and 500 to test on, so
+that a row takes a quarter of a minute. *Shapes, 5,000 images* is the default data set with the default plan, for the
+family of convolutions; *30 epochs* the same trained three times as long, for what random augmentation gains by it. One
+seed draws the images, the private key, the weights and the order. Rows are stored in ``assets/results/defences.json``
+with spec, history and environment. The row *none* is the undefended run, the column *clean* is what a defence costs
+where nothing was poisoned. D-VAE is learnt for minutes and has a table of its own (``benchmarks.dvae``), and so have
+the ablations of staged training (``benchmarks.staged``).
 """
 
 from __future__ import annotations
@@ -84,11 +84,27 @@ DEFENCES: dict[str, list[Any]] = {
     "UEraser-max": [{"name": "ueraser", "variant": "max"}],
     "SDA+AN": ["sda_an"],
     "adversarial training": [{"name": "adversarial_training", "steps": 3, "step": 0.5}],
-    "adversarial training, L2": [{"name": "adversarial_training", "norm": "l2", "radius": 128.0, "steps": 3, "step": 0.5}],
+    "adversarial training, L2": [
+        {"name": "adversarial_training", "norm": "l2", "radius": 128.0, "steps": 3, "step": 0.5}
+    ],
     "TRADES": [{"name": "trades", "steps": 3, "step": 0.5}],
 }
-FAMILY = ("none", "COIN", "COIN, α = 1", "JPEG 10", "COIN, shifts only", "COIN, interpolation only", "RSK + FF", "SSK + FF")
-WITH = {"shapes": tuple(DEFENCES), "digits": tuple(DEFENCES), LARGE: FAMILY, LONGER: ("none", "COIN", "JPEG 10", "SSK + FF")}
+FAMILY = (
+    "none",
+    "COIN",
+    "COIN, α = 1",
+    "JPEG 10",
+    "COIN, shifts only",
+    "COIN, interpolation only",
+    "RSK + FF",
+    "SSK + FF",
+)
+WITH = {
+    "shapes": tuple(DEFENCES),
+    "digits": tuple(DEFENCES),
+    LARGE: FAMILY,
+    LONGER: ("none", "COIN", "JPEG 10", "SSK + FF"),
+}
 """The defences that are tried on a data set."""
 
 

@@ -30,13 +30,27 @@ def main() -> None:
     from ued_core.data import DATASETS, load_split
     from ued_core.files import write_json
 
-    attacks = {name: own["attack"] for name, own in CONDITIONS.items() if "attack" in own and "plan" not in own and "defenses" not in own}
+    attacks = {
+        name: own["attack"]
+        for name, own in CONDITIONS.items()
+        if "attack" in own and "plan" not in own and "defenses" not in own
+    }
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--attacks", nargs="*", choices=("clean", *attacks))
     wanted = parser.parse_args().attacks
-    kept = [] if wanted is None else [r for r in json.loads(FILE.read_text(encoding="utf-8"))["rows"] if r["title"] not in wanted]
+    kept = (
+        []
+        if wanted is None
+        else [r for r in json.loads(FILE.read_text(encoding="utf-8"))["rows"] if r["title"] not in wanted]
+    )
     rows: list[dict[str, Any]] = []
-    print("| data | attack | " + " | ".join(t.title for t in TESTS.values()) + " | alarms |\n|---" + "|---" * (2 + len(TESTS)) + "|")
+    print(
+        "| data | attack | "
+        + " | ".join(t.title for t in TESTS.values())
+        + " | alarms |\n|---"
+        + "|---" * (2 + len(TESTS))
+        + "|"
+    )
     for dataset in ("shapes", "digits"):
         train = load_split(DATASETS.build(dataset, seed=SEED), Context()).train
         for name, spec in {"clean": None, **attacks}.items():
@@ -48,7 +62,15 @@ def main() -> None:
                 continue
             data = train if attack is None else poison_once(attack, train, Context(seed=SEED)).as_training_set()
             seen = examine(data, Context(seed=SEED))
-            rows.append({"dataset": dataset, "title": name, "attack": attack and attack.to_json(), "alarms": seen.alarms, **seen.to_json()})
+            rows.append(
+                {
+                    "dataset": dataset,
+                    "title": name,
+                    "attack": attack and attack.to_json(),
+                    "alarms": seen.alarms,
+                    **seen.to_json(),
+                }
+            )
             cells = [f"{e.value:.3f}" if e.test == "border" else f"{100 * e.value:.1f}" for e in seen.evidence]
             print("| " + " | ".join([dataset, name, *cells, str(seen.alarms)]) + " |", flush=True)
     order = [(dataset, name) for dataset in ("shapes", "digits") for name in ("clean", *attacks)]

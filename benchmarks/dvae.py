@@ -1,13 +1,14 @@
-"""D-VAE at the size of a CPU: rate targets, the recovered perturbation, two stages against one, and what it costs clean data.
+"""D-VAE at the size of a CPU: rate targets, the recovered perturbation, two stages against one, and what it costs clean
+data.
 
     nice -n 10 python -m benchmarks.dvae             fill what is missing; finished rows and networks are kept
     python -m benchmarks.dvae --table                print the tables from the stored rows
     nice -n 10 python -m benchmarks.dvae --assets    train and write the networks that the page D-VAE ships
 
-Data: 1,000 digits at 16×16 (every second pixel) and half their contrast around grey, so that noise is not cut off at black.
-Networks of width 8 are trained for 1,240 steps of 16 images a stage, one of them for 2,976, on one thread; the classifier is
-the default one, 15 epochs without crops or flips, tested on the 397 clean test images. Rows are stored in ``assets/results/dvae.json``.
-Everything that was trained is an artefact under the home, so nothing is trained twice.
+Data: 1,000 digits at 16×16 (every second pixel) and half their contrast around grey, so that noise is not cut off at
+black. Networks of width 8 are trained for 1,240 steps of 16 images a stage, one of them for 2,976, on one thread; the
+classifier is the default one, 15 epochs without crops or flips, tested on the 397 clean test images. Rows are stored in
+``assets/results/dvae.json``. Everything that was trained is an artefact under the home, so nothing is trained twice.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ ATTACKS: dict[str, dict[str, Any] | None] = {
 SHARES = {"noise in half of the images": 0.5, "noise in a fifth of the images": 0.2}
 """How many images are poisoned, where it is not all of them."""
 SHIPPED: tuple[tuple[str, dict[str, Any]], ...] = (("shapes", {"name": "cuda"}), ("digits", {"name": "region"}))
-"""What the page shows without training: the selection that every page starts with, and an attack that follows the class alone."""
+"""What the page shows without training: the selection that every page starts with, and an attack that follows the class
+alone."""
 SHIPPED_TARGETS = (0.3, 0.6, 1.0, 2.0, 4.0)
 BEFORE, AFTER = 60, 8
 """Epochs at the loosest target, and then at each target."""
@@ -78,7 +80,9 @@ def data_of(attack: str, seed: int) -> tuple[Any, Any, Any]:
     train, test = (part.with_images(64 + part.images[:, :, ::2, ::2] // 2) for part in (split.train, split.test))
     clean = train.take(torch.arange(COUNT))
     recipe, share = ATTACKS[attack], SHARES.get(attack, 1.0)
-    published = clean if recipe is None else KNOWN.parse(recipe).poison(clean, Context(seed=seed), share).as_training_set()
+    published = (
+        clean if recipe is None else KNOWN.parse(recipe).poison(clean, Context(seed=seed), share).as_training_set()
+    )
     return clean, published, test
 
 
@@ -91,8 +95,16 @@ def compute(job: dict[str, Any]) -> dict[str, Any]:
     torch.set_num_threads(1)
     clean, published, test = data_of(job["attack"], job["seed"])
     cpu = time.process_time()
-    measured = sweep_row(job, clean, published) if job["part"] == "sweep" else stages_row(job, clean, published, test, Context)
-    return {**job, **measured, "cpu_s": time.process_time() - cpu, "data_hash": published.content_hash, "torch": torch.__version__}
+    measured = (
+        sweep_row(job, clean, published) if job["part"] == "sweep" else stages_row(job, clean, published, test, Context)
+    )
+    return {
+        **job,
+        **measured,
+        "cpu_s": time.process_time() - cpu,
+        "data_hash": published.content_hash,
+        "torch": torch.__version__,
+    }
 
 
 def sweep_row(job: dict[str, Any], clean: Any, published: Any) -> dict[str, Any]:
@@ -167,16 +179,35 @@ def table(found: list[dict[str, Any]]) -> None:
         return rows.spread(values, digits, scale)
 
     def both(some: list[dict[str, Any]]) -> str:
-        return f"{cell([r['last'] for r in some], 1, 100)} ({cell([r['psnr_clean'] for r in some], 1)} dB)" if some else ""
+        return (
+            f"{cell([r['last'] for r in some], 1, 100)} ({cell([r['psnr_clean'] for r in some], 1)} dB)" if some else ""
+        )
 
-    print("| attack | labels | steps | target, nats | rate | x̂: PSNR to input | to clean | surviving | p̂ ~ its class's noise | ~ others' |")
+    print(
+        "| attack | labels | steps | target, nats | rate | x̂: PSNR to input | to clean | surviving | p̂ ~ its "
+        "class's noise | ~ others' |"
+    )
     print("|---|---|---|---|---|---|---|---|---|---|")
     sweeps = [r for r in found if r["part"] == "sweep"]
-    kinds = sorted({(r["attack"], r["labels"], r["steps"], r["target"]) for r in sweeps}, key=lambda k: (k[0], k[1] != "true", *k[2:]))
+    kinds = sorted(
+        {(r["attack"], r["labels"], r["steps"], r["target"]) for r in sweeps},
+        key=lambda k: (k[0], k[1] != "true", *k[2:]),
+    )
     for kind in kinds:
         own = [r for r in sweeps if (r["attack"], r["labels"], r["steps"], r["target"]) == kind]
-        numbers = [("nats", 2), ("psnr_input", 1), ("psnr_clean", 1), ("surviving", 3), ("found", 3), ("found_elsewhere", 3)]
-        print("| {} | {} | {:,} | {:g} | ".format(*kind) + " | ".join(cell([r[n] for r in own], d) for n, d in numbers) + " |")
+        numbers = [
+            ("nats", 2),
+            ("psnr_input", 1),
+            ("psnr_clean", 1),
+            ("surviving", 3),
+            ("found", 3),
+            ("found_elsewhere", 3),
+        ]
+        print(
+            "| {} | {} | {:,} | {:g} | ".format(*kind)
+            + " | ".join(cell([r[n] for r in own], d) for n, d in numbers)
+            + " |"
+        )
     print("\n| trained on | " + " | ".join(ATTACKS) + " |")
     print("|---|" + "---|" * len(ATTACKS))
     for arm in (*ARMS, PLAIN):
@@ -220,7 +251,9 @@ def ship(only: str) -> None:
             last = train_dvae(DvaeJob(published, copy, target, AFTER, SIZE["batch_size"]), ctx)[-1]
             made.append((target, copy.state_dict(), {"rate": last["rate"], "psnr": last["psnr"], "steps": steps}))
             print(dataset, attack.key, target, {name: round(value, 4) for name, value in last.items()}, flush=True)
-        defence = {name: value for name, value in defense.to_json().items() if name not in ("rate_1", "rate_2", "epochs")}
+        defence = {
+            name: value for name, value in defense.to_json().items() if name not in ("rate_1", "rate_2", "epochs")
+        }
         print(write_shipped(data.to_json(), attack.to_json(), 0, published, defence, made))
 
 
@@ -229,7 +262,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", action="store_true", help="print the tables from the stored rows")
     parser.add_argument("--assets", action="store_true", help="write the networks that the page ships")
-    parser.add_argument("--only", default="", choices=["", *(dataset for dataset, _ in SHIPPED)], help="with --assets: one data set")
+    parser.add_argument(
+        "--only", default="", choices=["", *(dataset for dataset, _ in SHIPPED)], help="with --assets: one data set"
+    )
     parser.add_argument("--seeds", nargs="*", type=int, default=(0,))
     options = parser.parse_args()
     if options.table:

@@ -109,7 +109,9 @@ def rows_of(data: ImageSet, seed: int, others: dict[str, Any]) -> list[dict[str,
             if isinstance(negatives, str):
                 rows.append({**row, "failure": negatives})
                 continue
-            rows.append({**row, **detection(images, negatives, seed).to_json(), "score": said.score, "finding": said.finding})
+            rows.append(
+                {**row, **detection(images, negatives, seed).to_json(), "score": said.score, "finding": said.finding}
+            )
     return rows
 
 

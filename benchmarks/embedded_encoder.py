@@ -40,7 +40,8 @@ FINE = 2
 FORMS = 200
 CHUNK = 250
 MOST_OVERLAP = 0.88
-"""A form whose best overlap (intersection over union) with a class of *shapes*, turned and sized at will, is larger is left out."""
+"""A form whose best overlap (intersection over union) with a class of *shapes*, turned and sized at will, is larger is
+left out."""
 TEST = 2000
 
 
@@ -134,7 +135,9 @@ def likenesses() -> np.ndarray:
     for turn in range(0, 360, 15):
         c, s = math.cos(math.radians(turn)), math.sin(math.radians(turn))
         for size in (0.6, 0.7, 0.8, 0.9, 1.0, 1.1):
-            grid = F.affine_grid(torch.tensor([[[c, s, 0.0], [-s, c, 0.0]]]).expand(len(masks), -1, -1) / size, list(masks.shape), False)
+            grid = F.affine_grid(
+                torch.tensor([[[c, s, 0.0], [-s, c, 0.0]]]).expand(len(masks), -1, -1) / size, list(masks.shape), False
+            )
             found.append(F.grid_sample(masks, grid, align_corners=False))
     return torch.cat(found).flatten(1).numpy()
 
@@ -186,7 +189,9 @@ def cluster_agreement(encoder: Encoder, ctx: Context) -> dict[str, float]:
     found = {}
     for name in ("shapes", "digits"):
         data = DATASETS.build(name).load(ctx).train
-        found[name] = round(agreement_with(find_clusters(features_of(encoder, data, ctx), 10, ctx).assignment, data.labels), 4)
+        found[name] = round(
+            agreement_with(find_clusters(features_of(encoder, data, ctx), 10, ctx).assignment, data.labels), 4
+        )
     return found
 
 
@@ -224,7 +229,8 @@ def main() -> None:
         "plan": plan.to_json(),
         "shape": [3, EMBEDDED_SIDE, EMBEDDED_SIDE],
         "classes": training.classes,
-        "corpus": f"{len(training)} scenes of {training.classes} drawn forms; no class of shapes or digits is among them",
+        "corpus": f"{len(training)} scenes of {training.classes} drawn forms; no class of shapes or digits is "
+        "among them",
         "test_accuracy": scored,
         "chance": 1 / training.classes,
         "cpu_seconds": round(seconds),

@@ -28,7 +28,9 @@ def main() -> None:
     print(f"{machine()}; {options.points} points × {options.values}, seed 0\n")
     rng = np.random.default_rng(0)
     centres = rng.normal(size=(10, options.values)) * 2
-    features = (centres[rng.integers(0, 10, options.points)] + rng.normal(size=(options.points, options.values))).astype(np.float32)
+    features = (
+        centres[rng.integers(0, 10, options.points)] + rng.normal(size=(options.points, options.values))
+    ).astype(np.float32)
     began = time.perf_counter()
     warm_up()
     warm = time.perf_counter() - began
@@ -51,10 +53,16 @@ def main() -> None:
     print("| step | seconds |\n|---|---|")
     print(f"| import and compile, once a process | {warm:.1f} |")
     print(f"| first layout | {cold:.2f} |")
-    print(f"| refresh from the previous layout, median of {options.turns} | **{median(walls):.2f}** (CPU {median(cpus):.2f}) |")
+    print(
+        f"| refresh from the previous layout, median of {options.turns} | **{median(walls):.2f}** (CPU "
+        f"{median(cpus):.2f}) |"
+    )
     print(f"| the same, 95th percentile | {percentile(walls, 0.95):.2f} |")
     print(f"| principal components | {median(principal):.3f} |")
-    print(f"\nUnchanged features move points by {100 * motion:.2f} % of the layout's diameter on average. Load at the end: {load()}")
+    print(
+        f"\nUnchanged features move points by {100 * motion:.2f} % of the layout's diameter on average. Load at the "
+        f"end: {load()}"
+    )
 
 
 if __name__ == "__main__":

@@ -37,12 +37,21 @@ def compute(dataset: str, attack: str, seed: int) -> rows.Row:
 
     began, spec = time.perf_counter(), RunSpec.from_json(spec_of(dataset, attack, "none", seed))
     data = load_split(spec.dataset, Context())
-    networks = [spec.model.build(data.train.shape, data.train.classes, Context(seed=seed).generator("weights")) for _ in range(2)]
+    networks = [
+        spec.model.build(data.train.shape, data.train.classes, Context(seed=seed).generator("weights"))
+        for _ in range(2)
+    ]
     with tempfile.TemporaryDirectory() as folder:
         result = execute(spec, Context(), weights=Path(folder) / "network.safetensors")
         networks[0].load_state_dict(load_file(Path(folder) / "network.safetensors"))
     found = feature_quality(networks[0].eval(), networks[1].eval(), data.train, data.test, Context(seed=seed))
-    labels: dict[str, Any] = {"dataset": dataset, "attack": attack, "seed": seed, "key": spec.key(), "spec": spec.to_json()}
+    labels: dict[str, Any] = {
+        "dataset": dataset,
+        "attack": attack,
+        "seed": seed,
+        "key": spec.key(),
+        "spec": spec.to_json(),
+    }
     measured = {**found.to_json(), "last": result["last"], "environment": result["environment"]}
     return {**labels, **measured, "seconds": time.perf_counter() - began}
 
@@ -63,13 +72,18 @@ def main() -> None:
     there = {(name_of(row), row["key"]) for row in rows.stored(RESULTS)}
     order = [(dataset, attack, seed) for dataset in DATASETS for attack in ONLY[dataset] for seed in SEEDS]
     wanted = sorted((job for job in order if job[2] in options.seeds), key=lambda job: job[2])
-    missing = [job for job in wanted if (job, RunSpec.from_json(spec_of(job[0], job[1], "none", job[2])).key()) not in there]
+    missing = [
+        job for job in wanted if (job, RunSpec.from_json(spec_of(job[0], job[1], "none", job[2])).key()) not in there
+    ]
     rows.fill(missing, compute, lambda row: rows.store(RESULTS, row, name_of, order), options.workers)
 
 
 def table(found: list[rows.Row]) -> str:
     """Markdown: mean ± sd over seeds, clean test accuracy."""
-    lines = ["| data | trained on | as trained | last layer refitted | refitted, untrained | n |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| data | trained on | as trained | last layer refitted | refitted, untrained | n |",
+        "|---|---|---|---|---|---|",
+    ]
     for dataset in DATASETS:
         for attack in ONLY[dataset]:
             own = [row for row in found if (row["dataset"], row["attack"]) == (dataset, attack)]

@@ -29,12 +29,16 @@ def spectrum(images: torch.Tensor) -> np.ndarray:
 
 
 def main() -> None:
-    """Print accuracy of the read-out for both embedded data sets and three keys, and the power that a filter can act on."""
+    """Print accuracy of the read-out for both embedded data sets and three keys, and the power that a filter can act
+    on."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    print("| data | seed | filter read off the spectrum (%) | share of power above half the Nyquist frequency (%) |\n|---|---|---|---|")
+    print(
+        "| data | seed | filter read off the spectrum (%) | share of power above half the Nyquist frequency (%) "
+        "|\n|---|---|---|---|"
+    )
     rows = []
     for name in ("shapes", "digits"):
         for seed in range(3):

@@ -1,9 +1,10 @@
-"""What a GPU gives: python -m benchmarks.gpu [--images 50000] [--epochs 3] [--only PART …] [--out benchmarks/gpu_DEVICE.md]
+"""What a GPU gives: python -m benchmarks.gpu [--images 50000] [--epochs 3] [--only PART …] [--out
+benchmarks/gpu_DEVICE.md]
 
 Trains ResNet-18 on random images of CIFAR's shape through ``ued_core.training`` in float32,
-bfloat16 and compiled bfloat16; trains D-VAE (also its variant for images of 224 pixels) and ResNet-18 under staged training
-at the sizes of their papers; and runs attack and COIN against one-image-at-a-time references on the same device. Needs
-ued_core, torch, numpy and pydantic only. Without a GPU it says so and runs on the CPU: then pass
+bfloat16 and compiled bfloat16; trains D-VAE (also its variant for images of 224 pixels) and ResNet-18 under staged
+training at the sizes of their papers; and runs attack and COIN against one-image-at-a-time references on the same
+device. Needs ued_core, torch, numpy and pydantic only. Without a GPU it says so and runs on the CPU: then pass
 ``--images 256 --width 8 --large-images 8 --method-images 256``.
 """
 
@@ -41,7 +42,8 @@ PARTS = ("training", "defences", "methods")
 
 
 def random_images(count: int, seed: int, side: int = 32, classes: int = 10) -> ImageSet:
-    """uint8 noise, with CIFAR's shape unless asked otherwise; the speed of training does not depend on what is learned."""
+    """uint8 noise, with CIFAR's shape unless asked otherwise; the speed of training does not depend on what is
+    learned."""
     rng = torch.Generator().manual_seed(seed)
     images = torch.randint(0, 256, (count, 3, side, side), generator=rng, dtype=torch.uint8)
     return ImageSet(images, torch.arange(count) % classes, tuple(str(label) for label in range(classes)), "random")
@@ -79,7 +81,11 @@ def training_rows(options: argparse.Namespace, device: torch.device) -> list[str
             continue
         network = MODELS["resnet18"](width=options.width).build(data.shape, 10, torch.Generator().manual_seed(SEED))
         plan = PLANS["sgd"](
-            epochs=options.epochs + 1, batch_size=options.batch, precision=precision, compile=compile_first, learning_rate=0.01
+            epochs=options.epochs + 1,
+            batch_size=options.batch,
+            precision=precision,
+            compile=compile_first,
+            learning_rate=0.01,
         )
         ctx = Context(seed=SEED, device=device)
         forget_peak(device)
@@ -93,7 +99,8 @@ def training_rows(options: argparse.Namespace, device: torch.device) -> list[str
         whole = time.perf_counter() - began
         counted = history.rows[1:]
         rows.append(
-            f"| {words} | **{median(r['images_per_s'] for r in counted):,.0f}** | {median(r['seconds'] for r in counted):.2f} "
+            f"| {words} | **{median(r['images_per_s'] for r in counted):,.0f}** | "
+            f"{median(r['seconds'] for r in counted):.2f} "
             f"| {history.rows[0]['seconds']:.1f} | {whole:.1f} | {peak_memory(device)} |"
         )
         print(rows[-1], flush=True)
@@ -101,7 +108,8 @@ def training_rows(options: argparse.Namespace, device: torch.device) -> list[str
 
 
 def dvae_row(options: argparse.Namespace, device: torch.device, data: ImageSet, epochs: int) -> str:
-    """Stage 1 of D-VAE for some epochs after one that warms up; of the width that was asked for, batches as published."""
+    """Stage 1 of D-VAE for some epochs after one that warms up; of the width that was asked for, batches as
+    published."""
     method = Dvae(width=options.width, batch_size=PAPER_BATCH)
     network = method.network(data.shape, data.classes, torch.Generator().manual_seed(SEED))
     forget_peak(device)
@@ -122,7 +130,9 @@ def staged_row(options: argparse.Namespace, device: torch.device, method: Staged
     """ResNet-18 with or without staged training; its epochs hold its checks and the steps that it took back."""
     data, ctx = random_images(options.images, SEED), Context(seed=SEED, device=device)
     network = MODELS["resnet18"](width=options.width).build(data.shape, 10, torch.Generator().manual_seed(SEED))
-    plan = PLANS["sgd"](epochs=options.epochs + 1, batch_size=PAPER_BATCH, learning_rate=0.1, schedule="cosine", precision="float32")
+    plan = PLANS["sgd"](
+        epochs=options.epochs + 1, batch_size=PAPER_BATCH, learning_rate=0.1, schedule="cosine", precision="float32"
+    )
     hook = None if method is None else method.training(Setup(data, network, plan, ctx))
     forget_peak(device)
     rows = train(Job(data, held_out(options), network, plan, hooks=() if hook is None else (hook,)), ctx).rows
@@ -140,7 +150,9 @@ def defence_rows(options: argparse.Namespace, device: torch.device) -> list[str]
     rows = []
     works: dict[str, Callable[[], str]] = {
         "D-VAE": lambda: dvae_row(options, device, random_images(options.images, SEED), options.epochs),
-        "D-VAE, 3×224×224": lambda: dvae_row(options, device, random_images(options.large_images, SEED, side=224, classes=100), 1),
+        "D-VAE, 3×224×224": lambda: dvae_row(
+            options, device, random_images(options.large_images, SEED, side=224, classes=100), 1
+        ),
         "ResNet-18 alone": lambda: staged_row(options, device, None),
         "ResNet-18 under staged training": lambda: staged_row(options, device, StagedTraining(threshold=2.0)),
     }
@@ -187,7 +199,12 @@ def method_rows(options: argparse.Namespace, device: torch.device) -> list[str]:
         return convolve_each(bytes_there, labels, kernels)
 
     def coin() -> torch.Tensor:
-        return torch.cat([displace(images[s : s + CHUNK], dx[s : s + CHUNK], dy[s : s + CHUNK]) for s in range(0, len(images), CHUNK)])
+        return torch.cat(
+            [
+                displace(images[s : s + CHUNK], dx[s : s + CHUNK], dy[s : s + CHUNK])
+                for s in range(0, len(images), CHUNK)
+            ]
+        )
 
     def coin_each() -> torch.Tensor:
         return displace_each_tensor(images, dx, dy)
@@ -198,7 +215,10 @@ def method_rows(options: argparse.Namespace, device: torch.device) -> list[str]:
             displace(batch, *draw_fields((len(batch), 32, 32), STRENGTH, rng))
 
     rows = []
-    for words, ours, reference, scale in (("CUDA attack", attack, attack_each, 1), ("COIN, fields given", coin, coin_each, 255)):
+    for words, ours, reference, scale in (
+        ("CUDA attack", attack, attack_each, 1),
+        ("COIN, fields given", coin, coin_each, 255),
+    ):
         fast, slow = timed(ours, device, options.repeats), timed(reference, device, 1)
         apart = (ours().float() - reference().float()).abs().max().item() * scale
         rows.append(f"| {words} | {1e3 * slow:.0f} | {1e3 * fast:.2f} | **{slow / fast:.0f}** | {apart:.1e}/255 |")
@@ -213,18 +233,23 @@ def tables(options: argparse.Namespace, device: torch.device) -> list[str]:
     """The parts that were asked for, each a head and its rows."""
     heads = {
         "training": [
-            f"ResNet-18 (width {options.width}), {options.images} random 3×32×32 images, batches of {options.batch}, crop and flip, SGD; "
+            f"ResNet-18 (width {options.width}), {options.images} random 3×32×32 images, batches of {options.batch}, "
+            "crop and flip, SGD; "
             f"median of {options.epochs} epochs after one.", "",
-            "| arithmetic | images/s | s an epoch | first epoch, s | whole run with tests, s | peak memory |", "|---|---|---|---|---|---|",
+            "| arithmetic | images/s | s an epoch | first epoch, s | whole run with tests, s | peak "
+            "memory |", "|---|---|---|---|---|---|",
         ],
         "defences": [
-            "", f"Defences that train: float32, median of {options.epochs} epochs after one. An epoch is {options.images} images; of 224 "
-            f"pixels {options.large_images} were trained on. D-VAE has two such stages, of 60 epochs on CIFAR-10, of 20 on ImageNet-100.",
+            "", f"Defences that train: float32, median of {options.epochs} epochs after one. An epoch is "
+                f"{options.images} images; of 224 "
+            f"pixels {options.large_images} were trained on. D-VAE has two such stages, of 60 epochs on CIFAR-10, of "
+            "20 on ImageNet-100.",
             "",
             "| | images a step | ms a step | s an epoch | peak memory |", "|---|---|---|---|---|",
         ],
         "methods": [
-            "", f"Attack and COIN (α = {STRENGTH:g}, periodic) on {options.method_images} images that are on the device already, "
+            "", f"Attack and COIN (α = {STRENGTH:g}, periodic) on {options.method_images} images that are on the "
+                "device already, "
             "against one image at a time on the same device.", "",
             "| | per image, ms | here, ms | ratio | largest difference |", "|---|---|---|---|---|",
         ],
@@ -242,11 +267,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print, and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=50_000)
-    parser.add_argument("--large-images", type=int, default=5 * PAPER_BATCH, help="images of 224 pixels; D-VAE alone trains on them")
+    parser.add_argument(
+        "--large-images", type=int, default=5 * PAPER_BATCH, help="images of 224 pixels; D-VAE alone trains on them"
+    )
     parser.add_argument("--method-images", type=int, default=5_000)
     parser.add_argument("--epochs", type=int, default=3, help="counted epochs; one more warms up")
     parser.add_argument("--batch", type=int, default=512)
-    parser.add_argument("--width", type=int, default=64, help="channels of the first stage; 64 is ResNet-18, and D-VAE as published")
+    parser.add_argument(
+        "--width", type=int, default=64, help="channels of the first stage; 64 is ResNet-18, and D-VAE as published"
+    )
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--skip-compile", action="store_true")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="these parts alone")

@@ -93,10 +93,14 @@ def in_browser(presses: int, app: Server, bare: Server) -> None:
         page.goto(f"{app.address}/defence")
         for tab, charts in ((floor, 1), (page, 2)):
             tab.bring_to_front()
-            tab.wait_for_function(f"() => document.querySelectorAll('.ued-chart .main-svg').length >= {charts}", timeout=120_000)
+            tab.wait_for_function(
+                f"() => document.querySelectorAll('.ued-chart .main-svg').length >= {charts}", timeout=120_000
+            )
         page.wait_for_timeout(1000)
         page.wait_for_function(SETTLED, timeout=240_000)
-        page.wait_for_function("() => [...document.querySelectorAll('.ued-chart')].slice(0, 2).every((c) => c._fullLayout)")
+        page.wait_for_function(
+            "() => [...document.querySelectorAll('.ued-chart')].slice(0, 2).every((c) => c._fullLayout)"
+        )
         untouched = state_of_charts(page)
         set_charts(page)
         before = state_of_charts(page)
@@ -117,20 +121,31 @@ def in_browser(presses: int, app: Server, bare: Server) -> None:
         page.wait_for_function("() => document.querySelectorAll('.ued-chart .main-svg').length >= 6", timeout=120_000)
         page.wait_for_timeout(8000)
         for number in range(presses):
-            times["matrix"].append(press(page, ["matrix"], "ArrowRight" if number < presses / 2 else "ArrowLeft")["matrix"])
+            times["matrix"].append(
+                press(page, ["matrix"], "ArrowRight" if number < presses / 2 else "ArrowLeft")["matrix"]
+            )
     print("| key press until | median, ms | p95, ms | ÷ bare page |")
     print("|---|---|---|---|")
     rows = {
-        "bare": "the bare page's chart", "tiles": "new tiles", "theta": "new Θ", "both": "both", "features": "the new layout",
+        "bare": "the bare page's chart",
+        "tiles": "new tiles",
+        "theta": "new Θ",
+        "both": "both",
+        "features": "the new layout",
         "matrix": "the 32×32 matrix on its own page",
-    }  # fmt: skip
+    }
     for name, words in rows.items():
         middle, late = median(times[name]), percentile(times[name], 0.95)
         print(f"| {words} | {middle:.0f} | {late:.0f} | {middle / median(times['bare']):.2f} |")
     waited = sum(f < b for f, b in zip(times["features"], times["both"], strict=True))
     follow = [f - b for f, b in zip(times["features"], times["both"], strict=True)]
-    print(f"\nThe layout came a median of {median(follow):.0f} ms after tiles and Θ, which waited for it {waited} times of {presses}.")
-    words = {n: "was never set" if before[n] == untouched[n] else "kept" if before[n] == after[n] else "LOST" for n in before}
+    print(
+        f"\nThe layout came a median of {median(follow):.0f} ms after tiles and Θ, which waited for it {waited} times "
+        f"of {presses}."
+    )
+    words = {
+        n: "was never set" if before[n] == untouched[n] else "kept" if before[n] == after[n] else "LOST" for n in before
+    }
     print(f"After {presses + 2} updates: " + ", ".join(f"{name} {word}" for name, word in words.items()) + ".")
 
 
@@ -140,7 +155,8 @@ def on_the_server(app: Server, seconds: float) -> None:
     seen = asyncio.run(crowd(app, 1, seconds, 0.5, False))
     spent, errors, reruns = seen.cpu_s, seen.errors, [1e3 * r for r in seen.clients[0].reruns]
     print(
-        f"Server, one websocket client, {len(reruns)} reruns: p50 {percentile(reruns, 0.5):.0f} ms, p95 {percentile(reruns, 0.95):.0f} ms "
+        f"Server, one websocket client, {len(reruns)} reruns: p50 {percentile(reruns, 0.5):.0f} ms, p95 "
+        f"{percentile(reruns, 0.95):.0f} ms "
         f"from message to end of script; {1e3 * spent / max(1, len(reruns)):.0f} ms CPU of the server a rerun."
         + (f" Errors: {errors}" if errors else "")
     )

@@ -93,7 +93,9 @@ def ours_s(home: Path) -> float:
     return total
 
 
-async def crowd(server: Server, count: int, seconds: float, think_s: float, polling: bool, home: Path | None = None) -> Crowd:
+async def crowd(
+    server: Server, count: int, seconds: float, think_s: float, polling: bool, home: Path | None = None
+) -> Crowd:
     """Let ``count`` readers arrive one after another, then move their sliders beside each other."""
     clients = [Reader(server.address, number, polling) for number in range(count)]
     errors = []
@@ -125,11 +127,20 @@ def row(seen: Crowd, seconds: float) -> str:
     runs = max(1, len(reruns) + polls)
     kilobytes = sum((c.received for c in seen.clients), Counter())
     cells = [
-        seen.name, f"{len(reruns)} ({len(reruns) / seconds:.1f}/s)", f"{percentile(firsts, 0.5):.0f}",
-        f"{percentile(reruns, 0.5):.0f}", f"**{percentile(reruns, 0.95):.0f}**", f"{max(reruns, default=float('nan')):.0f}",
-        f"{1e3 * seen.cpu_s / runs:.1f}", *(f"{kilobytes[kind] / 1e3 / runs:.1f}" for kind in KINDS),
-        f"**{kilobytes.total() / 1e3 / runs:.1f}**", str(polls), str(len(seen.errors)), load().split(" ")[0], f"{seen.foreign:.2f}",
-    ]  # fmt: skip
+        seen.name,
+        f"{len(reruns)} ({len(reruns) / seconds:.1f}/s)",
+        f"{percentile(firsts, 0.5):.0f}",
+        f"{percentile(reruns, 0.5):.0f}",
+        f"**{percentile(reruns, 0.95):.0f}**",
+        f"{max(reruns, default=float('nan')):.0f}",
+        f"{1e3 * seen.cpu_s / runs:.1f}",
+        *(f"{kilobytes[kind] / 1e3 / runs:.1f}" for kind in KINDS),
+        f"**{kilobytes.total() / 1e3 / runs:.1f}**",
+        str(polls),
+        str(len(seen.errors)),
+        load().split(" ")[0],
+        f"{seen.foreign:.2f}",
+    ]
     return "| " + " | ".join(cells) + " |" + (f" {seen.errors[0]}" if seen.errors else "")
 
 
@@ -141,7 +152,10 @@ def verdict(seen: Crowd, training: bool) -> str | None:
     bar *= WITH_TRAINING if training else 1
     late = percentile(seen.reruns, 0.95)
     kept = late <= bar and not seen.errors
-    return f"- {seen.name} readers: p95 {late:.0f} ms, bar {bar:.0f} ms, {len(seen.errors)} errors: {'kept' if kept else '**MISSED**'}"
+    return (
+        f"- {seen.name} readers: p95 {late:.0f} ms, bar {bar:.0f} ms, {len(seen.errors)} errors: "
+        f"{'kept' if kept else '**MISSED**'}"
+    )
 
 
 SPEC = {
@@ -165,7 +179,9 @@ def training(home: Path) -> Iterator[None]:
 
     def ued(*words: str) -> str:
         command = [sys.executable, "-m", "ued_core", *words]
-        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True, timeout=60).stdout
+        return subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True, timeout=60
+        ).stdout
 
     (home / "spec.json").write_text(json.dumps(SPEC), "utf-8")
     run = ued("train", str(home / "spec.json")).split()[0]
@@ -204,7 +220,10 @@ def main() -> None:
     print(f"{machine()}; think time {options.think:g} s; {timed} timed fragments; {beside}\n")
     print("| " + " | ".join(HEAD) + " |\n" + "|---" * len(HEAD) + "|")
     crowds: list[Crowd] = []
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, served(ROOT / "app.py", Path(folder)) as server:
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
+        served(ROOT / "app.py", Path(folder)) as server,
+    ):
         home = Path(folder)
         # The first visit loads data and reference model; start-up work ends meanwhile.
         asyncio.run(crowd(server, 1, 15.0, 1.0, options.polling))

@@ -1,10 +1,12 @@
 """Thousands of runs: python -m benchmarks.many_runs [--stored 3000] [--queued 400] [--viewers 5] [--seconds 20]
 
-Makes a home with so many well-formed runs (``stored_runs.py``) and one that this program pretends to execute. Nothing is
-trained: the benchmark holds the supervisor's lock. Measured are ``python -m ued_core runs``, what the page Runs costs the
-server for each viewer and refresh while a run goes on and while nothing happens, and how long a reader's slider on the page
-Defence takes beside those viewers against alone. Viewers do as browsers do: they wait at the server's route, and run the page
-when it says so. CPU times are the figures to look at; wall times only mean something on a machine that does nothing else.
+Makes a home with so many well-formed runs (``stored_runs.py``) and one that this program pretends to execute. Nothing
+is
+trained: the benchmark holds the supervisor's lock. Measured are ``python -m ued_core runs``, what the page Runs costs
+the server for each viewer and refresh while a run goes on and while nothing happens, and how long a reader's slider on
+the page Defence takes beside those viewers against alone. Viewers do as browsers do: they wait at the server's route,
+and run the page when it says so. CPU times are the figures to look at; wall times only mean something on a machine that
+does nothing else.
 """
 
 from __future__ import annotations
@@ -170,7 +172,8 @@ async def pages(server: Server, running: RunFolder, count: int, seconds: float) 
         refreshes = sum(v.refreshes for v in viewers)
         each, sent = 1e3 * (busy - idle) / max(1, refreshes), sum(v.received for v in viewers) / max(1, refreshes)
         print(f"| a run goes on, {count} viewers | **{each:.1f}** ms a refresh, bar {BARS['refresh']:g} | "
-              f"{refreshes / seconds / count:.2f} refreshes a viewer and second, {sent / 1e3:.1f} kB each |")  # fmt: skip
+              f"{refreshes / seconds / count:.2f} refreshes a viewer and second, {sent / 1e3:.1f} "
+              "kB each |")  # fmt: skip
         alone: list[float] = []
         beside: list[float] = []
         # In turns, so that a busy minute of the machine hits both.
@@ -178,7 +181,8 @@ async def pages(server: Server, running: RunFolder, count: int, seconds: float) 
             alone += await slid(server, [], seconds / 2)
             beside += await slid(server, viewers, seconds / 2)
     a, b = median(alone), median(beside)
-    print(f"| a reader's slider, alone and beside {count} viewers | **{b / a:.2f}** times as long, bar {BARS['slider']:g} | "
+    print(f"| a reader's slider, alone and beside {count} viewers | **{b / a:.2f}** times as long, bar "
+          f"{BARS['slider']:g} | "
           f"medians {1e3 * a:.0f} and {1e3 * b:.0f} ms wall of {len(alone)} and {len(beside)} |")  # fmt: skip
 
 
@@ -202,7 +206,11 @@ def main() -> None:
         with supervisor_lock(root):
             for more in ((), ("--json",)):
                 wall, cpu = listing(home, *more)
-                print(f"| `ued runs {' '.join(more)}` | **{cpu:.2f}** s of CPU, bar {BARS['runs']:g} | {wall:.2f} s wall |", flush=True)
+                print(
+                    f"| `ued runs {' '.join(more)}` | **{cpu:.2f}** s of CPU, bar {BARS['runs']:g} | {wall:.2f} "
+                    "s wall |",
+                    flush=True,
+                )
             with served(ROOT / "app.py", home) as server:
                 asyncio.run(pages(server, running, options.viewers, options.seconds))
     print(f"\nLoad at the end: {load()}")

@@ -7,13 +7,15 @@
 * b: what COIN costs on clean data, over its strength α.
 * c: how far seeds spread the central result; answered by ``benchmarks.phenomenon``, whose rows are read here.
 * d: whether COIN's design is needed: its parts alone, and other random warps at the same mean distortion.
-* e: detect, then defend: COIN on the flagged images alone, where some images are clean; the control trains on those alone.
+* e: detect, then defend: COIN on the flagged images alone, where some images are clean; the control trains on those
+  alone.
 * f: attackers who know: reflection padding, larger kernels, kernels chosen so that COIN leaves the classes apart.
 * g: resolution: shapes at 32, 64 and 96 pixels over α.
 * h: where the best α lies for other p_b and kernel sizes.
 
-The attack is CUDA on shapes unless a row says otherwise; network, plan and sizes are those of ``benchmarks.defence_table``,
-whose rows are taken over where they are the same run. Rows are stored in ``assets/results/open_questions.json``.
+The attack is CUDA on shapes unless a row says otherwise; network, plan and sizes are those of
+``benchmarks.defence_table``, whose rows are taken over where they are the same run. Rows are stored in
+``assets/results/open_questions.json``.
 """
 
 from __future__ import annotations
@@ -95,7 +97,14 @@ def spec_of(question: str, name: str, seed: int) -> dict[str, Any]:
     own = dict(CONDITIONS[question, name])
     dataset = own.pop("dataset", "shapes")
     dataset = DATASETS[dataset] if isinstance(dataset, str) else dataset
-    shared = {"model": "small_cnn", "plan": PLAN, "seed": seed, "attack_seed": seed, "device": "cpu", "note": f"({question}) {name}"}
+    shared = {
+        "model": "small_cnn",
+        "plan": PLAN,
+        "seed": seed,
+        "attack_seed": seed,
+        "device": "cpu",
+        "note": f"({question}) {name}",
+    }
     return {**shared, **own, "dataset": {**dataset, "seed": seed}}
 
 

@@ -28,7 +28,13 @@ CONDITIONS: dict[str, dict[str, Any]] = {
 
 def spec_of(dataset: str, plan: str, condition: str, seed: int) -> dict[str, Any]:
     """The run spec of one row: one seed draws data, kernels, weights and order."""
-    shared = {"dataset": {"name": dataset, "seed": seed}, "plan": plan, "seed": seed, "attack_seed": seed, "model": "small_cnn"}
+    shared = {
+        "dataset": {"name": dataset, "seed": seed},
+        "plan": plan,
+        "seed": seed,
+        "attack_seed": seed,
+        "model": "small_cnn",
+    }
     return {**shared, **CONDITIONS[condition], "device": "cpu", "note": condition}
 
 

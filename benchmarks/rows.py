@@ -27,7 +27,8 @@ def stored(path: Path) -> list[Row]:
 
 
 def store(path: Path, row: Row, name_of: Callable[[Row], Hashable], order: Sequence[Hashable]) -> None:
-    """Add one row to the file, in the given order, in place of one with the same name; two programs may do so at once."""
+    """Add one row to the file, in the given order, in place of one with the same name; two programs may do so at
+    once."""
     from filelock import FileLock
 
     from ued_core.files import write_atomic
@@ -45,7 +46,8 @@ def train_once(spec: Row, others: Sequence[Path] = ()) -> Row:
 
     Args:
         spec: a run spec as JSON.
-        others: tables that may hold the same run already, with the names that they give it; it is then not computed again.
+        others: tables that may hold the same run already, with the names that they give it; it is then not computed
+            again.
     """
     import torch
 
@@ -63,7 +65,9 @@ def train_once(spec: Row, others: Sequence[Path] = ()) -> Row:
     return {"key": read.key(), "spec": read.to_json(), **result, "cpu_s": time.process_time() - cpu}
 
 
-def fill(jobs: Sequence[tuple[Any, ...]], compute: Callable[..., Row], keep: Callable[[Row], None], workers: int) -> None:
+def fill(
+    jobs: Sequence[tuple[Any, ...]], compute: Callable[..., Row], keep: Callable[[Row], None], workers: int
+) -> None:
     """Compute rows in processes of one thread each, in the order of the jobs, and keep each at once.
 
     Args:

@@ -65,7 +65,12 @@ def started(command: Sequence[str], home: Path) -> Iterator[Server]:
     home.mkdir(parents=True, exist_ok=True)
     with (home / "server.log").open("ab") as log:
         process = subprocess.Popen(
-            [*command, *options], cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            [*command, *options],
+            cwd=ROOT,
+            env=environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
     try:
         yield Server(f"http://127.0.0.1:{port}", process)
@@ -88,7 +93,10 @@ def served(script: Path, home: Path) -> Iterator[Server]:
     with started([sys.executable, "-m", "streamlit", "run", str(script)], home) as server:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
-            with contextlib.suppress(urllib.error.URLError, OSError), urllib.request.urlopen(f"{server.address}/_stcore/health", timeout=1):
+            with (
+                contextlib.suppress(urllib.error.URLError, OSError),
+                urllib.request.urlopen(f"{server.address}/_stcore/health", timeout=1),
+            ):
                 break
             time.sleep(0.05)
         else:

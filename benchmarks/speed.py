@@ -102,8 +102,22 @@ def ratios(data: ImageSet, threads: int, repeats: int) -> list[str]:
     rows = [
         line("CUDA", threads, costs["attack"], costs["reference attack"], 2 * data.images.nbytes, speed),
         line("COIN, one call, fields given", threads, costs["COIN"], costs["reference COIN"], moved, speed),
-        line(f"COIN, batches of {BATCH}, fields given", threads, costs["COIN, batches"], costs["reference COIN"], moved, speed),
-        line(f"COIN, batches of {BATCH}, drawing the fields", threads, costs["COIN with draws"], costs["reference COIN"], moved, speed),
+        line(
+            f"COIN, batches of {BATCH}, fields given",
+            threads,
+            costs["COIN, batches"],
+            costs["reference COIN"],
+            moved,
+            speed,
+        ),
+        line(
+            f"COIN, batches of {BATCH}, drawing the fields",
+            threads,
+            costs["COIN with draws"],
+            costs["reference COIN"],
+            moved,
+            speed,
+        ),
     ]
     print(f"{threads} thread(s): copy {speed / 1e9:.1f} GB/s, load {load()}", file=sys.stderr)
     return rows
@@ -119,7 +133,8 @@ def agreement(data: ImageSet) -> list[str]:
     moved = displace(images, *fields, "scipy_wrap").numpy()
     coin = np.abs(moved - displace_each(images.numpy(), *(f.numpy() for f in fields)))
     return [
-        f"Agreement: CUDA differs by at most {int(attack.max())}/255, on {int((attack > 0).sum())} of {attack.numel()} values; "
+        f"Agreement: CUDA differs by at most {int(attack.max())}/255, on {int((attack > 0).sum())} of "
+        f"{attack.numel()} values; "
         f"COIN by at most {coin.max():.1e} on a scale of 1.",
     ]
 
@@ -181,9 +196,14 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     options = parser.parse_args()
-    print(f"{machine()}; torch {torch.__version__}; {options.images} images 3×32×32, medians of {options.repeats} turns\n")
+    print(
+        f"{machine()}; torch {torch.__version__}; {options.images} images 3×32×32, medians of {options.repeats} turns\n"
+    )
     data = images_of(options.images)
-    print("| | threads | per image, ms wall (CPU) | here, ms wall (CPU) | ratio, wall | ratio, CPU | floor, ms | here / floor |")
+    print(
+        "| | threads | per image, ms wall (CPU) | here, ms wall (CPU) | ratio, wall | ratio, CPU | floor, ms | here "
+        "/ floor |"
+    )
     print("|---|---|---|---|---|---|---|---|")
     for threads in options.threads:
         print("\n".join(ratios(data, threads, options.repeats)), flush=True)

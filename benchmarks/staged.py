@@ -4,8 +4,8 @@
     python -m benchmarks.staged --table               print the tables from the stored rows
 
 The small CNN with 12 channels. Digits: 12 epochs (264 steps) of AdamW in batches of 64, in two scenes 100 epochs (2,200
-steps). Shapes: 2,000 images, 8 epochs. One scene has a CIFAR ResNet-18 of width 8. One seed draws images, private key, weights
-and order. The threshold of 1.1 was taken after one pilot run (LSP, seed 100); nothing else was
+steps). Shapes: 2,000 images, 8 epochs. One scene has a CIFAR ResNet-18 of width 8. One seed draws images, private key,
+weights and order. The threshold of 1.1 was taken after one pilot run (LSP, seed 100); nothing else was
 tuned. *Watched only* is plain training, bit for bit, with its layers measured. Rows are stored in
 ``assets/results/staged.json`` with spec, history, every check and environment.
 """
@@ -64,7 +64,12 @@ ARMS: dict[str, dict[str, Any] | None] = {
 POISONED = ("LSP digits", "EM digits", "region noise digits, no crop")
 FIRST = ("watched only", "ST", "shallow layers frozen at the start", "ST-lite: fixed rates")
 FEW = ("watched only", "ST", "colours alone")
-READINGS = ("ST, layers freeze from the image on", "ST, shallow layers reset", "ST by Fisher ratio", "ST by speed of the loss")
+READINGS = (
+    "ST, layers freeze from the image on",
+    "ST, shallow layers reset",
+    "ST by Fisher ratio",
+    "ST by speed of the loss",
+)
 
 
 def jobs(seeds: tuple[int, ...]) -> list[tuple[str, str, int]]:
@@ -77,7 +82,9 @@ def jobs(seeds: tuple[int, ...]) -> list[tuple[str, str, int]]:
     wanted += [(region, arm, first) for arm in FIRST[:3]]
     wanted += [(lsp, arm, seed) for arm in FIRST[:3] for seed in more]
     wanted += [(scene, arm, seed) for seed in more for scene in (em, "clean digits") for arm in FIRST[:3]]
-    wanted += [(scene, arm, seed) for seed in seeds for scene in (lsp, em, "clean digits") for arm in ARMS if arm != "plain"]
+    wanted += [
+        (scene, arm, seed) for seed in seeds for scene in (lsp, em, "clean digits") for arm in ARMS if arm != "plain"
+    ]
     wanted += [(lsp, arm, first) for arm in ("ST-full: ST + colours", "colours alone", "ST, threshold 2")]
     more_scenes = [scene for scene in SCENES if "," in scene and scene != region]
     wanted += [(scene, arm, seed) for seed in seeds for scene in more_scenes for arm in FEW]
@@ -141,7 +148,8 @@ def main() -> None:
 
 
 def table(found: list[rows.Row]) -> str:
-    """Markdown: clean test accuracy of the last epoch (best epoch in brackets), alarms and computing time against plain."""
+    """Markdown: clean test accuracy of the last epoch (best epoch in brackets), alarms and computing time against
+    plain."""
     scenes = [scene for scene in SCENES if any(row["scene"] == scene for row in found)]
     lines = ["| trained with | " + " | ".join(scenes) + " |", "|---" * (len(scenes) + 1) + "|"]
     for arm in ARMS:
@@ -150,7 +158,11 @@ def table(found: list[rows.Row]) -> str:
             own = [row for row in found if (row["scene"], row["arm"]) == (scene, arm)]
             best = rows.spread([row["best"] for row in own]).split(" ")[0]
             alarms = ", ".join(str(row["training"][0]["alarms"]) for row in own if row["training"])
-            cells.append(f"{rows.spread([row['last'] for row in own])} ({best}; alarms {alarms or '–'}; n {len(own)})" if own else "")
+            cells.append(
+                f"{rows.spread([row['last'] for row in own])} ({best}; alarms {alarms or '–'}; n {len(own)})"
+                if own
+                else ""
+            )
         if any(cells):
             lines.append("| " + " | ".join([arm, *cells]) + " |")
     return "\n".join(lines)

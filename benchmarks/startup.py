@@ -22,7 +22,8 @@ from benchmarks.serving import ROOT, browser, started
 
 PAGES = {"Overview": "/", "Attack": "/attack"}
 # A row of tiles has its picture once it is decoded.
-PICTURE = """() => [...document.querySelectorAll('[data-testid=stMain] .ued-tiles .strip, [data-testid=stMain] .ued-chart .main-svg')]
+PICTURE = """() => [...document.querySelectorAll('[data-testid=stMain] .ued-tiles .strip,
+[data-testid=stMain] .ued-chart .main-svg')]
   .some((e) => { const b = e.getBoundingClientRect();
     return b.width > 150 && b.height > 20 && (!e.matches('.strip') || e.style.getPropertyValue('--source') !== '') })"""
 LINKS = "() => [...document.querySelectorAll('[data-testid=stSidebarNavLink]')].map((e) => e.textContent.trim())"
@@ -77,7 +78,8 @@ def main() -> None:
             seen = [f"{row[1]:.1f}" for row in rows]
             links = rows[0][2] if all(row[2] == rows[0][2] for row in rows) else ["differs between repeats"]
             print(
-                f"| {name} | {kind} | {median(r[0] for r in rows):.1f} | {', '.join(seen)} | **{median(r[1] for r in rows):.1f}** "
+                f"| {name} | {kind} | {median(r[0] for r in rows):.1f} | {', '.join(seen)} | "
+                f"**{median(r[1] for r in rows):.1f}** "
                 f"| {', '.join(links)} |",
                 flush=True,
             )

@@ -33,7 +33,14 @@ def specs(count: int) -> list[RunSpec]:
     for index in range(count):
         attack, stack = kinds[index % len(kinds)]
         plan = {"name": "adamw", "epochs": EPOCHS}
-        value = {"dataset": "shapes", "attack": attack, "defenses": stack, "plan": plan, "seed": index // len(kinds), "device": "cpu"}
+        value = {
+            "dataset": "shapes",
+            "attack": attack,
+            "defenses": stack,
+            "plan": plan,
+            "seed": index // len(kinds),
+            "device": "cpu",
+        }
         found.append(RunSpec.from_json(value))
     return found
 
@@ -91,7 +98,15 @@ def _finished(root: Path, spec: RunSpec, created: float, rng: random.Random) -> 
 
 def start_attempt(folder: RunFolder, **others: object) -> None:
     """The line that a worker writes when it takes a run: that of this process, unless others say otherwise."""
-    row = {"attempt": 1, "time": time.time(), **process_name(), "slot": "cpu:0", "device": "CPU", "threads": 2, **others}
+    row = {
+        "attempt": 1,
+        "time": time.time(),
+        **process_name(),
+        "slot": "cpu:0",
+        "device": "CPU",
+        "threads": 2,
+        **others,
+    }
     append_line(folder.attempts_path, row)
     append_line(folder.progress_path, {"attempt": 1})
 
@@ -105,21 +120,51 @@ def report(folder: RunFolder, moment: float, done: float, total: float, text: st
 def _epoch(number: int, level: float, rng: random.Random) -> dict[str, float]:
     learned = 1 - 0.5 / number
     return {
-        "epoch": number, "loss": 2.3 / number, "train_accuracy": learned, "test_accuracy": level * learned, "learning_rate": 0.004,
-        "seconds": 3.5 + rng.random(), "images_per_s": 1400 + 100 * rng.random(),
-    }  # fmt: skip
+        "epoch": number,
+        "loss": 2.3 / number,
+        "train_accuracy": learned,
+        "test_accuracy": level * learned,
+        "learning_rate": 0.004,
+        "seconds": 3.5 + rng.random(),
+        "images_per_s": 1400 + 100 * rng.random(),
+    }
 
 
 def _result(rows: list[dict[str, float]]) -> dict[str, Any]:
     tests = [row["test_accuracy"] for row in rows]
     return {
-        "epochs": len(rows), "last": tests[-1], "best": max(tests), "train_accuracy": rows[-1]["train_accuracy"],
+        "epochs": len(rows),
+        "last": tests[-1],
+        "best": max(tests),
+        "train_accuracy": rows[-1]["train_accuracy"],
         "train_seconds": sum(row["seconds"] for row in rows),
-        "poisoned_accuracy": 0.9, "touched_accuracy": None, "untouched_accuracy": None,
-        "probe": None, "crafting": None, "purification": [], "training": [], "treated": None, "poison_seconds": 0.4,
-        "data": {"train": 5000, "test": 1000, "class_names": [f"class {k}" for k in range(CLASSES)], "notes": [],
-                 "clean_hash": "0" * 12, "trained_on_hash": "1" * 12},
-        "environment": {"device": "cpu", "device_name": "processor", "precision": "float32", "threads": 2, "torch": "2.15.0",
-                        "numpy": "2.3.4", "python": "3.11.7"},
-        "seconds": 45.0, "history": rows, "attempts": 1,
-    }  # fmt: skip
+        "poisoned_accuracy": 0.9,
+        "touched_accuracy": None,
+        "untouched_accuracy": None,
+        "probe": None,
+        "crafting": None,
+        "purification": [],
+        "training": [],
+        "treated": None,
+        "poison_seconds": 0.4,
+        "data": {
+            "train": 5000,
+            "test": 1000,
+            "class_names": [f"class {k}" for k in range(CLASSES)],
+            "notes": [],
+            "clean_hash": "0" * 12,
+            "trained_on_hash": "1" * 12,
+        },
+        "environment": {
+            "device": "cpu",
+            "device_name": "processor",
+            "precision": "float32",
+            "threads": 2,
+            "torch": "2.15.0",
+            "numpy": "2.3.4",
+            "python": "3.11.7",
+        },
+        "seconds": 45.0,
+        "history": rows,
+        "attempts": 1,
+    }

@@ -3,11 +3,11 @@
     python -m benchmarks.uc_protocols                 fill what is missing; finished rows are kept, so it can be stopped
     python -m benchmarks.uc_protocols --table         print the tables from the stored rows
 
-1,500 drawn shapes (500 to test), so that a seed takes less than half an hour of one processor; the accuracies are therefore
-lower than those of the other tables. One seed draws images, private key, weights and order. Rows are stored in
-``assets/results/uc_protocols.json`` with spec, history and environment. UC (labelled surrogate) crafts with an encoder
-that has learned the classes: a control, which is not label-agnostic and bounds nothing. UC (proxy surrogate) crafts with
-the embedded one.
+1,500 drawn shapes (500 to test), so that a seed takes less than half an hour of one processor; the accuracies are
+therefore lower than those of the other tables. One seed draws images, private key, weights and order. Rows are stored
+in ``assets/results/uc_protocols.json`` with spec, history and environment. UC (labelled surrogate) crafts with an
+encoder that has learned the classes: a control, which is not label-agnostic and bounds nothing. UC (proxy surrogate)
+crafts with the embedded one.
 """
 
 from __future__ import annotations
@@ -57,7 +57,14 @@ def conditions() -> dict[tuple[str, str, str], dict[str, Any]]:
 
 def spec_of(protocol: str, setting: str, trained_on: str, seed: int) -> dict[str, Any]:
     """The run spec of one row."""
-    shared = {"dataset": {**DATA, "seed": seed}, "plan": PLAN, "seed": seed, "attack_seed": seed, "model": "small_cnn", "device": "cpu"}
+    shared = {
+        "dataset": {**DATA, "seed": seed},
+        "plan": PLAN,
+        "seed": seed,
+        "attack_seed": seed,
+        "model": "small_cnn",
+        "device": "cpu",
+    }
     return {**shared, **conditions()[protocol, setting, trained_on], "note": f"{protocol}: {setting}, {trained_on}"}
 
 
@@ -93,7 +100,8 @@ def main() -> None:
 def table(found: list[rows.Row]) -> str:
     """Markdown: mean ± sd over seeds; accuracies of the two parts of mixed sets are of the images as stored."""
     lines = [
-        "| protocol | setting | trained on | clean test, last | clean test, best | train | unlearnable part | clean part | chance | n |",
+        "| protocol | setting | trained on | clean test, last | clean test, best | train | unlearnable part | clean "
+        "part | chance | n |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for name in conditions():

@@ -14,7 +14,8 @@ from ued_core.figures.tiles import amplified_difference, fitting_gain
 
 st.title("Attack")
 st.markdown(
-    "**What does the attack change, and what gives the class away?** An availability attack alters training images so that "
+    "**What does the attack change, and what gives the class away?** An availability attack alters training images "
+    "so that "
     "a model scores high on them and fails on clean ones. Choose data and attack on the left."
 )
 choice = sidebar_selection()
@@ -32,9 +33,11 @@ tile_rows(
         ("poisoned", choice.attack.title, result.images),
         ("difference", f"× {gain:g}, grey = none", amplified_difference(images.images, result.images, gain)),
     ],
-    alt=f"One image of each class, clean, poisoned by {choice.attack.title}, and their difference amplified {gain:g} times.",
+    alt=f"One image of each class, clean, poisoned by {choice.attack.title}, and their difference amplified "
+    f"{gain:g} times.",
     names=[names[label] for label in images.labels.tolist()],
-    caption=f"{protocol_line(choice)}. The difference is shown × {gain:g}; the largest change of a pixel is {largest}/255, "
+    caption=f"{protocol_line(choice)}. The difference is shown × {gain:g}; the largest change of a pixel is "
+    f"{largest}/255, "
     f"the mean {float(result.delta.abs().float().mean()):.1f}/255."
     + (" Look for the dark frame: beyond the border lies zero." if kernels is not None else ""),
 )
@@ -42,7 +45,8 @@ crafting_note(choice)
 if kernels is not None:
     st.subheader("One kernel a class")
     st.markdown(
-        "Every image of a class passes through that class's filter. **Compare two kernels:** the more weight beside the 1, "
+        "Every image of a class passes through that class's filter. **Compare two kernels:** the more weight "
+        "beside the 1, "
         "the stronger the blur. The blur alone already tells the class."
     )
     chosen = class_control(names, key="class", label="class")
@@ -55,7 +59,8 @@ if kernels is not None:
     )
     kernel_table(kernels, names)
     st.page_link(
-        script("matrices.py"), label="Every filter is also a matrix: see its rows, its singular values and its frequency response →"
+        script("matrices.py"),
+        label="Every filter is also a matrix: see its rows, its singular values and its frequency response →",
     )
 st.page_link(script("defence.py"), label="What does COIN do to it? →")
 train_with_this(choice, page="Attack")

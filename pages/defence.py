@@ -26,7 +26,9 @@ RECENT_RUNS = 50
 """Of the newest runs, finished ones tell how long an epoch takes."""
 
 
-def _not_yet(choice: Selection, images: ImageSet, poisoned: ImageSet, stack: tuple[Defense, ...], missing: Unavailable) -> None:
+def _not_yet(
+    choice: Selection, images: ImageSet, poisoned: ImageSet, stack: tuple[Defense, ...], missing: Unavailable
+) -> None:
     """What there is before a defence has learned: no mistake of the reader's."""
     tile_rows(
         [("clean", "", images.images), ("poisoned", choice.attack.title, poisoned.images)],
@@ -36,7 +38,9 @@ def _not_yet(choice: Selection, images: ImageSet, poisoned: ImageSet, stack: tup
     )
     st.info(f"{plain(missing.what)}\n\n**What to do:** {plain(missing.do)}")
     if any(isinstance(defense, Dvae) for defense in stack):
-        st.page_link(script("dvae.py"), label="D-VAE has a page of its own, with networks that ship with this program →")
+        st.page_link(
+            script("dvae.py"), label="D-VAE has a page of its own, with networks that ship with this program →"
+        )
 
 
 @st.fragment
@@ -66,7 +70,11 @@ def follow_the_slider(
                 ("clean", "", images.images),
                 ("poisoned", choice.attack.title, poisoned.images),
                 ("defended", " + ".join(d.title for d in stack) or "nothing", result.images),
-                ("defended − clean", f"× {gain:g}, grey = none", amplified_difference(images.images, result.images, gain)),
+                (
+                    "defended − clean",
+                    f"× {gain:g}, grey = none",
+                    amplified_difference(images.images, result.images, gain),
+                ),
             ],
             alt=f"One image of each class: clean, poisoned by {choice.attack.title}, defended, "
             f"and what remains different, amplified {gain:g} times.",
@@ -88,7 +96,8 @@ def follow_the_slider(
 
 st.title("Defence")
 st.markdown(
-    "**How much must the images be shaken before the shortcut is gone?** COIN moves every pixel by a random amount of up to α. "
+    "**How much must the images be shaken before the shortcut is gone?** COIN moves every pixel by a random amount of "
+    "up to α. "
     "Pull the slider and watch three things: the images, the two Θ metrics, and the clusters of features. "
     "Other defences are in the sidebar, alone or one after another."
 )

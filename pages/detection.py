@@ -8,8 +8,10 @@ from pages.shared.stack import main_control, stack_sidebar
 
 st.title("Detection")
 st.markdown(
-    "**Would anybody notice?** Four tests that need nothing but the images and their labels, and one that has seen known attacks, on the "
-    "clean set (the control that a victim does not have), on the poisoned one, and on what a defence leaves of it. None of them is proof: "
+    "**Would anybody notice?** Four tests that need nothing but the images and their labels, and one that has seen "
+    "known attacks, on the "
+    "clean set (the control that a victim does not have), on the poisoned one, and on what a defence leaves of it. "
+    "None of them is proof: "
     "each says where it fails."
 )
 choice = sidebar_selection()

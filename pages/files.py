@@ -10,8 +10,10 @@ from ued_core.data.poison_files import FORMATS
 
 st.title("Files")
 st.markdown(
-    "**What is in a published poison, and what does its own code make of it?** Released loaders drop signs, truncate and reorder; "
-    "results then belong to another poison than the paper's. Choose a file, and on the left the data set that it was made for."
+    "**What is in a published poison, and what does its own code make of it?** Released loaders drop signs, truncate "
+    "and reorder; "
+    "results then belong to another poison than the paper's. Choose a file, and on the left the data set that it was "
+    "made for."
 )
 choice = sidebar_selection()
 

@@ -4,7 +4,15 @@ import numpy as np
 import streamlit as st
 
 from pages.shared.guard import guarded
-from pages.shared.matrix_views import controls, download, kernel_view, matrix_view, response_view, singular_view, taps_view
+from pages.shared.matrix_views import (
+    controls,
+    download,
+    kernel_view,
+    matrix_view,
+    response_view,
+    singular_view,
+    taps_view,
+)
 from pages.shared.selection import Selection, protocol_line, sidebar_selection
 
 
@@ -25,7 +33,8 @@ def room(choice: Selection, kernels: np.ndarray | None) -> None:
             response_view(shown)
         download(shown)
         st.caption(
-            f"{protocol_line(choice)}. A matrix acts on one channel; the attack's division by the image's maximum is left out of it. "
+            f"{protocol_line(choice)}. A matrix acts on one channel; the attack's division by the image's maximum is "
+            "left out of it. "
             "COIN's border wraps, as in the paper's formula."
         )
 
@@ -33,7 +42,8 @@ def room(choice: Selection, kernels: np.ndarray | None) -> None:
 st.title("Matrices")
 st.markdown(
     "**The same operator as kernel, matrix, singular values and frequency response: what does COIN do to it?** "
-    "Write an image as one long vector x; then attack and defence are matrices. Click a row or a pixel, and every picture follows."
+    "Write an image as one long vector x; then attack and defence are matrices. Click a row or a pixel, and every "
+    "picture follows."
 )
 choice = sidebar_selection(attacked=False)
 kernels = choice.attack.kernels(choice.train.classes, choice.seed)

@@ -8,9 +8,11 @@ from pages.shared.theta_room import more_theta, one_dimensional, real_images
 
 st.title("Consistency Θ")
 st.markdown(
-    "**Why does shaking pixels break the shortcut?** COIN's authors answer with two numbers: how much the noise varies *within* "
+    "**Why does shaking pixels break the shortcut?** COIN's authors answer with two numbers: how much the noise "
+    "varies *within* "
     "a class (Θ_imi) and "
-    "how alike it is *between* classes (Θ_imc). Their hypothesis: more of either gives more accuracy. Here it is tested three times."
+    "how alike it is *between* classes (Θ_imc). Their hypothesis: more of either gives more accuracy. Here it is "
+    "tested three times."
 )
 choice = sidebar_selection(attacked=False)
 points = measured_points(choice)

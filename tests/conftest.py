@@ -6,7 +6,8 @@ import pytest
 from xdist.scheduler import LoadFileScheduling
 
 if "PYTEST_XDIST_WORKER" in os.environ:
-    # Several processes with a thread for every core each would get into each other's way; must be set before torch loads.
+    # Several processes with a thread for every core each would get into each other's way; must be set before torch
+    # loads.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 

@@ -59,7 +59,9 @@ def photos(tmp_path: Path) -> Path:
     """An npz in the agreed format, as another program would write it."""
     path = tmp_path / "photos.npz"
     rng = np.random.default_rng(0)
-    np.savez(path, images=rng.integers(0, 256, (30, 9, 11, 3), dtype=np.uint8), labels=np.arange(30, dtype=np.int64) % 3)
+    np.savez(
+        path, images=rng.integers(0, 256, (30, 9, 11, 3), dtype=np.uint8), labels=np.arange(30, dtype=np.int64) % 3
+    )
     return path
 
 
@@ -122,7 +124,9 @@ def test_poison_is_the_library_call(name: str, run: Run, photos: Path, tmp_path:
     some = ["--poison-rate", 0.5, "--poison-classes", "0,2"]
     assert run("poison", name, "--data", photos, "--seed", 5, *some, *options, "--out", out)[0] == 0
     given = arrays(photos)
-    data = ImageSet(torch.from_numpy(given["images"]).permute(0, 3, 1, 2), torch.from_numpy(given["labels"]), tuple("012"), "photos")
+    data = ImageSet(
+        torch.from_numpy(given["images"]).permute(0, 3, 1, 2), torch.from_numpy(given["labels"]), tuple("012"), "photos"
+    )
     expected = ATTACKS.build(name, **values).poison(data, Context(seed=5), 0.5, [0, 2])
     made = arrays(out)
     assert np.array_equal(made["images"], expected.images.permute(0, 2, 3, 1).numpy())
@@ -145,13 +149,26 @@ def test_the_same_command_writes_the_same_bytes(run: Run, photos: Path, tmp_path
     run("poison", "cuda", "--data", photos, "--seed", 2, "--out", tmp_path / "c.npz")
     assert (tmp_path / "a.npz").read_bytes() != (tmp_path / "c.npz").read_bytes()
     run("poison", "--seed", 1, "--data", photos, "--out", tmp_path / "d.npz", "cuda")
-    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "d.npz").read_bytes(), "the order of the options does not matter"
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "d.npz").read_bytes(), (
+        "the order of the options does not matter"
+    )
 
 
 def test_named_data_set_with_its_own_options(run: Run, tmp_path: Path) -> None:
     for part, rows in (("train", 200), ("test", 100)):
         out = tmp_path / f"{part}.npz"
-        words = ("poison", "cuda", "--data", "shapes", "--data-train-size", 200, "--data-test-size", 100, "--data-seed", 3)
+        words = (
+            "poison",
+            "cuda",
+            "--data",
+            "shapes",
+            "--data-train-size",
+            200,
+            "--data-test-size",
+            100,
+            "--data-seed",
+            3,
+        )
         assert run(*words, "--part", part, "--seed", 0, "--out", out)[0] == 0
         made = arrays(out)
         assert made["images"].shape == (rows, 32, 32, 3)
@@ -165,7 +182,11 @@ def test_named_data_set_with_its_own_options(run: Run, tmp_path: Path) -> None:
 def test_a_run_on_a_written_file_is_followed_to_its_accuracy(run: Run, photos: Path, tmp_path: Path) -> None:
     """Tested on images that were changed, no accuracy is called clean."""
     assert run("poison", "cuda", "--data", photos, "--out", tmp_path / "p.npz")[0] == 0
-    value = {"dataset": {"name": "npz", "path": "p.npz", "size": 16}, "plan": {"name": "adamw", "epochs": 1}, "device": "cpu"}
+    value = {
+        "dataset": {"name": "npz", "path": "p.npz", "size": 16},
+        "plan": {"name": "adamw", "epochs": 1},
+        "device": "cpu",
+    }
     for more, words in (({}, "failed"), ({"split_poisoned": True}, "finished: NOT CLEAN test accuracy ")):
         (tmp_path / "spec.json").write_text(json.dumps({**value, "dataset": {**value["dataset"], **more}}))
         _, out, _ = run("train", tmp_path / "spec.json", "--wait")
@@ -175,7 +196,9 @@ def test_a_run_on_a_written_file_is_followed_to_its_accuracy(run: Run, photos: P
 # ---------------------------------------------------------------- data by path
 
 
-def test_data_by_path_is_the_data_set_that_lies_there(run: Run, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_data_by_path_is_the_data_set_that_lies_there(
+    run: Run, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A folder and a file of a known kind, relative to the caller, with the options of their data set."""
     from PIL import Image
 
@@ -188,7 +211,10 @@ def test_data_by_path_is_the_data_set_that_lies_there(run: Run, photos: Path, tm
         (["pictures", "--data-size", 8, "--part", "test"], 3), (["photos.npz", "--data-size", 8], 30), ([photos], 30),
         (["npz", "--data-path", "photos.npz", "--part", "test"], 6),
     ):  # fmt: skip
-        assert run("data", "--data", *words, "--out", "out.npz")[:2] == (0, f"out.npz: {images} images in 3 classes\n"), words
+        assert run("data", "--data", *words, "--out", "out.npz")[:2] == (
+            0,
+            f"out.npz: {images} images in 3 classes\n",
+        ), words
         assert arrays(tmp_path / "out.npz")["images"].shape[0] == images
 
 
@@ -214,11 +240,15 @@ def test_recipes_say_what_was_done_before(run: Run, photos: Path, tmp_path: Path
 
 def test_defend_is_the_preview(run: Run, photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.npz"
-    code, text, err = run("defend", "coin", "--data", photos, "--seed", 4, "--strength", 1.5, "--boundary", "scipy_wrap", "--out", out)
+    code, text, err = run(
+        "defend", "coin", "--data", photos, "--seed", 4, "--strength", 1.5, "--boundary", "scipy_wrap", "--out", out
+    )
     assert (code, err) == (0, "")
     assert "30 images defended by COIN" in text
     given = arrays(photos)
-    data = ImageSet(torch.from_numpy(given["images"]).permute(0, 3, 1, 2), torch.from_numpy(given["labels"]), tuple("012"), "photos")
+    data = ImageSet(
+        torch.from_numpy(given["images"]).permute(0, 3, 1, 2), torch.from_numpy(given["labels"]), tuple("012"), "photos"
+    )
     defense = Coin(strength=1.5, boundary="scipy_wrap")
     made = arrays(out)
     assert np.array_equal(made["images"], preview((defense,), data, Context(seed=4)).images.permute(0, 2, 3, 1).numpy())
@@ -273,7 +303,13 @@ def test_theta_json(boundary: str, run: Run) -> None:
 
 def test_theta_has_defaults_and_words(run: Run) -> None:
     told = json.loads(run("theta", "--size", 8, "--json")[1])
-    assert (told["attack"]["name"], told["seed"], told["strength"], told["samples"], told["classes"]) == ("cuda", 0, 2.0, 50, 10)
+    assert (told["attack"]["name"], told["seed"], told["strength"], told["samples"], told["classes"]) == (
+        "cuda",
+        0,
+        2.0,
+        50,
+        10,
+    )
     code, out, _ = run("theta", "--size", 8)
     assert code == 0
     assert f"{told['theta_imi']:.6g}" in out
@@ -293,11 +329,20 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["poison", "cuda", "--data", "shape", "--out", "OUT"], "There is no data set 'shape'. Did you mean 'shapes'?"),
     (["poison", "cuda", "--data", "missing.npz", "--out", "OUT"], "missing.npz'"),
     (["poison", "cuda", "--data", "none/missing", "--out", "OUT"], "There is no file or folder"),
-    (["poison", "cuda", "--data", "BADSPEC", "--out", "OUT"], "badspec is no data set. A data set is an npz file, IDX files"),
+    (
+        ["poison", "cuda", "--data", "BADSPEC", "--out", "OUT"],
+        "badspec is no data set. A data set is an npz file, IDX files",
+    ),
     (["data", "--data", "PHOTOS", "--part", "test", "--out", "OUT"], "has no test part of its own"),
     (["poison", "cuda", "--data", "BROKEN", "--out", "OUT"], "is not an npz file"),
-    (["poison", "cuda", "--data", "PHOTOS", "--out", "OUT", "--blur", "7"], "blur is 7.0, but it must be a number from 0.01 to"),
-    (["poison", "cuda", "--data", "PHOTOS", "--out", "OUT", "--blur", "much"], "'much' given, but it must be a number from 0.01 to"),
+    (
+        ["poison", "cuda", "--data", "PHOTOS", "--out", "OUT", "--blur", "7"],
+        "blur is 7.0, but it must be a number from 0.01 to",
+    ),
+    (
+        ["poison", "cuda", "--data", "PHOTOS", "--out", "OUT", "--blur", "much"],
+        "'much' given, but it must be a number from 0.01 to",
+    ),
     (["poison", "cuda", "--data", "PHOTOS", "--out", "OUT", "--blur", "nan"], "blur is nan"),
     (["poison", "cuda", "--data", "PHOTOS", "--out", "OUT", "--kernel-size", "4"], "must be odd"),
     (["poison", "cuda", "--data", "PHOTOS", "--out", "OUT", "--kernel-size", "3.5"], "a whole number"),
@@ -305,10 +350,16 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["poison", "cuda", "--data", "PHOTOS", "--out", "OUT", "--blurr", "0.3"], "unrecognized arguments: --blurr"),
     (["poison", "cuda", "--data", "PHOTOS", "--out", "OUT", "--blu", "0.3"], "unrecognized arguments: --blu"),
     (["poison", "cuda", "--data", "PHOTOS", "--out", "OUT", "--poison-rate", "2"], "The poison rate is 2.0"),
-    (["poison", "cuda", "--data", "PHOTOS", "--out", "OUT", "--seed", "4294967296"], "a whole number from 0 to 4294967295"),
+    (
+        ["poison", "cuda", "--data", "PHOTOS", "--out", "OUT", "--seed", "4294967296"],
+        "a whole number from 0 to 4294967295",
+    ),
     (["poison", "cuda", "--data", "PHOTOS", "--out", "OUT", "--seed", "x"], "'x' given, but a seed is"),
     (["poison", "cuda", "--data", "PHOTOS", "--out", "OUT", "--data-train-size", "200"], "unrecognized arguments"),
-    (["poison", "cuda", "--data", "shapes", "--data-train-size", "1", "--out", "OUT"], "train_size is 1, but it must be"),
+    (
+        ["poison", "cuda", "--data", "shapes", "--data-train-size", "1", "--out", "OUT"],
+        "train_size is 1, but it must be",
+    ),
     (["poison", "cuda", "--data", "PHOTOS", "--out", "WRONGSUFFIX"], "must end in .npz"),
     (["poison", "cuda", "--data", "PHOTOS", "--out", "UNDERFILE"], "Check the path"),
     (["poison", "cuda", "--data", "PHOTOS", "--out", "OUT", "--device", "cuda"], "torch sees no GPU"),
@@ -338,7 +389,12 @@ def test_mistakes_are_words_and_write_nothing(
     paths["BROKEN"] = tmp_path / "broken.npz"
     paths["BROKEN"].write_bytes(photos.read_bytes()[:500])
     paths["BADSPEC"].write_text('{"dataset": "shapes", "epochs": 3}')
-    outputs = {"OUT": tmp_path / "out.npz", "WRONGSUFFIX": tmp_path / "out.png", "UNDERFILE": photos / "out.npz", "PHOTOS": photos}
+    outputs = {
+        "OUT": tmp_path / "out.npz",
+        "WRONGSUFFIX": tmp_path / "out.png",
+        "UNDERFILE": photos / "out.npz",
+        "PHOTOS": photos,
+    }
     places = {**paths, **outputs}
     before = {p: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()}
     code, out, err = run(*[places.get(word, word) for word in words])
@@ -365,7 +421,10 @@ def test_an_old_result_survives_a_mistake(run: Run, photos: Path, tmp_path: Path
 def test_help(run: Run) -> None:
     code, out, _ = run("--help")
     assert code == 0
-    assert all(f"    {name} " in out for name in ("methods", "poison", "defend", "theta", "train", "runs", "run", "cancel", "resume"))
+    assert all(
+        f"    {name} " in out
+        for name in ("methods", "poison", "defend", "theta", "train", "runs", "run", "cancel", "resume")
+    )
     for command, method in (("poison", ATTACKS["cuda"]), ("defend", Coin)):
         code, out, _ = run(command, method.key, "--help")
         assert code == 0
@@ -389,7 +448,13 @@ SPEC = {
 
 def shell(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "ued_core", *words], cwd=ROOT, env=dict(os.environ), capture_output=True, text=True, timeout=240, check=False
+        [sys.executable, "-m", "ued_core", *words],
+        cwd=ROOT,
+        env=dict(os.environ),
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
     )
 
 
@@ -438,7 +503,11 @@ def test_cancel_and_resume(tmp_path: Path, run: Run) -> None:
 
 def test_a_run_that_fails_ends_with_1(tmp_path: Path, run: Run) -> None:
     path = tmp_path / "spec.json"
-    gone = {"dataset": {"name": "folder", "path": str(tmp_path / "no folder")}, "plan": {"name": "adamw", "epochs": 1}, "device": "cpu"}
+    gone = {
+        "dataset": {"name": "folder", "path": str(tmp_path / "no folder")},
+        "plan": {"name": "adamw", "epochs": 1},
+        "device": "cpu",
+    }
     path.write_text(json.dumps(gone))
     code, out, _ = run("train", path, "--wait")
     assert code == 1

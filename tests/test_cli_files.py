@@ -23,7 +23,13 @@ from ued_core.runs.spec import RunSpec
 
 Run = Callable[..., tuple[int, str, str]]
 SHAPES = {"name": "shapes", "train_size": 200, "test_size": 100}
-SPEC = {"dataset": SHAPES, "attack": {"name": "cuda", "blur": 0.4}, "attack_seed": 5, "poison_rate": 0.5, "defenses": ["coin"]}
+SPEC = {
+    "dataset": SHAPES,
+    "attack": {"name": "cuda", "blur": 0.4},
+    "attack_seed": 5,
+    "poison_rate": 0.5,
+    "defenses": ["coin"],
+}
 
 
 @pytest.fixture(autouse=True)
@@ -149,8 +155,12 @@ def test_export_for_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert (written.images, len(told) > 0) == (200, True)
     assert all(0 <= done <= 1 for done in told)
     other = RunSpec.from_json({**SPEC, "seed": 99, "model": "small_cnn"})
-    assert exports.export_folder(other, "folder") == exports.export_folder(made, "folder"), "model and seed do not change the poison"
-    assert exports.export_folder(RunSpec.from_json({**SPEC, "attack_seed": 6}), "folder") != exports.export_folder(made, "folder")
+    assert exports.export_folder(other, "folder") == exports.export_folder(made, "folder"), (
+        "model and seed do not change the poison"
+    )
+    assert exports.export_folder(RunSpec.from_json({**SPEC, "attack_seed": 6}), "folder") != exports.export_folder(
+        made, "folder"
+    )
     for seed in range(exports.KEPT + 2):
         exports.export_for_download(RunSpec.from_json({**SPEC, "attack_seed": seed}), "em")
     assert len(list((tmp_path / "home" / "exports").iterdir())) == exports.KEPT

@@ -100,6 +100,8 @@ def test_names_that_are_no_text(tmp_path, pictures):
     assert "l\ufffdgende.txt" in done.stderr.decode("utf-8")
     with np.load(tmp_path / os.fsdecode(b"\xe9.npz")) as written:
         assert written["class_names"].tolist() == ["b", "\ufffd("]
-    done = subprocess.run([sys.executable, "-m", "ued_core", *words[:5], strange / "gone", *words[6:]], capture_output=True, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, "-m", "ued_core", *words[:5], strange / "gone", *words[6:]], capture_output=True, cwd=ROOT
+    )
     assert done.returncode == 2
     assert "caf\ufffd" in done.stderr.decode("utf-8")

@@ -14,7 +14,14 @@ def draw(ctx: Context, *name: object) -> list[float]:
 def test_streams_are_named_and_fresh() -> None:
     ctx = Context(seed=3)
     assert draw(ctx, "a") == draw(ctx, "a") == draw(Context(seed=3), "a")
-    different = [draw(ctx, "a"), draw(ctx, "b"), draw(ctx, "a", 1), draw(ctx, "a", 2), draw(ctx), draw(Context(seed=4), "a")]
+    different = [
+        draw(ctx, "a"),
+        draw(ctx, "b"),
+        draw(ctx, "a", 1),
+        draw(ctx, "a", 2),
+        draw(ctx),
+        draw(Context(seed=4), "a"),
+    ]
     assert len({tuple(values) for values in different}) == len(different)
     assert draw(ctx.with_seed(4), "a") == draw(Context(seed=4), "a")
 

@@ -1,4 +1,5 @@
-"""What every entry of every catalogue promises; the tests loop over the lists, so a new entry is tested by being listed."""
+"""What every entry of every catalogue promises; the tests loop over the lists, so a new entry is tested by being
+listed."""
 
 from __future__ import annotations
 
@@ -36,10 +37,16 @@ ROOT = Path(__file__).resolve().parents[1]
 EVERY = [pytest.param(c, entry, id=f"{kind}-{entry.key}") for kind, c in catalogues().items() for entry in c.values()]
 every_entry = pytest.mark.parametrize(("catalogue", "entry"), EVERY)
 every_attack = pytest.mark.parametrize("name", list(ATTACKS))
-every_additive_attack = pytest.mark.parametrize("name", [name for name, entry in ATTACKS.items() if issubclass(entry, AdditiveAttack)])
-every_crafted_attack = pytest.mark.parametrize("name", [name for name, entry in ATTACKS.items() if entry.needs_whole_set])
+every_additive_attack = pytest.mark.parametrize(
+    "name", [name for name, entry in ATTACKS.items() if issubclass(entry, AdditiveAttack)]
+)
+every_crafted_attack = pytest.mark.parametrize(
+    "name", [name for name, entry in ATTACKS.items() if entry.needs_whole_set]
+)
 every_defense = pytest.mark.parametrize("name", list(DEFENSES))
-every_training_defense = pytest.mark.parametrize("name", [name for name, entry in DEFENSES.items() if "training" in entry.acts])
+every_training_defense = pytest.mark.parametrize(
+    "name", [name for name, entry in DEFENSES.items() if "training" in entry.acts]
+)
 every_model = pytest.mark.parametrize("name", list(MODELS))
 embedded_sets = pytest.mark.parametrize("name", [name for name, entry in DATASETS.items() if entry.embedded])
 
@@ -340,7 +347,8 @@ def test_norm_bound_of_crafted_sets_holds_after_storage(name: str) -> None:
 
 @every_attack
 def test_perturbations_belong_to_images_or_to_groups(name: str) -> None:
-    """Away from black and white nothing is clipped: as many perturbations as images, or at most one a class or a cluster."""
+    """Away from black and white nothing is clipped: as many perturbations as images, or at most one a class or a
+    cluster."""
     attack, data = ATTACKS.build(name, **ATTACKS[name].quick_values()), image_set(count=48)
     data = data.with_images(64 + data.images // 2)
     delta = attack.poison(data, Context(seed=3)).delta
@@ -376,7 +384,8 @@ def test_perturbation_of_an_image_does_not_depend_on_the_others(name: str) -> No
     assert torch.allclose(attack.delta(data, rows, Context(seed=3)), whole[rows], rtol=0, atol=1e-4)
     part, full = attack.poison(data, Context(seed=3), poison_rate=0.4), attack.poison(data, Context(seed=3))
     difference = (part.delta - full.delta)[part.touched].abs()
-    # A matrix product may sum in another order for another number of rows, so a value beside a half may fall to the other side.
+    # A matrix product may sum in another order for another number of rows, so a value beside a half may fall to the
+    # other side.
     assert int(difference.max()) <= 1
     assert float((difference > 0).float().mean()) < 1e-3
 
@@ -476,19 +485,22 @@ def test_memory_is_bounded_by_the_chunk(tmp_path: Path) -> None:
         data = ImageSet(mapped, torch.arange(count) % 10, tuple("0123456789"), "large")
         small = data.take(torch.arange(500))
         for works in ([lambda d, a=a: a().poison(d, Context()) for a in ATTACKS.values() if not a.needs_whole_set],
-                      [lambda d, a=a: preview((a(),), d, Context()) for a in DEFENSES.values() if not a.needs_whole_set]):
+                      [lambda d, a=a: preview((a(),), d, Context()) for a in DEFENSES.values() if not
+                      a.needs_whole_set]):
             for work in works:
                 work(small)
                 data.images.sum()
                 print(grown(lambda: work(data)))
     """
-    # glibc keeps what earlier work freed for reuse, which hides growth; large blocks above a fixed size go back at once.
+    # glibc keeps what earlier work freed for reuse, which hides growth; large blocks above a fixed size go back at
+    # once.
     settings = {"OMP_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": str(4 << 20)}
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"} | settings
     command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path / "images.npy")]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=True)
     grown = [int(word) for word in done.stdout.split()]
-    # Methods that train a network first would take minutes; tests/attacks/test_crafting.py measures attacks at quick values.
+    # Methods that train a network first would take minutes; tests/attacks/test_crafting.py measures attacks at quick
+    # values.
     assert len(grown) == sum(not method.needs_whole_set for method in (*ATTACKS.values(), *DEFENSES.values()))
     assert min(grown) > 25, "the result itself must show"
     # The result, and room for the work on a chunk.
@@ -511,13 +523,18 @@ def blended(defense: Defense, images: torch.Tensor, draws: torch.Generator) -> t
     return blend_all((defense,), images, torch.arange(len(images)) % 4, 4, draws)[0]
 
 
-def trained(defense: Defense, data: ImageSet, ctx: Context, rows: list[dict[str, float]] | None = None) -> tuple[torch.Tensor, str]:
-    """All weights of a small network after two epochs under this defence alone, and what the hook reports; adds the history to ``rows``."""
+def trained(
+    defense: Defense, data: ImageSet, ctx: Context, rows: list[dict[str, float]] | None = None
+) -> tuple[torch.Tensor, str]:
+    """All weights of a small network after two epochs under this defence alone, and what the hook reports; adds the
+    history to ``rows``."""
     plan = PLANS.build("adamw", epochs=2, batch_size=12, crop=0, flip="off", precision="float32")
     network = MODELS.build("small_cnn", width=4).build(data.shape, data.classes, rng())
     hook = defense.training(Setup(data, network, plan, ctx))
     assert hook is not None
-    job = Job(data, data, network, plan, blend=lambda *batch: defense.blend(*batch[:2], data.classes, batch[2]), hooks=(hook,))
+    job = Job(
+        data, data, network, plan, blend=lambda *batch: defense.blend(*batch[:2], data.classes, batch[2]), hooks=(hook,)
+    )
     history = train(job, ctx)
     if rows is not None:
         rows += [{k: v for k, v in row.items() if k not in ("seconds", "images_per_s")} for row in history.rows]
@@ -608,11 +625,14 @@ def test_every_parameter_of_a_defence_matters(name: str) -> None:
 
 
 def shown(stack: tuple[Defense, ...], data: ImageSet, ctx: Context) -> tuple[torch.Tensor, torch.Tensor]:
-    """The first batch that reaches the network in epoch 1, and the preview of its images under the same stream of draws."""
+    """The first batch that reaches the network in epoch 1, and the preview of its images under the same stream of
+    draws."""
     plan = PLANS.build("adamw", epochs=1, batch_size=16, crop=0, flip="off", precision="float32")
     network = MODELS.build("small_cnn", width=4).build(data.shape, data.classes, rng())
     seen: list[torch.Tensor] = []
-    network.body.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].clone()) if network.training else None)
+    network.body.register_forward_pre_hook(
+        lambda module, inputs: seen.append(inputs[0].clone()) if network.training else None
+    )
     pure = purify_all(stack, data, ctx)
     job = Job(pure, data, network, plan, blend=lambda *batch: blend_all(stack, *batch[:2], data.classes, *batch[2:]))
     train(replace(job, marks=marks_of(stack, pure)), ctx)
@@ -631,11 +651,18 @@ def test_preview_shows_what_training_sees(name: str) -> None:
 
 @pytest.mark.parametrize(
     "names",
-    [("cutout", "coin"), ("random_affine", "gated_coin"), ("jpeg", "coin"), ("orthogonal_projection", "random_noise"), ("dvae", "cutmix")],
+    [
+        ("cutout", "coin"),
+        ("random_affine", "gated_coin"),
+        ("jpeg", "coin"),
+        ("orthogonal_projection", "random_noise"),
+        ("dvae", "cutmix"),
+    ],
     ids="+".join,
 )
 def test_preview_of_a_stack_shows_what_training_sees(names: tuple[str, str]) -> None:
-    """Two that act on every batch, one of them on chosen images, and one that purifies before one that acts on every batch."""
+    """Two that act on every batch, one of them on chosen images, and one that purifies before one that acts on every
+    batch."""
     data, ctx = image_set(count=40), Context(seed=8)
     # Every second image has a dark frame, so that some are chosen.
     data.images[::2, :, [0, -1]] //= 4
@@ -782,7 +809,8 @@ def test_model(name: str, shape: tuple[int, int, int]) -> None:
     assert features.shape == (5, network.head.in_features)
     assert scores.shape == (5, 7)
     assert torch.allclose(scores, network.head(features), atol=1e-5)
-    # Relative: before training, running statistics are no statistics, and deep networks without them shrink what passes.
+    # Relative: before training, running statistics are no statistics, and deep networks without them shrink what
+    # passes.
     assert scores.std(0).min() > 1e-3 * scores.abs().max() > 0, "different images must give different scores"
     assert torch.isfinite(scores).all()
     same, other = model.build(shape, 7, rng(4)).state_dict(), model.build(shape, 7, rng(5)).state_dict()
@@ -807,7 +835,10 @@ def test_every_parameter_of_a_model_matters(name: str) -> None:
         """Numbers of weights and scores: some parameters change what is computed with the same weights."""
         network = model.build((3, 32, 32), 4, rng()).eval()
         with torch.no_grad():
-            return [*(float(p.numel()) for p in network.parameters()), *network(batch(2, (3, 32, 32))).flatten().tolist()]
+            return [
+                *(float(p.numel()) for p in network.parameters()),
+                *network(batch(2, (3, 32, 32))).flatten().tolist(),
+            ]
 
     model = MODELS.build(name, **MODELS[name].quick_values())
     plain = outcome(model)

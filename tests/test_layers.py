@@ -143,7 +143,14 @@ def test_imports_point_down() -> None:
 
 def test_the_checker_reads_every_file() -> None:
     read = {module_name(path, ROOT) for path in python_files(ROOT)}
-    assert {"app", "pages.runs", "pages.shared.router", "ued_core.cli", "ued_core.runs.worker", "ued_core.errors"} <= read
+    assert {
+        "app",
+        "pages.runs",
+        "pages.shared.router",
+        "ued_core.cli",
+        "ued_core.runs.worker",
+        "ued_core.errors",
+    } <= read
     found = [item for path in python_files(ROOT) for item in imports(path, ROOT)]
     assert {"torch", "ued_core.errors.UedError"} <= {item.name for item in found}
     assert any(item.lazy and item.name.split(".")[0] == "umap" for item in found)
@@ -159,27 +166,51 @@ BROKEN = {
     "upwards, package form": ("ued_core/theory/x.py", "from ued_core import runs", "which stands above it"),
     "upwards, relative": ("ued_core/training/x.py", "from ..attacks import ATTACKS", "which stands above it"),
     "upwards, relative to the parent": ("ued_core/training/x.py", "from .. import runs", "which stands above it"),
-    "upwards, relative in a package": ("ued_core/data/__init__.py", "from ..training import train", "which stands above it"),
-    "upwards, in a function": ("ued_core/context.py", "def f():\n    from ued_core.records import ImageSet", "which stands above it"),
+    "upwards, relative in a package": (
+        "ued_core/data/__init__.py",
+        "from ..training import train",
+        "which stands above it",
+    ),
+    "upwards, in a function": (
+        "ued_core/context.py",
+        "def f():\n    from ued_core.records import ImageSet",
+        "which stands above it",
+    ),
     "upwards, for type checkers": (
         "ued_core/params.py",
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from ued_core.context import Context",
         "which stands above it",
     ),
-    "upwards, by name": ("ued_core/models/x.py", "import importlib\nimportlib.import_module('ued_core.cli')", "which stands above it"),
+    "upwards, by name": (
+        "ued_core/models/x.py",
+        "import importlib\nimportlib.import_module('ued_core.cli')",
+        "which stands above it",
+    ),
     "the core imports a page": ("ued_core/cli.py", "import pages.runs", "which stands above it"),
     "a page imports a benchmark": ("pages/x.py", "from benchmarks import phenomenon", "which stands above it"),
     "a page imports the app": ("pages/x.py", "import app", "which stands above it"),
     "neighbours, runs and figures": ("ued_core/runs/x.py", "from ued_core.figures.theme import INK", "are neighbours"),
-    "neighbours, attacks and defences": ("ued_core/attacks/x.py", "from ued_core.defenses import Coin", "are neighbours"),
+    "neighbours, attacks and defences": (
+        "ued_core/attacks/x.py",
+        "from ued_core.defenses import Coin",
+        "are neighbours",
+    ),
     "neighbours, relative": ("ued_core/models/x.py", "from ..data.base import Dataset", "are neighbours"),
     "neighbours at the bottom": ("ued_core/files.py", "from ued_core.errors import UedError", "are neighbours"),
     "streamlit in the core": ("ued_core/figures/x.py", "import streamlit as st", "streamlit belongs in"),
-    "streamlit in a function of the core": ("ued_core/cli.py", "def f():\n    from streamlit import write", "streamlit belongs in"),
+    "streamlit in a function of the core": (
+        "ued_core/cli.py",
+        "def f():\n    from streamlit import write",
+        "streamlit belongs in",
+    ),
     "plotly outside figures": ("ued_core/analysis/x.py", "import plotly.graph_objects as go", "plotly belongs in"),
     "umap elsewhere": ("ued_core/analysis/x.py", "def f():\n    import umap", "umap belongs in"),
     "umap at import": ("ued_core/analysis/embedding.py", "import umap", "umap must be imported inside functions"),
-    "umap at import, in a class": ("ued_core/analysis/embedding.py", "class A:\n    import umap", "must be imported inside functions"),
+    "umap at import, in a class": (
+        "ued_core/analysis/embedding.py",
+        "class A:\n    import umap",
+        "must be imported inside functions",
+    ),
     "a module without a rung": ("ued_core/misc.py", "", "stands on no rung"),
     "an import without a rung": ("ued_core/runs/x.py", "from ued_core.misc import x", "stands on no rung"),
     "a package that imports": ("ued_core/__init__.py", "from ued_core.runs import submit", "must import nothing"),
@@ -187,7 +218,10 @@ BROKEN = {
 }
 ALLOWED = {
     "downwards": ("ued_core/runs/x.py", "from ued_core.attacks import ATTACKS\nfrom .folder import RunFolder"),
-    "downwards over several rungs": ("pages/x.py", "import streamlit\nimport plotly\nfrom ued_core.errors import UedError"),
+    "downwards over several rungs": (
+        "pages/x.py",
+        "import streamlit\nimport plotly\nfrom ued_core.errors import UedError",
+    ),
     "umap in a function of its home": ("ued_core/analysis/embedding.py", "def f():\n    import umap"),
     "plotly in its home": ("ued_core/figures/x.py", "import plotly.graph_objects as go"),
     "names that only begin alike": ("ued_core/runs/x.py", "import streamlit_free_tool\nimport plotlyish"),
@@ -224,7 +258,13 @@ def loaded_by(code: str) -> set[str]:
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"} | {"OMP_NUM_THREADS": "1"}
     script = f"{code}\nimport sys\nprint(*sorted({{name.split('.')[0] for name in sys.modules}}))"
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=True
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
     )
     return set(done.stdout.split())
 
@@ -243,4 +283,9 @@ def test_a_worker_needs_no_screen() -> None:
 
 
 def test_the_queue_loads_without_torch() -> None:
-    assert not loaded_by("import ued_core.runs, ued_core.runs.worker, ued_core.runs.supervisor") & {"torch", "streamlit", "plotly", "umap"}
+    assert not loaded_by("import ued_core.runs, ued_core.runs.worker, ued_core.runs.supervisor") & {
+        "torch",
+        "streamlit",
+        "plotly",
+        "umap",
+    }

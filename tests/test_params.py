@@ -47,7 +47,14 @@ class Other(Method):
 
 def test_what_is_known_of_a_parameter() -> None:
     radius, passes, edge, keep, tag = Blur.parameters()
-    assert (radius.kind, radius.minimum, radius.maximum, radius.step, radius.unit, radius.quick) == ("float", 0, 4, 0.5, "px", 0.5)
+    assert (radius.kind, radius.minimum, radius.maximum, radius.step, radius.unit, radius.quick) == (
+        "float",
+        0,
+        4,
+        0.5,
+        "px",
+        0.5,
+    )
     assert (passes.kind, passes.minimum, passes.maximum) == ("int", 1, None)
     assert (edge.kind, edge.choices, edge.label, keep.label) == ("choice", ("mirror", "zero"), "border", "keep")
     assert [p.rule for p in (radius, passes, edge, keep, tag)] == [
@@ -96,7 +103,14 @@ def test_equal_values_of_two_classes_differ() -> None:
 
     assert Twin() != Blur()
     assert Blur(radius=2) == Blur(radius=2.0)
-    assert Blur(radius=2).to_json() == {"name": "blur", "radius": 2.0, "passes": 2, "edge": "mirror", "keep": False, "tag": ""}
+    assert Blur(radius=2).to_json() == {
+        "name": "blur",
+        "radius": 2.0,
+        "passes": 2,
+        "edge": "mirror",
+        "keep": False,
+        "tag": "",
+    }
 
 
 def test_catalogue() -> None:

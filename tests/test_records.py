@@ -160,7 +160,11 @@ def test_history() -> None:
 def test_embedding_lengths() -> None:
     points, rows, group = np.zeros((4, 2), np.float32), np.arange(4), np.array(["clean"] * 4)
     Embedding(points, rows, rows, group, "pca", "here")
-    for bad in ((points[:3], rows, rows, group), (points, rows, rows[:2], group), (np.zeros((4, 3)), rows, rows, group)):
+    for bad in (
+        (points[:3], rows, rows, group),
+        (points, rows, rows[:2], group),
+        (np.zeros((4, 3)), rows, rows, group),
+    ):
         with pytest.raises(DataError, match=r"\(M, 2\) points"):
             Embedding(*bad, "pca", "here")
 
@@ -216,7 +220,9 @@ def test_an_error_in_a_thread_is_raised() -> None:
         in_threads(fail, 1000)
 
 
-@pytest.mark.parametrize(("rounding", "expected"), [("nearest", [0, 0, 1, 2, 255, 255]), ("truncate", [0, 0, 0, 2, 254, 255])])
+@pytest.mark.parametrize(
+    ("rounding", "expected"), [("nearest", [0, 0, 1, 2, 255, 255]), ("truncate", [0, 0, 0, 2, 254, 255])]
+)
 def test_round_levels(rounding: str, expected: list[int]) -> None:
     levels = torch.tensor([-3.0, 0.4, 0.6, 2.3, 254.9, 270.0])
     assert round_levels(levels, rounding).tolist() == expected

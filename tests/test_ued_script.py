@@ -84,7 +84,9 @@ def kinds(started: list[tuple[str, Any]]) -> list[str]:
 
 @pytest.mark.parametrize(("words", "code"), [(["--help"], 0), (["-h"], 0), ([], 2), (["tset"], 2), (["--version"], 2)])
 def test_help_and_unknown_commands(words: list[str], code: int) -> None:
-    done = subprocess.run([sys.executable, "-S", str(SCRIPT), *words], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-S", str(SCRIPT), *words], capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == code
     assert "./ued.py app" in done.stdout
     assert "./ued.py test" in done.stdout
@@ -110,7 +112,9 @@ def test_an_old_python_can_read_the_script() -> None:
 
 def test_standard_library_only() -> None:
     tree = ast.parse(SCRIPT.read_text())
-    names = {alias.name.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    names = {
+        alias.name.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
+    }
     names |= {node.module.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
     assert names <= sys.stdlib_module_names
 
@@ -151,11 +155,15 @@ def test_later_calls_install_only_what_changed(
 def test_a_failed_installation_is_not_remembered(
     ued: ModuleType, started: list[tuple[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ued.subprocess, "run", lambda command, **_: started.append(("run", command)) or SimpleNamespace(returncode=1))
+    monkeypatch.setattr(
+        ued.subprocess, "run", lambda command, **_: started.append(("run", command)) or SimpleNamespace(returncode=1)
+    )
     message = call(ued, monkeypatch, "app")
     assert isinstance(message, str)
     assert "could not be installed" in message
-    assert [command[0] for kind, command in started if kind == "run"] == ["/bin/uv", str(ued.PYTHON)], "pip gets its chance after uv"
+    assert [command[0] for kind, command in started if kind == "run"] == ["/bin/uv", str(ued.PYTHON)], (
+        "pip gets its chance after uv"
+    )
     assert not ued.STAMP.exists()
     assert "exec" not in kinds(started)
 
@@ -185,7 +193,9 @@ def test_a_python_without_venv_is_told_what_to_install(
     assert started == []
 
 
-def test_interrupting_the_installation(ued: ModuleType, started: list[tuple[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupting_the_installation(
+    ued: ModuleType, started: list[tuple[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def pressed(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
@@ -197,7 +207,9 @@ def test_interrupting_the_installation(ued: ModuleType, started: list[tuple[str,
 # ---------------------------------------------------------------- starting
 
 
-def test_what_is_started(ued: ModuleType, started: list[tuple[str, Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_what_is_started(
+    ued: ModuleType, started: list[tuple[str, Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     here = Path.cwd()
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)

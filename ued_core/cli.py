@@ -34,8 +34,13 @@ def catalogues() -> dict[str, Catalogue[Any]]:
     from ued_core.training import PLANS
 
     return {
-        "attacks": ATTACKS, "defenses": DEFENSES, "datasets": DATASETS, "models": MODELS, "plans": PLANS, "relabellings": RELABELLINGS,
-    }  # fmt: skip
+        "attacks": ATTACKS,
+        "defenses": DEFENSES,
+        "datasets": DATASETS,
+        "models": MODELS,
+        "plans": PLANS,
+        "relabellings": RELABELLINGS,
+    }
 
 
 # ---------------------------------------------------------------- options from declarations
@@ -63,7 +68,9 @@ def _convert(parameter: Parameter) -> Callable[[str], Any]:
     return convert
 
 
-def add_options(parser: argparse.ArgumentParser, method: type[Method], prefix: str = "", without: Sequence[str] = ()) -> None:
+def add_options(
+    parser: argparse.ArgumentParser, method: type[Method], prefix: str = "", without: Sequence[str] = ()
+) -> None:
     """One ``--name value`` option for each declared parameter."""
     for parameter in method.parameters():
         if parameter.name in without:
@@ -74,7 +81,8 @@ def add_options(parser: argparse.ArgumentParser, method: type[Method], prefix: s
             type=_convert(parameter),
             default=argparse.SUPPRESS,
             metavar=parameter.kind.upper(),
-            help=f"{parameter.help} {parameter.rule[0].upper()}{parameter.rule[1:]}; default {parameter.default!r}.".replace("%", "%%"),
+            help=f"{parameter.help} {parameter.rule[0].upper()}{parameter.rule[1:]}; default "
+            f"{parameter.default!r}.".replace("%", "%%"),
         )
 
 
@@ -238,7 +246,13 @@ def inspect(options: argparse.Namespace) -> int:
     measured = [(rule, compare(imported, data, rule.key, ctx)) for rule in imported.rules] if data is not None else []
     if options.json:
         numbers = {rule.key: asdict(comparison) for rule, comparison in measured}
-        print(json.dumps({**found.to_json(), "content_hash": imported.content_hash, "loaders": numbers}, indent=2, ensure_ascii=False))
+        print(
+            json.dumps(
+                {**found.to_json(), "content_hash": imported.content_hash, "loaders": numbers},
+                indent=2,
+                ensure_ascii=False,
+            )
+        )
         return 0
     print("\n".join([found.name, *found.lines()]))
     for rule, c in measured:
@@ -246,7 +260,8 @@ def inspect(options: argparse.Namespace) -> int:
         print(
             f"  against signed and rounded: {100 * c.differing:.1f} % of the values differ, "
             f"on average {c.shift:+.3f}/255, at most {c.largest}/255; "
-            f"{100 * c.lowered_lost:.1f} % of the darkened values are lost; L∞ {c.released_linf}/255 instead of {c.ours_linf}/255"
+            f"{100 * c.lowered_lost:.1f} % of the darkened values are lost; L∞ {c.released_linf}/255 instead of "
+            f"{c.ours_linf}/255"
         )
     return 0
 
@@ -280,7 +295,9 @@ def theta(options: argparse.Namespace) -> int:
             "Choose cuda, vuda or huda.",
         )
     size = (options.size, options.size)
-    drawn = sampled(kernels, options.strength, options.samples, np.random.default_rng(options.seed), size, options.boundary)
+    drawn = sampled(
+        kernels, options.strength, options.samples, np.random.default_rng(options.seed), size, options.boundary
+    )
     full = limit(kernels, options.strength, size, options.boundary)
     imi, imc = expected(full, options.samples, options.size**2)
     numbers = {
@@ -292,10 +309,21 @@ def theta(options: argparse.Namespace) -> int:
         "theta_imc_expected": imc,
     }
     if options.json:
-        inputs = {"attack": attack.to_json(), "seed": options.seed, "strength": options.strength, "samples": options.samples}
-        print(json.dumps({**numbers, **inputs, "boundary": options.boundary, "size": options.size, "classes": options.classes}))
+        inputs = {
+            "attack": attack.to_json(),
+            "seed": options.seed,
+            "strength": options.strength,
+            "samples": options.samples,
+        }
+        print(
+            json.dumps(
+                {**numbers, **inputs, "boundary": options.boundary, "size": options.size, "classes": options.classes}
+            )
+        )
         return 0
-    print(f"Θ of {attack.title}, COIN α = {options.strength} px, {options.classes} classes, {options.size}×{options.size}")
+    print(
+        f"Θ of {attack.title}, COIN α = {options.strength} px, {options.classes} classes, {options.size}×{options.size}"
+    )
     print(f"  n = {options.samples:<6} Θ_imi {drawn.imi:.6g}   Θ_imc {drawn.imc:.6g}")
     print(f"  n → ∞    Θ_imi {full.imi:.6g}   Θ_imc {full.imc:.6g}")
     return 0
@@ -331,7 +359,11 @@ def _cost(spec: Any, known: Sequence[Any]) -> list[str]:
     crafting, training = None, estimate(spec, known)
     if spec.attack is not None and spec.attack.needs_whole_set and spec.poison_rate > 0:
         crafting = crafting_cost(spec.attack, load_split(spec.dataset, _context(0, "cpu")).train, spec.attack_seed)
-    told = [crafting.sentence() if crafting else "", training.sentence(1) if training else UNKNOWN, in_all(crafting, training)]
+    told = [
+        crafting.sentence() if crafting else "",
+        training.sentence(1) if training else UNKNOWN,
+        in_all(crafting, training),
+    ]
     return [line for line in told if line]
 
 
@@ -359,7 +391,10 @@ def list_runs(options: argparse.Namespace) -> int:
         print("No runs yet. Queue one: python -m ued_core train SPEC.json")
     for r in records:
         last = "      " if r.last is None else f"{100 * r.last:5.1f}%"
-        print(f"{r.id}  {r.state:<11} {r.epoch or 0:>4}/{r.epochs or '?':<4} {last}  {r.title}" + ("  (damaged)" if r.damaged else ""))
+        print(
+            f"{r.id}  {r.state:<11} {r.epoch or 0:>4}/{r.epochs or '?':<4} {last}  {r.title}"
+            + ("  (damaged)" if r.damaged else "")
+        )
     return 0
 
 
@@ -433,7 +468,9 @@ def _follow(run_id: str) -> int:
         return 1
     from ued_core.data.base import NOT_CLEAN
 
-    kind = "NOT CLEAN test accuracy" if any(str(note).startswith(NOT_CLEAN) for note in notes) else "clean test accuracy"
+    kind = (
+        "NOT CLEAN test accuracy" if any(str(note).startswith(NOT_CLEAN) for note in notes) else "clean test accuracy"
+    )
     print(f"{record.state}: {kind} {record.last:.4f}")
     return 0 if record.state == "finished" else 1
 
@@ -455,7 +492,10 @@ def storage(options: argparse.Namespace) -> int:
         print(f"  {area.name:<12} {gigabytes(area.bytes):>9}{most:<10} {area.entries:>6,} entries  {area.words}")
     print(f"What has a limit gives way to newer things; {VARIABLE} sets it, {DEFAULT_GB:g} when left out.")
     for row in gone:
-        print(f"removed {time.strftime('%Y-%m-%d %H:%M', time.localtime(row['time']))}  {gigabytes(row['bytes']):>9}  {row['path']}")
+        print(
+            f"removed {time.strftime('%Y-%m-%d %H:%M', time.localtime(row['time']))}  {gigabytes(row['bytes']):>9}  "
+            f"{row['path']}"
+        )
     return 0
 
 
@@ -528,9 +568,14 @@ def _dataset_options(parser: argparse.ArgumentParser, argv: Sequence[str], requi
 
     where = "the path of an npz, IDX or Parquet file, or of a folder of images"
     parser.add_argument(
-        "--data", required=required, metavar="NAME|PATH", help=f"{what}a data set ({', '.join(DATASETS)}), or {where}; a file counts whole"
+        "--data",
+        required=required,
+        metavar="NAME|PATH",
+        help=f"{what}a data set ({', '.join(DATASETS)}), or {where}; a file counts whole",
     )
-    parser.add_argument("--part", choices=("train", "test"), default="train", help="which part of a data set that has two")
+    parser.add_argument(
+        "--part", choices=("train", "test"), default="train", help="which part of a data set that has two"
+    )
     if name := _option(argv, "--data"):
         add_options(parser, _dataset(name), "data-", () if name in DATASETS else ("path",))
 
@@ -538,12 +583,18 @@ def _dataset_options(parser: argparse.ArgumentParser, argv: Sequence[str], requi
 def _inspect_options(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
     from ued_core.data.poison_files import FORMATS, IMAGE_SCALES, NOISE_SCALES
 
-    _dataset_options(parser, argv, required=False, what="the clean images that it is for, then its loaders are compared: ")
+    _dataset_options(
+        parser, argv, required=False, what="the clean images that it is for, then its loaders are compared: "
+    )
     parser.add_argument("--format", choices=tuple(FORMATS), default="", help="take the file for this")
     parser.add_argument("--content", choices=("noise", "images"), default="", help="take the values for this")
     parser.add_argument("--layout", choices=("NCHW", "NHWC"), default="", help="order of the axes")
-    parser.add_argument("--scale", choices=(*NOISE_SCALES, *IMAGE_SCALES), default="", metavar="UNIT", help="unit of the values")
-    parser.add_argument("--per", choices=("sample", "class", "cluster", "pool"), default="", help="what one entry is for")
+    parser.add_argument(
+        "--scale", choices=(*NOISE_SCALES, *IMAGE_SCALES), default="", metavar="UNIT", help="unit of the values"
+    )
+    parser.add_argument(
+        "--per", choices=("sample", "class", "cluster", "pool"), default="", help="what one entry is for"
+    )
     parser.add_argument("--radius", type=float, default=None, help="clip the noise to this many 1/255 first")
     parser.add_argument("--json", action="store_true")
 
@@ -551,7 +602,9 @@ def _inspect_options(parser: argparse.ArgumentParser, argv: Sequence[str]) -> No
 def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     """The parser; the options of the chosen method are added to its command."""
     command = next((a for a in argv if not a.startswith("-")), None)
-    parser = argparse.ArgumentParser(prog="python -m ued_core", description=(__doc__ or "").split("\n\n")[0], allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        prog="python -m ued_core", description=(__doc__ or "").split("\n\n")[0], allow_abbrev=False
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add(name: str, action: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
@@ -565,7 +618,12 @@ def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     p.add_argument("attack", metavar="ATTACK")
     if command == "poison":
         p.add_argument("--poison-rate", type=float, default=1.0, help="share of the images that are poisoned, 0 to 1")
-        p.add_argument("--poison-classes", type=_classes, metavar="0,3,5-7", help="numbers of the classes that are poisoned; default all")
+        p.add_argument(
+            "--poison-classes",
+            type=_classes,
+            metavar="0,3,5-7",
+            help="numbers of the classes that are poisoned; default all",
+        )
         _data_options(p, argv)
         if method := _known(argv, catalogues()["attacks"]):
             add_options(p, method)
@@ -583,13 +641,19 @@ def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         p.add_argument("--out", required=True, metavar="OUT.npz")
 
     p = add("inspect", inspect)
-    p.add_argument("file", metavar="FILE", help="a .pt, .pth, .pkl, .npy, .npz or .safetensors file; a zip or folder of PNG or .pth files")
+    p.add_argument(
+        "file",
+        metavar="FILE",
+        help="a .pt, .pth, .pkl, .npy, .npz or .safetensors file; a zip or folder of PNG or .pth files",
+    )
     if command == "inspect":
         _inspect_options(p, argv)
 
     p = add("export", export)
     p.add_argument("spec", metavar="SPEC.json")
-    p.add_argument("--to", required=True, choices=("npz", "folder", "em"), help="npz, a zip of PNG files, or EM's perturbation.pt")
+    p.add_argument(
+        "--to", required=True, choices=("npz", "folder", "em"), help="npz, a zip of PNG files, or EM's perturbation.pt"
+    )
     p.add_argument("out", metavar="OUT")
 
     p = add("theta", theta)
@@ -644,5 +708,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"ued_core: {error}. Check the path, its permissions and the room on the disk.", file=sys.stderr)
         return 2
     except MemoryError:
-        print(f"ued_core: {DataError('Not enough memory for this data set.', 'Take fewer or smaller images.')}", file=sys.stderr)
+        print(
+            f"ued_core: {DataError('Not enough memory for this data set.', 'Take fewer or smaller images.')}",
+            file=sys.stderr,
+        )
         return 2

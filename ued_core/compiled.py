@@ -57,7 +57,8 @@ def in_threads(work: Callable[[int, int], None], count: int, smallest: int = 32)
         work(0, count)
         return
     edges = [count * k // threads for k in range(threads + 1)]
-    # The caller works too; the others wait in a pool that is kept, because starting threads costs as much as a small batch.
+    # The caller works too; the others wait in a pool that is kept, because starting threads costs as much as a small
+    # batch.
     others = [_pool(threads - 1).submit(work, a, b) for a, b in zip(edges[1:-1], edges[2:], strict=True)]
     work(edges[0], edges[1])
     for other in others:
@@ -71,8 +72,8 @@ _only = threading.Lock()
 def one_thread() -> Iterator[None]:
     """Torch computes with one thread inside, one caller at a time; the number of before is back afterwards.
 
-    For what must come out bit by bit the same however many threads a process has: the real inverse Fourier transform of a
-    batch rounds differently when it is split among threads.
+    For what must come out bit by bit the same however many threads a process has: the real inverse Fourier transform of
+    a batch rounds differently when it is split among threads.
     """
     with _only:
         before = torch.get_num_threads()

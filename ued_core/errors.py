@@ -37,7 +37,8 @@ class UedError(Exception):
 
 
 def in_short(error: BaseException, most: int = 160) -> str:
-    """What a library says of a failure, fit for a message: its first line without the last full stop, cut where it goes on and on.
+    """What a library says of a failure, fit for a message: its first line without the last full stop, cut where it goes
+    on and on.
 
     Libraries quote what they could not read, sometimes thousands of bytes of it.
     """
@@ -56,7 +57,10 @@ def told_by_system(error: OSError) -> UedError | None:
         return None
     where = f"{os.fsdecode(named)!r}: " if named is not None else ""
     reason = error.strerror or type(error).__name__
-    return Unavailable(f"The system refuses {where}{reason[:1].lower()}{reason[1:]}.", _REMEDIES.get(error.errno or 0, "Check the path."))
+    return Unavailable(
+        f"The system refuses {where}{reason[:1].lower()}{reason[1:]}.",
+        _REMEDIES.get(error.errno or 0, "Check the path."),
+    )
 
 
 _OF_THE_DISK = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EROFS, errno.EFBIG)

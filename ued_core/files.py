@@ -25,7 +25,8 @@ def write_atomic(path: Path, write: Callable[[Path], None], parents: bool = True
     Args:
         path: the file.
         write: fills the file that it is given.
-        parents: whether folders that are missing are made; where a missing one means that somebody deleted it, they are not.
+        parents: whether folders that are missing are made; where a missing one means that somebody deleted it, they are
+            not.
     """
     if parents:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -42,14 +43,20 @@ def write_atomic(path: Path, write: Callable[[Path], None], parents: bool = True
 
 
 def write_json(path: Path, value: Any, parents: bool = True) -> None:
-    """Write JSON atomically, readable by people; always UTF-8, and what is read back is equal. ``parents``: :func:`write_atomic`."""
+    """Write JSON atomically, readable by people; always UTF-8, and what is read back is equal. ``parents``:
+    :func:`write_atomic`."""
     text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
     # Bytes of a path that are no text are lone surrogates; as "\udce9", which this writes, JSON has them too.
-    write_atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8", errors="backslashreplace") and None, parents)
+    write_atomic(
+        path,
+        lambda temporary: temporary.write_text(text, encoding="utf-8", errors="backslashreplace") and None,
+        parents,
+    )
 
 
 def text_of(content: bytes) -> str:
-    """What a text file of a user says, whichever system wrote it: UTF-8, or UTF-16 or UTF-32 in either byte order, marked or not.
+    """What a text file of a user says, whichever system wrote it: UTF-8, or UTF-16 or UTF-32 in either byte order,
+    marked or not.
 
     Args:
         content: its bytes; the text begins with an ASCII character, as JSON does.
@@ -64,7 +71,11 @@ def text_of(content: bytes) -> str:
         return content.decode(encoding)
     except UnicodeDecodeError as error:
         wrong, line = error.object[error.start], content.count(b"\n", 0, error.start) + 1
-        where = f"the byte 0x{wrong:02x} in line {line}" if encoding.startswith("utf-8") else f"what stands at byte {error.start + 1}"
+        where = (
+            f"the byte 0x{wrong:02x} in line {line}"
+            if encoding.startswith("utf-8")
+            else f"what stands at byte {error.start + 1}"
+        )
         raise UnicodeError(f"as {encoding.removesuffix('-sig').upper()} {where} makes no sense") from None
 
 

@@ -22,7 +22,8 @@ def home() -> Path:
 
 
 def unwritable(place: Path | None = None) -> str:
-    """Why nothing can be kept, in one sentence with what to do; empty when the home can be written or made. Costs a few system calls.
+    """Why nothing can be kept, in one sentence with what to do; empty when the home can be written or made. Costs a few
+    system calls.
 
     Args:
         place: another folder than the home.
@@ -32,7 +33,10 @@ def unwritable(place: Path | None = None) -> str:
     if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
         return ""
     reason = "cannot be written" if there.is_dir() else f"cannot be made: {there} is no folder"
-    return f"The home {place} {reason}, so no run can be started and nothing is kept. Set UED_HOME to a folder that can be written."
+    return (
+        f"The home {place} {reason}, so no run can be started and nothing is kept. Set UED_HOME to a folder that "
+        "can be written."
+    )
 
 
 def _user_data() -> Path:

@@ -54,17 +54,21 @@ def param(
     """
     extra = {"label": label, "unit": unit, "step": step, "quick": quick, "later": later or None, "path": path or None}
     limits = {k: v for k, v in {"ge": ge, "le": le, "min_length": min_length}.items() if v is not None}
-    return Field(
-        default=default,
-        description=help,
-        json_schema_extra={k: v for k, v in extra.items() if v is not None},
-        allow_inf_nan=False,
-        **limits,
-    ) if isinstance(default, float) else Field(
-        default=default,
-        description=help,
-        json_schema_extra={k: v for k, v in extra.items() if v is not None},
-        **limits,
+    return (
+        Field(
+            default=default,
+            description=help,
+            json_schema_extra={k: v for k, v in extra.items() if v is not None},
+            allow_inf_nan=False,
+            **limits,
+        )
+        if isinstance(default, float)
+        else Field(
+            default=default,
+            description=help,
+            json_schema_extra={k: v for k, v in extra.items() if v is not None},
+            **limits,
+        )
     )
 
 
@@ -207,8 +211,9 @@ class Method(BaseModel):
     def revision(self) -> int:
         """How often code has changed what this configuration computes.
 
-        A part of the names of runs, of crafted and purified sets, and of what defences learned: raise it for the configurations
-        that a change touches, and those of all others keep their names. 0, which is not named, where nothing has changed.
+        A part of the names of runs, of crafted and purified sets, and of what defences learned: raise it for the
+        configurations that a change touches, and those of all others keep their names. 0, which is not named, where
+        nothing has changed.
         """
         return 0
 
@@ -219,8 +224,8 @@ class Method(BaseModel):
     def located(self, base: Path | None) -> Self:
         """The same with every path absolute; ``~`` is the home folder of whoever runs the program.
 
-        A path is text that means something in one folder only. Whoever knows that folder calls this once, and what is stored,
-        shown and handed to other processes or machines is absolute from then on.
+        A path is text that means something in one folder only. Whoever knows that folder calls this once, and what is
+        stored, shown and handed to other processes or machines is absolute from then on.
 
         Args:
             base: an absolute folder where relative paths start; None where nobody knows one, as in a browser.
@@ -236,7 +241,8 @@ class Method(BaseModel):
         for name, path in whole.items():
             if path is None:
                 raise ParameterError(
-                    f"{self.title}: {name} is {told[name]!r}, a relative path, and nothing says in which folder it starts.",
+                    f"{self.title}: {name} is {told[name]!r}, a relative path, and nothing says in which folder "
+                    "it starts.",
                     "Write the whole path, from the root of the disk or from ~, your home folder.",
                 )
         changed = {name: path for name, path in whole.items() if path != getattr(self, name)}
@@ -246,7 +252,8 @@ class Method(BaseModel):
 def absolute_path(text: str, base: Path | None) -> str | None:
     """The path that a user means by ``text``, absolute; None for a relative one where there is no ``base``.
 
-    Links stay links, so that one that is set anew means the new place; ``..`` is followed now. The name of an upload is no path.
+    Links stay links, so that one that is set anew means the new place; ``..`` is followed now. The name of an upload is
+    no path.
     """
     if text.startswith(UPLOAD):
         return text

@@ -148,7 +148,8 @@ class PoisonedSet:
         touched: bool (N,), which images the attack may have changed.
         attack: the attack as JSON (:meth:`ued_core.params.Method.to_json`).
         seed: the attack's private key.
-        log: how crafting went, JSON-ready (:attr:`ued_core.attacks.checkpoint.Crafted.log`); None where nothing is crafted.
+        log: how crafting went, JSON-ready (:attr:`ued_core.attacks.checkpoint.Crafted.log`); None where nothing is
+            crafted.
 
     Raises:
         DataError: shapes differ, or an untouched image was changed.
@@ -199,7 +200,9 @@ class History:
             DataError: the epoch does not come after the last one.
         """
         if self.rows and row["epoch"] <= self.rows[-1]["epoch"]:
-            raise DataError(f"Epoch {row['epoch']} was added after epoch {self.rows[-1]['epoch']}; epochs must increase.")
+            raise DataError(
+                f"Epoch {row['epoch']} was added after epoch {self.rows[-1]['epoch']}; epochs must increase."
+            )
         self.rows.append(dict(row))
 
     def column(self, name: str) -> np.ndarray:
@@ -230,4 +233,6 @@ class Embedding:
     def __post_init__(self) -> None:
         sizes = {len(self.points), len(self.rows), len(self.labels), len(self.group)}
         if len(sizes) != 1 or self.points.ndim != 2 or self.points.shape[1] != 2:
-            raise DataError(f"An embedding needs (M, 2) points and M rows, labels and groups; got lengths {sorted(sizes)}.")
+            raise DataError(
+                f"An embedding needs (M, 2) points and M rows, labels and groups; got lengths {sorted(sizes)}."
+            )

@@ -118,11 +118,14 @@ class SideProcess:
         self._thread = threading.Thread(target=self._serve, name="side-process", daemon=True)
         self._thread.start()
 
-    def submit(self, key: str, function: Callable[..., Any], *args: Any, slot: str = "", after_s: float = 0.0) -> Handle:
+    def submit(
+        self, key: str, function: Callable[..., Any], *args: Any, slot: str = "", after_s: float = 0.0
+    ) -> Handle:
         """Have ``function(*args)`` computed.
 
         Args:
-            key: names the result; must name every input. Known keys are not computed again; those that failed, not for a minute.
+            key: names the result; must name every input. Known keys are not computed again; those that failed, not for
+                a minute.
             function: a module-level function of ``ued_core``.
             args: anything that can be pickled.
             slot: what the result is for. Older work for the same slot that has not begun is
@@ -341,7 +344,8 @@ def status() -> Status:
 
 
 def rerun_when_done(*handles: Handle, key: str = "waiting") -> None:
-    """Run the fragment (or page) around this call again once one of the handles is done (:func:`pages.shared.waiting.rerun_when`).
+    """Run the fragment (or page) around this call again once one of the handles is done
+    (:func:`pages.shared.waiting.rerun_when`).
 
     Args:
         handles: what the page waits for; those that are done do not count.

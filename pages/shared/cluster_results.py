@@ -51,10 +51,16 @@ def measured_part() -> None:
     """Stored runs, protocol by protocol."""
     found = _protocols(str(FILE), FILE.stat().st_mtime_ns) if FILE.exists() else []
     if not found:
-        st.caption("No runs of the paper's protocols (other labels, mixing, SimCLR, other networks) are stored here yet.")
+        st.caption(
+            "No runs of the paper's protocols (other labels, mixing, SimCLR, other networks) are stored here yet."
+        )
         return
     names = {f"{number}": f"{protocol.name} · {_data(protocol)}" for number, protocol in enumerate(found)}
-    control = " A labelled surrogate has learned the labels: a control, not label-agnostic." if "labelled" in _called(found) else ""
+    control = (
+        " A labelled surrogate has learned the labels: a control, not label-agnostic."
+        if "labelled" in _called(found)
+        else ""
+    )
     st.markdown(f"**Measured here: {_called(found)}.**{control} {_foreseen(found)}")
     protocol = found[int(segments("Protocol", names, key="protocol", default="0"))]
     if protocol.axis == "none":
@@ -71,7 +77,8 @@ def measured_part() -> None:
         filename=f"uc_{protocol.name}",
         question=QUESTIONS[protocol.axis],
         formula="accuracy on clean test images",
-        caption=f"**{_called([protocol])}**; {_data(protocol)}, {_effort(protocol)}, seeds {', '.join(map(str, protocol.seeds))}. Dots are "
+        caption=f"**{_called([protocol])}**; {_data(protocol)}, {_effort(protocol)}, seeds "
+        f"{', '.join(map(str, protocol.seeds))}. Dots are "
         f"runs; lines join, and ticks are, means. {READINGS[protocol.axis]} Command: {COMMAND}.",
     )
     _parts(protocol)
@@ -91,7 +98,8 @@ def _parts(protocol: Protocol) -> None:
         part_figure(curves),
         key="cluster_parts",
         height=320,
-        alt=f"Training accuracy in the last epoch: {ends['poisoned']:.0f} % on poisoned images, {ends['clean']:.0f} % on clean ones.",
+        alt=f"Training accuracy in the last epoch: {ends['poisoned']:.0f} % on poisoned images, {ends['clean']:.0f} % "
+        "on clean ones.",
         filename="uc_mixed_parts",
         question="Are the poisoned images learned before the clean ones?",
         formula="share of training images of a part that the network names rightly while it trains",
@@ -105,19 +113,28 @@ def _data(protocol: Protocol) -> str:
 
 def _called(found: list[Protocol]) -> str:
     """What the attack is called in these runs."""
-    names = dict.fromkeys(attack_words(row["spec"]) for protocol in found for row in protocol.rows if row["spec"]["attack"])
+    names = dict.fromkeys(
+        attack_words(row["spec"]) for protocol in found for row in protocol.rows if row["spec"]["attack"]
+    )
     return ", ".join(names) or "no attack"
 
 
 def _foreseen(found: list[Protocol]) -> str:
     """How far the embedded encoder's clusters agree with the labels of these data sets, from its card."""
     card = embedded_card()["nmi"]
-    known = [f"**{card[name]:.2f}** on {DATASETS[name].title}" for name in dict.fromkeys(p.dataset for p in found) if name in card]
-    return f"NMI of the embedded encoder's clusters with the data set's own labels: {', '.join(known)}." if known else ""
+    known = [
+        f"**{card[name]:.2f}** on {DATASETS[name].title}"
+        for name in dict.fromkeys(p.dataset for p in found)
+        if name in card
+    ]
+    return (
+        f"NMI of the embedded encoder's clusters with the data set's own labels: {', '.join(known)}." if known else ""
+    )
 
 
 def _effort(protocol: Protocol) -> str:
     """How much was trained on, and for how long."""
+
     def span(values: set[int]) -> str:
         return f"{min(values):,}" + (f" to {max(values):,}" if len(values) > 1 else "")
 
@@ -139,7 +156,8 @@ def reported_part() -> None:
     rows = _reported()
     models = {row.model.key: row.model.label for row in rows}
     st.markdown(
-        "**Reported, not measured here.** The authors' encoders are ResNet-50 (UC) and CLIP (UC-CLIP), both pre-trained on large data; the "
+        "**Reported, not measured here.** The authors' encoders are ResNet-50 (UC) and CLIP (UC-CLIP), both "
+        "pre-trained on large data; the "
         "embedded proxy is neither."
     )
     model = segments("Network that was trained", models, key="reported_model", default=next(iter(models)))
@@ -153,7 +171,8 @@ def reported_part() -> None:
         filename="uc_reported",
         question="How much do models learn from images whose labels the protector did not know?",
         formula="clean test accuracy after training on poisoned images (%)",
-        caption=f"Bright is learnable; **read down a column**. Source: **{own[0].source.title}** ({own[0].source.kind}; "
+        caption=f"Bright is learnable; **read down a column**. Source: **{own[0].source.title}** "
+        f"({own[0].source.kind}; "
         f"{own[0].source.where}). {own[0].source.note}",
     )
     st.page_link(script("results.py"), label="All reported and measured results →")

@@ -89,7 +89,9 @@ def room(choice: Selection) -> None:
         selected = _selected(grouping)
         attack = cast(UnlearnableClusters, choice.attack)
         card = crafted_card(attack, choice.seed, choice.train.content_hash)
-        scene = Scene(choice, grouping, tuple(anchors(len(grouping), attack.offset)), selected, card["log"] if card else None)
+        scene = Scene(
+            choice, grouping, tuple(anchors(len(grouping), attack.offset)), selected, card["log"] if card else None
+        )
         groups_part(scene)
         shift_part(scene)
         noise_part(scene)
@@ -105,8 +107,10 @@ def variant_line(choice: Selection) -> str:
     """What results with these parameters are called, and what looks at the images."""
     attack = cast(UnlearnableClusters, choice.attack)
     told = {
-        "embedded": "a small encoder that ships with the program **stands in for** the paper's, which were trained on ImageNet or by CLIP",
-        "labelled": "the encoder learned the labels themselves, so this is a **control and not label-agnostic**; another encoder's noise "
+        "embedded": "a small encoder that ships with the program **stands in for** the paper's, which were trained on "
+        "ImageNet or by CLIP",
+        "labelled": "the encoder learned the labels themselves, so this is a **control and not label-agnostic**; "
+        "another encoder's noise "
         "may harm more",
         "resnet50": "the encoder is ResNet-50, trained on ImageNet, as in the paper",
         "clip": "the encoder is CLIP's RN50, as in the paper",
@@ -164,7 +168,10 @@ def _grouping_or_work(choice: Selection) -> Grouping | Work:
     work = (features, train.labels.numpy(), train.classes, attack.clusters, choice.seed)
     handle = background.submit(wanted, group_images, *work, slot="clusters", after_s=DRAWN_FIRST_S)
     if handle.state != "ready":
-        return Work(handle, f"k-means divides {len(train):,} images into {attack.clusters} clusters, ten times over (a few seconds) …")
+        return Work(
+            handle,
+            f"k-means divides {len(train):,} images into {attack.clusters} clusters, ten times over (a few seconds) …",
+        )
     done["value"] = handle.value
     return handle.value
 
@@ -178,9 +185,13 @@ def _features_or_work(train: ImageSet, attack: UnlearnableClusters, key: str) ->
         start = starts[len(parts)]
         images = train.take(np.arange(start, min(start + size, len(train))))
         name = f"{key}:{start}"
-        handle = background.submit(name, surrogate_features, images, attack.encoder, slot="clusters", after_s=DRAWN_FIRST_S)
+        handle = background.submit(
+            name, surrogate_features, images, attack.encoder, slot="clusters", after_s=DRAWN_FIRST_S
+        )
         if handle.state != "ready":
-            return Work(handle, f"The encoder looks at {len(train):,} images{f'; {start:,} are done' if start else ''} …")
+            return Work(
+                handle, f"The encoder looks at {len(train):,} images{f'; {start:,} are done' if start else ''} …"
+            )
         parts.append(handle.value)
     return np.concatenate(parts)
 
@@ -199,7 +210,8 @@ def _selected(grouping: Grouping) -> int | None:
     with left:
         chosen = pick(
             "Cluster to mark", names, key=CLUSTER, default=EVERY,
-            help="Marked in every picture below. A click on a point, a cell, a bar, a curve or a tile picks it as well.",
+            help="Marked in every picture below. A click on a point, a cell, a bar, a curve or a tile picks it "
+                 "as well.",
         )  # fmt: skip
     return None if chosen == EVERY else int(chosen) - 1
 
@@ -270,8 +282,10 @@ def groups_part(scene: Scene) -> None:
         rows,
         key=GROUP_TILES,
         alt=f"For each of {len(grouping)} clusters the images nearest to its centre.",
-        caption=f"k-means on the encoder's features of all **{len(train):,} training images**, which looked at no label: {len(grouping)} "
-        f"clusters of {sizes.min():,} to {sizes.max():,} images. **3 → 4** means: the noise of cluster 3 should make its images look "
+        caption=f"k-means on the encoder's features of all **{len(train):,} training images**, which looked at no "
+        f"label: {len(grouping)} "
+        f"clusters of {sizes.min():,} to {sizes.max():,} images. **3 → 4** means: the noise of cluster 3 should make "
+        "its images look "
         "like cluster 4 to the encoder. Click a tile to mark its cluster everywhere.",
     )
     _agreement(scene)
@@ -280,7 +294,8 @@ def groups_part(scene: Scene) -> None:
 def _agreement(scene: Scene) -> None:
     """Clusters beside labels: those of the data set, or others that somebody may choose."""
     st.markdown(
-        "Nobody can know which labels the images will get. Choose some: the clusters stay as they are, because they were made without any."
+        "Nobody can know which labels the images will get. Choose some: the clusters stay as they are, because they "
+        "were made without any."
     )
     train = scene.choice.train
     left, right = st.columns([3, 2], vertical_alignment="bottom")
@@ -300,8 +315,10 @@ def _agreement(scene: Scene) -> None:
         clickable=True,
         question="Do the clusters foresee the labels?",
         formula="NMI = 2 I(clusters; labels) / (H(clusters) + H(labels))",
-        caption=f"**NMI {grouping.nmi:.2f}** (0: clusters and labels have nothing in common, 1: they are the same division). In plain "
-        f"words: whoever sees only an image's cluster guesses its label in **{guessed:.0f} %** of the cases; without it, in {blind:.0f} %; "
+        caption=f"**NMI {grouping.nmi:.2f}** (0: clusters and labels have nothing in common, 1: they are the same "
+        "division). In plain "
+        f"words: whoever sees only an image's cluster guesses its label in **{guessed:.0f} %** of the cases; without "
+        f"it, in {blind:.0f} %; "
         f"and {100 * grouping.gathered_rate:.0f} % of the images are in the main cluster of their label. "
         f"{_meaning(grouping)} The labels are looked at here and nowhere in the attack.",
     )
@@ -327,10 +344,15 @@ def _meaning(grouping: Grouping) -> str:
     """What the numbers mean for the attack: how much of the way from blind guessing to certainty a cluster gives."""
     gained = (grouping.guessed_rate - grouping.blind_rate) / max(1 - grouping.blind_rate, 1e-9)
     if gained >= 0.7:
-        return "That is what the attack needs: a cluster's noise nearly gives the label away, a shortcut that training can take."
+        return (
+            "That is what the attack needs: a cluster's noise nearly gives the label away, a shortcut that "
+            "training can take."
+        )
     if gained >= 0.3:
         return "That is half-way: some labels share a noise, so the noise alone tells only some of them apart."
-    return "That is little: the noises hardly tell the labels apart, so expect training to look at the content after all."
+    return (
+        "That is little: the noises hardly tell the labels apart, so expect training to look at the content after all."
+    )
 
 
 # ---- shift ---------------------------------------------------------------------------------------
@@ -357,32 +379,40 @@ def shift_part(scene: Scene) -> None:
     """The layout with centres and planned shifts, and where the poisoned images have gone."""
     st.subheader("2 · Aggregated, then spun: where should the clusters go, and do they get there?")
     st.markdown(
-        "The attack aims at the centres **in a circle**: all images of a cluster are pulled to *one* point (aggregated), and that point is "
+        "The attack aims at the centres **in a circle**: all images of a cluster are pulled to *one* point "
+        "(aggregated), and that point is "
         "*another* cluster's centre (spun). A network then finds the noise easier to follow than what is in the image."
     )
-    method = segments("Layout", METHODS, key="layout_by", default="umap", help="UMAP shows who is near whom; PCA shows directions.")
+    method = segments(
+        "Layout", METHODS, key="layout_by", default="umap", help="UMAP shows who is near whom; PCA shows directions."
+    )
     picture, note = _picture(scene, method)
     if picture is None:
         return
     rates = picture.rates("poisoned", list(scene.aims)) if scene.log else None
     shown = (picture.embedding.group == "clean").sum()
     done = (
-        "**No noise has been made yet**: the arrows say what is planned, and the crosses of the poisoned copies are still missing."
+        "**No noise has been made yet**: the arrows say what is planned, and the crosses of the poisoned copies are "
+        "still missing."
         if rates is None
-        else f"Crosses are the same images with their noise: **{100 * np.nanmean(rates[:, 0]):.0f} %** are nearest to their anchor, "
+        else f"Crosses are the same images with their noise: **{100 * np.nanmean(rates[:, 0]):.0f} %** are nearest to "
+        "their anchor, "
         f"{100 * np.nanmean(rates[:, 1]):.0f} % are still nearest to their own centre."
     )
     live_chart(
         _scatter(picture.embedding, scene.aims, scene.selected),
         key=PLOT,
         height=560,
-        alt=f"{shown} images of {len(scene.grouping)} clusters with their centres and an arrow from each centre to its anchor.",
+        alt=f"{shown} images of {len(scene.grouping)} clusters with their centres and an arrow from each centre to "
+        "its anchor.",
         filename="clusters",
         clickable=True,
         question="Where does the encoder see clean and poisoned images, and where should they go?",
         formula="h(x) and h(x + δ_{c}), anchor of cluster i: centre of cluster (i + offset) mod p",
-        caption=f"{note}**{METHODS[picture.embedding.method]}, {picture.origin}**, of {shown} images and {len(scene.grouping)} centres "
-        f"({scene.grouping.centres.shape[1]} features). {done} Colours are the clusters of the clean images, numbers their centres.",
+        caption=f"{note}**{METHODS[picture.embedding.method]}, {picture.origin}**, of {shown} images and "
+        f"{len(scene.grouping)} centres "
+        f"({scene.grouping.centres.shape[1]} features). {done} Colours are the clusters of the clean images, numbers "
+        "their centres.",
     )
     if rates is not None:
         _destinations(scene, picture, rates)
@@ -392,7 +422,11 @@ def _destinations(scene: Scene, picture: Picture, rates: np.ndarray) -> None:
     aims = list(scene.aims)
     profile = picture.rates("poisoned", aims, "likest")
     told = [row["hit_rate"] for row in scene.log["trace"] if "hit_rate" in row] if scene.log else []
-    crafted = f" While crafting, up to 128 images of each cluster were asked: {100 * np.mean(told):.0f} % by distance." if told else ""
+    crafted = (
+        f" While crafting, up to 128 images of each cluster were asked: {100 * np.mean(told):.0f} % by distance."
+        if told
+        else ""
+    )
     live_chart(
         destination_bars({"by distance": rates, "by profile (KL)": profile}, scene.selected),
         key=BARS,
@@ -403,8 +437,10 @@ def _destinations(scene: Scene, picture: Picture, rates: np.ndarray) -> None:
         clickable=True,
         question="Which share of a cluster's poisoned images is nearest to its anchor?",
         formula="argmin_{j} ‖h(x + δ) − μ_{j}‖   and   argmin_{j} KL(softmax μ_{j} ‖ softmax h(x + δ))",
-        caption=f"Mean over clusters: **{100 * np.nanmean(rates[:, 0]):.0f} %** by distance, **{100 * np.nanmean(profile[:, 0]):.0f} %** "
-        f"by profile (hit rate).{crafted} The generators follow profiles, and a constant added to all features changes none: an image can "
+        caption=f"Mean over clusters: **{100 * np.nanmean(rates[:, 0]):.0f} %** by distance, "
+        f"**{100 * np.nanmean(profile[:, 0]):.0f} %** "
+        f"by profile (hit rate).{crafted} The generators follow profiles, and a constant added to all features "
+        "changes none: an image can "
         "have the anchor's profile and still lie nearer to another centre.",
     )
 
@@ -429,7 +465,10 @@ def _picture(scene: Scene, method: str) -> tuple[Picture | None, str]:
         return None, ""
     if "value" in kept:
         return kept["value"], "**The next picture is being computed …** Still shown: "
-    place.info(f"The encoder looks at {len(rows)} images, then they are laid out (UMAP: ten seconds more after the start of the app) …")
+    place.info(
+        f"The encoder looks at {len(rows)} images, then they are laid out (UMAP: ten seconds more after the start of "
+        "the app) …"
+    )
     return None, ""
 
 
@@ -456,7 +495,8 @@ def noise_part(scene: Scene) -> None:
     read = _noise(_taken(choice.train, rows), scene.attack, choice.seed, grouping.assignment[rows], len(grouping))
     if read.held < 1:
         st.warning(
-            f"Only {100 * read.held:.1f} % of the published images are their clean version plus the noise of the cluster found here: the "
+            f"Only {100 * read.held:.1f} % of the published images are their clean version plus the noise of the "
+            "cluster found here: the "
             "set was crafted with other clusters, for example on another device. Read the tiles with care."
         )
     columns = list(_columns(scene))
@@ -476,13 +516,19 @@ def noise_part(scene: Scene) -> None:
         ],
         key=NOISE_TILES,
         alt=f"The noise of each cluster amplified {gain:g} times, and one image before and after.",
-        caption=f"One noise a cluster, drawn as 127.5 + **{gain:g}** · δ; the largest value is {np.abs(read.maps).max()}/255 of "
-        f"the {scene.attack.epsilon}/255 allowed. It is read off {len(rows):,} published images: **{100 * read.held:.0f} %** of them are "
+        caption=f"One noise a cluster, drawn as 127.5 + **{gain:g}** · δ; the largest value is "
+        f"{np.abs(read.maps).max()}/255 of "
+        f"the {scene.attack.epsilon}/255 allowed. It is read off {len(rows):,} published images: "
+        f"**{100 * read.held:.0f} %** of them are "
         f"exactly their clean version plus this noise, cut to 0..255.{unseen}",
     )
     crafting_note(choice)
     address = selection_address(choice.dataset, choice.attack, choice.seed)
-    st.page_link(script("perturbations.py"), label="Measure this perturbation: size, spectrum, who can read it →", query_params=address)
+    st.page_link(
+        script("perturbations.py"),
+        label="Measure this perturbation: size, spectrum, who can read it →",
+        query_params=address,
+    )
 
 
 # ---- learning ------------------------------------------------------------------------------------
@@ -494,14 +540,22 @@ def learning_part(scene: Scene) -> None:
     trace = [row for row in scene.log["trace"] if "anchor" in row] if scene.log else []
     if not trace:
         st.markdown(
-            "Crafting keeps, for every cluster, how far its images are from the anchor and from their own centre while the generator "
+            "Crafting keeps, for every cluster, how far its images are from the anchor and from their own centre "
+            "while the generator "
             "learns. "
-            + ("The curves appear here once the set is crafted." if scene.log is None else "One cluster alone has nothing to aim at.")
+            + (
+                "The curves appear here once the set is crafted."
+                if scene.log is None
+                else "One cluster alone has nothing to aim at."
+            )
         )
         return
     first, last = (float(np.mean([row[name] for row in trace])) for name in ("first_kl", "last_kl"))
     share = 100 * float(np.mean([row["ratio"] for row in trace]))
-    ratio = f"the distance to the anchor went from {first:.2f} to **{last:.2f} nats** (to **{share:.0f} %**, averaged cluster by cluster)"
+    ratio = (
+        f"the distance to the anchor went from {first:.2f} to **{last:.2f} nats** (to **{share:.0f} %**, averaged "
+        "cluster by cluster)"
+    )
     told = {
         "key": CURVES,
         "filename": "cluster_kl",
@@ -515,15 +569,20 @@ def learning_part(scene: Scene) -> None:
         live_chart(
             distance_curves(trace, scene.selected),
             height=460,
-            alt=f"KL divergence over generator steps; to the anchor from {first:.2f} to {last:.2f}, to the own centre from {own[0]:.2f} to "
+            alt=f"KL divergence over generator steps; to the anchor from {first:.2f} to {last:.2f}, to the own centre "
+            f"from {own[0]:.2f} to "
             f"{own[1]:.2f} nats.",
-            caption=f"Mean over {len(trace)} clusters: {ratio}; the distance to the own centre {grew} from {own[0]:.2f} to "
+            caption=f"Mean over {len(trace)} clusters: {ratio}; the distance to the own centre {grew} from "
+            f"{own[0]:.2f} to "
             f"**{own[1]:.2f} nats**. Measured on up to 128 images of each cluster; colours as in the layout above. "
             "Dotted: without noise. Step 0 is the noise of an untrained generator, which already moves the features.",
             **told,
         )
         return
-    st.info("This set was crafted by an older version, which kept the distance to the anchor at three moments only; here they are as bars.")
+    st.info(
+        "This set was crafted by an older version, which kept the distance to the anchor at three moments only; here "
+        "they are as bars."
+    )
     live_chart(
         distance_bars(trace, scene.selected),
         height=340,

@@ -14,7 +14,8 @@ from ued_core.errors import DataError
 from ued_core.figures.tiles import strip
 
 FRAME = (
-    '<figure class="ued-compare" style="--cut:50%"><div class="stage"><img class="after" alt=""><img class="before" alt="">'
+    '<figure class="ued-compare" style="--cut:50%"><div class="stage"><img class="after" alt=""><img '
+    'class="before" alt="">'
     '<div class="edge"></div></div><div class="ends"><span class="first"></span><span class="second"></span></div>'
     '<input type="range" min="0" max="100" step="1" value="50"><figcaption></figcaption></figure>'
 )
@@ -25,7 +26,9 @@ def _component() -> Any:
     return declared("ued_compare_slider", FRAME, js="compare_slider.js", css="compare_slider.css")
 
 
-def compare_slider(before: np.ndarray, after: np.ndarray, *, key: str, alt: str, labels: tuple[str, str], caption: str = "") -> None:
+def compare_slider(
+    before: np.ndarray, after: np.ndarray, *, key: str, alt: str, labels: tuple[str, str], caption: str = ""
+) -> None:
     """Show two versions of an image over each other; moving the cut runs nothing on the server.
 
     Args:
@@ -42,7 +45,13 @@ def compare_slider(before: np.ndarray, after: np.ndarray, *, key: str, alt: str,
         raise DataError(f"Two versions of an image must have one shape, not {before.shape} and {after.shape}.")
     _component()(
         key=key,
-        data={"before": _source(before), "after": _source(after), "alt": alt, "labels": list(labels), "caption": caption},
+        data={
+            "before": _source(before),
+            "after": _source(after),
+            "alt": alt,
+            "labels": list(labels),
+            "caption": caption,
+        },
     )
 
 

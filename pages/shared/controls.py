@@ -56,7 +56,9 @@ def choose(catalogue: Catalogue[M], *, key: str, label: str, default: str | None
     return catalogue[chosen]
 
 
-def choose_several(catalogue: Catalogue[M], *, key: str, label: str, without: Collection[str] = (), help: str = "") -> tuple[type[M], ...]:
+def choose_several(
+    catalogue: Catalogue[M], *, key: str, label: str, without: Collection[str] = (), help: str = ""
+) -> tuple[type[M], ...]:
     """Let the reader pick any number of entries of a catalogue, in the order in which they are picked.
 
     Args:
@@ -191,7 +193,13 @@ def slide(label: str, options: Mapping[str, str], *, key: str, default: str, hel
     _drop_unknown(key, known.choices)
     _prepare(key, label, default, lambda text: from_text(known, text))
     chosen = st.select_slider(
-        label, list(options), key=key, format_func=options.__getitem__, help=help or None, on_change=_forget_notice, args=(key,)
+        label,
+        list(options),
+        key=key,
+        format_func=options.__getitem__,
+        help=help or None,
+        on_change=_forget_notice,
+        args=(key,),
     )
     _keep(key, chosen, default)
     return chosen
@@ -203,7 +211,13 @@ def pick(label: str, options: Mapping[str, str], *, key: str, default: str, help
     _drop_unknown(key, known.choices)
     _prepare(key, label, default, lambda text: from_text(known, text))
     chosen = st.selectbox(
-        label, list(options), key=key, format_func=options.__getitem__, help=help or None, on_change=_forget_notice, args=(key,)
+        label,
+        list(options),
+        key=key,
+        format_func=options.__getitem__,
+        help=help or None,
+        on_change=_forget_notice,
+        args=(key,),
     )
     _keep(key, chosen, default)
     return chosen
@@ -351,9 +365,11 @@ def set_method(key: str, method: Method) -> None:
 
 
 def method_address(method: Method, *, key: str) -> dict[str, str]:
-    """The part of an address under which :func:`choose` and :func:`method_controls` with this key show exactly this method.
+    """The part of an address under which :func:`choose` and :func:`method_controls` with this key show exactly this
+    method.
 
-    Defaults are named as well: where the reader has changed something before, an address that leaves it out means the change.
+    Defaults are named as well: where the reader has changed something before, an address that leaves it out means the
+        change.
     """
     values = {control_key(key, type(method), name): _as_text(value) for name, value in method.model_dump().items()}
     return {key: method.key, **values}
@@ -369,7 +385,8 @@ def _choose_anew(key: str) -> None:
 
 
 def _chosen_elsewhere(key: str, label: str, catalogue: Catalogue[M], instead: str) -> bool:
-    """Whether this session chose something that this page does not offer; says so, and the choice stays for other pages."""
+    """Whether this session chose something that this page does not offer; says so, and the choice stays for other
+    pages."""
     kept = str(st.session_state.get(_KEPT, {}).get(key, ""))
     missing = [name for name in kept.split(",") if name and name not in catalogue]
     if missing:

@@ -23,7 +23,9 @@ AT_REST_S = 0.5
 
 
 @st.fragment
-def cost_view(choice: Selection, stack: tuple[Defense, ...], whole: ImageSet | None, known: Sequence[RunRecord]) -> None:
+def cost_view(
+    choice: Selection, stack: tuple[Defense, ...], whole: ImageSet | None, known: Sequence[RunRecord]
+) -> None:
     """The time of an epoch, the network's work, what of it is augmentation, and what comes once.
 
     Args:
@@ -38,7 +40,15 @@ def cost_view(choice: Selection, stack: tuple[Defense, ...], whole: ImageSet | N
         work, treating = (poisoned, spec.model, spec.plan), (poisoned, stack)
         handles = [
             background.submit(key_of(plain_seconds, *work), plain_seconds, *work, slot="cost_plain", after_s=AT_REST_S),
-            background.submit(key_of(treatment_of, *treating), treatment_of, *treating, 0, whole, slot="cost_treatment", after_s=AT_REST_S),
+            background.submit(
+                key_of(treatment_of, *treating),
+                treatment_of,
+                *treating,
+                0,
+                whole,
+                slot="cost_treatment",
+                after_s=AT_REST_S,
+            ),
         ]
         background.rerun_when_done(*handles, key="waiting_cost")
         for handle in handles:
@@ -61,12 +71,18 @@ def _show(spec: RunSpec, cost: EpochCost | None, pace: Estimate | None, images: 
         return
     step = cost.step
     work = "**as in a plain epoch**" if step.passes == 1 else f"**{step.passes:.3g} ×** that of a plain epoch"
-    share = f"**{100 * cost.augmenting_share:.0f} %** of the time" if cost.augmenting_share >= 0.005 else "**under 1 %** of the time"
+    share = (
+        f"**{100 * cost.augmenting_share:.0f} %** of the time"
+        if cost.augmenting_share >= 0.005
+        else "**under 1 %** of the time"
+    )
     drawn = f", {step.draws:.3g} draws a step" if step.draws != 1 else ""
     once = f"about {_span(cost.once_s(images))}" if cost.once_s(images) else "nothing"
     st.markdown(
-        f"**An epoch of {images:,} images takes about {_span(images * _seconds_an_image(cost, pace))} here.** The network's work: {work} · "
-        f"augmenting the batches: {f'{share}{drawn}' if cost.augmenting_s else '**nothing**'} · once before training: **{once}**"
+        f"**An epoch of {images:,} images takes about {_span(images * _seconds_an_image(cost, pace))} here.** The "
+        f"network's work: {work} · "
+        f"augmenting the batches: {f'{share}{drawn}' if cost.augmenting_s else '**nothing**'} · once before training: "
+        f"**{once}**"
     )
     st.caption(plain(" ".join(_sources(spec, cost, pace, few))))
 
@@ -83,13 +99,21 @@ def _sources(spec: RunSpec, cost: EpochCost, pace: Estimate | None, few: int) ->
     names = f"{spec.model.title}, {spec.plan.title}."
     if pace is None:
         time = (
-            f"The time is what steps on {few} images take one thread of this machine's processor: no run of this model on this data set "
+            f"The time is what steps on {few} images take one thread of this machine's processor: no run of this "
+            "model on this data set "
             "has finished here yet."
         )
     else:
-        time = f"The time is {pace.source()}" + ("." if pace.same_defences or not cost.augmenting_s else "; its share is added.")
+        time = f"The time is {pace.source()}" + (
+            "." if pace.same_defences or not cost.augmenting_s else "; its share is added."
+        )
     said = {d.beyond_step_cost for d in spec.defenses if d.beyond_step_cost}
-    return [names, time, f"The network's work is declared by each defence, augmentation is measured on {few} images shown here.", *said]
+    return [
+        names,
+        time,
+        f"The network's work is declared by each defence, augmentation is measured on {few} images shown here.",
+        *said,
+    ]
 
 
 def _span(seconds: float) -> str:

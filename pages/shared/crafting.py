@@ -26,7 +26,8 @@ LOOK_EVERY_S = 2.0
 
 
 def stop_until_crafted(choice: Selection) -> None:
-    """Let the page run on when the attack's images can be shown; otherwise say what is missing, and end the page here."""
+    """Let the page run on when the attack's images can be shown; otherwise say what is missing, and end the page
+    here."""
     if not choice.attack.needs_whole_set or is_crafted(choice):
         return
     offer_crafting(choice)
@@ -41,10 +42,13 @@ def offer_crafting(choice: Selection) -> None:
     """
     attack, count = cast(WholeSetAttack, choice.attack), len(choice.train)
     st.info(
-        f"**{attack.title} has to be crafted before it can be shown.** The noise of one image depends on all {count:,} images and on "
+        f"**{attack.title} has to be crafted before it can be shown.** The noise of one image depends on all "
+        f"{count:,} images and on "
         f"the model whose gradients are followed: at most {attack.gradient_evaluations(count):,} gradient evaluations, "
-        f"**at most about {duration(crafting_seconds(attack, choice.train))}** of this machine's processor. A run crafts the set as its "
-        "first step; the set is then kept, and every page and every other run with the same data, parameters and key reads it."
+        f"**at most about {duration(crafting_seconds(attack, choice.train))}** of this machine's processor. A run "
+        "crafts the set as its "
+        "first step; the set is then kept, and every page and every other run with the same data, parameters and key "
+        "reads it."
     )
     _follow(choice)
 
@@ -74,17 +78,24 @@ def _follow(choice: Selection) -> None:
     found = crafting_run(choice, runs.snapshot().records[:50])
     if found is not None and not found.over:
         runs.attend([found])
-        where = f"The run {short_id(found.id)} is crafting it" if found.state == "running" else f"The run {short_id(found.id)} is queued"
+        where = (
+            f"The run {short_id(found.id)} is crafting it"
+            if found.state == "running"
+            else f"The run {short_id(found.id)} is queued"
+        )
         st.progress(found.fraction if found.state == "running" else 0.0, plain(f"{where}. {seen(found.text)}"))
         st.caption("This page shows the images as soon as they are there; you may leave it meanwhile.")
     else:
         if found is not None and found.stopped_early:
-            st.caption(plain(f"In the run {short_id(found.id)} crafting was stopped early; that set belongs to the run alone."))
+            st.caption(
+                plain(f"In the run {short_id(found.id)} crafting was stopped early; that set belongs to the run alone.")
+            )
         elif found is not None and found.state != "finished":
             st.warning(plain(f"The last run that should craft it is {found.state}. {seen(found.error)}"))
         st.button(
             "Craft it: start a run", type="primary", on_click=_start, args=(choice,),
-            help="Trains the default model on the crafted images afterwards; on the page Runs you may choose another one instead.",
+            help="Trains the default model on the crafted images afterwards; on the page Runs you may choose another "
+                 "one instead.",
         )  # fmt: skip
     st.page_link(script("runs.py"), label="All runs →")
 

@@ -1,7 +1,8 @@
-"""What many readers do at once: short work of pages goes through a gate, since an interpreter runs one thread at a time.
+"""What many readers do at once: short work of pages goes through a gate, since an interpreter runs one thread at a
+time.
 
-Ten threads that take turns every few milliseconds all end late; the same ten one after another end, on average, in half that time, and
-waste nothing on changing places.
+Ten threads that take turns every few milliseconds all end late; the same ten one after another end, on average, in half
+that time, and waste nothing on changing places.
 """
 
 from __future__ import annotations

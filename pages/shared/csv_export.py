@@ -20,7 +20,8 @@ _NUMBER = re.compile(r"[+\-\u2212]?(\d+\.?\d*|\.\d+)([eE][+\-]?\d+)?", re.ASCII)
 
 
 def harmless(value: Any) -> Any:
-    """The cell with an apostrophe before what a spreadsheet would take for a formula; numbers, also written as text, as they are."""
+    """The cell with an apostrophe before what a spreadsheet would take for a formula; numbers, also written as text, as
+    they are."""
     if not isinstance(value, str) or all(_NUMBER.fullmatch(part.strip()) for part in value.split(";")):
         return value
     return _CONTROL.sub("'", _FORMULA.sub(r"\1\2'", value))

@@ -71,7 +71,10 @@ def theta_view(choice: Selection, stack: Sequence[Defense], samples: int) -> boo
     """Both metrics over α for the chosen kernels, and the values just drawn; whether Θ is defined here."""
     kernels, coin = _explained(choice, stack)
     if kernels is None or coin is None:
-        st.info("Θ is defined for convolution-based attacks under COIN alone; choose both, and no further defence, to see it.")
+        st.info(
+            "Θ is defined for convolution-based attacks under COIN alone; choose both, and no further defence, "
+            "to see it."
+        )
         return False
     side = min(choice.train.shape[1], 64)
     now = _sampled(kernels, coin.strength, samples, choice.seed, side, coin.boundary)
@@ -81,11 +84,13 @@ def theta_view(choice: Selection, stack: Sequence[Defense], samples: int) -> boo
         key="theta",
         changes=moved_to(figure, (coin.strength, now.imi, now.imc)),
         height=430,
-        alt=f"At strength {coin.strength:g} pixels Θ_imi is {now.imi:.3g} and Θ_imc {now.imc:.3f}; without COIN Θ_imi is 0.",
+        alt=f"At strength {coin.strength:g} pixels Θ_imi is {now.imi:.3g} and Θ_imc {now.imc:.3f}; without COIN "
+        "Θ_imi is 0.",
         filename=f"theta_{choice.attack.key}_{choice.seed}",
         question="Θ: how consistent is the noise?",
         formula="A_{i} = R_{i}·A_{k};  Θ_{imi} = mean Var A,  Θ_{imc} = mean cos(A_{μj}, A_{μk})",
-        caption=f"At α = {coin.strength:.2f} px: **Θ_{{imi}} = {power(now.imi)}**, **Θ_{{imc}} = {now.imc:.3f}** (n = {samples}).",
+        caption=f"At α = {coin.strength:.2f} px: **Θ_{{imi}} = {power(now.imi)}**, **Θ_{{imc}} = {now.imc:.3f}** (n = "
+        f"{samples}).",
     )
     return True
 
@@ -118,24 +123,28 @@ def few_words(strengths: np.ndarray, means: Sequence[np.ndarray], samples: int) 
 
 
 THETA_TEXT = r"""
-Attack and defence together multiply each image by a matrix $A_i = R_i A_k$: the class's filter $A_k$, then COIN's random matrix $R_i$.
+Attack and defence together multiply each image by a matrix $A_i = R_i A_k$: the class's filter $A_k$, then COIN's
+random matrix $R_i$.
 
-- $\Theta_{{imi}}=\frac1c\sum_k\frac1{{d^2}}\sum_{{p,q}}\mathrm{{Var}}_i\,A_i[p,q]$ is the **spread within a class**: 0 without COIN.
+- $\Theta_{{imi}}=\frac1c\sum_k\frac1{{d^2}}\sum_{{p,q}}\mathrm{{Var}}_i\,A_i[p,q]$ is the **spread within a class**: 0
+  without COIN.
 - $\Theta_{{imc}}$ is the mean cosine between the **mean matrices of two classes**: 1 would mean that the filters
   no longer tell classes apart.
 
-The paper's hypothesis is that raising either one brings back accuracy. The green curves are exact for all possible draws (n → ∞).
-{shapes} Where $\Theta_{{imi}}$ falls, fewer of the displacements interpolate strongly: their share goes up and down with the
-fraction of α.
+The paper's hypothesis is that raising either one brings back accuracy. The green curves are exact for all possible
+draws (n → ∞). {shapes} Where $\Theta_{{imi}}$ falls, fewer of the displacements interpolate strongly: their share goes
+up and down with the fraction of α.
 
-**A finite sample shows less.** A class mean of n draws still carries noise, which adds to its length but is independent between
-classes: the cosine is smaller, by more for larger α, and the difference to the green curve is an artefact of counting, not of COIN.
-{few} Raise n and watch the orange point climb towards the green curve. And more Θ is not more accuracy without end: COIN also
-costs detail.
+**A finite sample shows less.** A class mean of n draws still carries noise, which adds to its length but is independent
+between classes: the cosine is smaller, by more for larger α, and the difference to the green curve is an artefact of
+counting, not of COIN. {few} Raise n and watch the orange point climb towards the green curve. And more Θ is not more
+accuracy without end: COIN also costs detail.
 """
 
 
-def feature_view(choice: Selection, stack: Sequence[Defense], draw: int, whole: ImageSet | None = None, reached: str = "") -> None:
+def feature_view(
+    choice: Selection, stack: Sequence[Defense], draw: int, whole: ImageSet | None = None, reached: str = ""
+) -> None:
     """Features of clean, poisoned and defended copies; follows without holding the page up.
 
     Args:
@@ -191,7 +200,11 @@ def _feature_chart(choice: Selection) -> None:
         note = f"UMAP failed: {handle.error}"
     else:
         ready = background.status().ready
-        note = "UMAP is following …" if ready else "UMAP is compiling (about ten seconds after the start); principal components stand in."
+        note = (
+            "UMAP is following …"
+            if ready
+            else "UMAP is compiling (about ten seconds after the start); principal components stand in."
+        )
     background.rerun_when_done(handle, key="waiting_features")
     shown: Embedding = state["layout"]
     words = _words(shown)

@@ -40,7 +40,9 @@ async function load() {
     try {
       return await import(pause > 250 ? `${address}?again=${pause}` : address);
     } catch (error) {
-      if (pause > 8000) throw new Error(`A part of the page could not be loaded from ${address}. Start the app with: streamlit run app.py`);
+      if (pause > 8000)
+        throw new Error(`A part of the page could not be loaded from ${address}. `
+          + `Start the app with: streamlit run app.py`);
       await new Promise((next) => setTimeout(next, pause));
     }
   }
@@ -112,7 +114,8 @@ def kept() -> Kept:
 
 
 def pack(key: str, words: Mapping[str, Any], parts: Sequence[Part]) -> bytes:
-    """What ``delivery.js`` opens: words, and the content of those parts that were not sent with the last call of this key.
+    """What ``delivery.js`` opens: words, and the content of those parts that were not sent with the last call of this
+    key.
 
     Args:
         key: of the component, unique on the page.

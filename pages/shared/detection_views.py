@@ -29,7 +29,8 @@ from ued_core.runs.edge_evidence import KNOWN, EdgeEvidence, edge_evidence
 
 SEED = Parameter(
     name="test_seed", label="seed of the tests", kind="int", default=0, minimum=0, maximum=9999,
-    help="Which images are held out, and the weights of the test networks: another seed shows how far the numbers spread.",
+    help="Which images are held out, and the weights of the test networks: another seed shows how far the "
+         "numbers spread.",
 )  # fmt: skip
 ROLES = ("clean", "poisoned", "defended")
 ALL_TESTS = {**TESTS, "edges": KNOWN}
@@ -53,9 +54,13 @@ def evidence_view(choice: Selection, stack: tuple[Defense, ...], draw: int) -> N
         copies = {"clean": clean, "poisoned": poisoned, "defended": defended(poisoned, stack, draw)}
         versions = {role: data.images for role, data in copies.items()}
         # Before the others: they train networks, this one takes no second.
-        edges = background.submit(key_of(edge_evidence, clean, versions, seed), edge_evidence, clean, versions, seed, slot="examine_edges")
+        edges = background.submit(
+            key_of(edge_evidence, clean, versions, seed), edge_evidence, clean, versions, seed, slot="examine_edges"
+        )
         handles = {
-            role: background.submit(f"{key_of(examine_set, data, seed)}", examine_set, data, seed, slot=f"examine_{role}")
+            role: background.submit(
+                f"{key_of(examine_set, data, seed)}", examine_set, data, seed, slot=f"examine_{role}"
+            )
             for role, data in copies.items()
         }
         background.rerun_when_done(edges, *handles.values(), key="waiting_examine")
@@ -67,7 +72,9 @@ def evidence_view(choice: Selection, stack: tuple[Defense, ...], draw: int) -> N
         found = {role: handle.value for role, handle in handles.items() if handle.state == "ready"}
         missing = [role for role, handle in handles.items() if handle.state not in ("ready", "failed")]
         if missing:
-            st.info(f"Training small networks on {len(clean):,} {listed(list(missing))} images each; some seconds a copy …")
+            st.info(
+                f"Training small networks on {len(clean):,} {listed(list(missing))} images each; some seconds a copy …"
+            )
         if edges.state == "failed":
             st.warning(plain(f"The trained edge detectors could not be applied: {edges.error}"))
         known = edges.value if edges.state == "ready" else None
@@ -82,7 +89,9 @@ def evidence_view(choice: Selection, stack: tuple[Defense, ...], draw: int) -> N
             _numbers(choice, whole)
 
 
-def _show(choice: Selection, stack: tuple[Defense, ...], found: dict[str, Examination], whole: dict[str, Examination]) -> None:
+def _show(
+    choice: Selection, stack: tuple[Defense, ...], found: dict[str, Examination], whole: dict[str, Examination]
+) -> None:
     said = {role: _verdict(role, examination, whole.get("clean")) for role, examination in whole.items()}
     counted = any(len(whole[role].evidence) > len(found[role].evidence) for role in found)
     together = "The detectors below count as one of the tests. " if counted else ""
@@ -103,7 +112,11 @@ def _show(choice: Selection, stack: tuple[Defense, ...], found: dict[str, Examin
 def _numbers(choice: Selection, whole: dict[str, Examination]) -> None:
     with st.expander("The numbers"):
         st.dataframe(
-            _table(whole), key="evidence_table", hide_index=True, height="content", alt="What each test says of each copy of the images."
+            _table(whole),
+            key="evidence_table",
+            hide_index=True,
+            height="content",
+            alt="What each test says of each copy of the images.",
         )
     address = {**selection_address(choice.dataset, choice.attack, choice.seed), PICK.name: str(choice.pick)}
     st.page_link(
@@ -119,7 +132,10 @@ def _with_edges(seen: Examination, edges: EdgeEvidence | None, role: str) -> Exa
 
 def _edges(choice: Selection, edges: EdgeEvidence, roles: tuple[str, ...]) -> None:
     """The one test that has to be shown known poisons first, by itself: it knows more than the others."""
-    rows = [EdgeRow(one.attack, one.clean, one.own, one.bound if one.tells else None, one.flagged) for one in edges.detectors]
+    rows = [
+        EdgeRow(one.attack, one.clean, one.own, one.bound if one.tells else None, one.flagged)
+        for one in edges.detectors
+    ]
     blind = [one.attack for one in edges.detectors if not one.tells]
     said = " ".join(_edge_words(edges, role) for role in roles)
     live_chart(
@@ -131,9 +147,12 @@ def _edges(choice: Selection, edges: EdgeEvidence, roles: tuple[str, ...]) -> No
         question="Do detectors that have seen known convolutions recognise these images?",
         formula="EPD: sign(w·(12 edge sums) + b);  suspicious: more than half-way from clean images to its own attack",
         caption=f"{said} "
-        + (f"The one for {' and '.join(blind)} hardly knows its own attack from clean images and does not count. " if blind else "")
-        + f"Each learned from {edges.trained} clean images and one attack on them, as many others set its bound, {edges.held_out} more are "
-        "judged; no key is used twice. **Unlike the other tests this needs clean images of the same kind**, and attacks that one suspects.",
+        + (f"The one for {' and '.join(blind)} hardly knows its own attack from clean images and does "
+           "not count. " if blind else "")
+        + f"Each learned from {edges.trained} clean images and one attack on them, as many others set its bound, "
+          f"{edges.held_out} more are "
+        "judged; no key is used twice. **Unlike the other tests this needs clean images of the same kind**, and "
+        "attacks that one suspects.",
     )  # fmt: skip
 
 
@@ -195,7 +214,8 @@ def known_failures() -> None:
         st.markdown("\n".join(_known(known) for known in ALL_TESTS.values()))
         st.markdown(_edge_benchmark())
         st.markdown(
-            "The bound of 70 % is the published one, for CIFAR-10, where a linear model on clean images stays far below it. On easier "
+            "The bound of 70 % is the published one, for CIFAR-10, where a linear model on clean images stays far "
+            "below it. On easier "
             "sets it must be judged against clean images of the same kind: that is why they are drawn too."
         )
         try:
@@ -206,7 +226,13 @@ def known_failures() -> None:
         for row in table["rows"]:
             values = {TESTS[e["test"]].title: e["value"] for e in row["evidence"]}
             shown.append({"data": row["dataset"], "attack": row["title"], **values, "alarms": row["alarms"]})
-        st.dataframe(pd.DataFrame(shown), key="stored_examinations", hide_index=True, height=320, alt="The tests on every attack.")
+        st.dataframe(
+            pd.DataFrame(shown),
+            key="stored_examinations",
+            hide_index=True,
+            height=320,
+            alt="The tests on every attack.",
+        )
         st.caption(f"Seed {table['seed']}. Command: `{COMMAND}`.")
 
 
@@ -222,4 +248,7 @@ def _edge_benchmark() -> str:
         for padding in ("zero", "reflect"):
             areas = [row["trained_auc"] for row in against if (row["dataset"], row["padding"]) == (data, padding)]
             parts.append(f"{data}, {padding} padding {min(areas):.2f} to {max(areas):.2f}")
-    return f"EPD, image by image against clean ones, over convolutions and blurs (AUC): {'; '.join(parts)}. `{table['command']}`"
+    return (
+        f"EPD, image by image against clean ones, over convolutions and blurs (AUC): {'; '.join(parts)}. "
+        f"`{table['command']}`"
+    )

@@ -1,7 +1,8 @@
-"""What stands before the app when others can reach it: without a passcode nothing of it is answered, with one the reader has a name.
+"""What stands before the app when others can reach it: without a passcode nothing of it is answered, with one the
+reader has a name.
 
-On the loopback address everything is as if this were not there. A request counts as the owner's only when it came from this
-computer, to this computer, under a name of this computer, and was not passed on by a proxy.
+On the loopback address everything is as if this were not there. A request counts as the owner's only when it came from
+this computer, to this computer, under a name of this computer, and was not passed on by a proxy.
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ def is_loopback(host: str | None) -> bool:
 
 
 def is_served() -> bool:
-    """Whether others can reach this server: it does not listen on loopback, or ``UED_SERVED`` says that a proxy passes them on."""
+    """Whether others can reach this server: it does not listen on loopback, or ``UED_SERVED`` says that a proxy passes
+    them on."""
     said = os.environ.get(SERVED, "").strip().lower() not in ("", "0", "false", "no", "off")
     return said or not is_loopback(st.get_option("server.address"))
 
@@ -87,9 +89,14 @@ def announce() -> None:
                 f"    Passcode for visitors   {codes.visitor if VISITOR_CODE in codes.made else set_code}",
                 f"    Passcode of the owner   {codes.owner if OWNER_CODE in codes.made else set_code}",
                 "  Visitors use every page, upload images and files, and act on their own runs alone:",
-                f"  for each of them {limits.running} may be executed and {limits.waiting} may wait, with at most {limits.epochs} epochs.",
+                f"  for each of them {limits.running} may be executed and {limits.waiting} may wait, with at most "
+                f"{limits.epochs} epochs.",
                 "  They see no path, no folder and no log of this computer. The owner sees and does everything.",
-                *([f"  What was made for this start ends with it; {VISITOR_CODE} and {OWNER_CODE} set your own."] if codes.made else []),
+                *(
+                    [f"  What was made for this start ends with it; {VISITOR_CODE} and {OWNER_CODE} set your own."]
+                    if codes.made
+                    else []
+                ),
                 "",
             ]
         ),
@@ -105,7 +112,12 @@ def _addresses() -> list[str]:
         return ["that of the proxy before it"]
     hosts = [address]
     if address in ("0.0.0.0", "::"):
-        found = [entry.address for entries in psutil.net_if_addrs().values() for entry in entries if entry.family == socket.AF_INET]
+        found = [
+            entry.address
+            for entries in psutil.net_if_addrs().values()
+            for entry in entries
+            if entry.family == socket.AF_INET
+        ]
         hosts = [host for host in found if not is_loopback(host)] or [socket.gethostname()]
     return [f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}{base_path()}" for host in hosts]
 
@@ -176,7 +188,11 @@ def _from_here(scope: Scope) -> bool:
         name = urlsplit(f"//{headers.get('host', '')}").hostname
     except ValueError:
         return False
-    return all(end is not None and is_loopback(end[0]) for end in ends) and is_loopback(name) and not any(h in headers for h in FORWARDING)
+    return (
+        all(end is not None and is_loopback(end[0]) for end in ends)
+        and is_loopback(name)
+        and not any(h in headers for h in FORWARDING)
+    )
 
 
 def _written(person: Person) -> bytes:
@@ -252,7 +268,13 @@ async def _form(request: Request) -> dict[str, str] | None:
 
 def _local(where: str) -> str:
     """An address on this server; the front page for any other."""
-    safe = where.startswith("/") and not where.startswith("//") and "\\" not in where and where.isprintable() and where.isascii()
+    safe = (
+        where.startswith("/")
+        and not where.startswith("//")
+        and "\\" not in where
+        and where.isprintable()
+        and where.isascii()
+    )
     return where if safe else f"{base_path()}/"
 
 
@@ -264,4 +286,3 @@ def _remember(request: Request, answer: Response, cookie: str) -> None:
         answer.set_cookie(COOKIE, cookie, max_age=REMEMBERED_DAYS * 86_400, **shared)
     else:
         answer.delete_cookie(COOKIE, **shared)
-

@@ -28,8 +28,10 @@ from ued_core.runs.estimate import duration
 # Where it is narrow, a line ends with the stroke rather than beginning with it.
 BETWEEN_SEEDS = "\u00a0/ "
 MEASURED_TEXT = (
-    "Accuracy on clean test images in per cent, one value a seed; the column *clean* is what D-VAE costs data that nobody poisoned. "
-    "Digits at 16×16 with half their contrast, 1,000 images, networks of width 8 and 1,240 steps a stage, classifier without crops. "
+    "Accuracy on clean test images in per cent, one value a seed; the column *clean* is what D-VAE costs data that "
+    "nobody poisoned. "
+    "Digits at 16×16 with half their contrast, 1,000 images, networks of width 8 and 1,240 steps a stage, classifier "
+    "without crops. "
     "Sizes of a CPU: the paper has 50,000 images, width 64 and 23,460 steps. Command: python -m benchmarks.dvae."
 )
 
@@ -52,7 +54,9 @@ def stages_part(choice: Selection, poisoned: ImageSet) -> None:
     before, *quality = _qualities(str(folder), card["stages"], choice.train, poisoned)
     part = part_of(choice, poisoned, 1)
     if part is not None:
-        after = [(f"stage {n}", f"{q:.1f} dB to clean", kept.stages[n - 1][part.rows]) for n, q in enumerate(quality, 1)]
+        after = [
+            (f"stage {n}", f"{q:.1f} dB to clean", kept.stages[n - 1][part.rows]) for n, q in enumerate(quality, 1)
+        ]
         tile_rows(
             [
                 ("clean", "", part.clean.images),
@@ -63,13 +67,15 @@ def stages_part(choice: Selection, poisoned: ImageSet) -> None:
             alt="One image a class: clean, poisoned, and after each stage of the purification.",
             names=part.names,
             caption=plain(
-                f"{card['log']['note']} Made once in {duration(card['log']['seconds'])}. PSNR over all {len(poisoned):,} images."
+                f"{card['log']['note']} Made once in {duration(card['log']['seconds'])}. PSNR over all "
+                f"{len(poisoned):,} images."
             ),
         )
     if choice.poison_rate < 1:
         _quality_table(choice, str(folder), card["stages"], poisoned)
     live_chart(
-        stage_curves(card["log"]["stages"]), key="dvae_stage_chart", height=360, alt="PSNR and rate of every epoch of each stage.",
+        stage_curves(card["log"]["stages"]), key="dvae_stage_chart", height=360, alt="PSNR and rate of every epoch of "
+                                                                                     "each stage.",
         filename="dvae_stages", question="How did the stages learn?", formula="dotted: the targets",
         caption="The rate begins high and is pulled down to its target; the reconstruction sharpens meanwhile.",
     )  # fmt: skip
@@ -86,14 +92,18 @@ def _quality_table(choice: Selection, folder: str, sums: list[dict[str, str]], p
             lines.append(f"| {kind} | {int(rows.sum()):,} | " + " | ".join(map(decibels, values)) + " |")
     heads = ["images", "how many", "as published", *(f"after stage {n}" for n in range(1, len(sums) + 1))]
     st.markdown("\n".join([f"| {' | '.join(heads)} |", "|---" * len(heads) + "|", *lines]))
-    st.caption("PSNR to the clean images: what the purification mends of the poisoned ones, and what it costs those that needed none.")
+    st.caption(
+        "PSNR to the clean images: what the purification mends of the poisoned ones, and what it costs those that "
+        "needed none."
+    )
 
 
 @cached(max_entries=16)
 def _qualities(
     folder: str, sums: list[dict[str, str]], clean: ImageSet, published: ImageSet, rows: torch.Tensor | None = None
 ) -> list[float]:
-    """PSNR to the clean images before and after each stage, of all images or of those of a mask; ``sums`` name what the folder holds."""
+    """PSNR to the clean images before and after each stage, of all images or of those of a mask; ``sums`` name what the
+    folder holds."""
     kept = read_purified(Path(folder))
     rows = slice(None) if rows is None else rows
     return [psnr(images[rows], clean.images[rows]) for images in (published.images, *(kept.stages if kept else ()))]
@@ -104,14 +114,23 @@ def _folder_name(folder: Path) -> str:
 
 
 def _set_label(recipe: Mapping[str, Any]) -> str:
-    rates = f"{recipe['rate_1']:g} and {recipe['rate_2']:g}" if recipe["variant"] == "two_stages" else f"{recipe['rate_1']:g}"
+    rates = (
+        f"{recipe['rate_1']:g} and {recipe['rate_2']:g}"
+        if recipe["variant"] == "two_stages"
+        else f"{recipe['rate_1']:g}"
+    )
     told = ", told shuffled labels" if recipe["labels"] == "shuffled" else ""
-    return f"{VARIANT_WORDS[recipe['variant']]}, rate {rates} nats, width {recipe['width']}, {recipe['epochs']} epochs{told}"
+    return (
+        f"{VARIANT_WORDS[recipe['variant']]}, rate {rates} nats, width {recipe['width']}, {recipe['epochs']} "
+        f"epochs{told}"
+    )
 
 
 def _accuracies(choice: Selection) -> None:
     """Clean test accuracy of the finished runs of this choice, with and without D-VAE."""
-    known = [(_defended(r.spec), r) for r in runs.snapshot().records if r.state == "finished" and trains_on(choice, r.spec)]
+    known = [
+        (_defended(r.spec), r) for r in runs.snapshot().records if r.state == "finished" and trains_on(choice, r.spec)
+    ]
     if known:
         lines = [f"| {plain(words)} | {percent(r.last, 1)} | {short_id(r.id)} |" for words, r in known[:12]]
         st.markdown("\n".join(["| trained on | clean test accuracy | run |", "|---|---|---|", *lines]))
@@ -148,7 +167,9 @@ def measured_part() -> None:
     st.subheader("One stage or two? Measured once")
     attacks = list(dict.fromkeys(attack for row in table.values() for attack in row))
     lines = [
-        f"| {plain(arm)} | " + " | ".join(BETWEEN_SEEDS.join(f"{100 * v:.1f}" for v in row.get(attack, [])) for attack in attacks) + " |"
+        f"| {plain(arm)} | "
+        + " | ".join(BETWEEN_SEEDS.join(f"{100 * v:.1f}" for v in row.get(attack, [])) for attack in attacks)
+        + " |"
         for arm, row in table.items()
     ]
     st.markdown("\n".join(["| trained on | " + " | ".join(attacks) + " |", "|---|" + "---|" * len(attacks), *lines]))

@@ -1,4 +1,5 @@
-"""Training D-VAE from its page: parameters, a run for both stages or for the first one alone, pictures of every epoch."""
+"""Training D-VAE from its page: parameters, a run for both stages or for the first one alone, pictures of every
+epoch."""
 
 from __future__ import annotations
 
@@ -71,7 +72,8 @@ def _follow(choice: Selection, published: ImageSet, defense: Dvae) -> None:
 def _work_of(
     choice: Selection, published: ImageSet, job: Dvae, known: Sequence[RunRecord]
 ) -> tuple[tuple[dict[str, Any], dict[str, np.ndarray]], Path, bool] | None:
-    """Log and pictures of an unfinished purification, its folder, and whether a run is working on it; None where there is none."""
+    """Log and pictures of an unfinished purification, its folder, and whether a run is working on it; None where there
+    is none."""
     folder, found = job.folder(published.content_hash), purifying_run(choice, job, known)
     going = progress_of(folder)
     return None if going is None else (going, folder, found is not None and found.state == "running")
@@ -85,7 +87,9 @@ def _state(choice: Selection, published: ImageSet, job: Dvae, known: Sequence[Ru
     _look_again_after(folder, (there, going))
     what = _capital(_named(job))
     if there:
-        st.success(f"**{what}**: a set purified with exactly these parameters is on the disk; a run that asks for it reads it.")
+        st.success(
+            f"**{what}**: a set purified with exactly these parameters is on the disk; a run that asks for it reads it."
+        )
     if going:
         doing = "queued" if found.state == "queued" else "training its classifier" if there else "purifying"
         words = f"{what}: the run {short_id(found.id)} is {doing}. {seen(found.text)}"
@@ -111,8 +115,10 @@ def _offer(choice: Selection, published: ImageSet, missing: Mapping[str, Dvae]) 
     stage_s = _seconds(timed, few, len(published)) / timed.stages
     takes = [f"**{duration(stage_s * _left(job, published))}** for {_named(job)}" for job in missing.values()]
     st.markdown(
-        f"About {' and '.join(takes)} of this machine's processor for {len(published):,} images, in the background; a run then trains the "
-        "default model on the purified images, so that the accuracy after each stage can be compared. What both runs have in common is "
+        f"About {' and '.join(takes)} of this machine's processor for {len(published):,} images, in the background; a "
+        "run then trains the "
+        "default model on the purified images, so that the accuracy after each stage can be compared. What both runs "
+        "have in common is "
         "trained once."
     )
     with st.container(horizontal=True):
@@ -141,7 +147,10 @@ def _live(choice: Selection, going: tuple[dict[str, Any], dict[str, np.ndarray]]
     stage = log["stages"][-1]
     done, planned = len(stage["trace"]), stage["planned_epochs"]
     labels = choice.train.labels[torch.from_numpy(pictures["rows"])].tolist()
-    rows = [("given", f"to stage {stage['stage']}", pictures["given"]), ("x̂", f"epoch {done} of {planned}", pictures["image"])]
+    rows = [
+        ("given", f"to stage {stage['stage']}", pictures["given"]),
+        ("x̂", f"epoch {done} of {planned}", pictures["image"]),
+    ]
     if "perturbation" in pictures:
         gain = gain_of(pictures["perturbation"])
         rows.append(("p̂, found", f"× {gain:g}", amplified(pictures["perturbation"], gain)))

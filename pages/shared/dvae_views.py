@@ -97,12 +97,15 @@ def whole_poisoned(choice: Selection) -> ImageSet:
 
 
 def part_of(choice: Selection, published: ImageSet, per_class: int, touched: bool = True) -> Part | None:
-    """As many published images of every class as there are, at most so many: poisoned ones, or untouched ones; None without any."""
+    """As many published images of every class as there are, at most so many: poisoned ones, or untouched ones; None
+    without any."""
     if choice.poison_rate == 1:
         rows = torch.tensor(choice.shown(per_class)[1]) if touched else None
     else:
         own = (choice.touched() == touched).nonzero()[:, 0]
-        rows = own[torch.from_numpy(balanced_rows(choice.train.labels[own], per_class, choice.pick))] if len(own) else None
+        rows = (
+            own[torch.from_numpy(balanced_rows(choice.train.labels[own], per_class, choice.pick))] if len(own) else None
+        )
     if rows is None:
         return None
     clean, given = choice.train.take(rows), published.take(rows)
@@ -141,7 +144,9 @@ def _shipped_label(shipped: Shipped) -> str:
 
 
 def _kept_label(defense: Dvae) -> str:
-    words = f"trained here: width {defense.width}, {defense.epochs} epochs, batch {defense.batch_size}, seed {defense.seed}"
+    words = (
+        f"trained here: width {defense.width}, {defense.epochs} epochs, batch {defense.batch_size}, seed {defense.seed}"
+    )
     more = [defense.perturbation.replace("_", " ")] if defense.perturbation != "image_and_class" else []
     more += [defense.places] if defense.places != "spatial" else []
     more += ["told shuffled labels (control)"] if defense.labels == "shuffled" else []
@@ -164,12 +169,16 @@ def network_at(place: tuple[str, str], target: float, images: ImageSet) -> DvaeN
 
 
 @cached(max_entries=64)
-def _separated(place: tuple[str, str], target: float, images: ImageSet, told: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _separated(
+    place: tuple[str, str], target: float, images: ImageSet, told: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
     return separated(network_at(place, target, images), images.images, told, Context())
 
 
 @cached(max_entries=64)
-def _measured(place: tuple[str, str], target: float, clean: ImageSet, poisoned: ImageSet, told: torch.Tensor) -> Separation:
+def _measured(
+    place: tuple[str, str], target: float, clean: ImageSet, poisoned: ImageSet, told: torch.Tensor
+) -> Separation:
     return measure_separation(network_at(place, target, poisoned), clean.images, poisoned, Context(), told)
 
 
@@ -194,12 +203,16 @@ def rate_room(choice: Selection, published: ImageSet, trained: list[Trained]) ->
         with st.container(border=True):
             if len(targets) > 1:
                 chosen = slide(
-                    "Rate target, nats a latent position (2×2 pixels)", targets, key="rate", default=_middle(list(targets)),
-                    help="1 nat a position is 0.36 bits a pixel. The slider snaps between the targets for which a network is there.",
+                    "Rate target, nats a latent position "
+                    "(2×2 pixels)", targets, key="rate", default=_middle(list(targets)),
+                    help="1 nat a position is 0.36 bits a pixel. The slider snaps between the targets for which a "
+                         "network is there.",
                 )  # fmt: skip
             else:
                 chosen = next(iter(targets))
-                st.markdown(f"**Rate target {chosen} nats a latent position**, the only one for which a network is there.")
+                st.markdown(
+                    f"**Rate target {chosen} nats a latent position**, the only one for which a network is there."
+                )
             there = f"The slider snaps between the stored targets {', '.join(targets)}. " if len(targets) > 1 else ""
             st.caption(plain(f"{there}Networks: {group.label}."))
         _at_rate(choice, published, group, float(chosen))
@@ -231,9 +244,11 @@ def _at_rate(choice: Selection, published: ImageSet, group: Trained, target: flo
         filename=f"dvae_rate_{choice.dataset.key}_{choice.attack.key}",
         question="What does a looser limit let through?",
         formula="passing = ⟨x̂(x+δ) − x̂(x), δ⟩ ÷ ⟨δ, δ⟩",
-        caption=f"At target {target:g}: **{now.nats:.2f} nats a position** ({now.bits_per_pixel:.2f} bits a pixel), x̂ at "
+        caption=f"At target {target:g}: **{now.nats:.2f} nats a position** ({now.bits_per_pixel:.2f} bits a "
+        "pixel), x̂ at "
         f"**{now.psnr_clean:.1f} dB** to the clean and {now.psnr_input:.1f} dB to the poisoned images; "
-        f"**{100 * now.surviving:.1f} %** of the perturbation passes. {len(many.rows)} images{', all of them poisoned' * partly}.",
+        f"**{100 * now.surviving:.1f} %** of the perturbation passes. {len(many.rows)} "
+        f"images{', all of them poisoned' * partly}.",
     )
     untouched = part_of(choice, published, PER_CLASS, touched=False)
     if untouched is not None:
@@ -241,7 +256,9 @@ def _at_rate(choice: Selection, published: ImageSet, group: Trained, target: flo
     _class_tiles(many, untouched, place, target, told, now)
 
 
-def _rate_tiles(choice: Selection, part: Part, found: tuple[torch.Tensor, torch.Tensor], target: float, gain: float) -> None:
+def _rate_tiles(
+    choice: Selection, part: Part, found: tuple[torch.Tensor, torch.Tensor], target: float, gain: float
+) -> None:
     image, perturbation = found
     tile_rows(
         [
@@ -249,11 +266,16 @@ def _rate_tiles(choice: Selection, part: Part, found: tuple[torch.Tensor, torch.
             ("poisoned", choice.attack.title, part.published.images),
             ("x̂", "what the rate lets through", _bytes(image)),
             ("p̂, found", f"× {gain:g}, grey = none", amplified(perturbation, gain)),
-            ("true one", f"× {gain:g}; unknown to D-VAE", amplified_difference(part.clean.images, part.published.images, gain)),
+            (
+                "true one",
+                f"× {gain:g}; unknown to D-VAE",
+                amplified_difference(part.clean.images, part.published.images, gain),
+            ),
             ("poisoned − p̂", "what stage 1 gives", _bytes(part.published.images.float() / 255 - perturbation)),
         ],
         key="dvae_rate_tiles",
-        alt=f"One image a class at a rate target of {target:g} nats: clean, poisoned, reconstruction, estimated and true perturbation.",
+        alt=f"One image a class at a rate target of {target:g} nats: clean, poisoned, reconstruction, estimated and "
+        "true perturbation.",
         names=part.names,
         caption=f"{protocol_line(choice)}. The networks see published images and labels only.",
     )
@@ -271,14 +293,20 @@ def _untouched_tiles(
             ("left clean", "published as it is", part.published.images),
             ("x̂", "what the rate lets through", _bytes(image)),
             ("p̂, found", f"× {gain:g}; grey = rightly none", amplified(perturbation, gain)),
-            ("spared", f"× {gain:g}; what poisoning would add", amplified_difference(part.clean.images, part.poisoned, gain)),
+            (
+                "spared",
+                f"× {gain:g}; what poisoning would add",
+                amplified_difference(part.clean.images, part.poisoned, gain),
+            ),
             ("clean − p̂", "what stage 1 gives", _bytes(part.published.images.float() / 255 - perturbation)),
         ],
         key="dvae_untouched_tiles",
-        alt=f"One image a class that was not poisoned, at a rate target of {target:g} nats: as published, reconstruction, what is taken "
+        alt=f"One image a class that was not poisoned, at a rate target of {target:g} nats: as published, "
+        "reconstruction, what is taken "
         "for a perturbation, and what poisoning would have added.",
         names=part.names,
-        caption="Images that the attack left as they are. D-VAE is not told which ones: all that it takes off here is damage.",
+        caption="Images that the attack left as they are. D-VAE is not told which ones: all that it takes off here "
+        "is damage.",
     )
 
 
@@ -287,7 +315,12 @@ def _untouched_tiles(
 
 @cached(max_entries=64)
 def _recovered(
-    place: tuple[str, str], target: float, published: ImageSet, clean: ImageSet, poisoned: torch.Tensor, told: torch.Tensor
+    place: tuple[str, str],
+    target: float,
+    published: ImageSet,
+    clean: ImageSet,
+    poisoned: torch.Tensor,
+    told: torch.Tensor,
 ) -> tuple[int, float, float, float, float]:
     perturbation = _separated(place, target, published, told)[1]
     found = measure_recovery(perturbation, published.images, clean.images, poisoned)
@@ -303,21 +336,27 @@ def _who_is_poisoned(many: Part, untouched: Part, place: tuple[str, str], target
     st.subheader("Does it see which images are poisoned?")
     found = {"poisoned": _recovery(many, place, target, told), "left clean": _recovery(untouched, place, target, told)}
     lines = [
-        f"| {kind} | {row.images} | {percent(row.recovered)} | {row.size:.1f}/255 | {decibels(row.before)} | {decibels(row.after)} |"
+        f"| {kind} | {row.images} | {percent(row.recovered)} | {row.size:.1f}/255 | {decibels(row.before)} | "
+        f"{decibels(row.after)} |"
         for kind, row in found.items()
     ]
     head = "| images | how many | perturbation in p̂ | size of p̂ | PSNR as published | PSNR without p̂ |"
     st.markdown("\n".join([head, "|---|---|---|---|---|---|", *lines]))
     st.caption(
-        f"{recovery_words(found['poisoned'], found['left clean'])} *Perturbation in p̂* is ⟨p̂, δ⟩ ÷ ⟨δ, δ⟩; for images that were left clean "
-        "δ is what poisoning would have added, so 0 % is right for them. *Size*: root mean square. PSNR is to the clean images."
+        f"{recovery_words(found['poisoned'], found['left clean'])} *Perturbation in p̂* is ⟨p̂, δ⟩ ÷ ⟨δ, δ⟩; for "
+        "images that were left clean "
+        "δ is what poisoning would have added, so 0 % is right for them. *Size*: root mean square. PSNR is to the "
+        "clean images."
     )
 
 
 def recovery_words(poisoned: Recovery, clean: Recovery) -> str:
     """What the two rows of the table say."""
     held, false = poisoned.recovered, clean.recovered
-    numbers = f"p̂ holds **{percent(held)}** of the perturbation of poisoned images, and **{percent(false)}** of one that clean images lack."
+    numbers = (
+        f"p̂ holds **{percent(held)}** of the perturbation of poisoned images, and **{percent(false)}** of one "
+        "that clean images lack."
+    )
     if held < 0.05:
         return f"{numbers} It has hardly found the perturbation, so there is nothing to tell apart yet."
     if false < held / 3:
@@ -339,7 +378,9 @@ def _class_tiles(
     many: Part, untouched: Part | None, place: tuple[str, str], target: float, told: torch.Tensor, now: Separation
 ) -> None:
     decoded = _by_class(place, target, many.published)
-    present, true = class_means(many.published.images.float() / 255 - many.clean.images.float() / 255, many.published.labels)
+    present, true = class_means(
+        many.published.images.float() / 255 - many.clean.images.float() / 255, many.published.labels
+    )
     _, found = class_means(_separated(place, target, many.published, told[many.rows])[1], many.published.labels)
     gain = gain_of(true)
     seen = f"mean of {PER_CLASS} images" if untouched is None else f"mean of up to {PER_CLASS}"
@@ -348,7 +389,9 @@ def _class_tiles(
         ("p̂", seen, amplified(found, gain)),
     ]
     if untouched is not None:
-        kept, spared = class_means(_separated(place, target, untouched.published, told[untouched.rows])[1], untouched.published.labels)
+        kept, spared = class_means(
+            _separated(place, target, untouched.published, told[untouched.rows])[1], untouched.published.labels
+        )
         rows = [(label, more, tiles[np.isin(present, kept)]) for label, more, tiles in rows]
         rows.append(("p̂, left clean", seen, amplified(spared[np.isin(kept, present)], gain)))
         present, true = present[np.isin(present, kept)], true[np.isin(present, kept)]
@@ -356,10 +399,13 @@ def _class_tiles(
     tile_rows(
         [*rows, ("true one", seen, amplified(true, gain))],
         key="dvae_class_tiles",
-        alt="For each class the perturbation decoded from its class vector, the mean estimated and the mean true perturbation.",
+        alt="For each class the perturbation decoded from its class vector, the mean estimated and the mean true "
+        "perturbation.",
         names=[many.clean.class_names[k] for k in present.tolist()],
-        caption=f"All × {gain:g}. Correlation of p̂'s class mean with the true one: **{signed(now.found)}** with its own class, "
-        f"{signed(now.found_elsewhere)} with the others. Near 0 means that the second decoder has not found the noise: that takes "
+        caption=f"All × {gain:g}. Correlation of p̂'s class mean with the true one: **{signed(now.found)}** with its "
+        "own class, "
+        f"{signed(now.found_elsewhere)} with the others. Near 0 means that the second decoder has not found the "
+        "noise: that takes "
         "thousands of steps, and noise that is a function of the class.",
     )
 
@@ -387,7 +433,8 @@ def nothing_there(choice: Selection) -> None:
     """Say that nothing is trained for this choice, and where there is something to see."""
     part = "" if choice.poison_rate == 1 else f", {100 * choice.poison_rate:g} % of the images poisoned"
     st.info(
-        f"**No D-VAE is there for {choice.dataset.title} with {choice.attack.title} and key {choice.seed}{part}.** Train one below: it "
+        f"**No D-VAE is there for {choice.dataset.title} with {choice.attack.title} and key {choice.seed}{part}.** "
+        "Train one below: it "
         "runs in the background, and its pictures appear here. Or look at what ships:"
     )
     with st.container(horizontal=True):

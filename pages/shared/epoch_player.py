@@ -19,10 +19,14 @@ from ued_core.errors import DataError
 from ued_core.figures.layouts import PointColours
 
 FRAME = (
-    '<figure class="ued-film" tabindex="-1"><div class="head"><span class="question"></span><span class="formula"></span></div>'
-    '<div class="stage"><div class="left"><canvas role="img"></canvas><div class="legend"></div></div><div class="right"></div></div>'
-    '<div class="bar"><button type="button" class="play"></button><input type="range" min="0" step="any" aria-label="Epoch">'
-    '<output></output><label class="pace">speed <select><option value="0.5">½ ×</option><option value="1" selected>1 ×</option>'
+    '<figure class="ued-film" tabindex="-1"><div class="head"><span class="question"></span><span '
+    'class="formula"></span></div>'
+    '<div class="stage"><div class="left"><canvas role="img"></canvas><div class="legend"></div></div><div '
+    'class="right"></div></div>'
+    '<div class="bar"><button type="button" class="play"></button><input type="range" min="0" step="any" '
+    'aria-label="Epoch">'
+    '<output></output><label class="pace">speed <select><option value="0.5">½ ×</option><option value="1" selected>1 '
+    "×</option>"
     '<option value="2">2 ×</option><option value="4">4 ×</option></select></label>'
     '<span class="keep"></span></div><figcaption></figcaption></figure>'
 )
@@ -126,13 +130,16 @@ def epoch_player(
 
 
 def packed(points: np.ndarray, colours: PointColours) -> dict[str, Any]:
-    """The film as the browser takes it: ``points`` (int16, little-endian, times ``unit``) and ``colours`` (uint8) in base64.
+    """The film as the browser takes it: ``points`` (int16, little-endian, times ``unit``) and ``colours`` (uint8) in
+    base64.
 
     Raises:
         DataError: shapes that do not belong together, or points that are not finite.
     """
     if points.ndim != 3 or points.shape[2] != 2 or colours.index.shape not in (points.shape[:2], points.shape[1:2]):
-        raise DataError(f"A film needs points (E, M, 2) and colours (E, M) or (M,), not {points.shape} and {colours.index.shape}.")
+        raise DataError(
+            f"A film needs points (E, M, 2) and colours (E, M) or (M,), not {points.shape} and {colours.index.shape}."
+        )
     if not np.isfinite(points).all():
         raise DataError("The film holds points that are not finite.")
     centred = points - (points.max(axis=(0, 1)) + points.min(axis=(0, 1))) / 2

@@ -27,18 +27,21 @@ SMALL_FILE = 4_000_000
 """Networks whose weights take more bytes look slowly; their film is computed on demand."""
 BATCH = 4
 WHAT_MEASURES_SAY = r"""
-All four ask how clearly the images of a class lie together, apart from other classes; each copy is measured by itself, in the
-layer's own space and never in the picture.
+All four ask how clearly the images of a class lie together, apart from other classes; each copy is measured by itself,
+in the layer's own space and never in the picture.
 
-- **Silhouette** compares an image's mean distance to its own class with that to the nearest other class: −1 to 1 (Rousseeuw 1987).
+- **Silhouette** compares an image's mean distance to its own class with that to the nearest other class: −1 to 1
+  (Rousseeuw 1987).
 - **Neighbours of the own class**: the mean share among the ten nearest images. Guessing reaches the share of a class.
-- **k-means against classes**: how much clusters found without labels say about the labels, 0 to 1 (normalised mutual information).
-- **Activation clusters**: mean distance between class means over mean distance to the own class mean, of activations averaged over
-  4 × 4 fields. It is our reading of the measure named in *Progressive Staged Training* (arXiv:2306.02064), whose formula was not
-  at hand. Compare it with its own value before training, not between layers or data sets.
+- **k-means against classes**: how much clusters found without labels say about the labels, 0 to 1 (normalised mutual
+  information).
+- **Activation clusters**: mean distance between class means over mean distance to the own class mean, of activations
+  averaged over 4 × 4 fields. It is our reading of the measure named in *Progressive Staged Training*
+  (arXiv:2306.02064), whose formula was not at hand. Compare it with its own value before training, not between layers
+  or data sets.
 
-**What to look for.** A shortcut shows in *shallow* layers: there clean images of one class hardly lie together, but poisoned ones
-do, after an epoch or two, before the training accuracy says anything.
+**What to look for.** A shortcut shows in *shallow* layers: there clean images of one class hardly lie together, but
+poisoned ones do, after an epoch or two, before the training accuracy says anything.
 """
 
 
@@ -95,11 +98,15 @@ def film_part(scene: Scene, viewer: Viewer, marked: Sequence[int]) -> None:
 def _how_to_get_one(scene: Scene) -> None:
     known = runs_of(scene.choice)
     if known:
-        st.markdown(f"Choose a run as the **network** above: {len(known)} of this data set can be played epoch by epoch.")
+        st.markdown(
+            f"Choose a run as the **network** above: {len(known)} of this data set can be played epoch by epoch."
+        )
         return
     st.markdown(
-        "A run keeps its network after every epoch. Train one on this data set, then come back and choose it as the network: "
-        "you can watch clusters form, see which copies they form for, and find the epoch in which the shortcut is learned."
+        "A run keeps its network after every epoch. Train one on this data set, then come back and choose it as the "
+        "network: "
+        "you can watch clusters form, see which copies they form for, and find the epoch in which the shortcut is "
+        "learned."
     )
     st.page_link(script("runs.py"), label="Start a run", icon=":material/arrow_forward:")
 
@@ -125,7 +132,9 @@ def _film(scene: Scene, viewer: Viewer, method: str) -> Film | None:
         batch = epochs[start : start + BATCH]
         arguments = (*scene.work, viewer.source, batch, viewer.layer)
         handle = background.submit(key_of(look_at_epochs, *arguments), look_at_epochs, *arguments, slot="film")
-        if not _ready(handle, len(looks) / (len(epochs) + 2), f"The network of epoch {batch[0]} of {epochs[-1]} is looking …"):
+        if not _ready(
+            handle, len(looks) / (len(epochs) + 2), f"The network of epoch {batch[0]} of {epochs[-1]} is looking …"
+        ):
             return None
         looks.extend(handle.value)
     frames = [seen.vectors for seen in looks]
@@ -171,7 +180,11 @@ def _play(scene: Scene, viewer: Viewer, film: Film, measure: str, method: str, m
         question="When do clusters form, and for which copies?",
         formula=formula,
         caption=f"**{METHODS[method]}, {film.origin}**: one layout for all epochs, "
-        + ("each started from the one before and turned towards it" if method == "umap" else "on the components of all epochs together")
+        + (
+            "each started from the one before and turned towards it"
+            if method == "umap"
+            else "on the components of all epochs together"
+        )
         + f"; layer {viewer.layer}. The cursor in the charts moves with the film. Space plays, the arrow keys step.",
         joined=bool(st.session_state.get("joined", False)),
         marked=[place[row] for row in marked if row in place],
@@ -183,7 +196,8 @@ def learning_strip(rows: Sequence[Mapping[str, float]]) -> Strip:
     epochs = tuple(float(row["epoch"]) for row in rows)
     curves = (("training", "train_accuracy", "poisoned", "6 3"), ("clean test", "test_accuracy", "clean", ""))
     lines = tuple(
-        Line(name, ROLE_COLOURS[role], dash, epochs, tuple(100 * float(row[column]) for row in rows)) for name, column, role, dash in curves
+        Line(name, ROLE_COLOURS[role], dash, epochs, tuple(100 * float(row[column]) for row in rows))
+        for name, column, role, dash in curves
     )
     return Strip("Accuracy (%)", " %", 1, 0.0, 100.0, lines)
 

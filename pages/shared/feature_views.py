@@ -48,14 +48,20 @@ SHOWN_TILES = 12
 SAME = 0.02
 """Accuracies that differ by less are called equal: two networks of other seeds do so too."""
 METHODS: Mapping[str, str] = {"umap": "UMAP", "pca": "PCA", "tsne": "t-SNE"}
-COLOURINGS: Mapping[str, str] = {"class": "class", "prediction": "prediction", "correctness": "right or wrong", "copy": "copy"}
+COLOURINGS: Mapping[str, str] = {
+    "class": "class",
+    "prediction": "prediction",
+    "correctness": "right or wrong",
+    "copy": "copy",
+}
 PER_CLASS = Parameter(
     name="per_class", label="images of each class", kind="int", default=20, minimum=5, maximum=60,
     help="Each of them is shown three times: clean, poisoned and defended.",
 )  # fmt: skip
 JOINED = Parameter(
     name="joined", label="join the copies", kind="bool", default=False,
-    help="Draws a line from each clean image through its poisoned to its defended copy. Marked images are always joined.",
+    help="Draws a line from each clean image through its poisoned to its defended copy. Marked images are "
+         "always joined.",
 )  # fmt: skip
 MEASURES: Mapping[str, tuple[str, str]] = {
     "silhouette": ("silhouette", "s_{i} = (b_{i} − a_{i}) / max(a_{i}, b_{i})"),
@@ -94,10 +100,14 @@ def viewer_controls(choice: Selection) -> Viewer:
     }
     first, second, third = st.columns([3, 2, 2], vertical_alignment="bottom")
     with first:
-        name = pick("Network", options, key="network", default=REFERENCE, help="The reference model, or a run of this data set.")
+        name = pick(
+            "Network", options, key="network", default=REFERENCE, help="The reference model, or a run of this data set."
+        )
     record = next((r for r in known if r.id == name), None)
     with third:
-        layer = _layer(MODELS.parse(_reference(choice)["spec"]["model"] if record is None else record.spec["model"]).layer_names())
+        layer = _layer(
+            MODELS.parse(_reference(choice)["spec"]["model"] if record is None else record.spec["model"]).layer_names()
+        )
     if record is None:
         return Viewer(reference_for(choice.dataset.key), None, layer, reference_words(choice.dataset.key))
     epochs = stored_epochs(runs.folder(record.id))
@@ -202,7 +212,13 @@ def _copies(*work: Any) -> dict[str, ImageSet]:
 
 @cached(max_entries=64)
 def _scatter(
-    shown: Embedding, names: tuple[str, ...], answers: np.ndarray, colouring: str, joined: bool, marked: tuple[int, ...], focus: int | None
+    shown: Embedding,
+    names: tuple[str, ...],
+    answers: np.ndarray,
+    colouring: str,
+    joined: bool,
+    marked: tuple[int, ...],
+    focus: int | None,
 ) -> str:
     figure = feature_scatter(shown, names, answers, colouring=colouring, joined=joined, marked=marked, focus=focus)
     return figure.to_json(validate=False)
@@ -234,7 +250,8 @@ def plot_part(scene: Scene, viewer: Viewer, marked: tuple[int, ...]) -> None:
         clickable=True,
         question="Which images does the network hold to be alike, and where do their poisoned and defended copies go?",
         formula="h_{l}(x), averaged over the image, laid out in the plane",
-        caption=f"{note}**{METHODS[room.embedding.method]}, {room.origin}**, of layer {viewer.layer} ({seen.vectors.shape[1]} numbers "
+        caption=f"{note}**{METHODS[room.embedding.method]}, {room.origin}**, of layer {viewer.layer} "
+        f"({seen.vectors.shape[1]} numbers "
         f"an image) of {viewer.words}; {len(scene.rows)} images, three copies each. {_measure_words(seen.measures)} "
         "Draw a lasso or a box, or click a point, to see the images; a double click lets go.",
     )
@@ -249,7 +266,11 @@ def marks(choice: Selection) -> tuple[int, ...]:
     event = (state.get(PLOT) or {}).get("event")
     if event != state.get("feature_event"):
         state["feature_event"] = event
-        rows = {int(point["customdata"]) for point in (event or {}).get("points", ()) if isinstance(point.get("customdata"), int | float)}
+        rows = {
+            int(point["customdata"])
+            for point in (event or {}).get("points", ())
+            if isinstance(point.get("customdata"), int | float)
+        }
         state["feature_found"] = len(rows)
         state["feature_focus"] = None
         marked = mark_rows(data, rows)
@@ -270,7 +291,10 @@ def _room(scene: Scene, viewer: Viewer, method: str) -> tuple[Room | None, str]:
         state["room_base"], state["room"], state["room_wanted"] = base, None, None
     if method == "tsne" and len(COPIES) * len(scene.rows) > MOST_TSNE_POINTS:
         method = "umap"
-        st.info(f"t-SNE takes up to {MOST_TSNE_POINTS} points, that is {MOST_TSNE_POINTS // len(COPIES)} images; UMAP is shown instead.")
+        st.info(
+            f"t-SNE takes up to {MOST_TSNE_POINTS} points, that is {MOST_TSNE_POINTS // len(COPIES)} images; UMAP is "
+            "shown instead."
+        )
     wanted = key_of(feature_room, *work, method)
     before: Room | None = state["room"]
     if state["room_wanted"] != wanted or state["room_handle"].state == "superseded":
@@ -294,7 +318,9 @@ def _room(scene: Scene, viewer: Viewer, method: str) -> tuple[Room | None, str]:
     if viewer.record is None and not background.status().ready:
         # Compiling takes ten seconds after the start; principal components need none of it.
         state["room"] = _stand_in(*work)
-        return state["room"], "**UMAP is compiling (about ten seconds after the start); principal components stand in.** "
+        return state[
+            "room"
+        ], "**UMAP is compiling (about ten seconds after the start); principal components stand in.** "
     st.info(f"The network is looking at {len(COPIES) * len(scene.rows)} images …")
     return None, ""
 
@@ -313,7 +339,10 @@ def _measure_words(measures: Mapping[str, ClusterMeasures]) -> str:
 
 def _alt(room: Room, marked: Sequence[int]) -> str:
     told = ", ".join(f"{copy} {found.silhouette:.2f}" for copy, found in room.look.measures.items())
-    points = f"{len(room.embedding.points)} points, each an image copy, coloured and shaped; silhouette of the classes: {told}."
+    points = (
+        f"{len(room.embedding.points)} points, each an image copy, coloured and shaped; silhouette of the "
+        f"classes: {told}."
+    )
     return points + (f" {len(marked)} images are marked." if marked else "")
 
 
@@ -391,7 +420,9 @@ def marked_table(look: Look, layout: Embedding, names: Sequence[str], places: Se
     for index, copy in enumerate(COPIES):
         answers = [int(look.predictions[index * count + place]) for place in places]
         columns[f"{copy}: answer"] = [names[answer] if answer < len(names) else f"class {answer}" for answer in answers]
-        columns[f"{copy}: confidence (%)"] = [round(100 * float(look.confidence[index * count + place]), 1) for place in places]
+        columns[f"{copy}: confidence (%)"] = [
+            round(100 * float(look.confidence[index * count + place]), 1) for place in places
+        ]
     return pd.DataFrame(columns)
 
 
@@ -399,11 +430,15 @@ def marked_table(look: Look, layout: Embedding, names: Sequence[str], places: Se
 
 
 def quality_part(viewer: Viewer) -> None:
-    """Whether the chosen run's network can see, though it answers by the shortcut: its last layer refitted on clean images."""
+    """Whether the chosen run's network can see, though it answers by the shortcut: its last layer refitted on clean
+    images."""
     if viewer.record is None or viewer.epoch is None:
         return
     st.subheader("What are these features worth?", anchor=False)
-    told = "Fits a new last layer to the features of up to 5,000 clean training images; everything before it stays as it is."
+    told = (
+        "Fits a new last layer to the features of up to 5,000 clean training images; everything before it stays "
+        "as it is."
+    )
     if st.button("Refit the last layer on clean images", key="quality", icon=":material/refresh:", help=told):
         st.session_state["quality_wanted"] = (viewer.source, viewer.epoch)
     if st.session_state.get("quality_wanted") != (viewer.source, viewer.epoch):
@@ -426,7 +461,10 @@ def quality_words(found: FeatureQuality) -> str:
     if found.refitted - found.untrained <= SAME:
         return "its features are worth no more than random ones on clean images"
     if share_interval(found.refitted, found.tested).low <= share_interval(found.untrained, found.tested).high:
-        return f"more, but {found.tested:,} test images cannot tell whether the network sees more than one that was never trained"
+        return (
+            f"more, but {found.tested:,} test images cannot tell whether the network sees more than one that was "
+            "never trained"
+        )
     return "the network sees more than one that was never trained"
 
 
@@ -440,8 +478,12 @@ def _quality(found: FeatureQuality, viewer: Viewer) -> None:
         column.metric(title, f"{100 * value:.1f} %", help=words)
     gained = found.refitted - found.untrained
     st.caption(
-        f"Accuracy on clean test images, of {viewer.words}. Against the control {100 * gained:+.1f} points: {quality_words(found)}. "
-        "If the second number is far above the first, the features are there and only the decision follows the shortcut. "
-        f"{found.values} features, {found.images:,} clean images; deep feature reweighting, as in arXiv:2305.19254. Unlike in its release, "
-        "the new layer is fitted to the optimum instead of in 15 passes over batches, and batch normalisation keeps its statistics."
+        f"Accuracy on clean test images, of {viewer.words}. Against the control {100 * gained:+.1f} points: "
+        f"{quality_words(found)}. "
+        "If the second number is far above the first, the features are there and only the decision follows the "
+        "shortcut. "
+        f"{found.values} features, {found.images:,} clean images; deep feature reweighting, as in arXiv:2305.19254. "
+        "Unlike in its release, "
+        "the new layer is fitted to the optimum instead of in 15 passes over batches, and batch normalisation keeps "
+        "its statistics."
     )

@@ -30,7 +30,8 @@ from ued_core.records import ImageSet
 SOURCES = {"example": "The attack on the left", "upload": "Upload", "path": "Path on the server"}
 PATH = Parameter(
     name="path", label="path", kind="text", default="",
-    help="A file, a zip or a folder on the machine that runs UED Studio. Label files are found when they lie beside it.",
+    help="A file, a zip or a folder on the machine that runs UED Studio. Label files are found when they lie "
+         "beside it.",
 )  # fmt: skip
 EXAMPLE_PER_CLASS = 20
 _STATE_KEPT_S = 5.0
@@ -48,11 +49,14 @@ class Chosen:
 def chosen_file(choice: Selection, reading: Reading) -> Chosen | None:
     """Let the reader name a file; None until there is one that can be read."""
     sources = SOURCES if who().owner else {name: words for name, words in SOURCES.items() if name != "path"}
-    source = segments("File", sources, key="from", default="example", help="Files are read as data; nothing in them is ever executed.")
+    source = segments(
+        "File", sources, key="from", default="example", help="Files are read as data; nothing in them is ever executed."
+    )
     if source == "example":
         images, _ = choice.shown(EXAMPLE_PER_CLASS)
         st.caption(
-            f"{choice.attack.title} on {len(images)} images of {plain(choice.dataset.title)}, written the way EM publishes its noise. "
+            f"{choice.attack.title} on {len(images)} images of {plain(choice.dataset.title)}, written the way EM "
+            "publishes its noise. "
             "Take it as an example, then try files of your own."
         )
         return Chosen(Path(_example(images, choice.attack, choice.seed, str(home()))), images)
@@ -93,8 +97,10 @@ def _example(images: ImageSet, attack: Attack, seed: int, root: str) -> str:
 def _uploaded(choice: Selection, reading: Reading) -> Chosen | None:
     """The upload to look at; of several, one line each says what was read and why the others were not."""
     uploads = st.file_uploader(
-        "Poison files, with their label files or other parts if there are any", accept_multiple_files=True, key="files_upload",
-        help="What belongs together is read together: x_train….npy with y_train….npy, perturbation_….pth with their clusters, "
+        "Poison files, with their label files or other parts if "
+        "there are any", accept_multiple_files=True, key="files_upload",
+        help="What belongs together is read together: x_train….npy with y_train….npy, perturbation_….pth with their "
+             "clusters, "
         "PNG files. All other files are read one by one.",
     )  # fmt: skip
     if not uploads:
@@ -139,7 +145,9 @@ def _verdict(one: Kept, images: ImageSet, reading: Reading) -> tuple[bool, str]:
     """Whether an upload was read, and a line that says what it is or why not."""
 
     try:
-        return True, _verdicts().get(_named(one.path, images, reading), lambda: loaded(Chosen(one.path, images), reading).found.summary())
+        return True, _verdicts().get(
+            _named(one.path, images, reading), lambda: loaded(Chosen(one.path, images), reading).found.summary()
+        )
     except UedError as error:
         return False, f"{error.what} {error.do}".strip()
 

@@ -41,16 +41,31 @@ CORRECTIONS = {
     "format": ("format", {key: form.title for key, form in FORMATS.items()}),
     "content": ("content", {"noise": "noise to be added", "images": "whole images"}),
     "layout": ("layout", {"NCHW": "NCHW: channels first", "NHWC": "NHWC: channels last"}),
-    "scale": ("unit", {**{k: f"noise: {v}" for k, v in NOISE_SCALES.items()}, **{k: f"images: {v}" for k, v in IMAGE_SCALES.items()}}),
+    "scale": (
+        "unit",
+        {**{k: f"noise: {v}" for k, v in NOISE_SCALES.items()}, **{k: f"images: {v}" for k, v in IMAGE_SCALES.items()}},
+    ),
     "per": (
         "one entry is for",
-        {"sample": "one image", "class": "one class", "cluster": "one cluster", "pool": "an image of its class, in order"},
+        {
+            "sample": "one image",
+            "class": "one class",
+            "cluster": "one cluster",
+            "pool": "an image of its class, in order",
+        },
     ),
 }
 RADIUS = Parameter(
-    name="radius", label="clip the noise to", kind="float", default=0.0, minimum=0.0, maximum=64.0, step=0.5, unit="1/255",
+    name="radius",
+    label="clip the noise to",
+    kind="float",
+    default=0.0,
+    minimum=0.0,
+    maximum=64.0,
+    step=0.5,
+    unit="1/255",
     help="0 takes the format's own bound: 16 for Unlearnable Clusters, none for the others.",
-)  # fmt: skip
+)
 MOST_COMPARED = 500
 MOST_TILES = 12
 
@@ -62,7 +77,9 @@ def reading_controls() -> Reading:
         values = {}
         for place, (name, (label, options)) in enumerate(CORRECTIONS.items()):
             with columns[place % 3]:
-                chosen = pick(label.capitalize(), {DETECT: "as detected", **options}, key=f"read_{name}", default=DETECT)
+                chosen = pick(
+                    label.capitalize(), {DETECT: "as detected", **options}, key=f"read_{name}", default=DETECT
+                )
                 values[name] = "" if chosen == DETECT else chosen
         with columns[2]:
             radius = parameter_control(RADIUS, key="read_radius", default=0.0)
@@ -92,11 +109,16 @@ def _sample(images: ImageSet) -> torch.Tensor:
 
 @st.fragment
 def loader_view(choice: Selection, chosen: Chosen, imported: Imported) -> None:
-    """Tiles and numbers: clean, as the released loader has it, by our rule, and the difference; follows its own control only."""
+    """Tiles and numbers: clean, as the released loader has it, by our rule, and the difference; follows its own control
+    only."""
     with guarded():
         rules = {rule.key: rule.title for rule in imported.rules}
         first = next(iter(rules))
-        key = segments("Released loader", rules, key=f"loader_{imported.found.content}", default=first) if len(rules) > 1 else first
+        key = (
+            segments("Released loader", rules, key=f"loader_{imported.found.content}", default=first)
+            if len(rules) > 1
+            else first
+        )
         _loader(choice, chosen, imported, key)
 
 
@@ -145,7 +167,8 @@ def _loader(choice: Selection, chosen: Chosen, imported: Imported, key: str) -> 
             ("difference", f"× {gain:g}, grey = none", amplified_difference(right, left, gain)),
         ],
         key="file_tiles",
-        alt=f"One image of each class: clean, as {rule.title} has it, by our rule, and the difference of the two amplified {gain:g} times.",
+        alt=f"One image of each class: clean, as {rule.title} has it, by our rule, and the difference of the two "
+        f"amplified {gain:g} times.",
         names=[names[label] for label in shown.clean.labels[places].tolist()],
         caption=f"**{rule.title}:** {rule.words} {AFTERWARDS} Source: {rule.source}.",
     )
@@ -178,10 +201,18 @@ def plain_name(images: ImageSet) -> str:
 
 def _words(found: Comparison) -> str:
     if found.differing == 0:
-        return f"The loader gives exactly what our rule gives: nothing is lost. The largest change is {found.ours_linf}/255."
-    lost = f"{100 * found.lowered_lost:.1f} % of the values that the noise should darken are not darkened; " if found.lowered else ""
+        return (
+            "The loader gives exactly what our rule gives: nothing is lost. The largest change is "
+            f"{found.ours_linf}/255."
+        )
+    lost = (
+        f"{100 * found.lowered_lost:.1f} % of the values that the noise should darken are not darkened; "
+        if found.lowered
+        else ""
+    )
     return (
-        f"{lost}{100 * found.differing:.1f} % of all values differ, by {found.shift:+.2f}/255 on average and {found.largest}/255 at most; "
+        f"{lost}{100 * found.differing:.1f} % of all values differ, by {found.shift:+.2f}/255 on average and "
+        f"{found.largest}/255 at most; "
         f"the mean size of the change is {found.released_mean:.2f}/255 instead of {found.ours_mean:.2f}/255."
     )
 
@@ -193,11 +224,14 @@ def _words(found: Comparison) -> str:
 def export_view(choice: Selection) -> None:
     """Write the poison of the selection; made beside the server, then offered for download."""
     with guarded():
-        kind = segments("Form", {key: words.partition(":")[0] for key, words in KINDS.items()}, key="form", default="npz")
+        kind = segments(
+            "Form", {key: words.partition(":")[0] for key, words in KINDS.items()}, key="form", default="npz"
+        )
         spec = spec_of(choice, ())
         key = key_of(export_for_download, export_folder(spec, kind).name)
         st.caption(
-            f"{protocol_line(choice)}: all {len(choice.train):,} training images. {KINDS[kind][:1].upper()}{KINDS[kind][1:]}. "
+            f"{protocol_line(choice)}: all {len(choice.train):,} training images. "
+            f"{KINDS[kind][:1].upper()}{KINDS[kind][1:]}. "
             "The recipe names attack, key, data, hashes and versions."
         )
         asked = st.session_state.setdefault("exports_asked", set())
@@ -221,9 +255,14 @@ def export_view(choice: Selection) -> None:
         st.success(f"{handle.value.images:,} images, {handle.value.poisoned:,} of them poisoned.")
         for path in files:
             st.download_button(
-                f"{path.name} ({path.stat().st_size / 2**20:.1f} MiB)", path.read_bytes, path.name, "application/octet-stream",
-                key=f"download_{path.name}", on_click="ignore", icon=":material/download:",
-            )  # fmt: skip
+                f"{path.name} ({path.stat().st_size / 2**20:.1f} MiB)",
+                path.read_bytes,
+                path.name,
+                "application/octet-stream",
+                key=f"download_{path.name}",
+                on_click="ignore",
+                icon=":material/download:",
+            )
 
 
 def _progress(choice: Selection, kind: str) -> None:

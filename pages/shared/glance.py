@@ -76,7 +76,8 @@ def three_pictures() -> None:
             figure,
             key="trap",
             height=250,
-            alt=f"Training accuracy ends at {percent(run['train_accuracy'])}, clean test accuracy at {percent(run['last'])}.",
+            alt=f"Training accuracy ends at {percent(run['train_accuracy'])}, clean test accuracy at "
+            f"{percent(run['last'])}.",
             filename="trap",
         )
         looks = "Training looks perfect" if run["train_accuracy"] >= PERFECT else "Training ends"
@@ -95,8 +96,10 @@ def three_pictures() -> None:
         )
         back = _named(found, "CUDA + COIN")
         st.markdown(
-            "**COIN** moves every pixel by a random fraction, anew in every epoch, and the classes' filters become alike. Trained so "
-            f"on the same images, models reach **{_level(back)}** on clean ones, against {_level(attacked)} without COIN "
+            "**COIN** moves every pixel by a random fraction, anew in every epoch, and the classes' filters become "
+            "alike. Trained so "
+            f"on the same images, models reach **{_level(back)}** on clean ones, against {_level(attacked)} "
+            "without COIN "
             f"(mean ± standard deviation, {len(back.rows)} seeds)."
         )
 
@@ -128,7 +131,9 @@ def glance() -> None:
     )
     found = conditions(rows, dataset, plan)
     seeds = len(found[0].rows)
-    st.markdown("**Which training data leads to a model that works on clean images?** Each dot is one run; the bar is the mean.")
+    st.markdown(
+        "**Which training data leads to a model that works on clean images?** Each dot is one run; the bar is the mean."
+    )
     words = "; ".join(f"{c.name} {100 * c.mean('last'):.1f} %" for c in found)
     live_chart(
         condition_dots(found, 1 / len(rows[0]["data"]["class_names"])),
@@ -157,20 +162,24 @@ def reading(found: list[Condition], dataset: str) -> str:
     ends = attacked.values("last")
     if ends.max() - ends.min() > 0.2:
         lines.append(
-            f"- **It depends on the key**: the {len(ends)} runs end between {percent(ends.min())} and {percent(ends.max())}, "
+            f"- **It depends on the key**: the {len(ends)} runs end between {percent(ends.min())} and "
+            f"{percent(ends.max())}, "
             "each with its own kernels."
         )
     lines.append(_coin(by))
     true, followed = attacked.mean("wrong_true_rate"), attacked.mean("wrong_perturbation_rate")
     if all(row["probe"] and row["probe"].get("images", ENOUGH) >= ENOUGH for row in attacked.rows):
         lines.append(
-            f"- **What did the model learn that was trained on CUDA?** Give test images another class's filter: {percent(true)} are still "
-            f"called by their true class, {percent(followed)} by the class of the filter. {_learned(true, followed, poisoned)}"
+            "- **What did the model learn that was trained on CUDA?** Give test images another class's filter: "
+            f"{percent(true)} are still "
+            f"called by their true class, {percent(followed)} by the class of the filter. "
+            f"{_learned(true, followed, poisoned)}"
         )
     histogram = attacked.histogram()
     if histogram is not None and poisoned < WORKS * clean:
         lines.append(
-            f"- On clean images its answers pile up: its favourite class gets {percent(float(histogram[0]))} of them, the "
+            f"- On clean images its answers pile up: its favourite class gets {percent(float(histogram[0]))} of "
+            "them, the "
             f"next {percent(float(histogram[1]))}."
         )
     return "\n".join(lines)
@@ -188,7 +197,9 @@ def _effect(poisoned: float, clean: float, control: float, dataset: str) -> str:
     if share < 0.1:
         blur = f"Blur alone does not explain it: {common}."
     else:
-        blur = f"Blur alone explains {'most' if share > 0.5 else 'a part'} of it ({percent(share)} of the loss): {common}."
+        blur = (
+            f"Blur alone explains {'most' if share > 0.5 else 'a part'} of it ({percent(share)} of the loss): {common}."
+        )
     return f"- **The poison works here**: {change}. {blur}"
 
 
@@ -207,7 +218,11 @@ def _coin(by: dict[str, Condition]) -> str:
         case _:
             said = f"- With COIN training ends at {end}"
     back = points(difference(by["clean + COIN"], by["clean"]))
-    on_clean = {"more": f"it costs {points(cost, sign=False)}", "less": f"accuracy changes by {back}", "alike": f"no clear cost ({back})"}
+    on_clean = {
+        "more": f"it costs {points(cost, sign=False)}",
+        "less": f"accuracy changes by {back}",
+        "alike": f"no clear cost ({back})",
+    }
     return f"{said}; on clean data {on_clean[price]}." if (price := kind(cost)) != "unknown" else f"{said}."
 
 
@@ -219,7 +234,8 @@ def _learned(true: float, followed: float, poisoned: float) -> str:
         return "It reads mostly the filter."
     if true - poisoned > 0.2:
         return (
-            "As long as an image is filtered, it reads mostly the shape; what it cannot do is cope with images that were never filtered: "
+            "As long as an image is filtered, it reads mostly the shape; what it cannot do is cope with images that "
+            "were never filtered: "
             f"it is right about {percent(poisoned)} of those."
         )
     return f"It reads the shape, with a filter and without one ({percent(poisoned)} of the clean images)."

@@ -29,10 +29,10 @@ def show_error(error: UedError) -> None:
 def guarded() -> Iterator[None]:
     """Show errors of the block on the page instead of letting them through.
 
-    A :class:`UedError` is shown with what to do, and so is what the system says of a file or folder: the disk, permissions and
-    paths are the user's. Anything else is a bug: it is logged under a number and shown, to the owner with its traceback, to
-    visitors with the number alone. Streamlit's own control flow (stop, rerun, page switch) passes, as it
-    does not derive from ``Exception`` there.
+    A :class:`UedError` is shown with what to do, and so is what the system says of a file or folder: the disk,
+    permissions and paths are the user's. Anything else is a bug: it is logged under a number and shown, to the owner
+    with its traceback, to visitors with the number alone. Streamlit's own control flow (stop, rerun, page switch)
+    passes, as it does not derive from ``Exception`` there.
     """
     try:
         yield
@@ -52,7 +52,8 @@ def guarded() -> Iterator[None]:
 
 @contextmanager
 def refusable() -> Iterator[None]:
-    """For callbacks, which must draw nothing: an error of the user's is kept for :func:`show_refusal` of the page that follows."""
+    """For callbacks, which must draw nothing: an error of the user's is kept for :func:`show_refusal` of the page that
+    follows."""
     try:
         yield
     except UedError as error:

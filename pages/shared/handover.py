@@ -16,7 +16,8 @@ from ued_core.training import PLANS
 
 
 def spec_of(choice: Selection, defenses: Sequence[Defense], model: Model | None = None) -> RunSpec:
-    """The run that trains exactly what the page shows, with the default plan, and the default model where no other one is named."""
+    """The run that trains exactly what the page shows, with the default plan, and the default model where no other one
+    is named."""
     plan = PLANS.build(next(iter(PLANS)), **choice.dataset.recommended_plan)
     return RunSpec(
         dataset=choice.dataset,
@@ -39,7 +40,9 @@ def train_with_this(choice: Selection, defenses: Sequence[Defense] = (), *, page
         page: name of this page, said on the next one.
     """
     if st.button(
-        "Train with this →", type="primary", help="Opens a run with exactly this configuration; nothing starts before you say so."
+        "Train with this →",
+        type="primary",
+        help="Opens a run with exactly this configuration; nothing starts before you say so.",
     ):
         st.session_state["handed_spec"] = spec_of(choice, defenses).to_json()
         st.session_state["handed_from"] = page
@@ -55,10 +58,15 @@ def examine_this(choice: Selection, stack: tuple[Defense, ...], draw: int) -> No
         draw: the epoch shown.
     """
     slow = [defense.title for defense in stack if defense.key not in QUICK]
-    why = f" Detection shows defences whose work is seen at once; {' and '.join(slow)} trains networks first." if slow else ""
+    why = (
+        f" Detection shows defences whose work is seen at once; {' and '.join(slow)} trains networks first."
+        if slow
+        else ""
+    )
     if st.button(
         "Would anybody notice? →", disabled=bool(slow), key="examine_this",
-        help="Opens Detection with the same data, attack, key and defences: its tests on the clean, the poisoned and the defended "
+        help="Opens Detection with the same data, attack, key and defences: its tests on the clean, the poisoned and "
+             "the defended "
         f"images.{why}",
     ):  # fmt: skip
         address = {**selection_address(choice.dataset, choice.attack, choice.seed), PICK.name: str(choice.pick)}

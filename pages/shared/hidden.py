@@ -24,7 +24,8 @@ _BARE = re.compile(rf"(?<![\w./:~)\]}}-])(?:{_START})[^\s'\"`<>|,;]*(?:(?: [^\s/
 
 
 def seen(value: T) -> T:
-    """A text, or plain values of JSON, as this reader may see it: visitors get :data:`HIDDEN` in place of every path of the server."""
+    """A text, or plain values of JSON, as this reader may see it: visitors get :data:`HIDDEN` in place of every path of
+    the server."""
     # Most texts hold no path, and asking who reads costs more than looking.
     if isinstance(value, str) and not _may_hold_a_path(value):
         return value
@@ -32,7 +33,8 @@ def seen(value: T) -> T:
 
 
 def seen_parameter(parameter: Parameter, value: Any) -> str:
-    """The value of a method's parameter as text; visitors get :data:`HIDDEN` in place of a path, wherever it would end in a sentence."""
+    """The value of a method's parameter as text; visitors get :data:`HIDDEN` in place of a path, wherever it would end
+    in a sentence."""
     if parameter.path and value and not is_handle(str(value)) and not who().owner:
         return HIDDEN
     return seen(str(value))
@@ -66,7 +68,8 @@ def _text(text: str) -> str:
 
 
 def _is_path(text: str) -> bool:
-    """Whether a text is one path and nothing else, as values of a spec are; then its spaces belong to it, and so do its commas."""
+    """Whether a text is one path and nothing else, as values of a spec are; then its spaces belong to it, and so do its
+    commas."""
     begins = _BARE.match(text.strip())
     return begins is not None and _BARE.search(text.strip(), begins.end()) is None
 

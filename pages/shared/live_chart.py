@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 FRAME = (
-    '<figure class="ued-figure"><div class="ued-head"><span class="ued-question"></span><span class="ued-formula"></span></div>'
+    '<figure class="ued-figure"><div class="ued-head"><span class="ued-question"></span><span '
+    'class="ued-formula"></span></div>'
     '<div class="ued-chart"></div><figcaption class="ued-caption"></figcaption></figure>'
 )
 
@@ -81,8 +82,8 @@ def live_chart(
         figure: as :func:`ued_core.figures.theme.base_layout` starts it; or its JSON, when it is kept and shown often.
         key: unique on the page; the chart keeps its node as long as the key stays.
         alt: what the figure shows, for those who cannot see it: content, not form.
-        changes: what differs from ``figure`` now, by its place: ``{"data/2/x": [1.5]}``; numbers and short texts, not colours. The
-            figure itself is then sent once, however often they change.
+        changes: what differs from ``figure`` now, by its place: ``{"data/2/x": [1.5]}``; numbers and short texts, not
+            colours. The figure itself is then sent once, however often they change.
         height: in CSS pixels.
         filename: of downloads, without ending; the key when empty.
         clickable: report clicks and box or lasso selections; each one reruns the page.
@@ -107,7 +108,9 @@ def live_chart(
     }
     result = _component()(
         key=key,
-        data=pack(key, words, _kept_pieces(figure) if isinstance(figure, str) else pieces(figure.to_json(validate=False))),
+        data=pack(
+            key, words, _kept_pieces(figure) if isinstance(figure, str) else pieces(figure.to_json(validate=False))
+        ),
         default={"event": None},
         on_event_change=_nothing,
         on_lost_change=lambda: forget(key),

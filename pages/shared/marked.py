@@ -78,7 +78,9 @@ def read_rows(text: str, count: int) -> tuple[tuple[int, ...], str]:
     problems = []
     if refused:
         some = ", ".join(repr(part[:20]) for part in refused[:3]) + (", …" if len(refused) > 3 else "")
-        problems.append(f"{some} was asked for, but a row must be a whole number from 0 to {count - 1}; it is left out.")
+        problems.append(
+            f"{some} was asked for, but a row must be a whole number from 0 to {count - 1}; it is left out."
+        )
     if len(found) > MOST:
         problems.append(f"{len(found)} rows were asked for; the first {MOST} are marked.")
     return tuple(sorted(found)[:MOST]), " ".join(problems)

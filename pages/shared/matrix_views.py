@@ -98,7 +98,8 @@ class Shown:
             "coin": f"one draw of COIN at {at}",
             "product": f"one draw of COIN{after}, {at}",
             "mean": f"the mean of {self.draws} draws of COIN{after}, {at}",
-            "difference": f"the difference of classes {self.label} and {self.second}, averaged over all draws of COIN at {at}",
+            "difference": f"the difference of classes {self.label} and {self.second}, averaged over all draws of "
+            f"COIN at {at}",
         }[self.name]
 
 
@@ -193,7 +194,9 @@ def _matrix(
     other: np.ndarray | None,
     padding: Padding,
 ) -> sparse.csr_matrix:
-    return forms.operator(name, kernel, size=(side, side), strength=strength, draws=draws, seed=seed, other=other, padding=padding)
+    return forms.operator(
+        name, kernel, size=(side, side), strength=strength, draws=draws, seed=seed, other=other, padding=padding
+    )
 
 
 @cached(max_entries=128)
@@ -226,11 +229,15 @@ def sized(image: torch.Tensor, side: int) -> torch.Tensor:
     """An image in another size: uint8 (1, C, H, W) → uint8 (1, C, side, side)."""
     if image.shape[-2:] == (side, side):
         return image
-    smooth = torch.nn.functional.interpolate(image.float(), (side, side), mode="bilinear", antialias=True, align_corners=False)
+    smooth = torch.nn.functional.interpolate(
+        image.float(), (side, side), mode="bilinear", antialias=True, align_corners=False
+    )
     return smooth.round().clamp(0, 255).to(torch.uint8)
 
 
-def written(matrix: sparse.csr_matrix, image: torch.Tensor, attack: sparse.csr_matrix | None, signed: bool) -> torch.Tensor:
+def written(
+    matrix: sparse.csr_matrix, image: torch.Tensor, attack: sparse.csr_matrix | None, signed: bool
+) -> torch.Tensor:
     """What an operator makes of an image, as bytes.
 
     Args:
@@ -258,7 +265,8 @@ def matrix_view(shown: Shown, row: int) -> None:
     side, d = shown.side, shown.side**2
     caption = (
         f"**{d:,} × {d:,} entries, {bands.entries:,} of them not zero** ({100 * bands.share:.2g} %), "
-        f"{bands.fewest} to {bands.most} in a row, on {bands.diagonals:,} diagonals; rows sum to {bands.least_sum:.3g} … "
+        f"{bands.fewest} to {bands.most} in a row, on {bands.diagonals:,} diagonals; rows sum to "
+        f"{bands.least_sum:.3g} … "
         f"{bands.largest_sum:.3g}. Framed: row {row}. Click a cell to choose its row; drag to zoom."
     )
     question = "As a matrix: which input pixels does each output pixel mix?"
@@ -266,23 +274,38 @@ def matrix_view(shown: Shown, row: int) -> None:
     name = f"{shown.name}_{side}"
     if side <= WHOLE:
         live_chart(
-            pictures.operator_heatmap(matrix.toarray(), 0, 0, row), key="operator_matrix", height=560, alt=alt, filename=f"matrix_{name}",
-            clickable=True, question=question, formula=FORMULAS[shown.name], caption=caption,
-        )  # fmt: skip
+            pictures.operator_heatmap(matrix.toarray(), 0, 0, row),
+            key="operator_matrix",
+            height=560,
+            alt=alt,
+            filename=f"matrix_{name}",
+            clickable=True,
+            question=question,
+            formula=FORMULAS[shown.name],
+            caption=caption,
+        )
         return
     block, top, left = around(matrix, row, side)
     live_chart(
-        pictures.operator_heatmap(block, top, left, row), key="operator_matrix", height=330, alt=alt, filename=f"matrix_{name}_{row}",
-        clickable=True, question=question, formula=FORMULAS[shown.name],
+        pictures.operator_heatmap(block, top, left, row),
+        key="operator_matrix",
+        height=330,
+        alt=alt,
+        filename=f"matrix_{name}_{row}",
+        clickable=True,
+        question=question,
+        formula=FORMULAS[shown.name],
         caption=f"The rows around row {row}, cell by cell; the rest of the matrix is below. " + caption,
-    )  # fmt: skip
+    )
     live_chart(
         pictures.operator_overview(_density(*shown.parts), d, row), key="operator_overview", height=400, clickable=True,
-        alt=f"Where the entries of the whole matrix lie: bands along the diagonal, denser for stronger shaking. Row {row} is marked.",
+        alt="Where the entries of the whole matrix lie: bands along the diagonal, denser for stronger shaking. Row "
+            f"{row} is marked.",
         filename=f"overview_{name}",
         question="Where do the entries of the whole matrix lie?",
         formula="share of the (p, q) of a block with A[p, q] ≠ 0",
-        caption=f"Each cell stands for {d // 128} × {d // 128} entries. **Broader bands: every output pixel draws on more of the image.**",
+        caption=f"Each cell stands for {d // 128} × {d // 128} entries. **Broader bands: every output pixel draws on "
+                "more of the image.**",
     )  # fmt: skip
 
 
@@ -312,15 +335,21 @@ def taps_view(shown: Shown, row: int, image: torch.Tensor) -> None:
         border = f" {missing} of its taps fall off the image: beyond the border lies zero, which darkens the frame."
     elif shown.name != "attack" and mixed and _across(weights, y, x):
         border = " Some of them lie at the other side: COIN wraps around the border."
-    size = "" if tuple(image.shape[-2:]) == (side, side) else f" The image is resampled from {image.shape[-1]} × {image.shape[-2]}."
+    size = (
+        ""
+        if tuple(image.shape[-2:]) == (side, side)
+        else f" The image is resampled from {image.shape[-1]} × {image.shape[-2]}."
+    )
     note = " Grey is zero; the range is filled." if shown.name == "difference" else ""
     live_chart(
         pictures.taps_in_image(small, result, weights, row), key="operator_taps", height=280, clickable=True,
-        alt=f"An image of class {shown.label}, the {mixed} pixels that output pixel {row} mixes, and the image after {shown.words}.",
+        alt=f"An image of class {shown.label}, the {mixed} pixels that output pixel {row} mixes, and the image after "
+            f"{shown.words}.",
         filename=f"taps_{shown.name}_{side}_{row}",
         question="Where in the image does the chosen row read?",
         formula="y[p] = Σ_{q} A[p, q] x[q]",
-        caption=f"**Output pixel {row} is row {y}, column {x} of the image and mixes {mixed} input pixels.**{border}{note}{size} "
+        caption=f"**Output pixel {row} is row {y}, column {x} of the image and mixes {mixed} input "
+                f"pixels.**{border}{note}{size} "
         "Click a pixel to choose it.",
     )  # fmt: skip
 
@@ -342,7 +371,8 @@ def kernel_view(shown: Shown, row: int) -> None:
         filename=f"kernel_{shown.name}_{row}",
         question="As a kernel: which filter acts at the chosen pixel?",
         formula="K[δ] = A[p, p + δ]",
-        caption=f"Sum of the weights {window.sum():.3f}; {beside:.0%} of their absolute sum lies beside the largest one. The attack "
+        caption=f"Sum of the weights {window.sum():.3f}; {beside:.0%} of their absolute sum lies beside the largest "
+                "one. The attack "
         "has **one kernel for all pixels**; a draw of COIN has another at every pixel; "
         "their mean comes close to one kernel again, and a broad one. Click a tap to go to the pixel it reads.",
     )  # fmt: skip
@@ -374,8 +404,10 @@ def response_view(shown: Shown) -> None:
         filename=f"frequency_{shown.name}_{side}",
         question="As a frequency response: which detail passes?",
         formula=formula,
-        caption=f"The centre is brightness, the rim the finest detail. At α = {shown.strength:g} px **{kept}**. These are exactly the "
-        "singular values for a border that wraps (circulant matrices); the attack's border rule changes the rows at the border only. "
+        caption=f"The centre is brightness, the rim the finest detail. At α = {shown.strength:g} px **{kept}**. These "
+                "are exactly the "
+        "singular values for a border that wraps (circulant matrices); the attack's border rule changes the rows at "
+        "the border only. "
         "A single draw of COIN is another filter at every pixel and has no frequency response; its mean has.",
     )  # fmt: skip
 
@@ -395,20 +427,27 @@ def singular_view(shown: Shown) -> None:
     found, waiting, failed = _values([(name, parts_of(name, shown)) for name, *_ in wanted])
     for name, label, role, dash in wanted:
         if (values := found.get(name)) is not None:
-            curves.append(pictures.Spectrum(label if complete else f"{label} (6 largest)", values, role, dash, complete))
+            curves.append(
+                pictures.Spectrum(label if complete else f"{label} (6 largest)", values, role, dash, complete)
+            )
     coin = _coin_response(shown.strength, side)
     if shown.kernel is not None:
         wrapped = _response(shown.kernel, side)
-        curves.append(pictures.Spectrum("|DFT K<sub>k</sub>|: A with a border that wraps", _sorted(wrapped), "neutral", "dot"))
+        curves.append(
+            pictures.Spectrum("|DFT K<sub>k</sub>|: A with a border that wraps", _sorted(wrapped), "neutral", "dot")
+        )
         if not complete:
             both = _sorted(wrapped * coin)
-            curves.append(pictures.Spectrum("|DFT K<sub>k</sub>|·|DFT E[R]|: mean of all draws", both, "defended", "solid"))
+            curves.append(
+                pictures.Spectrum("|DFT K<sub>k</sub>|·|DFT E[R]|: mean of all draws", both, "defended", "solid")
+            )
     elif not complete:
         curves.append(pictures.Spectrum("E[R]: mean of all draws", _sorted(coin), "defended", "solid"))
     words = (
         "Exact, by a dense decomposition."
         if complete
-        else f"{d:,} pixels are too many for all values of a matrix without symmetry: the lines are **approximations by the frequency "
+        else f"{d:,} pixels are too many for all values of a matrix without symmetry: the lines are **approximations "
+        "by the frequency "
         "response** (exact for a border that wraps), the diamonds the six largest true values."
     )
     spoken = {c.name: c.name.replace("<sub>k</sub>", "_{k}") for c in curves}
@@ -417,11 +456,13 @@ def singular_view(shown: Shown) -> None:
     follows += f" **Could not be computed:** {failed}" if failed else ""
     live_chart(
         pictures.singular_value_curves(curves, d), key="operator_values", height=430,
-        alt="Singular values, largest first, of " + ", ".join(name.replace("_{k}", "") for name in spoken.values()) + ".",
+        alt="Singular values, largest "
+            "first, of " + ", ".join(name.replace("_{k}", "") for name in spoken.values()) + ".",
         filename=f"singular_values_{side}",
         question="As singular values: how much can be undone?",
         formula="A = U Σ V^{T},   σ_{1} ≥ σ_{2} ≥ …",
-        caption="A direction with a small σ is nearly erased. **Look at how steeply a curve falls: one draw of COIN keeps most directions, "
+        caption="A direction with a small σ is nearly erased. **Look at how steeply a curve falls: one draw of COIN "
+                "keeps most directions, "
         f"the mean over draws keeps few.** Share of values below a tenth of the largest: {low}. {words}{follows}",
     )  # fmt: skip
     background.rerun_when_done(*waiting, key="waiting_spectra")
@@ -432,7 +473,8 @@ def _sorted(response: np.ndarray) -> np.ndarray:
 
 
 def _values(wanted: Sequence[tuple[OperatorName, Parts]]) -> tuple[dict[str, np.ndarray], list[background.Handle], str]:
-    """Singular values by name, what is still being computed, and what went wrong; the last ones of the same size stand in."""
+    """Singular values by name, what is still being computed, and what went wrong; the last ones of the same size stand
+    in."""
     side = wanted[0][1][2]
     if side <= AT_ONCE:
         return {name: _spectrum(*parts) for name, parts in wanted}, [], ""

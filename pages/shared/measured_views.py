@@ -54,7 +54,8 @@ GO_TO = "results_go_to"
 ACCURACIES, COSTS = ("last", "best", "train_accuracy"), ("crafting_cpu_s", "crafting_s", "evaluations")
 RUN_COLUMNS = (*ACCURACIES, "linf", "l2", "psnr", *COSTS, "agreement", "epochs", "seconds")
 STRONG, WEAK = 0.5, 0.9
-"""Shares of the clean accuracy: below the first an attack is counted as strong, above the second it is named as weak."""
+"""Shares of the clean accuracy: below the first an attack is counted as strong, above the second it is named as
+weak."""
 
 
 @cached(max_entries=4)
@@ -81,7 +82,9 @@ def go_where_asked() -> None:
             address |= {**method_address(spec.defenses[0], key="defence"), "further": ""}
             st.switch_page(script("defence.py"), query_params=address)
         case ("attack" | "images", RunSpec() as spec):
-            st.switch_page(script("attack.py"), query_params=selection_address(spec.dataset, spec.attack, spec.attack_seed))
+            st.switch_page(
+                script("attack.py"), query_params=selection_address(spec.dataset, spec.attack, spec.attack_seed)
+            )
         case ("runs", RunSpec() as spec):
             hand_over(spec.to_json(), "the page Results")
             st.switch_page(script("runs.py"))
@@ -123,7 +126,8 @@ def _attack_part(rows: Sequence[Row], dataset: str) -> None:
         alt=f"Clean test accuracy after the last epoch, mean over seeds: {words}.",
         filename=f"attacks_{dataset}",
         question=f"{data_title(dataset)}: how well does a model do on clean images after training on …?",
-        caption=f"Each mark is one run (hover for its numbers), the upright bar is the mean, the blue line what the same training "
+        caption="Each mark is one run (hover for its numbers), the upright bar is the mean, the blue line what the "
+        "same training "
         f"reaches on clean data. {reading(found)}",
     )
     _attack_table(found, dataset)
@@ -167,12 +171,20 @@ def condition_columns(
     return {
         "name": kit.TextColumn(heading, pinned=True, width=width),
         "see": kit.ButtonColumn("", key=f"{name}_see", on_click=table_button(f"{name}_see", goal, seen), width=90),
-        "train": kit.ButtonColumn("", key=f"{name}_train", on_click=table_button(f"{name}_train", "runs", specs), width=72),
+        "train": kit.ButtonColumn(
+            "", key=f"{name}_train", on_click=table_button(f"{name}_train", "runs", specs), width=72
+        ),
         "last": numeric("last %", "Accuracy on clean test images after the last epoch, mean over the seeds."),
-        "spread": numeric("± sd", "Sample standard deviation of the last epoch's accuracy over the seeds, in points.", width=58),
+        "spread": numeric(
+            "± sd", "Sample standard deviation of the last epoch's accuracy over the seeds, in points.", width=58
+        ),
         "seeds": numeric("seeds", "How many runs the means are over.", "%d", 58),
-        "best": numeric("best %", "The highest clean test accuracy of any epoch. Picked by looking at the test images: it flatters."),
-        "train_accuracy": numeric("train %", "Accuracy over the last epoch on what the model was trained on, as it saw it."),
+        "best": numeric(
+            "best %", "The highest clean test accuracy of any epoch. Picked by looking at the test images: it flatters."
+        ),
+        "train_accuracy": numeric(
+            "train %", "Accuracy over the last epoch on what the model was trained on, as it saw it."
+        ),
     }
 
 
@@ -196,12 +208,20 @@ def _attack_table(found: Sequence[Condition], dataset: str) -> None:
             "against": numeric("vs clean", "Percentage points against the same training on clean data.", width=72),
             "linf": numeric("L∞", "Largest change of a pixel value in 1/255, mean over the images.", width=60),
             "l2": numeric("L2", "Length of the change with pixel values in 0..1, mean over the images.", "%.2f", 54),
-            "crafting_cpu_s": numeric("CPU s", "Seconds of processor time on one thread to poison the training set.", width=68),
-            "evaluations": numeric("gradients", "How often an image went through a model while the poison was crafted.", "localized", 84),
-            "agreement": numeric("NMI", "Agreement of the attack's clusters with the labels, 0..1; for Unlearnable Clusters.", "%.2f", 56),
+            "crafting_cpu_s": numeric(
+                "CPU s", "Seconds of processor time on one thread to poison the training set.", width=68
+            ),
+            "evaluations": numeric(
+                "gradients", "How often an image went through a model while the poison was crafted.", "localized", 84
+            ),
+            "agreement": numeric(
+                "NMI", "Agreement of the attack's clusters with the labels, 0..1; for Unlearnable Clusters.", "%.2f", 56
+            ),
         },
     )
-    st.caption("Click a heading to sort. **Attack →** shows what the attack does, **Train →** hands the run to the page Runs.")
+    st.caption(
+        "Click a heading to sort. **Attack →** shows what the attack does, **Train →** hands the run to the page Runs."
+    )
 
 
 def attack_frame(found: Sequence[Condition]) -> pd.DataFrame:
@@ -263,7 +283,11 @@ def table_button(key: str, goal: str, specs: Sequence[RunSpec | None]) -> Any:
 def runs_csv(found: Sequence[Condition]) -> str:
     """Every run as a line: condition, seed, key of the run, and the numbers; shares are 0..1."""
     lines = [
-        {"trained_on": c.name, **{n: row[n] for n in ("dataset", "seed", "key")}, **{n: row.get(n) for n in RUN_COLUMNS}}
+        {
+            "trained_on": c.name,
+            **{n: row[n] for n in ("dataset", "seed", "key")},
+            **{n: row.get(n) for n in RUN_COLUMNS},
+        }
         for c in found
         for row in c.rows
     ]
@@ -273,7 +297,9 @@ def runs_csv(found: Sequence[Condition]) -> str:
 def made_by(found: Sequence[Condition], command: str, table: str, filename: str) -> None:
     """Protocol of the conditions, the command that fills them, and their runs (CSV) to download."""
     st.caption(f"{protocol(found)} Made by `{command}`.")
-    st.download_button("Every run as CSV", table, filename, "text/csv", on_click="ignore", icon=":material/download:", key=filename)
+    st.download_button(
+        "Every run as CSV", table, filename, "text/csv", on_click="ignore", icon=":material/download:", key=filename
+    )
 
 
 def protocol(found: Sequence[Condition]) -> str:
@@ -282,7 +308,11 @@ def protocol(found: Sequence[Condition]) -> str:
     row, spec = plain.rows[0], run_spec(plain)
     counts = sorted({len(c.rows) for c in found})
     seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    names = [in_words(spec.model), in_words(spec.plan)] if spec else [row["spec"][part]["name"] for part in ("model", "plan")]
+    names = (
+        [in_words(spec.model), in_words(spec.plan)]
+        if spec
+        else [row["spec"][part]["name"] for part in ("model", "plan")]
+    )
     machine = row["environment"]
     several = len({row["spec"]["dataset"]["name"] for row in (c.rows[0] for c in found)}) > 1
     sizes = dict.fromkeys(_size(c.rows[0], several) for c in found)
@@ -321,7 +351,8 @@ def _defence_table(rows: Sequence[Row], dataset: str) -> None:
         ),
         filename=f"defences_{plain_name(dataset)}",
         question=f"{data_title(dataset)}: clean test accuracy (%) after training on attacked and then defended images",
-        caption=f"Bright is learnable. **Read along a {along}**: its first cell is the attack alone, the others are what a defence makes "
+        caption=f"Bright is learnable. **Read along a {along}**: its first cell is the attack alone, the others are "
+        "what a defence makes "
         f"of it. The {along} of clean images is what a defence costs where nothing was attacked. "
         "Last epoch, mean over seeds; hover for spread and seeds.",
     )

@@ -18,7 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class PageEntry:
-    """One page: its file below ``pages/``, its title in the navigation, its address (empty for the first page), its heading."""
+    """One page: its file below ``pages/``, its title in the navigation, its address (empty for the first page), its
+    heading."""
 
     file: str
     title: str
@@ -50,7 +51,8 @@ PAGES: tuple[PageEntry, ...] = (
 
 
 def script(file: str) -> str:
-    """A page's script as ``st.page_link`` and ``st.switch_page`` take it: relative names would start at the router's folder."""
+    """A page's script as ``st.page_link`` and ``st.switch_page`` take it: relative names would start at the router's
+    folder."""
     return str(ROOT / "pages" / file)
 
 

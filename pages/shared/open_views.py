@@ -32,12 +32,18 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 INTRODUCTION = (
-    "**COIN** is the published defence against CUDA, an attack that filters the images of every class with a small secret kernel of its "
-    "own. While a network trains, COIN moves every pixel by a random fraction of up to α pixels, anew in every epoch. These questions were "
-    "asked about it and not answered in print. The runs here are small (a small network, built-in images): read differences between "
+    "**COIN** is the published defence against CUDA, an attack that filters the images of every class with a small "
+    "secret kernel of its "
+    "own. While a network trains, COIN moves every pixel by a random fraction of up to α pixels, anew in every epoch. "
+    "These questions were "
+    "asked about it and not answered in print. The runs here are small (a small network, built-in images): read "
+    "differences between "
     "conditions, not absolute values."
 )
-MARKS = "Large marks: means over seeds; whiskers: one standard deviation either way; small dots: single runs (hover for numbers)."
+MARKS = (
+    "Large marks: means over seeds; whiskers: one standard deviation either way; small dots: single runs (hover "
+    "for numbers)."
+)
 DEFENCE_TITLES = {key: method.title for key, method in DEFENSES.items()}
 CURVES = 380
 """Height of a plot over α in CSS pixels."""
@@ -132,7 +138,8 @@ def _seeds(own: Sequence[Condition], known: Sequence[Row]) -> Shown:
     named = tuple(Condition(f"{group.name}: {c.name}", c.rows) for group in groups for c in group.conditions)
     return Shown(
         named, open_answers.seeds_answer(groups), figures.seeds_figure(groups), figures.strips_height(groups),
-        "The wider the dots of a line are spread, the less a single run says. With one common kernel for all classes only the blur of "
+        "The wider the dots of a line are spread, the less a single run says. With one common kernel for all classes "
+        "only the blur of "
         "the attack is left, and nothing gives the class away.",
     )  # fmt: skip
 
@@ -142,9 +149,13 @@ def _rivals(own: Sequence[Condition], known: Sequence[Row]) -> Shown:
     if group is None:
         return Shown((), Answer(NOT_YET))
     return Shown(
-        group.conditions, open_answers.rivals_answer(group), figures.rivals_figure(group), figures.strips_height([group]),
-        "The further right, the more of the harm is undone: green is COIN, pink its parts alone, grey other warps.", _clean([group]),
-    )  # fmt: skip
+        group.conditions,
+        open_answers.rivals_answer(group),
+        figures.rivals_figure(group),
+        figures.strips_height([group]),
+        "The further right, the more of the harm is undone: green is COIN, pink its parts alone, grey other warps.",
+        _clean([group]),
+    )
 
 
 def _mixtures(own: Sequence[Condition], known: Sequence[Row]) -> Shown:
@@ -154,7 +165,8 @@ def _mixtures(own: Sequence[Condition], known: Sequence[Row]) -> Shown:
     named = tuple(replace(c, name=f"{c.name}, {group.name}") for group in groups for c in group.conditions)
     return Shown(
         named, open_answers.mixtures_answer(groups), figures.mixtures_figure(groups), figures.strips_height(groups),
-        "Pink against green: is it better to shake the flagged images alone, or all? The dotted blue line is training on clean data.",
+        "Pink against green: is it better to shake the flagged images alone, or all? The dotted blue line is training "
+        "on clean data.",
         _clean(groups),
     )  # fmt: skip
 
@@ -164,10 +176,15 @@ def _attackers(own: Sequence[Condition], known: Sequence[Row]) -> Shown:
     if not pairs:
         return Shown((), Answer(NOT_YET))
     clean = series.clean_like(own[0], known)
-    both = [(f"{words}: {p.name}", c) for p in pairs for words, c in (("without COIN", p.without), ("with COIN", p.defended))]
+    both = [
+        (f"{words}: {p.name}", c)
+        for p in pairs
+        for words, c in (("without COIN", p.without), ("with COIN", p.defended))
+    ]
     return Shown(
         tuple(replace(c, name=name) for name, c in both if c), open_answers.attackers_answer(pairs),
-        figures.attackers_figure(pairs, clean), figures.attackers_height(pairs), "Each line is one attacker; the bar is what COIN gives "
+        figures.attackers_figure(pairs, clean), figures.attackers_height(pairs), "Each line is one attacker; the bar "
+                                                                                 "is what COIN gives "
         "back. An attacker wins by a short bar that ends far left.", (("", clean),) if clean else (),
     )  # fmt: skip
 
@@ -178,7 +195,8 @@ def _resolution(own: Sequence[Condition], known: Sequence[Row]) -> Shown:
         return Shown((), Answer(NOT_YET))
     return Shown(
         tuple(own), open_answers.resolution_answer(lines), figures.resolution_figure(lines),
-        reading="The cross is the attack without COIN; how far the line rises towards the dotted one is what COIN gives back.",
+        reading="The cross is the attack without COIN; how far the line rises towards the dotted one is what COIN "
+                "gives back.",
         clean=_clean(lines),
     )  # fmt: skip
 
@@ -189,7 +207,8 @@ def _optimum(own: Sequence[Condition], known: Sequence[Row]) -> Shown:
         return Shown((), Answer(NOT_YET))
     return Shown(
         tuple(own), open_answers.optimum_answer(by_blur, by_size), figures.optimum_figure(by_blur, by_size),
-        reading="α = 0 is the attack without COIN; look where each line is highest.", clean=_clean(by_blur[:1] or by_size[:1], ""),
+        reading="α = 0 is the attack without COIN; look where each line is "
+                "highest.", clean=_clean(by_blur[:1] or by_size[:1], ""),
     )  # fmt: skip
 
 
@@ -224,13 +243,22 @@ def _table(key: str, found: Sequence[Condition]) -> None:
             "poison_rate": numeric("poisoned %", "Share of the training images that are poisoned.", "%d", 84),
         },
     )
-    images = "**Attack →** and **Defence →** show what happens to images (there all are poisoned); " if "see" in frame else ""
+    images = (
+        "**Attack →** and **Defence →** show what happens to images (there all are poisoned); "
+        if "see" in frame
+        else ""
+    )
     st.caption(f"Click a heading to sort. {images}**Train →** hands the run to the page Runs.")
 
 
 def on_page(spec: RunSpec | None) -> RunSpec | None:
     """The spec if a page can show it: an attack, alone or with one defence that works at once."""
-    shown = spec is not None and spec.attack is not None and len(spec.defenses) < 2 and all(d.key in QUICK for d in spec.defenses)
+    shown = (
+        spec is not None
+        and spec.attack is not None
+        and len(spec.defenses) < 2
+        and all(d.key in QUICK for d in spec.defenses)
+    )
     return spec if shown else None
 
 
@@ -261,7 +289,12 @@ def open_frame(found: Sequence[Condition]) -> pd.DataFrame:
 def questions_csv(found: Sequence[Condition]) -> str:
     """Every run as a line: condition, what its spec says, seed, key and the numbers; shares are 0..1."""
     lines = [
-        {"condition": c.name, **_words(setting(c)), **{n: row[n] for n in ("seed", "key")}, **{n: row.get(n) for n in RUN_COLUMNS}}
+        {
+            "condition": c.name,
+            **_words(setting(c)),
+            **{n: row[n] for n in ("seed", "key")},
+            **{n: row.get(n) for n in RUN_COLUMNS},
+        }
         for c in found
         for row in c.rows
     ]

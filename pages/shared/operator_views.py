@@ -35,7 +35,9 @@ def kernel_table(kernels: np.ndarray, names: Sequence[str]) -> None:
                 "sum of weights": st.column_config.NumberColumn(
                     format="%.3f", help="Divided out again: each image is scaled to its own maximum."
                 ),
-                "share beside the 1": st.column_config.NumberColumn(format="%.3f", help="Near 0: sharp. Near 1: strong blur."),
+                "share beside the 1": st.column_config.NumberColumn(
+                    format="%.3f", help="Near 0: sharp. Near 1: strong blur."
+                ),
                 "row of the 1": st.column_config.NumberColumn(help="0 is the middle; other values shift the image."),
             },
         )

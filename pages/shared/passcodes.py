@@ -47,7 +47,8 @@ class Codes:
 
 
 def read_codes(environ: Mapping[str, str]) -> Codes:
-    """The passcodes from ``UED_PASSCODE`` and ``UED_OWNER_PASSCODE``, or from the files that ``…_FILE`` name; drawn where neither is set.
+    """The passcodes from ``UED_PASSCODE`` and ``UED_OWNER_PASSCODE``, or from the files that ``…_FILE`` name; drawn
+    where neither is set.
 
     Raises:
         ParameterError: one is too short, or both are the same.
@@ -57,7 +58,9 @@ def read_codes(environ: Mapping[str, str]) -> Codes:
     made = frozenset(name for name, code in ((VISITOR_CODE, visitor), (OWNER_CODE, owner)) if not code)
     visitor, owner = visitor or _drawn(3), owner or _drawn(6)
     if visitor == owner:
-        raise ParameterError(f"{VISITOR_CODE} and {OWNER_CODE} are the same, so every visitor would be the owner.", "Set two of them.")
+        raise ParameterError(
+            f"{VISITOR_CODE} and {OWNER_CODE} are the same, so every visitor would be the owner.", "Set two of them."
+        )
     return Codes(visitor, owner, made)
 
 
@@ -68,7 +71,9 @@ def _set_code(environ: Mapping[str, str], name: str) -> str:
         try:
             code = Path(file).expanduser().read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise Unavailable(f"The passcode cannot be read from the file {file!r} of {source}: {error}.", "Correct the path.") from error
+            raise Unavailable(
+                f"The passcode cannot be read from the file {file!r} of {source}: {error}.", "Correct the path."
+            ) from error
     code = _typed(code)
     if (code or source != name) and not SHORTEST_CODE <= len(code) <= LONGEST_CODE:
         raise ParameterError(
@@ -146,7 +151,9 @@ class Keeper:
         """
         given = _typed(code).encode()
         # Both are always compared, so that the time tells nothing.
-        owner, visitor = (hmac.compare_digest(given, known.encode()) for known in (self.codes.owner, self.codes.visitor))
+        owner, visitor = (
+            hmac.compare_digest(given, known.encode()) for known in (self.codes.owner, self.codes.visitor)
+        )
         if not owner and not visitor:
             return None
         known = self._said(cookie, None)
@@ -155,7 +162,8 @@ class Keeper:
         return self._signer.dumps({"id": person, "name": named, "owner": owner, "code": self._mark(owner)})
 
     def person(self, cookie: str) -> Person | None:
-        """Whoever a cookie is from; None when it is not signed here, too old, or from before the passcode was changed."""
+        """Whoever a cookie is from; None when it is not signed here, too old, or from before the passcode was
+        changed."""
         said = self._said(cookie, DAYS * 86_400)
         owner = said.get("owner") is True
         if not said or not hmac.compare_digest(str(said.get("code", "")), self._mark(owner)):
@@ -163,7 +171,8 @@ class Keeper:
         return OWNER if owner else Person(str(said["id"]), str(said["name"]))
 
     def leave(self, cookie: str) -> str:
-        """A cookie that lets nobody in but remembers the visitor's name and runs; empty when there is nobody to remember."""
+        """A cookie that lets nobody in but remembers the visitor's name and runs; empty when there is nobody to
+        remember."""
         known = self._said(cookie, None)
         return self._signer.dumps({**known, "owner": False, "code": ""}) if known else ""
 
@@ -184,13 +193,15 @@ class Keeper:
 
 
 def fit_name(text: str) -> str:
-    """A visitor's name as it is kept: printable, one line, at most :data:`LONGEST_NAME` characters; "Owner" and "you" are taken."""
+    """A visitor's name as it is kept: printable, one line, at most :data:`LONGEST_NAME` characters; "Owner" and "you"
+    are taken."""
     name = " ".join("".join(c if c.isprintable() else " " for c in text).split())[:LONGEST_NAME].strip()
     return "" if name.casefold() in (OWNER.name.casefold(), "you") else name
 
 
 def signing_key() -> bytes:
-    """The key of this home, drawn once and readable by the owner alone; one for this start where the home cannot be written."""
+    """The key of this home, drawn once and readable by the owner alone; one for this start where the home cannot be
+    written."""
     path = home() / "signing-key"
     with suppress(OSError, ValueError):
         kept = bytes.fromhex(json.loads(path.read_text(encoding="utf-8")))

@@ -48,7 +48,8 @@ from ued_core.runs.edge_comparison import EdgeComparison, compare_edges, evading
 
 GAIN = Parameter(
     name="gain", label="gain of the difference", kind="int", default=0, minimum=0, maximum=64,
-    help="By how much the difference is multiplied before it is drawn around grey. 0 takes the largest power of two at which the "
+    help="By how much the difference is multiplied before it is drawn around grey. 0 takes the largest power of two "
+         "at which the "
     "largest changes still fit.",
 )  # fmt: skip
 MOST_PER_CLASS = 100
@@ -68,7 +69,8 @@ def measured(choice: Selection) -> tuple[ImageSet, list[int]]:
 
 @cached(max_entries=32)
 def _few(images: ImageSet) -> tuple[np.ndarray, ImageSet]:
-    """The first images of every class, as many of each, about 300 in all: their places among the given ones, and they themselves."""
+    """The first images of every class, as many of each, about 300 in all: their places among the given ones, and they
+    themselves."""
     labels = images.labels.numpy()
     each = max(2, FEW // images.classes)
     rows = np.concatenate([np.flatnonzero(labels == label)[:each] for label in np.unique(labels)])
@@ -76,7 +78,8 @@ def _few(images: ImageSet) -> tuple[np.ndarray, ImageSet]:
 
 
 def _waits_for(handle: Handle, slot: str, base: str, waiting: str) -> tuple[Any, str]:
-    """What the work gave. While it runs, the last result for the same ``base`` and a note that it is old, so that charts stay.
+    """What the work gave. While it runs, the last result for the same ``base`` and a note that it is old, so that
+    charts stay.
 
     The fragment around the call runs again when the work is done.
 
@@ -126,9 +129,11 @@ def difference_view(choice: Selection) -> None:
                 ("difference", f"× {gain:g}, grey = none", amplified_difference(clean, after, gain)),
             ],
             key="difference_tiles",
-            alt=f"One image of each class, clean, poisoned by {choice.attack.title}, and their difference amplified {gain:g} times.",
+            alt=f"One image of each class, clean, poisoned by {choice.attack.title}, and their difference amplified "
+            f"{gain:g} times.",
             names=names,
-            caption=f"{protocol_line(choice)}. The difference is drawn as 127.5 + **{gain:g}** · (poisoned − clean): changes beyond "
+            caption=f"{protocol_line(choice)}. The difference is drawn as 127.5 + **{gain:g}** · (poisoned − clean): "
+            "changes beyond "
             f"±{lost:.0f}/255 are cut off, the largest here is {largest}/255.",
         )
         shown = st.selectbox("Image to compare", range(len(names)), format_func=names.__getitem__, key="compare")
@@ -136,7 +141,8 @@ def difference_view(choice: Selection) -> None:
             clean[shown].numpy(),
             after[shown].numpy(),
             key="compare_slider",
-            alt=f"An image of the class {names[shown]}: clean left of the cut, poisoned by {choice.attack.title} right of it.",
+            alt=f"An image of the class {names[shown]}: clean left of the cut, poisoned by {choice.attack.title} "
+            "right of it.",
             labels=("clean", "poisoned"),
             caption="Pull the slider, or focus it and use the arrow keys.",
         )
@@ -170,23 +176,28 @@ def _distortion(choice: Selection) -> None:
         distortion_histograms(found),
         key="distortion",
         height=280,
-        alt=f"Four histograms over {len(found)} images with medians L∞ {middle['linf']:.0f}/255, L2 {middle['l2']:.2f}, "
+        alt=f"Four histograms over {len(found)} images with medians L∞ {middle['linf']:.0f}/255, L2 "
+        f"{middle['l2']:.2f}, "
         f"PSNR {middle['psnr']:.1f} dB, SSIM {middle['ssim']:.3f}.",
         filename=f"{choice.attack.key}_distortion",
         question="How far is a poisoned image from its original?",
         formula="δ = x_{poisoned} − x,  PSNR = −10 log_{10} mean δ^{2}",
-        caption=f"{note}Medians over {len(found)} images (full lines): **L∞ {middle['linf']:.0f}/255**, **L2 {middle['l2']:.2f}** with "
-        f"pixel values in 0..1 ({255 * middle['l2']:.0f} in 1/255), **PSNR {middle['psnr']:.1f} dB**, **SSIM {middle['ssim']:.3f}**. "
+        caption=f"{note}Medians over {len(found)} images (full lines): **L∞ {middle['linf']:.0f}/255**, **L2 "
+        f"{middle['l2']:.2f}** with "
+        f"pixel values in 0..1 ({255 * middle['l2']:.0f} in 1/255), **PSNR {middle['psnr']:.1f} dB**, **SSIM "
+        f"{middle['ssim']:.3f}**. "
         "Dotted: 8/255, what most bounded attacks allow themselves."
         + (f" {same} unchanged images have infinite PSNR and are not in its histogram." if same else ""),
     )
     with st.expander("The numbers of every image"):
         names = [images.class_names[label] for label in images.labels[chosen].tolist()]
         st.dataframe(
-            _table(found, np.array(rows)[chosen], names), key="distortion_table", hide_index=True, height=300, column_config=COLUMNS
+            _table(found, np.array(rows)[chosen], names),
+            key="distortion_table",
+            hide_index=True,
+            height=300,
+            column_config=COLUMNS,
         )
-
-
 
 
 COLUMNS = {
@@ -223,16 +234,22 @@ def mean_view(choice: Selection) -> None:
     """Every class's mean perturbation, and how much of the whole it is."""
     images, _ = measured(choice)
     tiles, gain, largest, share, names = _means(images, choice.attack, choice.seed)
-    words = "nothing changed" if np.isnan(share) else f"the class mean carries **{100 * share:.0f} %** of the perturbation's energy"
+    words = (
+        "nothing changed"
+        if np.isnan(share)
+        else f"the class mean carries **{100 * share:.0f} %** of the perturbation's energy"
+    )
     tile_rows(
         [("mean δ", f"× {gain:g}, grey = none", tiles)],
         key="mean_tiles",
         alt=f"The mean perturbation of each class, amplified {gain:g} times; the largest value is {largest:.1f}/255.",
         names=names,
         caption=f"Means over about {len(_few(images)[0]) // images.classes} images a class: {words} "
-        f"(100 %: the same pattern on every image of a class; 0 %: images of a class share nothing on average). Largest mean "
+        "(100 %: the same pattern on every image of a class; 0 %: images of a class share nothing on average). "
+        "Largest mean "
         f"value {largest:.1f}/255. "
-        "The share is Σ δᵢ·δⱼ over pairs of different images of a class, divided by Σ ‖δᵢ‖² and scaled for the number of pairs.",
+        "The share is Σ δᵢ·δⱼ over pairs of different images of a class, divided by Σ ‖δᵢ‖² and scaled for the number "
+        "of pairs.",
     )
 
 
@@ -260,7 +277,10 @@ def _spectrum_figures(images: ImageSet, attack: Attack, seed: int) -> tuple[str,
         radial_curves(frequencies, curves, of_delta, names),
     )
     high = frequencies > 0.25
-    kept = [float(curves["poisoned"][part].sum() / max(curves["clean"][part].sum(), 1e-30)) for part in (high, ~high & (frequencies > 0))]
+    kept = [
+        float(curves["poisoned"][part].sum() / max(curves["clean"][part].sum(), 1e-30))
+        for part in (high, ~high & (frequencies > 0))
+    ]
     first, second, third = (figure.to_json(validate=False) for figure in figures)
     return first, second, third, (kept[0], kept[1])
 
@@ -280,7 +300,8 @@ def spectrum_view(choice: Selection) -> None:
         filename=f"{choice.attack.key}_spectra",
         question="Which frequencies do the images lose or gain?",
         formula="log_{10} mean_{i, channels} |DFT x_{i}|^{2} / (HW)^{2}",
-        caption=f"The middle is the mean brightness (frequency 0), the edge the finest detail (½ cycle a pixel). Compare above with below: "
+        caption="The middle is the mean brightness (frequency 0), the edge the finest detail (½ cycle a pixel). "
+        "Compare above with below: "
         f"darker means lost. Mean over {len(_few(images)[0])} images of {shape[0]}×{shape[1]} pixels.{some}",
     )
     live_chart(
@@ -291,20 +312,24 @@ def spectrum_view(choice: Selection) -> None:
         filename=f"{choice.attack.key}_spectra_delta",
         question="Where does the perturbation itself lie, and do the classes differ?",
         formula="log_{10} mean_{i, channels} |DFT δ_{i}|^{2} / (HW)^{2}",
-        caption="A bright middle is a change of brightness or of coarse shapes, a bright edge is fine noise. Maps that differ between "
+        caption="A bright middle is a change of brightness or of coarse shapes, a bright edge is fine noise. Maps "
+        "that differ between "
         "classes more than those of the clean images do are a shortcut that needs no shape.",
     )
     live_chart(
         radial,
         key="radial",
         height=400,
-        alt=f"Mean power against spatial frequency for clean and poisoned images and each class's perturbation; above a quarter cycle "
+        alt="Mean power against spatial frequency for clean and poisoned images and each class's perturbation; above "
+        "a quarter cycle "
         f"a pixel poisoned images have {high:.2f} times the clean power.",
         filename=f"{choice.attack.key}_radial",
         question="Is the perturbation stronger than the image at some frequency?",
         formula="P(r) = mean_{|f| ≈ r} mean_{i} |DFT(f)|^{2} / (HW)^{2}",
-        caption=f"Poisoned images have **{high:.2f} times** the clean power above ¼ cycle a pixel (sum of ring means), and {low:.2f} times "
-        "below it (without frequency 0). δ: the perturbation of a class; where it lies above the clean curve it outweighs the image.",
+        caption=f"Poisoned images have **{high:.2f} times** the clean power above ¼ cycle a pixel (sum of ring "
+        f"means), and {low:.2f} times "
+        "below it (without frequency 0). δ: the perturbation of a class; where it lies above the clean curve it "
+        "outweighs the image.",
     )
 
 
@@ -321,7 +346,9 @@ def separability_view(choice: Selection) -> None:
 def _separability(choice: Selection) -> None:
     images, _ = measured(choice)
     key = key_of(separability, images, choice.attack, choice.seed)
-    handle = background.submit(key, separability, images.images, choice.poisoned(images).images, images.labels, slot="separability")
+    handle = background.submit(
+        key, separability, images.images, choice.poisoned(images).images, images.labels, slot="separability"
+    )
     waiting = f"Fitting linear models to {len(images)} perturbations (one to three seconds) …"
     found: Separability | None
     found, note = _waits_for(handle, "separability", f"{images.content_hash} {choice.attack.key}", waiting)
@@ -333,15 +360,23 @@ def _separability(choice: Selection) -> None:
         separability_bars(found),
         key="separability",
         height=360,
-        alt=f"Held-out accuracy {kept:.0f} % on perturbations, {control:.0f} % with shuffled labels, {clean:.0f} % on clean images; "
+        alt=f"Held-out accuracy {kept:.0f} % on perturbations, {control:.0f} % with shuffled labels, {clean:.0f} % on "
+        "clean images; "
         f"chance {100 * found.chance:.0f} %.",
         filename=f"{choice.attack.key}_separability",
         question="Is the perturbation, taken alone, linearly separable by class?",
         formula="argmax_{k} w_{k}·δ + b_{k}, fitted on one half, scored on the other",
-        caption=f"{note}Held out: **{kept:.0f} %** on perturbations, **{control:.0f} %** with shuffled labels (the control), {clean:.0f} % "
-        f"on clean images. The hatched bars are what papers report: with {found.images // 2} images of {found.values:,} values a model can "
-        f"learn labels by heart ({100 * found.shuffled.training:.0f} % for shuffled ones), so training accuracy is no evidence."
-        + (" A filter's perturbation depends on the image too: a linear model need not read all of it, a network can." if depends else ""),
+        caption=f"{note}Held out: **{kept:.0f} %** on perturbations, **{control:.0f} %** with shuffled labels (the "
+        f"control), {clean:.0f} % "
+        f"on clean images. The hatched bars are what papers report: with {found.images // 2} images of "
+        f"{found.values:,} values a model can "
+        f"learn labels by heart ({100 * found.shuffled.training:.0f} % for shuffled ones), so training accuracy is no "
+        "evidence."
+        + (
+            " A filter's perturbation depends on the image too: a linear model need not read all of it, a network can."
+            if depends
+            else ""
+        ),
     )
 
 
@@ -366,7 +401,9 @@ def border_view(choice: Selection) -> None:
     images, _ = measured(choice)
     figure, drop = _border_figure(images, choice.attack, choice.seed)
     reflected = f", {drop['control']:.3f} with reflection padding" if "control" in drop else ""
-    words = f"Outermost ring over the next one: {drop['clean']:.3f} clean, **{drop['poisoned']:.3f} poisoned**{reflected}."
+    words = (
+        f"Outermost ring over the next one: {drop['clean']:.3f} clean, **{drop['poisoned']:.3f} poisoned**{reflected}."
+    )
     live_chart(
         figure,
         key="border",
@@ -394,7 +431,8 @@ def _against(choice: Selection) -> None:
         others,
         format_func=lambda name: name if name == CLEAN else ATTACKS[name].title,
         key="opponent",
-        help="EPD was published as a test among unlearnable examples: convolution or another attack. In practice one also wants to know "
+        help="EPD was published as a test among unlearnable examples: convolution or another attack. In practice one "
+        "also wants to know "
         "whether a set is clean.",
     )
     opponent = None if rival == CLEAN else ATTACKS.build(rival)
@@ -414,13 +452,20 @@ def _edges(choice: Selection, found: EdgeComparison, opponent: str, note: str) -
     curves = [("border score", "poisoned", seen.free), ("EPD", "clean", seen.trained)]
     evaded = ""
     if found.evasion is not None and found.evading is not None:
-        curves += [("border score, reflected", "control", found.evasion.free), ("EPD, reflected", "defended", found.evasion.trained)]
+        curves += [
+            ("border score, reflected", "control", found.evasion.free),
+            ("EPD, reflected", "defended", found.evasion.trained),
+        ]
         gone = found.evading.finding != "darkened"
         words = "evades the verdict" if gone else "does not evade the verdict here"
         areas = f"AUC {found.evasion.free.auc:.3f} (score) and {found.evasion.trained.auc:.3f} (EPD)"
         evaded = (
             f" **Reflection padding {words}**: the same attack with it has {areas}, verdict {_said(found.evading)}."
-            + ("" if gone else " Its filters move content over a margin that was empty, which darkens the frame as well.")
+            + (
+                ""
+                if gone
+                else " Its filters move content over a margin that was empty, which darkens the frame as well."
+            )
         )
     live_chart(
         roc_curves(curves),
@@ -430,9 +475,12 @@ def _edges(choice: Selection, found: EdgeComparison, opponent: str, note: str) -
         filename=f"{choice.attack.key}_edge_roc",
         question=f"Do the edge pixels tell {choice.attack.title} from {opponent}?",
         formula="score = −mean_{sides} log (b_{border} / b_{inside}),  EPD: sign(w·(12 edge sums) + b)",
-        caption=f"{note}Border score (no training): **AUC {seen.free.auc:.3f}**, {100 * seen.free.hits_at(0.05):.0f} % found at 5 % false "
-        f"alarms. EPD (linear support vector machine on 12 edge sums, trained on the other half): **AUC {seen.trained.auc:.3f}**, balanced "
-        f"accuracy {100 * seen.trained_accuracy:.1f} %, both on {seen.free.positives} held-out images. **Verdicts** on whole sets, no "
+        caption=f"{note}Border score (no training): **AUC {seen.free.auc:.3f}**, {100 * seen.free.hits_at(0.05):.0f} "
+        "% found at 5 % false "
+        "alarms. EPD (linear support vector machine on 12 edge sums, trained on the other half): **AUC "
+        f"{seen.trained.auc:.3f}**, balanced "
+        f"accuracy {100 * seen.trained_accuracy:.1f} %, both on {seen.free.positives} held-out images. **Verdicts** "
+        "on whole sets, no "
         f"training: {choice.attack.title} {_said(found.poisoned)}; {opponent} {_said(found.opponent)}.{evaded}",
     )
 
@@ -442,17 +490,20 @@ def _said(found: Verdict) -> str:
 
 
 EDGE_TEXT = """
-**EPD** is the edge-pixel detector of the COIN paper as its reviews describe it: for each image the sum of pixel values along its four
-edges, for three channels, and a linear support vector machine that is trained to tell convolution-based from *other* unlearnable examples
-(reported AUC 0.891 on CIFAR-10). Its penalty could not be read; ours is 1. **The border score** is ours and needs no training: the mean
-logarithm of how much darker the outermost line of each side is than the next one.
+**EPD** is the edge-pixel detector of the COIN paper as its reviews describe it: for each image the sum of pixel values
+along its four edges, for three channels, and a linear support vector machine that is trained to tell convolution-based
+from *other* unlearnable examples (reported AUC 0.891 on CIFAR-10). Its penalty could not be read; ours is 1. **The
+border score** is ours and needs no training: the mean logarithm of how much darker the outermost line of each side is
+than the next one.
 
-**The threshold 0.1** calls a set darkened when its frames are about a tenth darker than the line inside them. It was put between what the
-stored benchmark shows: at most 0.023 on clean shapes, digits and photographs, at least 0.29 under every zero-padded attack. "Cannot tell"
-means that most frames are black anyway. If only a share of the images is poisoned, the mean falls with that share.
+**The threshold 0.1** calls a set darkened when its frames are about a tenth darker than the line inside them. It was
+put between what the stored benchmark shows: at most 0.023 on clean shapes, digits and photographs, at least 0.29 under
+every zero-padded attack. "Cannot tell" means that most frames are black anyway. If only a share of the images is
+poisoned, the mean falls with that share.
 
-**The evasion that everybody names**: the same attack with reflection padding has nothing black to mix in. The stored table says how
-far that goes: it evades the score on shapes and photographs, but CUDA and HUDA stay visible on digits, whose margins are empty.
+**The evasion that everybody names**: the same attack with reflection padding has nothing black to mix in. The stored
+table says how far that goes: it evades the score on shapes and photographs, but CUDA and HUDA stay visible on digits,
+whose margins are empty.
 """
 
 
@@ -460,16 +511,33 @@ far that goes: it evades the score on shapes and photographs, but CUDA and HUDA 
 def _stored(key: str) -> tuple[str, list[dict[str, Any]]]:
     """The stored benchmark's rows in which an attack takes part, or all when it does not."""
     table = shipped_detections()
-    own = [r for r in table["rows"] if r["attack"] == key] or [r for r in table["rows"] if r["against"] == key] or table["rows"]
+    own = (
+        [r for r in table["rows"] if r["attack"] == key]
+        or [r for r in table["rows"] if r["against"] == key]
+        or table["rows"]
+    )
     return table["command"], own
 
 
 @cached(max_entries=32)
 def _stored_frame(key: str) -> pd.DataFrame:
     shown = pd.DataFrame(_stored(key)[1]).reindex(
-        columns=["dataset", "attack", "blur", "padding", "against", "trained_auc", "free_auc", "score", "finding", "failure"]
+        columns=[
+            "dataset",
+            "attack",
+            "blur",
+            "padding",
+            "against",
+            "trained_auc",
+            "free_auc",
+            "score",
+            "finding",
+            "failure",
+        ]
     )
-    shown = shown.rename(columns={"trained_auc": "EPD AUC", "free_auc": "border score AUC", "score": "mean score", "finding": "verdict"})
+    shown = shown.rename(
+        columns={"trained_auc": "EPD AUC", "free_auc": "border score AUC", "score": "mean score", "finding": "verdict"}
+    )
     return shown.drop(columns="failure") if shown["failure"].isna().all() else shown
 
 

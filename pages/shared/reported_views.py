@@ -33,8 +33,10 @@ from ued_core.figures.results import (
 
 EVERY = "every"
 WARNING = (
-    "**Not measured here, and not one experiment.** Sources differ in crafting code, budget, network, schedule and whether they print "
-    "the last or the best epoch; the same attack without a defence can differ by more than 20 points between two of them. "
+    "**Not measured here, and not one experiment.** Sources differ in crafting code, budget, network, schedule and "
+    "whether they print "
+    "the last or the best epoch; the same attack without a defence can differ by more than 20 points between two "
+    "of them. "
     "Compare within one source; never average over sources."
 )
 
@@ -91,7 +93,9 @@ def _one_source(rows: Sequence[ReportedRow], dataset: str, model: str) -> None:
     source = rows[0].source
     cells = reported_cells(rows)
     shared = {
-        "alt": "; ".join(f"{row.attack.label} with {row.defense.label} {100 * row.test_accuracy:.1f} %" for row in rows),
+        "alt": "; ".join(
+            f"{row.attack.label} with {row.defense.label} {100 * row.test_accuracy:.1f} %" for row in rows
+        ),
         "question": f"{dataset}, {model}: clean test accuracy (%), reported by {source.title}",
         "filename": "reported",
     }
@@ -104,7 +108,8 @@ def _one_source(rows: Sequence[ReportedRow], dataset: str, model: str) -> None:
     else:
         live_chart(
             accuracy_map(cells), key="reported_map", height=map_height(cells),
-            caption=f"Bright is learnable. **Read along a row**: what each defence makes of one attack. Empty: not reported. {where}",
+            caption="Bright is learnable. **Read along a row**: what each defence makes of one attack. Empty: not "
+                    f"reported. {where}",
             **shared,
         )  # fmt: skip
     _table(rows, "reported_table")
@@ -115,10 +120,14 @@ def _every_source(rows: Sequence[ReportedRow], dataset: str, defense: str) -> No
         source_dots(rows),
         key="reported_dots",
         height=dots_height(len(attack_order(rows))),
-        alt="; ".join(f"{row.attack.label}, {row.source.title}, {row.model.label}: {100 * row.test_accuracy:.1f} %" for row in rows),
+        alt="; ".join(
+            f"{row.attack.label}, {row.source.title}, {row.model.label}: {100 * row.test_accuracy:.1f} %"
+            for row in rows
+        ),
         filename="reported_sources",
         question=f"{dataset}, defence: {defense}. How far are the sources apart?",
-        caption="One symbol is one reported value; several of one kind on a line are several networks or forms of the defence. "
+        caption="One symbol is one reported value; several of one kind on a line are several networks or forms of the "
+        "defence. "
         "Hover for network, source and the source's own spelling.",
     )
     _table(rows, "reported_table")
@@ -166,7 +175,9 @@ def _by_attack(rows: tuple[ReportedRow, ...]) -> None:
         defense = pick("Defence", defenses, key="beside_defence", default="none")
     # The same data by different sources below each other: that is where they disagree.
     order = [name.key for name in DATASET_NAMES.values()]
-    shown = sorted((row for row in of_attack if row.defense.key == defense), key=lambda row: order.index(row.dataset.key))
+    shown = sorted(
+        (row for row in of_attack if row.defense.key == defense), key=lambda row: order.index(row.dataset.key)
+    )
     here = [entry for entry in own if defences_of(entry[1]) == (() if defense == "none" else (defense,))]
     if not shown and not here:
         st.info("Neither measured here nor reported.")
@@ -182,7 +193,8 @@ def _by_attack(rows: tuple[ReportedRow, ...]) -> None:
         alt="; ".join(words),
         filename=f"{attack}_reported",
         question=f"{attacks[attack]}, defence: {defenses[defense]}. Clean test accuracy here and elsewhere",
-        caption=f"{missing}**Crosses or diamonds: runs on this program's small data and network. Squares: values from the named source, "
+        caption=f"{missing}**Crosses or diamonds: runs on this program's small data and network. Squares: values from "
+        "the named source, "
         "on other data, networks and schedules.** They show whether the direction agrees, not whether the numbers do. "
         "Blue: what the same source reaches on clean data.",
     )
@@ -193,7 +205,9 @@ def _by_attack(rows: tuple[ReportedRow, ...]) -> None:
 def _why(attack: str, defense: str) -> str:
     """Why this program cannot measure a pair; empty when it can."""
     asked = (("attack", attack, ATTACKS), ("defense", defense, DEFENSES))
-    return "".join(f" ({NOT_HERE[c][key]})" for c, key, known in asked if key not in (*known, "none") and key in NOT_HERE[c])
+    return "".join(
+        f" ({NOT_HERE[c][key]})" for c, key, known in asked if key not in (*known, "none") and key in NOT_HERE[c]
+    )
 
 
 def _measured() -> list[Labelled]:
@@ -221,14 +235,34 @@ def _label(dataset: str, condition: Condition) -> str:
 
 def _sources(rows: tuple[ReportedRow, ...]) -> None:
     with st.expander("Where the numbers come from"):
-        st.markdown("They were copied from the sources as printed; nothing was run again. What each source leaves open is said here.")
+        st.markdown(
+            "They were copied from the sources as printed; nothing was run again. What each source leaves open is "
+            "said here."
+        )
         table = [
-            {"Source": s.title, "Who": s.kind, "Where": s.where, "Values": sum(row.source == s for row in rows), "What to know": s.note}
+            {
+                "Source": s.title,
+                "Who": s.kind,
+                "Where": s.where,
+                "Values": sum(row.source == s for row in rows),
+                "What to know": s.note,
+            }
             for s in dict.fromkeys(row.source for row in rows)
         ]
-        st.dataframe(pd.DataFrame(table), hide_index=True, row_height=70, height="content", alt="The sources and what is known of them.")
+        st.dataframe(
+            pd.DataFrame(table),
+            hide_index=True,
+            row_height=70,
+            height="content",
+            alt="The sources and what is known of them.",
+        )
     st.download_button(
-        "Every reported value as CSV", reported_csv(rows), "reported.csv", "text/csv", on_click="ignore", icon=":material/download:"
+        "Every reported value as CSV",
+        reported_csv(rows),
+        "reported.csv",
+        "text/csv",
+        on_click="ignore",
+        icon=":material/download:",
     )
 
 

@@ -1,4 +1,5 @@
-"""What the result of one run means: sentences that follow from its numbers, and are withheld where too few images were looked at."""
+"""What the result of one run means: sentences that follow from its numbers, and are withheld where too few images were
+looked at."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ RULE = (
     "on *still learnable*; between them *partly learnable*. If the training value itself is below one half, the model "
     "has not fitted its training images, and no verdict is given. The thirds are this program's convention, applied to "
     "the accuracy after the last epoch, for one model, one recipe and one seed. In brackets stands the "
-    f"{100 * LEVEL:.0f} % interval of the test accuracy (Wilson): what another draw of as many test images may show. Where its two ends "
+    f"{100 * LEVEL:.0f} % interval of the test accuracy (Wilson): what another draw of as many test images may show. "
+    "Where its two ends "
     f"fall into different thirds, the sentence says so; below {ENOUGH} test images no verdict is given."
 )
 Kind = Literal["unlearnable", "partly", "learnable", "unfitted", "generalises", "overfits", "border", "few"]
@@ -33,14 +35,18 @@ SAID: Mapping[Kind, str] = {
     "partly": "the data is partly learnable: the attack costs accuracy, but does not hide the images from this model",
     "learnable": "the data is still learnable for this model",
     "generalises": "on images that nobody attacked, what it learned carries over",
-    "overfits": "no attack was involved, so the gap is overfitting: too few images, too many epochs, or too large a model",
+    "overfits": "no attack was involved, so the gap is overfitting: too few images, too many epochs, or too "
+    "large a model",
     "unfitted": "the model has not fitted its training images, so this run does not say what can be learned from them. "
     "More epochs or another plan may",
 }
 SHORT: Mapping[Kind, str] = {
-    "unlearnable": "unlearnable", "partly": "partly learnable", "learnable": "still learnable", "generalises": "carrying over",
+    "unlearnable": "unlearnable",
+    "partly": "partly learnable",
+    "learnable": "still learnable",
+    "generalises": "carrying over",
     "overfits": "overfitting",
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
@@ -80,12 +86,16 @@ def verdict(train: float, test: float, classes: int, attacked: bool, images: int
         return Verdict(kind, f"{numbers}: {SAID[kind]}.")
     if images < ENOUGH:
         return Verdict(
-            "few", f"{numbers}: no verdict, because one image is {percent(1 / max(images, 1), 0 if images <= 50 else 1)} of the accuracy. "
+            "few", f"{numbers}: no verdict, because one image is "
+                   f"{percent(1 / max(images, 1), 0 if images <= 50 else 1)} of the accuracy. "
             f"Test on at least {ENOUGH} images."
         )  # fmt: skip
     ends = [_kind(train, end, classes, attacked) for end in share_interval(test, images)]
     if ends[0] != ends[1]:
-        return Verdict("border", f"{numbers}: between *{SHORT[ends[0]]}* and *{SHORT[ends[1]]}*; {images:,} test images cannot tell which.")
+        return Verdict(
+            "border",
+            f"{numbers}: between *{SHORT[ends[0]]}* and *{SHORT[ends[1]]}*; {images:,} test images cannot tell which.",
+        )
     return Verdict(kind, f"{numbers}: {SAID[kind]}.")
 
 
@@ -126,7 +136,10 @@ def probe_words(probe: Mapping[str, float]) -> str:
     )
     if images < ENOUGH:
         low, high = share_interval(followed, images)
-        return text + f" So few cannot tell what it follows: the first share may be anything from {100 * low:.0f} to {percent(high)}."
+        return (
+            text + f" So few cannot tell what it follows: the first share may be anything from {100 * low:.0f} to "
+            f"{percent(high)}."
+        )
     if followed + true < 0.5:
         text += " Mostly it answers neither: it has learned too little of both to say."
     elif followed > 2 * max(true, 1e-9):

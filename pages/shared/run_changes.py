@@ -14,7 +14,8 @@ CHANGED = "runs/changed"
 
 
 def changes_route() -> Route:
-    """Answers whether the runs are others than in the snapshot whose version is ``key``; all who ask share one look a second."""
+    """Answers whether the runs are others than in the snapshot whose version is ``key``; all who ask share one look a
+    second."""
     return waiting_route(CHANGED, _changed, look_s=REFRESH_S)
 
 

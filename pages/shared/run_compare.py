@@ -14,7 +14,16 @@ from pages.shared.guard import plain
 from pages.shared.hidden import seen
 from pages.shared.live_chart import live_chart
 from pages.shared.run_address import compared_runs
-from pages.shared.run_words import differing, method_words, other_surroundings, percent, seed_of, seed_words, short_id, state_text
+from pages.shared.run_words import (
+    differing,
+    method_words,
+    other_surroundings,
+    percent,
+    seed_of,
+    seed_words,
+    short_id,
+    state_text,
+)
 from pages.shared.whose import title_of
 from ued_core import runs
 from ued_core.errors import UedError
@@ -105,7 +114,8 @@ def run_label(record: RunRecord) -> str:
 
 
 def same_but_seed(records: Sequence[RunRecord]) -> list[list[RunRecord]]:
-    """The runs in groups that differ in their seed only, computed in the same arithmetic; a repeated seed starts a group of its own."""
+    """The runs in groups that differ in their seed only, computed in the same arithmetic; a repeated seed starts a
+    group of its own."""
     groups: dict[str, list[RunRecord]] = {}
     for record in records:
         spec = {k: v for k, v in record.spec.items() if k not in ("seed", "note", "device")}
@@ -203,7 +213,10 @@ def _difference_table(groups: Sequence[Group]) -> None:
     if grouped_seeds:
         text += " ± is the sample standard deviation over n seeds; with few seeds it is itself uncertain."
     if around[0]:
-        text += f" What computed these runs differs too: {', '.join(around[0])}. Runs of different precision are never averaged."
+        text += (
+            f" What computed these runs differs too: {', '.join(around[0])}. Runs of different precision are "
+            "never averaged."
+        )
     if not apart[0]:
         text = "These runs have the same parameters. " + text
     st.caption(text)

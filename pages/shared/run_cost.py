@@ -36,13 +36,19 @@ def run_cost(spec: RunSpec, known: Sequence[RunRecord], runs: int = 1) -> None:
         if isinstance(defense, TrainedDefense):
             _purifying(defense, spec.dataset)
     training = estimate(spec, known)
-    crafting = _crafting(spec) if spec.attack is not None and spec.attack.needs_whole_set and spec.poison_rate > 0 else None
+    crafting = (
+        _crafting(spec) if spec.attack is not None and spec.attack.needs_whole_set and spec.poison_rate > 0 else None
+    )
     if crafting is None:
         st.caption(training.sentence(runs) if training else UNKNOWN)
         return
     show = st.caption if crafting.ready else st.info
     told = training.sentence(runs) if training else UNKNOWN
-    show(plain(f"{crafting.sentence()} Training: {told[:1].lower()}{told[1:]} {in_all(crafting, training, runs)}".strip()))
+    show(
+        plain(
+            f"{crafting.sentence()} Training: {told[:1].lower()}{told[1:]} {in_all(crafting, training, runs)}".strip()
+        )
+    )
 
 
 @cache.cached(max_entries=64)
@@ -51,13 +57,20 @@ def _purifying_seconds(defense: TrainedDefense, train: ImageSet) -> float:
 
 
 def _purifying(defense: TrainedDefense, dataset: Dataset) -> None:
-    """Say what a defence that trains networks of its own takes; whether it is ready is known once the poison is there."""
+    """Say what a defence that trains networks of its own takes; whether it is ready is known once the poison is
+    there."""
     train = _at_hand(dataset)
-    takes = f"about {duration(_purifying_seconds(defense, train))} of this machine's processor" if train is not None else "minutes to hours"
+    takes = (
+        f"about {duration(_purifying_seconds(defense, train))} of this machine's processor"
+        if train is not None
+        else "minutes to hours"
+    )
     st.info(
         plain(
-            f"{defense.title} trains its own networks on the poisoned set first: {takes}, unless a run has done exactly that before. "
-            "What is cancelled goes on later where it was; the purified set is kept for every run with the same images and parameters."
+            f"{defense.title} trains its own networks on the poisoned set first: {takes}, unless a run has done "
+            "exactly that before. "
+            "What is cancelled goes on later where it was; the purified set is kept for every run with the same "
+            "images and parameters."
         )
     )
 

@@ -20,7 +20,16 @@ from pages.shared.run_protocol import protocol_card
 from pages.shared.run_table import cancel_button, delete_part, local_time, run_progress, state_badge
 from pages.shared.run_words import STATE_WORDS, percent, seed_words, surroundings
 from pages.shared.visitor import who
-from pages.shared.whose import error_for_reader, is_open, name_of, obstacle_for, own, result_for_reader, title_of, waiting_words
+from pages.shared.whose import (
+    error_for_reader,
+    is_open,
+    name_of,
+    obstacle_for,
+    own,
+    result_for_reader,
+    title_of,
+    waiting_words,
+)
 from ued_core import runs
 from ued_core.errors import RunError, UedError
 from ued_core.figures.learning import histogram_figure, loss_figure, probe_figure, run_figure
@@ -89,13 +98,16 @@ def _buttons(record: RunRecord) -> None:
         mine = bool(own([record]))
         if mine and record.craftable and st.button(
             "Stop crafting here and train with it", key="detail_stop_crafting",
-            help="Ends after the part that it is in. This run then trains with what is crafted so far, and its result says so; "
+            help="Ends after the part that it is in. This run then trains with what is crafted so far, and its result "
+                 "says so; "
             "other runs craft on to the end.",
         ):  # fmt: skip
             runs.stop_crafting(record.id, by=who())
             st.rerun()
-        if mine and record.resumable and st.button(
-            "Resume", key="detail_resume", type="primary", help="Goes on from the last checkpoint."
+        if (
+            mine
+            and record.resumable
+            and st.button("Resume", key="detail_resume", type="primary", help="Goes on from the last checkpoint.")
         ):
             runs.resume(record.id, by=who())
             st.rerun()
@@ -115,10 +127,15 @@ def _explanation(record: RunRecord) -> None:
     folder = runs.folder(record.id)
     if record.damaged:
         lines = "".join(f"\n- {plain(seen(wrong))}" for wrong in record.damaged)
-        st.warning("**Damaged.** The run's files hold values that cannot be. What they said is unknown; the rest is shown."
+        st.warning("**Damaged.** The run's files hold values that cannot be. What they said is unknown; the rest "
+                   "is shown."
                    f"\n{lines}\n\n**What to do:** {_mend(record)}")  # fmt: skip
     if record.stopped_early:
-        st.warning(plain(f"Crafting was stopped early, {record.stopped_early}: this run does not show the attack as configured."))
+        st.warning(
+            plain(
+                f"Crafting was stopped early, {record.stopped_early}: this run does not show the attack as configured."
+            )
+        )
     elif record.state == "running" and folder.usable.exists() and folder.stop_crafting_requested():
         st.caption("Crafting ends after the part that it is in; then training begins.")
     match record.state:
@@ -250,7 +267,9 @@ def _files_part(record: RunRecord) -> None:
         st.caption("The same run without a browser, from the downloaded spec.json:")
         st.code("python -m ued_core train spec.json", language="bash")
     else:
-        st.caption("Only the owner can repeat this run: its images are files of the owner's, whose place spec.json leaves out.")
+        st.caption(
+            "Only the owner can repeat this run: its images are files of the owner's, whose place spec.json leaves out."
+        )
     # A worker prints what it reads and where; to visitors the run's own words above must do.
     if who().owner:
         with st.expander(f"Log (last {LOG_LINES} lines)"):

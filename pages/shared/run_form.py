@@ -57,7 +57,8 @@ class Poisoning(Method):
     )
     poison_classes: str = param(
         "",
-        "Numbers of the classes that are poisoned, for example 0, 3, 5-7; the data set's first class is 0. Empty: all classes.",
+        "Numbers of the classes that are poisoned, for example 0, 3, 5-7; the data set's first class is 0. Empty: all "
+        "classes.",
         label="poisoned classes",
     )
     attack_seed: int = param(
@@ -83,13 +84,22 @@ class HackerPart(Method):
     title: ClassVar[str] = "Labels and images of the hacker"
 
     train_on: Literal["all", "clean"] = param(
-        "all", "all images, or only those that a poison rate below 1 leaves clean: the control for mixing both.", label="train on"
+        "all",
+        "all images, or only those that a poison rate below 1 leaves clean: the control for mixing both.",
+        label="train on",
     )
     labels: Literal["given", "modulo", "blocks"] = param(
         "given",
-        "Labels that the attack never sees, for training and test. given: the data set's own. modulo: y mod n. blocks: neighbours.",
+        "Labels that the attack never sees, for training and test. given: the data set's own. modulo: y mod n. "
+        "blocks: neighbours.",
     )
-    classes: int = param(5, "How many classes the hacker's labels have; only for modulo and blocks.", label="merged classes", ge=2, le=1000)
+    classes: int = param(
+        5,
+        "How many classes the hacker's labels have; only for modulo and blocks.",
+        label="merged classes",
+        ge=2,
+        le=1000,
+    )
 
     def choices(self) -> dict[str, Any]:
         """The fields of a run spec that these are."""
@@ -147,9 +157,17 @@ def run_form() -> None:
         return
     try:
         spec = RunSpec(
-            dataset=dataset, attack=attack, defenses=defences, model=model, plan=plan, **poisoning.choices(), **hacker.choices(),
-            seed=repetition.seed, device=repetition.device, note=repetition.note,
-        )  # fmt: skip
+            dataset=dataset,
+            attack=attack,
+            defenses=defences,
+            model=model,
+            plan=plan,
+            **poisoning.choices(),
+            **hacker.choices(),
+            seed=repetition.seed,
+            device=repetition.device,
+            note=repetition.note,
+        )
     except SpecError as error:
         with summary:
             show_error(error)
@@ -321,15 +339,22 @@ def fill_form(spec: RunSpec) -> None:
         return
     attack: Method = spec.attack or NoAttack()
     parts: list[tuple[str, Method]] = [
-        ("new_data", spec.dataset), ("new_attack", attack), ("new_model", spec.model),
+        ("new_data", spec.dataset),
+        ("new_attack", attack),
+        ("new_model", spec.model),
         (_plan_key(spec.dataset), spec.plan),
-        ("new", Poisoning(
-            poison_rate=float(spec.poison_rate), poison_classes=write_classes(spec.poison_classes), attack_seed=spec.attack_seed
-        )),
+        (
+            "new",
+            Poisoning(
+                poison_rate=float(spec.poison_rate),
+                poison_classes=write_classes(spec.poison_classes),
+                attack_seed=spec.attack_seed,
+            ),
+        ),
         ("new", HackerPart.of(spec)),
         ("new", Repetition(seed=spec.seed, device=spec.device, note=spec.note)),
         *(("new_defence", defence) for defence in spec.defenses),
-    ]  # fmt: skip
+    ]
     for key, method in parts:
         for name, value in method.model_dump().items():
             set_control(control_key(key, type(method), name), value)
@@ -358,7 +383,8 @@ def cannot_edit(spec: RunSpec) -> str:
 def _start_part(specs: Sequence[RunSpec]) -> None:
     known = runs.snapshot().records
     finished = {
-        key: next((r for r in runs.find(key) if r.state == "finished" and not r.outdated), None) for key in (spec.key() for spec in specs)
+        key: next((r for r in runs.find(key) if r.state == "finished" and not r.outdated), None)
+        for key in (spec.key() for spec in specs)
     }
     missing = [spec for spec in specs if finished[spec.key()] is None]
     with st.container(border=True):

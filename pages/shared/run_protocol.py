@@ -27,7 +27,8 @@ def protocol_card(record: RunRecord, result: Mapping[str, Any]) -> None:
     except UedError:
         rows = flat(record.spec)
     else:
-        # The key under which it was computed: a method may have been corrected since, and the spec then has another one.
+        # The key under which it was computed: a method may have been corrected since, and the spec then has another
+        # one.
         rows = protocol(spec, result) | ({"Spec key": record.key} if record.key else {})
     with st.container(border=True):
         st.subheader("Protocol", anchor=False)
@@ -100,7 +101,10 @@ def _labels(spec: RunSpec) -> dict[str, str]:
 def _parts(result: Mapping[str, Any]) -> dict[str, str]:
     if result.get("touched_accuracy") is None or result.get("untouched_accuracy") is None:
         return {}
-    words = f"of the poisoned {percent(result['touched_accuracy'], 1)}, of the clean ones {percent(result['untouched_accuracy'], 1)}"
+    words = (
+        f"of the poisoned {percent(result['touched_accuracy'], 1)}, of the clean ones "
+        f"{percent(result['untouched_accuracy'], 1)}"
+    )
     return {"Accuracy on stored training images": words}
 
 
@@ -108,7 +112,11 @@ def _crafting(result: Mapping[str, Any]) -> dict[str, str]:
     log = result.get("crafting")
     if not log:
         return {}
-    early = f"; stopped early {log['stopped_early']}, so this is not the attack as configured" if log.get("stopped_early") else ""
+    early = (
+        f"; stopped early {log['stopped_early']}, so this is not the attack as configured"
+        if log.get("stopped_early")
+        else ""
+    )
     known = f" {log['surrogate']}" if log.get("surrogate") else ""
     return {"Crafting": f"{duration(log['seconds'])}{early}. {log['note']}{known}"}
 
@@ -116,7 +124,8 @@ def _crafting(result: Mapping[str, Any]) -> dict[str, str]:
 def in_words(method: Method) -> str:
     """A configured method with every parameter, for the record."""
     declared = {p.name: p for p in method.parameters()}
-    parts = [f"{declared[name].label} {_text(declared[name], value)}{' ' + declared[name].unit if declared[name].unit else ''}"
+    parts = [f"{declared[name].label} "
+             f"{_text(declared[name], value)}{' ' + declared[name].unit if declared[name].unit else ''}"
              for name, value in method.model_dump().items() if value != ""]  # fmt: skip
     return f"{method.title} ({', '.join(parts)})" if parts else method.title
 
@@ -131,7 +140,11 @@ def _text(parameter: Parameter, value: Any) -> str:
 
 
 def _moments(defence: Any) -> str:
-    words = {"purify": "once before training", "augment": "on every batch with fresh draws", "training": "on how the model is trained"}
+    words = {
+        "purify": "once before training",
+        "augment": "on every batch with fresh draws",
+        "training": "on how the model is trained",
+    }
     return " and ".join(text for moment, text in words.items() if moment in defence.acts) or "nowhere"
 
 

@@ -78,7 +78,10 @@ def spec_lines(spec: RunSpec) -> str:
     if spec.relabel is not None:
         lines.append(f"- Labels: {plain(method_words(spec.relabel))}")
     return "\n".join(
-        [*lines, f"- Seed {spec.seed}, device {spec.device}" + (f", note: {plain(seen(spec.note))}" if spec.note else "")]
+        [
+            *lines,
+            f"- Seed {spec.seed}, device {spec.device}" + (f", note: {plain(seen(spec.note))}" if spec.note else ""),
+        ]
     )
 
 

@@ -41,7 +41,8 @@ MOST_CARDS = 4
 
 @st.fragment
 def run_table() -> None:
-    """Draw cards of what is going on, and the table; drawn again when something has changed (:mod:`pages.shared.run_changes`)."""
+    """Draw cards of what is going on, and the table; drawn again when something has changed
+    (:mod:`pages.shared.run_changes`)."""
     with guarded():
         shared = runs.snapshot()
         runs.attend(shared.waiting)
@@ -73,7 +74,11 @@ def _cards(order: Sequence[RunRecord], shared: Snapshot) -> None:
                 st.caption(plain(f"Waits: {waiting_words(record, shared)}."))
     if len(order) > MOST_CARDS:
         more = len(order) - MOST_CARDS
-        st.caption("1 more run is queued; it is in the table." if more == 1 else f"{more:,} more runs are queued; they are in the table.")
+        st.caption(
+            "1 more run is queued; it is in the table."
+            if more == 1
+            else f"{more:,} more runs are queued; they are in the table."
+        )
 
 
 def state_badge(record: RunRecord) -> None:
@@ -95,7 +100,10 @@ def run_progress(record: RunRecord) -> None:
         # Crafting and purifying can take longer than the training after them.
         # A step before it that is done leaves its report until the first epoch has one.
         before_training = not record.epoch and not record.text.startswith("epoch") and record.fraction < 1
-        st.progress(record.fraction if before_training else progress_of(record), text=" · ".join(plain(part) for part in parts if part))
+        st.progress(
+            record.fraction if before_training else progress_of(record),
+            text=" · ".join(plain(part) for part in parts if part),
+        )
         if record.cancelling:
             st.caption("Asked to stop; it does within seconds.")
         elif not record.responding:
@@ -117,7 +125,11 @@ def _table(now: Snapshot) -> None:
         st.subheader(f"All runs ({len(now.records):,})", anchor=False)
         with st.popover("What the states mean"):
             st.markdown("\n".join(f"- {w.icon} **{w.word}**: {w.meaning}." for w in STATE_WORDS.values()))
-        st.caption(", ".join(f"{now.counts[state]:,} {STATE_WORDS[state].word.lower()}" for state in STATES if state in now.counts))
+        st.caption(
+            ", ".join(
+                f"{now.counts[state]:,} {STATE_WORDS[state].word.lower()}" for state in STATES if state in now.counts
+            )
+        )
     pages = -(-len(now.records) // PAGE_SIZE)
     page = st.pagination(pages, key="runs_page") if pages > 1 else 1
     shown = now.records[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
@@ -178,7 +190,8 @@ def _each(records: Sequence[RunRecord], act: Any) -> None:
 
 @lru_cache(maxsize=64)
 def _frame(now: Snapshot, page: int, zone: str, _reader: Person) -> pd.DataFrame:
-    """The rows of a page of the table, made once for each reader, and for the owner once whoever asks; not to be changed."""
+    """The rows of a page of the table, made once for each reader, and for the owner once whoever asks; not to be
+    changed."""
     shown = now.records[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
     frame = pd.DataFrame([_row(record, zone) for record in shown])
     if not any(record.damaged for record in shown):
@@ -238,10 +251,14 @@ def _columns(name: str, shown: Sequence[RunRecord]) -> dict[str, Any]:
         "Open": kit.ButtonColumn("", key=clicked, on_click=open_clicked, width=70),
         "State": kit.TextColumn(help=f"One of {states}.", width=112),
         "Run": kit.TextColumn(help="Data set · attack · defences · model.", width=225),
-        "Differs in": kit.TextColumn(help="What tells this run from others in the table with the same name.", width=170),
+        "Differs in": kit.TextColumn(
+            help="What tells this run from others in the table with the same name.", width=170
+        ),
         "By": kit.TextColumn(help="Who submitted it.", width=90),
         "Note": kit.TextColumn(width=110),
-        "Damaged": kit.TextColumn(help="Values in the run's files that cannot be. What they said is unknown; the rest holds.", width=120),
+        "Damaged": kit.TextColumn(
+            help="Values in the run's files that cannot be. What they said is unknown; the rest holds.", width=120
+        ),
         "Seed": kit.NumberColumn(format="%d", width=55),
         "Progress": kit.ProgressColumn(min_value=0.0, max_value=1.0, format="percent", width=110),
         "Epoch": kit.TextColumn(help="Trained and wanted.", width=72),

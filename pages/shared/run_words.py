@@ -30,7 +30,8 @@ STATE_WORDS: Mapping[str, StateWords] = MappingProxyType(
             "○",
             "Queued",
             "gray",
-            "waits for a free processor or GPU; people take turns, and the runs of one person begin in the order of submission",
+            "waits for a free processor or GPU; people take turns, and the runs of one person begin in the order of "
+            "submission",
         ),
         "running": StateWords(
             "▶", "Running", "blue", "is being computed by a process of its own; closing this page does not stop it"
@@ -39,7 +40,9 @@ STATE_WORDS: Mapping[str, StateWords] = MappingProxyType(
         "failed": StateWords(
             "✖", "Failed", "red", "stopped with an error, which its page explains; resume it once that is mended"
         ),
-        "cancelled": StateWords("■", "Cancelled", "gray", "was stopped on request; it can be resumed from its last checkpoint"),
+        "cancelled": StateWords(
+            "■", "Cancelled", "gray", "was stopped on request; it can be resumed from its last checkpoint"
+        ),
         "interrupted": StateWords(
             "▲",
             "Interrupted",
@@ -81,7 +84,8 @@ def progress_of(record: RunRecord) -> float:
 
 
 def time_left(record: RunRecord) -> str:
-    """The time that a running run still needs, or before its training the step that it is in; empty while nobody knows."""
+    """The time that a running run still needs, or before its training the step that it is in; empty while nobody
+    knows."""
     if record.state != "running" or record.seconds_left is None:
         return ""
     if not record.text.startswith("epoch"):
@@ -153,15 +157,26 @@ def differing(specs: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
 
 
 def surroundings(records: Sequence[RunRecord]) -> dict[str, str]:
-    """What the results of some runs may depend on besides their specs; several values where they differ, nothing where it is unknown."""
-    rows = [{"precision": r.precision, "device": r.device, **{name: str(r.environment.get(name, "")) for name in ("torch", "threads")}}
-            for r in records]  # fmt: skip
-    told = {name: ", ".join(dict.fromkeys(row[name] for row in rows if row[name])) for name in ("precision", "device", "torch", "threads")}
+    """What the results of some runs may depend on besides their specs; several values where they differ, nothing where
+    it is unknown."""
+    rows = [
+        {
+            "precision": r.precision,
+            "device": r.device,
+            **{name: str(r.environment.get(name, "")) for name in ("torch", "threads")},
+        }
+        for r in records
+    ]
+    told = {
+        name: ", ".join(dict.fromkeys(row[name] for row in rows if row[name]))
+        for name in ("precision", "device", "torch", "threads")
+    }
     return {name: text for name, text in told.items() if text}
 
 
 def other_surroundings(groups: Sequence[Sequence[RunRecord]]) -> list[dict[str, str]]:
-    """One dict a group of runs with what of their :func:`surroundings` is not alike in all of them; a dash where it is unknown."""
+    """One dict a group of runs with what of their :func:`surroundings` is not alike in all of them; a dash where it is
+    unknown."""
     alone = [surroundings([record]) for group in groups for record in group]
     names = list(dict.fromkeys(name for table in alone for name in table))
     chosen = [name for name in names if len({table[name] for table in alone if name in table}) > 1]
@@ -180,16 +195,24 @@ def _rank(path: str) -> int:
 
 
 def told_apart(records: Sequence[RunRecord]) -> list[str]:
-    """For each run, in which parameters it differs from the others of the same title; empty where there is nothing to tell apart."""
+    """For each run, in which parameters it differs from the others of the same title; empty where there is nothing to
+    tell apart."""
     words = dict.fromkeys((record.id for record in records), "")
     for title in {record.title for record in records}:
         alike = [record for record in records if record.title == title]
         around = other_surroundings([[record] for record in alike])
-        for record, parameters, computed in zip(alike, differing([record.spec for record in alike]), around, strict=True):
+        for record, parameters, computed in zip(
+            alike, differing([record.spec for record in alike]), around, strict=True
+        ):
             # The arithmetic is part of a run's identity; the rest of what computed it is told where runs are compared.
             parameters = {"precision": computed.get("precision", "–"), **parameters}
-            own = {name: parameters[name] for name in sorted(parameters, key=_rank) if name not in _SAID and parameters[name] != "–"}
+            own = {
+                name: parameters[name]
+                for name in sorted(parameters, key=_rank)
+                if name not in _SAID and parameters[name] != "–"
+            }
             words[record.id] = ", ".join(
-                f"{_SHORT.get(name, name.rpartition(' · ')[2].replace('_', ' '))} {value}" for name, value in own.items()
+                f"{_SHORT.get(name, name.rpartition(' · ')[2].replace('_', ' '))} {value}"
+                for name, value in own.items()
             )
     return [words[record.id] for record in records]

@@ -8,7 +8,15 @@ import streamlit as st
 import torch
 
 from pages.shared.cache import cached, split
-from pages.shared.controls import choose, method_address, method_controls, parameter_control, set_control, set_method, slide
+from pages.shared.controls import (
+    choose,
+    method_address,
+    method_controls,
+    parameter_control,
+    set_control,
+    set_method,
+    slide,
+)
 from pages.shared.crafting import stop_until_crafted
 from pages.shared.guard import plain
 from pages.shared.hidden import seen
@@ -45,7 +53,8 @@ class Selection:
         seed: the private key.
         pick: which images of each class are shown.
         data: the loaded images.
-        poison_rate: share of the training images that are poisoned, 0..1; only pages that offer the choice know other ones than 1.
+        poison_rate: share of the training images that are poisoned, 0..1; only pages that offer the choice know other
+            ones than 1.
     """
 
     dataset: Dataset
@@ -139,7 +148,8 @@ def _rate_control() -> float:
     return float(
         slide(
             "Poison rate", RATES, key=RATE_KEY, default=ALL,
-            help="The share of the training images that the attack changes; the others are published as they are. The key draws which "
+            help="The share of the training images that the attack changes; the others are published as they are. The "
+                 "key draws which "
             "ones, as in a run with this poison rate.",
         )
     )  # fmt: skip

@@ -29,11 +29,13 @@ img { width: 2.25rem; height: 2.25rem; }
 h1 { font-size: 1.4rem; margin: 0; }
 p { margin: 0 0 1.25rem; color: var(--soft); }
 label { display: block; font-weight: 600; margin-bottom: 0.25rem; }
-input { width: 100%; font: inherit; padding: 0.55rem 0.7rem; margin-bottom: 0.25rem; border-radius: 0.5rem; border: 1px solid var(--line);
+input { width: 100%; font: inherit; padding: 0.55rem 0.7rem; margin-bottom: 0.25rem; border-radius: 0.5rem;
+border: 1px solid var(--line);
   color: inherit; background: light-dark(#ffffff, #11151d); }
 small { display: block; color: var(--soft); margin-bottom: 1.1rem; }
 input:focus-visible, button:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
-button { width: 100%; font: inherit; font-weight: 600; padding: 0.65rem; border: 0; border-radius: 0.5rem; cursor: pointer;
+button { width: 100%; font: inherit; font-weight: 600; padding: 0.65rem; border: 0; border-radius: 0.5rem;
+cursor: pointer;
   background: var(--accent); color: light-dark(#ffffff, #11151d); }
 [role=alert] { color: var(--bad); font-weight: 600; margin-bottom: 1rem; }
 """

@@ -25,7 +25,8 @@ PATIENCE_S = 30.0
 """What a page may spend on learning before it shows anything."""
 DRAW = Parameter(
     name="draw", label="epoch shown", kind="int", default=0, minimum=0, maximum=9999,
-    help="Defences with random draws, such as COIN, draw anew in every epoch of training; this picks whose draws are shown.",
+    help="Defences with random draws, such as COIN, draw anew in every epoch of training; this picks whose draws "
+         "are shown.",
 )  # fmt: skip
 
 
@@ -46,7 +47,8 @@ def stack_sidebar(*, trained: bool = False) -> tuple[tuple[Defense, ...], int]:
             draw = parameter_control(DRAW, key="draw", default=0)
         further = choose_several(
             offered, key="further", label="Further defences", without=(method.key,),
-            help="They act after the first one, in this order. Those that treat images once, before training, come before those "
+            help="They act after the first one, in this order. Those that treat images once, before training, come "
+                 "before those "
             "that act in every epoch.",
         )  # fmt: skip
         for added in further:
@@ -76,7 +78,9 @@ def main_control(rest: tuple[Defense, ...], *, named: bool = False) -> tuple[Def
     main, *further = rest
     with st.container(border=True):
         if named and (main.parameters() or further):
-            st.markdown(f"The defence that is tried: **{' + '.join(d.title for d in rest)}**. Others are in the sidebar.")
+            st.markdown(
+                f"The defence that is tried: **{' + '.join(d.title for d in rest)}**. Others are in the sidebar."
+            )
         if not main.parameters():
             st.markdown(f"**{main.title}.** {main.summary()} It has no parameters.")
             return rest
@@ -94,15 +98,23 @@ def _first(method: type[Defense]) -> tuple[str, ...]:
 def when_drawn(stack: tuple[Defense, ...], draw: int) -> str:
     """Whether what is shown is one draw of many, in words for a caption."""
     if any("augment" in d.acts for d in stack):
-        hidden = " What is done to the training itself cannot be seen on images." if any("training" in d.acts for d in stack) else ""
-        return f"These are the draws of one epoch (number {draw}); training draws anew in every epoch, with the same code.{hidden}"
+        hidden = (
+            " What is done to the training itself cannot be seen on images."
+            if any("training" in d.acts for d in stack)
+            else ""
+        )
+        return (
+            f"These are the draws of one epoch (number {draw}); training draws anew in every epoch, with the same "
+            f"code.{hidden}"
+        )
     if stack and all(d.acts == {"training"} for d in stack):
         return "These defences leave the images as they are and act on the training itself."
     return "Every image is treated once, before training, with the same code; there are no random draws."
 
 
 def whole_set(stack: tuple[Defense, ...], choice: Selection) -> ImageSet | None:
-    """The poisoned training set, when a defence must see all of it; it has then learned what it needs, or does so quickly.
+    """The poisoned training set, when a defence must see all of it; it has then learned what it needs, or does so
+    quickly.
 
     Raises:
         Unavailable: a defence would learn longer than a page should wait.
@@ -121,7 +133,8 @@ def whole_set(stack: tuple[Defense, ...], choice: Selection) -> ImageSet | None:
         if missing:
             seconds = _estimate(learner, given)
             raise Unavailable(
-                f"{learner.title} first learns from all {len(whole):,} images, which takes about {duration(seconds)} here.",
+                f"{learner.title} first learns from all {len(whole):,} images, which takes about "
+                f"{duration(seconds)} here.",
                 f"Start a training run with it: the run learns first and keeps it, and this page shows the images "
                 f"{_when(learners, place, stack)}.",
             )
@@ -130,13 +143,21 @@ def whole_set(stack: tuple[Defense, ...], choice: Selection) -> ImageSet | None:
 
 def _when(learners: list[int], place: int, stack: tuple[Defense, ...]) -> str:
     """From when on a preview has what it needs."""
-    return "from its first saved state on" if isinstance(stack[place], TrainedDefense) and place == learners[-1] else "when it has learned"
+    return (
+        "from its first saved state on"
+        if isinstance(stack[place], TrainedDefense) and place == learners[-1]
+        else "when it has learned"
+    )
 
 
 def checkpoint_words(stack: tuple[Defense, ...], whole: ImageSet | None) -> str:
     """Which states of trained defences are shown, for a caption; empty without any."""
-    learned = [place for place, defense in enumerate(stack if whole is not None else ()) if isinstance(defense, TrainedDefense)]
-    return "".join(f" {stack[place].title}: {stack[place].checkpoint(_purified(whole, stack[:place]))}." for place in learned)
+    learned = [
+        place for place, defense in enumerate(stack if whole is not None else ()) if isinstance(defense, TrainedDefense)
+    ]
+    return "".join(
+        f" {stack[place].title}: {stack[place].checkpoint(_purified(whole, stack[:place]))}." for place in learned
+    )
 
 
 @cached(max_entries=16)
@@ -155,5 +176,7 @@ def defended(images: ImageSet, stack: tuple[Defense, ...], draw: int, whole: Ima
 
 
 @cached(max_entries=64)
-def _defended(images: ImageSet, stack: tuple[Defense, ...], draw: int, whole: ImageSet | None, reached: str) -> ImageSet:
+def _defended(
+    images: ImageSet, stack: tuple[Defense, ...], draw: int, whole: ImageSet | None, reached: str
+) -> ImageSet:
     return preview(stack, images, Context(seed=draw), whole=whole)

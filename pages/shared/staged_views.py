@@ -108,8 +108,12 @@ def _all_readings(rows: Sequence[Row], scene: str) -> None:
     st.subheader(f"Every reading on {scene}")
     arms = list(dict.fromkeys(row["arm"] for row in rows))
     table = [_summary(arm, [row for row in rows if row["arm"] == arm]) for arm in arms]
-    frame = pd.DataFrame([{name: cell for name, cell in line.items() if name not in ("mean", "by seed")} for line in table])
-    st.dataframe(frame, hide_index=True, width="stretch", height="content", alt="Accuracies, alarms and time of every reading.")
+    frame = pd.DataFrame(
+        [{name: cell for name, cell in line.items() if name not in ("mean", "by seed")} for line in table]
+    )
+    st.dataframe(
+        frame, hide_index=True, width="stretch", height="content", alt="Accuracies, alarms and time of every reading."
+    )
     st.caption(_reading(table))
     st.caption(
         f"One seed draws images, private key, weights and order; all runs have the same number of accepted epochs. "
@@ -142,10 +146,13 @@ def _reading(table: Sequence[Mapping[str, Any]]) -> str:
     best = max(others, key=lambda line: line["mean"])
     away = over(minus(best["by seed"], base["by seed"]))
     doubt = " (no clear difference)" if kind(away) == "alike" else ""
-    against = f"{points(away)} against plain training{doubt}" if away.count else "no seed of it has a plain run beside it"
+    against = (
+        f"{points(away)} against plain training{doubt}" if away.count else "no seed of it has a plain run beside it"
+    )
     held = next((line for line in table if line["trained with"] == HELD), None)
     control = (
-        f" The control whose shallow layers stay as they were drawn, without looking at anything, reaches {held['clean test, last epoch']}."
+        " The control whose shallow layers stay as they were drawn, without looking at anything, reaches "
+        f"{held['clean test, last epoch']}."
         if held is not None and best is not held
         else ""
     )
@@ -182,14 +189,17 @@ def own_part() -> None:
 def _announced(choice: Selection, model: Model, method: StagedTraining, count: int) -> str:
     names = model.layer_names()
     second = (
-        "one as set above, the other only **watched** (reaction *none*: bit for bit the same as training without this defence, with the "
+        "one as set above, the other only **watched** (reaction *none*: bit for bit the same as training without this "
+        "defence, with the "
         "layers measured)"
         if count > 1
         else "only **watched** (bit for bit the same as training without this defence, with the layers measured)"
     )
     return (
-        f"{plain(protocol_line(choice))}: {'two runs' if count > 1 else 'one run'} of **{plain(method_words(model))}** with the default "
-        f"plan, {second}. Its layers from the image on: {', '.join(names)}; the first {min(method.depth, len(names))} may be slowed."
+        f"{plain(protocol_line(choice))}: {'two runs' if count > 1 else 'one run'} of "
+        f"**{plain(method_words(model))}** with the default "
+        f"plan, {second}. Its layers from the image on: {', '.join(names)}; the first {min(method.depth, len(names))} "
+        "may be slowed."
     )
 
 
@@ -209,9 +219,13 @@ def _time(choice: Selection, specs: Sequence[RunSpec]) -> None:
         if known is None:
             few, _ = choice.shown(TIMED_PER_CLASS)
             work = (few, spec.model, spec.plan)
-            handles = [background.submit(key_of(plain_seconds, *work), plain_seconds, *work, slot="staged_time", after_s=0.3)]
+            handles = [
+                background.submit(key_of(plain_seconds, *work), plain_seconds, *work, slot="staged_time", after_s=0.3)
+            ]
         background.rerun_when_done(*handles, key="waiting_staged_time")
-        st.caption(known.sentence(len(specs)) if known is not None else _timed(handles[0], spec, len(choice.train), len(specs)))
+        st.caption(
+            known.sentence(len(specs)) if known is not None else _timed(handles[0], spec, len(choice.train), len(specs))
+        )
 
 
 def _timed(handle: background.Handle, spec: RunSpec, images: int, count: int) -> str:
@@ -221,9 +235,13 @@ def _timed(handle: background.Handle, spec: RunSpec, images: int, count: int) ->
         return "Timing a few steps of this model …"
     each = handle.value * images * spec.plan.epochs
     return (
-        f"**About {duration(each)}** each" + (f", {duration(count * each)} for both" if count > 1 else "") + f", from a few steps on one "
-        f"thread of this machine's processor: {images:,} images, {spec.plan.epochs} epochs. Checks, and steps that are taken back, come on "
-        "top. No run of this model on this data set has finished here yet; after the first one the estimate rests on it."
+        f"**About {duration(each)}** each"
+        + (f", {duration(count * each)} for both" if count > 1 else "")
+        + f", from a few steps on one "
+        f"thread of this machine's processor: {images:,} images, {spec.plan.epochs} epochs. Checks, and steps that "
+        "are taken back, come on "
+        "top. No run of this model on this data set has finished here yet; after the first one the estimate "
+        "rests on it."
     )
 
 
@@ -261,7 +279,8 @@ def _look(was_going: bool) -> None:
             st.page_link(script("runs.py"), label="All runs →")
             return
         labels = {
-            run_id: f"{title_of(r)}{', watched only' * _only_watched(r)} · {short_id(run_id)} · {r.state}" for run_id, r in found.items()
+            run_id: f"{title_of(r)}{', watched only' * _only_watched(r)} · {short_id(run_id)} · {r.state}"
+            for run_id, r in found.items()
         }
         # Beside a run that reacts stands the one that was only watched; beside that one there is nothing.
         first = next((run_id for run_id, r in found.items() if not _only_watched(r)), next(iter(found)))
@@ -285,7 +304,13 @@ def _of_run(record: RunRecord) -> Shown | None:
     stack = [d for d in spec.defenses if not isinstance(d, StagedTraining)]
     bare = RunSpec.from_json({**spec.to_json(), "defenses": [d.to_json() for d in stack]})
     other = _without_reaction(spec)
-    alike = [r for key in (other.key(), bare.key()) if key != spec.key() for r in runs.find(key) if r.precision == record.precision]
+    alike = [
+        r
+        for key in (other.key(), bare.key())
+        if key != spec.key()
+        for r in runs.find(key)
+        if r.precision == record.precision
+    ]
     partner = next((r for r in alike if r.epoch), None)
     history = runs.folder(partner.id).history() if partner else None
     watched = _trace(partner, other) if partner and partner.spec_key == other.key() else None
@@ -313,33 +338,48 @@ def charts(shown: Shown) -> None:
             curves = [Curve("plain training", (shown.plain,)), *curves]
         live_chart(
             compare_figure(curves, TEST), key="traced_accuracy", height=HEIGHT, filename=f"{shown.slug}_accuracy",
-            alt=f"Clean test accuracy by epoch: {_ends(shown)}.", question="What does a model learn about clean images?",
+            alt="Clean test accuracy by epoch: "
+                f"{_ends(shown)}.", question="What does a model learn about clean images?",
             caption=f"{_ends(shown).capitalize()}. Steps that were taken back are not epochs.",
         )  # fmt: skip
     with right:
         crossed = _crossing(shown)
         live_chart(
-            signal_figure(trace, _same_sign(shown)), key="traced_signal", height=HEIGHT, filename=f"{shown.slug}_signal",
+            signal_figure(trace, _same_sign(shown)),
+            key="traced_signal",
+            height=HEIGHT,
+            filename=f"{shown.slug}_signal",
             alt=f"The sign of the trap by epoch, with its threshold of {trace.threshold:g}. {crossed}",
-            question="When do the shallow layers fall into the trap?", caption=crossed,
-        )  # fmt: skip
+            question="When do the shallow layers fall into the trap?",
+            caption=crossed,
+        )
     left, right = st.columns(2)
     with left:
         live_chart(
-            growth_figure(trace, shown.watched), key="traced_growth", height=HEIGHT + legend_growth(trace), filename=f"{shown.slug}_layers",
+            growth_figure(trace, shown.watched),
+            key="traced_growth",
+            height=HEIGHT + legend_growth(trace),
+            filename=f"{shown.slug}_layers",
             alt="Activation-cluster measure of every layer, relative to the first check, by epoch.",
-            question="At which layer do classes become clusters?", formula="ACM = distance between classes / distance inside classes",
-            caption="Measured on training images as they are stored. Upright dashes: alarms, with their number when training "
+            question="At which layer do classes become clusters?",
+            formula="ACM = distance between classes / distance inside classes",
+            caption="Measured on training images as they are stored. Upright dashes: alarms, with their number when "
+            "training "
             "was taken back there more than once.",
-        )  # fmt: skip
+        )
     with right:
         when = "at the end" if trace.whole else "so far"
         frozen = f"Frozen {when}: {', '.join(trace.frozen)}." if trace.frozen else f"No layer is frozen {when}."
         live_chart(
-            rates_figure(trace), key="traced_rates", height=HEIGHT + legend_growth(trace), filename=f"{shown.slug}_rates",
-            alt=f"Factor on every layer's learning rate by epoch. {frozen}", question="What happens to each layer's learning rate?",
-            caption=f"The factor beside the plan's own schedule; the image is below, the head (not shown) always keeps 1. {frozen}",
-        )  # fmt: skip
+            rates_figure(trace),
+            key="traced_rates",
+            height=HEIGHT + legend_growth(trace),
+            filename=f"{shown.slug}_rates",
+            alt=f"Factor on every layer's learning rate by epoch. {frozen}",
+            question="What happens to each layer's learning rate?",
+            caption="The factor beside the plan's own schedule; the image is below, the head (not shown) always "
+            f"keeps 1. {frozen}",
+        )
 
 
 def _numbers(shown: Shown) -> None:
@@ -347,19 +387,28 @@ def _numbers(shown: Shown) -> None:
     own, other = trace.history[-1].get("test_accuracy"), (shown.plain[-1].get("test_accuracy") if shown.plain else None)
     first, second, third, fourth = st.columns(4)
     first.metric("Staged", percent(own, 1), help="Accuracy on clean test images after the last epoch.")
-    second.metric("Plain", percent(other, 1), help="The same training without any reaction: accuracy on clean test images.")
+    second.metric(
+        "Plain", percent(other, 1), help="The same training without any reaction: accuracy on clean test images."
+    )
     at = trace.trapped_at
     seen = f"epoch {at:.3g}" if at is not None else "never" if trace.whole else "not yet"
     third.metric("Trap seen", seen, help="The first check above the threshold, in this run.")
     answered = str(trace.answered)
-    fourth.metric("Alarms", answered, help="Those that were answered; with rollback each took training back to the check before.")
+    fourth.metric(
+        "Alarms", answered, help="Those that were answered; with rollback each took training back to the check before."
+    )
     if not trace.whole:
-        st.caption("Until the run is over, only the state at the end of each epoch is known; then every check is shown.")
+        st.caption(
+            "Until the run is over, only the state at the end of each epoch is known; then every check is shown."
+        )
 
 
 def _ends(shown: Shown) -> str:
     parts = [("staged training", shown.trace.history), *([("plain training", shown.plain)] if shown.plain else [])]
-    return ", ".join(f"{name} at {percent(rows[-1].get('test_accuracy'), 1)} after epoch {rows[-1]['epoch']:g}" for name, rows in parts)
+    return ", ".join(
+        f"{name} at {percent(rows[-1].get('test_accuracy'), 1)} after epoch {rows[-1]['epoch']:g}"
+        for name, rows in parts
+    )
 
 
 def _same_sign(shown: Shown) -> Trace | None:

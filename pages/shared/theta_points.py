@@ -70,7 +70,8 @@ class _Point(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def _point(parts: str, classes: int, side: int) -> _Point | None:
-    """Of attack, key, defences, model and plan as JSON; None for what has no place. Seeds share it, and thousands of runs do."""
+    """Of attack, key, defences, model and plan as JSON; None for what has no place. Seeds share it, and thousands of
+    runs do."""
     attack, seed, defenses, model_json, plan_json = json.loads(parts)
     try:
         placed = _strength({"defenses": defenses})
@@ -101,5 +102,7 @@ def measured_points(choice: Selection) -> tuple[MeasuredPoint, ...]:
         wanted = json.dumps([spec.get(part) for part in ("attack", "attack_seed", "defenses", "model", "plan")])
         if (point := _point(wanted, choice.train.classes, side)) is not None:
             label = f"{name}, seed {seed_words(spec)}, key {spec.get('attack_seed', 0)}, {point.epochs} epochs"
-            found.append(MeasuredPoint(point.strength, accuracy, point.imi, point.imc, f"{point.words} ({origin})", label))
+            found.append(
+                MeasuredPoint(point.strength, accuracy, point.imi, point.imc, f"{point.words} ({origin})", label)
+            )
     return tuple(found)

@@ -70,7 +70,12 @@ def _drawn(kernels: np.ndarray, strength: float, jitter: float, samples: int, se
 
 @cached(max_entries=32)
 def _panels(
-    kernels: np.ndarray, samples: int, jitter: float, side: int, sampled: tuple[np.ndarray, ...] | None, points: tuple[tuple, ...]
+    kernels: np.ndarray,
+    samples: int,
+    jitter: float,
+    side: int,
+    sampled: tuple[np.ndarray, ...] | None,
+    points: tuple[tuple, ...],
 ) -> str:
     limits, means = _curves(kernels, samples, jitter, side)
     return theta_panels(
@@ -85,7 +90,16 @@ def _repeats(classes: int, samples: int, jitter: float) -> int:
 
 
 def _sampled(kernels: np.ndarray, samples: int, jitter: float, seed: int, side: int) -> background.Handle:
-    arguments = (kernels, GRID, samples, _repeats(len(kernels), samples, jitter), seed, (side, side), "periodic", jitter)
+    arguments = (
+        kernels,
+        GRID,
+        samples,
+        _repeats(len(kernels), samples, jitter),
+        seed,
+        (side, side),
+        "periodic",
+        jitter,
+    )
     return background.submit(key_of(repeated, *arguments), repeated, *arguments, slot="theta_samples")
 
 
@@ -109,7 +123,8 @@ def real_images(choice: Selection, points: tuple[MeasuredPoint, ...]) -> None:
         kernels = choice.attack.kernels(choice.train.classes, choice.seed)
         if kernels is None:
             st.info(
-                "Θ is defined for convolution-based attacks: choose CUDA, VUDA or HUDA on the left. The experiment below needs no attack."
+                "Θ is defined for convolution-based attacks: choose CUDA, VUDA or HUDA on the left. The experiment "
+                "below needs no attack."
             )
             return
         side = min(choice.train.shape[1], 64)
@@ -139,12 +154,15 @@ def real_images(choice: Selection, points: tuple[MeasuredPoint, ...]) -> None:
                 key="theta_panels",
                 changes=moved_to(panels, (alpha, now.imi, now.imc)),
                 height=800 if points else 500,
-                alt=f"At strength {alpha:g} pixels Θ_imi is {now.imi:.3g} and Θ_imc {now.imc:.3f} for {samples} samples a class. "
+                alt=f"At strength {alpha:g} pixels Θ_imi is {now.imi:.3g} and Θ_imc {now.imc:.3f} for {samples} "
+                "samples a class. "
                 f"{len(points)} trained models are shown below on the same axis.",
                 filename=f"theta_{choice.attack.key}_{choice.seed}",
                 question="Do both metrics rise when α grows, and do samples agree with the closed form?",
-                formula="A_{i} = R_{i}·A(K + J_{i});  Θ_{imi} = mean_{k} Σ Var A / d^{2};  Θ_{imc} = mean_{j<k} cos(A_{μj}, A_{μk})",
-                caption=f"At α = {alpha:.2f} px: **Θ_{{imi}} = {power(now.imi)}**, **Θ_{{imc}} = {now.imc:.3f}** (n = {samples}, j "
+                formula="A_{i} = R_{i}·A(K + J_{i});  Θ_{imi} = mean_{k} Σ Var A / d^{2};  Θ_{imc} = mean_{j<k} "
+                "cos(A_{μj}, A_{μk})",
+                caption=f"At α = {alpha:.2f} px: **Θ_{{imi}} = {power(now.imi)}**, **Θ_{{imc}} = {now.imc:.3f}** (n = "
+                f"{samples}, j "
                 f"= {jitter:g}). "
                 f"{note} {protocol_line(choice)}.",
             )
@@ -156,7 +174,8 @@ def real_images(choice: Selection, points: tuple[MeasuredPoint, ...]) -> None:
                 key="theta_supports",
                 changes=moved_to(supports, (alpha,)),
                 height=800 if points else 500,
-                alt=f"Both metrics for n to infinity against the strength, for full, column and row kernels with blur {blur:g} "
+                alt="Both metrics for n to infinity against the strength, for full, column and row kernels with blur "
+                f"{blur:g} "
                 f"and key {choice.seed}.",
                 filename=f"theta_supports_{choice.seed}",
                 question="Does the kernel's support matter?",
@@ -171,13 +190,15 @@ def real_images(choice: Selection, points: tuple[MeasuredPoint, ...]) -> None:
 
 ANSWER = r"""
 **No approximation is involved:** COIN *is* multiplication with a random sparse matrix (four entries a row), so both
-metrics of the real, two-dimensional transform can be computed exactly. What reviewers asked of the paper is the green curve.
+metrics of the real, two-dimensional transform can be computed exactly. What reviewers asked of the paper is the green
+curve.
 
 - For the kernels above and n → ∞: {shapes}
-- **Few samples show less of $\Theta_{{imc}}$.** The mean of n matrices carries noise that makes it longer, but is independent between
-  classes. That is an artefact of counting, not of COIN; raise n and it disappears. {few}
-- **Jitter raises $\Theta_{{imi}}$ alone.** Its mean is zero, so the class means, and with them the green curve of $\Theta_{{imc}}$, stay.
-  The variance grows by $\frac{{j^2}}{{3}}\sum_\delta \mathrm{{E}}\lVert R S_\delta\rVert^2$ over the taps δ of the kernel.
+- **Few samples show less of $\Theta_{{imc}}$.** The mean of n matrices carries noise that makes it longer, but is
+  independent between classes. That is an artefact of counting, not of COIN; raise n and it disappears. {few}
+- **Jitter raises $\Theta_{{imi}}$ alone.** Its mean is zero, so the class means, and with them the green curve of
+  $\Theta_{{imc}}$, stay. The variance grows by $\frac{{j^2}}{{3}}\sum_\delta \mathrm{{E}}\lVert R S_\delta\rVert^2$
+  over the taps δ of the kernel.
 
 Left out: the division of every image by its maximum, which multiplies a sample's matrix by one number.
 """
@@ -192,9 +213,11 @@ def more_theta(choice: Selection, points: tuple[MeasuredPoint, ...]) -> None:
     with guarded():
         if not points:
             st.info(
-                f"No model has been trained on {choice.dataset.title} under {choice.attack.title} yet, so there is nothing to "
+                f"No model has been trained on {choice.dataset.title} under {choice.attack.title} yet, so there is "
+                "nothing to "
                 f"show. To get points: "
-                "start runs with this attack, once without a defence and once with COIN at several strengths, and come back "
+                "start runs with this attack, once without a defence and once with COIN at several strengths, and "
+                "come back "
                 "when they are finished."
             )
             st.page_link(script("runs.py"), label="Start runs →")
@@ -203,7 +226,9 @@ def more_theta(choice: Selection, points: tuple[MeasuredPoint, ...]) -> None:
         without = [p.accuracy for p in points if p.strength == 0]
         under = [p.accuracy for p in points if p.strength > 0]
         parts = (("without COIN", without), ("with COIN", under))
-        said = "; ".join(f"{name}: mean {100 * np.mean(values):.1f} % of {len(values)}" for name, values in parts if values)
+        said = "; ".join(
+            f"{name}: mean {100 * np.mean(values):.1f} % of {len(values)}" for name, values in parts if values
+        )
         live_chart(
             accuracy_points(points, chance),
             key="theta_accuracy",
@@ -213,9 +238,10 @@ def more_theta(choice: Selection, points: tuple[MeasuredPoint, ...]) -> None:
             question="Do models with more Θ score higher on clean test images?",
             formula="Θ of each model's own kernels and α, n → ∞;  accuracy after the last epoch",
             caption=f"{len(points)} {'model' if len(points) == 1 else 'models'} ({said}; recipes mixed). "
-                "Dotted: guessing. One point a model: compare "
+            "Dotted: guessing. One point a model: compare "
             f"points of one recipe only. "
-            "Correlation over a few α is not proof of a cause: models on one common kernel have **Θ_{imc} = 1**, and without COIN "
+            "Correlation over a few α is not proof of a cause: models on one common kernel have **Θ_{imc} = 1**, and "
+            "without COIN "
             "**Θ_{imi} = 0**.",
         )
         st.page_link(script("runs.py"), label="More points: train at other strengths →")
@@ -251,7 +277,10 @@ def one_dimensional(seed: int) -> None:
         mixture, base = rest.with_values(**moved), rest
         found = _verdict(mixture, train, seed)
         clean = mixture.clean_accuracy
-        handles = [background.submit(key_of(sweep, base, way, 31, 2000, seed), sweep, base, way, 31, 2000, seed) for way in WAYS]
+        handles = [
+            background.submit(key_of(sweep, base, way, 31, 2000, seed), sweep, base, way, 31, 2000, seed)
+            for way in WAYS
+        ]
         ready = [h.value for h in handles if h.state == "ready"]
         failed = [str(h.error) for h in handles if h.state == "failed"]
         background.rerun_when_done(*handles, key="mixture_waiting")
@@ -263,16 +292,20 @@ def one_dimensional(seed: int) -> None:
             with_state(_ways(parts, clean), (theta.imi, theta.imc, accuracy)),
             key="theta_ways",
             height=400,
-            alt=f"Accuracy {100 * accuracy:.1f} % at Θ_imi {theta.imi:.3g} and Θ_imc {theta.imc:.4f}; the clean classifier "
+            alt=f"Accuracy {100 * accuracy:.1f} % at Θ_imi {theta.imi:.3g} and Θ_imc {theta.imc:.4f}; the clean "
+            "classifier "
             f"reaches {100 * clean:.1f} %.",
             filename="mixture_accuracy_theta",
             question="Does raising one metric, or both, bring the accuracy back?",
             formula="x = yμ + z,  z ~ N(0, I_{d});  trained on A_{i}x;  clean: Φ(‖μ‖)",
-            caption=f"Now: **{100 * accuracy:.1f} %** (± {100 * found.standard_error:.1f}) of clean test samples, Θ_{{imi}} = "
+            caption=f"Now: **{100 * accuracy:.1f} %** (± {100 * found.standard_error:.1f}) of clean test samples, "
+            f"Θ_{{imi}} = "
             f"{power(theta.imi)}, "
-            f"Θ_{{imc}} = {theta.imc:.4f}. {note}Each curve moves one slider from zero with the other two at zero (infinitely "
+            f"Θ_{{imc}} = {theta.imc:.4f}. {note}Each curve moves one slider from zero with the other two at zero "
+            "(infinitely "
             f"many training samples); "
-            f"the dot is where all three stand. Dotted: Φ(‖μ‖) = {100 * clean:.1f} %. Curves that are vertical keep that metric constant.",
+            f"the dot is where all three stand. Dotted: Φ(‖μ‖) = {100 * clean:.1f} %. Curves that are vertical keep "
+            "that metric constant.",
         )
         left, right = st.columns(2, gap="medium")
         with left:
@@ -280,14 +313,17 @@ def one_dimensional(seed: int) -> None:
                 score_histograms(found.scores),
                 key="theta_scores",
                 height=360,
-                alt=f"Histograms of the discriminant score of clean samples: {100 * found.recalls[0]:.1f} % of class +1 and "
+                alt=f"Histograms of the discriminant score of clean samples: {100 * found.recalls[0]:.1f} % of "
+                "class +1 and "
                 f"{100 * found.recalls[1]:.1f} % of class −1 are recognised.",
                 filename="mixture_scores",
                 question="On which side of the decision do clean samples fall?",
                 formula="s(x) = log p_{+1}(x) − log p_{−1}(x),  p_{y} = N(m_{y}, C_{y})",
-                caption=f"Recognised: **{100 * found.recalls[0]:.1f} %** of class +1, **{100 * found.recalls[1]:.1f} %** of "
+                caption=f"Recognised: **{100 * found.recalls[0]:.1f} %** of class +1, "
+                f"**{100 * found.recalls[1]:.1f} %** of "
                 f"class −1. When one class is "
-                "recognised completely and the other not at all, the classifier has learned the filters' covariances, not the means.",
+                "recognised completely and the other not at all, the classifier has learned the filters' covariances, "
+                "not the means.",
             )
         with right:
             live_chart(
@@ -300,12 +336,17 @@ def one_dimensional(seed: int) -> None:
                 filename="mixture_matrices",
                 question="What do the matrices of one sample look like?",
                 formula="A_{i} = A_{r}·(T(a_{y}) + J_{i})",
-                caption="The first ten rows and columns, zeros left empty. A_{r} wraps around, so some of its entries lie "
+                caption="The first ten rows and columns, zeros left empty. A_{r} wraps around, so some of its "
+                "entries lie "
                 "outside this corner.",
             )
         with st.expander("What is computed, and what the curves say"):
             along = next((s for s in ready if s.way == "strength"), None)
-            strength = strength_words(along.values, along.accuracy, along.imi, along.imc) if along else "The curve of (c) is not there yet."
+            strength = (
+                strength_words(along.values, along.accuracy, along.imi, along.imc)
+                if along
+                else "The curve of (c) is not there yet."
+            )
             st.markdown(MIXTURE_TEXT.format(strength=strength))
 
 
@@ -315,26 +356,32 @@ def _matrices(mixture: Mixture, seed: int) -> str:
 
 
 MIXTURE_TEXT = r"""
-Two classes $x = y\mu + z$, $y = \pm1$; the attacker multiplies class $y$ by the tridiagonal matrix $T(a_y)$. A quadratic
-discriminant is trained on
+Two classes $x = y\mu + z$, $y = \pm1$; the attacker multiplies class $y$ by the tridiagonal matrix $T(a_y)$. A
+quadratic discriminant is trained on
 the poisoned samples (mean and covariance of each class; exact, or fitted with 0.1 % of the mean variance added to the
 diagonal) and tested on
 clean ones. With different $a_y$ the classes differ in covariance, and clean samples of both look like one of them.
 
-- **(a)** jitter of every off-diagonal entry by $U(-j, j)$ raises $\Theta_{{imi}}$ alone; **(b)** drawing $a_{{+1}}$ and $a_{{-1}}$
-  together raises
+- **(a)** jitter of every off-diagonal entry by $U(-j, j)$ raises $\Theta_{{imi}}$ alone; **(b)** drawing $a_{{+1}}$ and
+  $a_{{-1}}$ together raises
   $\Theta_{{imc}}$ alone; **(c)** the random matrix $A_r$, COIN's step, moves both.
-- **Is more always better?** {strength} Try opposite signs of $a_y$, and a random direction of μ, of which $A_r$ washes out more
-  than of a smooth one. The metrics do not determine the accuracy.
+- **Is more always better?** {strength} Try opposite signs of $a_y$, and a random direction of μ, of which $A_r$ washes
+  out more than of a smooth one. The metrics do not determine the accuracy.
 
 The paper does not spell out its protocol; this one is ours.
 """
 
 
 def strength_words(values: np.ndarray, accuracy: np.ndarray, imi: np.ndarray, imc: np.ndarray) -> str:
-    """What the curve of (c) shows: accuracy against α at its best place and at both ends, and the shape of both metrics."""
+    """What the curve of (c) shows: accuracy against α at its best place and at both ends, and the shape of both
+    metrics."""
     best = int(accuracy.argmax())
-    ends = f"{100 * accuracy[0]:.1f} % at α = {number(values[0])} and {100 * accuracy[-1]:.1f} % at α = {number(values[-1])}"
-    metrics = [shape_words(name, values, y, relative=True) for name, y in ((r"$\Theta_{imi}$", imi), (r"$\Theta_{imc}$", imc))]
+    ends = (
+        f"{100 * accuracy[0]:.1f} % at α = {number(values[0])} and {100 * accuracy[-1]:.1f} % at α = "
+        f"{number(values[-1])}"
+    )
+    metrics = [
+        shape_words(name, values, y, relative=True) for name, y in ((r"$\Theta_{imi}$", imi), (r"$\Theta_{imc}$", imc))
+    ]
     highest = f"highest ({100 * accuracy[best]:.1f} %) at α = {number(values[best])}"
     return f"Along (c) the accuracy is {ends}, and {highest}. {' '.join(metrics)}"

@@ -28,7 +28,8 @@ from ued_core.runs.suppression import Suppression, suppression, suppression_curv
 
 MEASURE = Parameter(
     name="measure", label="measure what is taken: perturbation against image", kind="bool", default=False,
-    help="PSNR and SSIM to the clean images, the share of the perturbation that is left, border scores before and after, and the "
+    help="PSNR and SSIM to the clean images, the share of the perturbation that is left, border scores before and "
+         "after, and the "
     "curve over the slider's range.",
 )  # fmt: skip
 PER_CLASS = 10
@@ -41,29 +42,44 @@ def measure_wanted() -> bool:
 
 
 def tradeoff_view(choice: Selection, stack: tuple[Defense, ...], draw: int, whole: ImageSet | None) -> None:
-    """What the stack takes from the perturbation and from the images; the curve over the first defence's first parameter.
+    """What the stack takes from the perturbation and from the images; the curve over the first defence's first
+    parameter.
 
     The fragment around the call runs again when the measurement is done.
     """
     with st.container(), guarded():
         if trained := [d for d in stack if isinstance(d, TrainedDefense)]:
             # What is left of the perturbation needs the clean images treated alike, which are in no purified set.
-            st.info(f"What {trained[0].title} takes from the perturbation and from the images is measured on its own page.")
+            st.info(
+                f"What {trained[0].title} takes from the perturbation and from the images is measured on its own page."
+            )
             return
         clean, _ = choice.shown(PER_CLASS)
         poisoned = choice.trained_on(clean)
         # What is learned, and what acts inside training alone, has no curve that a page could wait for.
         drawn = not any(d.needs_whole_set or d.acts == {"training"} for d in stack)
         parameter = _swept(stack) if drawn else None
-        point = background.submit(key_of(suppression, clean, poisoned, stack, draw), suppression, clean, poisoned, stack, draw, whole,
-                                  slot="suppression")  # fmt: skip
+        point = background.submit(
+            key_of(suppression, clean, poisoned, stack, draw),
+            suppression,
+            clean,
+            poisoned,
+            stack,
+            draw,
+            whole,
+            slot="suppression",
+        )
         handles = [point]
         curve, values = None, ()
         if parameter is not None:
             values = sweep_values(parameter)
             base = (stack[0].with_values(**{parameter.name: parameter.default}), *stack[1:])
             work = (clean, poisoned, base, parameter.name, values, draw)
-            handles.append(background.submit(key_of(suppression_curve, *work), suppression_curve, *work, whole, slot="suppression_curve"))
+            handles.append(
+                background.submit(
+                    key_of(suppression_curve, *work), suppression_curve, *work, whole, slot="suppression_curve"
+                )
+            )
             curve = handles[1].value if handles[1].state == "ready" else None
         background.rerun_when_done(*handles, key="waiting_suppression")
         for handle in handles:
@@ -98,8 +114,10 @@ def _show(
         return
     label = "" if parameter is None else parameter.label + (f" ({parameter.unit})" if parameter.unit else "")
     words = (
-        f"**{100 * now.energy:.0f} %** of the perturbation's energy is left (**{100 * now.aligned:.0f} %** in its old place) for a "
-        f"PSNR of **{now.psnr:.1f} dB** and an SSIM of {now.ssim:.3f} to the clean images (poisoned: {now.psnr_poisoned:.1f} dB, "
+        f"**{100 * now.energy:.0f} %** of the perturbation's energy is left (**{100 * now.aligned:.0f} %** in its old "
+        "place) for a "
+        f"PSNR of **{now.psnr:.1f} dB** and an SSIM of {now.ssim:.3f} to the clean images (poisoned: "
+        f"{now.psnr_poisoned:.1f} dB, "
         f"{now.ssim_poisoned:.3f}). Border score {now.border_poisoned:.3f} before, {now.border:.3f} after."
     )
     live_chart(
@@ -110,7 +128,8 @@ def _show(
         filename=f"{choice.attack.key}_{stack[0].key}_tradeoff",
         question="What does the defence take: the perturbation, or the image?",
         formula="left = ‖D(x+δ) − D(x)‖^{2} / ‖δ‖^{2};  in its old place = ⟨D(x+δ) − D(x), δ⟩ / ‖δ‖^{2}",
-        caption=f"{words} {f'The curve runs over {label}.' if curve else ''} Less energy is not everything: COIN moves a "
+        caption=f"{words} {f'The curve runs over {label}.' if curve else ''} Less energy is not everything: COIN "
+        "moves a "
         "perturbation rather than removing it, and an attack by filters changes what a defence sees of every edge.",
     )
 
@@ -120,17 +139,25 @@ def _point(measured: Suppression) -> tuple[float, float, float]:
 
 
 def sweep_button(choice: Selection, stack: tuple[Defense, ...], known: Sequence[RunRecord]) -> None:
-    """Start one run a value of the first defence's first parameter; ``known`` are runs, newest first, which tell how long one takes."""
+    """Start one run a value of the first defence's first parameter; ``known`` are runs, newest first, which tell how
+    long one takes."""
     parameter = _swept(stack)
     if parameter is None:
         return
     with st.popover("Sweep this parameter …"):
         offered = sweep_values(parameter)
         chosen = st.multiselect(
-            f"Values of {parameter.label}", offered, default=offered[:: max(1, len(offered) // 4)], format_func=lambda v: f"{v:g}",
-            key="sweep_values", max_selections=MOST_RUNS,
-        )  # fmt: skip
-        st.caption("One training run a value, everything else as on this page. They are queued and can be compared on the page Runs.")
+            f"Values of {parameter.label}",
+            offered,
+            default=offered[:: max(1, len(offered) // 4)],
+            format_func=lambda v: f"{v:g}",
+            key="sweep_values",
+            max_selections=MOST_RUNS,
+        )
+        st.caption(
+            "One training run a value, everything else as on this page. They are queued and can be compared on the "
+            "page Runs."
+        )
         if chosen:
             run_cost(spec_of(choice, stack), known, len(chosen))
         if st.button(f"Start {len(chosen)} runs", type="primary", disabled=not chosen, key="sweep_start"):

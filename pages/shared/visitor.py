@@ -16,8 +16,8 @@ NOBODY = Person("nobody", "Visitor")
 def who() -> Person:
     """The reader: the owner on this computer, or a visitor.
 
-    Asked for anew in every callback and fragment, because each is a request of its own. Where the door said nothing, a server
-    that others can reach takes the reader for a visitor without a name.
+    Asked for anew in every callback and fragment, because each is a request of its own. Where the door said nothing, a
+    server that others can reach takes the reader for a visitor without a name.
     """
     said = st.context.headers.get(HEADER) if get_script_run_ctx() else None
     if said:

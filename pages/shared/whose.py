@@ -79,13 +79,16 @@ def is_open(spec: Mapping[str, Any]) -> bool:
 
 
 def result_for_reader(record: RunRecord, result: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The result of a run; where a visitor may not see its images, classes have numbers, because their names are those of the owner's
-    folders, and of the notes, which name files, only those are left that say what was tested on."""
+    """The result of a run; where a visitor may not see its images, classes have numbers, because their names are those
+    of the owner's folders, and of the notes, which name files, only those are left that say what was tested on."""
     if is_open(record.spec):
         return result
     data = result["data"]
     notes = [note for note in data.get("notes") or [] if note.startswith(NOT_CLEAN)]
-    return {**result, "data": {**data, "class_names": [f"class {k}" for k in range(len(data["class_names"]))], "notes": notes}}
+    return {
+        **result,
+        "data": {**data, "class_names": [f"class {k}" for k in range(len(data["class_names"]))], "notes": notes},
+    }
 
 
 def error_for_reader(record: RunRecord, error: Mapping[str, Any]) -> tuple[str, str]:
@@ -120,9 +123,13 @@ def _queue(now: Snapshot) -> _Queue:
 
 
 def to_come(now: Snapshot) -> list[RunRecord]:
-    """Runs that are not over, those of a visitor before all others; first what is executed, then what waits, as it will begin."""
+    """Runs that are not over, those of a visitor before all others; first what is executed, then what waits, as it will
+    begin."""
     reader, places = who(), _queue(now).places
-    return sorted(now.waiting, key=lambda r: (not reader.owner and r.by != reader.id, r.state != "running", places.get(r.id, 0), r.id))
+    return sorted(
+        now.waiting,
+        key=lambda r: (not reader.owner and r.by != reader.id, r.state != "running", places.get(r.id, 0), r.id),
+    )
 
 
 def waiting_words(record: RunRecord, now: Snapshot) -> str:

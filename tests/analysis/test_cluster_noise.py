@@ -1,4 +1,5 @@
-"""Noise read off published images: exact where it shows, unknown where it is cut, and no silence about wrong clusters."""
+"""Noise read off published images: exact where it shows, unknown where it is cut, and no silence about wrong
+clusters."""
 
 from __future__ import annotations
 
@@ -78,6 +79,10 @@ def test_a_cluster_without_images_has_no_noise() -> None:
 
 def test_what_does_not_belong_together_is_refused() -> None:
     clean = np.zeros((2, 1, 2, 2), np.uint8)
-    for arguments in ((clean, clean[:1], np.zeros(2, int)), (clean, clean, np.zeros(3, int)), (clean[:0], clean[:0], np.zeros(0, int))):
+    for arguments in (
+        (clean, clean[:1], np.zeros(2, int)),
+        (clean, clean, np.zeros(3, int)),
+        (clean[:0], clean[:0], np.zeros(0, int)),
+    ):
         with pytest.raises(DataError, match="row by row"):
             noise_maps(*arguments, 1)

@@ -102,7 +102,8 @@ def test_images_are_darkened_by_one_half_for_the_bias_shift_alone(untrained):
     moved = [job.augment(images, torch.Generator()).flatten().tolist() for job in jobs]
     assert moved == [[0.0, 0.25, 0.5, 1.0]] * 4 + [[-0.5, -0.25, 0.0, 0.5]]
     assert keys(asked[4]) < keys(data)
-    # As published: simple networks at 0.01 in batches of 128, momentum 0.9, decay 5e-4; the other one at the intended 0.1.
+    # As published: simple networks at 0.01 in batches of 128, momentum 0.9, decay 5e-4; the other one at the intended
+    # 0.1.
     told = [(job.plan.learning_rate, job.plan.momentum, job.plan.weight_decay) for job in jobs]
     assert told == [(0.01, 0.9, 5e-4)] * 4 + [(0.1, 0.9, 5e-4)]
     assert [job.plan.batch_size for job in jobs[:4]] == [128] * 4
@@ -132,7 +133,9 @@ def test_only_so_many_images_as_many_of_each(monkeypatch):
 def test_small_classes_are_refused():
     data = toy_set()
     with pytest.raises(DataError, match="a class with 2 images"):
-        examine(data.take(torch.cat([(data.labels == 0).nonzero()[:2, 0], (data.labels == 1).nonzero()[:, 0]])), Context())
+        examine(
+            data.take(torch.cat([(data.labels == 0).nonzero()[:2, 0], (data.labels == 1).nonzero()[:, 0]])), Context()
+        )
 
 
 def test_can_be_cancelled():

@@ -18,7 +18,9 @@ from ued_core.runs.edge_comparison import compare_edges, evading_version
 def framed(side: dict[str, int], inside: int = 200, shape: tuple[int, int] = (6, 8)) -> torch.Tensor:
     image = torch.full((1, 3, *shape), inside, dtype=torch.uint8)
     for name, value in side.items():
-        {"top": image[:, :, 0], "bottom": image[:, :, -1], "left": image[..., 0], "right": image[..., -1]}[name][:] = value
+        {"top": image[:, :, 0], "bottom": image[:, :, -1], "left": image[..., 0], "right": image[..., -1]}[name][:] = (
+            value
+        )
     return image
 
 

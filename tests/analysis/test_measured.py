@@ -61,7 +61,9 @@ def test_one_known_cost_is_not_lost_beside_an_unknown_one(tmp_path: Path) -> Non
 
 def test_reference_is_clean_data_with_the_same_training(tmp_path: Path) -> None:
     names = ("clean", "clean, no augmentation", "EM", "EM, no augmentation")
-    rows = written(tmp_path, [row(n, 0, 0.5) for n in names] + [row("clean and COIN", 0, 0.8, defenses=[{"name": "coin"}])])
+    rows = written(
+        tmp_path, [row(n, 0, 0.5) for n in names] + [row("clean and COIN", 0, 0.8, defenses=[{"name": "coin"}])]
+    )
     found = {c.name: c for c in measured.conditions(rows, "shapes")}
     every = list(found.values())
     assert measured.reference(found["EM"], every).name == "clean"
@@ -103,17 +105,23 @@ def test_shipped_tables_can_be_read() -> None:
 
 def test_encoders_are_compared_in_numbers() -> None:
     """Which of them harms more is not said beforehand: the lowest comes first, whichever it is."""
+
     def of(title, dataset, last, seed=0, **attack):
         spec = {"seed": seed, "attack": attack or None, "defenses": [], "model": {}, "plan": {}}
         return row(title, seed, last, dataset=dataset, spec=spec)
 
     rows = [
-        of("UC, proxy", "shapes", 0.4, name="uc", encoder="embedded"), of("UC, proxy", "shapes", 0.2, 1, name="uc", encoder="embedded"),
-        of("UC, labelled", "shapes", 0.75, name="uc", encoder="labelled"), of("clean", "shapes", 0.9), of("EM", "shapes", 0.1, name="em"),
-        of("UC, proxy", "digits", 0.95, name="uc", encoder="embedded"), of("UC, labelled", "digits", 0.25, name="uc", encoder="labelled"),
-    ]  # fmt: skip
+        of("UC, proxy", "shapes", 0.4, name="uc", encoder="embedded"),
+        of("UC, proxy", "shapes", 0.2, 1, name="uc", encoder="embedded"),
+        of("UC, labelled", "shapes", 0.75, name="uc", encoder="labelled"),
+        of("clean", "shapes", 0.9),
+        of("EM", "shapes", 0.1, name="em"),
+        of("UC, proxy", "digits", 0.95, name="uc", encoder="embedded"),
+        of("UC, labelled", "digits", 0.25, name="uc", encoder="labelled"),
+    ]
     assert measured.surrogates(rows) == (
-        "Clean test accuracy in the stored runs: on Shapes 30.0 % after UC, proxy (n = 2), 75.0 % after UC, labelled (n = 1); "
+        "Clean test accuracy in the stored runs: on Shapes 30.0 % after UC, proxy (n = 2), 75.0 % after UC, labelled "
+        "(n = 1); "
         "on Digits 25.0 % after UC, labelled (n = 1), 95.0 % after UC, proxy (n = 1)."
     )
     assert measured.surrogates(rows[:2]) == ""
@@ -121,9 +129,14 @@ def test_encoders_are_compared_in_numbers() -> None:
 
 
 def test_no_encoder_is_called_a_bound() -> None:
-    """On the shipped shapes the labelled surrogate leaves more than the proxy, so it bounds nothing; no text may say that it does."""
+    """On the shipped shapes the labelled surrogate leaves more than the proxy, so it bounds nothing; no text may say
+    that it does."""
     rows = measured.stored(measured.ATTACKS_FILE)
     left = {c.name: measured.summary(c, "last").mean for c in measured.conditions(rows, "shapes")}
     assert left["UC (labelled surrogate)"] > left["UC (proxy surrogate)"]
-    told = UnlearnableClusters.__doc__ + "".join(p.help for p in UnlearnableClusters.parameters()) + encoder_for("labelled", "shapes").note
+    told = (
+        UnlearnableClusters.__doc__
+        + "".join(p.help for p in UnlearnableClusters.parameters())
+        + encoder_for("labelled", "shapes").note
+    )
     assert "upper bound" not in told

@@ -33,10 +33,13 @@ def test_differences_are_taken_seed_by_seed() -> None:
     ("mean", "spread", "count", "word"),
     [
         (0.21, 0.1, 3, "more"), (-0.21, 0.1, 3, "less"), (0.19, 0.1, 3, "alike"), (0.03, math.nan, 1, "more"),
-        (-0.03, math.nan, 1, "less"), (0.01, math.nan, 1, "alike"), (math.nan, math.nan, 0, "unknown"), (0.0, 0.0, 2, "alike"),
+        (-0.03, math.nan, 1, "less"), (0.01, math.nan, 1, "alike"), (math.nan, math.nan, 0, "unknown"), (0.0, 0.0, 2,
+        "alike"),
     ],
 )  # fmt: skip
-def test_a_difference_counts_beyond_two_deviations_or_two_points(mean: float, spread: float, count: int, word: str) -> None:
+def test_a_difference_counts_beyond_two_deviations_or_two_points(
+    mean: float, spread: float, count: int, word: str
+) -> None:
     assert kind(Summary(mean, spread, count)) == word
 
 
@@ -45,14 +48,25 @@ def test_numbers_in_words() -> None:
     assert answers.points(Summary(-0.05, math.nan, 1)) == "−5.0 points"
     assert answers.points(Summary(-0.0001, 0.01, 2)) == "0.0 ± 1.0 points"
     assert answers.level(one(0.5, 0.6)) == "55.0 ± 7.1 %"
-    assert [answers.listed(names) for names in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == ["", "a", "a and b", "a, b and c"]
+    assert [answers.listed(names) for names in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == [
+        "",
+        "a",
+        "a and b",
+        "a, b and c",
+    ]
 
 
 def test_seeds_are_counted() -> None:
     assert answers.rests_on([]) == ""
-    assert answers.rests_on([one(0.5), one(0.5)]) == "It rests on 2 runs, one seed for each condition, so this is a first impression."
-    assert answers.rests_on([one(0.5), one(0.5, 0.6)]) == "It rests on 3 runs, 1 to 2 seeds for each condition, too few to know the " \
-        "spread well."  # fmt: skip
+    assert (
+        answers.rests_on([one(0.5), one(0.5)])
+        == "It rests on 2 runs, one seed for each condition, so this is a first impression."
+    )
+    assert (
+        answers.rests_on([one(0.5), one(0.5, 0.6)])
+        == "It rests on 3 runs, 1 to 2 seeds for each condition, too few to know the "
+        "spread well."
+    )
     assert answers.rests_on([one(0.5, 0.6, 0.7)]) == "It rests on 3 runs, 3 seeds for each condition."
 
 
@@ -62,7 +76,9 @@ def test_seeds_are_counted() -> None:
 def cost(shapes: list[float], digits: list[float]) -> answers.Answer:
     rows = []
     for name, lasts in (("shapes", shapes), ("digits", digits)):
-        rows += runs("b", f"{name} 0", [0.9, 0.91, 0.92], dataset=name) + runs("b", f"{name} 2", lasts, defenses=coin(2.0), dataset=name)
+        rows += runs("b", f"{name} 0", [0.9, 0.91, 0.92], dataset=name) + runs(
+            "b", f"{name} 2", lasts, defenses=coin(2.0), dataset=name
+        )
     return answers.cost_answer(series.cost_lines(conditions(*rows)))
 
 
@@ -71,9 +87,13 @@ def test_price_depends_on_the_rows() -> None:
     more = [0.95, 0.96, 0.97]
     assert cost(dear, dear).verdict == "On clean data COIN costs accuracy on Shapes and Digits (judged at α = 2 px)."
     assert cost(dear, free).verdict == (
-        "It depends: on clean data COIN costs accuracy on Shapes; it costs no clear amount of accuracy on Digits (judged at α = 2 px)."
+        "It depends: on clean data COIN costs accuracy on Shapes; it costs no clear amount of accuracy on Digits "
+        "(judged at α = 2 px)."
     )
-    assert cost(free, free).verdict == "On clean data COIN costs no clear amount of accuracy on Shapes and Digits (judged at α = 2 px)."
+    assert (
+        cost(free, free).verdict
+        == "On clean data COIN costs no clear amount of accuracy on Shapes and Digits (judged at α = 2 px)."
+    )
     assert cost(more, more).verdict == "On clean data COIN adds accuracy on Shapes and Digits (judged at α = 2 px)."
     detail = cost(dear, free).details[0]
     assert detail == "Shapes: 91.0 ± 1.0 % without COIN. At α = 2 px COIN costs 10.0 ± 1.0 points."
@@ -83,7 +103,10 @@ def test_price_depends_on_the_rows() -> None:
 
 def test_the_dearest_strength_is_told_only_if_it_is_another_one_and_costs_something() -> None:
     def detail(**lasts: float) -> str:
-        rows = [*runs("b", "0", [0.9]), *(r for s, v in lasts.items() for r in runs("b", s, [v], defenses=coin(float(s[1:]))))]
+        rows = [
+            *runs("b", "0", [0.9]),
+            *(r for s, v in lasts.items() for r in runs("b", s, [v], defenses=coin(float(s[1:])))),
+        ]
         return answers.cost_answer(series.cost_lines(conditions(*rows))).details[0]
 
     assert detail(a2=0.8, a3=0.7).endswith("COIN costs 10.0 points; the most, 20.0 points, at α = 3 px.")
@@ -111,7 +134,8 @@ def central(attacked: list[float]) -> answers.Answer:
 def test_spread_of_seeds() -> None:
     sure = central([0.2, 0.25, 0.3])
     assert sure.verdict == (
-        "The standard deviation over seeds reaches 5 points (CUDA on Shapes); COIN's gain is clear in 1 of 1 settings where the attack "
+        "The standard deviation over seeds reaches 5 points (CUDA on Shapes); COIN's gain is clear in 1 of 1 settings "
+        "where the attack "
         "does harm."
     )
     assert "between 20.0 and 30.0 %. COIN's gain is +57.0 ± 3.0 points: clear." in sure.details[0]
@@ -133,10 +157,17 @@ def rivals(elastic: list[float], shifts: list[float]) -> answers.Answer:
 
 
 def test_design_is_needed_only_if_it_beats_its_rivals() -> None:
-    assert rivals([0.8, 0.83], [0.5, 0.52]).verdict == "COIN's design is not needed here: elastic gives back more than COIN."
+    assert (
+        rivals([0.8, 0.83], [0.5, 0.52]).verdict
+        == "COIN's design is not needed here: elastic gives back more than COIN."
+    )
     assert rivals([0.8, 0.83], [0.9, 0.92]).verdict.endswith("shifts and elastic give back more than COIN.")
-    assert rivals([0.71, 0.7], [0.5, 0.52]).verdict == "COIN is not clearly better than elastic. It beats the one other."
-    assert rivals([0.5, 0.53], [0.4, 0.42]).verdict == "COIN's design matters: it gives back more than both rivals tried."
+    assert (
+        rivals([0.71, 0.7], [0.5, 0.52]).verdict == "COIN is not clearly better than elastic. It beats the one other."
+    )
+    assert (
+        rivals([0.5, 0.53], [0.4, 0.42]).verdict == "COIN's design matters: it gives back more than both rivals tried."
+    )
     assert "elastic +10.5 ± 0.7 points; shifts −20.0 ± 0.0 points" in rivals([0.8, 0.83], [0.5, 0.52]).details[1]
     assert rivals([], []).verdict == NOT_YET
     assert answers.rivals_answer(None).verdict == NOT_YET
@@ -151,7 +182,9 @@ def mixed(flagged: dict[float, float], none: float = 0.2) -> answers.Answer:
 
 
 def test_flagged_or_all() -> None:
-    assert mixed({0.5: 0.8, 0.8: 0.75}).verdict.startswith("Shaking only the flagged images is better (flagged against all: +10.0")
+    assert mixed({0.5: 0.8, 0.8: 0.75}).verdict.startswith(
+        "Shaking only the flagged images is better (flagged against all: +10.0"
+    )
     assert mixed({0.5: 0.6}).verdict.startswith("Shaking all images is better")
     assert mixed({0.5: 0.7}).verdict.startswith("No clear difference")
     apart = mixed({0.5: 0.8, 0.8: 0.6}).verdict
@@ -163,9 +196,12 @@ def test_flagged_or_all() -> None:
 
 
 def test_what_throwing_away_costs() -> None:
-    rows = runs("e", "none", [0.9, 0.91], CUDA, rate=0.8) + runs("e", "clean", [0.4, 0.41], CUDA, rate=0.8, train_on="clean")
+    rows = runs("e", "none", [0.9, 0.91], CUDA, rate=0.8) + runs(
+        "e", "clean", [0.4, 0.41], CUDA, rate=0.8, train_on="clean"
+    )
     assert answers.mixtures_answer(series.mixtures(conditions(*rows), [])).details == (
-        "80 % of the images poisoned: no defence 90.5 ± 0.7 %, the clean images alone 40.5 ± 0.7 %; throwing the others away: "
+        "80 % of the images poisoned: no defence 90.5 ± 0.7 %, the clean images alone 40.5 ± 0.7 %; throwing the "
+        "others away: "
         "−50.0 ± 0.0 points against no defence.",
     )
 
@@ -184,7 +220,8 @@ def adaptive(wide: list[float]) -> answers.Answer:
 def test_attackers_win_if_less_is_left_after_coin() -> None:
     verdict = adaptive([0.3, 0.32]).verdict
     assert verdict == (
-        "It helps less against 1 of 1 who adapt: after COIN, less is left by 7×7 kernels than by the attack as published "
+        "It helps less against 1 of 1 who adapt: after COIN, less is left by 7×7 kernels than by the attack as "
+        "published "
         "(−40.0 ± 0.0 points)."
     )
     assert adaptive([0.25, 0.25]).verdict.endswith("Against 7×7 kernels COIN gives nothing clear back.")
@@ -209,20 +246,30 @@ def three(*sides: dict[float, float]) -> answers.Answer:
     rows = []
     for side, lasts in zip((32, 64, 96), sides, strict=True):
         for strength, last in {0.0: 0.2, **lasts}.items():
-            rows += runs("g", f"{side} {strength}", [last, last + 0.01], CUDA, coin(strength) if strength else [], side=side)
+            rows += runs(
+                "g", f"{side} {strength}", [last, last + 0.01], CUDA, coin(strength) if strength else [], side=side
+            )
     return answers.resolution_answer(series.resolution_lines(conditions(*rows), []))
 
 
 def test_gain_and_strength_over_the_size() -> None:
     assert sizes([0.4, 0.41], [0.3, 0.3]).verdict == (
-        "From 32×32 px to 64×64 px COIN's best gain shrinks (−30.0 ± 0.0 points); the best strength does not clearly move with the size."
+        "From 32×32 px to 64×64 px COIN's best gain shrinks (−30.0 ± 0.0 points); the best strength does not clearly "
+        "move with the size."
     )
     assert sizes([0.5, 0.5], [0.7, 0.71]).verdict == (
-        "From 32×32 px to 64×64 px COIN's best gain does not clearly change (0.0 ± 0.0 points); the best strength is 2 px at 32×32 px, "
+        "From 32×32 px to 64×64 px COIN's best gain does not clearly change (0.0 ± 0.0 points); the best strength is "
+        "2 px at 32×32 px, "
         "4 px at 64×64 px."
     )
-    assert "does not clearly move with the size" not in three({2.0: 0.7, 4.0: 0.7}, {2.0: 0.7, 4.0: 0.5}, {2.0: 0.5, 4.0: 0.7}).verdict
-    assert "does not clearly move with the size" in three({2.0: 0.7, 4.0: 0.7}, {2.0: 0.7, 4.0: 0.5}, {2.0: 0.6, 4.0: 0.6}).verdict
+    assert (
+        "does not clearly move with the size"
+        not in three({2.0: 0.7, 4.0: 0.7}, {2.0: 0.7, 4.0: 0.5}, {2.0: 0.5, 4.0: 0.7}).verdict
+    )
+    assert (
+        "does not clearly move with the size"
+        in three({2.0: 0.7, 4.0: 0.7}, {2.0: 0.7, 4.0: 0.5}, {2.0: 0.6, 4.0: 0.6}).verdict
+    )
     assert "grows (+10.0" in sizes([0.8, 0.81], []).verdict
     assert sizes([], []).verdict == NOT_YET
     assert answers.resolution_answer([]).verdict == NOT_YET
@@ -238,20 +285,29 @@ def strengths(second: dict[float, float]) -> answers.Answer:
 
 
 def test_a_strength_counts_as_alike_until_it_is_clearly_worse() -> None:
-    line = series.cost_lines(conditions(*runs("b", "1", [0.9, 0.91], defenses=coin(1.0)), *runs("b", "2", [0.5, 0.51], defenses=coin(2.0))))
+    line = series.cost_lines(
+        conditions(*runs("b", "1", [0.9, 0.91], defenses=coin(1.0)), *runs("b", "2", [0.5, 0.51], defenses=coin(2.0)))
+    )
     assert answers.best(line[0])[2] == (1.0,)
     apart = [row("b", "1", 0, 0.9, None, coin(1.0)), row("b", "2", 1, 0.5, None, coin(2.0))]
-    assert answers.best(series.cost_lines(conditions(*apart))[0])[2] == (1.0, 2.0), "seeds that no two share say nothing"
+    assert answers.best(series.cost_lines(conditions(*apart))[0])[2] == (1.0, 2.0), (
+        "seeds that no two share say nothing"
+    )
 
 
 def test_one_strength_for_all_or_not() -> None:
-    assert strengths({1.0: 0.3, 2.0: 0.5}).verdict.startswith("One strength can do for both attacks: α = 2 px is nowhere")
+    assert strengths({1.0: 0.3, 2.0: 0.5}).verdict.startswith(
+        "One strength can do for both attacks: α = 2 px is nowhere"
+    )
     assert strengths({1.0: 0.6, 2.0: 0.5}).verdict == (
-        "No single strength suits both attacks: the best goes from α = 1 px (p_b = 0.6, k = 3) to 2 px (p_b = 0.3, k = 3)."
+        "No single strength suits both attacks: the best goes from α = 1 px (p_b = 0.6, k = 3) to 2 px (p_b = "
+        "0.3, k = 3)."
     )
     assert "(α = 2 px not clearly worse)" in strengths({1.0: 0.5, 2.0: 0.5}).details[1]
     helpless = strengths({0.0: 0.5, 1.0: 0.5, 2.0: 0.5}).verdict
-    assert helpless == f"{NOT_YET} Against p_b = 0.6, k = 3 no strength gives anything clear back.", "one attack says nothing of others"
+    assert helpless == f"{NOT_YET} Against p_b = 0.6, k = 3 no strength gives anything clear back.", (
+        "one attack says nothing of others"
+    )
     assert strengths({1.0: 0.6}).verdict == NOT_YET, "one strength has no best one"
     assert answers.optimum_answer([], []).verdict == NOT_YET
 

@@ -16,14 +16,21 @@ def coin(strength: float) -> list[dict[str, Any]]:
     return [{"name": "coin", "strength": strength, "boundary": "periodic"}]
 
 
-def row(question: str, name: str, seed: int, last: float, attack: Any = None, defenses: Any = (), **more: Any) -> dict[str, Any]:
+def row(
+    question: str, name: str, seed: int, last: float, attack: Any = None, defenses: Any = (), **more: Any
+) -> dict[str, Any]:
     """One stored run; ``side``, ``dataset`` and ``rate`` go into its spec."""
     side = {"side": more["side"]} if more.get("side", 32) != 32 else {}
     spec = {
-        "dataset": {"name": more.get("dataset", "shapes"), "seed": seed, **side}, "attack": attack, "defenses": list(defenses),
-        "poison_rate": more.get("rate", 1.0), "train_on": more.get("train_on", "all"), "model": {"name": "small_cnn"}, "plan": PLAN,
+        "dataset": {"name": more.get("dataset", "shapes"), "seed": seed, **side},
+        "attack": attack,
+        "defenses": list(defenses),
+        "poison_rate": more.get("rate", 1.0),
+        "train_on": more.get("train_on", "all"),
+        "model": {"name": "small_cnn"},
+        "plan": PLAN,
         "seed": seed,
-    }  # fmt: skip
+    }
     return {
         "question": question, "name": name, "seed": seed, "key": f"{name}{seed}", "spec": spec, "probe": None,
         "last": last, "best": last + 0.01, "train_accuracy": 0.99,
@@ -35,7 +42,12 @@ def conditions(*rows: dict[str, Any]) -> list[Condition]:
 
 
 def test_rows_become_conditions_of_their_question_with_their_titles() -> None:
-    rows = [row("d", "elastic", 0, 0.5), row("e", "elastic", 0, 0.1), row("d", "elastic", 1, 0.7), row("d", "COIN", 0, 0.6)]
+    rows = [
+        row("d", "elastic", 0, 0.5),
+        row("e", "elastic", 0, 0.1),
+        row("d", "elastic", 1, 0.7),
+        row("d", "COIN", 0, 0.6),
+    ]
     first, second = series.found(rows, "d", {"elastic": "Elastic distortion"})
     assert (first.name, second.name) == ("Elastic distortion", "COIN")
     assert measured.summary(first, "last") == measured.Summary(pytest.approx(0.6), pytest.approx(0.2 / 2**0.5), 2)
@@ -47,12 +59,20 @@ def test_setting_is_read_from_the_spec_and_not_from_the_name() -> None:
     (one,) = conditions(row("f", "α = 9, p_b = 9, 99 px", 0, 0.5, attack, coin(1.5), rate=0.8, side=64))
     own = series.setting(one)
     assert (own.strength, own.blur, own.kernel_size, own.side, own.poison_rate) == (1.5, 0.3, 7, 64, 0.8)
-    assert (own.padding, own.selection, own.defences, own.dataset, own.plan) == ("reflect", "against COIN", ("coin",), "shapes", "adamw")
+    assert (own.padding, own.selection, own.defences, own.dataset, own.plan) == (
+        "reflect",
+        "against COIN",
+        ("coin",),
+        "shapes",
+        "adamw",
+    )
 
 
 def test_setting_of_what_a_spec_leaves_out() -> None:
     plain, attacked, gated = conditions(
-        row("b", "x", 0, 0.9), row("b", "y", 0, 0.2, CUDA), row("b", "z", 0, 0.2, CUDA, [{"name": "gated_coin", "strength": 2.0}])
+        row("b", "x", 0, 0.9),
+        row("b", "y", 0, 0.2, CUDA),
+        row("b", "z", 0, 0.2, CUDA, [{"name": "gated_coin", "strength": 2.0}]),
     )
     own = series.setting(plain)
     assert (own.side, own.strength, own.poison_rate, own.blur, own.selection) == (32, 0.0, 0.0, None, None)
@@ -77,16 +97,25 @@ def test_cost_has_a_line_a_data_set_in_the_order_of_alpha() -> None:
 def test_clean_reference_is_the_same_recipe_from_any_table_once() -> None:
     attacked = conditions(row("d", "none", 0, 0.2, CUDA))[0]
     known = [
-        row("g", "64 px", 0, 0.91, side=64), row("b", "none", 0, 0.95), row("b", "none", 1, 0.93), row("g", "32 px", 0, 0.95),
-        row("b", "digits", 0, 0.99, dataset="digits"), row("b", "COIN", 0, 0.5, defenses=coin(2.0)),
-    ]  # fmt: skip
+        row("g", "64 px", 0, 0.91, side=64),
+        row("b", "none", 0, 0.95),
+        row("b", "none", 1, 0.93),
+        row("g", "32 px", 0, 0.95),
+        row("b", "digits", 0, 0.99, dataset="digits"),
+        row("b", "COIN", 0, 0.5, defenses=coin(2.0)),
+    ]
     clean = series.clean_like(attacked, known)
     assert [(r["seed"], r["last"]) for r in clean.rows] == [(0, 0.95), (1, 0.93)]
     assert series.clean_like(attacked, [row("b", "none", 0, 0.95, dataset="digits")]) is None
 
 
 def test_rivals_stand_in_order_undefended_first() -> None:
-    named = [("elastic", [{"name": "elastic"}]), ("parts", [{"name": "coin_shifts"}]), ("COIN", coin(2.0)), ("none", [])]
+    named = [
+        ("elastic", [{"name": "elastic"}]),
+        ("parts", [{"name": "coin_shifts"}]),
+        ("COIN", coin(2.0)),
+        ("none", []),
+    ]
     rows = [row("d", name, 0, 0.5, CUDA, defenses) for name, defenses in named]
     group = series.rivals(conditions(*rows), [row("b", "none", 0, 0.9)])
     assert [c.name for c in group.conditions] == ["no defence", "COIN", "parts", "elastic"]
@@ -139,11 +168,20 @@ def test_optimum_has_lines_by_blur_and_by_kernel() -> None:
     assert [line.name for line in by_blur] == ["p_b = 0.1", "p_b = 0.3", "p_b = 0.6"]
     assert [line.name for line in by_size] == ["k = 3", "k = 5", "k = 7"]
     assert series.optimum_lines([], []) == ([], [])
-    assert [line.name for line in series.optimum_lines(conditions(*rows[:3]), [])[0]] == ["p_b = 0.1", "p_b = 0.3", "p_b = 0.6"]
+    assert [line.name for line in series.optimum_lines(conditions(*rows[:3]), [])[0]] == [
+        "p_b = 0.1",
+        "p_b = 0.3",
+        "p_b = 0.6",
+    ]
 
 
 def test_seeds_are_grouped_by_data_and_plan() -> None:
-    rows = [{**row("", c, s, 0.5), "dataset": "shapes", "plan": p, "condition": c} for p in ("adamw", "sgd") for c in "ab" for s in (0, 1)]
+    rows = [
+        {**row("", c, s, 0.5), "dataset": "shapes", "plan": p, "condition": c}
+        for p in ("adamw", "sgd")
+        for c in "ab"
+        for s in (0, 1)
+    ]
     groups = series.seed_groups(rows, {"sgd": "SGD"})
     assert [(g.name, len(g.conditions)) for g in groups] == [("Shapes, adamw", 2), ("Shapes, SGD", 2)]
     assert [len(c.rows) for c in groups[0].conditions] == [2, 2]

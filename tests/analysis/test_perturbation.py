@@ -64,7 +64,8 @@ def test_images_are_measured_one_by_one_across_chunks() -> None:
 
 
 @pytest.mark.parametrize(
-    ("clean", "other"), [(noise((1, 3, 16, 16)), noise((1, 3, 16, 17))), (noise((1, 3, 16, 16)), torch.zeros(1, 3, 16, 16))]
+    ("clean", "other"),
+    [(noise((1, 3, 16, 16)), noise((1, 3, 16, 17))), (noise((1, 3, 16, 16)), torch.zeros(1, 3, 16, 16))],
 )
 def test_distortion_refuses_what_cannot_be_compared(clean: torch.Tensor, other: torch.Tensor) -> None:
     with pytest.raises(DataError, match="one shape"):

@@ -18,7 +18,9 @@ CATALOGUES = {"attack": ATTACKS, "defense": DEFENSES, "dataset": DATASETS, "mode
 ROWS = reported()
 
 
-def value(source: str, dataset: str, attack: str, defense: str, model: str = "ResNet-18", variants: tuple[str, str] = ("", "")) -> float:
+def value(
+    source: str, dataset: str, attack: str, defense: str, model: str = "ResNet-18", variants: tuple[str, str] = ("", "")
+) -> float:
     (row,) = [
         r
         for r in ROWS
@@ -30,7 +32,11 @@ def value(source: str, dataset: str, attack: str, defense: str, model: str = "Re
 
 
 def test_every_line_of_every_table_is_a_row_with_its_value() -> None:
-    lines = [line for file in sorted(FOLDER.glob("*.csv")) for line in csv.DictReader(file.open(encoding="utf-8", newline=""))]
+    lines = [
+        line
+        for file in sorted(FOLDER.glob("*.csv"))
+        for line in csv.DictReader(file.open(encoding="utf-8", newline=""))
+    ]
     assert len(lines) == len(ROWS) > 600
     for line, row in zip(lines, ROWS, strict=True):
         assert row.test_accuracy == pytest.approx(float(line["test_accuracy_percent"]) / 100)
@@ -78,8 +84,12 @@ def test_spellings_of_one_thing_meet() -> None:
 
 
 def test_the_same_word_means_a_real_blur_in_one_source_only() -> None:
-    assert {r.defense.key for r in ROWS if r.spelled["defense"] == "gaussian" and r.source.title == "APBench"} == {"gaussian_as_published"}
-    assert {r.defense.key for r in ROWS if r.spelled["defense"] == "gaussian" and r.source.title != "APBench"} == {"gaussian_blur"}
+    assert {r.defense.key for r in ROWS if r.spelled["defense"] == "gaussian" and r.source.title == "APBench"} == {
+        "gaussian_as_published"
+    }
+    assert {r.defense.key for r in ROWS if r.spelled["defense"] == "gaussian" and r.source.title != "APBench"} == {
+        "gaussian_blur"
+    }
 
 
 def test_no_source_has_two_values_for_one_thing() -> None:
@@ -95,7 +105,9 @@ def test_every_source_is_described_once_and_used() -> None:
 
 
 def test_the_page_s_warning_is_true() -> None:
-    undefended = [r for r in ROWS if r.defense.key == "none" and (r.dataset.key, r.model.key) == ("cifar10", "resnet18")]
+    undefended = [
+        r for r in ROWS if r.defense.key == "none" and (r.dataset.key, r.model.key) == ("cifar10", "resnet18")
+    ]
     spans = {}
     for row in undefended:
         spans.setdefault(row.attack, []).append(row.test_accuracy)

@@ -26,7 +26,9 @@ def test_by_hand() -> None:
     assert json.loads(json.dumps(probe.to_json())) == probe.to_json()
 
 
-@pytest.mark.parametrize(("follows", "rates"), [("shape", (1, 0, 0)), ("perturbation", (0, 1, 0)), ("neither", (0, 0, 1))])
+@pytest.mark.parametrize(
+    ("follows", "rates"), [("shape", (1, 0, 0)), ("perturbation", (0, 1, 0)), ("neither", (0, 0, 1))]
+)
 def test_pure_models(follows: str, rates: tuple[float, float, float]) -> None:
     labels = np.arange(30) % 3
     wrong = wrong_classes(labels, 3, np.random.default_rng(0))

@@ -13,11 +13,19 @@ def row(scene: str, arm: str, last: float, signals: list[float], seed: int = 0, 
     dataset, attack = scene.split()[1], None if scene.startswith("clean") else {"name": "synper"}
     method = None if arm == staged.PLAIN else StagedTraining(**values)
     checks = [
-        {"epoch": float(i), "acm": {"block 1": 1.0}, "signal": s, "trapped": bool(method and i and s > method.threshold),
-         "action": "accepted" if i else "start", "rates": {"block 1": 1.0}}
+        {
+            "epoch": float(i),
+            "acm": {"block 1": 1.0},
+            "signal": s,
+            "trapped": bool(method and i and s > method.threshold),
+            "action": "accepted" if i else "start",
+            "rates": {"block 1": 1.0},
+        }
         for i, s in enumerate([1.0, *signals])
-    ]  # fmt: skip
-    report = [{"name": "staged", "layers": ["block 1"], "alarms": 0, "alarms_left": 20, "checks": checks}] if method else []
+    ]
+    report = (
+        [{"name": "staged", "layers": ["block 1"], "alarms": 0, "alarms_left": 20, "checks": checks}] if method else []
+    )
     spec = {"dataset": {"name": dataset}, "attack": attack, "defenses": [method.to_json()] if method else []}
     return {"scene": scene, "arm": arm, "seed": seed, "spec": spec, "last": last, "history": [], "training": report}
 
@@ -40,7 +48,8 @@ def expected(**values: Any) -> str:
 def test_words_by_hand() -> None:
     assert staged.expectation(ROWS, {"defenses": [{"name": "coin"}]}) == ""
     assert expected(threshold=1.25) == (
-        "Stored runs of plain training whose signal acm exceeded 1.25: 0 of 1 on clean digits, 2 of 2 on poisoned digits. "
+        "Stored runs of plain training whose signal acm exceeded 1.25: 0 of 1 on clean digits, 2 of 2 on poisoned "
+        "digits. "
         "Clean test accuracy with exactly these settings (3 runs): most gained: LSP digits from 60 to 85 %; "
         "most lost: clean digits from 99 to 96 %."
     )

@@ -111,7 +111,11 @@ def test_images_of_a_class_differ_and_no_line_separates_the_classes():
     delta = Autoregressive().delta(data, torch.arange(1200), Context(seed=0)).flatten(1).numpy()
     assert len({one.tobytes() for one in delta}) == 1200
     labels = data.labels.numpy()
-    score = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.1).fit(delta[:900], labels[:900]).score(delta[900:], labels[900:])
+    score = (
+        LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.1)
+        .fit(delta[:900], labels[:900])
+        .score(delta[900:], labels[900:])
+    )
     assert score < 0.6
 
 

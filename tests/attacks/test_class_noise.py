@@ -73,12 +73,15 @@ def test_random_numbers_belong_to_rows():
     assert not torch.equal(row_normals(rows, 50, Context(seed=1), "y"), whole[rows])
     assert abs(float(whole.mean())) < 4 / 50_000**0.5
     assert abs(float(whole.std()) - 1) < 4 / 100_000**0.5
-    assert np.abs(np.corrcoef(whole[:20].numpy()) - np.eye(20)).max() < 0.7, "neighbouring rows or blocks share their draws"
+    assert np.abs(np.corrcoef(whole[:20].numpy()) - np.eye(20)).max() < 0.7, (
+        "neighbouring rows or blocks share their draws"
+    )
     assert not torch.equal(whole[0], whole[256])
 
 
 @pytest.mark.parametrize(
-    ("text", "numbers"), [("", None), (" ", None), ("3", (3,)), ("0, 3, 5-7", (0, 3, 5, 6, 7)), ("5 1,1", (1, 5)), ("2-2", (2,))]
+    ("text", "numbers"),
+    [("", None), (" ", None), ("3", (3,)), ("0, 3, 5-7", (0, 3, 5, 6, 7)), ("5 1,1", (1, 5)), ("2-2", (2,))],
 )
 def test_classes_as_people_write_them(text: str, numbers: tuple[int, ...] | None):
     assert read_classes(text) == numbers

@@ -137,7 +137,12 @@ def test_kernels_against_coin_are_farther_apart_after_its_mean_blur_than_drawn_o
     def nearest(kernels):
         # At whole displacements of −2…2 px with the weights of their interpolation.
         law = np.array([0.125, 0.25, 0.25, 0.25, 0.125])
-        moved = np.array([np.apply_along_axis(np.convolve, 0, np.apply_along_axis(np.convolve, 1, k, law), law).ravel() for k in kernels])
+        moved = np.array(
+            [
+                np.apply_along_axis(np.convolve, 0, np.apply_along_axis(np.convolve, 1, k, law), law).ravel()
+                for k in kernels
+            ]
+        )
         moved /= np.linalg.norm(moved, axis=1, keepdims=True)
         gaps = np.linalg.norm(moved[:, None] - moved[None], axis=2)
         return gaps[~np.eye(len(kernels), dtype=bool)].min()

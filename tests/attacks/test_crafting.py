@@ -128,7 +128,9 @@ def test_stopped_work_goes_on_and_leaves_no_draft(monkeypatch):
     assert len(list(crafted_root().glob("*/*.draft"))) == 1
     assert not list(crafted_root().glob("*/*/card.json"))
     seen = []
-    assert torch.equal(poison_once(attack, data, Context(seed=2, on_report=lambda d, t, text: seen.append(text))).images, expected)
+    assert torch.equal(
+        poison_once(attack, data, Context(seed=2, on_report=lambda d, t, text: seen.append(text))).images, expected
+    )
     assert not any(text.startswith("round 1") for text in seen)
     assert not list(crafted_root().glob("*/*.draft"))
 

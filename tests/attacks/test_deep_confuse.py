@@ -44,7 +44,9 @@ def test_imagined_step_is_a_real_one():
     poisoned = (images + 0.1 * torch.rand(images.shape, generator=rng())).clamp(0, 1)
     before = copy.deepcopy(network.state_dict())
     imagined = loss_after_step(network, poisoned, images, labels, 0.3)
-    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items()), "the network itself was changed"
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items()), (
+        "the network itself was changed"
+    )
     optimizer = torch.optim.SGD(network.parameters(), lr=0.3)
     F.cross_entropy(network(poisoned), labels).backward()
     optimizer.step()
@@ -60,7 +62,10 @@ def test_slope_goes_through_the_step():
     leaf = (0.5 * images + 0.2).requires_grad_(True)
     along = torch.randn(images.shape, generator=rng(1), dtype=torch.float64)
     slope = torch.autograd.grad(loss_after_step(network, leaf, images, labels, 0.3), leaf)[0]
-    losses = [float(loss_after_step(network, (leaf + t * along).detach(), images, labels, 0.3).detach()) for t in (1e-7, -1e-7)]
+    losses = [
+        float(loss_after_step(network, (leaf + t * along).detach(), images, labels, 0.3).detach())
+        for t in (1e-7, -1e-7)
+    ]
     assert float((slope * along).sum()) == pytest.approx((losses[0] - losses[1]) / 2e-7, rel=1e-4)
     assert float(slope.abs().max()) > 0
 
@@ -72,7 +77,9 @@ def test_noise_depends_on_the_image_and_on_no_other():
     assert len({d.numpy().tobytes() for d in delta}) == 40
     generator, images = build_u_net(3, 8, rng()), to_float(data.images)
     with frozen(generator), torch.no_grad():
-        assert torch.allclose(noisy(generator, images, 8 * LEVEL)[3:5], noisy(generator, images[3:5], 8 * LEVEL), atol=1e-6)
+        assert torch.allclose(
+            noisy(generator, images, 8 * LEVEL)[3:5], noisy(generator, images[3:5], 8 * LEVEL), atol=1e-6
+        )
 
 
 def test_only_held_out_training_images_judge(monkeypatch):
@@ -82,7 +89,9 @@ def test_only_held_out_training_images_judge(monkeypatch):
         assert not set(learned.tolist()) & set(held_out.tolist()) or count < 50
     data, asked = toy_set(100), []
     inner = _Crafting.batches
-    monkeypatch.setattr(_Crafting, "batches", lambda self, number: (asked.append(rows) or rows for rows in inner(self, number)))
+    monkeypatch.setattr(
+        _Crafting, "batches", lambda self, number: (asked.append(rows) or rows for rows in inner(self, number))
+    )
     SMALL.craft(data, Context(), Draft())
     learned, held_out = parted(100, Context())
     assert set(torch.cat(asked).tolist()) == set(learned.tolist())
@@ -172,7 +181,8 @@ def test_u_net_takes_any_size(shape):
 
 
 def test_u_net_by_hand():
-    """Weights of the published width: down 64, 128, 256, 512; up on what is below and beside it; one 1 × 1 at the end."""
+    """Weights of the published width: down 64, 128, 256, 512; up on what is below and beside it; one 1 × 1 at the
+    end."""
     double = lambda inside, outside: 9 * (inside * outside + outside * outside) + 4 * outside  # noqa: E731
     down = double(3, 64) + double(64, 128) + double(128, 256) + double(256, 512)
     up = double(512 + 256, 256) + double(256 + 128, 128) + double(128 + 64, 64)

@@ -29,7 +29,9 @@ def split():
 def gap(images, test):
     """Training minus clean test accuracy of a victim that never saw an augmented image."""
     ctx = Context(seed=1)
-    network = MODELS.build("small_cnn", width=12).build(images.shape, images.classes, ctx.generator("weights", device="cpu"))
+    network = MODELS.build("small_cnn", width=12).build(
+        images.shape, images.classes, ctx.generator("weights", device="cpu")
+    )
     plan = AdamW(epochs=EPOCHS, batch_size=64, crop=0, flip="off")
     row = train(Job(train=images, test=test, network=network, plan=plan, flip=False), ctx).rows[-1]
     assert row["train_accuracy"] > 0.95

@@ -20,7 +20,9 @@ SMALL = ErrorMinimising(surrogate_width=8, batches=12)
 def empty_set(count=160, span=60):
     """Images that show nothing of their classes: white noise of at most ``span`` levels around mid-grey."""
     data = toy_set(count)
-    drawn = torch.randint(128 - span, 128 + span, data.images.shape, generator=torch.Generator().manual_seed(50), dtype=torch.uint8)
+    drawn = torch.randint(
+        128 - span, 128 + span, data.images.shape, generator=torch.Generator().manual_seed(50), dtype=torch.uint8
+    )
     return data.with_images(drawn)
 
 
@@ -54,7 +56,8 @@ def test_class_wise_noise():
 
 
 def test_fresh_network_reads_the_classes_off_the_noise():
-    """The images show nothing and the contrast is low, so what half of them teach can help with the rest only by the noise."""
+    """The images show nothing and the contrast is low, so what half of them teach can help with the rest only by the
+    noise."""
     data = empty_set(640, span=10)
     images = SMALL.craft(data, Context(seed=1), Draft()).images
     reached = {}
@@ -62,7 +65,9 @@ def test_fresh_network_reads_the_classes_off_the_noise():
         network = build_network(SmallCnn(width=8), data, torch.Generator().manual_seed(4))
         given = data.with_images(stored)
         taught, asked = given.take(range(320)), given.take(range(320, 640))
-        train(Job(taught, asked, network, AdamW(epochs=8, crop=0, flip="off", batch_size=32), flip=False), Context(seed=9))
+        train(
+            Job(taught, asked, network, AdamW(epochs=8, crop=0, flip="off", batch_size=32), flip=False), Context(seed=9)
+        )
         reached[name] = accuracy(network, asked, Context())
     assert reached["clean"] < 0.4
     assert reached["perturbed"] > 0.8
@@ -77,7 +82,9 @@ def test_signed_noise_teaches_more_than_its_positive_half():
         network = build_network(SmallCnn(width=8), data, torch.Generator().manual_seed(4))
         given = data.with_images(images)
         taught, asked = given.take(range(320)), given.take(range(320, 640))
-        train(Job(taught, asked, network, AdamW(epochs=8, crop=0, flip="off", batch_size=32), flip=False), Context(seed=9))
+        train(
+            Job(taught, asked, network, AdamW(epochs=8, crop=0, flip="off", batch_size=32), flip=False), Context(seed=9)
+        )
         reached[released] = accuracy(network, asked, Context())
     assert reached[False] > reached[True] + 0.05
 
@@ -85,7 +92,9 @@ def test_signed_noise_teaches_more_than_its_positive_half():
 def test_as_released_keeps_positive_noise_only():
     data = toy_set()
     signed = SMALL.craft(data, Context(seed=1), Draft()).images.short() - data.images.short()
-    released = SMALL.with_values(as_released=True).craft(data, Context(seed=1), Draft()).images.short() - data.images.short()
+    released = (
+        SMALL.with_values(as_released=True).craft(data, Context(seed=1), Draft()).images.short() - data.images.short()
+    )
     assert int(released.min()) == 0
     assert int(released.max()) <= 8
     # The same noise but for its negative half, cut off to whole levels instead of rounded.
@@ -95,7 +104,10 @@ def test_as_released_keeps_positive_noise_only():
 
 @pytest.mark.parametrize("granularity", ["sample", "class"])
 def test_going_on_gives_what_one_execution_gives(tmp_path, granularity):
-    data, attack = toy_set(80), SMALL.with_values(max_rounds=4, batches=1, steps=1, step_size=0.05, granularity=granularity)
+    data, attack = (
+        toy_set(80),
+        SMALL.with_values(max_rounds=4, batches=1, steps=1, step_size=0.05, granularity=granularity),
+    )
     whole = attack.craft(data, Context(seed=1), Draft())
     assert len(whole.log["trace"]) > 2
     rounds = []
@@ -109,7 +121,9 @@ def test_going_on_gives_what_one_execution_gives(tmp_path, granularity):
     with pytest.raises(Cancelled):
         attack.craft(data, Context(seed=1, on_report=stop_in_the_third_round), Draft(path, every_s=0))
     later = []
-    rest = attack.craft(data, Context(seed=1, on_report=lambda done, total, text: later.append(text)), Draft(path, every_s=0))
+    rest = attack.craft(
+        data, Context(seed=1, on_report=lambda done, total, text: later.append(text)), Draft(path, every_s=0)
+    )
     assert not any(text.startswith(("round 1", "round 2")) for text in later)
     assert torch.equal(rest.images, whole.images)
     assert rest.log == whole.log
@@ -157,9 +171,11 @@ def saturated_set(count=320):
 
 
 def as_released(network, images, labels, classes, epsilon, step, batches):
-    """Class-wise noise, image by image and class by class, in the words of the release (``min_min_attack`` of one step).
+    """Class-wise noise, image by image and class by class, in the words of the release (``min_min_attack`` of one
+    step).
 
-    x' = clip(x + n[y]), x'' = x' - step · sign of the gradient, η = clip(x'' - x, ±ε); n[k] = clip(mean of η over class k, ±ε).
+    x' = clip(x + n[y]), x'' = x' - step · sign of the gradient, η = clip(x'' - x, ±ε); n[k] = clip(mean of η over class
+    k, ±ε).
     """
     noise = torch.zeros(classes, *images.shape[1:])
     for rows in batches:
@@ -177,8 +193,8 @@ def as_released(network, images, labels, classes, epsilon, step, batches):
 
 @pytest.mark.parametrize("make", [saturated_set, toy_set])
 def test_class_wise_noise_is_the_releases(make):
-    """Averaging before clipping gives the released noise on grey images only; on black and white ones it was four times as large
-    (3.7 against 0.8 levels on average, correlation 0.86)."""
+    """Averaging before clipping gives the released noise on grey images only; on black and white ones it was four times
+    as large (3.7 against 0.8 levels on average, correlation 0.86)."""
     data = make(320)
     attack = SMALL.with_values(granularity="class")
     crafting = _ClassWise(attack, data, Context(seed=1), Draft())
@@ -187,7 +203,9 @@ def test_class_wise_noise_is_the_releases(make):
     with frozen(crafting.network):
         for _ in range(12):
             crafting.improve("")
-        expected = as_released(crafting.network, data.images.float() / 255, data.labels, CLASSES, 8 / 255, 0.2 * 8 / 255, 12 * batches)
+        expected = as_released(
+            crafting.network, data.images.float() / 255, data.labels, CLASSES, 8 / 255, 0.2 * 8 / 255, 12 * batches
+        )
     both = torch.stack([crafting.table.flatten(), expected.flatten()]).double()
     assert float(both.corrcoef()[0, 1]) > 0.999
     # Few values may differ, where a gradient is all but zero and its sign is that of rounding.
@@ -195,7 +213,8 @@ def test_class_wise_noise_is_the_releases(make):
 
 
 def test_noise_in_black_pixels_cannot_darken():
-    """What no image shows is no noise: black pixels push their class up only, white ones down only, by one step at most the other way."""
+    """What no image shows is no noise: black pixels push their class up only, white ones down only, by one step at most
+    the other way."""
     data = toy_set()
     half = data.images.clone()
     half[..., :8], half[..., 8:] = 0, 255

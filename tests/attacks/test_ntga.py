@@ -52,7 +52,9 @@ def test_later_steps_get_further():
         answers = network.answers(images, data.labels[block], points(data, asked, CPU))
         return float(torch.nn.functional.cross_entropy(answers, data.labels[asked]))
 
-    far, near, start = (loss(SMALL.with_values(steps=n, step_size=size)) for n, size in ((10, 0.2), (1, 1.0), (1, 0.01)))
+    far, near, start = (
+        loss(SMALL.with_values(steps=n, step_size=size)) for n, size in ((10, 0.2), (1, 1.0), (1, 0.01))
+    )
     assert far > near > start
 
 
@@ -137,5 +139,7 @@ def test_images_are_rounded_and_judged_as_they_are_stored():
     _, judging = SMALL._outside(order, slice(0, 40), Context())
     network = KernelNetwork(2, 1e-4, 4)
     rows = order[:40]
-    judged = network.accuracy(to_float(made.images[rows]).double(), data.labels[rows], points(data, judging, CPU), data.labels[judging])
+    judged = network.accuracy(
+        to_float(made.images[rows]).double(), data.labels[rows], points(data, judging, CPU), data.labels[judging]
+    )
     assert judged == made.log["trace"][0]["poisoned_accuracy"]

@@ -46,7 +46,9 @@ def test_moments_give_what_the_loop_gives(shape: tuple[int, int, int], compiler:
     for seed in range(3):
         data = image_set(shape=shape, seed=seed)
         places, colours = OnePixel().choice(data)
-        assert [(int(p), tuple((c // 255).tolist())) for p, c in zip(places[:, 0], colours[:, 0], strict=True)] == by_loop(data)
+        assert [
+            (int(p), tuple((c // 255).tolist())) for p, c in zip(places[:, 0], colours[:, 0], strict=True)
+        ] == by_loop(data)
 
 
 def test_score_by_hand():
@@ -74,7 +76,8 @@ def test_second_class_cannot_take_the_same_pair():
     images[:, :, 0, 1] = 1
     data = ImageSet(images, torch.tensor([0, 0, 1, 1]), ("a", "b"), "equal")
     places, colours = OnePixel().choice(data)
-    # Nothing varies, so the farthest colour is best: 254/255 at place 1; then 128/255 from black at the first grey place.
+    # Nothing varies, so the farthest colour is best: 254/255 at place 1; then 128/255 from black at the first grey
+    # place.
     assert (int(places[0, 0]), int(colours[0, 0])) == (1, 255)
     assert (int(places[1, 0]), int(colours[1, 0])) == (0, 0)
 

@@ -36,6 +36,8 @@ def test_sides_that_are_no_multiple_of_the_grid():
 
 def test_no_two_classes_share_a_pattern():
     rng = torch.Generator().manual_seed(0)
-    assert sorted(map(tuple, distinct_signs(8, 3, rng).tolist())) == sorted((a, b, c) for a in (-1, 1) for b in (-1, 1) for c in (-1, 1))
+    assert sorted(map(tuple, distinct_signs(8, 3, rng).tolist())) == sorted(
+        (a, b, c) for a in (-1, 1) for b in (-1, 1) for c in (-1, 1)
+    )
     with pytest.raises(DataError, match="3 signs make 8 different patterns, but there are 9 classes"):
         distinct_signs(9, 3, rng)

@@ -27,7 +27,9 @@ def test_without_shifts_and_views_it_takes_the_steps_of_em():
         slope = plain.slope(network, clean, delta, labels, torch.Generator(), Effort(Context(), 1), "")
         expected = input_gradient(network, clean + delta, labels)
         assert torch.allclose(slope, expected, atol=1e-6)
-        shifted = QUICK.with_values(augment=False).slope(network, clean, delta, labels, torch.Generator(), Effort(Context(), 1), "")
+        shifted = QUICK.with_values(augment=False).slope(
+            network, clean, delta, labels, torch.Generator(), Effort(Context(), 1), ""
+        )
     assert not torch.allclose(shifted, expected, atol=1e-6)
 
 
@@ -83,7 +85,9 @@ def test_going_on_gives_what_one_execution_gives(tmp_path):
     with pytest.raises(Cancelled):
         QUICK.craft(data, Context(seed=2, on_report=stop_in_the_fourth_step), Draft(path, every_s=0))
     later = []
-    rest = QUICK.craft(data, Context(seed=2, on_report=lambda done, total, text: later.append(text)), Draft(path, every_s=0))
+    rest = QUICK.craft(
+        data, Context(seed=2, on_report=lambda done, total, text: later.append(text)), Draft(path, every_s=0)
+    )
     assert not any(text.startswith(("step 1 ", "step 2 ", "step 3 ")) for text in later)
     assert torch.equal(rest.images, whole.images)
     assert rest.log == whole.log

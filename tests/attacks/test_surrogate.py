@@ -21,7 +21,9 @@ MADE = Surrogate(SmallCnn(width=8), epochs=8, seed=3)
 
 
 def same(a, b):
-    return all(torch.equal(x.cpu(), y.cpu()) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+    return all(
+        torch.equal(x.cpu(), y.cpu()) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True)
+    )
 
 
 def no_training(*args):

@@ -82,7 +82,9 @@ def test_emax_makes_the_surrogate_wrong(granularity):
 
 def test_emax_class_wise_has_one_pattern_a_class():
     data = toy_set()
-    grey = data.with_images(torch.randint(60, 190, data.images.shape, generator=torch.Generator().manual_seed(3), dtype=torch.uint8))
+    grey = data.with_images(
+        torch.randint(60, 190, data.images.shape, generator=torch.Generator().manual_seed(3), dtype=torch.uint8)
+    )
     made, _ = crafted(EMAX.with_values(granularity="class"), grey)
     assert len({d.numpy().tobytes() for d in made.images.short() - grey.images.short()}) == CLASSES
 
@@ -97,7 +99,9 @@ def test_hypo_lowers_the_loss_of_every_image():
     assert row["after"] == pytest.approx(float(after.mean()), rel=0.2, abs=1e-4)
 
 
-@pytest.mark.parametrize("attack", [TAP.with_values(restarts=2), EMAX.with_values(max_rounds=4, step_size=0.01), HYPO], ids=lambda a: a.key)
+@pytest.mark.parametrize(
+    "attack", [TAP.with_values(restarts=2), EMAX.with_values(max_rounds=4, step_size=0.01), HYPO], ids=lambda a: a.key
+)
 def test_going_on_gives_what_one_execution_gives(attack, tmp_path):
     data, path = toy_set(300), tmp_path / "state"
     whole = attack.craft(data, Context(seed=1), Draft())
@@ -113,7 +117,9 @@ def test_going_on_gives_what_one_execution_gives(attack, tmp_path):
         attack.craft(data, Context(seed=1, stop=stop), Draft(path, every_s=0))
     assert path.exists()
     later = []
-    rest = attack.craft(data, Context(seed=1, on_report=lambda done, total, text: later.append(done)), Draft(path, every_s=0))
+    rest = attack.craft(
+        data, Context(seed=1, on_report=lambda done, total, text: later.append(done)), Draft(path, every_s=0)
+    )
     assert torch.equal(rest.images, whole.images)
     assert rest.log == whole.log
     assert len(later) < 0.8 * len(reports)

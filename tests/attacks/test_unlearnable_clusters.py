@@ -33,12 +33,16 @@ def rng(seed: int = 0) -> torch.Generator:
 
 
 def tiny_encoder() -> Encoder:
-    body = nn.Sequential(nn.Conv2d(3, 12, 5, 2, bias=False), nn.BatchNorm2d(12), nn.ReLU(), nn.Conv2d(12, 16, 3, bias=False), nn.ReLU())
+    body = nn.Sequential(
+        nn.Conv2d(3, 12, 5, 2, bias=False), nn.BatchNorm2d(12), nn.ReLU(), nn.Conv2d(12, 16, 3, bias=False), nn.ReLU()
+    )
     drawn = rng(5)
     for layer in body:
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, generator=drawn)
-    return Encoder(nn.Sequential(body, nn.AdaptiveAvgPool2d(1), nn.Flatten()), 16, (0.5,) * 3, (0.25,) * 3, "A tiny encoder.", True)
+    return Encoder(
+        nn.Sequential(body, nn.AdaptiveAvgPool2d(1), nn.Flatten()), 16, (0.5,) * 3, (0.25,) * 3, "A tiny encoder.", True
+    )
 
 
 @pytest.fixture
@@ -94,7 +98,9 @@ def test_stored_images_are_clean_plus_noise_clipped_and_rounded(monkeypatch):
     data.images[:10], data.images[10:20] = 0, 255
     made, found = SMALL.craft(data, Context(), Draft()).images, SMALL.groups(data, Context())
     for row, cluster in enumerate(found.assignment.tolist()):
-        exact = np.clip(data.images[row].numpy().astype(np.float64) + 255 * kept[cluster][0].numpy().astype(np.float64), 0, 255)
+        exact = np.clip(
+            data.images[row].numpy().astype(np.float64) + 255 * kept[cluster][0].numpy().astype(np.float64), 0, 255
+        )
         assert np.abs(made[row].numpy() - exact).max() <= 0.5 + 1e-4
 
 
@@ -150,7 +156,9 @@ def test_curve_of_a_cluster(monkeypatch):
             wanted = torch.softmax(found.centres[centre], 0)
             features = torch.log_softmax(encoder(to_float(images[own])), 1)
             # The published images are rounded to whole levels; the probed ones are not.
-            assert curve[name][-1] == pytest.approx(float((wanted * (wanted.log() - features)).sum(1).mean()), rel=0.05, abs=1e-5)
+            assert curve[name][-1] == pytest.approx(
+                float((wanted * (wanted.log() - features)).sum(1).mean()), rel=0.05, abs=1e-5
+            )
         assert row["clean_own_kl"] < row["clean_kl"]
     short = SMALL.with_values(steps=2).craft(data, Context(), Draft()).log["trace"]
     assert all(row["curve"]["step"] == [0, 1, 2] for row in short)
@@ -158,7 +166,8 @@ def test_curve_of_a_cluster(monkeypatch):
 
 @pytest.mark.usefixtures("tiny")
 def test_fewer_images_than_clusters():
-    """Three distinct images make three clusters; an offset of three would be a whole turn then, so one step is taken."""
+    """Three distinct images make three clusters; an offset of three would be a whole turn then, so one step is
+    taken."""
     data = toy_set(3).take([0, 1, 2, 2, 1])
     log = SMALL.with_values(clusters=10, offset=3).craft(data, Context(), Draft()).log
     assert sorted(row["images"] for row in log["trace"]) == [1, 2, 2]
@@ -237,7 +246,9 @@ def test_stops_within_two_seconds():
                 wished.append(time.perf_counter())
 
         with pytest.raises(Cancelled):
-            UnlearnableClusters().craft(data, Context(on_report=report, stop=lambda wished=wished: bool(wished)), Draft())
+            UnlearnableClusters().craft(
+                data, Context(on_report=report, stop=lambda wished=wished: bool(wished)), Draft()
+            )
         assert time.perf_counter() - wished[0] < 2
 
 
@@ -304,7 +315,8 @@ def test_distance_sees_the_clipped_noisy_image():
 
 def test_generator_is_the_published_one():
     network = build_generator(3, 64, 6, rng())
-    # Convolutions by hand: 2 of 7×7 with the last one's bias, 2 down, 12 in blocks, 2 up; scale and shift of batch normalisation.
+    # Convolutions by hand: 2 of 7×7 with the last one's bias, 2 down, 12 in blocks, 2 up; scale and shift of batch
+    # normalisation.
     kernels = 49 * 3 * 64 * 2 + 3 + 9 * (64 * 128 + 128 * 256) * 2 + 12 * 9 * 256 * 256
     normal = 2 * (64 + 128 + 256 + 12 * 256 + 128 + 64)
     assert sum(p.numel() for p in network.parameters()) == kernels + normal
@@ -340,13 +352,18 @@ def test_generator_stays_in_training_mode_and_learns():
 
 def points(count: int = 200, groups: int = 5, seed: int = 0) -> torch.Tensor:
     drawn = rng(seed)
-    return 8 * torch.randn(groups, 6, generator=drawn)[torch.arange(count) % groups] + torch.randn(count, 6, generator=drawn)
+    return 8 * torch.randn(groups, 6, generator=drawn)[torch.arange(count) % groups] + torch.randn(
+        count, 6, generator=drawn
+    )
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_clusters_are_those_of_scikit_learn(seed):
     features = points(seed=seed)
-    ours, theirs = find_clusters(features, 5, Context(seed=seed)), KMeans(5, n_init=10, random_state=seed).fit(features.numpy())
+    ours, theirs = (
+        find_clusters(features, 5, Context(seed=seed)),
+        KMeans(5, n_init=10, random_state=seed).fit(features.numpy()),
+    )
     assert agreement_with(ours.assignment, torch.from_numpy(theirs.labels_.astype(np.int64))) == pytest.approx(1)
     assert ours.inertia == pytest.approx(theirs.inertia_, rel=1e-4)
     for number in range(5):
@@ -457,7 +474,10 @@ def test_resnet50_from_a_file(monkeypatch, tmp_path):
     network.fc.register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0]))
     images = torch.rand(2, 3, 224, 224, generator=rng())
     with torch.no_grad():
-        network((images - torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)) / torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1))
+        network(
+            (images - torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1))
+            / torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
+        )
         assert torch.allclose(encoder(images), seen[0], atol=1e-4)
         assert encoder(images[:, :, :32, :32]).shape == (2, 2048)
     assert not encoder.proxy
@@ -510,7 +530,12 @@ def test_clip_tower_is_the_published_one():
         tower = ClipTower()
     assert sum(p.numel() for p in tower.parameters()) == 38_316_896
     names = set(tower.state_dict())
-    assert {"conv3.weight", "layer1.0.downsample.0.weight", "layer2.0.downsample.1.running_var", "layer4.2.bn3.bias"} <= names
+    assert {
+        "conv3.weight",
+        "layer1.0.downsample.0.weight",
+        "layer2.0.downsample.1.running_var",
+        "layer4.2.bn3.bias",
+    } <= names
     assert {"attnpool.positional_embedding", "attnpool.q_proj.bias", "attnpool.c_proj.weight"} <= names
     assert tower.attnpool.positional_embedding.shape == (50, 2048)
 
@@ -523,9 +548,22 @@ def test_attention_pool_is_multi_head_attention():
     tokens = torch.cat([tokens.mean(0, keepdim=True), tokens]) + pool.positional_embedding[:, None]
     parts = (pool.q_proj, pool.k_proj, pool.v_proj)
     expected, _ = torch.nn.functional.multi_head_attention_forward(
-        tokens[:1], tokens, tokens, 256, 4, torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts]),
-        None, None, False, 0.0, pool.c_proj.weight, pool.c_proj.bias, training=False, need_weights=False,
-    )  # fmt: skip
+        tokens[:1],
+        tokens,
+        tokens,
+        256,
+        4,
+        torch.cat([part.weight for part in parts]),
+        torch.cat([part.bias for part in parts]),
+        None,
+        None,
+        False,
+        0.0,
+        pool.c_proj.weight,
+        pool.c_proj.bias,
+        training=False,
+        need_weights=False,
+    )
     assert torch.allclose(pool(maps), expected[0], atol=1e-5)
 
 

@@ -16,6 +16,8 @@ def toy_set(count: int = 160, size: int = 16, seed: int = 0) -> ImageSet:
     labels = torch.arange(count) % CLASSES
     half = size // 2
     for row, label in enumerate(labels.tolist()):
-        top, left = (torch.randint(1, half - 5, (2,), generator=rng) + torch.tensor([half * (label // 2), half * (label % 2)])).tolist()
+        top, left = (
+            torch.randint(1, half - 5, (2,), generator=rng) + torch.tensor([half * (label // 2), half * (label % 2)])
+        ).tolist()
         images[row, :, top : top + 4, left : left + 4] += 80
     return ImageSet(images.clamp(0, 255).to(torch.uint8), labels, tuple("abcd"), "toy")

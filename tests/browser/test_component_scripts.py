@@ -1,4 +1,5 @@
-"""The components' scripts as Streamlit calls them: the end of a call that a newer one overtook comes after the newer one has begun."""
+"""The components' scripts as Streamlit calls them: the end of a call that a newer one overtook comes after the newer
+one has begun."""
 
 import base64
 from collections.abc import Iterator
@@ -23,7 +24,8 @@ LOAD = """async (code) => {
         const named = contents.map(([name, bytes]) => [name, bytes && bytes.length]);
         const head = text.encode(JSON.stringify({ words, parts: named, from: "/parts/" }));
         const length = new Uint8Array(new Uint32Array([head.length]).buffer);
-        return new Uint8Array([length, head, ...contents.map(([, bytes]) => bytes ?? [])].flatMap((bytes) => [...bytes]));
+        return new Uint8Array([length, head, ...contents.map(([, bytes]) => bytes ?? [])].flatMap((bytes) =>
+          [...bytes]));
     };
     window.line = (k) => JSON.stringify({ data: [{ x: [1, 2], y: [k, 2 * k] }], layout: { meta: { animate: true } } });
     window.chart = (name, figure, words = {}) => window.pack({
@@ -61,7 +63,8 @@ CHART = """async (pause) => {
     const end = await draw(3, false);
     await first;
     await new Promise((next) => setTimeout(next, 100));
-    const seen = [node.classList.contains("ued-failed"), node._fullData?.[0]?.y, node.querySelectorAll("[role=img]").length];
+    const seen = [node.classList.contains("ued-failed"), node._fullData?.[0]?.y,
+      node.querySelectorAll("[role=img]").length];
     end();
     await new Promise((next) => setTimeout(next, 100));
     return [...seen, node._fullData === undefined];
@@ -74,7 +77,9 @@ def test_no_chart_offers_to_be_uploaded(blank: Page) -> None:
     blank.evaluate("() => window.call({ setStateValue() {}, data: chart('a', line(1)) }, false)")
     titles = blank.evaluate("[...document.querySelectorAll('.modebar-btn')].map((b) => b.dataset.title)")
     assert "Download as PNG" in titles
-    assert not [title for title in titles if "share" in title.lower() or "cloud" in title.lower()], "there is no network, and no account"
+    assert not [title for title in titles if "share" in title.lower() or "cloud" in title.lower()], (
+        "there is no network, and no account"
+    )
 
 
 @pytest.mark.parametrize("pause", [0, 100])
@@ -91,7 +96,8 @@ def test_a_chart_keeps_what_a_newer_call_draws(blank: Page, pause: int) -> None:
 KEPT_BY_THE_SERVER = """window.fetch = async (address) => {
     asked.push(address);
     const content = here[address.split("/").pop()];
-    return content === undefined ? { ok: false } : { ok: true, arrayBuffer: async () => new TextEncoder().encode(content).buffer };
+    return content === undefined ? { ok: false } : { ok: true, arrayBuffer: async () =>
+      new TextEncoder().encode(content).buffer };
 }; window.asked = []; window.told = []; window.here = {};
 window.drawn = async (data) => {
     const tell = (name) => told.push(name);
@@ -131,7 +137,8 @@ def test_a_figure_that_comes_late_does_not_replace_a_newer_one(blank: Page) -> N
     late = """async () => {
         here.old = line(5);
         const quick = window.fetch;
-        window.fetch = async (address) => { await new Promise((next) => setTimeout(next, 200)); return quick(address); };
+        window.fetch = async (address) => { await new Promise((next) => setTimeout(next, 200)); return quick(address);
+          };
         const first = drawn(chart("old", null));
         await drawn(chart("new", line(6)));
         await first;
@@ -151,7 +158,8 @@ TILES = """async () => {
         return Uint8Array.from(atob(canvas.toDataURL("image/png").split(",")[1]), (c) => c.charCodeAt(0));
     };
     // Pictures are bytes, not text.
-    TextEncoder.prototype.encode = ((encode) => function (text) { return text instanceof Uint8Array ? text : encode.call(this, text); })(
+    TextEncoder.prototype.encode = ((encode) => function (text)
+      { return text instanceof Uint8Array ? text : encode.call(this, text); })(
         TextEncoder.prototype.encode);
     const rows = ["clean", "defended"].map((label) => ({ label, more: "", count: 1 }));
     const words = { rows, names: [], alt: "tiles", caption: "", clickable: false, selected: [] };
@@ -182,9 +190,11 @@ def test_a_row_of_tiles_that_stays_is_neither_sent_nor_drawn_again(blank: Page) 
 def test_a_page_goes_on_waiting_for_what_a_newer_call_waits_for(blank: Page) -> None:
     load(blank, "waiting.js", '<span class="ued-wait"></span>')
     asked = """async (keys) => {
-        window.fetch = () => new Promise((answer) => setTimeout(() => answer({ ok: true, json: async () => ({ done: true }) }), 200));
+        window.fetch = () => new Promise((answer) => setTimeout(() => answer({ ok: true, json: async () =>
+          ({ done: true }) }), 200));
         let told = 0;
-        const wait = (keys, overtaken) => window.call({ data: { keys, address: "" }, setTriggerValue: () => told++ }, overtaken);
+        const wait = (keys, overtaken) => window.call({ data: { keys, address: "" }, setTriggerValue: () => told++ },
+          overtaken);
         const first = wait(keys, true);
         const end = await wait(["b"], false);
         await first;

@@ -47,7 +47,8 @@ def test_from_attack_to_moving_features(page: Page) -> None:
     page.wait_for_function(
         "old => { const c = [...document.querySelectorAll('.js-plotly-plot')]"
         ".find(c => c._fullData && c._fullData.some(t => t.name === 'defended'));"
-        " const now = Array.from(c._fullData.find(t => t.name === 'defended').x).slice(0, 50); return now.some((v, i) => v !== old[i]); }",
+        " const now = Array.from(c._fullData.find(t => t.name === 'defended').x).slice(0, 50); return now.some((v, i) "
+        "=> v !== old[i]); }",
         arg=points,
         timeout=PATIENT,
     )

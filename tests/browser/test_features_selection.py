@@ -19,7 +19,8 @@ from ued_core.runs.pipeline import execute
 pytestmark = pytest.mark.browser
 SMALL = "data_shapes_train_size=400&data_shapes_test_size=100&per_class=8&layout_by=pca"
 PATIENT = 90_000
-PLOT = """[...document.querySelectorAll('.js-plotly-plot')].find(c => c._fullData && c._fullData.some(t => t.name === 'defended'))"""
+PLOT = """[...document.querySelectorAll('.js-plotly-plot')].find(c => c._fullData && c._fullData.some(t => t.name ===
+'defended'))"""
 TINY = {
     "dataset": {"name": "shapes", "train_size": 400, "test_size": 100},
     "attack": "cuda",
@@ -30,13 +31,17 @@ TINY = {
 
 
 @pytest.fixture(scope="module")
-def app(serve: Callable[[str, Path], AbstractContextManager[str]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+def app(
+    serve: Callable[[str, Path], AbstractContextManager[str]], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, str]]:
     """The app with one finished run in its home: address and the run's id."""
     home = tmp_path_factory.mktemp("features")
     spec = RunSpec.from_json(TINY)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("UED_HOME", str(home))
-        folder = RunFolder.create(home / "runs", spec.to_json(), {"title": spec.title(), "key": spec.key(), "created": time.time()})
+        folder = RunFolder.create(
+            home / "runs", spec.to_json(), {"title": spec.title(), "key": spec.key(), "created": time.time()}
+        )
         folder.take_token()
         rows = lambda row: append_line(folder.history_path, row)  # noqa: E731
         result = execute(spec, Context(), weights=folder.weights, epoch_folder=folder.epoch_folder, on_epoch=rows)
@@ -48,7 +53,8 @@ def app(serve: Callable[[str, Path], AbstractContextManager[str]], tmp_path_fact
 def trace(page: Page, name: str) -> dict | None:
     found = page.evaluate(
         f"name => {{ const c = {PLOT}; const t = c && c._fullData.find(t => t.name === name);"
-        " return t ? JSON.stringify({x: Array.from(t.x), y: Array.from(t.y), rows: Array.from(t.customdata || [])}) : null; }",
+        " return t ? JSON.stringify({x: Array.from(t.x), y: Array.from(t.y), rows: Array.from(t.customdata || [])}) "
+        ": null; }",
         name,
     )
     return json.loads(found) if found else None
@@ -72,7 +78,8 @@ def drag_a_box(page: Page) -> None:
     """Over the right half of the plot."""
     page.evaluate(f"Plotly.relayout({PLOT}, {{dragmode: 'select'}})")
     box = page.evaluate(
-        f"(() => {{ const b = {PLOT}.querySelector('.nsewdrag').getBoundingClientRect(); return [b.x, b.y, b.width, b.height] }})()"
+        f"(() => {{ const b = {PLOT}.querySelector('.nsewdrag').getBoundingClientRect(); return [b.x, b.y, b.width, "
+        f"b.height] }})()"
     )
     page.mouse.move(box[0] + box[2] * 0.6, box[1] + 4)
     page.mouse.down()
@@ -129,8 +136,10 @@ def test_the_film_plays_without_the_server(page: Page, app: tuple[str, str]) -> 
     assert float(cursor.get_attribute("x1")) > start, "the learning curve's cursor is in step"
     page.evaluate(
         """window.places = []; window.sent = 0; const f = document.querySelector('.ued-film');
-        const send = WebSocket.prototype.send; WebSocket.prototype.send = function (...a) { sent++; return send.apply(this, a) };
-        new MutationObserver(() => places.push(Number(f.dataset.at))).observe(f, {attributes: true, attributeFilter: ['data-at']}); 0"""
+        const send = WebSocket.prototype.send; WebSocket.prototype.send = function (...a) { sent++;
+          return send.apply(this, a) };
+        new MutationObserver(() => places.push(Number(f.dataset.at))).observe(f, {attributes: true,
+          attributeFilter: ['data-at']}); 0"""
     )
     film.get_by_role("button", name="Play").click()
     expect(film).to_have_attribute("data-at", "4.000", timeout=PATIENT)
@@ -149,7 +158,8 @@ def test_reduced_motion_steps_from_epoch_to_epoch(browser, app: tuple[str, str])
     expect(film).to_have_attribute("data-at", "4.000", timeout=PATIENT)
     page.evaluate(
         "window.places = []; const f = document.querySelector('.ued-film');"
-        "new MutationObserver(() => places.push(Number(f.dataset.at))).observe(f, {attributes: true, attributeFilter: ['data-at']}); 0"
+        "new MutationObserver(() => places.push(Number(f.dataset.at))).observe(f, {attributes: true, attributeFilter: "
+        "['data-at']}); 0"
     )
     film.get_by_role("button", name="Play").click()
     page.wait_for_function("places.at(-1) === 4 && places.length > 3", timeout=PATIENT)

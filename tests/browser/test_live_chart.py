@@ -186,7 +186,8 @@ def test_a_chart_that_the_browser_never_got_heals_itself(browser: Browser, stage
     page.goto(f"{stage_url}?never_got" + ("&let_go" if let_go else ""))
     expect(page.get_by_role("img", name="Five waves")).to_be_visible(timeout=60_000)
     assert fetched
-    # Once the component has asked for everything, a message that a newer one overtakes is fetched by name, and then found.
+    # Once the component has asked for everything, a message that a newer one overtakes is fetched by name, and then
+    # found.
     assert fetched[0] == (404 if let_go else 200)
     assert let_go or set(fetched) == {200}
     press_slider(page, "strength is 1.1")

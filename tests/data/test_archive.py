@@ -39,13 +39,17 @@ def test_files_and_folders_are_those_of_the_unpacked_archive(tmp_path):
 
 
 def test_bookkeeping_is_left_out_once_a_folder():
-    found = listed(["a/1.png", "a/@eaDir/1.png/x.jpg", "a/@eaDir/2.png/x.jpg", "__MACOSX/a/._1.png", "a/Thumbs.db", "a/Icon\r"])
+    found = listed(
+        ["a/1.png", "a/@eaDir/1.png/x.jpg", "a/@eaDir/2.png/x.jpg", "__MACOSX/a/._1.png", "a/Thumbs.db", "a/Icon\r"]
+    )
     assert paths(found) == ["a/1.png"]
     assert [name for name, _ in found.tree.left_out] == ["__MACOSX", "a/@eaDir", "a/Icon[U+000D]", "a/Thumbs.db"]
     assert {reason for _, reason in found.tree.left_out} == {"hidden, or kept by other programs"}
 
 
-@pytest.mark.parametrize("name", ["a/3.04.05\u202fPM.png", "猫\u3000犬/1.png", "a/\N{WOMAN}\u200d\N{MICROSCOPE}.png", "a/\u00a0.png"])
+@pytest.mark.parametrize(
+    "name", ["a/3.04.05\u202fPM.png", "猫\u3000犬/1.png", "a/\N{WOMAN}\u200d\N{MICROSCOPE}.png", "a/\u00a0.png"]
+)
 def test_harmless_names_are_taken(name):
     assert paths(listed([name])) == [name]
 

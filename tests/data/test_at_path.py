@@ -12,8 +12,8 @@ from ued_core.errors import DataError
 @pytest.mark.parametrize(
     ("files", "given", "expected"),
     [
-        (["a.npz"], "a.npz", Npz), (["A.NPZ"], "A.NPZ", Npz), (["a.npz"], "", Npz), (["a.npz", "cat/0.png"], "", Folder),
-        (["a.parquet"], "a.parquet", Parquet), (["data/train-00000-of-00001.parquet"], "", Parquet),
+        (["a.npz"], "a.npz", Npz), (["A.NPZ"], "A.NPZ", Npz), (["a.npz"], "", Npz), (["a.npz", "cat/0.png"], "",
+        Folder), (["a.parquet"], "a.parquet", Parquet), (["data/train-00000-of-00001.parquet"], "", Parquet),
         (["train-images-idx3-ubyte.gz"], "train-images-idx3-ubyte.gz", Idx), (["t10k-labels.idx1-ubyte"], "", Idx),
         (["raw/train-images-idx3-ubyte"], "", Idx), (["cat/0.png", "dog/1.png"], "", Folder), ([], "", Folder),
     ],

@@ -71,7 +71,9 @@ def both(files):
             write(root, files)
             folder = outcome(lambda: Folder(path=str(root), size=8).load(Context()))
             archive = packed(files)
-            zipped = outcome(lambda: Folder(path=str(import_zip(archive, "set.zip", Context())), size=8).load(Context()))
+            zipped = outcome(
+                lambda: Folder(path=str(import_zip(archive, "set.zip", Context())), size=8).load(Context())
+            )
             imports = home / "imports"
             hidden = [entry for entry in imports.iterdir() if entry.name.startswith(".")] if imports.exists() else []
             assert hidden == [], "half an import is left"
@@ -95,13 +97,17 @@ def trees(draw):
     """Files below classes, parts, wrappers and junk, in any mixture that a file system allows."""
     wrap = draw(st.sampled_from([(), (), ("set",), ("a", "images")]))
     classes = draw(st.lists(st.sampled_from(FOLDERS), min_size=2, max_size=3, unique=True))
-    parts = draw(st.sampled_from([[()], [()], [("train",), ("test",)], [("TRAIN",), ("valid",)], [("train",)], [("x",), ("y",)]]))
+    parts = draw(
+        st.sampled_from([[()], [()], [("train",), ("test",)], [("TRAIN",), ("valid",)], [("train",)], [("x",), ("y",)]])
+    )
     files = {}
     for part in parts:
         for name in classes:
             for index in range(2):
                 files[(*wrap, *part, name, f"{index}.png")] = "good"
-    extra = st.tuples(st.lists(st.sampled_from(FOLDERS), max_size=3), st.sampled_from(FILES), st.sampled_from(sorted(CONTENT)))
+    extra = st.tuples(
+        st.lists(st.sampled_from(FOLDERS), max_size=3), st.sampled_from(FILES), st.sampled_from(sorted(CONTENT))
+    )
     for above, name, content in draw(st.lists(extra, max_size=6)):
         base = draw(st.sampled_from([(), (*wrap, *parts[0]), (*wrap, *parts[0], classes[0])]))
         files.setdefault((*base, *above, name), content)

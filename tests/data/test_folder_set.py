@@ -70,7 +70,9 @@ def test_a_division_of_the_folder_is_kept(class_folder, part):
     assert split.train.class_names == ("a", "b")
     assert torch.bincount(split.train.labels).tolist() == [3, 2]
     assert torch.bincount(split.test.labels).tolist() == [1, 4]
-    assert told(split.notes) == (f"'other' is neither the training part ('train') nor the test part ({part!r}): left out, 1 images.",)
+    assert told(split.notes) == (
+        f"'other' is neither the training part ('train') nor the test part ({part!r}): left out, 1 images.",
+    )
 
 
 def test_parts_with_different_classes_are_refused(class_folder):
@@ -109,7 +111,9 @@ def test_many_names_are_counted_not_listed(class_folder):
     root = class_folder(a=3, b=3)
     for index in range(9):
         (root / "a" / f"{index}.txt").write_text("")
-    assert told(load(root).notes) == (f"Skipped 9: not a {readable_formats()} file (a/0.txt, a/1.txt, a/2.txt and 6 more).",)
+    assert told(load(root).notes) == (
+        f"Skipped 9: not a {readable_formats()} file (a/0.txt, a/1.txt, a/2.txt and 6 more).",
+    )
 
 
 def test_a_class_of_damaged_images_is_left_out_and_labels_close_up(class_folder):
@@ -257,7 +261,11 @@ def test_junk_inside_classes_is_left_out_and_counted(class_folder):
     root = class_folder(a=4, b=4)
     for name in (".ipynb_checkpoints", "@eaDir", ".thumbnails"):
         for label in "ab":
-            shutil.copytree(root / label, root / label / name, ignore=lambda where, names: [n for n in names if not n.startswith("00")])
+            shutil.copytree(
+                root / label,
+                root / label / name,
+                ignore=lambda where, names: [n for n in names if not n.startswith("00")],
+            )
     split = load(root)
     assert len(split.train) + len(split.test) == 8
     assert told(split.notes) == (
@@ -314,7 +322,9 @@ def test_a_resized_poison_is_said(class_folder, tmp_path):
     for label, sign in (("a", 1), ("b", -1)):
         (root / label).mkdir(parents=True)
         for index in range(4):
-            Image.fromarray(np.repeat((128 + sign * chequer)[..., None], 3, 2).astype(np.uint8)).save(root / label / f"{index}.png")
+            Image.fromarray(np.repeat((128 + sign * chequer)[..., None], 3, 2).astype(np.uint8)).save(
+                root / label / f"{index}.png"
+            )
     own = load(root, size=64)
     assert (own.train.images.int() - 128).abs().max() == 8
     assert own.notes == ()
@@ -324,7 +334,9 @@ def test_a_resized_poison_is_said(class_folder, tmp_path):
     assert "can take it out" in half.notes[1]
     assert "The size 64 keeps the pixels as they are." in half.notes[1]
     (root / "recipe.json").write_text('{"attack": {"name": "cuda"}}')
-    assert any(note.startswith("These images hold a poison (recipe.json names cuda)") for note in load(root, size=32).notes)
+    assert any(
+        note.startswith("These images hold a poison (recipe.json names cuda)") for note in load(root, size=32).notes
+    )
 
 
 def test_hours_of_decoding_are_refused_from_the_headers(class_folder, monkeypatch):

@@ -40,7 +40,9 @@ def test_a_handle_loads_what_its_path_loads(upload: Path) -> None:
     assert by_handle.train.name == "pets"
 
 
-@pytest.mark.parametrize("text", ["import:../../etc", "import:", "import:0123456789abcdeg", "import:0123456789abcdef", "import:a/b"])
+@pytest.mark.parametrize(
+    "text", ["import:../../etc", "import:", "import:0123456789abcdeg", "import:0123456789abcdef", "import:a/b"]
+)
 def test_what_is_no_upload_is_refused(upload: Path, text: str) -> None:
     with pytest.raises(DataError, match="There is no upload"):
         located(text)

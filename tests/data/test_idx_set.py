@@ -97,7 +97,11 @@ def test_a_cut_archive_and_missing_files(tmp_path):
     path.unlink()
     with pytest.raises(DataError, match="labels that belong to train-images-idx3-ubyte.gz are not in"):
         load(tmp_path / "m")
-    for text, words in (("", "No file is given"), ("none", "There is no file"), ("m/x.txt", "not have the name of an IDX file")):
+    for text, words in (
+        ("", "No file is given"),
+        ("none", "There is no file"),
+        ("m/x.txt", "not have the name of an IDX file"),
+    ):
         (tmp_path / "m" / "x.txt").write_text("x")
         with pytest.raises(DataError, match=words):
             Idx(path=str(tmp_path / text) if text else "").load(Context())

@@ -53,8 +53,12 @@ METADATA = {
     "many texts": b"".join(chunk(b"tEXt", b"k%d\0" % n + bytes(1 << 20)) for n in range(70)),
     "text with a wrong checksum": chunk(b"tEXt", b"a\0b", sound=False),
     "exif of odd bytes": chunk(b"eXIf", b"not what it should be"),
-    "exif with an endless list": chunk(b"eXIf", b"MM\0*" + struct.pack(">IHHHII", 8, 1, 0x0112, 3, 0xFFFFFFFF, 0xFFFFFF)),
-    "exif that turns by text": chunk(b"eXIf", b"MM\0*" + struct.pack(">IHHHI4s", 8, 1, 0x0112, 2, 4, b"up!\0") + bytes(4)),
+    "exif with an endless list": chunk(
+        b"eXIf", b"MM\0*" + struct.pack(">IHHHII", 8, 1, 0x0112, 3, 0xFFFFFFFF, 0xFFFFFF)
+    ),
+    "exif that turns by text": chunk(
+        b"eXIf", b"MM\0*" + struct.pack(">IHHHI4s", 8, 1, 0x0112, 2, 4, b"up!\0") + bytes(4)
+    ),
     "short physical size": chunk(b"pHYs", b"\0"),
     "short gamma": chunk(b"gAMA", b""),
     "short chromaticities": chunk(b"cHRM", b"\0" * 5),
@@ -84,7 +88,11 @@ def test_segments_of_a_jpeg_never_decide(read):
     Image.fromarray(NOISE).save(file, "JPEG", quality=95)
     plain = file.getvalue()
     expected, _ = read(plain, name="x.jpg")
-    odd = ((0xE1, b"Exif\0\0" + b"\xff" * 50), (0xE2, b"MPF\0" + b"\xff" * 60), (0xED, b"Photoshop 3.0\x008BIM" + b"\xff" * 9))
+    odd = (
+        (0xE1, b"Exif\0\0" + b"\xff" * 50),
+        (0xE2, b"MPF\0" + b"\xff" * 60),
+        (0xED, b"Photoshop 3.0\x008BIM" + b"\xff" * 9),
+    )
     for marker, content in odd:
         segment = bytes([0xFF, marker]) + struct.pack(">H", len(content) + 2) + content
         pixels, notes = read(plain[:2] + segment + plain[2:], name="x.jpg")
@@ -143,12 +151,18 @@ def test_sixteen_bit_colour_is_said(read):
 def test_formats(read, kind):
     if kind not in readable_formats().upper():
         pytest.skip(f"no decoder of {kind} here")
-    lossless = {"WEBP": {"lossless": True}, "AVIF": {"quality": 100, "subsampling": "4:4:4"}, "JPEG": {"quality": 100, "subsampling": 0}}
+    lossless = {
+        "WEBP": {"lossless": True},
+        "AVIF": {"quality": 100, "subsampling": "4:4:4"},
+        "JPEG": {"quality": 100, "subsampling": 0},
+    }
     smooth = np.asarray(Image.fromarray(NOISE).resize((32, 32)))
     file = io.BytesIO()
     Image.fromarray(smooth).save(file, kind, **lossless.get(kind, {}))
     pixels, notes = read(file.getvalue(), size=32, name=f"x.{kind.lower()}")
-    assert abs(pixels.astype(int) - smooth.transpose(2, 0, 1)).max() <= (0 if kind in ("PNG", "BMP", "TIFF", "WEBP") else 6)
+    assert abs(pixels.astype(int) - smooth.transpose(2, 0, 1)).max() <= (
+        0 if kind in ("PNG", "BMP", "TIFF", "WEBP") else 6
+    )
     assert notes == ()
     assert is_image_name(f"A.{kind}")
 
@@ -259,14 +273,21 @@ def test_fifty_megapixels_are_in_memory_once(tmp_path, mode, bound_mb):
     """Bound: 4 bytes a pixel (1 where a pixel is one byte) and 40 MB; before, up to 433 MB on top."""
     Image.new(mode, (7070, 7070)).save(tmp_path / "large.png")
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(PEAK), str(tmp_path / "large.png")], capture_output=True, text=True, check=True
+        [sys.executable, "-c", textwrap.dedent(PEAK), str(tmp_path / "large.png")],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert int(done.stdout) / 1024 < bound_mb
 
 
 def test_special_files_and_refusals_of_the_system_are_reasons(tmp_path, monkeypatch):
     os.mkfifo(tmp_path / "pipe.png")
-    for path, words in ((tmp_path / "pipe.png", "FIFO"), (tmp_path / "gone.png", "does not exist"), (tmp_path, "a folder")):
+    for path, words in (
+        (tmp_path / "pipe.png", "FIFO"),
+        (tmp_path / "gone.png", "does not exist"),
+        (tmp_path, "a folder"),
+    ):
         with pytest.raises(Unusable, match=words):
             read_square(path, 8, Report())
     (tmp_path / "empty.png").write_bytes(b"")

@@ -10,18 +10,53 @@ from ued_core.errors import DataError
 
 def laid_out(*names, folders=()):
     files = sorted(Found(tuple(name.split("/")), 1) for name in names)
-    every = {file.parts[:depth] for file in files for depth in range(1, len(file.parts))} | {tuple(name.split("/")) for name in folders}
+    every = {file.parts[:depth] for file in files for depth in range(1, len(file.parts))} | {
+        tuple(name.split("/")) for name in folders
+    }
     report = Report()
     return find_layout(Tree(files, sorted(every)), "The folder 'x'", report), report.lines()
 
 
 def in_parts(train, test, *more):
     parts = [(train, 3), (test, 2), *((name, 1) for name in more)]
-    return laid_out(*(f"{part}/{label}/{n}.png" for part, count in parts for label in ("apple", "pear", "plum") for n in range(count)))
+    return laid_out(
+        *(
+            f"{part}/{label}/{n}.png"
+            for part, count in parts
+            for label in ("apple", "pear", "plum")
+            for n in range(count)
+        )
+    )
 
 
-TRAIN = ["train", "Train", "TRAIN", "training", "Training", "seg_train", "train_images", "trainset", "train2017", "Training data", "trn"]
-TEST = ["test", "TEST", "Testing", "test_set", "seg_test", "valid", "Validation", "val", "val2017", "dev", "eval", "holdout", "hold-out"]
+TRAIN = [
+    "train",
+    "Train",
+    "TRAIN",
+    "training",
+    "Training",
+    "seg_train",
+    "train_images",
+    "trainset",
+    "train2017",
+    "Training data",
+    "trn",
+]
+TEST = [
+    "test",
+    "TEST",
+    "Testing",
+    "test_set",
+    "seg_test",
+    "valid",
+    "Validation",
+    "val",
+    "val2017",
+    "dev",
+    "eval",
+    "holdout",
+    "hold-out",
+]
 
 
 @pytest.mark.parametrize("train", TRAIN)
@@ -40,7 +75,9 @@ def test_usual_names_of_the_test_part(test):
     assert notes == ()
 
 
-@pytest.mark.parametrize("name", ["cat", "trains", "trail", "bus", "valley", "device", "tested", "2019", "contest", "latest", "images", ""])
+@pytest.mark.parametrize(
+    "name", ["cat", "trains", "trail", "bus", "valley", "device", "tested", "2019", "contest", "latest", "images", ""]
+)
 def test_other_names_are_no_parts(name):
     assert part_of(name) == ""
 
@@ -74,15 +111,38 @@ def test_a_training_part_alone_is_divided_with_a_note():
 @pytest.mark.parametrize(
     ("names", "words"),
     [
-        (["fold1/a/1.png", "fold1/b/1.png", "fold2/a/1.png", "fold2/b/1.png"],
-         "same subfolders.*'a' and 'b'.*Parts: name them 'train'.*Classes: put"),
-        (["cat/day/1.png", "cat/night/1.png", "dog/day/1.png", "dog/night/1.png"], "not clear whether they are parts or classes"),
-        (["cat/train/1.png", "cat/test/1.png", "dog/train/1.png", "dog/test/1.png"], "every class .* holds parts.*train/CLASS"),
-        (["train/a/1.png", "train/b/1.png", "extra/a/1.png", "extra/b/1.png"], "'train' .* images in 'extra'.*name the other one 'test'"),
-        (["train/day/1.png", "train/night/1.png", "bus/1.png", "car/1.png"], "images in 'bus' and 'car'.*without subfolders"),
-        (["train/a/1.png", "train/b/1.png", "training/a/1.png", "training/b/1.png"], "'train' and 'training' .* same part"),
-        (["train/a/1.png", "train/b/1.png", "test/a/1.png", "test/b/1.png", "eval/a/1.png"], "'eval' and 'test' .* same part"),
-        (["test/a/1.png", "test/b/1.png", "val/a/1.png", "val/b/1.png"], "no training part beside it.*Name the training part 'train'"),
+        (
+            ["fold1/a/1.png", "fold1/b/1.png", "fold2/a/1.png", "fold2/b/1.png"],
+            "same subfolders.*'a' and 'b'.*Parts: name them 'train'.*Classes: put",
+        ),
+        (
+            ["cat/day/1.png", "cat/night/1.png", "dog/day/1.png", "dog/night/1.png"],
+            "not clear whether they are parts or classes",
+        ),
+        (
+            ["cat/train/1.png", "cat/test/1.png", "dog/train/1.png", "dog/test/1.png"],
+            "every class .* holds parts.*train/CLASS",
+        ),
+        (
+            ["train/a/1.png", "train/b/1.png", "extra/a/1.png", "extra/b/1.png"],
+            "'train' .* images in 'extra'.*name the other one 'test'",
+        ),
+        (
+            ["train/day/1.png", "train/night/1.png", "bus/1.png", "car/1.png"],
+            "images in 'bus' and 'car'.*without subfolders",
+        ),
+        (
+            ["train/a/1.png", "train/b/1.png", "training/a/1.png", "training/b/1.png"],
+            "'train' and 'training' .* same part",
+        ),
+        (
+            ["train/a/1.png", "train/b/1.png", "test/a/1.png", "test/b/1.png", "eval/a/1.png"],
+            "'eval' and 'test' .* same part",
+        ),
+        (
+            ["test/a/1.png", "test/b/1.png", "val/a/1.png", "val/b/1.png"],
+            "no training part beside it.*Name the training part 'train'",
+        ),
         (["train/a/1.png", "train/b/1.png", "test/a/1.png", "test/c/1.png"], "not have the same classes.*b, c"),
     ],
 )
@@ -127,7 +187,9 @@ def test_too_many_classes_are_refused():
 
 
 def test_what_is_left_out_is_named():
-    _, notes = laid_out("a/1.png", "b/1.png", "a/x.txt", "b/photo.heif", "stray.png", "recipe.json", folders=["c", "a/deep"])
+    _, notes = laid_out(
+        "a/1.png", "b/1.png", "a/x.txt", "b/photo.heif", "stray.png", "recipe.json", folders=["c", "a/deep"]
+    )
     assert any("stray.png" in note and "outside any class folder" in note for note in notes)
     assert any("a class without images (c)" in note for note in notes)
     assert any("a/x.txt" in note for note in notes)

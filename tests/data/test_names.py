@@ -20,7 +20,10 @@ def test_every_name_becomes_text_that_can_be_written(raw):
 @given(st.text(st.characters(), max_size=20))
 def test_readable_text_stays_as_it_is(name):
     assert readable(readable(name)) == readable(name)
-    if not any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") or "\u202a" <= c <= "\u202e" or "\u2066" <= c <= "\u2069" for c in name):
+    if not any(
+        unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") or "\u202a" <= c <= "\u202e" or "\u2066" <= c <= "\u2069"
+        for c in name
+    ):
         assert readable(name) == name
 
 
@@ -32,7 +35,16 @@ def test_bytes_that_are_no_text_are_replaced_and_the_rest_stays():
     assert readable("photo\u202egnp.exe") == "photo[U+202E]gnp.exe"
 
 
-HARMLESS = ["3.04.05\u202fPM", "猫\u3000犬", "\N{WOMAN}\u200d\N{MICROSCOPE}", "a\u00a0b", "a\u00adb", "a\u200bb", "\u200fعربي", "\ue000"]
+HARMLESS = [
+    "3.04.05\u202fPM",
+    "猫\u3000犬",
+    "\N{WOMAN}\u200d\N{MICROSCOPE}",
+    "a\u00a0b",
+    "a\u00adb",
+    "a\u200bb",
+    "\u200fعربي",
+    "\ue000",
+]
 
 
 @pytest.mark.parametrize("name", HARMLESS)
@@ -41,21 +53,35 @@ def test_invisible_but_harmless_characters_are_names(name):
     assert readable(name) == name
 
 
-@pytest.mark.parametrize(("name", "named"), [("a\x1bb", "U+001B"), ("a\nb", "U+000A"), ("a\x7f", "U+007F"), ("\x85", "U+0085")])
+@pytest.mark.parametrize(
+    ("name", "named"), [("a\x1bb", "U+001B"), ("a\nb", "U+000A"), ("a\x7f", "U+007F"), ("\x85", "U+0085")]
+)
 def test_control_characters_are_refused_by_their_number(name, named):
     assert named in refusal(name)
 
 
 @pytest.mark.parametrize(
     "name",
-    [".ipynb_checkpoints", "@eaDir", ".thumbnails", "__MACOSX", ".git", "$RECYCLE.BIN", "#recycle", ".Trash-1000", "lost+found"]
+    [
+        ".ipynb_checkpoints",
+        "@eaDir",
+        ".thumbnails",
+        "__MACOSX",
+        ".git",
+        "$RECYCLE.BIN",
+        "#recycle",
+        ".Trash-1000",
+        "lost+found",
+    ]
     + ["System Volume Information", "SYSTEM VOLUME INFORMATION"],
 )
 def test_folders_of_other_programs(name):
     assert is_junk(name, folder=True)
 
 
-@pytest.mark.parametrize("name", ["Thumbs.db", "thumbs.db", "desktop.ini", "._x.png", ".DS_Store", "Icon\r", ".hidden.jpg"])
+@pytest.mark.parametrize(
+    "name", ["Thumbs.db", "thumbs.db", "desktop.ini", "._x.png", ".DS_Store", "Icon\r", ".hidden.jpg"]
+)
 def test_files_of_other_programs(name):
     assert is_junk(name, folder=False)
 

@@ -29,7 +29,12 @@ def all_rows(split):
 
 
 def image_set(pixels=PIXELS, labels=LABELS, names=("a", "b")):
-    return ImageSet(torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(labels.astype(np.int64)), names, "set")
+    return ImageSet(
+        torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous(),
+        torch.from_numpy(labels.astype(np.int64)),
+        names,
+        "set",
+    )
 
 
 FORMS = {
@@ -67,8 +72,15 @@ def test_grey_images_and_labels_that_are_texts(tmp_path):
 
 
 def test_an_own_test_part_is_used(tmp_path):
-    np.savez(tmp_path / "m.npz", train_images=PIXELS, train_labels=LABELS[:, None], test_images=PIXELS[:6] // 2, test_labels=LABELS[:6],
-             val_images=PIXELS[:2], val_labels=LABELS[:2])  # fmt: skip
+    np.savez(
+        tmp_path / "m.npz",
+        train_images=PIXELS,
+        train_labels=LABELS[:, None],
+        test_images=PIXELS[:6] // 2,
+        test_labels=LABELS[:6],
+        val_images=PIXELS[:2],
+        val_labels=LABELS[:2],
+    )
     split = load(tmp_path / "m.npz")
     assert (len(split.train), len(split.test)) == (20, 6)
     assert any("val_images" in note for note in split.notes), "what is not read is said"
@@ -148,7 +160,12 @@ def test_files_that_cannot_be_used(tmp_path, arrays, words):
 def test_no_file_and_no_npz(tmp_path):
     (tmp_path / "b.npz").write_bytes(b"PK\x03\x04 and so on")
     (tmp_path / "two").mkdir()
-    for text, words in (("", "No file is given"), ("none.npz", "There is no file"), ("b.npz", "not an npz"), ("two", "holds 0 npz files")):
+    for text, words in (
+        ("", "No file is given"),
+        ("none.npz", "There is no file"),
+        ("b.npz", "not an npz"),
+        ("two", "holds 0 npz files"),
+    ):
         with pytest.raises(DataError, match=words):
             Npz(path=str(tmp_path / text) if text else "").load(Context())
 
@@ -175,19 +192,33 @@ def poisoned(tmp_path):
     """A poisoned file of images whose data set nobody can load."""
     data = image_set()
     made = Cuda().poison(data, Context(seed=1)).as_training_set()
-    recipe = {"attack": Cuda().to_json(), "poison_rate": 1.0, "seed": 1, "clean_hash": data.content_hash, "data": {"part": "train"}}
+    recipe = {
+        "attack": Cuda().to_json(),
+        "poison_rate": 1.0,
+        "seed": 1,
+        "clean_hash": data.content_hash,
+        "data": {"part": "train"},
+    }
     write_npz(tmp_path / "p.npz", made, recipe=recipe)
     return tmp_path / "p.npz", data
 
 
 def test_a_test_part_split_from_poisoned_images_is_refused(poisoned):
     path, _ = poisoned
-    with pytest.raises(DataError, match=r"changed by cuda, and a test part split from them would be no clean one.*test_path"):
+    with pytest.raises(
+        DataError, match=r"changed by cuda, and a test part split from them would be no clean one.*test_path"
+    ):
         load(path)
-    assert any("hold a poison (cuda), and resizing can take it out" in note for note in load(path, split_poisoned=True, size=8).notes)
+    assert any(
+        "hold a poison (cuda), and resizing can take it out" in note
+        for note in load(path, split_poisoned=True, size=8).notes
+    )
     split = load(path, split_poisoned=True)
     assert (len(split.train), len(split.test)) == (16, 4)
-    assert split.notes[0] == "The images of p.npz were changed by cuda already; an attack or a defence of the run comes on top."
+    assert (
+        split.notes[0]
+        == "The images of p.npz were changed by cuda already; an attack or a defence of the run comes on top."
+    )
     assert split.notes[1].startswith("NOT CLEAN: the test images are changed by cuda")
 
 
@@ -208,7 +239,11 @@ def test_the_clean_test_part_of_the_data_set_that_the_file_names(tmp_path):
     digits = DATASETS.build("digits")
     split = load_split(digits, Context())
     made = Cuda().poison(split.train, Context(seed=1)).as_training_set()
-    recipe = {"attack": Cuda().to_json(), "clean_hash": split.train.content_hash, "data": {"dataset": digits.to_json(), "part": "train"}}
+    recipe = {
+        "attack": Cuda().to_json(),
+        "clean_hash": split.train.content_hash,
+        "data": {"dataset": digits.to_json(), "part": "train"},
+    }
     write_npz(tmp_path / "p.npz", made, recipe=recipe)
     found = load(tmp_path / "p.npz")
     assert torch.equal(found.train.images, made.images)
@@ -219,8 +254,14 @@ def test_the_clean_test_part_of_the_data_set_that_the_file_names(tmp_path):
     for change, words in (
         ({"clean_hash": "0" * 12}, "other images than those that Digits has here"),
         ({"data": {"dataset": digits.to_json(), "part": "test"}}, "they were its test part"),
-        ({"data": {"dataset": {"name": "cifar10", "download": False}, "part": "train"}}, "CIFAR-10, from which they were made, cannot be"),
-        ({"data": {"dataset": {"name": "folder", "path": str(tmp_path)}, "part": "train"}}, "does not name a data set that can be loaded"),
+        (
+            {"data": {"dataset": {"name": "cifar10", "download": False}, "part": "train"}},
+            "CIFAR-10, from which they were made, cannot be",
+        ),
+        (
+            {"data": {"dataset": {"name": "folder", "path": str(tmp_path)}, "part": "train"}},
+            "does not name a data set that can be loaded",
+        ),
         ({"data": "digits"}, "does not name a data set"),
     ):
         write_npz(tmp_path / "p.npz", made, recipe={**recipe, **change})
@@ -236,8 +277,8 @@ def test_the_clean_test_part_of_the_data_set_that_the_file_names(tmp_path):
         ({"attack": {"name": "cuda"}, "poison_rate": 0.0}, Provenance()),
         ({"attack": 5, "data": 3}, Provenance(("5",))),
         ({"defenses": [{"name": "coin"}, "jpeg"], "given_hash": "g"}, Provenance(("coin", "jpeg"), None, "", "g")),
-        ({"defenses": ["coin"], "given_hash": "g", "given": {"attack": {"name": "cuda"}, "clean_hash": "a", "data": {"part": "train"}}},
-         Provenance(("cuda", "coin"), None, "train", "a")),
+        ({"defenses": ["coin"], "given_hash": "g", "given": {"attack": {"name": "cuda"}, "clean_hash": "a", "data":
+         {"part": "train"}}}, Provenance(("cuda", "coin"), None, "train", "a")),
         ({"data": {"dataset": "digits", "part": "test"}, "clean_hash": "c"}, Provenance((), "digits", "test", "c")),
     ],
 )  # fmt: skip
@@ -313,7 +354,10 @@ def test_equal_names_in_another_order_are_refused(tmp_path):
 def test_numbers_that_are_taken_for_the_names_of_the_test_part_are_said(tmp_path):
     np.savez(tmp_path / "a.npz", images=PIXELS, labels=LABELS)
     np.savez(tmp_path / "b.npz", images=PIXELS // 2, labels=np.array(["owl", "cat"])[LABELS])
-    assert any("Only the test part names its classes" in note for note in load(tmp_path / "a.npz", test_path=str(tmp_path / "b.npz")).notes)
+    assert any(
+        "Only the test part names its classes" in note
+        for note in load(tmp_path / "a.npz", test_path=str(tmp_path / "b.npz")).notes
+    )
 
 
 @pytest.mark.parametrize("key", ["images", "x"])
@@ -349,7 +393,10 @@ def test_a_recipe_of_any_length_is_told_in_short(tmp_path):
 
 
 def test_a_recipe_that_is_passed_on_names_no_path():
-    inner = {"attack": {"name": "cuda"}, "data": {"dataset": {"name": "folder", "path": "/home/me/secret"}, "part": "train"}}
+    inner = {
+        "attack": {"name": "cuda"},
+        "data": {"dataset": {"name": "folder", "path": "/home/me/secret"}, "part": "train"},
+    }
     assert without_paths({"given": inner, "defenses": []}) == {
         "given": {"attack": {"name": "cuda"}, "data": {"part": "train"}}, "defenses": [],
     }  # fmt: skip

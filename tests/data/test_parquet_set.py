@@ -47,7 +47,9 @@ def load(path, **values):
 @pytest.mark.parametrize(("image", "label"), [("image", "label"), ("img", "fine_label")])
 def test_one_file(tmp_path, struct, image, label):
     made = pictures(20)
-    split = load(write(tmp_path / "a.parquet", made, [i % 2 for i in range(20)], image=image, label=label, struct=struct))
+    split = load(
+        write(tmp_path / "a.parquet", made, [i % 2 for i in range(20)], image=image, label=label, struct=struct)
+    )
     assert (len(split.train), len(split.test), split.train.class_names) == (16, 4, ("cat", "owl"))
     whole, _ = Parquet(path=str(tmp_path / "a.parquet")).whole("train", Context())
     assert np.array_equal(whole.images.numpy(), np.stack(made).transpose(0, 3, 1, 2))
@@ -61,11 +63,15 @@ def test_shards_and_parts_by_the_names_of_the_files(tmp_path):
     assert len(load(tmp_path).test) == 5, "validation where there is no test"
     write(tmp_path / "data" / "test-00000-of-00001.parquet", made[3], [1, 1, 1, 1, 0])
     split = load(tmp_path)
-    assert np.array_equal(split.train.images.numpy(), np.stack([*made[0], *made[1]]).transpose(0, 3, 1, 2)), "shards in their order"
+    assert np.array_equal(split.train.images.numpy(), np.stack([*made[0], *made[1]]).transpose(0, 3, 1, 2)), (
+        "shards in their order"
+    )
     assert (split.test.labels.tolist(), len(split.train)) == ([1, 1, 1, 1, 0], 10)
     unread = "Skipped 1: neither the training nor the test part (validation-00000-of-00001.parquet)."
     assert unread in split.notes, "what is not read is said"
-    assert len(load(tmp_path / "data" / "train-00001-of-00002-abc.parquet", test_path=str(tmp_path)).train) == 5, "one file is taken alone"
+    assert len(load(tmp_path / "data" / "train-00001-of-00002-abc.parquet", test_path=str(tmp_path)).train) == 5, (
+        "one file is taken alone"
+    )
     (tmp_path / "data" / "train-00000-of-00002-abc.parquet").unlink()
     with pytest.raises(DataError, match="train has 2 shards, but number 0 is not there"):
         load(tmp_path)

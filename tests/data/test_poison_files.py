@@ -88,7 +88,13 @@ def test_em_samplewise(tmp_path: Path, data: ImageSet, delta: np.ndarray, old: b
     path = torch_file(tmp_path / "perturbation.pt", noise, _use_new_zipfile_serialization=not old)
     imported = load(path, data)
     found = imported.found
-    assert (found.format, found.content, found.layout, found.scale, found.per) == ("em", "noise", "NCHW", "unit", "sample")
+    assert (found.format, found.content, found.layout, found.scale, found.per) == (
+        "em",
+        "noise",
+        "NCHW",
+        "unit",
+        "sample",
+    )
     assert found.shape == (COUNT, 3, SIDE, SIDE)
     assert found.radius == pytest.approx(8)
     assert found.negative_rate == pytest.approx((delta < 0).mean())
@@ -149,7 +155,10 @@ def test_em_patch_and_sets(tmp_path: Path, data: ImageSet, delta: np.ndarray) ->
 
 
 def test_em_in_levels_and_half_precision(tmp_path: Path, data: ImageSet, delta: np.ndarray) -> None:
-    for name, noise in {"levels": torch.from_numpy(delta).float(), "bf": torch.from_numpy(delta).to(torch.bfloat16)}.items():
+    for name, noise in {
+        "levels": torch.from_numpy(delta).float(),
+        "bf": torch.from_numpy(delta).to(torch.bfloat16),
+    }.items():
         imported = load(torch_file(tmp_path / f"{name}.pt", noise), data)
         assert imported.found.scale == "levels"
         assert np.array_equal(imported.onto(data).images.numpy(), added(data, delta))
@@ -249,7 +258,13 @@ def test_ntga(tmp_path: Path, data: ImageSet, delta: np.ndarray) -> None:
     np.save(tmp_path / "y_train_cifar10.npy", np.eye(CLASSES)[data.labels.numpy()])
     imported = load(tmp_path / "x_train_cifar10_ntga_cnn_best.npy", data)
     found = imported.found
-    assert (found.format, found.content, found.layout, found.scale, found.has_labels) == ("ntga", "images", "NHWC", "0..1", True)
+    assert (found.format, found.content, found.layout, found.scale, found.has_labels) == (
+        "ntga",
+        "images",
+        "NHWC",
+        "0..1",
+        True,
+    )
     assert np.array_equal(imported.onto(data).images.numpy(), poisoned)
     # Truncation turns some k/255 of float32 into k − 1; which ones, numpy says.
     assert np.array_equal(imported.as_released(data).images.numpy(), (x * 255).astype(np.uint8).transpose(0, 3, 1, 2))
@@ -258,7 +273,9 @@ def test_ntga(tmp_path: Path, data: ImageSet, delta: np.ndarray) -> None:
 
 def test_order_is_checked_by_labels(tmp_path: Path, data: ImageSet, delta: np.ndarray) -> None:
     turned = np.roll(np.arange(COUNT), 1)
-    np.save(tmp_path / "poisoned_training_data.npy", added(data, delta).transpose(0, 2, 3, 1)[turned].astype(np.float64))
+    np.save(
+        tmp_path / "poisoned_training_data.npy", added(data, delta).transpose(0, 2, 3, 1)[turned].astype(np.float64)
+    )
     np.save(tmp_path / "poisoned_training_labels.npy", data.labels.numpy()[turned].astype(np.float64))
     imported = load(tmp_path / "poisoned_training_data.npy", data)
     assert (imported.found.format, imported.found.scale) == ("images_npy", "0..255")
@@ -274,7 +291,13 @@ def test_lsp_pool(tmp_path: Path, data: ImageSet) -> None:
     np.save(tmp_path / "simple_label.npy", labels)
     imported = load(tmp_path / "simple_data.npy", data)
     found = imported.found
-    assert (found.format, found.content, found.layout, found.scale, found.per) == ("lsp", "noise", "NHWC", "unit", "pool")
+    assert (found.format, found.content, found.layout, found.scale, found.per) == (
+        "lsp",
+        "noise",
+        "NHWC",
+        "unit",
+        "pool",
+    )
     # The official loop, image by image.
     clean, exact = data.images.numpy().transpose(0, 2, 3, 1), np.empty((COUNT, SIDE, SIDE, 3))
     for label in range(CLASSES):
@@ -495,7 +518,12 @@ class Payload:
 @pytest.mark.parametrize("inside", ["alone", "list", "pairs", "dict"])
 def test_pickles_do_not_execute(tmp_path: Path, delta: np.ndarray, protocol: int, call: str, inside: str) -> None:
     bad = Payload(tmp_path / "executed", call)
-    value = {"alone": bad, "list": [delta, bad], "pairs": [(b"abc", 0), (bad, 1)], "dict": {"perturbation": delta, "x": bad}}[inside]
+    value = {
+        "alone": bad,
+        "list": [delta, bad],
+        "pairs": [(b"abc", 0), (bad, 1)],
+        "dict": {"perturbation": delta, "x": bad},
+    }[inside]
     path = dumped(tmp_path / "noise.pkl", value, protocol)
     with pytest.raises(DataError, match={"eval": "eval", "open": "open", "system": "system"}[call]):
         load(path)
@@ -548,7 +576,9 @@ def test_arrays_of_objects_and_wrong_sizes(tmp_path: Path) -> None:
         load(dumped(tmp_path / "a.pkl", np.array([object, None], dtype=object)))
     with pytest.raises(DataError, match="fields|type"):
         load(dumped(tmp_path / "b.pkl", np.zeros(3, dtype=[("a", "i4")])))
-    content = pickle.dumps(np.zeros((2, 3, 4, 4), np.int8), protocol=2).replace(b"K\x02K\x03K\x04K\x04", b"K\x02K\x03K\x04K\x05")
+    content = pickle.dumps(np.zeros((2, 3, 4, 4), np.int8), protocol=2).replace(
+        b"K\x02K\x03K\x04K\x04", b"K\x02K\x03K\x04K\x05"
+    )
     (tmp_path / "c.pkl").write_bytes(content)
     with pytest.raises(DataError, match="bytes"):
         load(tmp_path / "c.pkl")
@@ -565,7 +595,9 @@ def test_a_list_within_itself_ends(tmp_path: Path) -> None:
 def test_damaged_pickles_raise_nothing_else(tmp_path: Path, seed: int) -> None:
     """Random changes of a good file: it is read or refused in words."""
     rng = np.random.default_rng(seed)
-    good = bytearray(pickle.dumps([(bytes(12), 1), (Image.new("RGB", (2, 2)), 2), np.zeros((2, 3, 4, 4), np.int8)], protocol=4))
+    good = bytearray(
+        pickle.dumps([(bytes(12), 1), (Image.new("RGB", (2, 2)), 2), np.zeros((2, 3, 4, 4), np.int8)], protocol=4)
+    )
     path = tmp_path / "x.pkl"
     for _ in range(300):
         bad = bytearray(good)
@@ -617,7 +649,9 @@ def test_corrections(tmp_path: Path, data: ImageSet, delta: np.ndarray) -> None:
 
 
 def test_wrong_data_set(tmp_path: Path, data: ImageSet, delta: np.ndarray) -> None:
-    imported = load(torch_file(tmp_path / "p.pt", torch.from_numpy(delta[:30]).float() / 255), None, Reading(per="sample"))
+    imported = load(
+        torch_file(tmp_path / "p.pt", torch.from_numpy(delta[:30]).float() / 255), None, Reading(per="sample")
+    )
     with pytest.raises(DataError, match="30 entries, but 'small' has 40 training images"):
         imported.onto(data)
     other = load(torch_file(tmp_path / "q.pt", torch.zeros(COUNT, 3, 9, 9) + 0.01), data)
@@ -697,7 +731,9 @@ def test_grey_images_travel_too(tmp_path: Path) -> None:
     changed = PoisonedSet(grey, images.flip(0), torch.ones(6, dtype=torch.bool), {"name": "flip"}, 0)
     for kind, name in (("folder", "a.zip"), ("em", "a.pt")):
         path = export(changed, kind, tmp_path / name, {})[0]
-        assert torch.equal(load(path, grey, Reading(per="sample" if kind == "em" else "")).onto(grey).images, changed.images)
+        assert torch.equal(
+            load(path, grey, Reading(per="sample" if kind == "em" else "")).onto(grey).images, changed.images
+        )
 
 
 def test_export_refuses_and_stops(tmp_path: Path, poisoned: PoisonedSet) -> None:
@@ -710,7 +746,13 @@ def test_export_refuses_and_stops(tmp_path: Path, poisoned: PoisonedSet) -> None
         export(poisoned, "folder", tmp_path / "a.zip", {}, Context(stop=lambda: True))
     assert (tmp_path / "a.zip").read_bytes() == b"older"
     told: list[float] = []
-    export(poisoned, "folder", tmp_path / "a.zip", {}, Context(on_report=lambda done, total, text: told.append(done / total)))
+    export(
+        poisoned,
+        "folder",
+        tmp_path / "a.zip",
+        {},
+        Context(on_report=lambda done, total, text: told.append(done / total)),
+    )
     assert told
     assert told == sorted(told)
 

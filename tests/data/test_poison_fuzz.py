@@ -1,4 +1,5 @@
-"""Damaged poison files, 3,400 of them: a clear error or a sound result, nothing executed, nothing written, little memory."""
+"""Damaged poison files, 3,400 of them: a clear error or a sound result, nothing executed, nothing written, little
+memory."""
 
 from __future__ import annotations
 
@@ -84,9 +85,14 @@ def _with(value: Any, guest: Any) -> Any:
 
 
 def _uc(delta: np.ndarray, guest: Any) -> bytes:
-    one = {"state_dict": OrderedDict(w=torch.zeros(2)), "perturbation": torch.from_numpy(delta[:1].astype(np.float32)) / 255}
+    one = {
+        "state_dict": OrderedDict(w=torch.zeros(2)),
+        "perturbation": torch.from_numpy(delta[:1].astype(np.float32)) / 255,
+    }
     one |= {} if guest is None else {"init_noise": guest}
-    return zipped({"perturbation_0.pth": torch_bytes(one), "s_cluster1.pth": torch_bytes({"pred_idx": np.zeros(COUNT, np.int64)})})
+    return zipped(
+        {"perturbation_0.pth": torch_bytes(one), "s_cluster1.pth": torch_bytes({"pred_idx": np.zeros(COUNT, np.int64)})}
+    )
 
 
 def _pairs(delta: np.ndarray, guest: Any) -> bytes:
@@ -132,31 +138,43 @@ FORMATS: dict[str, tuple[str, Make]] = {
     "em": ("perturbation.pt", lambda d, g: torch_bytes(_with(torch.from_numpy(d.astype(np.float32)) / 255, g))),
     "em before 2020": (
         "perturbation.pt",
-        lambda d, g: torch_bytes(_with(torch.from_numpy(d.astype(np.float32)) / 255, g), _use_new_zipfile_serialization=False),
+        lambda d, g: torch_bytes(
+            _with(torch.from_numpy(d.astype(np.float32)) / 255, g), _use_new_zipfile_serialization=False
+        ),
     ),
     "rem": ("rem-fin-def-noise.pkl", lambda d, g: pickle.dumps(_with(d, g), protocol=4)),
     "rem, protocol 2": ("rem-fin-def-noise.pkl", lambda d, g: pickle.dumps(_with(d, g), protocol=2)),
     "tap": (
         "packed.pth",
-        lambda d, g: torch_bytes([torch.from_numpy(d.astype(np.float32)) / 255, list(range(len(d))) if g is None else g]),
+        lambda d, g: torch_bytes(
+            [torch.from_numpy(d.astype(np.float32)) / 255, list(range(len(d))) if g is None else g]
+        ),
     ),
-    "tap pickled": ("packed.pkl", lambda d, g: pickle.dumps([d / np.float32(255), list(range(len(d))) if g is None else [g]])),
+    "tap pickled": (
+        "packed.pkl",
+        lambda d, g: pickle.dumps([d / np.float32(255), list(range(len(d))) if g is None else [g]]),
+    ),
     "npy noise": ("deepconfuse.npy", lambda d, g: npy(d / 255 if g is None else np.array([d, g], dtype=object))),
     "npy images": (
         "x_train_cifar10_ntga.npy",
-        lambda d, g: npy((d.astype(np.float32).transpose(0, 2, 3, 1) + 120) / 255 if g is None else np.array([g], dtype=object)),
+        lambda d, g: npy(
+            (d.astype(np.float32).transpose(0, 2, 3, 1) + 120) / 255 if g is None else np.array([g], dtype=object)
+        ),
     ),
     "npz": (
         "own.npz",
         lambda d, g: npz(
-            images=(d.astype(int) + 120).astype(np.uint8).transpose(0, 2, 3, 1) if g is None else np.array([g], dtype=object),
+            images=(d.astype(int) + 120).astype(np.uint8).transpose(0, 2, 3, 1)
+            if g is None
+            else np.array([g], dtype=object),
             labels=np.arange(COUNT) % CLASSES,
         ),
     ),
     "npz of others": (
         "data_targets.npz",
         lambda d, g: npz(
-            data=_images(d).transpose(0, 2, 3, 1) if g is None else np.array([g], dtype=object), targets=np.arange(len(d)) % CLASSES
+            data=_images(d).transpose(0, 2, 3, 1) if g is None else np.array([g], dtype=object),
+            targets=np.arange(len(d)) % CLASSES,
         ),
     ),
     "images and labels": ("PIL.pt", _labelled),
@@ -247,9 +265,11 @@ def other_shape(make: Make, rng: np.random.Generator, mark: Path) -> bytes:
     count, channels = int(rng.choice([0, 1, 3, CLASSES, COUNT - 1, COUNT + 1, 40])), int(rng.choice([1, 2, 3, 4]))
     high, wide = (int(side) for side in rng.integers(0, 7, 2))
     array = rng.integers(-8, 9, (count, channels, high, wide)).astype(np.int8)
-    array = array.reshape([(count, channels, high, wide), (1, count, channels, high, wide), (count, channels * high * wide), (-1,)][
-        int(rng.integers(0, 4)) if array.size else 0
-    ])  # fmt: skip
+    array = array.reshape(
+        [(count, channels, high, wide), (1, count, channels, high, wide), (count, channels * high * wide), (-1,)][
+            int(rng.integers(0, 4)) if array.size else 0
+        ]
+    )
     kind = int(rng.integers(0, 3))
     if kind == 0:
         return pickle.dumps(array)
@@ -276,7 +296,9 @@ def code_in_the_middle(make: Make, rng: np.random.Generator, mark: Path) -> byte
 def huge(make: Make, rng: np.random.Generator, mark: Path) -> bytes:
     """A few bytes that speak of a hundred gigabytes."""
     side = int((HUGE // 3) ** 0.5) + int(rng.integers(0, 1000))
-    header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (%d, 3, 1024, 1024), }" % (HUGE // (3 << 22) + int(rng.integers(0, 9)))
+    header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (%d, 3, 1024, 1024), }" % (
+        HUGE // (3 << 22) + int(rng.integers(0, 9))
+    )
     array = b"\x93NUMPY\x01\x00" + struct.pack("<H", 118) + header.ljust(117) + b"\n" + bytes(64)
     match int(rng.integers(0, 6)):
         case 0:
@@ -285,9 +307,19 @@ def huge(make: Make, rng: np.random.Generator, mark: Path) -> bytes:
             return zipped({"images.npy": array, "labels.npy": npy(np.arange(COUNT))})
         case 2:
             tags = (b"B", b"X", b"T")
-            return b"\x80\x04" + tags[int(rng.integers(0, 3))] + struct.pack("<I", 2**32 - 1 - int(rng.integers(0, 99))) + bytes(30)
+            return (
+                b"\x80\x04"
+                + tags[int(rng.integers(0, 3))]
+                + struct.pack("<I", 2**32 - 1 - int(rng.integers(0, 99)))
+                + bytes(30)
+            )
         case 3:
-            return b"\x80\x04" + (b"\x8e", b"\x8d", b"\x96")[int(rng.integers(0, 3))] + struct.pack("<Q", HUGE + side) + bytes(30)
+            return (
+                b"\x80\x04"
+                + (b"\x8e", b"\x8d", b"\x96")[int(rng.integers(0, 3))]
+                + struct.pack("<Q", HUGE + side)
+                + bytes(30)
+            )
         case 4:
             whole = torch.zeros(1).expand(side, 3, 1024, 1024)
             return torch_bytes(whole, _use_new_zipfile_serialization=bool(rng.integers(0, 2)))
@@ -318,10 +350,20 @@ DAMAGES: dict[str, Damage] = {
 
 
 class Watch:
-    """Python's own audit events of what no reader may do; a hook cannot be taken out again, so it is armed when needed."""
+    """Python's own audit events of what no reader may do; a hook cannot be taken out again, so it is armed when
+    needed."""
 
     FORBIDDEN = (
-        *("os.system", "os.exec", "os.fork", "os.posix_spawn", "subprocess.Popen", "socket.connect", "pickle.find_class", "ctypes.dlopen"),
+        *(
+            "os.system",
+            "os.exec",
+            "os.fork",
+            "os.posix_spawn",
+            "subprocess.Popen",
+            "socket.connect",
+            "pickle.find_class",
+            "ctypes.dlopen",
+        ),
         *("os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate", "os.chmod"),
     )
 
@@ -340,7 +382,9 @@ class Watch:
                 self.seen.append(f"compile{arguments!r:.200}")
         elif event == "open":
             _, mode, flags = arguments
-            if (isinstance(mode, str) and set(mode) & set("wax+")) or (isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR)):
+            if (isinstance(mode, str) and set(mode) & set("wax+")) or (
+                isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR)
+            ):
                 self.seen.append(f"open{arguments!r:.200}")
 
     @contextmanager
@@ -374,7 +418,12 @@ def read(path: Path, data: ImageSet) -> str:
 
 
 def test_the_watch_sees(watch: Watch, tmp_path: Path) -> None:
-    acts = [lambda: os.system("true"), lambda: eval("1"), lambda: (tmp_path / "x").touch(), lambda: pickle.loads(b"cos\nsystem\n.")]
+    acts = [
+        lambda: os.system("true"),
+        lambda: eval("1"),
+        lambda: (tmp_path / "x").touch(),
+        lambda: pickle.loads(b"cos\nsystem\n."),
+    ]
     for act in acts:
         with pytest.raises(AssertionError), watch.on():
             act()

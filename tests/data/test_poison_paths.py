@@ -1,4 +1,5 @@
-"""Paths and names of poison files: what is no plain file, bounds, permissions, names of any kind, class folders, uploads."""
+"""Paths and names of poison files: what is no plain file, bounds, permissions, names of any kind, class folders,
+uploads."""
 
 from __future__ import annotations
 
@@ -77,7 +78,9 @@ def zip_of(path: Path, files: dict[str | bytes, bytes]) -> Path:
 # ---------------------------------------------------------------- what is no plain file
 
 
-@pytest.mark.parametrize("kind", ["fifo", "socket", "device", "proc", "environ", "sys", "nul", "long", "loop", "nothing", "empty"])
+@pytest.mark.parametrize(
+    "kind", ["fifo", "socket", "device", "proc", "environ", "sys", "nul", "long", "loop", "nothing", "empty"]
+)
 def test_what_is_no_plain_file_is_refused_at_once(tmp_path: Path, kind: str) -> None:
     path, words = tmp_path / kind, kind
     listener = socket.socket(socket.AF_UNIX)
@@ -117,7 +120,9 @@ def test_what_is_no_plain_file_is_refused_at_once(tmp_path: Path, kind: str) -> 
     assert time.process_time() - began < 1.0
 
 
-def test_what_may_not_be_read_is_said_in_words(tmp_path: Path, poisoned: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_may_not_be_read_is_said_in_words(
+    tmp_path: Path, poisoned: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The tests may run as root, to whom everything is open, so the system's answer is put in its mouth."""
     path = tmp_path / "secret.npy"
     np.save(path, poisoned)
@@ -235,7 +240,13 @@ def test_odd_names_of_classes(tmp_path: Path, data: ImageSet, poisoned: np.ndarr
 @pytest.mark.parametrize("make", [folder_of, zip_of], ids=["folder", "zip"])
 def test_one_odd_name_does_not_refuse_the_rest(tmp_path: Path, data: ImageSet, poisoned: np.ndarray, make: Any) -> None:
     files: dict[str | bytes, bytes] = {f"{i}.png": png(image) for i, image in enumerate(poisoned)}
-    files |= {"Icon\r": b"", "Screenshot\u202f1.txt": b"x", b"\xff\xfe.txt": b"x", "bell\x07.png": b"x", "__MACOSX/._0.png": b"x"}
+    files |= {
+        "Icon\r": b"",
+        "Screenshot\u202f1.txt": b"x",
+        b"\xff\xfe.txt": b"x",
+        "bell\x07.png": b"x",
+        "__MACOSX/._0.png": b"x",
+    }
     imported = load(make(tmp_path / "tree.zip", files), data)
     assert np.array_equal(imported.onto(data).images.numpy(), poisoned)
     told = " ".join(imported.found.notes)
@@ -275,14 +286,19 @@ NUMBERED = {
     "with gaps": (["2", "7", "11", "100"], ["2", "7", "11", "100"]),
     "years": (["1998", "2003", "2011", "2020"], ["1998", "2003", "2011", "2020"]),
     "leading zeros": (["01", "02", "09", "10"], ["01", "02", "09", "10"]),
-    "numbered names": (["001.Albatross", "002.Auklet", "003.Crow", "010.Finch"], ["001.Albatross", "002.Auklet", "003.Crow", "010.Finch"]),
+    "numbered names": (
+        ["001.Albatross", "002.Auklet", "003.Crow", "010.Finch"],
+        ["001.Albatross", "002.Auklet", "003.Crow", "010.Finch"],
+    ),
     "numbers with gaps and names": (["0001_a", "0004_b", "0005_c", "0009_d"], ["0001_a", "0004_b", "0005_c", "0009_d"]),
 }
 
 
 @pytest.mark.parametrize("case", NUMBERED)
 @pytest.mark.parametrize("per_class", [False, True], ids=["indices", "numbers start anew"])
-def test_folders_that_are_numbers_are_names(tmp_path: Path, data: ImageSet, poisoned: np.ndarray, case: str, per_class: bool) -> None:
+def test_folders_that_are_numbers_are_names(
+    tmp_path: Path, data: ImageSet, poisoned: np.ndarray, case: str, per_class: bool
+) -> None:
     names, expected = NUMBERED[case]
     imported = load(tree(tmp_path, data, poisoned, names, per_class))
     assert list(imported.class_names) == expected
@@ -295,8 +311,12 @@ def test_folders_that_are_numbers_are_names(tmp_path: Path, data: ImageSet, pois
 EXPORTED = ["0000_apple", "0001_pear", "0002_plum", "0003_fig"]
 
 
-@pytest.mark.parametrize("names", [list("1234"), list("0123"), ["apple", "pear", "plum", "fig"], EXPORTED], ids=lambda names: names[0])
-def test_folders_that_match_the_clean_set_are_its_labels(tmp_path: Path, data: ImageSet, poisoned: np.ndarray, names: list[str]) -> None:
+@pytest.mark.parametrize(
+    "names", [list("1234"), list("0123"), ["apple", "pear", "plum", "fig"], EXPORTED], ids=lambda names: names[0]
+)
+def test_folders_that_match_the_clean_set_are_its_labels(
+    tmp_path: Path, data: ImageSet, poisoned: np.ndarray, names: list[str]
+) -> None:
     imported = load(tree(tmp_path, data, poisoned, names), data)
     assert torch.equal(imported.labels[torch.argsort(imported.ids)], data.labels)
     assert imported.class_names == data.class_names
@@ -313,7 +333,9 @@ def test_names_in_another_order_than_the_clean_classes(tmp_path: Path, data: Ima
 
 @pytest.mark.parametrize("known", [True, False])
 @pytest.mark.parametrize("where", ["zip", "folder", "zipped again"])
-def test_our_own_export_comes_back_with_its_names(tmp_path: Path, data: ImageSet, poisoned: np.ndarray, known: bool, where: str) -> None:
+def test_our_own_export_comes_back_with_its_names(
+    tmp_path: Path, data: ImageSet, poisoned: np.ndarray, known: bool, where: str
+) -> None:
     odd = ImageSet(data.images, data.labels, ("a b/c", "ünlike", "3", "plum"), "odd")
     whole = PoisonedSet(odd, torch.from_numpy(poisoned), torch.ones(COUNT, dtype=torch.bool), {"name": "made"}, 0)
     path = export(whole, "folder", tmp_path / "out.zip", recipe(whole))[0]
@@ -331,15 +353,23 @@ def test_our_own_export_comes_back_with_its_names(tmp_path: Path, data: ImageSet
     assert np.array_equal(imported.onto(odd).images.numpy(), poisoned)
 
 
-def test_an_export_without_its_recipe_keeps_the_names_of_its_folders(tmp_path: Path, data: ImageSet, poisoned: np.ndarray) -> None:
+def test_an_export_without_its_recipe_keeps_the_names_of_its_folders(
+    tmp_path: Path, data: ImageSet, poisoned: np.ndarray
+) -> None:
     imported = load(tree(tmp_path, data, poisoned, EXPORTED))
     assert imported.class_names == ("apple", "pear", "plum", "fig")
 
 
 def test_trees_of_equal_and_of_different_depth(tmp_path: Path, poisoned: np.ndarray) -> None:
     image = png(poisoned[0])
-    deep = {f"{part}/{label}/{i}.png": image for i, (part, label) in enumerate((p, k) for p in ("train", "test") for k in "ab")}
-    with pytest.raises(DataError, match=r"all lie 2 folders deep, such as 'test/a/2.png'.*one of the outer folders alone: 'test', 'train'"):
+    deep = {
+        f"{part}/{label}/{i}.png": image
+        for i, (part, label) in enumerate((p, k) for p in ("train", "test") for k in "ab")
+    }
+    with pytest.raises(
+        DataError,
+        match=r"all lie 2 folders deep, such as 'test/a/2.png'.*one of the outer folders alone: 'test', 'train'",
+    ):
         load(zip_of(tmp_path / "deep.zip", deep))
     with pytest.raises(DataError, match=r"different depths, such as '0.png' and 'a/1.png'"):
         load(zip_of(tmp_path / "mixed.zip", {"0.png": image, "a/1.png": image}))
@@ -378,7 +408,9 @@ def test_transparent_pictures_are_refused(tmp_path: Path, poisoned: np.ndarray) 
         load(folder_of(tmp_path / "tree", {"0.png": buffer.getvalue()}))
 
 
-def test_large_text_in_a_png_does_not_decide_over_its_pixels(tmp_path: Path, data: ImageSet, poisoned: np.ndarray) -> None:
+def test_large_text_in_a_png_does_not_decide_over_its_pixels(
+    tmp_path: Path, data: ImageSet, poisoned: np.ndarray
+) -> None:
     told = PngImagePlugin.PngInfo()
     told.add_text("workflow", "x" * 3_000_000, zip=True)
     files = {f"{i}.png": png(image, pnginfo=told if i == 2 else None) for i, image in enumerate(poisoned)}
@@ -405,18 +437,28 @@ def test_uploads_that_belong_together_are_kept_together(tmp_path: Path, data: Im
         ("noise.npy", npy(np.zeros((COUNT, 3, 8, 8)) + 0.02)),
     ]
     kept = keep_uploads(files, tmp_path)
-    assert [one.title for one in kept] == ["x_train_c_ntga.npy", "evil.pkl", "0.png and 1 more", "noise.npy", "noise.npy"]
+    assert [one.title for one in kept] == [
+        "x_train_c_ntga.npy",
+        "evil.pkl",
+        "0.png and 1 more",
+        "noise.npy",
+        "noise.npy",
+    ]
     with_labels = load(kept[0].path, data)
     assert with_labels.found.has_labels
     assert np.array_equal(with_labels.onto(data).images.numpy(), poisoned)
     with pytest.raises(DataError, match="builtins.print"):
         load(kept[1].path)
     assert len(load(kept[2].path)) == 2
-    assert [load(one.path).found.high for one in kept[3:]] == [pytest.approx(0.01), pytest.approx(0.02)], "equal names, both kept"
+    assert [load(one.path).found.high for one in kept[3:]] == [pytest.approx(0.01), pytest.approx(0.02)], (
+        "equal names, both kept"
+    )
     assert [one.path for one in keep_uploads(files, tmp_path)] == [one.path for one in kept], "stored once"
 
 
-@pytest.mark.parametrize("name", ["../../x.pt", "a\0b.pt", "C:\\x\\y.pt", "猫.npy", "x" * 400 + ".pt", ".hidden", "", "\ud800.pt"])
+@pytest.mark.parametrize(
+    "name", ["../../x.pt", "a\0b.pt", "C:\\x\\y.pt", "猫.npy", "x" * 400 + ".pt", ".hidden", "", "\ud800.pt"]
+)
 def test_names_of_uploads_are_harmless(tmp_path: Path, name: str) -> None:
     path = keep_upload(b"abc", name, tmp_path)
     assert path.read_bytes() == b"abc"

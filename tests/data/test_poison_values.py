@@ -109,7 +109,9 @@ def test_images_that_were_not_clipped(tmp_path: Path, data: ImageSet, low: int) 
 def test_dark_images_are_known_by_the_clean_ones(tmp_path: Path) -> None:
     """Strokes on black have a small mean; shuffled they are images too."""
     rng = np.random.default_rng(3)
-    strokes = np.where(rng.random((COUNT, 1, SIDE, SIDE)) < 0.06, rng.integers(150, 256, (COUNT, 1, SIDE, SIDE)), 0).astype(np.uint8)
+    strokes = np.where(
+        rng.random((COUNT, 1, SIDE, SIDE)) < 0.06, rng.integers(150, 256, (COUNT, 1, SIDE, SIDE)), 0
+    ).astype(np.uint8)
     strokes[:, :, 2, 2] = 200
     dark = ImageSet(torch.from_numpy(strokes), torch.arange(COUNT) % CLASSES, tuple("abcd"), "dark")
     changed = (strokes.astype(int) + rng.integers(0, 9, strokes.shape)).clip(0, 255).astype(np.uint8)
@@ -124,7 +126,9 @@ def test_normalised_images_are_refused_in_words(tmp_path: Path, data: ImageSet, 
     path = torch_file(tmp_path / "x.pt", torch.from_numpy((poisoned / np.float32(255) - mean) / std))
     with pytest.raises(DataError, match="images after a normalisation"):
         load(path, data)
-    assert load(path, data, Reading(content="noise")).found.content == "noise", "the reader's word stands above the judgement"
+    assert load(path, data, Reading(content="noise")).found.content == "noise", (
+        "the reader's word stands above the judgement"
+    )
 
 
 # ---------------------------------------------------------------- noise stays noise
@@ -197,9 +201,13 @@ LABELS: dict[str, Callable[[torch.Tensor], Any]] = {
 def test_images_with_labels(tmp_path: Path, data: ImageSet, poisoned: np.ndarray, labels: str, container: str) -> None:
     images, own = torch.from_numpy(poisoned).float() / 255, LABELS[labels](data.labels)
     value = {
-        "tuple": (images, own), "list": [images, own], "labels first": (own, images), "dict": {"data": images, "labels": own},
-        "targets": {"images": images, "targets": own}, "x and y": {"x": images, "y": own, "epoch": 3},
-    }[container]  # fmt: skip
+        "tuple": (images, own),
+        "list": [images, own],
+        "labels first": (own, images),
+        "dict": {"data": images, "labels": own},
+        "targets": {"images": images, "targets": own},
+        "x and y": {"x": images, "y": own, "epoch": 3},
+    }[container]
     path = torch_file(tmp_path / "L2.p1", value)
     for clean in (data, None):
         imported = load(path, clean)
@@ -211,13 +219,17 @@ def test_images_with_labels(tmp_path: Path, data: ImageSet, poisoned: np.ndarray
 
 
 def test_pil_and_delusive_are_truncated_by_their_loader(tmp_path: Path, data: ImageSet, poisoned: np.ndarray) -> None:
-    imported = load(torch_file(tmp_path / "PIL.pt", {"data": torch.from_numpy(poisoned).float() / 255, "labels": data.labels}), data)
+    imported = load(
+        torch_file(tmp_path / "PIL.pt", {"data": torch.from_numpy(poisoned).float() / 255, "labels": data.labels}), data
+    )
     official = torch.from_numpy(poisoned).float().div(255).mul(255).byte()
     assert torch.equal(imported.as_released(data).images, official)
     assert imported.rules[0].key == "pil"
 
 
-def test_pairs_whose_numbers_do_not_repeat(tmp_path: Path, data: ImageSet, poisoned: np.ndarray, delta: np.ndarray) -> None:
+def test_pairs_whose_numbers_do_not_repeat(
+    tmp_path: Path, data: ImageSet, poisoned: np.ndarray, delta: np.ndarray
+) -> None:
     """As many images as classes: labels beside images, indices beside noise."""
     rows = torch.tensor([2, 0, 3, 1])
     few = data.take(rows)
@@ -242,8 +254,12 @@ def test_images_with_indices(tmp_path: Path, data: ImageSet, poisoned: np.ndarra
 
 
 @pytest.mark.parametrize("key", ["noise", "delta", "perturbation", "perturbations"])
-@pytest.mark.parametrize("extra", [{}, {"labels": torch.arange(COUNT) % CLASSES}, {"config": {"eps": 8}, "loss": [0.1]}])
-def test_dicts_of_noise(tmp_path: Path, data: ImageSet, delta: np.ndarray, poisoned: np.ndarray, key: str, extra: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "extra", [{}, {"labels": torch.arange(COUNT) % CLASSES}, {"config": {"eps": 8}, "loss": [0.1]}]
+)
+def test_dicts_of_noise(
+    tmp_path: Path, data: ImageSet, delta: np.ndarray, poisoned: np.ndarray, key: str, extra: dict[str, Any]
+) -> None:
     imported = load(torch_file(tmp_path / "x.pt", {key: torch.from_numpy(delta).float() / 255, **extra}), data)
     assert (imported.found.content, imported.found.per) == ("noise", "sample")
     assert np.array_equal(imported.onto(data).images.numpy(), poisoned)
@@ -251,7 +267,9 @@ def test_dicts_of_noise(tmp_path: Path, data: ImageSet, delta: np.ndarray, poiso
         assert any("not used: 'config', 'loss'" in note for note in imported.found.notes)
 
 
-def test_a_wrong_name_does_not_decide_over_the_clean_images(tmp_path: Path, data: ImageSet, poisoned: np.ndarray) -> None:
+def test_a_wrong_name_does_not_decide_over_the_clean_images(
+    tmp_path: Path, data: ImageSet, poisoned: np.ndarray
+) -> None:
     imported = load(torch_file(tmp_path / "x.pt", {"delta": torch.from_numpy(poisoned).float() / 255}), data)
     is_images(imported, data, poisoned)
     assert any("although the file calls them 'delta'" in note for note in imported.found.notes)
@@ -260,7 +278,9 @@ def test_a_wrong_name_does_not_decide_over_the_clean_images(tmp_path: Path, data
     assert any("the values alone look like whole images" in note for note in alone.notes)
 
 
-def test_noise_with_labels_is_sample_wise_class_wise_or_a_pool(tmp_path: Path, data: ImageSet, delta: np.ndarray) -> None:
+def test_noise_with_labels_is_sample_wise_class_wise_or_a_pool(
+    tmp_path: Path, data: ImageSet, delta: np.ndarray
+) -> None:
     noise = torch.from_numpy(delta).float() / 255
     per_class = load(torch_file(tmp_path / "c.pt", {"noise": noise[:4], "labels": torch.tensor([3, 1, 0, 2])}), data)
     assert per_class.found.per == "class"
@@ -276,7 +296,9 @@ def test_noise_with_labels_is_sample_wise_class_wise_or_a_pool(tmp_path: Path, d
     assert classes.found.per == "class"
 
 
-@pytest.mark.parametrize("form", ["list", "tuple", "pictures", "batches", "numpy", "rows", "rows, label first", "rows with index"])
+@pytest.mark.parametrize(
+    "form", ["list", "tuple", "pictures", "batches", "numpy", "rows", "rows, label first", "rows with index"]
+)
 @pytest.mark.parametrize("ending", ["pt", "pkl"])
 def test_lists(tmp_path: Path, data: ImageSet, poisoned: np.ndarray, form: str, ending: str) -> None:
     kind = torch.from_numpy if ending == "pt" else np.asarray
@@ -301,7 +323,10 @@ def test_cifar_batches(tmp_path: Path) -> None:
     """Rows of bytes under b'data', as CIFAR's own pickles."""
     images = np.random.default_rng(0).integers(0, 256, (20, 3, 32, 32), dtype=np.uint8)
     clean = ImageSet(torch.from_numpy(images), torch.arange(20) % 5, tuple("abcde"), "cifar")
-    path = pickled(tmp_path / "data_batch_1.pkl", {b"data": images.reshape(20, -1), b"labels": clean.labels.tolist(), b"batch_label": b"1"})
+    path = pickled(
+        tmp_path / "data_batch_1.pkl",
+        {b"data": images.reshape(20, -1), b"labels": clean.labels.tolist(), b"batch_label": b"1"},
+    )
     imported = load(path, clean)
     assert torch.equal(imported.onto(clean).images, clean.images)
     assert any("CIFAR" in note for note in imported.found.notes)
@@ -323,7 +348,9 @@ def test_grey_stacks_and_single_maps(tmp_path: Path, data: ImageSet, delta: np.n
 
 @pytest.mark.parametrize("kind", ["float8_e4m3fn", "float8_e5m2", "bfloat16"])
 @pytest.mark.parametrize("ending", ["pt", "safetensors"])
-def test_small_floats_are_converted_and_named(tmp_path: Path, data: ImageSet, delta: np.ndarray, kind: str, ending: str) -> None:
+def test_small_floats_are_converted_and_named(
+    tmp_path: Path, data: ImageSet, delta: np.ndarray, kind: str, ending: str
+) -> None:
     noise = torch.from_numpy(delta).float().to(getattr(torch, kind))
     path = tmp_path / f"x.{ending}"
     torch_file(path, noise) if ending == "pt" else save_file({"noise": noise}, path)
@@ -334,7 +361,10 @@ def test_small_floats_are_converted_and_named(tmp_path: Path, data: ImageSet, de
 
 REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "complex": (lambda: torch.zeros(4, 3, 8, 8, dtype=torch.complex64), "complex numbers"),
-    "complex beside labels": (lambda: {"data": torch.zeros(4, 3, 8, 8, dtype=torch.complex64), "labels": [0, 1, 0, 1]}, "complex numbers"),
+    "complex beside labels": (
+        lambda: {"data": torch.zeros(4, 3, 8, 8, dtype=torch.complex64), "labels": [0, 1, 0, 1]},
+        "complex numbers",
+    ),
     "bool": (lambda: torch.zeros(4, 3, 8, 8, dtype=torch.bool), "mask"),
     "sparse": (lambda: torch.zeros(4, 3, 8, 8).to_sparse(), "dense"),
     "16 bit": (lambda: torch.full((4, 3, 8, 8), 40000), "16-bit"),
@@ -373,9 +403,13 @@ def test_pictures_in_a_torch_file(tmp_path: Path, data: ImageSet, poisoned: np.n
 # ---------------------------------------------------------------- npz and safetensors
 
 
-@pytest.mark.parametrize("names", [("data", "targets"), ("images", "labels"), ("x_train", "y_train"), ("arr_0", "labels")])
+@pytest.mark.parametrize(
+    "names", [("data", "targets"), ("images", "labels"), ("x_train", "y_train"), ("arr_0", "labels")]
+)
 @pytest.mark.parametrize("form", ["uint8", "float", "int32 labels"])
-def test_npz_of_other_programs(tmp_path: Path, data: ImageSet, poisoned: np.ndarray, names: tuple[str, str], form: str) -> None:
+def test_npz_of_other_programs(
+    tmp_path: Path, data: ImageSet, poisoned: np.ndarray, names: tuple[str, str], form: str
+) -> None:
     rows = poisoned.transpose(0, 2, 3, 1)
     rows = rows / np.float32(255) if form == "float" else rows
     labels = data.labels.numpy().astype(np.int32 if form == "int32 labels" else np.int64)
@@ -417,7 +451,9 @@ def test_npz_heads_that_lie(tmp_path: Path) -> None:
 def test_safetensors(tmp_path: Path, data: ImageSet, delta: np.ndarray, poisoned: np.ndarray, key: str) -> None:
     noise = key in ("noise", "perturbation")
     values = torch.from_numpy(delta).float() / 255 if noise else torch.from_numpy(poisoned)
-    save_file({key: values, "labels": data.labels}, tmp_path / "x.safetensors", {"recipe": '{"attack": {"name": "em"}}'})
+    save_file(
+        {key: values, "labels": data.labels}, tmp_path / "x.safetensors", {"recipe": '{"attack": {"name": "em"}}'}
+    )
     imported = load(tmp_path / "x.safetensors", data)
     assert imported.found.format == "safetensors"
     assert imported.found.content == ("noise" if noise else "images")
@@ -457,14 +493,18 @@ def test_sorted_by_class_is_said(tmp_path: Path, data: ImageSet, poisoned: np.nd
             imported.onto(data)
 
 
-def test_a_set_that_is_in_the_order_of_the_clean_one_is_not_called_sorted(tmp_path: Path, data: ImageSet, poisoned: np.ndarray) -> None:
+def test_a_set_that_is_in_the_order_of_the_clean_one_is_not_called_sorted(
+    tmp_path: Path, data: ImageSet, poisoned: np.ndarray
+) -> None:
     rows = torch.argsort(data.labels, stable=True)
     clean = data.take(rows)
     imported = load(torch_file(tmp_path / "x.pt", (torch.from_numpy(poisoned)[rows], clean.labels)), clean)
     assert not any("sorted" in note for note in imported.found.notes)
 
 
-def test_images_that_follow_no_clean_image_are_said(tmp_path: Path, data: ImageSet, delta: np.ndarray, poisoned: np.ndarray) -> None:
+def test_images_that_follow_no_clean_image_are_said(
+    tmp_path: Path, data: ImageSet, delta: np.ndarray, poisoned: np.ndarray
+) -> None:
     """Noise in bytes without a sign looks like pictures: -1 is 255 there."""
     wrapped = load(torch_file(tmp_path / "a.pt", torch.from_numpy(delta.astype(np.int8).view(np.uint8))), data)
     assert any("do not follow the clean images" in note for note in wrapped.found.notes)

@@ -40,7 +40,9 @@ def test_a_known_poison_is_named():
     report = Report()
     report.poison = "recipe.json names cuda"
     report.resize(64, 64, 32)
-    assert report.lines()[1].startswith("These images hold a poison (recipe.json names cuda), and resizing can take it out")
+    assert report.lines()[1].startswith(
+        "These images hold a poison (recipe.json names cuda), and resizing can take it out"
+    )
 
 
 def test_no_size_is_advised_that_would_change_some():

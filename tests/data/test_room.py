@@ -66,7 +66,11 @@ def test_what_was_not_used_for_longest_goes_first(monkeypatch: pytest.MonkeyPatc
     assert gone == []
     assert (old.exists(), new.exists()) == (True, True), "spared, and used a moment ago"
     words = removed_words(make_room(loaded()), "Loaded data sets")
-    assert words == "Loaded data sets may take 1 B (UED_CACHE_GB), so 2 that were not used for longest were removed: old, new (200 B)."
+    assert (
+        words
+        == "Loaded data sets may take 1 B (UED_CACHE_GB), so 2 that were not used for longest were removed: old, new "
+        "(200 B)."
+    )
     assert removed_words([], "x") == ""
 
 
@@ -103,7 +107,12 @@ def test_loading_again_counts_as_use(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_shelf_of_uploads_is_counted_and_use_is_noted() -> None:
     root = imports_root()
-    made = [root / "0123456789abcdef", root / "files" / "0123456789abcdef", root / "files" / "example-1", root / "files" / "together" / "a"]
+    made = [
+        root / "0123456789abcdef",
+        root / "files" / "0123456789abcdef",
+        root / "files" / "example-1",
+        root / "files" / "together" / "a",
+    ]
     for path in made:
         put(path, 10, 5000)
     assert sorted(one.path for one in uploads()) == sorted(made)

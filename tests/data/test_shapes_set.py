@@ -61,7 +61,9 @@ def test_the_default_set_is_drawn_alike_by_one_thread_and_by_several_at_once():
         alone = Shapes(train_size=1000, test_size=10).load(Context()).train.content_hash
         torch.set_num_threads(2)
         with ThreadPoolExecutor(4) as pool:
-            drawn = list(pool.map(lambda _: Shapes(train_size=1000, test_size=10).load(Context()).train.content_hash, range(8)))
+            drawn = list(
+                pool.map(lambda _: Shapes(train_size=1000, test_size=10).load(Context()).train.content_hash, range(8))
+            )
         assert set(drawn) == {alone}
         assert torch.get_num_threads() == 2
     finally:
@@ -85,8 +87,16 @@ def test_other_seeds_and_the_test_part_are_other_images(split):
 
 def test_no_parameter_is_idle():
     base = Shapes(train_size=30, test_size=10)
-    changed = {"seed": 1, "texture": 0.2, "noise": 0.1, "clutter": 1, "rotation": 90.0, "smallest": 0.4,
-               "largest": 1.0, "contrast": 0.5}
+    changed = {
+        "seed": 1,
+        "texture": 0.2,
+        "noise": 0.1,
+        "clutter": 1,
+        "rotation": 90.0,
+        "smallest": 0.4,
+        "largest": 1.0,
+        "contrast": 0.5,
+    }
     assert set(changed) | {"train_size", "test_size", "side"} == {p.name for p in Shapes.parameters()}
     images = base.load(Context()).train.images
     for name, value in changed.items():

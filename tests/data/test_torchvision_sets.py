@@ -173,8 +173,10 @@ def svhn(monkeypatch):
         file = io.BytesIO()
         scipy.io.savemat(file, {"X": images[part], "y": np.array(labels[part], np.uint8)[:, None]})
         files[part] = file.getvalue()
-    parts = {part: [url, name, md5(files[part]) if part in files else checksum]
-             for part, (url, name, checksum) in datasets.SVHN.split_list.items()}
+    parts = {
+        part: [url, name, md5(files[part]) if part in files else checksum]
+        for part, (url, name, checksum) in datasets.SVHN.split_list.items()
+    }
     monkeypatch.setattr(datasets.SVHN, "split_list", parts)
     return files, images
 

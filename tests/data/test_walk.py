@@ -11,7 +11,17 @@ from ued_core.data import walk as walk_module
 from ued_core.data.walk import chosen_folder, open_plain, walk
 from ued_core.errors import Cancelled, DataError
 
-JUNK = [".ipynb_checkpoints", "@eaDir", ".thumbnails", "__MACOSX", ".git", "$RECYCLE.BIN", "#recycle", ".Trash-1000", "lost+found"]
+JUNK = [
+    ".ipynb_checkpoints",
+    "@eaDir",
+    ".thumbnails",
+    "__MACOSX",
+    ".git",
+    "$RECYCLE.BIN",
+    "#recycle",
+    ".Trash-1000",
+    "lost+found",
+]
 AS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 
 

@@ -135,7 +135,9 @@ def test_rare_packing_methods(good, ued_home):
     refuse(zipped(good, zipfile.ZIP_LZMA), "a method other than deflate", ued_home)
 
 
-@pytest.mark.parametrize("name", ["a/3.04.05\u202fPM.png", "a/\u00a0.png", "a/\N{WOMAN}\u200d\N{MICROSCOPE}.png", "a/\ue000.png"])
+@pytest.mark.parametrize(
+    "name", ["a/3.04.05\u202fPM.png", "a/\u00a0.png", "a/\N{WOMAN}\u200d\N{MICROSCOPE}.png", "a/\ue000.png"]
+)
 def test_one_harmless_name_costs_nothing(good, picture, name):
     assert told(loaded(zipped(good | {name: picture(99)})).notes) == set()
 
@@ -145,7 +147,9 @@ def test_one_odd_name_costs_one_member(good, picture):
     split = loaded(zipped(good | odd))
     assert len(split.train) + len(split.test) == 6
     assert "Skipped 1: the control character U+001B in its name (a/x[U+001B].png)." in split.notes
-    assert [note[:47] for note in split.notes if "longer" in note] == ["Skipped 1: a name longer than 255 bytes (a/xxxx"]
+    assert [note[:47] for note in split.notes if "longer" in note] == [
+        "Skipped 1: a name longer than 255 bytes (a/xxxx"
+    ]
 
 
 def test_a_bomb_is_stopped_by_its_ratio(good, ued_home):
@@ -301,7 +305,9 @@ def test_pixels_are_summed_over_the_members(ued_home):
     assert time.process_time() - began < 2
 
 
-@pytest.mark.parametrize(("number", "words"), [(28, "Make room on the disk"), (30, "UED_HOME"), (13, "UED_HOME"), (5, "Check the disk")])
+@pytest.mark.parametrize(
+    ("number", "words"), [(28, "Make room on the disk"), (30, "UED_HOME"), (13, "UED_HOME"), (5, "Check the disk")]
+)
 def test_what_the_disk_says_is_told_with_what_to_do(good, ued_home, monkeypatch, number, words):
     def fail(*_, **__):
         raise OSError(number, os.strerror(number))
@@ -323,7 +329,9 @@ def test_the_poison_that_an_archive_says_it_holds_is_named(good):
     for where in ("recipe.json", "wrap/recipe.json"):
         files = {("wrap/" + name if "/" in where else name): data for name, data in good.items()}
         notes = loaded(zipped(files | {where: recipe})).notes
-        assert any(note.startswith("These images hold a poison (recipe.json names cuda), and resizing") for note in notes), where
+        assert any(
+            note.startswith("These images hold a poison (recipe.json names cuda), and resizing") for note in notes
+        ), where
         assert not any("recipe.json" in note for note in told(notes) if note.startswith("Skipped"))
     for damaged in (b"", b"[1]", b"{", b'{"attack": 3}', b"[" * 100_000):
         assert not any("These images hold" in note for note in loaded(zipped(good | {"recipe.json": damaged})).notes)

@@ -69,14 +69,17 @@ def test_ascent_of_a_linear_function():
 
 
 def test_start_by_hand():
-    """Noise with the step as its spread, 2/255, unbounded; in L2 noise about as long as a step; or anywhere in the box."""
+    """Noise with the step as its spread, 2/255, unbounded; in L2 noise about as long as a step; or anywhere in the
+    box."""
     images = torch.full((400, 3, 8, 8), 0.5)
     noise = torch.empty_like(images).normal_(0, 1, generator=rng(1))
     began = AdversarialTraining().begin(images, rng(1)) - images
     assert torch.allclose(began, noise * 2 / 255, atol=1e-7)
     assert float(began.std()) * 255 == pytest.approx(2, rel=0.01)
     assert float(began.abs().max()) * 255 > 8, "it may lie outside the ball"
-    assert float((AdversarialTraining(radius=4.0, step=0.2).begin(images, rng(1)) - images).std()) * 255 == pytest.approx(0.8, rel=0.01)
+    assert float(
+        (AdversarialTraining(radius=4.0, step=0.2).begin(images, rng(1)) - images).std()
+    ) * 255 == pytest.approx(0.8, rel=0.01)
     # 192 values of spread s are about s·√192 long.
     began = AdversarialTraining(norm="l2", radius=128.0).begin(images, rng(1)) - images
     assert torch.allclose(began, noise * 32 / 255 / 192**0.5, atol=1e-7)
@@ -89,12 +92,16 @@ def test_start_by_hand():
 
 @pytest.mark.parametrize(("norm", "radius", "length"), [("linf", 8.0, 2.0), ("l2", 128.0, 32.0)])
 def test_length_of_a_step_and_of_the_way(scene, norm, radius, length):
-    """One step of a quarter of the radius: of every value, or of the whole image's change; six steps end at the radius."""
+    """One step of a quarter of the radius: of every value, or of the whole image's change; six steps end at the
+    radius."""
     _, batch, moment = scene
     batch = Batch(0.4 + 0.2 * batch.images, batch.targets, batch.redraw)
 
     def way(**more):
-        change = (crafted_by(AdversarialTraining(norm=norm, radius=radius, start="none", **more), batch, moment) - batch.images) * 255
+        change = (
+            crafted_by(AdversarialTraining(norm=norm, radius=radius, start="none", **more), batch, moment)
+            - batch.images
+        ) * 255
         # A value that the loss does not depend on stays where it is.
         return change[change != 0].abs() if norm == "linf" else change.flatten(1).norm(dim=1)
 
@@ -203,13 +210,18 @@ def test_divergence_of_trades_by_hand():
 
 @pytest.mark.parametrize(
     ("defence", "forward", "backward"),
-    [(None, 1, 1), *((AdversarialTraining(steps=n), n + 1, n + 1) for n in (1, 3, 10)), *((Trades(steps=n), n + 2, n + 2) for n in (1, 3))],
+    [
+        (None, 1, 1),
+        *((AdversarialTraining(steps=n), n + 1, n + 1) for n in (1, 3, 10)),
+        *((Trades(steps=n), n + 2, n + 2) for n in (1, 3)),
+    ],
     ids=["plain", "AT 1", "AT 3", "AT 10", "TRADES 1", "TRADES 3"],
 )
 def test_passes_of_an_epoch(defence, forward, backward):
     """Through the network with gradients, a batch: adversarial training takes its steps and one more.
 
-    TRADES takes the clean images and the crafted ones in its last step, and asks once without gradients for the answer to keep.
+    TRADES takes the clean images and the crafted ones in its last step, and asks once without gradients for the answer
+    to keep.
     """
     data, net = image_set(count=48), network()
     passes = {"forward": 0, "backward": 0, "without gradients": 0, "in training mode": 0}
@@ -224,7 +236,10 @@ def test_passes_of_an_epoch(defence, forward, backward):
     net.register_forward_pre_hook(went)
     net.head.register_full_backward_hook(came_back)
     hooks = [] if defence is None else [hook_of(defence)]
-    train(job(train=data, test=image_set(count=8), network=net, plan=plan(epochs=1, batch_size=12), hooks=hooks), Context())
+    train(
+        job(train=data, test=image_set(count=8), network=net, plan=plan(epochs=1, batch_size=12), hooks=hooks),
+        Context(),
+    )
     batches, two = 4, isinstance(defence, Trades)
     assert passes["forward"] == batches * forward
     assert passes["backward"] == batches * backward
@@ -240,6 +255,9 @@ def test_radius_zero_is_plain_training(scene):
 def test_the_same_generator_crafts_the_same(scene):
     network, batch, _ = scene
     network.eval()
-    made = [crafted_by(AdversarialTraining(steps=1), batch, Moment(network, rng(s), 0.0, torch.float32, network)) for s in (4, 4, 5)]
+    made = [
+        crafted_by(AdversarialTraining(steps=1), batch, Moment(network, rng(s), 0.0, torch.float32, network))
+        for s in (4, 4, 5)
+    ]
     assert torch.equal(made[0], made[1])
     assert not torch.equal(made[0], made[2])

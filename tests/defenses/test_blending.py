@@ -12,7 +12,9 @@ def rng(seed=0):
 
 def flat(count=200, side=8):
     """Image n has the value n / count everywhere, so a mixture tells its share."""
-    return (torch.arange(count) / count).view(-1, 1, 1, 1).expand(-1, 3, side, side).contiguous(), torch.arange(count) % 4
+    return (torch.arange(count) / count).view(-1, 1, 1, 1).expand(-1, 3, side, side).contiguous(), torch.arange(
+        count
+    ) % 4
 
 
 @pytest.mark.parametrize("alpha", [0.1, 1.0, 4.0])

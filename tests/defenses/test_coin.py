@@ -51,7 +51,8 @@ def whole_displacements(size):
 @pytest.mark.parametrize(("boundary", "mode"), [("periodic", "grid-wrap"), ("scipy_wrap", "wrap")])
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 7])
 def test_scipy_at_whole_multiples(size, boundary, mode, nudge):
-    """All three forms of the border rule, on both axes: at, just beside and between the multiples of n-1, where scipy's wrap jumps."""
+    """All three forms of the border rule, on both axes: at, just beside and between the multiples of n-1, where scipy's
+    wrap jumps."""
     rng = np.random.default_rng(7)
     image = rng.random((size, size))
     y, x = np.mgrid[:size, :size]
@@ -69,7 +70,8 @@ def test_by_hand():
     image = torch.tensor([[0.0, 0.2, 0.4, 0.8]]).view(1, 1, 1, 4)
     dx = torch.tensor([[[0.5, -1.25, 0.0, 1.0]]])
     result = displace(image, dx, torch.zeros_like(dx))
-    # 0.5 → halfway between 0.0 and 0.2; -0.25 → a quarter of the last and three quarters of the first; itself; first again
+    # 0.5 → halfway between 0.0 and 0.2; -0.25 → a quarter of the last and three quarters of the first; itself; first
+    # again
     assert torch.allclose(result.flatten(), torch.tensor([0.1, 0.2, 0.4, 0.0]))
 
 
@@ -96,7 +98,8 @@ def test_gradient_by_hand():
     dx = torch.tensor([[[0.5, -1.25, 0.0, 1.0]]], dtype=torch.float64)
     moved = displace(image, dx, torch.zeros_like(dx))
     (moved * torch.tensor([1.0, 2.0, 3.0, 4.0])).sum().backward()
-    # The first pixel is half of the first result, three quarters of the second and all of the last: 0.5·1 + 0.75·2 + 1·4.
+    # The first pixel is half of the first result, three quarters of the second and all of the last: 0.5·1 + 0.75·2 +
+    # 1·4.
     assert torch.allclose(image.grad.flatten(), torch.tensor([6.0, 0.5, 3.0, 0.5], dtype=torch.float64))
 
 

@@ -38,7 +38,9 @@ def test_each_part_by_hand() -> None:
     assert 0.7 <= float(factors.min()) < 1 < float(factors.max()) <= 1.3
     luma = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
     far = jitter(images, rng(1), **off | {"contrast": 0.3})
-    assert torch.allclose((far * luma).sum(1).mean((1, 2)), (images * luma).sum(1).mean((1, 2)), atol=1e-5), "mean brightness stays"
+    assert torch.allclose((far * luma).sum(1).mean((1, 2)), (images * luma).sum(1).mean((1, 2)), atol=1e-5), (
+        "mean brightness stays"
+    )
     vivid = jitter(images, rng(1), **off | {"saturation": 0.3})
     assert torch.allclose((vivid * luma).sum(1), (images * luma).sum(1), atol=1e-5), "every pixel's brightness stays"
     assert not torch.allclose(vivid, images, atol=1e-2)

@@ -45,7 +45,13 @@ def devices(defense: Defense, channels: int) -> set[torch.device]:
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("name", NAMES)
 def test_a_batch_stays_on_its_device(there: None, name: str, channels: int) -> None:
-    values = {"strength": 0.1} if name == "random_perspective" else {"colours": "jitter and grey"} if name == "staged" else {}
+    values = (
+        {"strength": 0.1}
+        if name == "random_perspective"
+        else {"colours": "jitter and grey"}
+        if name == "staged"
+        else {}
+    )
     assert devices(DEFENSES.build(name, **values), channels) == {GPU}
 
 
@@ -53,7 +59,11 @@ def test_random_operations_stay_on_their_device(there: None) -> None:
     images, magnitude = torch.rand(6, 3, 16, 16, device=GPU), torch.rand(6, device=GPU)
     made = [operation(images, magnitude) for operation in OPERATIONS]
     light = cloud((6, 16, 16), magnitude, Generator())[:, None]
-    made += [shuffled_channels(images, Generator()), uneven_brightness(images, light, magnitude), uneven_contrast(images, light)]
+    made += [
+        shuffled_channels(images, Generator()),
+        uneven_brightness(images, light, magnitude),
+        uneven_contrast(images, light),
+    ]
     assert {tensor.device for tensor in made} == {GPU}
 
 

@@ -108,7 +108,9 @@ def test_variants() -> None:
     assert [len(m.stages) for m in made.values()] == [2, 1, 1, 1]
     assert torch.equal(made["subtraction"].images, made["two_stages"].stages[0])
     network = quick().trained(data, made["reconstruction"], 1)
-    assert torch.equal(made["reconstruction"].images, stored(separated(network, data.images, data.labels, Context())[0]))
+    assert torch.equal(
+        made["reconstruction"].images, stored(separated(network, data.images, data.labels, Context())[0])
+    )
     assert "embedding.weight" in made["reconstruction"].weights[0]
     assert "embedding.weight" not in made["plain_vae"].weights[0]
     assert [log["target"] for log in made["plain_vae"].log["stages"]] == [1.0]
@@ -138,7 +140,11 @@ def test_the_subtraction_alone_is_taken_from_both_stages(monkeypatch: pytest.Mon
         alone = quick(variant="subtraction", rate_2=unused)
         assert torch.equal(alone.purify(data, Context()).images, expected.images)
         assert torch.equal(alone.kept(data).weights[0]["embedding.weight"], expected.weights[0]["embedding.weight"])
-    for other in (quick(variant="subtraction", rate_1=0.5), quick(variant="reconstruction"), quick(variant="subtraction", seed=1)):
+    for other in (
+        quick(variant="subtraction", rate_1=0.5),
+        quick(variant="reconstruction"),
+        quick(variant="subtraction", seed=1),
+    ):
         assert other.known_first(data) is None
     assert quick(variant="subtraction").known_first(image_set(seed=1)) is None
 
@@ -193,7 +199,10 @@ def test_result_depends_on_its_own_seed_alone(own_home: Path, monkeypatch: pytes
 def test_draws_of_the_latent() -> None:
     """Each image's latent is drawn, and the draws belong to the seed, not to the block an image stands in."""
     data = image_set()
-    sampled, mean = (quick(variant="reconstruction", latent=latent).separate(data, Context(), Workshop()) for latent in ("sample", "mean"))
+    sampled, mean = (
+        quick(variant="reconstruction", latent=latent).separate(data, Context(), Workshop())
+        for latent in ("sample", "mean")
+    )
     assert all(torch.equal(sampled.weights[0][k], mean.weights[0][k]) for k in mean.weights[0])
     assert not torch.equal(sampled.images, mean.images)
 
@@ -246,7 +255,10 @@ def test_rows_of_unfinished_work(monkeypatch: pytest.MonkeyPatch, reports: int, 
     state = Workshop(work_of(defense.folder(data.content_hash))).load()
     network = defense.network(data.shape, data.classes, torch.Generator())
     network.load_state_dict(state["training"]["network"])
-    images, told = to_float((state["images"][-1] if state["images"] else data.images)[rows]), defense.told_labels(data.labels)[rows]
+    images, told = (
+        to_float((state["images"][-1] if state["images"] else data.images)[rows]),
+        defense.told_labels(data.labels)[rows],
+    )
     with torch.no_grad():
         left = (images - network.eval()(images, told).perturbation).clamp(0, 1)
         expected = network(left, told).image if state["images"] else left
@@ -275,7 +287,9 @@ def test_a_set_that_goes_while_sets_are_listed(monkeypatch: pytest.MonkeyPatch) 
     data, defense = image_set(), quick(variant="subtraction")
     defense.purify(data, Context())
     found = Path.glob
-    monkeypatch.setattr(Path, "glob", lambda self, pattern: [*found(self, pattern), self / "gone" / data.content_hash / "card.json"])
+    monkeypatch.setattr(
+        Path, "glob", lambda self, pattern: [*found(self, pattern), self / "gone" / data.content_hash / "card.json"]
+    )
     assert kept_sets("dvae", data.content_hash) == [(defense.to_json(), defense.folder(data.content_hash))]
 
 
@@ -389,7 +403,14 @@ def test_pictures_of_every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(Workshop, "show", show)
     made = purify_once(defense, data, Context())
-    assert [[len(stage["trace"]) for stage in log["stages"]] for log, _ in seen] == [[1], [2], [3], [3, 1], [3, 2], [3, 3]]
+    assert [[len(stage["trace"]) for stage in log["stages"]] for log, _ in seen] == [
+        [1],
+        [2],
+        [3],
+        [3, 1],
+        [3, 2],
+        [3, 3],
+    ]
     assert progress_of(folder) is None
     last = seen[2][1]
     assert last["rows"].tolist() == [0, 1, 2, 3]

@@ -36,7 +36,11 @@ def test_the_frame_decides(mixed):
     assert torch.equal(marks, torch.from_numpy(border_score(data.images) > 0.15))
     assert float(marks[mixed.touched].float().mean()) > 0.95
     assert float(marks[~mixed.touched].float().mean()) < 0.2
-    assert int(GatedCoin(threshold=-0.5).chosen(data).sum()) > int(marks.sum()) > int(GatedCoin(threshold=1.0).chosen(data).sum())
+    assert (
+        int(GatedCoin(threshold=-0.5).chosen(data).sum())
+        > int(marks.sum())
+        > int(GatedCoin(threshold=1.0).chosen(data).sum())
+    )
 
 
 def test_reflection_padding_is_not_noticed():

@@ -39,7 +39,9 @@ def first_weights(classes, values):
 
 def test_one_step_by_hand():
     """Two images of two pixels: W − 0.1/2 · Σ (softmax(Wx) − y) xᵀ, number by number."""
-    data = ImageSet(torch.tensor([[255, 51], [0, 102]], dtype=torch.uint8).view(2, 1, 1, 2), torch.tensor([0, 1]), ("a", "b"), "two")
+    data = ImageSet(
+        torch.tensor([[255, 51], [0, 102]], dtype=torch.uint8).view(2, 1, 1, 2), torch.tensor([0, 1]), ("a", "b"), "two"
+    )
     (a, b), (c, d) = first_weights(2, 2).tolist()
     assert max(abs(a), abs(b), abs(c), abs(d)) <= 0.5**0.5
     # Shares of class 0 for x = (1, 0.2) and x = (0, 0.4); those of class 1 are the rest.
@@ -66,7 +68,9 @@ def test_basis_by_hand():
     basis = basis_of(torch.tensor([[3.0, 0.0, 0.0, 0.0], [5.0, 5.0, 0.0, 0.0]]))
     assert torch.allclose(basis.T @ basis, torch.eye(2), atol=1e-6)
     image = torch.tensor([0.1, 0.2, 0.3, 0.4]).view(1, 1, 2, 2)
-    assert torch.allclose(without(image, basis, torch.zeros(4)), torch.tensor([0.0, 0.0, 0.3, 0.4]).view(1, 1, 2, 2), atol=1e-6)
+    assert torch.allclose(
+        without(image, basis, torch.zeros(4)), torch.tensor([0.0, 0.0, 0.3, 0.4]).view(1, 1, 2, 2), atol=1e-6
+    )
     mean = torch.tensor([0.5, 0.6, 0.7, 0.8])
     assert torch.allclose(without(image, basis, mean), torch.tensor([0.5, 0.6, 0.3, 0.4]).view(1, 1, 2, 2), atol=1e-6)
 
@@ -128,12 +132,16 @@ def test_learned_once_and_named_by_its_content(monkeypatch):
         assert torch.equal(defense.purify(poisoned, Context(seed=2)).images, first.images)
         defense.with_values(rounds=3).purify(poisoned, Context())
         rows = torch.tensor([5, 2])
-        assert torch.equal(preview((defense,), poisoned.take(rows), Context(), whole=poisoned).images, first.images[rows])
+        assert torch.equal(
+            preview((defense,), poisoned.take(rows), Context(), whole=poisoned).images, first.images[rows]
+        )
     defense.path(poisoned).write_bytes(b"torn")
     assert torch.equal(defense.purify(poisoned, Context()).images, first.images)
 
 
-@pytest.mark.parametrize(("defense", "where"), [(OrthogonalProjection(), "path"), (SdaAn(), "path"), (Dvae(), "folder")])
+@pytest.mark.parametrize(
+    ("defense", "where"), [(OrthogonalProjection(), "path"), (SdaAn(), "path"), (Dvae(), "folder")]
+)
 def test_a_corrected_defence_takes_nothing_that_the_old_one_made(monkeypatch, defense, where):
     photos, _ = noisy_photos(20)
     given = photos if where == "path" else photos.content_hash
@@ -170,7 +178,9 @@ def test_full_disk():
     assert torch.equal(defense.purify(data, Context()).images, first)
 
 
-@pytest.mark.parametrize("defense", [OrthogonalProjection(steps=20), SdaAn(epochs=2, width=64, steps=3)], ids=lambda d: d.key)
+@pytest.mark.parametrize(
+    "defense", [OrthogonalProjection(steps=20), SdaAn(epochs=2, width=64, steps=3)], ids=lambda d: d.key
+)
 def test_threads_do_not_change_what_is_learned(defense):
     """A page and a worker find each other's file, and may have other numbers of threads."""
     data, before, found = noisy_photos(count=1200, side=32)[1], torch.get_num_threads(), []

@@ -70,7 +70,8 @@ def test_law_of_the_random_kernels():
 
 
 @pytest.mark.parametrize(
-    ("share", "side", "kept"), [(0.3, 30, 9), (0.3, 32, 9), (0.29, 100, 29), (1.0, 30, 30), (0.05, 10, 1), (0.7, 30, 21)]
+    ("share", "side", "kept"),
+    [(0.3, 30, 9), (0.3, 32, 9), (0.29, 100, 29), (1.0, 30, 30), (0.05, 10, 1), (0.7, 30, 21)],
 )
 def test_kept_count(share, side, kept):
     assert kept_count(share, side) == kept

@@ -78,13 +78,17 @@ def test_jpeg_is_pillows(channels, subsampling):
     assert (made.dtype, made.shape) == (images.dtype, images.shape)
     for n in (0, 33, 69):
         file = io.BytesIO()
-        Image.fromarray(images[n].permute(1, 2, 0).numpy().squeeze()).save(file, "JPEG", quality=30, subsampling=subsampling)
+        Image.fromarray(images[n].permute(1, 2, 0).numpy().squeeze()).save(
+            file, "JPEG", quality=30, subsampling=subsampling
+        )
         assert np.array_equal(np.asarray(Image.open(file)), made[n].permute(1, 2, 0).numpy().squeeze())
 
 
 def test_jpeg_loses_more_at_lower_quality():
     images = smooth_bytes()
-    loss = [float((Jpeg(quality=q).transform(images).float() - images.float()).square().mean()) for q in (5, 10, 40, 95)]
+    loss = [
+        float((Jpeg(quality=q).transform(images).float() - images.float()).square().mean()) for q in (5, 10, 40, 95)
+    ]
     assert loss == sorted(loss, reverse=True)
     assert loss[-1] < 10 < loss[0]
 
@@ -94,7 +98,9 @@ def test_half_resolution_of_colour_shows():
     board = torch.zeros(1, 3, 16, 16, dtype=torch.uint8)
     odd = (torch.arange(16)[:, None] + torch.arange(16)) % 2
     board[0, 0], board[0, 1] = 200 * odd, 102 * (1 - odd)
-    spread = {s: float(Jpeg(quality=95, subsampling=s).transform(board)[0, 0].float().std()) for s in ("4:2:0", "4:4:4")}
+    spread = {
+        s: float(Jpeg(quality=95, subsampling=s).transform(board)[0, 0].float().std()) for s in ("4:2:0", "4:4:4")
+    }
     assert spread["4:4:4"] > 5 * spread["4:2:0"]
 
 

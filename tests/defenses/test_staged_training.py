@@ -31,7 +31,11 @@ def staged(
     method: StagedTraining, hook: type[Stages] = Stages, epochs: int = 3, model: str = "small_cnn", **more: Any
 ) -> tuple[Stages, list[dict[str, float]], Network]:
     """Trains the quarters under a method; its hook, the history without times, the network."""
-    net = network() if model == "small_cnn" else MODELS.build(model, width=8).build((3, 12, 12), 4, torch.Generator().manual_seed(0))
+    net = (
+        network()
+        if model == "small_cnn"
+        else MODELS.build(model, width=8).build((3, 12, 12), 4, torch.Generator().manual_seed(0))
+    )
     base = job(network=net, plan=plan(epochs=epochs, learning_rate=0.02), **more)
     stages = hook(method, Setup(base.train, net, base.plan, Context(seed=SEED)))
     rows = train(replace(base, hooks=[stages]), Context(seed=SEED)).rows
@@ -43,7 +47,9 @@ def own(rows: list[dict[str, float]]) -> list[dict[str, float]]:
     return [{k: v for k, v in row.items() if not k.startswith("staged ")} for row in rows]
 
 
-@pytest.mark.parametrize("method", [StagedTraining(threshold=100.0), StagedTraining(reaction="none", threshold=0.0)], ids=["never", "none"])
+@pytest.mark.parametrize(
+    "method", [StagedTraining(threshold=100.0), StagedTraining(reaction="none", threshold=0.0)], ids=["never", "none"]
+)
 def test_without_a_reaction_it_is_plain_training_bit_for_bit(method: StagedTraining) -> None:
     stages, rows, net = staged(method)
     plain = job(plan=plan(epochs=3, learning_rate=0.02))
@@ -118,7 +124,9 @@ def test_an_alarm_takes_training_back_and_slows_the_shallow_layers() -> None:
     method = StagedTraining(threshold=0.0, most_alarms=5, watched=4, checks=3)
     stages, rows, _ = staged(method, Rolled)
     assert stages.went_back == stages.alarms == 5
-    assert rows[-1]["learning_rate"] == plan(learning_rate=0.02).learning_rate * plan().rate(8, 9), "accepted steps alone move the schedule"
+    assert rows[-1]["learning_rate"] == plan(learning_rate=0.02).learning_rate * plan().rate(8, 9), (
+        "accepted steps alone move the schedule"
+    )
     accepted = [check["step"] for check in stages.checks if check["action"] in ("accepted", "noted")]
     assert accepted == list(range(1, 10)), "the accepted steps are all of the plan's"
     assert list(stages.checks[-1]["rates"].values()) == pytest.approx([0.3**5, 0.3**5, 0.3**5, 1.0])
@@ -149,7 +157,9 @@ def test_fixed_rates_never_freeze_and_answer_no_alarm(freeze_after: int) -> None
     assert [check["action"] for check in stages.checks] == ["start", *["noted"] * 6]
     assert all(check["trapped"] for check in stages.checks[1:])
     moved = weights(net)
-    assert not any(torch.equal(start[name], moved[name]) for name in start if name.endswith("weight")), "every layer learns"
+    assert not any(torch.equal(start[name], moved[name]) for name in start if name.endswith("weight")), (
+        "every layer learns"
+    )
 
 
 def test_without_rollback_steps_stay_and_rates_fall() -> None:
@@ -167,7 +177,9 @@ def test_reset_gives_shallow_layers_alone_their_weights_back() -> None:
             super()._alarm(control, found, signal)
             now = weights(control.network)
             back = {name: torch.equal(now[name], kept[name]) for name in now if "num_batches" not in name}
-            shallow = [value for name, value in back.items() if name.startswith("body.") and int(name.split(".")[1]) < 12]
+            shallow = [
+                value for name, value in back.items() if name.startswith("body.") and int(name.split(".")[1]) < 12
+            ]
             deep = [value for name, value in back.items() if name.startswith(("body.12", "body.13", "head"))]
             seen.append((all(shallow), any(deep)))
             assert control.step == step
@@ -220,7 +232,15 @@ def test_one_layer_more_once_all_are_frozen() -> None:
 @pytest.mark.parametrize("depth", [2, 3])
 def test_one_layer_more_moves_the_signal_to_it(depth: int, signal: str) -> None:
     """At first all layers but the first of the slowed ones are measured; afterwards the new one alone."""
-    values = {"threshold": 0.0, "freeze_after": 1, "checks": 1, "depth": depth, "watched": 4, "rollback": False, "signal": signal}
+    values = {
+        "threshold": 0.0,
+        "freeze_after": 1,
+        "checks": 1,
+        "depth": depth,
+        "watched": 4,
+        "rollback": False,
+        "signal": signal,
+    }
     stages, _, _ = staged(StagedTraining(**values, deepen=True), epochs=4)
     start, *checks = stages.checks
     names = list(stages.layers)
@@ -256,7 +276,9 @@ def test_class_wise_noise_rings_the_alarm_and_clean_scans_do_not() -> None:
         data, test = scans(poisoned)
         net = MODELS.build("small_cnn", width=8).build(data.shape, 10, torch.Generator().manual_seed(0))
         recipe = plan(epochs=3, batch_size=20, crop=0, flip="off", learning_rate=0.01)
-        stages = Stages(StagedTraining(threshold=1.25, reaction="none", watched=20), Setup(data, net, recipe, Context(seed=1)))
+        stages = Stages(
+            StagedTraining(threshold=1.25, reaction="none", watched=20), Setup(data, net, recipe, Context(seed=1))
+        )
         train(Job(data, test.take(torch.arange(50)), net, recipe, hooks=[stages]), Context(seed=1))
         alarms[poisoned] = sum(check["trapped"] for check in stages.checks)
     assert alarms[False] == 0 < alarms[True]
@@ -296,7 +318,8 @@ def test_watched_rows_are_balanced_rising_and_drawn_from_their_stream() -> None:
 
 
 def test_an_alarm_of_another_one_goes_back_to_the_very_start() -> None:
-    """The first one takes its snapshot before the second one has measured anything; that measure must outlive going back to it."""
+    """The first one takes its snapshot before the second one has measured anything; that measure must outlive going
+    back to it."""
     net = network()
     base = job(network=net, plan=plan(epochs=2, learning_rate=0.02))
     methods = [StagedTraining(threshold=0.0, most_alarms=3, watched=4), StagedTraining(threshold=100.0, watched=4)]

@@ -32,7 +32,9 @@ def test_window_of_a_ramp_is_a_ramp():
     images = ramp(3000)
     made = random_resized_crop(images, 0.25, rng(1))
     step = torch.tensor([1 / 29, 1 / 19])
-    sides = torch.stack([(made[:, 0, 10, 15] - made[:, 0, 10, 14]) / step[0], (made[:, 1, 11, 15] - made[:, 1, 10, 15]) / step[1]], 1)
+    sides = torch.stack(
+        [(made[:, 0, 10, 15] - made[:, 0, 10, 14]) / step[0], (made[:, 1, 11, 15] - made[:, 1, 10, 15]) / step[1]], 1
+    )
     area, ratio = sides.prod(1), sides[:, 0] / sides[:, 1]
     assert float(sides.max()) <= 1 + 1e-4
     assert 0.25 * 0.999 <= float(area.min()) < 0.27
@@ -48,7 +50,8 @@ def test_window_of_a_ramp_is_a_ramp():
 
 
 def test_whole_window_is_the_image():
-    """The control's help promises that strength 0 is none; torchvision's crop finds no other proportions in a whole image either."""
+    """The control's help promises that strength 0 is none; torchvision's crop finds no other proportions in a whole
+    image either."""
     images = torch.rand(5, 3, 8, 11, generator=rng())
     assert torch.equal(random_resized_crop(images, 1.0, rng()), images)
     assert torch.equal(StrongAugmentation(strength=0.0).augment(images, rng(3)), images)
@@ -104,7 +107,9 @@ def test_windows_grow_smaller_with_the_strength(strength, monkeypatch):
 def easy_set(count=80):
     """Two classes that differ by a faint pattern."""
     labels = torch.arange(count) % 2
-    images = torch.full((count, 3, 8, 8), 120, dtype=torch.uint8) + torch.randint(0, 8, (count, 3, 8, 8), generator=rng()).to(torch.uint8)
+    images = torch.full((count, 3, 8, 8), 120, dtype=torch.uint8) + torch.randint(
+        0, 8, (count, 3, 8, 8), generator=rng()
+    ).to(torch.uint8)
     images[labels == 1, :, :, ::2] += 12
     return ImageSet(images, labels, ("plain", "striped"), "easy")
 
@@ -125,7 +130,8 @@ def test_noise_is_bounded_and_fools_the_small_network():
 
 @pytest.mark.parametrize("epsilon", [8.0, 16.0])
 def test_steps_are_a_quarter_and_an_eighth_of_the_noise(epsilon, monkeypatch):
-    """The small network is trained against steps of ε/4, the stored noise has steps of ε/8: one of them moves a value by one or two."""
+    """The small network is trained against steps of ε/4, the stored noise has steps of ε/8: one of them moves a value
+    by one or two."""
     data, defence, steps = easy_set(), SdaAn(epochs=2, width=8, steps=1, epsilon=epsilon), []
     real = strong_augmentation.climb
 
@@ -148,7 +154,9 @@ def test_learned_once_whatever_the_augmentation(monkeypatch):
     data = easy_set()
     first = SdaAn(epochs=1, width=8, steps=1).purify(data, Context(seed=1))
     monkeypatch.setattr(SdaAn, "learn", lambda *_: pytest.fail("it was learned before"))
-    assert torch.equal(SdaAn(epochs=1, width=8, steps=1, strength=0.3).purify(data, Context(seed=2)).images, first.images)
+    assert torch.equal(
+        SdaAn(epochs=1, width=8, steps=1, strength=0.3).purify(data, Context(seed=2)).images, first.images
+    )
 
 
 def test_time_grows_with_the_work():

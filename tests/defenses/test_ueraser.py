@@ -51,10 +51,13 @@ def test_uneven_brightness_by_hand():
 
 
 def test_uneven_contrast_by_hand():
-    """(x − 0.5)·4m + 0.5: a quarter of the cloud changes nothing, none of it makes grey, all of it is four times as steep."""
+    """(x − 0.5)·4m + 0.5: a quarter of the cloud changes nothing, none of it makes grey, all of it is four times as
+    steep."""
     image = torch.tensor([[0.2, 0.4], [0.6, 0.55]]).expand(1, 3, 2, 2)
     field = torch.tensor([[0.25, 0.0], [0.5, 1.0]]).view(1, 1, 2, 2)
-    assert torch.allclose(operations.uneven_contrast(image, field), torch.tensor([[0.2, 0.5], [0.7, 0.7]]).expand(1, 3, 2, 2))
+    assert torch.allclose(
+        operations.uneven_contrast(image, field), torch.tensor([[0.2, 0.5], [0.7, 0.7]]).expand(1, 3, 2, 2)
+    )
     steep = operations.uneven_contrast(image, torch.ones_like(field))
     assert torch.allclose(steep, torch.tensor([[0.0, 0.1], [0.9, 0.7]]).expand(1, 3, 2, 2))
 
@@ -100,7 +103,8 @@ def test_solarise_and_auto_contrast():
 
 
 @pytest.mark.parametrize(
-    "name", ["brightness", "contrast", "saturation", "sharpness", "rotation", "shear_x", "shear_y", "shift_x", "shift_y"]
+    "name",
+    ["brightness", "contrast", "saturation", "sharpness", "rotation", "shear_x", "shear_y", "shift_x", "shift_y"],
 )
 def test_the_middle_magnitude_changes_nothing(name):
     images = torch.rand(4, 3, 9, 12, generator=rng())
@@ -152,7 +156,9 @@ def test_jpeg_of_every_image_is_pillows():
         file = io.BytesIO()
         pixels = (images[n] * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
         Image.fromarray(pixels).save(file, "JPEG", quality=int(quality[n]), subsampling="4:2:0")
-        assert np.array_equal((made[n] * 255).round().to(torch.uint8).permute(1, 2, 0).numpy(), np.asarray(Image.open(file)))
+        assert np.array_equal(
+            (made[n] * 255).round().to(torch.uint8).permute(1, 2, 0).numpy(), np.asarray(Image.open(file))
+        )
     leaf = images.clone().requires_grad_(True)
     again = operations.jpeg(leaf, quality)
     assert torch.allclose(again.detach(), made, atol=1e-6)
@@ -191,7 +197,9 @@ def drawn_losses(values):
     def batch_of(row):
         return Batch(torch.tensor(row), torch.zeros(len(row), dtype=torch.int64), lambda: batch_of(next(rows)))
 
-    return batch_of(next(rows)), lambda batch: Graded(batch.images * 1.0, batch.images[:, None] * torch.ones(2), batch.targets)
+    return batch_of(next(rows)), lambda batch: Graded(
+        batch.images * 1.0, batch.images[:, None] * torch.ones(2), batch.targets
+    )
 
 
 def test_worst_of_three_draws_image_by_image():
@@ -210,7 +218,9 @@ def test_standard_searches_early_and_lite_never():
     assert hook_of(UEraser(variant="max", draws=1)) is None
 
 
-@pytest.mark.parametrize(("variant", "forward"), [("max", [5, 5, 5, 5]), ("standard", [5, 1, 1, 1]), ("lite", [1, 1, 1, 1])])
+@pytest.mark.parametrize(
+    ("variant", "forward"), [("max", [5, 5, 5, 5]), ("standard", [5, 1, 1, 1]), ("lite", [1, 1, 1, 1])]
+)
 def test_draws_of_an_epoch(variant, forward):
     """Every batch goes through the network once a draw, in training mode."""
     defence, net, seen = UEraser(variant=variant), network(), []
@@ -247,7 +257,9 @@ def test_more_draws_are_never_easier():
 
         def inner(batch):
             scores = network(batch.images)
-            return Graded(torch.nn.functional.cross_entropy(scores, batch.targets, reduction="none"), scores, batch.targets)
+            return Graded(
+                torch.nn.functional.cross_entropy(scores, batch.targets, reduction="none"), scores, batch.targets
+            )
 
         hook = hook_of(defence)
         losses.append((hook.loss(draw(), inner, moment()) if hook else inner(draw())).losses.detach())
@@ -274,18 +286,24 @@ def test_labels_of_the_worst_draw_go_with_it():
     def draw(number):
         return Batch(torch.tensor(next(draws)), soft[number], lambda: draw(1))
 
-    graded = hook_of(UEraser(variant="max", draws=2)).loss(draw(0), lambda b: Graded(b.images, b.images[:, None], b.targets), moment())
+    graded = hook_of(UEraser(variant="max", draws=2)).loss(
+        draw(0), lambda b: Graded(b.images, b.images[:, None], b.targets), moment()
+    )
     assert torch.equal(graded.targets, torch.stack([soft[1][0], soft[0][1]]))
 
 
 def test_declared_ranges_are_those_of_the_operations():
-    """What differs from the release is said in numbers; here they are read off the operations at both ends of their magnitudes."""
+    """What differs from the release is said in numbers; here they are read off the operations at both ends of their
+    magnitudes."""
     told = UEraser.section("Differs")
     grey = torch.full((1, 3, 5, 5), 0.5)
     for operation in (operations.brightness, operations.contrast, operations.saturation, operations.sharpness):
         image = torch.rand(1, 3, 5, 5, generator=rng())
         still = operation(image, at(0.5))
-        slope = [float(((operation(image, at(m)) - still) / (operation(image, at(0.75)) - still)).median()) / 2 for m in (0, 1)]
+        slope = [
+            float(((operation(image, at(m)) - still) / (operation(image, at(0.75)) - still)).median()) / 2
+            for m in (0, 1)
+        ]
         assert [1 + 0.99 * s for s in slope] == pytest.approx([0.01, 1.99], abs=1e-3), operation.__name__
     assert [float(operations.brightness(grey, at(m)).mean()) / 0.5 for m in (0, 1)] == pytest.approx([0.01, 1.99])
     assert "factors of 0.01 to 1.99 here, 0.1 to 1.9 there" in told

@@ -99,7 +99,9 @@ def test_perspective_keeps_straight_lines_straight_and_is_not_affine():
         points = torch.stack([x[line], y[line]], -1)
         first, last = points[:, :1], points[:, -1:]
         along, away = last - first, points - first
-        assert (along[..., 0] * away[..., 1] - along[..., 1] * away[..., 0]).abs().max() / along.norm(dim=-1).min() < 1e-4
+        assert (along[..., 0] * away[..., 1] - along[..., 1] * away[..., 0]).abs().max() / along.norm(
+            dim=-1
+        ).min() < 1e-4
     assert dx.diff(n=2, dim=2).abs().max() > 0.01
 
 
@@ -115,7 +117,9 @@ def test_perspective_that_would_fold_the_image_is_refused():
 
 def test_elastic_without_smoothing_is_coin():
     images = torch.rand(4, 3, 16, 16)
-    assert torch.equal(Elastic(strength=1.3, smoothness=0.0).augment(images, rng(5)), Coin(strength=1.3).augment(images, rng(5)))
+    assert torch.equal(
+        Elastic(strength=1.3, smoothness=0.0).augment(images, rng(5)), Coin(strength=1.3).augment(images, rng(5))
+    )
 
 
 @pytest.mark.parametrize("sigma", [0.5, 2.0, 6.0])
@@ -178,7 +182,9 @@ def test_interpolation_looks_no_farther_than_the_neighbours():
 def test_below_half_a_pixel_only_interpolation_is_left():
     images = torch.rand(4, 3, 12, 12)
     assert torch.equal(CoinShifts(strength=0.5).augment(images, rng(2)), images)
-    assert torch.equal(CoinInterpolation(strength=0.5).augment(images, rng(2)), Coin(strength=0.5).augment(images, rng(2)))
+    assert torch.equal(
+        CoinInterpolation(strength=0.5).augment(images, rng(2)), Coin(strength=0.5).augment(images, rng(2))
+    )
 
 
 @pytest.mark.parametrize("rival", [RandomAffine(), Elastic(), SmoothField(), CoinInterpolation()], ids=lambda r: r.key)

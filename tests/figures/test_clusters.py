@@ -1,4 +1,5 @@
-"""Figures of Unlearnable Clusters: every number in its place, the picked cluster marked, nothing that Plotly refuses."""
+"""Figures of Unlearnable Clusters: every number in its place, the picked cluster marked, nothing that Plotly
+refuses."""
 
 from __future__ import annotations
 
@@ -132,12 +133,19 @@ def test_large_map_has_no_numbers_and_few_ticks() -> None:
 def trace(steps: tuple[int, ...] = (0, 10, 20)) -> list[dict]:
     return [
         {
-            "cluster": cluster, "images": 9, "anchor": ANCHORS[cluster], "clean_kl": 2.0 + cluster, "clean_own_kl": 0.5, "first_kl": 1.5,
-            "last_kl": 0.5, "ratio": 1 / 3, "hit_rate": 0.5,
+            "cluster": cluster,
+            "images": 9,
+            "anchor": ANCHORS[cluster],
+            "clean_kl": 2.0 + cluster,
+            "clean_own_kl": 0.5,
+            "first_kl": 1.5,
+            "last_kl": 0.5,
+            "ratio": 1 / 3,
+            "hit_rate": 0.5,
             "curve": {"step": list(steps), "anchor_kl": [1.5, 1.0, 0.5 + cluster], "own_kl": [0.6, 0.8, 1.0]},
         }
         for cluster in range(3)
-    ]  # fmt: skip
+    ]
 
 
 def test_curves_are_those_of_the_log_on_one_scale() -> None:

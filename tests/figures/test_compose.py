@@ -14,7 +14,12 @@ def test_unchecked_figures_are_valid_and_carry_no_template():
     alpha = np.linspace(0, 6, 7)
     points = np.random.default_rng(0).random((12, 2)).astype(np.float32)
     layout = Embedding(
-        points, np.tile(np.arange(4), 3), np.tile(np.arange(4), 3), np.repeat(["clean", "poisoned", "defended"], 4), "umap", "x"
+        points,
+        np.tile(np.arange(4), 3),
+        np.tile(np.arange(4), 3),
+        np.repeat(["clean", "poisoned", "defended"], 4),
+        "umap",
+        "x",
     )
     for figure in (
         theta_curves(alpha, (alpha, alpha / 9), (alpha / 2, alpha / 10), 20, (1.5, 0.3, 0.4)),

@@ -27,7 +27,9 @@ from ued_core.theory import tridiagonal
 from ued_core.theory.jitter import Repeated
 
 LINE = np.linspace(0, 6, 5)
-SAMPLED = Repeated(np.array([0.0, 1.0, 2.0]), np.array([[0, 0], [1, 3], [2, 6.0]]), np.array([[0.5, 0.5], [0.6, 0.8], [0.9, 0.9]]), 20)
+SAMPLED = Repeated(
+    np.array([0.0, 1.0, 2.0]), np.array([[0, 0], [1, 3], [2, 6.0]]), np.array([[0.5, 0.5], [0.6, 0.8], [0.9, 0.9]]), 20
+)
 POINTS = [
     MeasuredPoint(0.0, 0.2, 0.0, 0.45, "CUDA", "seed 0"),
     MeasuredPoint(2.0, 0.8, 3e-4, 0.9, "CUDA", "seed 1"),
@@ -89,7 +91,9 @@ def test_trained_models_share_the_axis_below() -> None:
 
 def test_only_the_current_strength_moves() -> None:
     kept = theta_panels(LINE, (LINE, LINE), (LINE, LINE), 20, (0.0, 0.0, 0.0), SAMPLED, POINTS).to_json(validate=False)
-    anew = json.loads(theta_panels(LINE, (LINE, LINE), (LINE, LINE), 20, (1.5, 0.1, 0.2), SAMPLED, POINTS).to_json(validate=False))
+    anew = json.loads(
+        theta_panels(LINE, (LINE, LINE), (LINE, LINE), 20, (1.5, 0.1, 0.2), SAMPLED, POINTS).to_json(validate=False)
+    )
     assert decoded(changed(kept, moved_to(kept, (1.5, 0.1, 0.2)))) == decoded(anew)
     supports = support_curves(LINE, {"CUDA": (LINE, LINE)}, 0.0).to_json(validate=False)
     moved = changed(supports, moved_to(supports, (2.5,)))

@@ -68,7 +68,10 @@ def test_feature_points_name_their_rows_for_a_selection() -> None:
 
 def test_colours_by_hand() -> None:
     laid = embedding()
-    by = {c: point_colours(c, laid.labels, ANSWERS, laid.group, NAMES) for c in ("class", "prediction", "correctness", "copy")}
+    by = {
+        c: point_colours(c, laid.labels, ANSWERS, laid.group, NAMES)
+        for c in ("class", "prediction", "correctness", "copy")
+    }
     assert by["class"].index.tolist() == [0, 1, 2, 1] * 3
     assert by["prediction"].index.tolist() == ANSWERS.tolist()
     assert by["correctness"].index.tolist() == [0, 0, 0, 0, 0, 1, 0, 0, 1, 1, 0, 1]
@@ -95,7 +98,9 @@ def test_copies_are_joined_on_demand() -> None:
 def test_marked_rows_are_ringed_joined_and_stand_out() -> None:
     laid, figure = embedding(), room(marked=(70, 5, 1234))
     (rings,) = named(figure, "marked")
-    assert sorted(np.asarray(rings.customdata).tolist()) == [5, 5, 5, 70, 70, 70], "all three copies; unknown rows are left out"
+    assert sorted(np.asarray(rings.customdata).tolist()) == [5, 5, 5, 70, 70, 70], (
+        "all three copies; unknown rows are left out"
+    )
     assert np.array_equal(np.column_stack([rings.x, rings.y])[:2], laid.points[[0, 2]])
     assert list(named(figure, "clean")[0].selectedpoints) == [0, 2]
     assert named(figure, "clean")[0].unselected.marker.opacity < 0.85
@@ -110,7 +115,14 @@ def test_many_points_are_drawn_by_webgl() -> None:
     count = 3 * 600
     points = np.zeros((count, 2), np.float32)
     labels = np.zeros(count, np.int64)
-    laid = Embedding(points, np.tile(np.arange(600), 3), labels, np.repeat(np.array(["clean", "poisoned", "defended"]), 600), "pca", "x")
+    laid = Embedding(
+        points,
+        np.tile(np.arange(600), 3),
+        labels,
+        np.repeat(np.array(["clean", "poisoned", "defended"]), 600),
+        "pca",
+        "x",
+    )
     figure = feature_scatter(laid, NAMES, labels)
     assert {trace.type for trace in figure.data} == {"scattergl"}
     assert figure.layout.meta["animate"] is False

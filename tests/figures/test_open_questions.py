@@ -54,7 +54,12 @@ def test_names_at_the_ends_of_lines_do_not_overlap() -> None:
 
 
 def test_resolution_has_a_panel_a_side_with_its_clean_line() -> None:
-    rows = [r for side in (32, 64, 96) for a in (0.0, 2.0) for r in runs("g", f"{side}{a}", [0.2], CUDA, coin(a) if a else [], side=side)]
+    rows = [
+        r
+        for side in (32, 64, 96)
+        for a in (0.0, 2.0)
+        for r in runs("g", f"{side}{a}", [0.2], CUDA, coin(a) if a else [], side=side)
+    ]
     rows += runs("g", "clean", [0.9], side=64)
     figure = figures.resolution_figure(series.resolution_lines(conditions(*rows), rows))
     assert [t.xaxis for t in figure.data if not t.name.endswith("run")] == ["x", "x2", "x3"]
@@ -77,9 +82,11 @@ def test_optimum_has_one_panel_by_blur_and_one_by_kernel() -> None:
 
 def test_rivals_are_strips_between_no_defence_and_clean() -> None:
     rows = [
-        *runs("d", "none", [0.2], CUDA), *runs("d", "COIN", [0.6, 0.8], CUDA, coin(2.0)),
-        *runs("d", "shifts", [0.5], CUDA, [{"name": "coin_shifts"}]), *runs("d", "elastic", [0.4], CUDA, [{"name": "elastic"}]),
-    ]  # fmt: skip
+        *runs("d", "none", [0.2], CUDA),
+        *runs("d", "COIN", [0.6, 0.8], CUDA, coin(2.0)),
+        *runs("d", "shifts", [0.5], CUDA, [{"name": "coin_shifts"}]),
+        *runs("d", "elastic", [0.4], CUDA, [{"name": "elastic"}]),
+    ]
     group = series.rivals(conditions(*rows), runs("b", "none", [0.9]))
     figure = figures.rivals_figure(group)
     found = traces(figure)
@@ -98,7 +105,9 @@ def test_rivals_are_strips_between_no_defence_and_clean() -> None:
 
 
 def test_mixtures_and_seeds_share_their_lines_over_panels() -> None:
-    rows = [r for rate in (0.5, 0.8) for d in ([], coin(2.0)) for r in runs("e", f"{rate}{d}", [0.5], CUDA, d, rate=rate)]
+    rows = [
+        r for rate in (0.5, 0.8) for d in ([], coin(2.0)) for r in runs("e", f"{rate}{d}", [0.5], CUDA, d, rate=rate)
+    ]
     figure = figures.mixtures_figure(series.mixtures(conditions(*rows), []))
     assert not figure.layout.shapes, "no defence has a row of its own, and clean data was not measured"
     assert list(figure.layout.yaxis.ticktext) == ["no defence", "COIN on all"]
@@ -136,5 +145,11 @@ def test_nothing_to_draw_is_said() -> None:
 def test_lines_stand_out_and_differ_without_colour(mode: str) -> None:
     paper = CONFIG["theme"][mode]["backgroundColor"]
     assert min(contrast(colour, paper) for colour, *_ in figures.LINE_LOOKS) >= 3
-    assert len({symbol for _, symbol, *_ in figures.LINE_LOOKS}) == len({dash for _, _, dash, _ in figures.LINE_LOOKS}) == 4
-    assert not {colour for colour, *_ in figures.LINE_LOOKS} & {ROLE_COLOURS[r] for r in ("clean", "poisoned", "defended")}
+    assert (
+        len({symbol for _, symbol, *_ in figures.LINE_LOOKS})
+        == len({dash for _, _, dash, _ in figures.LINE_LOOKS})
+        == 4
+    )
+    assert not {colour for colour, *_ in figures.LINE_LOOKS} & {
+        ROLE_COLOURS[r] for r in ("clean", "poisoned", "defended")
+    }

@@ -52,7 +52,9 @@ def test_mean_tiles_are_grey_at_zero_and_signed() -> None:
 
 def test_histograms_count_every_image_and_mark_the_median() -> None:
     psnr = np.where(np.arange(50) < 5, np.inf, RNG.uniform(10, 40, 50))
-    found = Distortion(RNG.integers(1, 90, 50).astype(float), RNG.uniform(0, 5, 50), RNG.uniform(0, 1, 50), psnr, RNG.uniform(0, 1, 50))
+    found = Distortion(
+        RNG.integers(1, 90, 50).astype(float), RNG.uniform(0, 5, 50), RNG.uniform(0, 1, 50), psnr, RNG.uniform(0, 1, 50)
+    )
     figure = valid(figures.distortion_histograms(found))
     assert [int(numbers(t.y).sum()) for t in figure.data] == [50, 50, 45, 50]
     first = figure.data[0]
@@ -107,7 +109,9 @@ def test_unequal_spectra_are_refused() -> None:
 def test_radial_curves() -> None:
     frequencies = np.linspace(0, 0.7, 23)
     rows, clean = RNG.uniform(1e-8, 1, (12, 23)), RNG.uniform(1e-8, 1, 23)
-    figure = valid(figures.radial_curves(frequencies, {"clean": clean, "poisoned": clean / 2}, rows, [str(k) for k in range(12)]))
+    figure = valid(
+        figures.radial_curves(frequencies, {"clean": clean, "poisoned": clean / 2}, rows, [str(k) for k in range(12)])
+    )
     assert [t.name for t in figure.data] == [*(f"δ {k}" for k in range(10)), "clean images", "poisoned images"]
     assert np.allclose(numbers(figure.data[3].y), rows[3])
     assert np.allclose(numbers(figure.data[-1].y), clean / 2)
@@ -131,7 +135,11 @@ def test_border_profile() -> None:
 def test_roc_curves_name_their_area_and_show_guessing() -> None:
     curve = roc(RNG.normal(1, 1, 4000), RNG.normal(0, 1, 4000))
     figure = valid(figures.roc_curves([("border score", "poisoned", curve), ("EPD", "clean", curve)]))
-    assert [t.name for t in figure.data] == ["guessing: 0.500", f"border score: {curve.auc:.3f}", f"EPD: {curve.auc:.3f}"]
+    assert [t.name for t in figure.data] == [
+        "guessing: 0.500",
+        f"border score: {curve.auc:.3f}",
+        f"EPD: {curve.auc:.3f}",
+    ]
     assert numbers(figure.data[0].x).tolist() == numbers(figure.data[0].y).tolist() == [0, 1]
     assert np.array_equal(numbers(figure.data[1].y), curve.hits)
     assert {t.line.color for t in figure.data[1:]} == {ROLE_COLOURS["poisoned"], ROLE_COLOURS["clean"]}

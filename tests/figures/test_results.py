@@ -103,9 +103,13 @@ def test_turned_map_is_the_same_table() -> None:
 
 def on_scale(percent: float) -> str:
     place = percent / 100
-    (low, first), (high, second) = next((a, b) for a, b in zip(SEQUENTIAL, SEQUENTIAL[1:], strict=False) if a[0] <= place <= b[0])
+    (low, first), (high, second) = next(
+        (a, b) for a, b in zip(SEQUENTIAL, SEQUENTIAL[1:], strict=False) if a[0] <= place <= b[0]
+    )
     share = (place - low) / (high - low)
-    return "#" + "".join(f"{round(int(first[i : i + 2], 16) * (1 - share) + int(second[i : i + 2], 16) * share):02x}" for i in (1, 3, 5))
+    return "#" + "".join(
+        f"{round(int(first[i : i + 2], 16) * (1 - share) + int(second[i : i + 2], 16) * share):02x}" for i in (1, 3, 5)
+    )
 
 
 def test_numbers_can_be_read_on_every_colour_of_the_map() -> None:

@@ -39,9 +39,18 @@ def test_rate_distortion() -> None:
 
 def test_stage_curves() -> None:
     trace = [{"epoch": e, "rate": 10.0 / e, "psnr": 10.0 + e} for e in (1, 2, 3)]
-    figure = stage_curves([{"stage": 1, "target": 1.0, "trace": trace}, {"stage": 2, "target": 3.0, "trace": trace[:1]}])
+    figure = stage_curves(
+        [{"stage": 1, "target": 1.0, "trace": trace}, {"stage": 2, "target": 3.0, "trace": trace[:1]}]
+    )
     go.Figure(figure.to_dict())
-    assert [t.name for t in figure.data] == ["stage 1", "stage 1", "target of stage 1", "stage 2", "stage 2", "target of stage 2"]
+    assert [t.name for t in figure.data] == [
+        "stage 1",
+        "stage 1",
+        "target of stage 1",
+        "stage 2",
+        "stage 2",
+        "target of stage 2",
+    ]
     assert list(figure.data[0].y) == [11, 12, 13]
     assert list(figure.data[1].y) == pytest.approx([10, 5, 10 / 3])
     assert list(figure.data[2].y) == [1, 1]

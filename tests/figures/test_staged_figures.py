@@ -1,4 +1,5 @@
-"""Figures of staged training show every check once, alarms where training went back to, and rates as they were in force."""
+"""Figures of staged training show every check once, alarms where training went back to, and rates as they were in
+force."""
 
 from __future__ import annotations
 
@@ -14,7 +15,9 @@ METHOD = {"name": "staged", "threshold": 1.5, "signal": "acm"}
 
 
 def check(epoch: float, acm: float, action: str, rate: float) -> Check:
-    return Check(epoch, {"block 1": acm, "penultimate": 2 * acm}, acm, acm > 1.5, action, {"block 1": rate, "penultimate": 1.0})
+    return Check(
+        epoch, {"block 1": acm, "penultimate": 2 * acm}, acm, acm > 1.5, action, {"block 1": rate, "penultimate": 1.0}
+    )
 
 
 TRACE = Trace(
@@ -68,9 +71,12 @@ def test_signal_and_growth_show_plain_training_behind() -> None:
 
 
 def test_the_legend_of_many_layers_has_room() -> None:
-    """Ten layers, as EfficientNet has them: the chart grows by what the margin below it grows, the plot keeps its height."""
+    """Ten layers, as EfficientNet has them: the chart grows by what the margin below it grows, the plot keeps its
+    height."""
     names = tuple(f"stage {n}" for n in range(10))
-    checks = tuple(Check(e, dict.fromkeys(names, 1.0 + e), 1.0, False, "accepted", dict.fromkeys(names, 1.0)) for e in (0.0, 1.0))
+    checks = tuple(
+        Check(e, dict.fromkeys(names, 1.0 + e), 1.0, False, "accepted", dict.fromkeys(names, 1.0)) for e in (0.0, 1.0)
+    )
     many = Trace(names, checks, 1.5, "acm", TRACE.history)
     assert legend_growth(TRACE) == 0
     grown = growth_figure(many).layout.margin.b - growth_figure(TRACE).layout.margin.b
@@ -80,12 +86,21 @@ def test_the_legend_of_many_layers_has_room() -> None:
 
 
 def test_a_run_under_way_is_read_from_its_history() -> None:
-    row = {"staged signal": 1.7, "staged alarms": 1.0, "test_accuracy": 0.5, "staged acm block 1": 1.1, "staged acm penultimate": 2.0,
-           "staged rate block 1": 0.3, "staged rate penultimate": 1.0}  # fmt: skip
+    row = {
+        "staged signal": 1.7,
+        "staged alarms": 1.0,
+        "test_accuracy": 0.5,
+        "staged acm block 1": 1.1,
+        "staged acm penultimate": 2.0,
+        "staged rate block 1": 0.3,
+        "staged rate penultimate": 1.0,
+    }
     spec = {"defenses": [METHOD]}
     trace = trace_of(spec, [{"epoch": 1, **row}])
     assert trace.layers == LAYERS
-    assert trace.checks[0] == Check(1, {"block 1": 1.1, "penultimate": 2.0}, 1.7, True, "", {"block 1": 0.3, "penultimate": 1.0})
+    assert trace.checks[0] == Check(
+        1, {"block 1": 1.1, "penultimate": 2.0}, 1.7, True, "", {"block 1": 0.3, "penultimate": 1.0}
+    )
     assert [len(figure(trace).data) > 0 for figure in (rates_figure, signal_figure, growth_figure)] == [True] * 3
     assert trace_of(spec, [{"epoch": 1, "test_accuracy": 0.5}]) is None
     assert trace_of({"defenses": []}, [{"epoch": 1, **row}]) is None

@@ -25,7 +25,9 @@ def batch(count: int = 5, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.rand((count, 3, 12, 10), generator=rng(seed)), torch.arange(count) % 4
 
 
-@pytest.mark.parametrize(("classes", "width", "expected"), [(10, 64, 1_181_382), (100, 64, 4_130_502), (10, 16, 136_374), (10, 8, 54_942)])
+@pytest.mark.parametrize(
+    ("classes", "width", "expected"), [(10, 64, 1_181_382), (100, 64, 4_130_502), (10, 16, 136_374), (10, 8, 54_942)]
+)
 def test_published_number_of_parameters(classes: int, width: int, expected: int) -> None:
     with torch.device("meta"):
         network = DvaeNetwork((3, 32, 32), classes, width)
@@ -40,7 +42,10 @@ def test_parameters_by_hand() -> None:
     heads, after = 2 * (8 * 16 + 16), 16 * 8 + 8
     decoder = (8 * 4 * 16 + 4) + (4 * 4 * 9 + 4) + (4 * 2 * 9 + 2) + (2 * 3 * 9 + 3)
     network = DvaeNetwork((3, 8, 8), 3, 4)
-    assert sum(p.numel() for p in network.parameters()) == stem + 2 * same + down + heads + after + 2 * decoder + 3 * 8 * 4 * 4
+    assert (
+        sum(p.numel() for p in network.parameters())
+        == stem + 2 * same + down + heads + after + 2 * decoder + 3 * 8 * 4 * 4
+    )
     plain = DvaeNetwork((3, 8, 8), 3, 4, disentangles=False)
     assert sum(p.numel() for p in plain.parameters()) == stem + 2 * same + down + heads + after + decoder
 
@@ -100,7 +105,11 @@ def test_imagenet_variant() -> None:
     assert made.image.shape == made.perturbation.shape == (2, 3, 224, 224)
     assert network.embedding.weight.shape == (100, 512)
     # Channels of the decoder's layers as published.
-    sizes = [(m.in_channels, m.out_channels, m.kernel_size[0], m.stride[0]) for m in network.to_image if isinstance(m, nn.ConvTranspose2d)]
+    sizes = [
+        (m.in_channels, m.out_channels, m.kernel_size[0], m.stride[0])
+        for m in network.to_image
+        if isinstance(m, nn.ConvTranspose2d)
+    ]
     assert sizes == [(512, 256, 4, 2), (256, 128, 3, 1), (128, 64, 4, 2), (64, 32, 3, 1), (32, 3, 4, 2)]
     assert sum(isinstance(m, nn.InstanceNorm2d) for m in network.to_image) == 2
     # ResNet-18 has 11,173,962 parameters with a CIFAR stem and 10 classes; without its head and its last block:
@@ -112,7 +121,11 @@ def test_layers_of_the_published_decoder() -> None:
     with torch.device("meta"):
         network = DvaeNetwork((3, 32, 32), 10, 64)
     for decoder in (network.to_image, network.to_perturbation):
-        sizes = [(m.in_channels, m.out_channels, m.kernel_size[0], m.stride[0]) for m in decoder if isinstance(m, nn.ConvTranspose2d)]
+        sizes = [
+            (m.in_channels, m.out_channels, m.kernel_size[0], m.stride[0])
+            for m in decoder
+            if isinstance(m, nn.ConvTranspose2d)
+        ]
         assert sizes == [(128, 64, 4, 2), (64, 64, 3, 1), (64, 32, 3, 1), (32, 3, 3, 1)]
     assert isinstance(network.to_image[-1], nn.Sigmoid)
     assert isinstance(network.to_perturbation[-1], TransposedConv), "p̂ has no bound"
@@ -133,7 +146,8 @@ def test_rate_is_the_divergence_from_the_standard_normal() -> None:
 
 
 def test_rate_by_hand() -> None:
-    """One position: means 2 and 0, variances 1 and 4: (4 + 1 − 1 − 0 + 0 + 4 − 1 − ln 4) ÷ 2; the other one has nothing."""
+    """One position: means 2 and 0, variances 1 and 4: (4 + 1 − 1 − 0 + 0 + 4 − 1 − ln 4) ÷ 2; the other one has
+    nothing."""
     mean, log_variance = torch.zeros(1, 2, 1, 2), torch.zeros(1, 2, 1, 2)
     mean[0, 0, 0, 0], log_variance[0, 1, 0, 0] = 2, math.log(4)
     assert float(rate(mean, log_variance)) == pytest.approx((7 - math.log(4)) / 2 / 2)
@@ -146,7 +160,8 @@ def test_bits_per_pixel() -> None:
 
 @pytest.mark.parametrize("target", [1.0, 3.0])
 def test_nats_of_a_whole_image(target: float) -> None:
-    """A 32×32 image has 256 positions, so a rate of k nats a position is 256·k nats, or 256·k/(1024·ln 2) bits a pixel."""
+    """A 32×32 image has 256 positions, so a rate of k nats a position is 256·k nats, or 256·k/(1024·ln 2) bits a
+    pixel."""
     with torch.device("meta"):
         made = DvaeNetwork((3, 32, 32), 10, 64)(torch.empty(1, 3, 32, 32), torch.zeros(1, dtype=torch.int64))
     # Every one of 256 channels 2k/256 above a divergence of 0: μ² ÷ 2 each.

@@ -146,7 +146,8 @@ def test_torchvision_draws_nothing(name: str, training: bool) -> None:
 
 
 def test_grouped_convolutions_keep_the_size_of_what_passes_back() -> None:
-    """He's rule for the outputs that an input reaches: with it, gradients of a depthwise convolution keep their power."""
+    """He's rule for the outputs that an input reaches: with it, gradients of a depthwise convolution keep their
+    power."""
     network = MODELS.build("regnetx_1_6gf").build((3, 32, 32), 3, rng())
     grouped = next(m for m in network.modules() if isinstance(m, torch.nn.Conv2d) and m.groups > 1)
     reached = 9 * grouped.out_channels // grouped.groups

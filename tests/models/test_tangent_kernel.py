@@ -13,13 +13,17 @@ def points(count: int = 6, size: int = 10, seed: int = 0) -> torch.Tensor:
 
 
 def measured(x: torch.Tensor, hidden_layers: int, width: int, draws: int) -> torch.Tensor:
-    """Inner products of the gradients of networks with standard normal parameters, scaled in the forward pass; a mean of draws."""
+    """Inner products of the gradients of networks with standard normal parameters, scaled in the forward pass; a mean
+    of draws."""
     rng = torch.Generator().manual_seed(1)
     total = torch.zeros(len(x), len(x), dtype=torch.float64)
     for _ in range(draws):
         sizes = [x.shape[1], *[width] * hidden_layers, 1]
         layers = [
-            [torch.randn(*shape, generator=rng, dtype=torch.float64, requires_grad=True) for shape in ((outside, inside), (outside,))]
+            [
+                torch.randn(*shape, generator=rng, dtype=torch.float64, requires_grad=True)
+                for shape in ((outside, inside), (outside,))
+            ]
             for inside, outside in zip(sizes, sizes[1:], strict=False)
         ]
         rows = []
@@ -44,7 +48,8 @@ def test_wide_networks_have_this_kernel(hidden_layers):
 
 
 def test_by_hand_at_a_right_angle():
-    """Of two points with covariances (1, 0; 0, 1) a hidden layer makes 1.76/2π + b, and the ReLUs agree a quarter of the time."""
+    """Of two points with covariances (1, 0; 0, 1) a hidden layer makes 1.76/2π + b, and the ReLUs agree a quarter of
+    the time."""
     reach = math.sqrt((1 - BIAS_VARIANCE) / WEIGHT_VARIANCE)
     across = math.acos(-BIAS_VARIANCE / reach**2 / WEIGHT_VARIANCE)
     x = math.sqrt(2) * reach * torch.tensor([[1.0, 0.0], [math.cos(across), math.sin(across)]], dtype=torch.float64)

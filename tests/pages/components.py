@@ -10,8 +10,12 @@ from tests.changed_figure import changed
 
 
 def charts(page: AppTest) -> list[dict[str, Any]]:
-    """Data of every live chart, in order: ``figure`` (JSON, changes made), ``question``, ``formula``, ``caption``, ``alt``, …"""
-    return [{**words, "figure": _changed(b"".join(pieces).decode(), words["changes"])} for words, pieces in _opened(page, "ued_live_chart")]
+    """Data of every live chart, in order: ``figure`` (JSON, changes made), ``question``, ``formula``, ``caption``,
+    ``alt``, …"""
+    return [
+        {**words, "figure": _changed(b"".join(pieces).decode(), words["changes"])}
+        for words, pieces in _opened(page, "ued_live_chart")
+    ]
 
 
 def tiles(page: AppTest) -> list[dict[str, Any]]:

@@ -9,7 +9,9 @@ SMALL = {"data_shapes_train_size": "200", "data_shapes_test_size": "100"}
 
 
 def texts(page):
-    return " ".join([*(m.value for m in page.markdown), *(c.value for c in page.caption), *(t["caption"] for t in tiles(page))])
+    return " ".join(
+        [*(m.value for m in page.markdown), *(c.value for c in page.caption), *(t["caption"] for t in tiles(page))]
+    )
 
 
 def test_content(open_page):

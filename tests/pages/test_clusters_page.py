@@ -1,4 +1,5 @@
-"""The Clusters page: what it says before and after crafting, a cluster picked anywhere, and links that ask for nonsense."""
+"""The Clusters page: what it says before and after crafting, a cluster picked anywhere, and links that ask for
+nonsense."""
 
 from __future__ import annotations
 
@@ -28,7 +29,10 @@ from ued_core.records import ImageSet
 QUICK = {"clusters": 4, "steps": 2, "generator_width": 4, "generator_blocks": 1}
 SMALL = {"data_shapes_train_size": "200", "data_shapes_test_size": "100", "key": "4", "layout_by": "pca"}
 ASKED = {**SMALL, **{f"attack_uc_{name}": str(value) for name, value in QUICK.items()}}
-MAP, PLOT = "Do the clusters foresee the labels?", "Where does the encoder see clean and poisoned images, and where should they go?"
+MAP, PLOT = (
+    "Do the clusters foresee the labels?",
+    "Where does the encoder see clean and poisoned images, and where should they go?",
+)
 BARS = "Which share of a cluster's poisoned images is nearest to its anchor?"
 CURVES = "Does the noise bring the images to the anchor, and away from where they were?"
 PLANNED, MADE = [MAP, PLOT], [MAP, PLOT, BARS, CURVES]
@@ -68,7 +72,9 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.fixture
-def made(open_page: Callable[..., AppTest], crafted: Path, monkeypatch: pytest.MonkeyPatch, at_once: list[str]) -> Callable[..., AppTest]:
+def made(
+    open_page: Callable[..., AppTest], crafted: Path, monkeypatch: pytest.MonkeyPatch, at_once: list[str]
+) -> Callable[..., AppTest]:
     """Visits the page where the set is crafted."""
     monkeypatch.setenv("UED_HOME", str(crafted))
     return lambda **query: open_page("clusters", {**ASKED, **query})
@@ -231,11 +237,20 @@ def test_stored_protocols_are_shown_with_seeds_and_command(open_page, at_once, m
     monkeypatch.setattr(cluster_results, "FILE", path)
     page = open_page("clusters", ASKED)
     assert "stored here yet" in " ".join(c.value for c in page.caption)
-    rows = [row("relabelling", 0.3, attack={"name": "uc", "encoder": e}, relabel={"name": "blocks", "classes": n}, seed=s)
-            for e in ("embedded", "labelled") for n in (2, 5) for s in (0, 1)]  # fmt: skip
+    rows = [
+        row("relabelling", 0.3, attack={"name": "uc", "encoder": e}, relabel={"name": "blocks", "classes": n}, seed=s)
+        for e in ("embedded", "labelled")
+        for n in (2, 5)
+        for s in (0, 1)
+    ]
     mixed = row("mixing", 0.7, attack="uc", poison_rate=0.5, seed=2)
-    mixed["history"] = [{"touched_accuracy": 0.4, "untouched_accuracy": 0.2}, {"touched_accuracy": 0.9, "untouched_accuracy": 0.3}]
-    path.write_text(json.dumps([*rows, mixed, row("SimCLR", 0.6, plan="simclr"), row("SimCLR", 0.5, plan="simclr", attack="uc")]))
+    mixed["history"] = [
+        {"touched_accuracy": 0.4, "untouched_accuracy": 0.2},
+        {"touched_accuracy": 0.9, "untouched_accuracy": 0.3},
+    ]
+    path.write_text(
+        json.dumps([*rows, mixed, row("SimCLR", 0.6, plan="simclr"), row("SimCLR", 0.5, plan="simclr", attack="uc")])
+    )
     page = open_page("clusters", ASKED)
     assert not page.exception
     assert not page.error
@@ -265,7 +280,9 @@ def test_picked_cluster_is_marked_in_every_view(made) -> None:
     clean = next(t for t in figure(page, PLOT)["data"] if t["name"] == "clean")
     assert ((numbers(clean["marker"]["opacity"]) > 0.5) == (numbers(clean["customdata"]) == 2)).all()
     assert figure(page, BARS)["data"][0]["marker"]["opacity"] == [0.35, 0.35, 1.0, 0.35]
-    widths = [t["line"]["width"] for t in figure(page, CURVES)["data"] if t["legendgroup"] == "clusters" and t["xaxis"] == "x"]
+    widths = [
+        t["line"]["width"] for t in figure(page, CURVES)["data"] if t["legendgroup"] == "clusters" and t["xaxis"] == "x"
+    ]
     assert widths.index(max(widths)) == 2
     page.selectbox(key="cluster").select(EVERY).run()
     assert [group["selected"] for group in tiles(page)] == [[], []]

@@ -133,7 +133,10 @@ def test_a_choice_that_a_page_does_not_offer_is_named_there_and_kept_for_the_oth
     page = opened(filter="blur")
     page.sidebar.radio[0].set_value("few").run()
     assert shown(page) == {"name": "plain"}
-    assert "`blur` was chosen on another page and cannot be shown on this one; Nothing is shown instead" in page.info[0].value
+    assert (
+        "`blur` was chosen on another page and cannot be shown on this one; Nothing is shown instead"
+        in page.info[0].value
+    )
     page.run()
     assert len(page.info) == 1, "said as long as it is so"
     # Streamlit drops the value of a control that is not drawn, as it does between pages.

@@ -109,7 +109,9 @@ def test_button_ends_crafting_only_while_something_is_usable(open_page, monkeypa
     from ued_core.runs.worker import claim
 
     open_page("runs")
-    spec = RunSpec.from_json({"dataset": {"name": "shapes", "train_size": 200, "test_size": 100}, "attack": {"name": "em", **QUICK}})
+    spec = RunSpec.from_json(
+        {"dataset": {"name": "shapes", "train_size": 200, "test_size": 100}, "attack": {"name": "em", **QUICK}}
+    )
     folder = runs.folder(runs.submit(spec, launch=False))
     assert claim(folder, 1) == 1
     address = {"run": folder.run_id}

@@ -21,7 +21,9 @@ SMALL = {"data_shapes_train_size": "200", "data_shapes_test_size": "100"}
 
 
 def numbers(page):
-    text = re.sub(r" × 10\^\{−(\d+)\}", r"e-\1", next(c["caption"] for c in charts(page) if c["caption"].startswith("At α")))
+    text = re.sub(
+        r" × 10\^\{−(\d+)\}", r"e-\1", next(c["caption"] for c in charts(page) if c["caption"].startswith("At α"))
+    )
     return [float(x) for x in re.findall(r"= ([0-9.e+-]+)", text)][:3]
 
 
@@ -34,7 +36,10 @@ def test_content(open_page):
     assert not page.exception
     assert not page.error
     assert page.title[0].value == "Defence"
-    assert [c["question"] for c in charts(page)] == ["Θ: how consistent is the noise?", "Features: where do the copies go?"]
+    assert [c["question"] for c in charts(page)] == [
+        "Θ: how consistent is the noise?",
+        "Features: where do the copies go?",
+    ]
     assert [r["label"] for r in tiles(page)[0]["rows"]] == ["clean", "poisoned", "defended", "defended − clean"]
     expected = theta(draw_kernels(10, 3, 0.3, "full", 0), 2.0, 20, np.random.default_rng(0))
     strength, imi, imc = numbers(page)
@@ -80,7 +85,9 @@ def test_cost_of_an_epoch_stands_on_the_page(open_page, cost_at_once):
     assert "The network's work: **as in a plain epoch** · augmenting the batches: **" in cost(page)
     assert cost(page).endswith("once before training: **nothing**")
     assert any("no run of this model on this data set has finished here yet" in c.value for c in page.caption)
-    page = open_page("defence", {**SMALL, "defence": "ueraser", "defence_ueraser_variant": "max", "further": "jpeg,staged"})
+    page = open_page(
+        "defence", {**SMALL, "defence": "ueraser", "defence_ueraser_variant": "max", "further": "jpeg,staged"}
+    )
     assert "**5 ×** that of a plain epoch" in cost(page)
     assert "of the time, 5 draws a step" in cost(page)
     assert re.search(r"once before training: \*\*about [0-9.]+ m?s\*\*$", cost(page))
@@ -142,7 +149,9 @@ def test_every_defence_works_on_the_page(open_page):
             assert "act on the training itself" in shown["caption"]
             assert defended(page) == shown["rows"][1]["source"]
         elif name == "gated_coin":
-            assert defended(page) in seen, "CUDA darkens the frame of every image, so all of them get what COIN gives them"
+            assert defended(page) in seen, (
+                "CUDA darkens the frame of every image, so all of them get what COIN gives them"
+            )
         elif name != "coin" and "training" not in entry.acts:
             assert defended(page) not in seen, name
         seen.add(defended(page))
@@ -150,7 +159,13 @@ def test_every_defence_works_on_the_page(open_page):
 
 def test_a_defence_that_learns_too_long_is_shown_after_a_run(open_page, monkeypatch):
     """What a run learned is what the page shows; until then it says so."""
-    chosen = {**SMALL, "defence": "sda_an", "defence_sda_an_epochs": "1", "defence_sda_an_width": "8", "defence_sda_an_steps": "1"}
+    chosen = {
+        **SMALL,
+        "defence": "sda_an",
+        "defence_sda_an_epochs": "1",
+        "defence_sda_an_width": "8",
+        "defence_sda_an_steps": "1",
+    }
     monkeypatch.setattr(stack, "PATIENCE_S", 0.0)
     page = open_page("defence", chosen)
     assert not page.error
@@ -167,19 +182,29 @@ def test_a_defence_that_learns_too_long_is_shown_after_a_run(open_page, monkeypa
 
 
 def test_a_trained_purifier_is_shown_as_far_as_it_is(open_page):
-    """Nothing before its first saved state, then that state, then the purified set; never a training inside the page."""
+    """Nothing before its first saved state, then that state, then the purified set; never a training inside the
+    page."""
     small = {"epochs": "2", "width": "4", "batch_size": "100"}
-    chosen = {**SMALL, "defence": "dvae", "further": "jpeg", **{f"defence_dvae_{name}": value for name, value in small.items()}}
+    chosen = {
+        **SMALL,
+        "defence": "dvae",
+        "further": "jpeg",
+        **{f"defence_dvae_{name}": value for name, value in small.items()},
+    }
     page = open_page("defence", chosen)
     assert "D-VAE first learns from all 200 images" in page.info[0].value
     assert [row["label"] for row in tiles(page)[0]["rows"]] == ["clean", "poisoned"]
     assert not [e for e in page.expander if "curves of Θ" in e.label]
     next(b for b in page.button if b.label.startswith("Train with this")).click().run()
     spec = RunSpec.from_json(page.session_state["handed_spec"])
-    poisoned = spec.attack.poison(load_split(spec.dataset, Context()).train, Context(seed=spec.attack_seed)).as_training_set()
+    poisoned = spec.attack.poison(
+        load_split(spec.dataset, Context()).train, Context(seed=spec.attack_seed)
+    ).as_training_set()
     seen = []
     with pytest.raises(Cancelled):
-        spec.defenses[0].purify(poisoned, Context(on_report=lambda *said: seen.append(said), stop=lambda: len(seen) > 5))
+        spec.defenses[0].purify(
+            poisoned, Context(on_report=lambda *said: seen.append(said), stop=lambda: len(seen) > 5)
+        )
     page = open_page("defence", chosen)
     assert not page.error
     # On a slow machine the state between two epochs is saved, too.
@@ -193,7 +218,9 @@ def test_a_trained_purifier_is_shown_as_far_as_it_is(open_page):
 
 
 def test_several_defences_act_one_after_another(open_page):
-    page = open_page("defence", {**SMALL, "defence": "greyscale", "further": "bit_depth,jpeg", "further_jpeg_quality": "30"})
+    page = open_page(
+        "defence", {**SMALL, "defence": "greyscale", "further": "bit_depth,jpeg", "further_jpeg_quality": "30"}
+    )
     assert not page.exception
     assert tiles(page)[0]["rows"][2]["more"] == "Greyscale + Bit depth + JPEG"
     both = defended(page)
@@ -201,7 +228,9 @@ def test_several_defences_act_one_after_another(open_page):
     spec = page.session_state["handed_spec"]
     assert [d["name"] for d in spec["defenses"]] == ["greyscale", "bit_depth", "jpeg"]
     assert spec["defenses"][2]["quality"] == 30
-    page = open_page("defence", {**SMALL, "defence": "greyscale", "further": "jpeg,bit_depth", "further_jpeg_quality": "30"})
+    page = open_page(
+        "defence", {**SMALL, "defence": "greyscale", "further": "jpeg,bit_depth", "further_jpeg_quality": "30"}
+    )
     assert defended(page) != both, "the order matters"
     page.multiselect(key="further").set_value(["bit_depth"]).run()
     assert page.query_params["further"] == "bit_depth"
@@ -238,14 +267,18 @@ def test_the_stack_goes_with_the_reader_to_features(open_page):
 def test_detection_opens_with_the_same_stack(open_page, monkeypatch):
     """Data, key, images, epoch and every parameter of every defence are in the address that the button goes to."""
     gone = []
-    monkeypatch.setattr(handover.st, "switch_page", lambda page, query_params=None: gone.append((page, dict(query_params))))
+    monkeypatch.setattr(
+        handover.st, "switch_page", lambda page, query_params=None: gone.append((page, dict(query_params)))
+    )
     stacked = {"defence": "greyscale", "further": "jpeg,bit_depth", "further_jpeg_quality": "30"}
     chosen = {**SMALL, **stacked, "key": "3", "pick": "4", "draw": "5"}
     page = open_page("defence", chosen)
     page.button(key="examine_this").click().run()
     ((target, address),) = gone
     assert target.endswith("detection.py")
-    monkeypatch.setattr(detection_views.background, "submit", lambda key, *_, **__: detection_views.background.Handle(key, None))
+    monkeypatch.setattr(
+        detection_views.background, "submit", lambda key, *_, **__: detection_views.background.Handle(key, None)
+    )
     page = open_page("detection", address)
     assert not page.exception
     assert not page.warning

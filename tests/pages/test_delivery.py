@@ -1,4 +1,5 @@
-"""What browsers keep: scripts and content are sent once, named afterwards, and can always be fetched or asked for again."""
+"""What browsers keep: scripts and content are sent once, named afterwards, and can always be fetched or asked for
+again."""
 
 import asyncio
 import json
@@ -36,7 +37,14 @@ class Answer:
 
     @staticmethod
     def _scope(path: str) -> dict[str, Any]:
-        rest = {"headers": [], "query_string": b"", "root_path": "", "scheme": "http", "server": ("127.0.0.1", 80), "client": None}
+        rest = {
+            "headers": [],
+            "query_string": b"",
+            "root_path": "",
+            "scheme": "http",
+            "server": ("127.0.0.1", 80),
+            "client": None,
+        }
         return {"type": "http", "http_version": "1.1", "method": "GET", "path": path, "raw_path": path.encode(), **rest}
 
     async def _receive(self) -> dict[str, Any]:
@@ -170,7 +178,9 @@ def test_a_message_that_stays_is_sent_as_its_hash(monkeypatch: pytest.MonkeyPatc
     monkeypatch.chdir(ROOT)
     config.get_config_options(force_reparse=True)
     least = config.get_option("global.minCachedMessageSize")
-    assert len(delivery.LOADER) < least <= 1_000, "names and words of an unchanged chart are longer, and go as one hash then"
+    assert len(delivery.LOADER) < least <= 1_000, (
+        "names and words of an unchanged chart are longer, and go as one hash then"
+    )
 
 
 def test_parts_are_named_by_their_content() -> None:

@@ -27,7 +27,9 @@ def at_once(monkeypatch):
 
 
 def test_says_what_it_waits_for(open_page, monkeypatch):
-    monkeypatch.setattr(detection_views.background, "submit", lambda key, *a, **k: detection_views.background.Handle(key, None))
+    monkeypatch.setattr(
+        detection_views.background, "submit", lambda key, *a, **k: detection_views.background.Handle(key, None)
+    )
     page = open_page("detection", SMALL)
     assert not page.exception
     assert page.title[0].value == "Detection"
@@ -61,8 +63,16 @@ def test_shows_every_copy_with_its_verdict(open_page, at_once):
     known = {attack.title for attack in convolutions()}
     assert known == {ATTACKS[name].title for name in ("cuda", "vuda", "huda")}
     figure = json.loads(edges["figure"])
-    assert [t["name"] for t in figure["data"]] == ["clean", "poisoned", "defended", "other clean images", "its own attack, another key"]
-    assert [text.partition(":")[0] for text in figure["layout"]["yaxis"]["ticktext"]] == [attack.title for attack in convolutions()]
+    assert [t["name"] for t in figure["data"]] == [
+        "clean",
+        "poisoned",
+        "defended",
+        "other clean images",
+        "its own attack, another key",
+    ]
+    assert [text.partition(":")[0] for text in figure["layout"]["yaxis"]["ticktext"]] == [
+        attack.title for attack in convolutions()
+    ]
     assert "Each learned from 33 clean images" in edges["caption"]
     assert "34 more are judged" in edges["caption"]
     own = table[table["test"].str.startswith("Trained edge detectors")]
@@ -100,11 +110,15 @@ def test_no_verdict_from_a_few_held_out_images(open_page, at_once, monkeypatch):
 def quick_examination(data, seed):
     """The dark border alone: nothing is trained."""
     seen = verdict(data.images)
-    return Examination((Evidence("border", seen.score, seen.threshold, seen.finding == "darkened", None, 0.1),), len(data), seed)
+    return Examination(
+        (Evidence("border", seen.score, seen.threshold, seen.finding == "darkened", None, 0.1),), len(data), seed
+    )
 
 
 def test_every_defence_of_the_stack_is_named(open_page, monkeypatch):
-    monkeypatch.setattr(detection_views.background, "submit", lambda key, *a, **k: detection_views.background.Handle(key, None))
+    monkeypatch.setattr(
+        detection_views.background, "submit", lambda key, *a, **k: detection_views.background.Handle(key, None)
+    )
     page = open_page("detection", {**SMALL, "defence": "greyscale", "further": "jpeg"})
     assert not page.exception
     assert any("**Greyscale + JPEG**" in m.value for m in page.markdown)

@@ -1,4 +1,5 @@
-"""The door before the app: who is asked for a passcode, what is answered without one, and what cannot be forged or guessed."""
+"""The door before the app: who is asked for a passcode, what is answered without one, and what cannot be forged or
+guessed."""
 
 from __future__ import annotations
 
@@ -12,16 +13,37 @@ import pytest
 
 from pages.shared import door
 from pages.shared.door import COOKIE, HEADER, Door, is_loopback, is_served, read_person
-from pages.shared.passcodes import SHORTEST_CODE, WAIT_S, WRONG_BEFORE_WAIT, Attempts, Codes, Keeper, fit_name, read_codes
+from pages.shared.passcodes import (
+    SHORTEST_CODE,
+    WAIT_S,
+    WRONG_BEFORE_WAIT,
+    Attempts,
+    Codes,
+    Keeper,
+    fit_name,
+    read_codes,
+)
 from pages.shared.sign_in import sign_in_page
 from ued_core.errors import UedError
 from ued_core.person import OWNER, Person
 
 ROOM, OWN = "room-code-1", "owner-code-1"
 HERE, THERE = ("127.0.0.1", 50000), ("192.0.2.7", 50000)
-PATHS = ("/", "/attack", "/_stcore/metrics", "/_stcore/host-config", "/media/a.png", "/_stcore/upload_file/a/b", "/component/a/b.js",
-         "/static/js/a.js", "/vendor/plotly-7.min.js", "/background/done", "/_stcore/agent/interact", "/sign-in/x",
-         "/favicon.png")  # fmt: skip
+PATHS = (
+    "/",
+    "/attack",
+    "/_stcore/metrics",
+    "/_stcore/host-config",
+    "/media/a.png",
+    "/_stcore/upload_file/a/b",
+    "/component/a/b.js",
+    "/static/js/a.js",
+    "/vendor/plotly-7.min.js",
+    "/background/done",
+    "/_stcore/agent/interact",
+    "/sign-in/x",
+    "/favicon.png",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -65,14 +87,27 @@ async def inner(scope, receive, send) -> None:
     await send({"type": "http.response.body", "body": (said[0] if len(said) == 1 else json.dumps(said)).encode()})
 
 
-def ask(path: str = "/", *, client=THERE, server=("192.0.2.1", 8501), method="GET", cookie="", kind="http", body=b"", **more) -> Answer:
+def ask(
+    path: str = "/", *, client=THERE, server=("192.0.2.1", 8501), method="GET", cookie="", kind="http", body=b"", **more
+) -> Answer:
     headers = {"host": f"{server[0]}:8501" if server else "x", "accept": "text/html"}
     headers |= {"cookie": f"{COOKIE}={cookie}"} if cookie else {}
     headers |= {name.replace("_", "-"): value for name, value in more.items()}
     where, _, query = path.partition("?")
-    scope = {"type": kind, "method": method, "path": where, "raw_path": where.encode(), "query_string": query.encode(), "scheme": "http",
-             "root_path": "", "headers": [(n.encode(), v.encode()) for n, v in headers.items()], "client": client, "server": server,
-             "http_version": "1.1", "extensions": {}}  # fmt: skip
+    scope = {
+        "type": kind,
+        "method": method,
+        "path": where,
+        "raw_path": where.encode(),
+        "query_string": query.encode(),
+        "scheme": "http",
+        "root_path": "",
+        "headers": [(n.encode(), v.encode()) for n, v in headers.items()],
+        "client": client,
+        "server": server,
+        "http_version": "1.1",
+        "extensions": {},
+    }
     sent: list[dict] = []
 
     async def receive() -> dict:
@@ -96,13 +131,16 @@ def sign_in(code: str, name: str = "Ada", where: str = "/attack?x=1", **more) ->
 # ---------------------------------------------------------------- who is asked
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "[::1]", "localhost", "LOCALHOST.", "::ffff:127.0.0.1"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "127.9.9.9", "::1", "[::1]", "localhost", "LOCALHOST.", "::ffff:127.0.0.1"]
+)
 def test_loopback(host: str) -> None:
     assert is_loopback(host)
 
 
 @pytest.mark.parametrize(
-    "host", [None, "", "0.0.0.0", "::", "192.168.0.2", "example.org", "unix:///tmp/s", "127.0.0.1.example.org", "testclient"]
+    "host",
+    [None, "", "0.0.0.0", "::", "192.168.0.2", "example.org", "unix:///tmp/s", "127.0.0.1.example.org", "testclient"],
 )
 def test_everything_else_is_reachable(host: str | None) -> None:
     assert not is_loopback(host)
@@ -213,7 +251,9 @@ def test_leaving_lets_nobody_in_but_remembers_the_name() -> None:
     assert ask("/sign-out").status == 303
 
 
-@pytest.mark.parametrize("where", ["//evil.example", "https://evil.example", "/\\evil.example", "", "/a\r\nx: y", "javascript:alert(1)"])
+@pytest.mark.parametrize(
+    "where", ["//evil.example", "https://evil.example", "/\\evil.example", "", "/a\r\nx: y", "javascript:alert(1)"]
+)
 def test_nobody_is_sent_elsewhere(where: str) -> None:
     assert sign_in(ROOM, where=where).header("location") == "/"
 
@@ -261,7 +301,9 @@ def test_a_new_passcode_ends_what_the_old_one_opened(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("UED_PASSCODE", "another-code")
     door.keeper.cache_clear()
     assert ask(cookie=cookie).status == 401
-    assert ask(cookie=sign_in("another-code", "", cookie=cookie).cookie).person == before, "the same person, with the same runs"
+    assert ask(cookie=sign_in("another-code", "", cookie=cookie).cookie).person == before, (
+        "the same person, with the same runs"
+    )
 
 
 def test_a_cookie_grows_old(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -319,7 +361,11 @@ def test_passcodes_from_a_file(tmp_path) -> None:
 @pytest.mark.parametrize("name", ["UED_PASSCODE", "UED_OWNER_PASSCODE"])
 def test_unusable_passcodes_are_refused(name: str, tmp_path) -> None:
     (tmp_path / "empty").write_text("")
-    for environ in ({name: "x" * (SHORTEST_CODE - 1)}, {f"{name}_FILE": str(tmp_path / "none")}, {f"{name}_FILE": str(tmp_path / "empty")}):
+    for environ in (
+        {name: "x" * (SHORTEST_CODE - 1)},
+        {f"{name}_FILE": str(tmp_path / "none")},
+        {f"{name}_FILE": str(tmp_path / "empty")},
+    ):
         with pytest.raises(UedError) as refused:
             read_codes(environ)
         assert name in str(refused.value)
@@ -327,7 +373,9 @@ def test_unusable_passcodes_are_refused(name: str, tmp_path) -> None:
         read_codes({"UED_PASSCODE": ROOM, "UED_OWNER_PASSCODE": ROOM})
 
 
-def test_the_start_message_says_what_is_open(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_start_message_says_what_is_open(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     door.announce()
     said = capsys.readouterr().out
     assert ROOM not in said

@@ -84,7 +84,14 @@ def test_rate_targets_that_were_trained_here(open_page: Callable[..., AppTest]) 
     assert slider.options == ["0.5", "2", "6"]
     assert slider.value == "2"
     rate_tiles, class_tiles, stage_tiles = tiles(page)
-    assert [row["label"] for row in rate_tiles["rows"]] == ["clean", "poisoned", "x̂", "p̂, found", "true one", "poisoned − p̂"]
+    assert [row["label"] for row in rate_tiles["rows"]] == [
+        "clean",
+        "poisoned",
+        "x̂",
+        "p̂, found",
+        "true one",
+        "poisoned − p̂",
+    ]
     assert len(rate_tiles["names"]) == len(class_tiles["names"]) == 10
     assert [row["label"] for row in stage_tiles["rows"]] == ["clean", "poisoned", "stage 1"]
     chart = charts(page)[0]
@@ -110,14 +117,19 @@ def test_both_stages_and_a_finished_set(open_page: Callable[..., AppTest]) -> No
     assert "the only one for which a network is there" in markup(page)
     assert [row["label"] for row in tiles(page)[2]["rows"]] == ["clean", "poisoned", "stage 1", "stage 2"]
     assert "Stage 1 kept" in tiles(page)[2]["caption"].replace("\\", "")
-    assert [c["question"] for c in charts(page)] == ["What does a looser limit let through?", "How did the stages learn?"]
+    assert [c["question"] for c in charts(page)] == [
+        "What does a looser limit let through?",
+        "How did the stages learn?",
+    ]
     assert "exactly these parameters is on the disk" in page.success[0].value
     assert not [b for b in page.button if b.key == "dvae_start"]
     assert [b.label for b in page.button if b.key == "dvae_start_first"] == ["Train stage 1 alone (x − p̂): start a run"]
     assert "About **0 s** for stage 1 alone" in markup(page), "stage 1 of the set of both stages is taken"
 
 
-def test_pictures_of_a_training_that_is_under_way(open_page: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pictures_of_a_training_that_is_under_way(
+    open_page: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch
+) -> None:
     data, defense = published(), Dvae(**QUICK)
     folder = defense.folder(data.content_hash)
     rows = np.arange(3)
@@ -148,7 +160,11 @@ def test_pictures_of_a_training_that_is_under_way(open_page: Callable[..., AppTe
 def test_a_run_says_what_purifying_takes(open_page: Callable[..., AppTest]) -> None:
     page = open_page("runs")
     dataset = {"name": "shapes", "train_size": 200, "test_size": 100}
-    page.session_state["handed_spec"] = {"dataset": dataset, "attack": "class_noise", "defenses": [Dvae(**QUICK).to_json()]}
+    page.session_state["handed_spec"] = {
+        "dataset": dataset,
+        "attack": "class_noise",
+        "defenses": [Dvae(**QUICK).to_json()],
+    }
     page.session_state["handed_from"] = "D-VAE"
     page.run()
     assert not page.exception
@@ -167,8 +183,11 @@ def test_stage_1_is_started_alone(open_page: Callable[..., AppTest], submitted: 
     assert not [b for b in page.button if b.key == "dvae_start_first"], "one stage has no first one"
 
 
-def test_a_partly_poisoned_set(open_page: Callable[..., AppTest], submitted: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Control, address, networks, what is shown, the run that is started and those that are compared: all follow the share."""
+def test_a_partly_poisoned_set(
+    open_page: Callable[..., AppTest], submitted: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Control, address, networks, what is shown, the run that is started and those that are compared: all follow the
+    share."""
     half = {**SMALL, **CONTROLS, "poison_rate": "0.5"}
     data = published(0.5)
     Dvae(variant="subtraction", **QUICK).purify(published(), Context())
@@ -205,7 +224,9 @@ def test_a_partly_poisoned_set(open_page: Callable[..., AppTest], submitted: lis
     assert page.query_params["poison_rate"] in ("0.5", ["0.5"])
 
 
-def test_what_ships_belongs_to_sets_that_are_poisoned_throughout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_ships_belongs_to_sets_that_are_poisoned_throughout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("UED_HOME", str(tmp_path))
     small = published(0.0)
     whole = Selection(DATASETS.build("shapes"), ATTACKS.build("cuda"), 0, 0, DataSplit(small, small))

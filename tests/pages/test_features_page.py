@@ -62,7 +62,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """A finished run with all its epochs; the side process ends, so that the next one looks for runs in this home."""
     background.stop()
     home, spec = tmp_path_factory.mktemp("home"), RunSpec.from_json(TINY)
-    folder = RunFolder.create(home / "runs", spec.to_json(), {"title": spec.title(), "key": spec.key(), "created": time.time()})
+    folder = RunFolder.create(
+        home / "runs", spec.to_json(), {"title": spec.title(), "key": spec.key(), "created": time.time()}
+    )
     folder.take_token()
     on_epoch = lambda row: append_line(folder.history_path, row)  # noqa: E731
     result = execute(spec, Context(), weights=folder.weights, epoch_folder=folder.epoch_folder, on_epoch=on_epoch)
@@ -98,12 +100,16 @@ def traces(page: AppTest) -> dict[str, Any]:
 
 
 def film(page: AppTest) -> list[dict[str, Any]]:
-    return [json.loads(c.proto.json) for c in page.get("bidi_component") if c.proto.component_name == "ued_epoch_player"]
+    return [
+        json.loads(c.proto.json) for c in page.get("bidi_component") if c.proto.component_name == "ued_epoch_player"
+    ]
 
 
 def numbers(trace: dict[str, Any], name: str) -> list[float]:
     value = trace[name]
-    return value if isinstance(value, list) else np.frombuffer(base64.b64decode(value["bdata"]), value["dtype"]).tolist()
+    return (
+        value if isinstance(value, list) else np.frombuffer(base64.b64decode(value["bdata"]), value["dtype"]).tolist()
+    )
 
 
 def test_an_empty_home_shows_the_reference_model_and_says_how_to_get_a_film(features: Callable[..., AppTest]) -> None:
@@ -115,7 +121,9 @@ def test_an_empty_home_shows_the_reference_model_and_says_how_to_get_a_film(feat
     assert "97.1 % clean test accuracy" in charts(page)[0]["caption"]
     assert "silhouette" in charts(page)[0]["caption"]
     assert any("A run keeps its network after every epoch" in m.value for m in page.markdown)
-    assert [link.label for link in page.get("page_link")] == ["Start a run"] or "Start a run" in str(page.get("page_link"))
+    assert [link.label for link in page.get("page_link")] == ["Start a run"] or "Start a run" in str(
+        page.get("page_link")
+    )
     assert not tiles(page)
     assert not film(page)
     assert page.selectbox(key="network").options == ["Reference: small CNN trained on clean images"]
@@ -125,7 +133,13 @@ def test_a_link_restores_marked_images_with_tiles_and_table(features: Callable[.
     page = until(features(rows="3,17,44", colour="correctness", joined="true"), settled)
     assert page.query_params["rows"] == "3,17,44"
     (group,) = tiles(page)
-    assert [row["label"] for row in group["rows"]] == ["clean", "poisoned", "defended", "poisoned − clean", "defended − clean"]
+    assert [row["label"] for row in group["rows"]] == [
+        "clean",
+        "poisoned",
+        "defended",
+        "poisoned − clean",
+        "defended − clean",
+    ]
     assert [row["count"] for row in group["rows"]] == [3] * 5
     assert [name.split()[-1] for name in group["names"]] == ["3", "17", "44"]
     assert group["clickable"] is True
@@ -256,7 +270,9 @@ def test_runs_with_labels_of_their_own_are_not_offered(monkeypatch: pytest.Monke
     relabelled = {"dataset": data, "relabel": {"name": "modulo", "classes": 5}}
     specs = {"plain": {"dataset": data}, "relabelled": relabelled, "elsewhere": {"dataset": {"name": "digits"}}}
     records = [SimpleNamespace(id=name, spec=spec) for name, spec in specs.items()]
-    monkeypatch.setattr(feature_views, "runs", SimpleNamespace(snapshot=lambda: Snapshot("1", tuple(records)), folder=lambda name: name))
+    monkeypatch.setattr(
+        feature_views, "runs", SimpleNamespace(snapshot=lambda: Snapshot("1", tuple(records)), folder=lambda name: name)
+    )
     monkeypatch.setattr(feature_views, "stored_epochs", lambda folder: (0, 1))
     choice = SimpleNamespace(dataset=DATASETS.build("shapes"))
     assert [record.id for record in feature_views.runs_of(choice)] == ["plain"]
@@ -272,5 +288,7 @@ def test_runs_with_labels_of_their_own_are_not_offered(monkeypatch: pytest.Monke
         (0.9, 0.89, 5000, "worth no more than random ones"),
     ],
 )
-def test_what_a_refit_says_follows_its_numbers_and_their_interval(refitted: float, untrained: float, tested: int, says: str) -> None:
+def test_what_a_refit_says_follows_its_numbers_and_their_interval(
+    refitted: float, untrained: float, tested: int, says: str
+) -> None:
     assert says in quality_words(FeatureQuality(0.5, refitted, untrained, 500, 96, tested))

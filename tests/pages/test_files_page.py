@@ -114,7 +114,9 @@ def test_upload_with_its_labels(open_page, tmp_path: Path, train):
     np.save(tmp_path / "x_train_shapes_ntga.npy", rows)
     np.save(tmp_path / "y_train_shapes.npy", np.eye(10)[train.labels.numpy()])
     files = [(name, (tmp_path / name).read_bytes(), "") for name in ("y_train_shapes.npy", "x_train_shapes_ntga.npy")]
-    page.file_uploader[0].upload(files[0]) if not hasattr(page.file_uploader[0], "set_value") else page.file_uploader[0].set_value(files)
+    page.file_uploader[0].upload(files[0]) if not hasattr(page.file_uploader[0], "set_value") else page.file_uploader[
+        0
+    ].set_value(files)
     page.run()
     assert not page.error, [error.value for error in page.error]
     assert "NTGA" in table(page)
@@ -124,7 +126,9 @@ def test_upload_with_its_labels(open_page, tmp_path: Path, train):
 def verdicts(page):
     """Name, verdict and words of each line, without Markdown."""
     (found,) = (m.value for m in page.markdown if "files | | |" in m.value)
-    return [[cell.strip() for cell in line.replace("\\", "").strip("| ").split(" | ", 2)] for line in found.splitlines()[2:]]
+    return [
+        [cell.strip() for cell in line.replace("\\", "").strip("| ").split(" | ", 2)] for line in found.splitlines()[2:]
+    ]
 
 
 def upload(page, files):

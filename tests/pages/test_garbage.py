@@ -1,4 +1,5 @@
-"""Garbage is collected by the clock: not after reruns, not by Python's counts, and nothing is frozen after the start."""
+"""Garbage is collected by the clock: not after reruns, not by Python's counts, and nothing is frozen after the
+start."""
 
 import asyncio
 import gc

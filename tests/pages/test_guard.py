@@ -81,7 +81,9 @@ def test_what_it_says_of_no_file_is_one() -> None:
     assert "This is a bug" in page_with("broken pipe").error[0].value
 
 
-def test_a_visitor_gets_the_number_of_a_bug_and_the_log_the_rest(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_visitor_gets_the_number_of_a_bug_and_the_log_the_rest(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setenv("UED_SERVED", "1")
     page = page_with("bug")
     (error,) = page.error

@@ -59,7 +59,9 @@ def test_matrix_and_pictures_of_the_attack(open_page):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_operator_is_the_one_that_is_named(open_page, name):
-    page = open_page("matrices", {**SMALL, "operator": name, "size": "6", "defence_coin_strength": "1.5", "draws": "7", "draw": "2"})
+    page = open_page(
+        "matrices", {**SMALL, "operator": name, "size": "6", "defence_coin_strength": "1.5", "draws": "7", "draw": "2"}
+    )
     assert not page.exception
     expected = operator(name, KERNELS[0], size=(6, 6), strength=1.5, draws=7, seed=2, other=KERNELS[1])
     assert np.allclose(cells(page), expected.toarray(), atol=1e-6)
@@ -89,7 +91,11 @@ def test_border_pixel_of_the_attack(open_page):
 
 @pytest.mark.parametrize(
     ("key", "point", "pixel"),
-    [("operator_matrix", {"x": 3, "y": 17}, 17), ("operator_taps", {"x": 2, "y": 5}, 42), ("operator_kernel", {"x": 1, "y": -1}, 29)],
+    [
+        ("operator_matrix", {"x": 3, "y": 17}, 17),
+        ("operator_taps", {"x": 2, "y": 5}, 42),
+        ("operator_kernel", {"x": 1, "y": -1}, 29),
+    ],
 )
 def test_a_click_chooses_the_output_pixel(open_page, key, point, pixel):
     page = open_page("matrices", SMALL)
@@ -98,7 +104,10 @@ def test_a_click_chooses_the_output_pixel(open_page, key, point, pixel):
     page.run()
     assert not page.exception
     assert page.slider(key="pixel8").value == pixel
-    assert f"Output pixel {pixel} is row {pixel // 8}, column {pixel % 8}" in chart(page, "Where in the image does")["caption"]
+    assert (
+        f"Output pixel {pixel} is row {pixel // 8}, column {pixel % 8}"
+        in chart(page, "Where in the image does")["caption"]
+    )
     frame = json.loads(chart(page, "As a matrix")["figure"])["layout"]["shapes"][0]
     assert (frame["y0"], frame["y1"]) == (pixel - 0.5, pixel + 0.5)
     page.slider(key="pixel8").set_value(3).run()

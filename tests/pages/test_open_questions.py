@@ -22,7 +22,9 @@ CUDA = {"name": "cuda", "blur": 0.3}
 COIN = {"name": "coin", "strength": 2.0}
 
 
-def run(question: str, name: str, seed: int, last: float, attack: Any = None, defenses: Any = (), **more: Any) -> dict[str, Any]:
+def run(
+    question: str, name: str, seed: int, last: float, attack: Any = None, defenses: Any = (), **more: Any
+) -> dict[str, Any]:
     """A stored row with the spec of a real run."""
     dataset = {"name": "shapes", "seed": seed, "train_size": 200, "test_size": 20, **more.pop("dataset", {})}
     spec = RunSpec.from_json({"dataset": dataset, "attack": attack, "defenses": list(defenses), "seed": seed, **more})
@@ -35,19 +37,41 @@ def run(question: str, name: str, seed: int, last: float, attack: Any = None, de
 
 
 ROWS = [
-    run("b", "shapes, none", 0, 0.95), run("b", "shapes, α = 2", 0, 0.90, defenses=[COIN]),
-    run("d", "none", 0, 0.2, CUDA), run("d", "COIN", 0, 0.7, CUDA, [COIN]), run("d", "elastic", 0, 0.5, CUDA, ["elastic"]),
+    run("b", "shapes, none", 0, 0.95),
+    run("b", "shapes, α = 2", 0, 0.90, defenses=[COIN]),
+    run("d", "none", 0, 0.2, CUDA),
+    run("d", "COIN", 0, 0.7, CUDA, [COIN]),
+    run("d", "elastic", 0, 0.5, CUDA, ["elastic"]),
     run("e", "50 % poisoned, none", 0, 0.4, CUDA, poison_rate=0.5),
     run("e", "50 % poisoned, COIN on all", 0, 0.7, CUDA, [COIN], poison_rate=0.5),
     run("e", "50 % poisoned, COIN on the flagged", 0, 0.8, CUDA, ["gated_coin"], poison_rate=0.5),
-    run("f", "as published", 0, 0.2, CUDA), run("f", "as published + COIN", 0, 0.7, CUDA, [COIN]),
-    run("f", "7×7 kernels", 0, 0.2, {**CUDA, "kernel_size": 7}), run("f", "7×7 kernels + COIN", 0, 0.3, {**CUDA, "kernel_size": 7}, [COIN]),
-    *[run("g", f"{s} px, {n}", 0, 0.5 if n else 0.2, CUDA, [COIN] if n else [], dataset={"side": s}) for s in (32, 64) for n in (0, 2)],
-    *[run("h", f"p_b = {b}, {a}", 0, 0.4, {**CUDA, "blur": b}, [{**COIN, "strength": a}]) for b in (0.1, 0.3) for a in (1.0, 2.0)],
-]  # fmt: skip
+    run("f", "as published", 0, 0.2, CUDA),
+    run("f", "as published + COIN", 0, 0.7, CUDA, [COIN]),
+    run("f", "7×7 kernels", 0, 0.2, {**CUDA, "kernel_size": 7}),
+    run("f", "7×7 kernels + COIN", 0, 0.3, {**CUDA, "kernel_size": 7}, [COIN]),
+    *[
+        run("g", f"{s} px, {n}", 0, 0.5 if n else 0.2, CUDA, [COIN] if n else [], dataset={"side": s})
+        for s in (32, 64)
+        for n in (0, 2)
+    ],
+    *[
+        run("h", f"p_b = {b}, {a}", 0, 0.4, {**CUDA, "blur": b}, [{**COIN, "strength": a}])
+        for b in (0.1, 0.3)
+        for a in (1.0, 2.0)
+    ],
+]
 CENTRAL = [
-    {**run("c", name, seed, last + seed / 100, attack, defenses), "dataset": "shapes", "plan": "adamw", "condition": name}
-    for name, last, attack, defenses in (("clean", 0.9, None, ()), ("CUDA", 0.2, CUDA, ()), ("CUDA + COIN", 0.7, CUDA, [COIN]))
+    {
+        **run("c", name, seed, last + seed / 100, attack, defenses),
+        "dataset": "shapes",
+        "plan": "adamw",
+        "condition": name,
+    }
+    for name, last, attack, defenses in (
+        ("clean", 0.9, None, ()),
+        ("CUDA", 0.2, CUDA, ()),
+        ("CUDA + COIN", 0.7, CUDA, [COIN]),
+    )
     for seed in (0, 1)
 ]
 
@@ -57,7 +81,11 @@ def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Non
     """``tables(rows, central)`` puts rows in place of the shipped ones; the defence table is empty."""
 
     def put(rows: list[Any], central: list[Any]) -> None:
-        for module, name, content in ((series, "FILE", rows), (phenomenon, "FILE", central), (measured, "DEFENCES_FILE", [])):
+        for module, name, content in (
+            (series, "FILE", rows),
+            (phenomenon, "FILE", central),
+            (measured, "DEFENCES_FILE", []),
+        ):
             file = tmp_path / f"{module.__name__}.json"
             if content:
                 file.write_text(json.dumps(content))
@@ -90,7 +118,9 @@ def test_a_question_has_its_answer_figure_table_and_command(open_page, tables) -
     checked(page)
     assert page.subheader[0].value == QUESTIONS["f"].asked
     assert "less is left by 7×7 kernels than by the attack as published" in " ".join(m.value for m in page.markdown)
-    assert list(page.dataframe[0].value["name"])[0] == "without COIN: as published", "the table's names are the figure's"
+    assert list(page.dataframe[0].value["name"])[0] == "without COIN: as published", (
+        "the table's names are the figure's"
+    )
 
 
 def test_missing_rows_are_said_with_their_command(open_page, tables) -> None:
@@ -124,7 +154,9 @@ def test_every_question_with_all_with_one_and_with_no_row(key: str, tables) -> N
 def test_clean_reference_may_come_from_the_defence_table(tables) -> None:
     tables([row for row in ROWS if row["question"] == "d"], [])
     assert [note.text for note in open_views.shown_for("d").figure.layout.annotations] == ["no defence 20 %"]
-    measured.DEFENCES_FILE.write_text(json.dumps([{**ROWS[0], "dataset": "shapes", "attack": "clean", "defence": "none"}]))
+    measured.DEFENCES_FILE.write_text(
+        json.dumps([{**ROWS[0], "dataset": "shapes", "attack": "clean", "defence": "none"}])
+    )
     shown = open_views.shown_for("d")
     assert any("clean data 95 %" in note.text for note in shown.figure.layout.annotations)
     assert shown.words.endswith("; clean data 95.0 % (n = 1)."), "what the picture shows is in its words"
@@ -143,13 +175,23 @@ def test_csv_holds_the_settings_of_every_run() -> None:
     text = questions_csv(series.found(ROWS, "h"))
     header, first = text.splitlines()[:2]
     found = dict(zip(header.split(","), first.replace('"p_b = 0.1, 1.0"', "name").split(","), strict=True))
-    assert (found["strength"], found["blur"], found["side"], found["defences"], found["last"]) == ("1.0", "0.1", "32", "coin", "0.4")
+    assert (found["strength"], found["blur"], found["side"], found["defences"], found["last"]) == (
+        "1.0",
+        "0.1",
+        "32",
+        "coin",
+        "0.4",
+    )
 
 
 def test_only_what_a_page_can_show_has_a_button() -> None:
     kinds = {
-        "clean": (None, [COIN]), "attack": (CUDA, []), "one": (CUDA, [COIN]), "two": (CUDA, ["jpeg", COIN]), "slow": (CUDA, ["dvae"]),
-    }  # fmt: skip
+        "clean": (None, [COIN]),
+        "attack": (CUDA, []),
+        "one": (CUDA, [COIN]),
+        "two": (CUDA, ["jpeg", COIN]),
+        "slow": (CUDA, ["dvae"]),
+    }
     specs = {name: RunSpec.from_json(run("", name, 0, 0.5, *kind)["spec"]) for name, kind in kinds.items()}
     assert [name for name, spec in specs.items() if on_page(spec)] == ["attack", "one"]
     assert on_page(None) is None

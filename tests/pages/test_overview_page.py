@@ -24,7 +24,11 @@ def test_content(open_page):
 
 
 def condition(name, last, true=None, followed=None):
-    probe = None if true is None else {"wrong_true_rate": true, "wrong_perturbation_rate": followed, "clean_histogram": [0.7, 0.2, 0.1]}
+    probe = (
+        None
+        if true is None
+        else {"wrong_true_rate": true, "wrong_perturbation_rate": followed, "clean_histogram": [0.7, 0.2, 0.1]}
+    )
     return Condition(name, ({"last": last, "seed": 0, "probe": probe},))
 
 
@@ -47,10 +51,12 @@ def some(poisoned, coin, true, followed):
              "costs 6.0 points", "both, the shape and the filter", "70 %"],
             "does not work",
         ),
-        (some(0.95, 0.94, 0.9, 0.05), ["does not work here", "With COIN training ends at 94 %", "no clear difference"], "recovers"),
+        (some(0.95, 0.94, 0.9, 0.05), ["does not work here", "With COIN training "
+                                                             "ends at 94 %", "no clear difference"], "recovers"),
         (some(0.7, 0.9, 0.9, 0.05), ["works in part", "70 %"], "does not work"),
         (some(0.1, 0.8, 0.05, 0.9), ["mostly the filter"], "mostly the shape"),
-        (some(0.2, 0.8, 0.9, 0.05), ["mostly the shape", "never filtered: it is right about 20 % of those"], "without one"),
+        (some(0.2, 0.8, 0.9, 0.05), ["mostly the shape", "never filtered: it is right about 20 % "
+                                                         "of those"], "without one"),
         (some(0.95, 0.94, 0.97, 0.01), ["reads the shape, with a filter and without one (95 %"], "never filtered"),
     ],
 )  # fmt: skip
@@ -107,7 +113,8 @@ def test_no_stored_scene_is_refuted_by_its_own_words():
         text = reading(list(by.values()), dataset)
         never_filtered = by["CUDA"].mean("last")
         assert ("cope with images that were never filtered" in text) == (
-            by["CUDA"].mean("wrong_true_rate") - never_filtered > 0.2 and by["CUDA"].mean("wrong_perturbation_rate") <= 0.15
+            by["CUDA"].mean("wrong_true_rate") - never_filtered > 0.2
+            and by["CUDA"].mean("wrong_perturbation_rate") <= 0.15
         )
         assert "costs 1 points" not in text
         print(dataset, plan, text, sep="\n")

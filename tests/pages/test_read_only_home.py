@@ -31,7 +31,9 @@ def read_only(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("address", [entry.address for entry in PAGES])
-def test_every_page_says_it_in_one_sentence(open_page, read_only: Path, monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+def test_every_page_says_it_in_one_sentence(
+    open_page, read_only: Path, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
     monkeypatch.setenv("UED_HOME", str(read_only))
     page = open_page(address)
     assert not page.exception
@@ -40,7 +42,9 @@ def test_every_page_says_it_in_one_sentence(open_page, read_only: Path, monkeypa
     assert sum("cannot be written, so no run can be started" in text and "Set UED_HOME" in text for text in said) == 1
 
 
-def test_a_run_is_refused_with_what_to_do(read_only: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_is_refused_with_what_to_do(
+    read_only: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("UED_HOME", str(read_only))
     with pytest.raises(RunError, match=r"read-only file system\. .*set UED_HOME"):
         runs.submit(RunSpec.from_json({"dataset": "shapes"}))

@@ -23,16 +23,28 @@ from ued_core.figures.results import reported_cells
 from ued_core.runs.spec import RunSpec
 
 
-def run(method: dict[str, Any] | None, seed: int, last: float, defenses: list[Any] | None = None, **labels: str) -> dict[str, Any]:
+def run(
+    method: dict[str, Any] | None, seed: int, last: float, defenses: list[Any] | None = None, **labels: str
+) -> dict[str, Any]:
     dataset = {"name": "shapes", "seed": seed, "train_size": 200, "test_size": 20}
     spec = RunSpec.from_json({"dataset": dataset, "attack": method, "defenses": defenses or [], "seed": seed})
     poison = {"linf": 8.0, "l2": 1.5, "crafting_cpu_s": 2.0, "evaluations": 1000, "agreement": None}
     return {
-        "dataset": "shapes", "seed": seed, "key": spec.key(), "spec": spec.to_json(), "poison": poison if method else None,
-        "last": last, "best": min(1.0, last + 0.05), "train_accuracy": 0.99, "epochs": 10, "seconds": 20.0, "probe": None, **labels,
+        "dataset": "shapes",
+        "seed": seed,
+        "key": spec.key(),
+        "spec": spec.to_json(),
+        "poison": poison if method else None,
+        "last": last,
+        "best": min(1.0, last + 0.05),
+        "train_accuracy": 0.99,
+        "epochs": 10,
+        "seconds": 20.0,
+        "probe": None,
+        **labels,
         "data": {"train": 5000, "test": 1000, "class_names": [str(k) for k in range(10)]},
         "environment": {"device": "cpu", "precision": "float32", "torch": "2"},
-    }  # fmt: skip
+    }
 
 
 EM = {"name": "em", "epsilon": 16.0}
@@ -93,7 +105,12 @@ def test_table_of_attacks() -> None:
     frame = attack_frame(measured.by_effect(measured.conditions(rows, "shapes"))).set_index("name")
     assert list(frame.index) == ["clean", "EM ε 16", "LSP"]
     em = frame.loc["EM ε 16"]
-    assert (em["last"], em["best"], em["against"], em["seeds"]) == (pytest.approx(25), pytest.approx(30), pytest.approx(-70), 2)
+    assert (em["last"], em["best"], em["against"], em["seeds"]) == (
+        pytest.approx(25),
+        pytest.approx(30),
+        pytest.approx(-70),
+        2,
+    )
     assert (em["linf"], em["evaluations"], em["see"], em["train"]) == (8, 1000, "Attack →", "Train →")
     assert frame["see"].isna().tolist() == [True, False, False]
     assert frame["against"].isna().tolist() == [True, False, False]
@@ -162,7 +179,9 @@ def test_button_of_a_row_asks_for_that_row(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_address_of_a_row_shows_its_attack_whatever_was_chosen_before(open_page) -> None:
     wanted = ATTACKS.parse({"name": "cuda", "blur": 0.4})
-    spec = RunSpec.from_json({"dataset": {"name": "shapes", "train_size": 200, "test_size": 10}, "attack": wanted.to_json()})
+    spec = RunSpec.from_json(
+        {"dataset": {"name": "shapes", "train_size": 200, "test_size": 10}, "attack": wanted.to_json()}
+    )
     page = open_page("attack", selection_address(spec.dataset, spec.attack, 5))
     assert page.session_state["attack"] == "cuda"
     assert page.session_state["attack_cuda_blur"] == 0.4
@@ -223,9 +242,13 @@ def test_measured_runs_stand_above_reported_values(open_page, tables) -> None:
     beside = charts(checked(open_page("results", {"part": "reported", "beside_attack": "em"})))[-1]
     lines = json.loads(beside["figure"])["layout"]["yaxis"]["categoryarray"]
     assert lines[0] == "Shapes · EM ε 16 · measured here"
-    assert lines.count("Shapes · EM ε 16 · measured here") == 1, "the undefended run stands in both tables and is shown once"
+    assert lines.count("Shapes · EM ε 16 · measured here") == 1, (
+        "the undefended run stands in both tables and is shown once"
+    )
     assert "CIFAR-10 · ResNet-18 · ISS" in lines
-    beside = charts(checked(open_page("results", {"part": "reported", "beside_attack": "em", "beside_defence": "jpeg"})))[-1]
+    beside = charts(
+        checked(open_page("results", {"part": "reported", "beside_attack": "em", "beside_defence": "jpeg"}))
+    )[-1]
     lines = json.loads(beside["figure"])["layout"]["yaxis"]["categoryarray"]
     assert lines[:2] == ["Shapes · EM ε 16 · JPEG 10 · measured here", "Shapes · EM · JPEG 10 · measured here"]
 

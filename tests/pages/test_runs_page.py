@@ -175,7 +175,9 @@ def test_runs_of_one_name_are_told_apart(open_runs) -> None:
     assert "more run" not in shown(page)
     larger = {**swept[0].to_json(), "dataset": {**swept[0].to_json()["dataset"], "test_size": 60}}
     runs.submit(RunSpec.from_json(larger), launch=False)
-    assert list(open_runs().dataframe[0].value["Differs in"])[0] == "strength 0, test size 60", "what is varied comes first"
+    assert list(open_runs().dataframe[0].value["Differs in"])[0] == "strength 0, test size 60", (
+        "what is varied comes first"
+    )
     assert "1 more run is queued" in shown(open_runs())
 
 
@@ -197,8 +199,11 @@ def test_two_hundred_runs_are_paged_and_quick(open_runs) -> None:
     assert taken < 3.0
 
 
-def test_a_page_of_thousands_of_runs_is_made_of_its_fifty(open_runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a refresh does must not grow with the runs that are stored: rows and differences are worked out for those in sight."""
+def test_a_page_of_thousands_of_runs_is_made_of_its_fifty(
+    open_runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a refresh does must not grow with the runs that are stored: rows and differences are worked out for those in
+    sight."""
     open_runs()
     runs.submit_many([tiny(seed=seed) for seed in range(130)], launch=False)
     rows, told, ordered = [], [], []
@@ -218,14 +223,21 @@ def test_a_page_of_thousands_of_runs_is_made_of_its_fifty(open_runs, tmp_path: P
 
 
 def test_browsers_ask_for_changes_and_pages_run_only_then(open_runs, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The route that a browser waits at answers once there is another version, and at most one of the askers reads folders."""
+    """The route that a browser waits at answers once there is another version, and at most one of the askers reads
+    folders."""
     from starlette.requests import Request
 
     from pages.shared import waiting
     from pages.shared.run_changes import CHANGED, changes_route
 
     def answer(version: str) -> dict[str, bool]:
-        scope = {"type": "http", "method": "GET", "path": CHANGED, "headers": [], "query_string": f"key={version}".encode()}
+        scope = {
+            "type": "http",
+            "method": "GET",
+            "path": CHANGED,
+            "headers": [],
+            "query_string": f"key={version}".encode(),
+        }
         return json.loads(asyncio.run(changes_route().endpoint(Request(scope))).body)
 
     page = open_runs()
@@ -317,7 +329,10 @@ def test_a_training_that_diverged_is_shown(open_runs) -> None:
     run_id = runs.submit(tiny(), launch=False)
     folder = runs.folder(run_id)
     folder.take_token()
-    rows = [{"epoch": k, "loss": loss, "test_accuracy": 0.1, "train_accuracy": 0.1} for k, loss in ((1, 2.5), (2, float("nan")))]
+    rows = [
+        {"epoch": k, "loss": loss, "test_accuracy": 0.1, "train_accuracy": 0.1}
+        for k, loss in ((1, 2.5), (2, float("nan")))
+    ]
     folder.history_path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     page = open_runs(run=run_id)
     assert not page.error, [error.value for error in page.error]
@@ -335,7 +350,7 @@ def test_a_damaged_run_is_marked_and_takes_nothing_from_others(open_runs) -> Non
     folder.request_path.write_text(json.dumps({"title": "a title", "key": "k", "created": "x"}))
     table = open_runs().dataframe[0].value
     assert list(table["Id"]) == [broken[-4:], sound[-4:]]
-    said = "damaged: field created of request.json is \"x\"; field epoch of line 2 of history.jsonl is NaN"
+    said = 'damaged: field created of request.json is "x"; field epoch of line 2 of history.jsonl is NaN'
     assert list(table["Damaged"]) == [said, ""]
     assert list(table.columns).index("Damaged") < list(table.columns).index("Run"), "in sight before anybody scrolls"
     page = open_runs(run=broken)
@@ -395,7 +410,10 @@ def test_seeds_of_another_arithmetic_are_not_averaged() -> None:
 
     records = [computed(0), computed(1), computed(2, precision="bfloat16"), computed(3, torch="2.14.0")]
     assert [[r.id[-1] for r in group] for group in same_but_seed(records)] == [["0", "1", "3"], ["2"]]
-    assert [group.label for group in grouped(records, True)] == ["T · precision float32 · 3 seeds", "T · precision bfloat16, seed 2"]
+    assert [group.label for group in grouped(records, True)] == [
+        "T · precision float32 · 3 seeds",
+        "T · precision bfloat16, seed 2",
+    ]
     unknown = runs.RunRecord(id="x", spec=tiny(seed=7).to_json())
     assert len(same_but_seed([computed(0), unknown])) == 2, "nobody knows what it computes with"
 
@@ -404,7 +422,9 @@ def test_what_computed_the_runs_stands_in_the_comparison_where_it_differs() -> N
     from pages.shared.run_words import other_surroundings, told_apart
 
     assert other_surroundings([[computed(0)], [computed(1)]]) == [{}, {}]
-    found = other_surroundings([[computed(0), computed(1, threads=8)], [computed(2, torch="2.14.0", precision="bfloat16")]])
+    found = other_surroundings(
+        [[computed(0), computed(1, threads=8)], [computed(2, torch="2.14.0", precision="bfloat16")]]
+    )
     assert found == [
         {"precision": "float32", "torch": "2.15.0", "threads": "2, 8"},
         {"precision": "bfloat16", "torch": "2.14.0", "threads": "2"},
@@ -412,7 +432,9 @@ def test_what_computed_the_runs_stands_in_the_comparison_where_it_differs() -> N
     inside = other_surroundings([[computed(0), computed(1, threads=8)]])
     assert inside == [{"threads": "2, 8"}], "also among the seeds of one curve"
     assert told_apart([computed(0), computed(1, precision="bfloat16")]) == ["precision float32", "precision bfloat16"]
-    assert told_apart([computed(0), computed(1, torch="2.14.0")]) == ["", ""], "the table tells identities apart, not machines"
+    assert told_apart([computed(0), computed(1, torch="2.14.0")]) == ["", ""], (
+        "the table tells identities apart, not machines"
+    )
 
 
 def test_arithmetic_is_shown_on_a_run_and_in_the_comparison(open_runs, tmp_path: Path) -> None:
@@ -531,7 +553,9 @@ def test_a_handed_over_spec_is_started_edited_or_discarded(open_runs) -> None:
 
 def test_labels_and_images_of_the_hacker(open_runs) -> None:
     """They come from the form into the spec, from a spec into the form, and what makes no sense is said."""
-    page = open_runs(new_hacker_labels="blocks", new_hacker_classes="2", new_hacker_train_on="clean", new_poisoning_poison_rate="0.4")
+    page = open_runs(
+        new_hacker_labels="blocks", new_hacker_classes="2", new_hacker_train_on="clean", new_poisoning_poison_rate="0.4"
+    )
     spec = json.loads(page.code[0].value)
     assert (spec["train_on"], spec["relabel"]) == ("clean", {"name": "blocks", "classes": 2})
     handed = tiny(poison_rate=0.3, train_on="clean", relabel={"name": "modulo", "classes": 3}).to_json()
@@ -616,7 +640,10 @@ def test_the_verdict_follows_the_measurement(train: float, test: float, attacked
 def test_ten_test_images_give_an_interval_and_no_verdict() -> None:
     found = verdict(0.98, 0.8, 2, True, 10)
     assert found.kind == "few"
-    assert "80 % on 10 clean test images (49 to 94 %): no verdict, because one image is 10 % of the accuracy" in found.sentence
+    assert (
+        "80 % on 10 clean test images (49 to 94 %): no verdict, because one image is 10 % of the accuracy"
+        in found.sentence
+    )
     assert "learnable" not in found.sentence
     assert verdict(0.98, 0.8, 2, True, 99).kind == "few"
     assert verdict(0.98, 0.95, 2, True, 100).kind == "learnable"

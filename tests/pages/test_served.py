@@ -1,4 +1,5 @@
-"""A real server that listens on every address: what a browser, a program and a websocket get of it without a passcode, and with one."""
+"""A real server that listens on every address: what a browser, a program and a websocket get of it without a passcode,
+and with one."""
 
 from __future__ import annotations
 
@@ -32,10 +33,24 @@ class Served:
             self.port = free.getsockname()[1]
         self.log = home / "server.log"
         more = {"UED_HOME": str(home), "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "UED_IDLE_S": "1"}
-        command = ["-m", "streamlit", "run", str(ROOT / "app.py"), "--server.port", str(self.port), "--server.headless", "true", *options]
+        command = [
+            "-m",
+            "streamlit",
+            "run",
+            str(ROOT / "app.py"),
+            "--server.port",
+            str(self.port),
+            "--server.headless",
+            "true",
+            *options,
+        ]
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, *command], cwd=ROOT, env={**os.environ, **more, **environ}, stdout=output, stderr=subprocess.STDOUT
+                [sys.executable, *command],
+                cwd=ROOT,
+                env={**os.environ, **more, **environ},
+                stdout=output,
+                stderr=subprocess.STDOUT,
             )
 
     def wait(self, seconds: float = 120) -> None:
@@ -56,7 +71,9 @@ class Served:
             self.process.kill()
             self.process.wait(15)
 
-    def ask(self, path: str, method: str = "GET", body: str | None = None, **headers: str) -> tuple[int, dict[str, str], bytes]:
+    def ask(
+        self, path: str, method: str = "GET", body: str | None = None, **headers: str
+    ) -> tuple[int, dict[str, str], bytes]:
         line = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
             line.request(method, path, body, headers)
@@ -77,7 +94,9 @@ class Served:
     async def _visit(self, cookie: str, page: str, query: str) -> bytes:
         headers = {"Cookie": cookie} if cookie else {}
         url = f"ws://127.0.0.1:{self.port}/_stcore/stream"
-        async with websockets.connect(url, subprotocols=["streamlit"], max_size=None, additional_headers=headers) as line:
+        async with websockets.connect(
+            url, subprotocols=["streamlit"], max_size=None, additional_headers=headers
+        ) as line:
             message = BackMsg()
             message.rerun_script.page_name = page
             message.rerun_script.query_string = query
@@ -103,8 +122,18 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         running.stop()
 
 
-PATHS = ("/", *(f"/{entry.address}" for entry in PAGES if entry.address), "/_stcore/metrics", "/_stcore/host-config", "/static/index.html",
-         "/media/x.png", "/component/x/y", "/background/done", "/_stcore/upload_file/a/b", "/index.html")  # fmt: skip
+PATHS = (
+    "/",
+    *(f"/{entry.address}" for entry in PAGES if entry.address),
+    "/_stcore/metrics",
+    "/_stcore/host-config",
+    "/static/index.html",
+    "/media/x.png",
+    "/component/x/y",
+    "/background/done",
+    "/_stcore/upload_file/a/b",
+    "/index.html",
+)
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -139,7 +168,10 @@ def test_no_page_of_a_visitor_names_a_place_on_the_disk(server: Served) -> None:
     home = str(server.log.parent)
     for entry in PAGES:
         # Streamlit's page scripts are named to the browser by a hash; the links are as a browser sends them.
-        for query in ("", f"data=folder&data_folder_path={home}&from=path&path={home}/server.log&view=new&new_data=folder"):
+        for query in (
+            "",
+            f"data=folder&data_folder_path={home}&from=path&path={home}/server.log&view=new&new_data=folder",
+        ):
             seen = server.visit(cookie, entry.address, query)
             for secret in (home, str(ROOT), str(Path.home())):
                 assert secret.encode() not in seen.replace(query.encode(), b""), f"{entry.address}?{query}"

@@ -38,14 +38,20 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Nothing is timed beside the server: the handles that were asked for, none of them done."""
     asked: list[Any] = []
     real = staged_views.background.Handle
-    monkeypatch.setattr(staged_views.background, "submit", lambda key, *_, **__: asked.append(real(key, None)) or asked[-1])
+    monkeypatch.setattr(
+        staged_views.background, "submit", lambda key, *_, **__: asked.append(real(key, None)) or asked[-1]
+    )
     return asked
 
 
 @cache
 def trained(method: StagedTraining, model: str = "small_cnn") -> tuple[list[dict[str, float]], dict[str, Any]]:
     """History and report of a real run of two epochs."""
-    built = network() if model == "small_cnn" else MODELS.build(model, width=8).build((3, 12, 12), 4, torch.Generator().manual_seed(0))
+    built = (
+        network()
+        if model == "small_cnn"
+        else MODELS.build(model, width=8).build((3, 12, 12), 4, torch.Generator().manual_seed(0))
+    )
     base = job(network=built, plan=plan(epochs=2, learning_rate=0.02))
     hook = method.training(Setup(base.train, base.network, base.plan, Context()))
     history = train(job(plan=base.plan, network=base.network, hooks=[hook]), Context()).rows
@@ -57,9 +63,19 @@ def row(scene: str, arm: str, seed: int, method: StagedTraining | None, last: fl
     history = [{**r, "test_accuracy": last} for r in history]
     spec = RunSpec.from_json({"dataset": SMALL, "defenses": [method.to_json()] if method else [], "seed": seed})
     return {
-        "scene": scene, "arm": arm, "seed": seed, "key": spec.key(), "spec": spec.to_json(), "last": last, "best": last,
-        "train_accuracy": 0.99, "history": history, "training": [report] if method else [], "seconds": 3.0, "cpu_s": 2.0,
-    }  # fmt: skip
+        "scene": scene,
+        "arm": arm,
+        "seed": seed,
+        "key": spec.key(),
+        "spec": spec.to_json(),
+        "last": last,
+        "best": last,
+        "train_accuracy": 0.99,
+        "history": history,
+        "training": [report] if method else [],
+        "seconds": 3.0,
+        "cpu_s": 2.0,
+    }
 
 
 @pytest.fixture
@@ -103,7 +119,8 @@ def test_stored_runs_are_shown_at_once_beside_plain_training(open_page, stored_r
     assert table.loc["ST", "alarms"] == "3, 3"
     told = " ".join(c.value for c in page.caption)
     assert (
-        "Highest mean at the last epoch: **ST**, 70.0 % ± 14.1; +30.0 points against plain training (1 seed of both). The control whose "
+        "Highest mean at the last epoch: **ST**, 70.0 % ± 14.1; +30.0 points against plain training (1 seed of both). "
+        "The control whose "
         "shallow layers stay"
     ) in told
     page = checked(open_page("staged", {"scene": "clean digits"}))
@@ -117,7 +134,13 @@ def test_without_rows_it_names_the_command(open_page, stored_rows) -> None:
     assert "python -m benchmarks.staged" in page.info[0].value
 
 
-OWN = {"source": "own", "data_shapes_train_size": "100", "data_shapes_test_size": "50", "attack": "class_noise", "staged_threshold": "1.5"}
+OWN = {
+    "source": "own",
+    "data_shapes_train_size": "100",
+    "data_shapes_test_size": "50",
+    "attack": "class_noise",
+    "staged_threshold": "1.5",
+}
 
 
 def test_both_runs_are_started_once(open_page, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,9 +159,13 @@ def test_both_runs_are_started_once(open_page, monkeypatch: pytest.MonkeyPatch) 
 
 def test_what_has_not_happened_yet_is_not_said_to_be_never() -> None:
     history, report = trained(StagedTraining(reaction="none", watched=8))
-    spec = RunSpec.from_json({"dataset": SMALL, "defenses": [StagedTraining(threshold=50.0, watched=8).to_json()]}).to_json()
+    spec = RunSpec.from_json(
+        {"dataset": SMALL, "defenses": [StagedTraining(threshold=50.0, watched=8).to_json()]}
+    ).to_json()
     under_way, over = (staged.trace_of(spec, history[:1], ()), staged.trace_of(spec, history, (report,)))
-    said = [staged_views._crossing(staged_views.Shown("a run", trace, None, None, "slug")) for trace in (under_way, over)]
+    said = [
+        staged_views._crossing(staged_views.Shown("a run", trace, None, None, "slug")) for trace in (under_way, over)
+    ]
     assert said[0] == "Staged training has not exceeded the threshold so far."
     assert "so far" not in said[1]
 
@@ -152,7 +179,9 @@ def test_forms_say_whether_an_alarm_is_to_be_expected(open_page, threshold) -> N
     assert ("Expect no alarm" in words) == (threshold is not None)
     page = checked(open_page("staged", asked | ({"staged_threshold": threshold} if threshold else {})))
     assert words in [c.value for c in page.caption]
-    form = {"view": "new", "new_defences": "staged"} | ({"new_defence_staged_threshold": threshold} if threshold else {})
+    form = {"view": "new", "new_defences": "staged"} | (
+        {"new_defence_staged_threshold": threshold} if threshold else {}
+    )
     page = open_page("runs", form)
     assert not page.exception
     assert words in [c.value for c in page.caption]
@@ -160,7 +189,9 @@ def test_forms_say_whether_an_alarm_is_to_be_expected(open_page, threshold) -> N
 
 def test_a_run_under_way_and_a_finished_one_are_shown(open_page) -> None:
     history, report = trained(ANSWERED)
-    spec = RunSpec.from_json({"dataset": SMALL, "defenses": [ANSWERED.to_json()], "plan": {"name": "adamw", "epochs": 2}})
+    spec = RunSpec.from_json(
+        {"dataset": SMALL, "defenses": [ANSWERED.to_json()], "plan": {"name": "adamw", "epochs": 2}}
+    )
     page = open_page("staged", OWN)
     request = {"title": spec.title(), "key": spec.key(), "created": 1.0}
     folder = RunFolder.create(runs_root(), spec.to_json(), request)
@@ -181,7 +212,9 @@ def test_a_run_under_way_and_a_finished_one_are_shown(open_page) -> None:
     assert {m.label: m.value for m in page.metric}["Alarms"] == "3"
 
 
-def test_another_model_is_chosen_and_its_time_is_told(open_page, timed: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_model_is_chosen_and_its_time_is_told(
+    open_page, timed: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     submitted: list[Any] = []
     monkeypatch.setattr(runs, "submit_many", lambda specs, **_: submitted.extend(specs) or ["id"] * len(specs))
     page = checked(open_page("staged", {**OWN, "staged_model": "resnet18", "staged_model_resnet18_width": "8"}))
@@ -201,7 +234,9 @@ def test_another_model_is_chosen_and_its_time_is_told(open_page, timed: list[Any
     epochs = planned_epochs()
     (cost,) = [c.value for c in page.caption if "from a few steps" in c.value]
     assert f"100 images, {epochs} epochs" in cost
-    assert cost.startswith(f"**About {staged_views.duration(epochs)}** each, {staged_views.duration(2 * epochs)} for both")
+    assert cost.startswith(
+        f"**About {staged_views.duration(epochs)}** each, {staged_views.duration(2 * epochs)} for both"
+    )
     page.button(key="staged_start").click().run()
     checked(page)
     assert [spec.model for spec in submitted] == [MODELS.build("resnet18", width=8)] * 2
@@ -248,8 +283,12 @@ def test_the_run_that_reacts_is_shown_first(open_page) -> None:
     history, _ = trained(ANSWERED)
     page = open_page("staged", OWN)
     for place, method in enumerate((ANSWERED, ANSWERED.with_values(reaction="none"))):
-        spec = RunSpec.from_json({"dataset": SMALL, "defenses": [method.to_json()], "plan": {"name": "adamw", "epochs": 2}})
-        folder = RunFolder.create(runs_root(), spec.to_json(), {"title": spec.title(), "key": spec.key(), "created": 1.0 + place})
+        spec = RunSpec.from_json(
+            {"dataset": SMALL, "defenses": [method.to_json()], "plan": {"name": "adamw", "epochs": 2}}
+        )
+        folder = RunFolder.create(
+            runs_root(), spec.to_json(), {"title": spec.title(), "key": spec.key(), "created": 1.0 + place}
+        )
         folder.history_path.write_text("".join(json.dumps(r) + "\n" for r in history))
     page.run()
     checked(page)

@@ -97,7 +97,12 @@ def test_supports_are_compared_at_both_ends_as_drawn(open_page) -> None:
     for name, support in (("CUDA", "full"), ("VUDA", "column"), ("HUDA", "row")):
         starts.setdefault(number(limit(draw_kernels(10, 3, 0.3, support, 0), 0.0).imc), []).append(name)
     ordered = sorted(starts.items(), key=lambda item: -float(item[0]))
-    assert "Θ_{imc} begins at " + " and ".join(f"{value} ({' and '.join(names)})" for value, names in ordered) + " and ends at " in caption
+    assert (
+        "Θ_{imc} begins at "
+        + " and ".join(f"{value} ({' and '.join(names)})" for value, names in ordered)
+        + " and ends at "
+        in caption
+    )
 
 
 def test_words_about_the_random_matrix_follow_its_curve(open_page, monkeypatch) -> None:
@@ -151,7 +156,9 @@ def test_shipped_results_are_points_and_other_data_says_how_to_get_them(open_pag
 def finish(spec: RunSpec, accuracy: float) -> None:
     """A run's folder as a worker leaves it."""
     folder = RunFolder.create(runs_root(), spec.to_json(), {"title": spec.title(), "key": spec.key()})
-    folder.result_path.write_text(json.dumps({"last": accuracy, "best": accuracy, "train_accuracy": 1.0, "epochs": 10}), "utf-8")
+    folder.result_path.write_text(
+        json.dumps({"last": accuracy, "best": accuracy, "train_accuracy": 1.0, "epochs": 10}), "utf-8"
+    )
 
 
 def test_finished_runs_become_points_at_their_strength(open_page, tmp_path, monkeypatch) -> None:

@@ -48,10 +48,14 @@ def test_stands_in_where_theta_is_not_defined(open_page, at_once):
 
 def test_a_sweep_queues_one_run_a_value(open_page, at_once, monkeypatch):
     made = []
-    monkeypatch.setattr(runs, "submit_many", lambda specs, **_: made.extend(specs) or [str(k) for k, _ in enumerate(made)])
+    monkeypatch.setattr(
+        runs, "submit_many", lambda specs, **_: made.extend(specs) or [str(k) for k, _ in enumerate(made)]
+    )
     page = open_page("defence", SMALL)
     page.multiselect(key="sweep_values").set_value([0.0, 3.0]).run()
-    assert any("No time estimate yet" in caption.value for caption in page.caption), "what the runs take is said before they start"
+    assert any("No time estimate yet" in caption.value for caption in page.caption), (
+        "what the runs take is said before they start"
+    )
     page.button(key="sweep_start").click().run()
     assert [spec.defenses[0].strength for spec in made] == [0.0, 3.0]
     assert {spec.attack.key for spec in made} == {"cuda"}

@@ -39,7 +39,9 @@ def secrets_of(home: Path) -> list[str]:
 
 def everything(page: AppTest, link: dict[str, str] | None = None) -> str:
     """All that the page sent, and what it added to the address of the link."""
-    sent = page._tree.__repr__() + " ".join(str(element.proto) for block in page._tree.children.values() for element in walk(block))
+    sent = page._tree.__repr__() + " ".join(
+        str(element.proto) for block in page._tree.children.values() for element in walk(block)
+    )
     added = {name: value for name, value in page.query_params.items() if (link or {}).get(name) not in (value, *value)}
     return sent + " ".join(f"{name}={value}" for name, value in added.items())
 
@@ -68,7 +70,12 @@ def private(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def hostile(private: Path) -> dict[str, str]:
     """A link that names the folder in every parameter that could take it."""
-    named = {"from": "path", "path": str(private / "hushhush.npy"), "run": str(private), "compare": f"{private},../../etc"}
+    named = {
+        "from": "path",
+        "path": str(private / "hushhush.npy"),
+        "run": str(private),
+        "compare": f"{private},../../etc",
+    }
     for name, data in DATASETS.items():
         for parameter in data.parameters():
             if parameter.path:
@@ -84,7 +91,10 @@ def links(private: Path, page: str) -> list[dict[str, str]]:
         named_here = (str(private / "hushhush.npy"), "/etc/passwd", "~", "/proc/self/environ")
         found += [{**SMALL, "from": "path", "path": path} for path in named_here]
     if page == "runs":
-        found += [{"view": "new", "new_data": name, **{k: v for k, v in named.items() if k.startswith("new_")}} for name in by_path]
+        found += [
+            {"view": "new", "new_data": name, **{k: v for k, v in named.items() if k.startswith("new_")}}
+            for name in by_path
+        ]
         found += [{"run": str(private)}, {"compare": str(private)}]
     return [{k: v for k, v in link.items() if k not in ("run", "compare") or page == "runs"} for link in found]
 
@@ -100,7 +110,9 @@ def test_no_page_shows_a_path(open_page, as_ada, tmp_path: Path, private: Path, 
         assert not any("bug in UED Studio" in error.value for error in page.error), f"{address} {link}"
 
 
-def test_the_owner_of_the_same_server_sees_the_folder(open_page, monkeypatch: pytest.MonkeyPatch, private: Path) -> None:
+def test_the_owner_of_the_same_server_sees_the_folder(
+    open_page, monkeypatch: pytest.MonkeyPatch, private: Path
+) -> None:
     """The crawl would find a path: the owner's page has it."""
     monkeypatch.setenv("UED_SERVED", "1")
     monkeypatch.setattr(visitor, "NOBODY", OWNER)
@@ -137,7 +149,9 @@ def zipped(**files: bytes) -> io.BytesIO:
 def test_an_upload_is_a_visitors_folder(open_page, as_ada, tmp_path: Path) -> None:
     picture = io.BytesIO()
     Image.fromarray(np.full((16, 16, 3), 99, np.uint8)).save(picture, "PNG")
-    archive = zipped(**{f"{name}/{k}.png": picture.getvalue() for name in ("cat", "dog") for k in range(3)} | {"dog/odd.txt": b"x"})
+    archive = zipped(
+        **{f"{name}/{k}.png": picture.getvalue() for name in ("cat", "dog") for k in range(3)} | {"dog/odd.txt": b"x"}
+    )
     page = open_page("attack", {"data": "folder"})
     page.file_uploader[0].set_value([("pets.zip", archive.getvalue(), "application/zip")])
     page.run()
@@ -152,7 +166,11 @@ def test_an_upload_is_a_visitors_folder(open_page, as_ada, tmp_path: Path) -> No
 
 
 def test_broken_uploads_are_refused_without_a_path(open_page, as_ada, tmp_path: Path) -> None:
-    for name, content in (("pets.zip", b"PK no zip"), ("pets.zip", zipped(**{"a.png": b"x"}).getvalue()), ("x.bin", b"\0")):
+    for name, content in (
+        ("pets.zip", b"PK no zip"),
+        ("pets.zip", zipped(**{"a.png": b"x"}).getvalue()),
+        ("x.bin", b"\0"),
+    ):
         page = open_page("attack", {"data": "folder"})
         page.file_uploader[0].set_value([(name, content, "application/zip")])
         page.run()
@@ -185,7 +203,10 @@ def test_uploads_of_files_are_kept_once(tmp_path: Path, monkeypatch: pytest.Monk
         (r"C:\Users\bob\x.png", HIDDEN),
         (r"\\host\share\x", HIDDEN),
         ("file:///srv/x", HIDDEN),
-        ("8/255 of train/test, 3 / 4, and/or, https://example.org/a", "8/255 of train/test, 3 / 4, and/or, https://example.org/a"),
+        (
+            "8/255 of train/test, 3 / 4, and/or, https://example.org/a",
+            "8/255 of train/test, 3 / 4, and/or, https://example.org/a",
+        ),
         ("/srv/my data, old/two words", HIDDEN),
         ("The folder /srv/my old data/two is empty.", f"The folder {HIDDEN} is empty."),
         ("from /srv/a to /srv/b", f"from {HIDDEN} to {HIDDEN}"),

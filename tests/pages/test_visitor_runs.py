@@ -1,4 +1,5 @@
-"""Runs on the pages of a visitor: own ones first, others' out of reach, nothing of the server's disk, and how long to wait."""
+"""Runs on the pages of a visitor: own ones first, others' out of reach, nothing of the server's disk, and how long to
+wait."""
 
 from __future__ import annotations
 
@@ -45,7 +46,9 @@ def with_secrets() -> str:
     folder = runs.folder(run_id)
     folder.take_token()
     folder.log.write_text(f'File "{SECRET}/x.png" is damaged\n')
-    folder.write_error(f"The folder '{SECRET}' is gone.", f"Look at {SECRET}.", "DataError", f'Traceback\n File "{ROOT}/x.py"')
+    folder.write_error(
+        f"The folder '{SECRET}' is gone.", f"Look at {SECRET}.", "DataError", f'Traceback\n File "{ROOT}/x.py"'
+    )
     return run_id
 
 
@@ -120,7 +123,9 @@ def test_a_run_on_a_folder_of_the_owner_shows_no_path(open_page) -> None:
         for secret in ("hushhush", "photos", str(ROOT), "Traceback", "damaged\n"):
             assert secret not in told, link
     for address in ("features", "theta", "staged", "dvae", "defence", ""):
-        assert "hushhush" not in everything(open_page(address, {"data_shapes_train_size": "200", "data_shapes_test_size": "100"}))
+        assert "hushhush" not in everything(
+            open_page(address, {"data_shapes_train_size": "200", "data_shapes_test_size": "100"})
+        )
 
 
 def test_names_with_spaces_and_names_of_classes_stay_with_the_owner(open_page, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,11 +134,17 @@ def test_names_with_spaces_and_names_of_classes_stay_with_the_owner(open_page, m
     for run_id in told:
         folder = runs.folder(run_id)
         folder.take_token()
-        data = {**RESULT["data"], "class_names": ["kittenfolder", "puppyfolder"], "notes": ["Skipped 1: kittenfolder/letter.txt"]}
+        data = {
+            **RESULT["data"],
+            "class_names": ["kittenfolder", "puppyfolder"],
+            "notes": ["Skipped 1: kittenfolder/letter.txt"],
+        }
         folder.result_path.write_text(json.dumps({**RESULT, "data": data}))
     failed = submit(OWNER, dataset={"name": "folder", "path": secret}, seed=2)
     runs.folder(failed).take_token()
-    runs.folder(failed).write_error("The image kittenfolder/7.png is damaged.", "Delete kittenfolder/7.png.", "DataError", "")
+    runs.folder(failed).write_error(
+        "The image kittenfolder/7.png is damaged.", "Delete kittenfolder/7.png.", "DataError", ""
+    )
     links = ({}, {"run": told[0]}, {"run": failed}, {"compare": ",".join(told)})
     for link in links:
         page = open_page("runs", link)
@@ -161,7 +172,9 @@ def test_comparing_says_no_more_than_the_table(open_page) -> None:
 
 def test_whoever_may_name_no_path_is_not_told_how_to_write_one(open_page) -> None:
     page = open_page("runs", {"view": "new"})
-    page.text_area(key="spec_text").set_value(json.dumps({**SMALL, "dataset": {"name": "folder", "path": "photos"}})).run()
+    page.text_area(key="spec_text").set_value(
+        json.dumps({**SMALL, "dataset": {"name": "folder", "path": "photos"}})
+    ).run()
     page.button(key="spec_check").click().run()
     assert ["visitors may not use" in error.value for error in page.error] == [True]
 
@@ -218,12 +231,18 @@ def test_position_and_wait(open_page) -> None:
     assert "and it begins in about" in told
 
 
-def test_cards_stand_in_the_order_in_which_runs_begin_and_own_ones_first(open_page, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cards_stand_in_the_order_in_which_runs_begin_and_own_ones_first(
+    open_page, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first, second = submit(BOB, seed=1), submit(BOB, seed=2)
     own = submit(ADA, seed=3)
 
     def cards() -> list[str]:
-        return [button.key.removeprefix("card_open_") for button in open_page("runs").button if str(button.key).startswith("card_open_")]
+        return [
+            button.key.removeprefix("card_open_")
+            for button in open_page("runs").button
+            if str(button.key).startswith("card_open_")
+        ]
 
     assert cards() == [own, first, second]
     monkeypatch.setattr(visitor, "NOBODY", OWNER)
@@ -240,7 +259,11 @@ def test_every_page_says_who_asks() -> None:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Call):
                 called = [node.func, *(a for a in node.args if isinstance(a, ast.Attribute))]
-                named = [c for c in called if isinstance(c, ast.Attribute) and ast.unparse(c.value) == "runs" and c.attr in ACTS]
+                named = [
+                    c
+                    for c in called
+                    if isinstance(c, ast.Attribute) and ast.unparse(c.value) == "runs" and c.attr in ACTS
+                ]
                 if named and not any(keyword.arg == "by" for keyword in node.keywords):
                     bare.append(f"{path.name}:{node.lineno}")
                 if ast.unparse(node.func).endswith("load_split"):

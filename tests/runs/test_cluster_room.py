@@ -65,7 +65,9 @@ def test_slices_give_what_the_whole_set_gives(monkeypatch: pytest.MonkeyPatch) -
 
 def test_counts_nearest_and_rates_by_hand() -> None:
     centres = np.array([[0.0, 0.0], [10.0, 0.0]], np.float32)
-    features = np.concatenate([centres[[0, 0, 0, 0, 1, 1]] + np.array([[0, s] for s in (0.4, -0.1, 0.2, -0.5, 1, -1)], np.float32)])
+    features = np.concatenate(
+        [centres[[0, 0, 0, 0, 1, 1]] + np.array([[0, s] for s in (0.4, -0.1, 0.2, -0.5, 1, -1)], np.float32)]
+    )
     found = group_images(features, np.array([0, 0, 0, 1, 1, 1]), 2, 2, 0)
     first = int(found.assignment[0])
     order = [first, 1 - first]
@@ -82,7 +84,9 @@ def test_profile_distances_are_what_the_generators_follow() -> None:
     images = to_float(data.images)
     features = encoder(images)
     centres = features[:4] + 0.1
-    expected = torch.stack([profile_distance(encoder, images, torch.zeros(1, *data.shape), centre) for centre in centres], 1)
+    expected = torch.stack(
+        [profile_distance(encoder, images, torch.zeros(1, *data.shape), centre) for centre in centres], 1
+    )
     assert torch.allclose(profile_distances(features, centres), expected, atol=1e-4)
 
 
@@ -109,7 +113,9 @@ def test_picture_of_clean_and_published_copies(tmp_path, monkeypatch: pytest.Mon
 
 def test_rates_count_anchor_own_and_other() -> None:
     group = np.array(["clean"] * 6 + ["centre"] * 3)
-    laid = Embedding(np.zeros((9, 2), np.float32), np.arange(9), np.array([0, 0, 0, 0, 1, 1, 0, 1, 2]), group, "pca", "x")
+    laid = Embedding(
+        np.zeros((9, 2), np.float32), np.arange(9), np.array([0, 0, 0, 0, 1, 1, 0, 1, 2]), group, "pca", "x"
+    )
     picture = Picture(laid, {"clean": np.array([1, 1, 0, 2, 2, 1])}, {"clean": np.array([1] * 6)}, "recomputed")
     rates = picture.rates("clean", [1, 2, 0])
     assert rates[0].tolist() == [0.5, 0.25, 0.25]

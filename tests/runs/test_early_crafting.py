@@ -1,4 +1,5 @@
-"""Crafting that a person ends early: what is there is trained with, kept apart, and taken for the whole attack by nobody."""
+"""Crafting that a person ends early: what is there is trained with, kept apart, and taken for the whole attack by
+nobody."""
 
 from __future__ import annotations
 
@@ -74,7 +75,12 @@ class Wish:
 @pytest.mark.parametrize("name", list(LONG))
 def test_what_is_there_is_trained_with_and_kept_apart(name: str, tmp_path: Path) -> None:
     spec, made = spec_of(name), []
-    result = execute(spec, Context(enough=Wish(1 if name in ("tap", "hypo") else 2)), partial=tmp_path / "own", on_poisoned=made.append)
+    result = execute(
+        spec,
+        Context(enough=Wish(1 if name in ("tap", "hypo") else 2)),
+        partial=tmp_path / "own",
+        on_poisoned=made.append,
+    )
     poisoned: PoisonedSet = made[0]
     train = load_split(spec.dataset, Context()).train
     assert result["crafting"]["stopped_early"] == EARLY[name]
@@ -215,7 +221,8 @@ def test_a_cancelled_run_goes_on_with_its_own_images(monkeypatch: pytest.MonkeyP
 
 
 def test_cancelled_crafting_resumes_from_its_draft(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Through the whole pipeline: the second execution begins where the first one was, and ends as an uninterrupted one."""
+    """Through the whole pipeline: the second execution begins where the first one was, and ends as an uninterrupted
+    one."""
     from ued_core.attacks import checkpoint
 
     monkeypatch.setattr(checkpoint.Draft.__init__, "__defaults__", (None, 0.0))

@@ -28,7 +28,8 @@ def test_it_looks_for_those_that_work_by_class_kernels() -> None:
 
 
 def test_what_it_finds_and_what_it_cannot(clean: ImageSet) -> None:
-    """Zero padding is found with another key; reflection padding and additive noise are not; the clean images are not called poisoned."""
+    """Zero padding is found with another key; reflection padding and additive noise are not; the clean images are not
+    called poisoned."""
     versions = {
         "clean": clean.images,
         "huda": made("huda", clean, seed=7),
@@ -84,7 +85,9 @@ def test_nothing_is_judged_that_was_learned_from(clean: ImageSet, monkeypatch: p
 
     monkeypatch.setattr(module, "convolutions", lambda: [Watched("one"), Watched("two")])
     learned: list[torch.Tensor] = []
-    monkeypatch.setattr(module, "train_edge_detector", lambda positives, negatives: learned.append(negatives) or Model())
+    monkeypatch.setattr(
+        module, "train_edge_detector", lambda positives, negatives: learned.append(negatives) or Model()
+    )
     edge_evidence(clean, {"all": clean.images}, 0)
     assert len({seed for _, seed, _ in asked}) == len(asked) == 4
 

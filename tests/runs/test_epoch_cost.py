@@ -47,7 +47,9 @@ def test_parts_by_hand() -> None:
     assert cost.image_s == pytest.approx(0.008)
     assert cost.augmenting_share == pytest.approx(0.25)
     assert cost.once_s(200) == pytest.approx(7.0)
-    assert epoch_cost([DEFENSES.build("ueraser", variant="max", draws=4)], 0.002, cost.treatment).image_s == pytest.approx(0.012)
+    assert epoch_cost(
+        [DEFENSES.build("ueraser", variant="max", draws=4)], 0.002, cost.treatment
+    ).image_s == pytest.approx(0.012)
 
 
 def test_treatment_is_measured_an_image() -> None:
@@ -56,15 +58,24 @@ def test_treatment_is_measured_an_image() -> None:
     assert 20 * found.augment_s == pytest.approx(WORK, rel=0.3)
     assert 20 * found.purify_s == pytest.approx(3 * WORK, rel=0.3)
     assert found.learn_s == 0
-    assert treatment_of(data, [DEFENSES.build("adversarial_training")]) == Treatment(0.0, 0.0, 0.0), "nothing is done to the images"
+    assert treatment_of(data, [DEFENSES.build("adversarial_training")]) == Treatment(0.0, 0.0, 0.0), (
+        "nothing is done to the images"
+    )
 
 
 def test_learning_is_said_though_it_was_done_before(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("UED_HOME", str(tmp_path))
-    whole, projection = image_set(count=96), DEFENSES.build("orthogonal_projection", **DEFENSES["orthogonal_projection"].quick_values())
+    whole, projection = (
+        image_set(count=96),
+        DEFENSES.build("orthogonal_projection", **DEFENSES["orthogonal_projection"].quick_values()),
+    )
     projection.purify(whole, Context())
     assert projection.seconds_before(whole) == 0
-    assert treatment_of(whole.take(torch.arange(8)), [projection], whole=whole).learn_s == projection.seconds_for(whole) > 0
+    assert (
+        treatment_of(whole.take(torch.arange(8)), [projection], whole=whole).learn_s
+        == projection.seconds_for(whole)
+        > 0
+    )
 
 
 def test_a_defence_that_trains_costs_its_training_alone(tmp_path, monkeypatch) -> None:
@@ -79,5 +90,8 @@ def test_a_defence_that_trains_costs_its_training_alone(tmp_path, monkeypatch) -
 
 
 def test_a_plain_step_is_timed_on_the_model_that_is_trained() -> None:
-    small, large = (plain_seconds(image_set(count=64), MODELS.build("small_cnn", width=width), plan(batch_size=64)) for width in (4, 48))
+    small, large = (
+        plain_seconds(image_set(count=64), MODELS.build("small_cnn", width=width), plan(batch_size=64))
+        for width in (4, 48)
+    )
     assert 0 < small < large

@@ -44,7 +44,14 @@ def spec_of(**more: object) -> RunSpec:
 
 
 def test_durations_in_words() -> None:
-    assert [duration(s) for s in (0, 59.4, 60, 200, 3599, 7500)] == ["0 s", "59 s", "1 min", "3 min 20 s", "59 min", "2 h 5 min"]
+    assert [duration(s) for s in (0, 59.4, 60, 200, 3599, 7500)] == [
+        "0 s",
+        "59 s",
+        "1 min",
+        "3 min 20 s",
+        "59 min",
+        "2 h 5 min",
+    ]
 
 
 @pytest.mark.parametrize("name", [name for name, entry in ATTACKS.items() if entry.needs_whole_set])
@@ -113,7 +120,8 @@ def speed_under(stack: list[object]) -> float:
 
 
 def test_speed_of_other_runs_is_scaled_by_what_defences_declare() -> None:
-    """100 images/s without a defence: eleven passes a step take eleven times as long, two draws of UEraser on average twice."""
+    """100 images/s without a defence: eleven passes a step take eleven times as long, two draws of UEraser on average
+    twice."""
     recorded(spec_of())
     assert speed_under([]) == speed_under(["coin"]) == 100
     assert speed_under(["adversarial_training"]) == pytest.approx(100 / 11)
@@ -121,7 +129,9 @@ def test_speed_of_other_runs_is_scaled_by_what_defences_declare() -> None:
     assert speed_under(["ueraser"]) == pytest.approx(100 / 2)
     found = estimate(spec_of(defenses=["adversarial_training"]), runs.runs())
     assert "with other defences or none, scaled to a step as long as 11 plain ones" in found.sentence(1)
-    recorded(spec_of(defenses=["adversarial_training"]), history=[{"epoch": 1, "test_accuracy": 0.5, "images_per_s": 8.0}])
+    recorded(
+        spec_of(defenses=["adversarial_training"]), history=[{"epoch": 1, "test_accuracy": 0.5, "images_per_s": 8.0}]
+    )
     assert speed_under(["adversarial_training"]) == 8, "what was measured comes before what is declared"
 
 
@@ -141,7 +151,10 @@ def test_a_run_of_unknown_defences_says_nothing(monkeypatch: pytest.MonkeyPatch)
 
 def test_speed_is_that_of_the_whole_training() -> None:
     """Two epochs of equal length in images, at 100 and 300 images/s: 150."""
-    recorded(spec_of(), history=[{"epoch": k, "test_accuracy": 0.5, "images_per_s": speed} for k, speed in ((1, 100.0), (2, 300.0))])
+    recorded(
+        spec_of(),
+        history=[{"epoch": k, "test_accuracy": 0.5, "images_per_s": speed} for k, speed in ((1, 100.0), (2, 300.0))],
+    )
     assert speed_under([]) == pytest.approx(150)
 
 
@@ -151,7 +164,9 @@ def call(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, 
     return code, *capsys.readouterr()
 
 
-def test_command_line_says_it_before_the_start(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_command_line_says_it_before_the_start(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path, spec = tmp_path / "spec.json", spec_of()
     path.write_text(json.dumps(spec.to_json()))
     assert not is_kept(spec.dataset)

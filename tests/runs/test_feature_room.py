@@ -62,7 +62,9 @@ def test_a_room_of_the_reference_model(chosen: tuple[ImageSet, np.ndarray]) -> N
     assert room.look.predictions.tolist() == answers.tolist()
     with torch.no_grad():
         scores = network(to_float(made["poisoned"].images))
-    np.testing.assert_allclose(room.look.confidence[len(rows) : 2 * len(rows)], scores.softmax(1).max(1).values, atol=1e-5)
+    np.testing.assert_allclose(
+        room.look.confidence[len(rows) : 2 * len(rows)], scores.softmax(1).max(1).values, atol=1e-5
+    )
     np.testing.assert_allclose(room.embedding.points, pca_layout(vectors), atol=1e-3)
     assert room.embedding.group.tolist() == [name for name in COPIES for _ in rows]
     assert room.embedding.rows.tolist() == rows.tolist() * 3
@@ -78,7 +80,9 @@ def test_measures_are_of_the_layer_and_its_fields(chosen: tuple[ImageSet, np.nda
     with torch.no_grad():
         fields = reference_network("shapes").activations(to_float(data.images), ["block 2"], 4)["block 2"]
     assert room.look.vectors.shape[1] == 48
-    assert room.look.measures["clean"].acm == pytest.approx(activation_clusters(fields.numpy(), data.labels.numpy()), rel=1e-4)
+    assert room.look.measures["clean"].acm == pytest.approx(
+        activation_clusters(fields.numpy(), data.labels.numpy()), rel=1e-4
+    )
     with pytest.raises(UnknownName, match="block 9"):
         feature_room(*work(chosen), rows, "shapes", None, "block 9", "pca")
 
@@ -100,7 +104,9 @@ def test_a_layout_is_stored_and_comes_back_turned_towards_the_one_before() -> No
     np.testing.assert_array_equal(other, first)
 
 
-def test_every_epoch_of_a_run(chosen: tuple[ImageSet, np.ndarray], spec_of: Callable[..., RunSpec], tmp_path: Path) -> None:
+def test_every_epoch_of_a_run(
+    chosen: tuple[ImageSet, np.ndarray], spec_of: Callable[..., RunSpec], tmp_path: Path
+) -> None:
     folder = RunFolder(tmp_path / "runs" / RUN)
     folder.path.mkdir(parents=True)
     spec = spec_of(epochs=3, attack="cuda", device="cpu")

@@ -56,7 +56,9 @@ def small(spec_of: Callable[..., RunSpec], **more: Any) -> RunSpec:
     return spec_of(**{"plan": PLAN, "device": "cpu", **more})
 
 
-def test_the_poison_is_made_with_the_labels_of_the_data_set(spec_of: Callable[..., RunSpec], job_of: Callable[[RunSpec], Job]) -> None:
+def test_the_poison_is_made_with_the_labels_of_the_data_set(
+    spec_of: Callable[..., RunSpec], job_of: Callable[[RunSpec], Job]
+) -> None:
     """Class noise depends on the labels, so a map that came first would give other images."""
     spec = small(spec_of, attack="class_noise", attack_seed=4)
     split = load_split(spec.dataset, Context())
@@ -82,7 +84,9 @@ def test_relabelled_run(spec_of: Callable[..., RunSpec], tmp_path: Path) -> None
     assert result["data"]["clean_hash"] == split.train.content_hash
 
 
-def test_the_clean_part_alone(spec_of: Callable[..., RunSpec], job_of: Callable[[RunSpec], Job], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_clean_part_alone(
+    spec_of: Callable[..., RunSpec], job_of: Callable[[RunSpec], Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
     spec = small(spec_of, attack="cuda", attack_seed=4, poison_rate=0.4)
     mixed = job_of(spec)
     split = load_split(spec.dataset, Context())
@@ -133,7 +137,12 @@ def test_names_in_the_identity_only_where_they_say_something(spec_of: Callable[.
     plain = small(spec_of, attack="cuda", poison_rate=0.4)
     assert not {"train_on", "relabel"} & set(plain.identity())
     keys = {plain.key()}
-    for more in ({"train_on": "clean"}, {"relabel": "modulo"}, {"relabel": "blocks"}, {"relabel": {"name": "blocks", "classes": 2}}):
+    for more in (
+        {"train_on": "clean"},
+        {"relabel": "modulo"},
+        {"relabel": "blocks"},
+        {"relabel": {"name": "blocks", "classes": 2}},
+    ):
         changed = small(spec_of, attack="cuda", poison_rate=0.4, **more)
         keys.add(changed.key())
         assert RunSpec.from_json(changed.to_json()) == changed
@@ -146,25 +155,38 @@ def test_names_in_the_identity_only_where_they_say_something(spec_of: Callable[.
 def test_attacks_never_see_the_new_labels(spec_of: Callable[..., RunSpec], monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[ImageSet] = []
     inner = ATTACKS["cuda"].perturb
-    monkeypatch.setattr(ATTACKS["cuda"], "perturb", lambda self, data, rows, ctx: seen.append(data) or inner(self, data, rows, ctx))
+    monkeypatch.setattr(
+        ATTACKS["cuda"], "perturb", lambda self, data, rows, ctx: seen.append(data) or inner(self, data, rows, ctx)
+    )
     execute(small(spec_of, attack="cuda", relabel="modulo"), Context())
     assert all(data.classes == 10 for data in seen)
     assert seen
 
 
 @pytest.mark.parametrize(
-    "more", [{"plan": {"name": "simclr", "epochs": 2, "batch_size": 64}}, {"model": {"name": "regnetx_1_6gf", "side": 32}}]
+    "more",
+    [{"plan": {"name": "simclr", "epochs": 2, "batch_size": 64}}, {"model": {"name": "regnetx_1_6gf", "side": 32}}],
 )
-def test_other_plans_and_models_run_from_spec_to_weights(spec_of: Callable[..., RunSpec], tmp_path: Path, more: dict[str, Any]) -> None:
+def test_other_plans_and_models_run_from_spec_to_weights(
+    spec_of: Callable[..., RunSpec], tmp_path: Path, more: dict[str, Any]
+) -> None:
     spec = small(spec_of, attack="cuda", poison_rate=0.4, relabel="modulo", **more)
     rows: list[dict[str, float]] = []
-    files = {"weights": tmp_path / "w.safetensors", "epoch_folder": tmp_path / "epochs", "checkpoint": tmp_path / "c.pt"}
+    files = {
+        "weights": tmp_path / "w.safetensors",
+        "epoch_folder": tmp_path / "epochs",
+        "checkpoint": tmp_path / "c.pt",
+    }
     result = execute(spec, Context(), **files, on_epoch=rows.append)
     split = load_split(spec.dataset, Context())
     network = spec.model.build(split.train.shape, 5, torch.Generator())
     network.load_state_dict(load_file(files["weights"]))
     guesses = predict(network, split.test.images, Context(), spec.plan.dtype(torch.device("cpu")))
     assert result["last"] == pytest.approx(float((guesses == split.test.labels % 5).double().mean()))
-    assert {"train_accuracy", "test_accuracy", "touched_accuracy", "untouched_accuracy", "loss", "seconds"} <= set(rows[-1])
+    assert {"train_accuracy", "test_accuracy", "touched_accuracy", "untouched_accuracy", "loss", "seconds"} <= set(
+        rows[-1]
+    )
     assert len(list(files["epoch_folder"].iterdir())) == spec.plan.epochs + 1
-    assert execute(spec, Context(), checkpoint=files["checkpoint"])["history"] == result["history"], "resumed after the last epoch"
+    assert execute(spec, Context(), checkpoint=files["checkpoint"])["history"] == result["history"], (
+        "resumed after the last epoch"
+    )

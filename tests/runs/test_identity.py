@@ -19,7 +19,9 @@ BFLOAT16 = {"device": "cpu", "precision": "bfloat16", "threads": 2, "torch": "2.
 
 def finished(spec: RunSpec, **environment: Any) -> RunFolder:
     """A run that an older version left: nothing of what computed it but in its result."""
-    folder = RunFolder.create(runs.runs_root(), spec.to_json(), {"title": spec.title(), "key": spec.key(), "created": 1.0})
+    folder = RunFolder.create(
+        runs.runs_root(), spec.to_json(), {"title": spec.title(), "key": spec.key(), "created": 1.0}
+    )
     folder.take_token()
     write_json(folder.result_path, {**RESULT, "probe": None, "environment": {**RESULT["environment"], **environment}})
     return folder
@@ -32,7 +34,9 @@ def test_float32_keeps_the_key_of_the_spec_and_what_auto_took_otherwise_stands_b
     assert (plain.key, plain.precision) == (spec.key(), "float32")
     assert (other.key, other.precision) == (f"{spec.key()}-bfloat16", "bfloat16")
     assert plain.spec_key == other.spec_key == spec.key()
-    assert [r.id for r in runs.find(spec.key())] == sorted([plain.id, other.id], reverse=True), "both are runs of the spec"
+    assert [r.id for r in runs.find(spec.key())] == sorted([plain.id, other.id], reverse=True), (
+        "both are runs of the spec"
+    )
 
 
 def test_what_the_plan_asks_for_is_in_the_key_already(home, spec_of):

@@ -1,4 +1,5 @@
-"""The list of runs that a whole process shares: never older than what the process did, and read again only where something changed."""
+"""The list of runs that a whole process shares: never older than what the process did, and read again only where
+something changed."""
 
 from __future__ import annotations
 

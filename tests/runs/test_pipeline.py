@@ -42,7 +42,12 @@ def timeless(value: Any) -> Any:
 
 def small(spec_of: Callable[..., RunSpec], **more: Any) -> RunSpec:
     return spec_of(
-        **{"epochs": 3, "plan": {"name": "adamw", "epochs": 3, "precision": "float32", "learning_rate": 0.02}, "device": "cpu", **more}
+        **{
+            "epochs": 3,
+            "plan": {"name": "adamw", "epochs": 3, "precision": "float32", "learning_rate": 0.02},
+            "device": "cpu",
+            **more,
+        }
     )
 
 
@@ -145,7 +150,9 @@ class Blackout(Defense):
         return torch.zeros_like(images)
 
 
-def test_no_defence_touches_test_images(spec_of: Callable[..., RunSpec], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_defence_touches_test_images(
+    spec_of: Callable[..., RunSpec], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spec = RunSpec(**{**vars(small(spec_of, attack="cuda")), "defenses": (Blackout(),)})
     seen: list[ImageSet] = []
     plain = accuracy
@@ -162,10 +169,15 @@ def test_no_defence_touches_test_images(spec_of: Callable[..., RunSpec], tmp_pat
     network, _ = rebuilt(spec, tmp_path / "w.safetensors")
     assert accuracy(network, split.test, Context()) == result["last"]
     black = ImageSet(torch.zeros(1, 3, 32, 32, dtype=torch.uint8), torch.tensor([0]), split.train.class_names, "black")
-    assert result["data"]["trained_on_hash"] == split.train.with_images(black.images.expand(200, -1, -1, -1).contiguous()).content_hash
+    assert (
+        result["data"]["trained_on_hash"]
+        == split.train.with_images(black.images.expand(200, -1, -1, -1).contiguous()).content_hash
+    )
 
 
-def test_a_gpu_that_is_not_there_is_a_clear_error(spec_of: Callable[..., RunSpec], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_that_is_not_there_is_a_clear_error(
+    spec_of: Callable[..., RunSpec], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(Unavailable, match="'cuda', but torch sees no GPU"):
         execute(small(spec_of, device="cuda"), Context())

@@ -46,7 +46,9 @@ def test_run_on_a_purified_set(spec_of: Callable[..., RunSpec]) -> None:
     assert [stage["target"] for stage in log["stages"]] == [1.0, 3.0]
     # Another run on the same set does not purify it again, whatever its own seed is.
     told: list[str] = []
-    again = execute(small(spec_of, poison_rate=0.5, seed=5), Context(on_report=lambda done, total, text: told.append(text)))
+    again = execute(
+        small(spec_of, poison_rate=0.5, seed=5), Context(on_report=lambda done, total, text: told.append(text))
+    )
     assert "D-VAE: purified before, read from the disk" in told
     assert again["data"]["trained_on_hash"] == result["data"]["trained_on_hash"]
 

@@ -166,15 +166,9 @@ def test_corrupt_specs_fail_and_do_not_stop_the_others(home, spec_of, until):
     assert record.state == "failed"
     assert "no attack 'cudda'. Did you mean 'cuda'" in record.error
     error = runs.folder(nonsense).error()
-    assert (
-        error["kind"] == "UnknownName"
-    )
-    assert (
-        error["traceback"] == ""
-    )
-    assert (
-        f"{error['what']} {error['do']}" == record.error
-    )
+    assert error["kind"] == "UnknownName"
+    assert error["traceback"] == ""
+    assert f"{error['what']} {error['do']}" == record.error
     assert record.attempt == 1
     assert record.resumable
     assert record.ended > record.started

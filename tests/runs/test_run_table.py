@@ -128,7 +128,9 @@ def test_a_damaged_row_takes_nothing_from_the_others_and_is_written_anew(tmp_pat
     assert read_rows(tmp_path)["r1"].record.id == "r1"
 
 
-@pytest.mark.parametrize("wrong", ["'x'", "1e999", "'{}'", """'{"host": "h", "pid": -1, "created": 1}'""", """'{"host": "h", "pid": 7}'"""])
+@pytest.mark.parametrize(
+    "wrong", ["'x'", "1e999", "'{}'", """'{"host": "h", "pid": -1, "created": 1}'""", """'{"host": "h", "pid": 7}'"""]
+)
 def test_a_damaged_worker_or_claim_of_a_row_is_none(tmp_path: Path, wrong: str):
     table = Table(tmp_path)
     queue(table, "a")
@@ -142,15 +144,24 @@ def test_a_damaged_worker_or_claim_of_a_row_is_none(tmp_path: Path, wrong: str):
 
 def test_a_record_goes_through_json_and_the_table_unchanged(tmp_path: Path):
     record = RunRecord(
-        id="a", title="ü", state="finished", created=1.5, epoch=3, epochs=3, last=0.1 + 0.2, spec={"p": [1, {"q": None}]},
+        id="a",
+        title="ü",
+        state="finished",
+        created=1.5,
+        epoch=3,
+        epochs=3,
+        last=0.1 + 0.2,
+        spec={"p": [1, {"q": None}]},
         damaged=("field x of y is NaN",),
-    )  # fmt: skip
+    )
     table = Table(tmp_path)
     table.put(record, None, None)
     assert table.get("a").record == record
 
 
-@pytest.mark.parametrize("wrong", [{"last": float("nan")}, {"created": 1e11}, {"epoch": -1}, {"fraction": 2.0}, {"key": 3}])
+@pytest.mark.parametrize(
+    "wrong", [{"last": float("nan")}, {"created": 1e11}, {"epoch": -1}, {"fraction": 2.0}, {"key": 3}]
+)
 def test_a_record_with_a_wrong_value_cannot_be_made(wrong: dict):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         RunRecord(id="a", **wrong)
@@ -216,7 +227,8 @@ def test_slots_follow_cuda_visible_devices(
 
 
 def test_a_scan_reads_every_folder_once_and_then_what_may_have_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Reading thousands of runs that are over every ten seconds would keep a processor busy; nothing may be missed for ever."""
+    """Reading thousands of runs that are over every ten seconds would keep a processor busy; nothing may be missed for
+    ever."""
     made = [RunFolder.create(tmp_path, {"device": "cpu"}, {}) for _ in range(60)]
     over, waiting = made[:-2], made[-2:]
     for folder in over:

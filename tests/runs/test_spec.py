@@ -104,7 +104,9 @@ def test_without_an_attack_its_key_and_rate_decide_nothing() -> None:
 def test_defaults_left_out_or_written_out_are_one_run() -> None:
     short = RunSpec.from_json({"dataset": "shapes", "attack": "cuda"})
     assert RunSpec.from_json(short.to_json()).key() == short.key()
-    assert RunSpec.from_json({"attack": {"name": "cuda"}, "dataset": {"name": "shapes"}, "seed": 0}).key() == short.key()
+    assert (
+        RunSpec.from_json({"attack": {"name": "cuda"}, "dataset": {"name": "shapes"}, "seed": 0}).key() == short.key()
+    )
     assert RunSpec.from_json({"dataset": "shapes", "attack": "cuda", "poison_rate": 1}).key() == short.key()
     assert len(short.key()) == 12
 
@@ -162,11 +164,19 @@ def test_title() -> None:
         ({**FULL, "epochs": 3}, SpecError, "has no 'epochs'. It may have attack, attack_seed"),
         ({**FULL, "dataset": "shape"}, UnknownName, "no data set 'shape'. Did you mean 'shapes'?"),
         ({**FULL, "dataset": None}, ParameterError, "The data set is None"),
-        ({**FULL, "dataset": {"name": "shapes", "train_size": 1}}, ParameterError, "train_size is 1, but it must be a whole number from"),
+        (
+            {**FULL, "dataset": {"name": "shapes", "train_size": 1}},
+            ParameterError,
+            "train_size is 1, but it must be a whole number from",
+        ),
         ({**FULL, "attack": "cudda"}, UnknownName, "no attack 'cudda'. Did you mean 'cuda'"),
         ({**FULL, "attack": ""}, UnknownName, "no attack ''"),
         ({**FULL, "attack": {"blur": 0.3}}, ParameterError, "must be a name or an object with a 'name'"),
-        ({**FULL, "attack": {"name": "cuda", "blurr": 0.3}}, ParameterError, "no parameter 'blurr'. Did you mean 'blur'?"),
+        (
+            {**FULL, "attack": {"name": "cuda", "blurr": 0.3}},
+            ParameterError,
+            "no parameter 'blurr'. Did you mean 'blur'?",
+        ),
         ({**FULL, "attack": {"name": "cuda", "kernel_size": 4}}, ParameterError, "must be odd"),
         ({**FULL, "defenses": "coin"}, SpecError, "'defenses' is 'coin', but it must be a list"),
         ({**FULL, "defenses": {"name": "coin"}}, SpecError, "must be a list, in the order"),
@@ -180,7 +190,11 @@ def test_title() -> None:
         ({**FULL, "plan": 5}, ParameterError, "The plan is 5, but it must be a name or an object"),
         ({**FULL, "plan": ["sgd"]}, ParameterError, "The plan is ['sgd']"),
         ({**FULL, "plan": {"epochs": 3}}, ParameterError, "must be a name or an object with a 'name'"),
-        ({**FULL, "plan": {"name": "sgd", "epochs": 0}}, ParameterError, "epochs is 0, but it must be a whole number from 1 to"),
+        (
+            {**FULL, "plan": {"name": "sgd", "epochs": 0}},
+            ParameterError,
+            "epochs is 0, but it must be a whole number from 1 to",
+        ),
         ({**FULL, "poison_rate": 1.5}, SpecError, "poison rate is 1.5, but it must be a number from 0 to 1"),
         ({**FULL, "poison_rate": -0.1}, SpecError, "poison rate is -0.1"),
         ({**FULL, "poison_rate": float("nan")}, SpecError, "poison rate is nan"),

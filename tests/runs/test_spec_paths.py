@@ -19,8 +19,18 @@ from ued_core.runs.spec import RunSpec, read_json
 KEYS = {
     "af87bcabd608": {"dataset": "shapes"},
     "eb6a1d7b6784": {"dataset": "digits", "attack": "cuda", "defenses": ["coin"], "plan": "sgd", "seed": 3},
-    "d42f867a7874": {"dataset": "cifar10", "attack": {"name": "synper"}, "poison_rate": 0.5, "poison_classes": [1, 2], "model": "resnet18"},
-    "8fd921830c35": {"dataset": {"name": "folder", "path": "/data/photos", "size": 64}, "attack": "hypo", "attack_seed": 7},
+    "d42f867a7874": {
+        "dataset": "cifar10",
+        "attack": {"name": "synper"},
+        "poison_rate": 0.5,
+        "poison_classes": [1, 2],
+        "model": "resnet18",
+    },
+    "8fd921830c35": {
+        "dataset": {"name": "folder", "path": "/data/photos", "size": 64},
+        "attack": "hypo",
+        "attack_seed": 7,
+    },
 }
 
 
@@ -52,7 +62,11 @@ def test_a_spec_file_starts_its_paths_in_its_own_folder(tmp_path: Path, monkeypa
         ("~nobody here/imgs", project / "~nobody here/imgs"),
     ):  # fmt: skip
         (project / "spec.json").write_text(json.dumps(folder_spec(text)))
-        for here, name in ((project, "spec.json"), (elsewhere, "../project/spec.json"), (tmp_path, str(project / "spec.json"))):
+        for here, name in (
+            (project, "spec.json"),
+            (elsewhere, "../project/spec.json"),
+            (tmp_path, str(project / "spec.json")),
+        ):
             monkeypatch.chdir(here)
             assert Path(RunSpec.read(Path(name)).dataset.path).resolve() == meant.resolve(), (text, here)
             assert os.path.isabs(RunSpec.read(Path(name)).dataset.path)
@@ -67,7 +81,9 @@ def test_links_stay_links(tmp_path: Path) -> None:
 def test_no_path_is_no_path(tmp_path: Path) -> None:
     assert Folder().located(None) == Folder()
     assert Folder(path="  ").located(tmp_path).path == "  "
-    assert Folder(path="import:0123456789abcdef").located(None).path == "import:0123456789abcdef", "the name of an upload"
+    assert Folder(path="import:0123456789abcdef").located(None).path == "import:0123456789abcdef", (
+        "the name of an upload"
+    )
 
 
 def test_what_is_submitted_holds_absolute_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,7 +104,9 @@ def test_what_is_submitted_holds_absolute_paths(tmp_path: Path, monkeypatch: pyt
 def test_a_path_that_starts_nowhere_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     good, bad = RunSpec.from_json({"dataset": "shapes"}), RunSpec.from_json(folder_spec("imgs"))
-    with pytest.raises(ParameterError, match=r"path is 'imgs', a relative path, and nothing says in which folder.*Write the whole path"):
+    with pytest.raises(
+        ParameterError, match=r"path is 'imgs', a relative path, and nothing says in which folder.*Write the whole path"
+    ):
         runs.submit_many([good, bad], launch=False)
     assert runs.runs() == [], "nothing is queued"
     old = tmp_path / "spec.json"
@@ -107,7 +125,9 @@ def test_every_declared_path_of_every_method_is_located(tmp_path: Path) -> None:
             for p in entry.parameters():
                 if p.kind == "text" and not p.path:
                     assert "path" not in p.name, f"{entry.key}.{p.name}"
-                    assert not {"folder", "file"} & set(p.help.lower().replace(".", " ").split()), f"{entry.key}.{p.name}"
+                    assert not {"folder", "file"} & set(p.help.lower().replace(".", " ").split()), (
+                        f"{entry.key}.{p.name}"
+                    )
                 if p.path:
                     found += 1
                     assert getattr(entry(**{p.name: "a/b"}).located(tmp_path), p.name) == str(tmp_path / "a" / "b")
@@ -158,7 +178,10 @@ def test_text_of_every_system(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ('{"dataset":\n "größe"}'.encode("latin-1"), r"as UTF-8 the byte 0xf6 in line 2 makes no sense\. .*save it as UTF-8"),
+        (
+            '{"dataset":\n "größe"}'.encode("latin-1"),
+            r"as UTF-8 the byte 0xf6 in line 2 makes no sense\. .*save it as UTF-8",
+        ),
         (codecs.BOM_UTF16_LE + b"{", "as UTF-16"),
         (codecs.BOM_UTF8 + b"\xff{", "as UTF-8 the byte 0xff"),
         (b"\x89PNG\r\n", "0x89"),

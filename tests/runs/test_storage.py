@@ -39,15 +39,26 @@ def test_uploads_that_runs_need_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     submit(handle_of(queued))
     submit(str(by_path))
     runs.cancel(submit(handle_of(over)))
-    runs.submit(RunSpec.from_json({"dataset": {"name": "npz", "path": "/a/p.npz", "test_path": handle_of(test)}}), launch=False)
+    runs.submit(
+        RunSpec.from_json({"dataset": {"name": "npz", "path": "/a/p.npz", "test_path": handle_of(test)}}), launch=False
+    )
     assert {queued, by_path, test} <= needed_uploads()
     assert tidy_uploads(new) == "", "there is room"
     monkeypatch.setenv("UED_CACHE_GB", str(450 / 1e9))
     told = tidy_uploads(new)
     assert "so 2 that were not used for longest were removed" in told
-    assert [path.exists() for path in (queued, by_path, over, unused, test, new)] == [True, True, False, False, True, True]
+    assert [path.exists() for path in (queued, by_path, over, unused, test, new)] == [
+        True,
+        True,
+        False,
+        False,
+        True,
+        True,
+    ]
     monkeypatch.setenv("UED_CACHE_GB", str(350 / 1e9))
-    with pytest.raises(DataError, match="There is no room for this upload: uploads of the last hour and those that runs need"):
+    with pytest.raises(
+        DataError, match="There is no room for this upload: uploads of the last hour and those that runs need"
+    ):
         tidy_uploads(new)
     assert not new.exists()
     assert queued.exists()

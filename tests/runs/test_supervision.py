@@ -50,7 +50,9 @@ def test_looking_starts_the_supervisor(home, spec_of, pids, command):
     run_id = runs.submit(spec_of(), launch=False)
     assert not pids("supervisor")
     words = [run_id if word == "ID" else word for word in command]
-    subprocess.run([sys.executable, "-m", "ued_core", *words], cwd=PACKAGE_PARENT, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [sys.executable, "-m", "ued_core", *words], cwd=PACKAGE_PARENT, check=True, stdout=subprocess.DEVNULL
+    )
     deadline = time.monotonic() + 20
     while not runs.run(run_id).over and time.monotonic() < deadline:
         time.sleep(0.05)

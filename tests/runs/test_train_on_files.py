@@ -29,11 +29,15 @@ def trained(tmp_path: Path, **spec: Any) -> dict[str, Any]:
 
 
 def rows(result: dict[str, Any]) -> list[dict[str, float]]:
-    return [{name: value for name, value in row.items() if name not in ("seconds", "images_per_s")} for row in result["history"]]
+    return [
+        {name: value for name, value in row.items() if name not in ("seconds", "images_per_s")}
+        for row in result["history"]
+    ]
 
 
 def test_a_poisoned_file_gives_the_run_that_poisons_by_itself(tmp_path: Path) -> None:
-    """The clean test part is that of the data set that the file names, or a file of its own: both are the same images."""
+    """The clean test part is that of the data set that the file names, or a file of its own: both are the same
+    images."""
     direct = trained(tmp_path, dataset="digits", attack="cuda", attack_seed=5)
     assert main(["poison", "cuda", "--data", "digits", "--seed", "5", "--out", "p.npz"]) == 0
     assert main(["data", "--data", "digits", "--part", "test", "--out", "t.npz"]) == 0
@@ -51,14 +55,19 @@ def test_a_run_tested_on_poisoned_images_says_so_in_its_record(tmp_path: Path) -
     assert main(["poison", "region", "--data", "q.npz", "--data-size", "16", "--out", "r.npz"]) == 0
     with pytest.raises(DataError, match="test images were changed by region, so accuracy"):
         trained(tmp_path, dataset={"name": "npz", "path": "r.npz", "test_path": "q.npz"})
-    found = trained(tmp_path, dataset={"name": "npz", "path": "r.npz", "test_path": "q.npz", "size": 16, "split_poisoned": True})
+    found = trained(
+        tmp_path, dataset={"name": "npz", "path": "r.npz", "test_path": "q.npz", "size": 16, "split_poisoned": True}
+    )
     assert any(note.startswith("NOT CLEAN") for note in found["data"]["notes"])
 
 
 def test_titles_name_the_file_and_claim_nothing(tmp_path: Path) -> None:
     spec = RunSpec.from_json({"dataset": {"name": "npz", "path": "/a/p.npz"}})
     assert spec.title() == "p.npz · as given · Small CNN"
-    assert RunSpec.from_json({"dataset": {"name": "npz", "path": "import:0123456789abcdef"}}).title() == "npz file · as given · Small CNN"
+    assert (
+        RunSpec.from_json({"dataset": {"name": "npz", "path": "import:0123456789abcdef"}}).title()
+        == "npz file · as given · Small CNN"
+    )
 
 
 def test_files_of_one_size_only_train(tmp_path: Path) -> None:

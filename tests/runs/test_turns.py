@@ -83,7 +83,10 @@ def test_turns_are_remembered_by_the_folders(tmp_path: Path) -> None:
 
 
 def test_position_is_what_the_supervisor_will_do(tmp_path: Path) -> None:
-    known = [record("0", "a", "finished", 9.0), *(record(f"{k}", by) for k, by in enumerate(["a", "b", "a", "", "b"], 1))]
+    known = [
+        record("0", "a", "finished", 9.0),
+        *(record(f"{k}", by) for k, by in enumerate(["a", "b", "a", "", "b"], 1)),
+    ]
     table = filled(tmp_path, *known)
     begun = []
     while given := table.claim([CPU]):

@@ -1,4 +1,5 @@
-"""Stored protocols: the axis follows from the specs, ends belong to every line, nothing is averaged over what differs."""
+"""Stored protocols: the axis follows from the specs, ends belong to every line, nothing is averaged over what
+differs."""
 
 from __future__ import annotations
 
@@ -33,7 +34,10 @@ def stored(tmp_path: Path, *rows: dict[str, Any]) -> list[Protocol]:
 
 
 def places(protocol: Protocol) -> dict[str, list[tuple[float, float]]]:
-    return {line.name: [(place, round(condition.mean("last"), 6)) for place, condition in line.points] for line in protocol.lines}
+    return {
+        line.name: [(place, round(condition.mean("last"), 6)) for place, condition in line.points]
+        for line in protocol.lines
+    }
 
 
 def test_nothing_stored_is_nothing(tmp_path: Path) -> None:
@@ -49,7 +53,9 @@ def test_other_labels_are_an_axis_and_the_data_sets_own_belong_to_every_rule(tmp
     assert (found.axis, found.dataset, found.seeds) == ("classes", "shapes", [0, 1])
     drawn = places(found)
     rules = ("classes by remainder", "neighbouring classes")
-    assert sorted(drawn) == sorted(f"{attack}, {rule}" for attack in ("clean", "UC (proxy surrogate)") for rule in rules)
+    assert sorted(drawn) == sorted(
+        f"{attack}, {rule}" for attack in ("clean", "UC (proxy surrogate)") for rule in rules
+    )
     assert drawn["clean, neighbouring classes"] == [(2, 0.5205), (5, 0.5505), (10, 0.9)]
     assert drawn["UC (proxy surrogate), classes by remainder"][-1] == (10, 0.2)
     assert {line.name: line.attacked for line in found.lines}["clean, classes by remainder"] is False
@@ -74,12 +80,18 @@ def test_mixing_has_its_control_and_starts_without_poison(tmp_path: Path) -> Non
 
 
 def test_what_has_no_axis_is_told_apart_by_network_and_plan(tmp_path: Path) -> None:
-    rows = [row("transfer", 0.5, attack=attack, model=model) for attack in (None, "uc") for model in ("small_cnn", "resnet18")]
+    rows = [
+        row("transfer", 0.5, attack=attack, model=model)
+        for attack in (None, "uc")
+        for model in ("small_cnn", "resnet18")
+    ]
     rows += [row("simclr", 0.4, attack=attack, plan="simclr") for attack in (None, "uc")]
     transfer, simclr = stored(tmp_path, *rows)
     assert [p.axis for p in (transfer, simclr)] == ["none", "none"]
     assert len({condition.name for condition in transfer.conditions}) == 4
-    assert [condition.name for condition in simclr.conditions] == ["clean", "UC (proxy surrogate)"], "what all have in common is not said"
+    assert [condition.name for condition in simclr.conditions] == ["clean", "UC (proxy surrogate)"], (
+        "what all have in common is not said"
+    )
     assert attack_words(row("x", 0, attack={"name": "uc", "encoder": "clip"})["spec"]) == "UC-CLIP"
     assert attack_words(row("x", 0, attack="cuda")["spec"]) == "CUDA"
 

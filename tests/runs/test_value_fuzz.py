@@ -24,7 +24,15 @@ from pages.shared.run_protocol import protocol
 from pages.shared.run_table import _row
 from pages.shared.run_words import told_apart
 from tests.runs.examples import RESULT
-from ued_core.figures.learning import QUANTITIES, Curve, compare_figure, histogram_figure, loss_figure, probe_figure, run_figure
+from ued_core.figures.learning import (
+    QUANTITIES,
+    Curve,
+    compare_figure,
+    histogram_figure,
+    loss_figure,
+    probe_figure,
+    run_figure,
+)
 from ued_core.runs import RunFolder, RunRecord, RunSpec
 from ued_core.runs.estimate import estimate
 from ued_core.runs.record import dump, process_name, read_record
@@ -33,9 +41,27 @@ DEEP: Any = 0
 for _ in range(400):
     DEEP = [DEEP]
 NASTY: list[Any] = [
-    float("nan"), float("inf"), float("-inf"), -1, -0.5, 0, 2**31, 2**70, 10**400, 1e300, "x", "", "\ud800", "x" * 100_000, [], {}, [[]],
-    None, True, DEEP,
-]  # fmt: skip
+    float("nan"),
+    float("inf"),
+    float("-inf"),
+    -1,
+    -0.5,
+    0,
+    2**31,
+    2**70,
+    10**400,
+    1e300,
+    "x",
+    "",
+    "\ud800",
+    "x" * 100_000,
+    [],
+    {},
+    [[]],
+    None,
+    True,
+    DEEP,
+]
 SAMPLED = 0.05
 """Share of the cases that the suite tries every time; ``-m slow`` tries all."""
 SPEC = {
@@ -71,7 +97,10 @@ def contents(state: str) -> dict[str, Any]:
     files["history.jsonl"] = RESULT["history"]
     files["crafted/part/card.json"] = {"log": {"stopped_early": "after 3 of at most 30 rounds", "note": "n"}}
     step = {"total": 100, "text": "epoch 2 of 2"}
-    files["progress.jsonl"] = [{"attempt": 1, "time": 1.7e9}, *({"time": 1.7e9 + k, "done": 10 * k, **step} for k in range(3))]
+    files["progress.jsonl"] = [
+        {"attempt": 1, "time": 1.7e9},
+        *({"time": 1.7e9 + k, "done": 10 * k, **step} for k in range(3)),
+    ]
     if state == "finished":
         files["result.json"] = RESULT
     if state == "failed":
@@ -154,12 +183,15 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 CHOICE: Any = SimpleNamespace(
-    dataset=SimpleNamespace(key="shapes"), attack=SimpleNamespace(key="cuda"), train=SimpleNamespace(shape=(3, 16, 16), classes=10)
+    dataset=SimpleNamespace(key="shapes"),
+    attack=SimpleNamespace(key="cuda"),
+    train=SimpleNamespace(shape=(3, 16, 16), classes=10),
 )
 
 
 def look(folder: RunFolder, sound: RunRecord, seen: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Read a run and do with it what table, pages and command line do, beside a sound one; what was seen before only once."""
+    """Read a run and do with it what table, pages and command line do, beside a sound one; what was seen before only
+    once."""
     record = read_record(folder)
     assert record.id == folder.run_id
     assert RunRecord.from_json(json.loads(dump(record))) == record

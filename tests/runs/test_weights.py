@@ -22,7 +22,9 @@ from ued_core.training import accuracy
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec_of: Callable[..., RunSpec]) -> tuple[RunFolder, RunSpec]:
     monkeypatch.setenv("UED_HOME", str(tmp_path / "home"))
-    spec = spec_of(epochs=3, seed=4, attack="cuda", device="cpu", plan={"name": "adamw", "epochs": 3, "precision": "float32"})
+    spec = spec_of(
+        epochs=3, seed=4, attack="cuda", device="cpu", plan={"name": "adamw", "epochs": 3, "precision": "float32"}
+    )
     folder = RunFolder(tmp_path / "20261121-000000-000-0000")
     folder.path.mkdir()
     write_json(folder.spec_path, spec.to_json())
@@ -47,9 +49,13 @@ def test_every_epoch_is_there_and_gives_its_accuracy(run: tuple[RunFolder, RunSp
         network = network_at(folder, int(row["epoch"]))
         assert not network.training
         assert accuracy(network, split.test, Context()) == row["test_accuracy"]
-    start = spec.model.build(split.train.shape, split.train.classes, Context(seed=spec.seed).generator("weights", device="cpu"))
+    start = spec.model.build(
+        split.train.shape, split.train.classes, Context(seed=spec.seed).generator("weights", device="cpu")
+    )
     before = network_at(folder, 0).state_dict()
-    assert all(torch.equal(value, before[name]) for name, value in start.state_dict().items()), "epoch 0 is before training"
+    assert all(torch.equal(value, before[name]) for name, value in start.state_dict().items()), (
+        "epoch 0 is before training"
+    )
     last = network_at(folder, 3).state_dict()
     assert all(torch.equal(value, last[name]) for name, value in load_file(folder.weights).items())
 
@@ -87,7 +93,9 @@ def test_a_fresh_start_removes_what_was_there(run: tuple[RunFolder, RunSpec]) ->
     (folder.epoch_folder / "epoch_007.safetensors").write_bytes(b"old")
     EpochWeights(folder.epoch_folder, spec.key(), (3, 32, 32), 3)(0, network)
     assert stored_epochs(folder) == (0,)
-    assert [path.name for path in folder.epoch_folder.iterdir()] == ["epoch_000.safetensors"], "no temporary file is left"
+    assert [path.name for path in folder.epoch_folder.iterdir()] == ["epoch_000.safetensors"], (
+        "no temporary file is left"
+    )
 
 
 def test_large_networks_keep_evenly_spaced_epochs() -> None:

@@ -1,6 +1,5 @@
 """Θ: local sums against the dense definition, closed form against sampling."""
 
-
 import tracemalloc
 
 import numpy as np
@@ -24,7 +23,9 @@ def dense_definition(kernels, dx, dy, boundary):
         means.append(every.mean(0).ravel())
         variances.append(every.var(0).sum())
     cosines = [
-        means[j] @ means[k] / np.linalg.norm(means[j]) / np.linalg.norm(means[k]) for j in range(classes) for k in range(j + 1, classes)
+        means[j] @ means[k] / np.linalg.norm(means[j]) / np.linalg.norm(means[k])
+        for j in range(classes)
+        for k in range(j + 1, classes)
     ]
     return np.mean(variances) / (height * width) ** 2, np.mean(cosines)
 
@@ -59,7 +60,9 @@ def test_whole_pixel_displacements(boundary):
 def test_limit_is_within_three_standard_errors_of_sampling(boundary, strength):
     kernels = draw_kernels(5, 3, 0.3, "full", 0)
     samples, repeats = 400, 12
-    draws = [theta(kernels, strength, samples, np.random.default_rng(seed), (9, 9), boundary) for seed in range(repeats)]
+    draws = [
+        theta(kernels, strength, samples, np.random.default_rng(seed), (9, 9), boundary) for seed in range(repeats)
+    ]
     imi, imc = expected(limit(kernels, strength, (9, 9), boundary), samples, 81)
     for values, value in (([d.imi for d in draws], imi), ([d.imc for d in draws], imc)):
         error = np.std(values, ddof=1) / np.sqrt(repeats)

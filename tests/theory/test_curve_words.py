@@ -37,7 +37,8 @@ def test_sentences_by_hand() -> None:
     assert shape_words("It", PLACES, [4, 3, 2, 1, 0]) == "It falls from 4 at α = 0 to 0 at α = 4 and never rises."
     assert shape_words("It", PLACES, [0.5] * 5, along="j") == "It is 0.5 for every j from 0 to 4."
     assert shape_words("It", PLACES, [0, 2, 1.9, 3, 2.4], relative=True) == (
-        "It goes from 0 at α = 0 to 2.4 at α = 4 and falls on the way, twice, by 5 to 20 % (α from 1 to 2 and from 3 to 4)."
+        "It goes from 0 at α = 0 to 2.4 at α = 4 and falls on the way, twice, by 5 to 20 % (α from 1 to 2 and from "
+        "3 to 4)."
     )
     assert shape_words("It", PLACES, [0, 2, 1.9998, 3, 4]) == (
         "It goes from 0 at α = 0 to 4 at α = 4 and falls on the way, once, by 2.0·10⁻⁴ (α from 1 to 2)."
@@ -63,7 +64,8 @@ def said(words: str) -> list[tuple[float, float]]:
 
 @pytest.mark.parametrize(("support", "seed"), [("full", 0), ("column", 7), ("full", 7), ("row", 0)])
 def test_words_about_theta_are_true_of_its_curves(support, seed) -> None:
-    """CUDA with key 0 and VUDA with key 7 among them: Θ_imc does not rise all the way, and the dips of Θ_imi are more than 1 %."""
+    """CUDA with key 0 and VUDA with key 7 among them: Θ_imc does not rise all the way, and the dips of Θ_imi are more
+    than 1 %."""
     kernels = draw_kernels(10, 3, 0.3, support, seed)
     full = [limit(kernels, float(a)) for a in STRENGTHS]
     imi, imc = np.array([t.imi for t in full]), np.array([t.imc for t in full])

@@ -1,4 +1,5 @@
-"""The one-dimensional experiment: hand-worked limits, dense brute force, and an independent integral for the accuracy."""
+"""The one-dimensional experiment: hand-worked limits, dense brute force, and an independent integral for the
+accuracy."""
 
 from __future__ import annotations
 
@@ -157,7 +158,12 @@ def quadratic_form_probability(classifier: Quadratic, mean: np.ndarray) -> float
 
 @pytest.mark.parametrize(
     "mixture",
-    [Mixture(size=30), Mixture(size=30, jitter=1.0), Mixture(size=30, strength=2.0), Mixture(size=30, plus=0.2, minus=-0.2, norm=1.0)],
+    [
+        Mixture(size=30),
+        Mixture(size=30, jitter=1.0),
+        Mixture(size=30, strength=2.0),
+        Mixture(size=30, plus=0.2, minus=-0.2, norm=1.0),
+    ],
     ids=str,
 )
 def test_sampled_accuracy_equals_the_integral(mixture: Mixture) -> None:

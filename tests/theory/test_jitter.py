@@ -29,7 +29,8 @@ def dense(kernels, dx, dy, boundary):
     for c in range(classes):
         every = np.stack(
             [
-                coin_matrix(dx[c, i], dy[c, i], boundary).dense() @ convolution_matrix(kernels[c, i], height, width).dense()
+                coin_matrix(dx[c, i], dy[c, i], boundary).dense()
+                @ convolution_matrix(kernels[c, i], height, width).dense()
                 for i in range(samples)
             ]
         )
@@ -115,7 +116,9 @@ def test_without_jitter_everything_is_as_before() -> None:
     kernels = draw_kernels(4, 3, 0.3, "full", 0)
     assert limit_jittered(kernels, 0.0, 0.0, (9, 9)).imi == 0.0
     for strength in (0.0, 0.7, 3.0):
-        assert expected_jittered(kernels, strength, 0.0, 7, (9, 9)) == pytest.approx(expected(limit(kernels, strength, (9, 9)), 7, 81))
+        assert expected_jittered(kernels, strength, 0.0, 7, (9, 9)) == pytest.approx(
+            expected(limit(kernels, strength, (9, 9)), 7, 81)
+        )
 
 
 def deviations(found: Repeated, curve: list[tuple[float, float]]) -> np.ndarray:
@@ -123,13 +126,17 @@ def deviations(found: Repeated, curve: list[tuple[float, float]]) -> np.ndarray:
     return (np.array(found.mean()) - np.array(curve).T) / np.array(found.standard_error())
 
 
-def _scatter_of(side: int, classes: int, strengths: np.ndarray, repeats: int, jitter: float, samples: int) -> np.ndarray:
+def _scatter_of(
+    side: int, classes: int, strengths: np.ndarray, repeats: int, jitter: float, samples: int
+) -> np.ndarray:
     """Deviations in standard errors for CUDA, VUDA and HUDA: (3, 2, S)."""
     every = []
     for support in SUPPORTS:
         kernels = draw_kernels(classes, 3, 0.3, support, 0)
         found = repeated(kernels, strengths, samples, repeats, 0, (side, side), jitter=jitter)
-        every.append(deviations(found, [expected_jittered(kernels, float(a), jitter, samples, (side, side)) for a in strengths]))
+        every.append(
+            deviations(found, [expected_jittered(kernels, float(a), jitter, samples, (side, side)) for a in strengths])
+        )
     return np.array(every)
 
 

@@ -19,7 +19,9 @@ def test_convolution_by_hand():
 
 def test_convolution_equals_torch():
     kernel, image = draw_kernels(1, 5, 0.3, "full", 1)[0], np.random.default_rng(0).random((7, 9))
-    plain = torch.nn.functional.conv2d(torch.from_numpy(image)[None, None], torch.from_numpy(kernel).double()[None, None], padding=2)
+    plain = torch.nn.functional.conv2d(
+        torch.from_numpy(image)[None, None], torch.from_numpy(kernel).double()[None, None], padding=2
+    )
     assert np.allclose(convolution_matrix(kernel, 7, 9).apply(image), plain[0, 0].numpy())
 
 

@@ -53,7 +53,9 @@ def test_expected_axis_is_the_integral_of_the_triangular_weight(strength):
     mean = expected_axis(31, strength)
     for shift in range(-6, 7):
         corners = [c for c in (shift - 1, shift, shift + 1) if -strength < c < strength]
-        weight, _ = integrate.quad(lambda s, at=shift: max(0.0, 1 - abs(s - at)), -strength, strength, points=corners or None)
+        weight, _ = integrate.quad(
+            lambda s, at=shift: max(0.0, 1 - abs(s - at)), -strength, strength, points=corners or None
+        )
         assert abs(mean[15, 15 + shift] - weight / (2 * strength)) < 1e-12
     assert np.allclose(mean.sum(1), 1)
 
@@ -72,7 +74,9 @@ def test_mean_of_draws_equals_the_mean_of_the_matrices(boundary, size, strength)
     dense = np.mean([coin_matrix(dx, dy, boundary).dense() for dx, dy in fields], axis=0)
     found = coin_mean(strength, 7, np.random.default_rng(4), size, boundary)
     assert np.abs(found.dense() - dense).max() < 1e-12
-    assert np.allclose(coin_draw(strength, np.random.default_rng(4), size, boundary).dense(), coin_matrix(*fields[0], boundary).dense())
+    assert np.allclose(
+        coin_draw(strength, np.random.default_rng(4), size, boundary).dense(), coin_matrix(*fields[0], boundary).dense()
+    )
 
 
 def test_blocks_of_draws_are_those_drawn_in_one_go(monkeypatch):
@@ -127,7 +131,9 @@ def test_without_coin_only_the_attack_is_left():
 
 
 def test_one_draw_is_its_own_mean():
-    one, mean = (operator(n, KERNELS[0], size=(8, 8), strength=2.3, draws=1, seed=5).toarray() for n in ("product", "mean"))
+    one, mean = (
+        operator(n, KERNELS[0], size=(8, 8), strength=2.3, draws=1, seed=5).toarray() for n in ("product", "mean")
+    )
     assert np.allclose(one, mean)
 
 
@@ -168,7 +174,14 @@ def test_frequency_response_holds_the_singular_values_of_the_circulant_matrix(si
         exact = np.linalg.svd(circulant(kernel, *size), compute_uv=False)
         assert np.allclose(np.sort(response.ravel())[::-1], exact, atol=1e-12)
         assert np.isclose(response[size[0] // 2, size[1] // 2], kernel.sum()), "frequency zero is at the centre"
-    assert frequencies(6).tolist() == [-0.5, pytest.approx(-1 / 3), pytest.approx(-1 / 6), 0, pytest.approx(1 / 6), pytest.approx(1 / 3)]
+    assert frequencies(6).tolist() == [
+        -0.5,
+        pytest.approx(-1 / 3),
+        pytest.approx(-1 / 6),
+        0,
+        pytest.approx(1 / 6),
+        pytest.approx(1 / 3),
+    ]
 
 
 def test_zero_padding_keeps_below_the_largest_response():
@@ -198,7 +211,9 @@ def test_coin_response_is_a_sinc_times_the_interpolation():
 
 def test_spectrum_of_a_name():
     found = operator_spectrum("product", KERNELS[0], 6, 1.0, 2, 7)
-    assert np.allclose(found, singular_values(operator("product", KERNELS[0], size=(6, 6), strength=1.0, draws=2, seed=7)))
+    assert np.allclose(
+        found, singular_values(operator("product", KERNELS[0], size=(6, 6), strength=1.0, draws=2, seed=7))
+    )
     large = operator_spectrum("attack", KERNELS[0], 40, 1.0, 2, 7)
     assert len(large) == 6
     assert (np.diff(large) <= 0).all()

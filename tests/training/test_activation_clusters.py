@@ -32,7 +32,12 @@ def test_scale_shift_order_and_rotation_change_nothing(measure: Measure) -> None
     plain = measure(points, labels)
     turn = np.linalg.qr(np.random.default_rng(2).normal(size=(8, 8)))[0]
     order = np.random.default_rng(3).permutation(len(points))
-    for other, names in ((points * 7 + 2, labels), (points[order], labels[order]), (points @ turn, labels), (points, 2 - labels)):
+    for other, names in (
+        (points * 7 + 2, labels),
+        (points[order], labels[order]),
+        (points @ turn, labels),
+        (points, 2 - labels),
+    ):
         assert measure(other, names) == pytest.approx(plain, rel=1e-9)
 
 

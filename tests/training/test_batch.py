@@ -11,7 +11,9 @@ def rng(seed: int = 0) -> torch.Generator:
 
 def numbered(count: int = 6, channels: int = 3, height: int = 4, width: int = 5) -> torch.Tensor:
     """Every pixel of every image has a value of its own, from 1."""
-    return torch.arange(1, count * channels * height * width + 1, dtype=torch.int32).view(count, channels, height, width)
+    return torch.arange(1, count * channels * height * width + 1, dtype=torch.int32).view(
+        count, channels, height, width
+    )
 
 
 def test_crop_is_a_window_of_the_padded_image() -> None:
@@ -21,7 +23,9 @@ def test_crop_is_a_window_of_the_padded_image() -> None:
     for image, result in zip(images.tolist(), cropped.tolist(), strict=True):
         height, width = len(image[0]), len(image[0][0])
 
-        def at(channel: int, row: int, column: int, image: list = image, height: int = height, width: int = width) -> int:
+        def at(
+            channel: int, row: int, column: int, image: list = image, height: int = height, width: int = width
+        ) -> int:
             inside = 0 <= row < height and 0 <= column < width
             return image[channel][row][column] if inside else 0
 
@@ -30,7 +34,10 @@ def test_crop_is_a_window_of_the_padded_image() -> None:
             for down in range(-padding, padding + 1)
             for right in range(-padding, padding + 1)
             if all(
-                result[c][y][x] == at(c, y + down, x + right) for c in range(len(image)) for y in range(height) for x in range(width)
+                result[c][y][x] == at(c, y + down, x + right)
+                for c in range(len(image))
+                for y in range(height)
+                for x in range(width)
             )
         ]
         assert len(found) == 1, "the result is no window of the image padded with zeros"
@@ -56,7 +63,9 @@ def test_crop_of_nothing_is_nothing() -> None:
 def test_flip_mirrors_left_to_right_half_of_the_images() -> None:
     images = numbered(2_000, 1, 2, 3)
     flipped = random_flip(images, rng(1))
-    mirrored = [a == [row[::-1] for row in b] for a, b in zip(flipped[:, 0].tolist(), images[:, 0].tolist(), strict=True)]
+    mirrored = [
+        a == [row[::-1] for row in b] for a, b in zip(flipped[:, 0].tolist(), images[:, 0].tolist(), strict=True)
+    ]
     same = [a == b for a, b in zip(flipped.tolist(), images.tolist(), strict=True)]
     assert all(m != s for m, s in zip(mirrored, same, strict=True))
     # Five standard deviations of a fair coin.

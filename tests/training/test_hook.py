@@ -165,7 +165,9 @@ def test_blocks_share_out_every_parameter_and_buffer_once(name: str) -> None:
 class Steers(TrainingHook):
     """Calls a function before each epoch and after each step."""
 
-    def __init__(self, before: Callable[[Control], None] = lambda c: None, after: Callable[[Control], None] = lambda c: None) -> None:
+    def __init__(
+        self, before: Callable[[Control], None] = lambda c: None, after: Callable[[Control], None] = lambda c: None
+    ) -> None:
         self.before_epoch, self.after_step = before, after  # type: ignore[method-assign]
 
 
@@ -181,7 +183,9 @@ def test_a_frozen_layer_keeps_weights_and_statistics_and_a_slow_one_moves_less()
     assert len(frozen) == 6
     assert all(torch.equal(before[name], after[name]) for name in frozen)
     assert not torch.equal(before["body.5.running_mean"], after["body.5.running_mean"])
-    assert (after["body.4.weight"] - before["body.4.weight"]).norm() < 0.1 * (unbound["body.4.weight"] - before["body.4.weight"]).norm()
+    assert (after["body.4.weight"] - before["body.4.weight"]).norm() < 0.1 * (
+        unbound["body.4.weight"] - before["body.4.weight"]
+    ).norm()
     assert row["learning_rate"] == pytest.approx(0.05 * recipe.rate(5, 6)), "the row names the plan's rate"
     assert all(p.requires_grad for p in moved.parameters()), "training ends with nothing frozen"
 
@@ -262,7 +266,9 @@ def test_rollback_restores_everything_and_only_accepted_steps_count(name: str) -
     assert all(row["loss"] > 0 for row in rows), "the loop's own numbers win"
     # The innermost hook is not shown the steps that were taken back; the schedule follows the accepted ones.
     assert rates == [0.02 * recipe.rate(step, 6) for step in (0, 0, 1, 2, 3, 4, 5)]
-    streams = [Context(seed=3).stream_seed("train", 0, *more) for more in ((), ("retry", 1), ("retry", 2), ("retry", 3))]
+    streams = [
+        Context(seed=3).stream_seed("train", 0, *more) for more in ((), ("retry", 1), ("retry", 2), ("retry", 3))
+    ]
     assert seen[:7] == [streams[i] for i in (0, 0, 1, 2, 2, 2, 3)]
 
 
@@ -274,7 +280,11 @@ def test_a_retry_shows_the_rest_of_the_epoch_in_another_order() -> None:
     train(job(train=data, network=net, plan=recipe, hooks=[Regrets(when=(4,), every=2)]), Context())
 
     def keys(batches: list[torch.Tensor]) -> list[bytes]:
-        return [image.mul(0.25).add(0.5).mul(255).round().to(torch.uint8).numpy().tobytes() for batch in batches for image in batch]
+        return [
+            image.mul(0.25).add(0.5).mul(255).round().to(torch.uint8).numpy().tobytes()
+            for batch in batches
+            for image in batch
+        ]
 
     assert len(shown) == 6 + 2
     accepted = keys([*shown[:2], *shown[4:]])
@@ -295,7 +305,9 @@ def test_rollback_into_an_epoch_that_is_over_is_refused() -> None:
 
 
 @pytest.mark.parametrize("cancelled_after", [5, 8, 11])
-def test_a_resumed_run_with_rollbacks_and_rates_equals_an_uninterrupted_one(cancelled_after: int, tmp_path: Path) -> None:
+def test_a_resumed_run_with_rollbacks_and_rates_equals_an_uninterrupted_one(
+    cancelled_after: int, tmp_path: Path
+) -> None:
     def hooks() -> list[TrainingHook]:
         slow = Steers(after=lambda control: control.set_rates({"block 1": 0.5 ** (control.step // 4)}))
         frozen = Steers(after=lambda control: control.set_rates({"block 2": float(control.step < 8)}))
@@ -327,7 +339,9 @@ def test_evaluation_by_a_hook_leaves_frozen_layers_in_evaluation_mode() -> None:
         control.network.train()
 
     watch = network()
-    watch.body.register_forward_pre_hook(lambda module, inputs: modes.append((watch.body[1].training, watch.body[5].training)))
+    watch.body.register_forward_pre_hook(
+        lambda module, inputs: modes.append((watch.body[1].training, watch.body[5].training))
+    )
     start = Steers(before=lambda control: control.set_rates({"block 1": 0.0}), after=after)
     train(job(network=watch, plan=plan(epochs=1), hooks=[start]), Context())
     assert modes == [(False, True)] * 3 + [(False, False)]

@@ -25,7 +25,9 @@ TIMES = ("seconds", "images_per_s")
 
 def image_set(count: int = 96, classes: int = 4, seed: int = 0, size: int = 12) -> ImageSet:
     """Classes that can be learned: each brightens its own quarter."""
-    images = torch.randint(0, 160, (count, 3, size, size), generator=torch.Generator().manual_seed(seed), dtype=torch.uint8)
+    images = torch.randint(
+        0, 160, (count, 3, size, size), generator=torch.Generator().manual_seed(seed), dtype=torch.uint8
+    )
     labels = torch.arange(count) % classes
     half = size // 2
     for label in range(classes):
@@ -43,7 +45,9 @@ def plan(name: str = "adamw", **values: Any) -> Plan:
 
 
 def job(**more: Any) -> Job:
-    return Job(**{"train": image_set(), "test": image_set(seed=1, count=40), "network": network(), "plan": plan(), **more})
+    return Job(
+        **{"train": image_set(), "test": image_set(seed=1, count=40), "network": network(), "plan": plan(), **more}
+    )
 
 
 def untimed(rows: list[dict[str, float]]) -> list[dict[str, float]]:
@@ -81,7 +85,9 @@ def test_resumed_run_equals_an_uninterrupted_one(name: str, cancelled_in: int, t
     steps = 3
     stop = Stop(after=steps * (cancelled_in - 1) + 2)
     with pytest.raises(Cancelled):
-        train(replace(base, network=network(), checkpoint=checkpoint), Context(seed=7, on_report=stop.report, stop=stop))
+        train(
+            replace(base, network=network(), checkpoint=checkpoint), Context(seed=7, on_report=stop.report, stop=stop)
+        )
     kept = torch.load(checkpoint, weights_only=True)["history"]
     assert 1 <= len(kept) < cancelled_in
     rows: list[dict[str, float]] = []
@@ -221,7 +227,9 @@ def watched(**more: Any) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
 
 def test_test_images_are_never_augmented() -> None:
     test = image_set(seed=1, count=40)
-    training, testing = watched(test=test, augment=lambda images, rng: torch.zeros_like(images), plan=plan(flip="on", crop=4))
+    training, testing = watched(
+        test=test, augment=lambda images, rng: torch.zeros_like(images), plan=plan(flip="on", crop=4)
+    )
     assert all(float(batch.abs().max()) < 1e-6 for batch in training)
     assert len(testing) == 4
     for batch in testing:
@@ -238,7 +246,8 @@ def test_every_image_is_seen_once_an_epoch_in_another_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("flip", "job_flip", "mirrors"), [("auto", True, True), ("auto", False, False), ("on", False, True), ("off", True, False)]
+    ("flip", "job_flip", "mirrors"),
+    [("auto", True, True), ("auto", False, False), ("on", False, True), ("off", True, False)],
 )
 def test_flip_follows_the_plan_and_the_data(flip: str, job_flip: bool, mirrors: bool) -> None:
     data = image_set()

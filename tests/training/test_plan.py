@@ -20,7 +20,9 @@ def test_one_cycle_by_hand() -> None:
 
 
 def test_cosine_and_constant_by_hand() -> None:
-    assert [Sgd(schedule="cosine").rate(step, 4) for step in range(4)] == pytest.approx([1, 0.5 + 0.25 * 2**0.5, 0.5, 0.5 - 0.25 * 2**0.5])
+    assert [Sgd(schedule="cosine").rate(step, 4) for step in range(4)] == pytest.approx(
+        [1, 0.5 + 0.25 * 2**0.5, 0.5, 0.5 - 0.25 * 2**0.5]
+    )
     assert {Sgd(schedule="constant").rate(step, 7) for step in range(7)} == {1.0}
 
 
@@ -49,7 +51,9 @@ def test_precision() -> None:
 
 
 @pytest.mark.parametrize("name", list(PLANS))
-def test_auto_is_float32_on_every_processor_and_what_the_gpu_can_on_a_gpu(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_is_float32_on_every_processor_and_what_the_gpu_can_on_a_gpu(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The same spec must give the same result on a processor with bfloat16 and on one without."""
     for able in (False, True):
         monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda able=able: able, raising=False)

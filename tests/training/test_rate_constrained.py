@@ -30,7 +30,9 @@ def image_set(count: int = 24, classes: int = 3, side: int = 12) -> ImageSet:
     grid = torch.linspace(-1, 1, side)
     slopes = torch.rand((count, 2, 1, 1), generator=draw) * 2 - 1
     flat = 128 + 100 * (slopes[:, :1] * grid.view(1, 1, 1, side) + slopes[:, 1:] * grid.view(1, 1, side, 1)) / 2
-    return ImageSet(flat.expand(-1, 3, -1, -1).to(torch.uint8), torch.arange(count) % classes, tuple("abc"[:classes]), "slopes")
+    return ImageSet(
+        flat.expand(-1, 3, -1, -1).to(torch.uint8), torch.arange(count) % classes, tuple("abc"[:classes]), "slopes"
+    )
 
 
 def job(data: ImageSet | None = None, **more: Any) -> DvaeJob:
@@ -45,11 +47,17 @@ def test_loss_by_hand() -> None:
     images = torch.full((2, 3, 1, 1), 0.5)
     loss = dvae_loss(images, made_of(0.3, 0.1, 1.0), 1.0, capped=True)
     assert [float(part) for part in loss] == pytest.approx([0.04 + 0.01 + 0.01 * 2.0 + 0.01, 0.04, 0.01, 2.0, 0.01])
-    assert float(dvae_loss(images, made_of(0.3, 0.1, 1.0), 1.0, capped=False).total) == pytest.approx(0.04 + 0.01 + 0.02)
+    assert float(dvae_loss(images, made_of(0.3, 0.1, 1.0), 1.0, capped=False).total) == pytest.approx(
+        0.04 + 0.01 + 0.02
+    )
     # A tight target weighs fifty times as much; the sum is clipped before it is compared.
-    assert float(dvae_loss(images, made_of(0.3, 0.9, 1.0), 0.5, capped=False).total) == pytest.approx(0.04 + 0.25 + 0.5 * 2.0)
+    assert float(dvae_loss(images, made_of(0.3, 0.9, 1.0), 0.5, capped=False).total) == pytest.approx(
+        0.04 + 0.25 + 0.5 * 2.0
+    )
     # A loose target counts as itself, and so does the cap.
-    assert float(dvae_loss(images, made_of(0.3, 0.01, 1.0), 3.0, capped=True).total) == pytest.approx(0.04 + 0.19**2 + 0.03 + CAP)
+    assert float(dvae_loss(images, made_of(0.3, 0.01, 1.0), 3.0, capped=True).total) == pytest.approx(
+        0.04 + 0.19**2 + 0.03 + CAP
+    )
     plain = dvae_loss(images, made_of(0.3, None, 1.0), 1.0, capped=True)
     assert float(plain.total) == pytest.approx(0.04 + 0.02)
     assert (float(plain.joint), float(plain.energy)) == (float(plain.image), 0.0)
@@ -82,7 +90,9 @@ def test_no_gradient_below_the_cap(size: float, pulls: bool) -> None:
 def test_the_joint_term_trains_everything() -> None:
     data, network = image_set(), job().network
     loss = dvae_loss(to_float(data.images), network(to_float(data.images), data.labels, torch.Generator()), 1.0, True)
-    grads = torch.autograd.grad(loss.joint, [network.to_image[0].weight, network.to_perturbation[0].weight, network.encoder[0].weight])
+    grads = torch.autograd.grad(
+        loss.joint, [network.to_image[0].weight, network.to_perturbation[0].weight, network.encoder[0].weight]
+    )
     assert all(float(g.abs().sum()) > 0 for g in grads)
 
 
@@ -104,7 +114,9 @@ def test_the_cap_acts_from_its_epoch_on() -> None:
     for row in rows:
         without = row["image_mse"] + row["joint_mse"] + 0.01 * max(row["rate"], 1.0)
         assert row["energy"] > CAP
-        assert row["loss"] - without == pytest.approx(row["energy"] if row["epoch"] > 2 else 0.0, abs=2e-3 * row["energy"])
+        assert row["loss"] - without == pytest.approx(
+            row["energy"] if row["epoch"] > 2 else 0.0, abs=2e-3 * row["energy"]
+        )
 
 
 def test_the_cap_is_an_amplitude() -> None:
@@ -113,7 +125,12 @@ def test_the_cap_is_an_amplitude() -> None:
     assert amplitude == pytest.approx(11.4, abs=0.01)
     noise = torch.full((1, 3, 4, 4), 8 / 255)
     noise[..., ::2] *= -1
-    loss = dvae_loss(torch.zeros(1, 3, 4, 4), Disentangled(torch.zeros(1, 3, 4, 4), noise, *torch.zeros(2, 1, 4, 2, 2)), 1.0, capped=True)
+    loss = dvae_loss(
+        torch.zeros(1, 3, 4, 4),
+        Disentangled(torch.zeros(1, 3, 4, 4), noise, *torch.zeros(2, 1, 4, 2, 2)),
+        1.0,
+        capped=True,
+    )
     assert float(loss.energy) == pytest.approx(0.00098, abs=1e-5)
     assert float(loss.energy) < CAP
 
@@ -174,7 +191,9 @@ def test_what_the_optimiser_is_given() -> None:
     images, labels = to_float(free.data.images), free.data.labels
     order = torch.randperm(24, generator=Context(seed=1).generator("order", 0))
     made = free.network.train()(images[order], labels[order], Context(seed=1).generator("latent", 0))
-    slopes = torch.autograd.grad(dvae_loss(images[order], made, 100.0, False).total, list(free.network.parameters()), allow_unused=True)
+    slopes = torch.autograd.grad(
+        dvae_loss(images[order], made, 100.0, False).total, list(free.network.parameters()), allow_unused=True
+    )
     length = float(torch.cat([g.flatten() for g in slopes if g is not None]).norm())
     assert seen[4][1] == pytest.approx(length, rel=1e-4)
     assert length < 5
@@ -193,7 +212,9 @@ def test_rows_and_learning_rate() -> None:
     assert [row["epoch"] for row in rows] == [1, 2, 3, 4]
     # 27 images: three batches of 8 an epoch, the remainder waits.
     assert reports == [(float(step), 12) for step in range(12)]
-    assert [row["learning_rate"] for row in rows] == pytest.approx([0.0025 * (1 + math.cos(math.pi * e / 4)) for e in range(4)])
+    assert [row["learning_rate"] for row in rows] == pytest.approx(
+        [0.0025 * (1 + math.cos(math.pi * e / 4)) for e in range(4)]
+    )
     for row in rows:
         assert row["psnr"] == pytest.approx(-10 * math.log10(row["image_mse"]))
         assert row["seconds"] > 0

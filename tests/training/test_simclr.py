@@ -100,7 +100,11 @@ def test_shares_of_changed_images() -> None:
     made = greyed(images, rng(1))
     grey = (made[:, 0] == made[:, 1]).flatten(1).all(1)
     assert abs(float(grey.float().mean()) - 0.2) < 4 * (0.16 / 2000) ** 0.5
-    assert torch.allclose(made[grey][:, 0], 0.299 * images[grey][:, 0] + 0.587 * images[grey][:, 1] + 0.114 * images[grey][:, 2], atol=1e-6)
+    assert torch.allclose(
+        made[grey][:, 0],
+        0.299 * images[grey][:, 0] + 0.587 * images[grey][:, 1] + 0.114 * images[grey][:, 2],
+        atol=1e-6,
+    )
     assert torch.equal(made[~grey], images[~grey])
 
 
@@ -158,7 +162,15 @@ def test_rows_have_the_keys_of_every_training() -> None:
     assert torch.equal(torch.get_rng_state(), before)
     for number, row in enumerate(rows, 1):
         assert row["epoch"] == number
-        assert set(row) == {"epoch", "loss", "train_accuracy", "test_accuracy", "seconds", "images_per_s", "learning_rate"}
+        assert set(row) == {
+            "epoch",
+            "loss",
+            "train_accuracy",
+            "test_accuracy",
+            "seconds",
+            "images_per_s",
+            "learning_rate",
+        }
     assert told[-1] == "epoch 3 of 3"
     # The accuracies are those of the network that is left, head included.
     assert rows[-1]["test_accuracy"] == accuracy(job.network, job.test, Context())
@@ -187,7 +199,9 @@ def test_resumed_training_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     whole = train(job_of(), Context(seed=4))
     reached: list[dict[str, float]] = []
     with pytest.raises(Cancelled):
-        train(job_of(checkpoint=tmp_path / "c", on_epoch=reached.append), Context(seed=4, stop=lambda: len(reached) >= 2))
+        train(
+            job_of(checkpoint=tmp_path / "c", on_epoch=reached.append), Context(seed=4, stop=lambda: len(reached) >= 2)
+        )
     kept: list[int] = []
     job = job_of(checkpoint=tmp_path / "c", on_weights=lambda epoch, network: kept.append(epoch))
     assert timeless(train(job, Context(seed=4))) == timeless(whole)
@@ -196,10 +210,20 @@ def test_resumed_training_equals_an_uninterrupted_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"temperature": 0.5}, {"smallest_crop": 0.9}, {"colour": 0.0}, {"crop": 3}, {"flip": "off"}, {"weight_decay": 0.5}]
+    "change",
+    [
+        {"temperature": 0.5},
+        {"smallest_crop": 0.9},
+        {"colour": 0.0},
+        {"crop": 3},
+        {"flip": "off"},
+        {"weight_decay": 0.5},
+    ],
 )
 def test_parameters_of_the_recipe_matter(change: dict[str, Any]) -> None:
-    assert timeless(train(job_of(plan={"epochs": 1, **change}), Context())) != timeless(train(job_of(plan={"epochs": 1}), Context()))
+    assert timeless(train(job_of(plan={"epochs": 1, **change}), Context())) != timeless(
+        train(job_of(plan={"epochs": 1}), Context())
+    )
 
 
 def test_both_parts_of_a_mixed_set_are_counted() -> None:
@@ -242,7 +266,9 @@ def test_each_image_takes_its_marks_along() -> None:
     images = torch.where(marked.view(-1, 1, 1, 1), 200, 50).to(torch.uint8).expand(data.images.shape).contiguous()
     shown: list[bool] = []
 
-    def looking(images: torch.Tensor, targets: torch.Tensor, draws: Any, marks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def looking(
+        images: torch.Tensor, targets: torch.Tensor, draws: Any, marks: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         shown.append(torch.equal(marks[:, 0], images.flatten(1).amax(1) > 0.5))
         return images, targets
 

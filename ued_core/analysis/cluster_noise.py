@@ -16,8 +16,8 @@ class NoiseMaps:
     Attributes:
         maps: int16 (p, C, H, W), in 1/255; 0 where nothing is known.
         known: bool (p, C, H, W), where at least one image shows the noise uncut.
-        held: 0..1, share of the images that are their clean version plus the noise of their cluster, cut to 0..255, within
-            one level of rounding. Below 1 the clusters are not those that the noise was made for.
+        held: 0..1, share of the images that are their clean version plus the noise of their cluster, cut to 0..255,
+            within one level of rounding. Below 1 the clusters are not those that the noise was made for.
     """
 
     maps: np.ndarray
@@ -28,8 +28,8 @@ class NoiseMaps:
 def noise_maps(clean: np.ndarray, published: np.ndarray, assignment: np.ndarray, count: int) -> NoiseMaps:
     """The noise that images of a cluster have in common.
 
-    Cutting a sum to 0..255 only ever shortens a change, so the largest change of a value over a cluster is the whole one,
-    unless every image was cut there.
+    Cutting a sum to 0..255 only ever shortens a change, so the largest change of a value over a cluster is the whole
+    one, unless every image was cut there.
 
     Args:
         clean, published: uint8 (M, C, H, W), row by row.
@@ -41,7 +41,8 @@ def noise_maps(clean: np.ndarray, published: np.ndarray, assignment: np.ndarray,
     """
     if clean.shape != published.shape or clean.shape[:1] != assignment.shape or not len(clean):
         raise DataError(
-            f"Clean images {clean.shape}, published images {published.shape} and clusters {assignment.shape} must belong together "
+            f"Clean images {clean.shape}, published images {published.shape} and clusters {assignment.shape} must "
+            "belong together "
             "row by row, and there must be one at least."
         )
     change = published.astype(np.int16) - clean

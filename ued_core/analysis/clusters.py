@@ -40,7 +40,9 @@ class ClusterMeasures:
         return asdict(self)
 
 
-def measures(features: np.ndarray, labels: np.ndarray, fields: np.ndarray | None = None, seed: int = 0) -> ClusterMeasures:
+def measures(
+    features: np.ndarray, labels: np.ndarray, fields: np.ndarray | None = None, seed: int = 0
+) -> ClusterMeasures:
     """All four measures.
 
     Args:

@@ -55,8 +55,10 @@ TESTS: Mapping[Test, Known] = MappingProxyType(
         "linear": Known(
             "Linear model",
             "Does a linear model on pixels already classify held-out images of this set?",
-            "Easy data are linear without any poison; noise that depends on the image (autoregressive, convolutions) is not linear.",
-            "1,000 images at most instead of all, 30 epochs instead of 100, and a rate that falls along a cosine instead of in two steps.",
+            "Easy data are linear without any poison; noise that depends on the image (autoregressive, convolutions) "
+            "is not linear.",
+            "1,000 images at most instead of all, 30 epochs instead of 100, and a rate that falls along a cosine "
+            "instead of in two steps.",
         ),
         "mlp": Known(
             "Two-layer network",
@@ -72,7 +74,8 @@ TESTS: Mapping[Test, Known] = MappingProxyType(
         ),
         "border": Known(
             "Dark border",
-            "Are the frames of the images darker than the line inside them, as after a convolution with zeros beyond the border?",
+            "Are the frames of the images darker than the line inside them, as after a convolution with zeros beyond "
+            "the border?",
             "Sees convolutions with zero padding alone; reflection padding evades it, black margins hide it.",
         ),
     }
@@ -148,16 +151,20 @@ def examine(data: ImageSet, ctx: Context) -> Examination:
         :mod:`ued_core.analysis.edge_detector`.
 
     Differs:
-        Sized for seconds. Simple networks: at most 1,000 images instead of all, 30 epochs with a cosine instead of 100 with two
-        steps to a tenth; 128 hidden units instead of 3,072; crops without mirroring for the network with a hidden layer, as the
-        shape of a class may not survive a mirror, and none for the linear one. Momentum is Nesterov's. Bias shift: a small CNN of
-        width 8 for 8 epochs instead of a ResNet-18; darkened by one half alone; at the rate of 0.1 that the release means but
-        sets too late. Shuffled labels as a control are ours.
+        Sized for seconds. Simple networks: at most 1,000 images instead of all, 30 epochs with a cosine instead of 100
+        with two steps to a tenth; 128 hidden units instead of 3,072; crops without mirroring for the network with a
+        hidden layer, as the shape of a class may not survive a mirror, and none for the linear one. Momentum is
+        Nesterov's. Bias shift: a small CNN of width 8 for 8 epochs instead of a ResNet-18; darkened by one half alone;
+        at the rate of 0.1 that the release means but sets too late. Shuffled labels as a control are ours.
     """
     chosen = _some(data, ctx)
     held, kept = _parts(chosen, ctx)
-    mixed = ImageSet(chosen.images, chosen.labels[torch.randperm(len(chosen), generator=ctx.generator("shuffled", device="cpu"))],
-                     chosen.class_names, chosen.name)  # fmt: skip
+    mixed = ImageSet(
+        chosen.images,
+        chosen.labels[torch.randperm(len(chosen), generator=ctx.generator("shuffled", device="cpu"))],
+        chosen.class_names,
+        chosen.name,
+    )
     chance = float(torch.bincount(chosen.labels[held]).max() / len(held))
     found: list[Evidence] = []
     steps: list[tuple[Test, float]] = [("linear", 0.0), ("mlp", 0.25), ("bias_shift", 0.7)]
@@ -169,7 +176,9 @@ def examine(data: ImageSet, ctx: Context) -> Examination:
         found.append(Evidence(test, value, BOUND, value > BOUND, control, chance))
     seen = verdict(chosen.images)
     cannot = seen.finding == "cannot tell"
-    found.append(Evidence("border", seen.score, seen.threshold, None if cannot else seen.finding == "darkened", None, chance))
+    found.append(
+        Evidence("border", seen.score, seen.threshold, None if cannot else seen.finding == "darkened", None, chance)
+    )
     ctx.report(1, 1, "examined")
     return Examination(tuple(found), len(chosen), ctx.seed)
 
@@ -179,7 +188,8 @@ def _some(data: ImageSet, ctx: Context) -> ImageSet:
     least = int(counts[counts > 0].min())
     if least < 5:
         raise DataError(
-            f"{data.name!r} has a class with {least} images, but the tests hold out a fifth of each.", "Take at least 5 of each class."
+            f"{data.name!r} has a class with {least} images, but the tests hold out a fifth of each.",
+            "Take at least 5 of each class.",
         )
     order = torch.randperm(len(data), generator=ctx.generator("chosen", device="cpu"))
     each = max(5, MOST_IMAGES // int((counts > 0).sum()))
@@ -213,9 +223,13 @@ def _held_out(test: Test, data: ImageSet, kept: torch.Tensor, held: torch.Tensor
         network = simple_network(shape, classes, HIDDEN if test == "mlp" else 0, rng)
         # A linear model has no use for moved images: every pixel has its own weight.
         crop = crop if test == "mlp" else 0
-        plan = Sgd(epochs=30, batch_size=128, learning_rate=0.01, schedule="cosine", crop=crop, flip="off", precision="float32")
+        plan = Sgd(
+            epochs=30, batch_size=128, learning_rate=0.01, schedule="cosine", crop=crop, flip="off", precision="float32"
+        )
     move = (lambda images, _: images - SHIFT) if shifted else (lambda images, _: images)
-    train(Job(train=data.take(kept), test=data.take(held[:1]), network=network, plan=plan, augment=move, flip=False), ctx)
+    train(
+        Job(train=data.take(kept), test=data.take(held[:1]), network=network, plan=plan, augment=move, flip=False), ctx
+    )
     return accuracy(network, data.take(held), ctx)
 
 

@@ -59,7 +59,8 @@ class Roc:
     """A detector's trade-off.
 
     Attributes:
-        false_alarms, hits: false- and true-positive rate at falling thresholds, float64 (T,), 0..1; at most 200 of them.
+        false_alarms, hits: false- and true-positive rate at falling thresholds, float64 (T,), 0..1; at most 200 of
+            them.
         auc: area under the full curve: how often a positive scores above a negative.
         positives, negatives: numbers of images.
     """
@@ -167,9 +168,12 @@ def detection(positives: torch.Tensor, negatives: torch.Tensor, seed: int = 0, p
     """
     if positives.shape != negatives.shape or len(positives) < 4:
         raise DataError(
-            f"A detection needs two versions of the same images, at least four, not {tuple(positives.shape)} and {tuple(negatives.shape)}."
+            f"A detection needs two versions of the same images, at least four, not {tuple(positives.shape)} and "
+            f"{tuple(negatives.shape)}."
         )
-    order = torch.randperm(len(positives), generator=Context(seed=seed).generator("edge detector", "halves", device="cpu"))
+    order = torch.randperm(
+        len(positives), generator=Context(seed=seed).generator("edge detector", "halves", device="cpu")
+    )
     train, test = order[: len(order) // 2], order[len(order) // 2 :]
     model = train_edge_detector(positives[train], negatives[train], penalty)
     found, spared = model.score(positives[test]), model.score(negatives[test])

@@ -156,7 +156,9 @@ def umap_layout(
     start = _spread(pca_layout(points)) if previous is None else np.array(previous, np.float32)
     rate = 1.0
     if previous is not None:
-        rate = WARM_RATE * (1.0 if previous_features is None else min(1.0, _change(indices, previous_features) / FULL_CHANGE))
+        rate = WARM_RATE * (
+            1.0 if previous_features is None else min(1.0, _change(indices, previous_features) / FULL_CHANGE)
+        )
         if rate == 0:
             return start
     stretch, power = find_ab_params(1.0, min_dist)
@@ -219,14 +221,18 @@ def tsne_layout(features: np.ndarray, *, seed: int = 0, previous: np.ndarray | N
 
     points = _checked(features)
     if not 4 <= len(points) <= MOST_TSNE_POINTS:
-        raise DataError(f"t-SNE takes 4 to {MOST_TSNE_POINTS} points here, not {len(points):,}.", "Take fewer images, or UMAP.")
+        raise DataError(
+            f"t-SNE takes 4 to {MOST_TSNE_POINTS} points here, not {len(points):,}.", "Take fewer images, or UMAP."
+        )
     if previous is not None and previous.shape != (len(points), 2):
         raise DataError(f"The previous layout is {previous.shape}, but there are {len(points)} points.")
     start = pca_layout(points) if previous is None else np.array(previous, np.float32)
     # A small start, as the method wants: far points are too slow to come together.
     start = start * (1e-4 / max(float(start[:, 0].std()), 1e-12))
     perplexity = min(30.0, (len(points) - 1) / 3)
-    found = TSNE(2, perplexity=perplexity, init=start, learning_rate="auto", random_state=seed, n_jobs=1).fit_transform(points)
+    found = TSNE(2, perplexity=perplexity, init=start, learning_rate="auto", random_state=seed, n_jobs=1).fit_transform(
+        points
+    )
     return found.astype(np.float32)
 
 
@@ -261,7 +267,9 @@ def aligned_umap_layouts(frames: Sequence[np.ndarray], *, seed: int = 0) -> np.n
             layouts.append(umap_layout(features, seed=seed))
             continue
         before = layouts[-1]
-        found = umap_layout(features, seed=seed, previous=before, previous_features=frames[index - 1], epochs=EPOCH_FRAME_EPOCHS)
+        found = umap_layout(
+            features, seed=seed, previous=before, previous_features=frames[index - 1], epochs=EPOCH_FRAME_EPOCHS
+        )
         layouts.append(align(found, before))
     return np.stack(layouts)
 

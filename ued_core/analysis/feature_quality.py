@@ -71,18 +71,20 @@ def feature_quality(
         DataError: the two sets have other classes, or a network gives another number of scores.
 
     Source:
-        Deep feature reweighting of poisoned networks, arXiv 2305.19254, and its release: the last layer refitted to 5,000 clean
-        images, beside a network that was never trained.
+        Deep feature reweighting of poisoned networks, arXiv 2305.19254, and its release: the last layer refitted to
+        5,000 clean images, beside a network that was never trained.
 
     Differs:
-        The release fits in 15 passes of L-BFGS at a rate of 0.5 over batches of 1,024, wherever that ends; here one problem over
-        all features, standardised, with a penalty of 0.001 on the weights, is solved to its optimum. The release leaves
-        the network in training mode, so that its batch normalisation learns from clean images too; here it keeps its own.
+        The release fits in 15 passes of L-BFGS at a rate of 0.5 over batches of 1,024, wherever that ends; here one
+        problem over all features, standardised, with a penalty of 0.001 on the weights, is solved to its optimum. The
+        release leaves the network in training mode, so that its batch normalisation learns from clean images too; here
+        it keeps its own.
     """
     scores = network.head.out_features
     if clean.class_names != test.class_names or scores != clean.classes or untrained.head.out_features != scores:
         raise DataError(
-            f"The network gives {scores} scores, the sets have {clean.classes} and {test.classes} classes; they must agree.",
+            f"The network gives {scores} scores, the sets have {clean.classes} and {test.classes} classes; they "
+            "must agree.",
             "Take the data set that the network was trained on.",
         )
     picked = torch.randperm(len(clean), generator=ctx.generator("feature quality", device="cpu"))[:most]
@@ -107,7 +109,8 @@ def refitted_accuracy(network: Network, clean: ImageSet, test: ImageSet, ctx: Co
 def fit_head(known: torch.Tensor, labels: torch.Tensor, classes: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Multinomial logistic regression on features, fitted by L-BFGS until nothing moves.
 
-    Features are brought to mean 0 and spread 1 for the fit, with a small penalty on the weights; the problem then has one optimum.
+    Features are brought to mean 0 and spread 1 for the fit, with a small penalty on the weights; the problem then has
+    one optimum.
 
     Args:
         known: float (N, D) on the CPU.
@@ -121,7 +124,9 @@ def fit_head(known: torch.Tensor, labels: torch.Tensor, classes: int) -> tuple[t
     scaled = ((known - middle) / spread).double()
     weights = torch.zeros((classes, known.shape[1]), dtype=torch.float64, requires_grad=True)
     bias = torch.zeros(classes, dtype=torch.float64, requires_grad=True)
-    solver = torch.optim.LBFGS([weights, bias], max_iter=ROUNDS, tolerance_grad=1e-6, tolerance_change=1e-10, line_search_fn="strong_wolfe")
+    solver = torch.optim.LBFGS(
+        [weights, bias], max_iter=ROUNDS, tolerance_grad=1e-6, tolerance_change=1e-10, line_search_fn="strong_wolfe"
+    )
 
     def loss() -> torch.Tensor:
         solver.zero_grad()
@@ -138,7 +143,9 @@ def fit_head(known: torch.Tensor, labels: torch.Tensor, classes: int) -> tuple[t
 def with_statistics(network: Network, data: ImageSet, ctx: Context) -> Network:
     """A copy whose batch normalisation has the mean statistics of all batches of the data; its weights are the same."""
     with torch.random.fork_rng(devices=[]):
-        copied = Network(copy.deepcopy(network.body), network.head.in_features, network.head.out_features, network.layers)
+        copied = Network(
+            copy.deepcopy(network.body), network.head.in_features, network.head.out_features, network.layers
+        )
     copied.head.load_state_dict(network.head.state_dict())
     copied.to(ctx.device)
     layers = [m for m in copied.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]

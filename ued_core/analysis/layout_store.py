@@ -40,7 +40,12 @@ def layout_key(frames: Sequence[np.ndarray], method: str, parameters: Mapping[st
         method: ``umap``, ``tsne`` or ``pca``.
         parameters: plain values of whatever else decides it.
     """
-    named = {"format": FORMAT, "method": method, "version": version(LIBRARIES[method]), "parameters": dict(parameters or {})}
+    named = {
+        "format": FORMAT,
+        "method": method,
+        "version": version(LIBRARIES[method]),
+        "parameters": dict(parameters or {}),
+    }
     digest = hashlib.sha256(json.dumps(named, sort_keys=True).encode())
     for frame in frames:
         digest.update(f"{frame.dtype}{frame.shape}".encode())

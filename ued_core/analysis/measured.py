@@ -66,7 +66,9 @@ def stored(file: Path) -> list[Row]:
         rows = json.loads(file.read_text(encoding="utf-8"))
         return [{**(row.get("poison") or {}), "probe": None, **row} for row in rows]
     except (ValueError, AttributeError, TypeError) as error:
-        raise DataError(f"{file} is no table of runs: {error}.", "Restore it, or delete it and fill it anew.") from error
+        raise DataError(
+            f"{file} is no table of runs: {error}.", "Restore it, or delete it and fill it anew."
+        ) from error
 
 
 def data_sets(rows: Sequence[Row]) -> list[str]:
@@ -82,7 +84,10 @@ def data_title(name: str) -> str:
 def conditions(rows: Sequence[Row], dataset: str) -> list[Condition]:
     """The conditions of one data set in the attack table, in stored order."""
     own = [row for row in rows if row["dataset"] == dataset]
-    return [Condition(name, tuple(r for r in own if r["condition"] == name)) for name in dict.fromkeys(r["condition"] for r in own)]
+    return [
+        Condition(name, tuple(r for r in own if r["condition"] == name))
+        for name in dict.fromkeys(r["condition"] for r in own)
+    ]
 
 
 def by_effect(found: Sequence[Condition]) -> list[Condition]:
@@ -132,7 +137,11 @@ def surrogates(rows: Sequence[Row]) -> str:
     """
     told = []
     for dataset in data_sets(rows):
-        attacked = [c for c in conditions(rows, dataset) if "encoder" in (c.rows[0]["spec"]["attack"] or {}) and not defences_of(c)]
+        attacked = [
+            c
+            for c in conditions(rows, dataset)
+            if "encoder" in (c.rows[0]["spec"]["attack"] or {}) and not defences_of(c)
+        ]
         found = by_effect(attacked)
         if len(found) > 1:
             cells = [(c.name, summary(c, "last")) for c in found]
@@ -152,4 +161,6 @@ def grid(rows: Sequence[Row], dataset: str) -> Grid:
     cells = {place: Condition(named[place], tuple(found)) for place, found in grouped.items()}
     attacks = {attack: attack_of(cell) is not None for (attack, _), cell in cells.items()}
     defences = {defence: bool(defences_of(cell)) for (_, defence), cell in cells.items()}
-    return Grid(tuple(sorted(attacks, key=attacks.__getitem__)), tuple(sorted(defences, key=defences.__getitem__)), cells)
+    return Grid(
+        tuple(sorted(attacks, key=attacks.__getitem__)), tuple(sorted(defences, key=defences.__getitem__)), cells
+    )

@@ -1,8 +1,9 @@
 """What the rows of an open question say, in words that follow the numbers.
 
-Two conditions are compared seed by seed: both runs of a pair share images, private key, weights and order. A difference is
-called clear when it exceeds twice its sample standard deviation over the seeds. With one seed there is no spread; then, as a
-first impression only, :data:`NOTICEABLE` takes its place. Both are conventions of this program and no tests of significance.
+Two conditions are compared seed by seed: both runs of a pair share images, private key, weights and order. A difference
+is called clear when it exceeds twice its sample standard deviation over the seeds. With one seed there is no spread;
+then, as a first impression only, :data:`NOTICEABLE` takes its place. Both are conventions of this program and no tests
+of significance.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from ued_core.analysis.phenomenon import Condition
 
 NOTICEABLE = 0.02
 RULE = (
-    "A difference counts when it is larger than twice its standard deviation over the seeds (both runs of a pair share images, "
-    f"private key, weights and order); with one seed, when it is larger than {100 * NOTICEABLE:.0f} points, as a first impression only."
+    "A difference counts when it is larger than twice its standard deviation over the seeds (both runs of a pair "
+    "share images, "
+    f"private key, weights and order); with one seed, when it is larger than {100 * NOTICEABLE:.0f} points, as a "
+    "first impression only."
 )
 NOT_YET = "Not measured yet."
 PerSeed = Mapping[int, float]
@@ -76,7 +79,8 @@ def kind(found: Summary) -> Literal["more", "less", "alike", "unknown"]:
 
 
 def best(line: Line) -> tuple[float, Condition, tuple[float, ...]] | None:
-    """The strength with the highest mean, its condition, and all strengths that are no clearly worse; None without COIN's rows."""
+    """The strength with the highest mean, its condition, and all strengths that are no clearly worse; None without
+    COIN's rows."""
     points = [(strength, condition) for strength, condition in line.points if strength > 0]
     if not points:
         return None
@@ -116,7 +120,13 @@ def rests_on(conditions: Sequence[Condition]) -> str:
     if not counts:
         return ""
     runs = sum(len(c.rows) for c in conditions)
-    seeds = f"{counts[0]} to {counts[-1]} seeds" if len(counts) > 1 else "one seed" if counts[0] == 1 else f"{counts[0]} seeds"
+    seeds = (
+        f"{counts[0]} to {counts[-1]} seeds"
+        if len(counts) > 1
+        else "one seed"
+        if counts[0] == 1
+        else f"{counts[0]} seeds"
+    )
     caution = {1: ", so this is a first impression", 2: ", too few to know the spread well"}.get(counts[-1], "")
     return f"It rests on {runs} {'run' if runs == 1 else 'runs'}, {seeds} for each condition{caution}."
 
@@ -146,7 +156,9 @@ def cost_answer(lines: Sequence[Line]) -> Answer:
         text = f"{line.name}: {level(plain)} without COIN. At α = {shown:g} px COIN {words} {points(own, sign=False)}"
         most = max(costs, key=lambda s: costs[s].mean)
         dearer = most != shown and costs[most].mean > 0
-        details.append(text + (f"; the most, {points(costs[most], sign=False)}, at α = {most:g} px." if dearer else "."))
+        details.append(
+            text + (f"; the most, {points(costs[most], sign=False)}, at α = {most:g} px." if dearer else ".")
+        )
     if not kinds:
         return Answer(NOT_YET, tuple(details), rests_on([c for line in lines for _, c in line.points]))
     judged = f" (judged at α = {listed([f'{s:g}' for s in sorted({s for _, s in kinds.values()})])} px)"
@@ -162,29 +174,43 @@ def seeds_answer(groups: Sequence[Group]) -> Answer:
     details, settled, tried = [], 0, 0
     spreads: list[tuple[float, str]] = []
     for group in groups:
-        spreads += [(summary(c, "last").spread, f"{c.name} on {group.name}") for c in group.conditions if len(c.rows) > 1]
+        spreads += [
+            (summary(c, "last").spread, f"{c.name} on {group.name}") for c in group.conditions if len(c.rows) > 1
+        ]
         clean = group.find(lambda s: not s.poison_rate and not s.defences)
         attacked = group.find(lambda s: s.assignment == "class" and not s.defences)
         defended = group.find(lambda s: s.assignment == "class" and bool(s.strength))
         if not clean or not attacked or not defended:
             continue
         ends = attacked.values("last")
-        text = f"{group.name}: trained on attacked images, seeds end between {100 * ends.min():.1f} and {100 * ends.max():.1f} %"
+        text = (
+            f"{group.name}: trained on attacked images, seeds end between {100 * ends.min():.1f} and "
+            f"{100 * ends.max():.1f} %"
+        )
         # Judged by the mean: where one key harms and another does not, the harm is real but not clear.
         if difference(clean, attacked).mean > NOTICEABLE:
             tried += 1
             gain = difference(defended, attacked)
             sure = kind(gain) == "more"
             settled += sure
-            details.append(f"{text}. COIN's gain is {points(gain)}: {'clear' if sure else 'not clear over these seeds'}.")
+            details.append(
+                f"{text}. COIN's gain is {points(gain)}: {'clear' if sure else 'not clear over these seeds'}."
+            )
         else:
-            details.append(f"{text}, against {level(clean)} on clean ones: the attack does hardly any harm, so there is nothing to gain.")
+            details.append(
+                f"{text}, against {level(clean)} on clean ones: the attack does hardly any harm, so there is nothing "
+                "to gain."
+            )
     conditions = [c for group in groups for c in group.conditions]
     if not details or not spreads:
         return Answer(NOT_YET, tuple(details), rests_on(conditions))
     widest, where = max(spreads)
     words = f"The standard deviation over seeds reaches {100 * widest:.0f} points ({where})"
-    share = f"COIN's gain is clear in {settled} of {tried} settings where the attack does harm" if tried else "the attack harms nowhere"
+    share = (
+        f"COIN's gain is clear in {settled} of {tried} settings where the attack does harm"
+        if tried
+        else "the attack harms nowhere"
+    )
     return Answer(f"{words}; {share}.", tuple(details), rests_on(conditions))
 
 
@@ -200,7 +226,9 @@ def rivals_answer(group: Group | None) -> Answer:
         return Answer(NOT_YET, (f"COIN: {level(coin)}.",) if coin else (), seeds)
     by = {word: [name for name, (what, _) in compared.items() if what == word] for word in ("more", "alike", "less")}
     if by["more"]:
-        verdict = f"COIN's design is not needed here: {listed(by['more'])} {_do(by['more'], 'give')} back more than COIN."
+        verdict = (
+            f"COIN's design is not needed here: {listed(by['more'])} {_do(by['more'], 'give')} back more than COIN."
+        )
     elif by["alike"]:
         verdict = f"COIN is not clearly better than {listed(by['alike'])}."
         verdict += f" It beats {_all_of(len(by['less']), 'other')}." if by["less"] else ""
@@ -235,7 +263,9 @@ def mixtures_answer(groups: Sequence[Group]) -> Answer:
         gap = difference(alone, none) if alone and none else None
         thrown = f"; throwing the others away: {points(gap)} against no defence" if gap and gap.count else ""
         details.append(f"{group.name}: " + ", ".join(f"{c.name} {level(c)}" for c in group.conditions) + f"{thrown}.")
-        everyone, flagged = (group.find(f) for f in (lambda s: bool(s.strength), lambda s: bool(s.defences) and s.strength is None))
+        everyone, flagged = (
+            group.find(f) for f in (lambda s: bool(s.strength), lambda s: bool(s.defences) and s.strength is None)
+        )
         if everyone and flagged and (found := difference(flagged, everyone)).count:
             kinds[group.name] = (kind(found), found)
             if none and "more" not in (kind(difference(c, none)) for c in (everyone, flagged)):
@@ -245,7 +275,11 @@ def mixtures_answer(groups: Sequence[Group]) -> Answer:
     vain = f" But neither is clearly better than no defence{where}." if in_vain else ""
     if not kinds:
         return Answer(NOT_YET, tuple(details), seeds)
-    words = {"more": "shaking only the flagged images is better", "less": "shaking all images is better", "alike": "no clear difference"}
+    words = {
+        "more": "shaking only the flagged images is better",
+        "less": "shaking all images is better",
+        "alike": "no clear difference",
+    }
     if len({what for what, _ in kinds.values()}) == 1:
         what = next(iter(kinds.values()))[0]
         numbers = "; ".join(f"{points(found)} with {name}" for name, (_, found) in kinds.items())
@@ -261,12 +295,20 @@ def attackers_answer(pairs: Sequence[Attacker]) -> Answer:
     details, kinds, gained = [], {}, {}
     for pair in pairs:
         if not pair.defended or not pair.without:
-            there = f"{level(pair.without)} without COIN" if pair.without else f"{level(pair.defended)} with COIN" if pair.defended else ""
+            there = (
+                f"{level(pair.without)} without COIN"
+                if pair.without
+                else f"{level(pair.defended)} with COIN"
+                if pair.defended
+                else ""
+            )
             details.append(f"{_capital(pair.name)}: {there}; the other half is not measured yet.")
             continue
         gained[pair.name] = difference(pair.defended, pair.without)
         by = f" ({points(gained[pair.name])})" if gained[pair.name].count else ""
-        details.append(f"{_capital(pair.name)}: {level(pair.without)} without COIN, {level(pair.defended)} with it{by}.")
+        details.append(
+            f"{_capital(pair.name)}: {level(pair.without)} without COIN, {level(pair.defended)} with it{by}."
+        )
         if published and pair.name != PUBLISHED and (found := difference(pair.defended, published)).count:
             kinds[pair.name] = (kind(found), found)
     if not kinds:
@@ -275,12 +317,16 @@ def attackers_answer(pairs: Sequence[Attacker]) -> Answer:
     helpless = [name for name in kinds if kind(gained[name]) in ("alike", "less")]
     vain = f" Against {listed(helpless)} COIN gives nothing clear back." if helpless else ""
     if not gain:
-        words = f"Against none of the {len(kinds)} tried is clearly less left after COIN than against the attack as published."
+        words = (
+            f"Against none of the {len(kinds)} tried is clearly less left after COIN than against the attack as "
+            "published."
+        )
         return Answer(words + vain, tuple(details), seeds)
     worst = min(kinds, key=lambda name: kinds[name][1].mean)
     most = f"{f'least by {worst}, ' if len(gain) > 1 else ''}{points(kinds[worst][1])}"
     verdict = (
-        f"It helps less against {len(gain)} of {len(kinds)} who adapt: after COIN, less is left by {listed(gain)} than by the attack as "
+        f"It helps less against {len(gain)} of {len(kinds)} who adapt: after COIN, less is left by {listed(gain)} "
+        "than by the attack as "
         f"published ({most}).{vain}"
     )
     return Answer(verdict, tuple(details), seeds)
@@ -305,7 +351,9 @@ def resolution_answer(lines: Sequence[Line]) -> Answer:
         return Answer(NOT_YET, tuple(details), seeds)
     small, large = tops[0][0], tops[-1][0]
     change = over(minus(gains[-1], gains[0]))
-    moved = {"less": "shrinks", "more": "grows", "alike": "does not clearly change", "unknown": "cannot be compared"}[kind(change)]
+    moved = {"less": "shrinks", "more": "grows", "alike": "does not clearly change", "unknown": "cannot be compared"}[
+        kind(change)
+    ]
     verdict = f"From {small} to {large} COIN's best gain {moved}"
     verdict += f" ({points(change)})" if change.count else ""
     if set.intersection(*(set(alike) for _, _, alike in tops)):
@@ -344,7 +392,10 @@ def optimum_answer(by_blur: Sequence[Line], by_size: Sequence[Line]) -> Answer:
     shared = sorted(set.intersection(*(set(alike) for _, _, alike in tops.values())))
     if shared:
         strengths = listed([f"{s:g}" for s in shared])
-        verdict = f"One strength can do for {helped}: α = {strengths} px {'is' if len(shared) == 1 else 'are'} nowhere clearly worse than "
+        verdict = (
+            f"One strength can do for {helped}: α = {strengths} px {'is' if len(shared) == 1 else 'are'} "
+            "nowhere clearly worse than "
+        )
         verdict += f"the best.{vain}"
         return Answer(verdict, tuple(details), seeds)
     lowest, highest = (choose(tops, key=lambda name: tops[name][0]) for choose in (min, max))

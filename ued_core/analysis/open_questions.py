@@ -1,7 +1,7 @@
 """What nobody has measured of COIN: stored rows in, one series of conditions a question out.
 
-Everything that a figure or an answer needs (α, p_b, kernel, side, share of poisoned images) is read from the rows' specs.
-The table is filled by a benchmark that can be stopped, so any row may be missing.
+Everything that a figure or an answer needs (α, p_b, kernel, side, share of poisoned images) is read from the rows'
+specs. The table is filled by a benchmark that can be stopped, so any row may be missing.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ _QUESTIONS = (
         "b",
         "Clean data",
         "What does COIN cost where nothing was poisoned?",
-        "A defender rarely knows whether data was attacked, so the price on clean data is always paid. A network is trained on clean "
+        "A defender rarely knows whether data was attacked, so the price on clean data is always paid. A network is "
+        "trained on clean "
         "images with COIN at several strengths α.",
         _COMMAND + "b",
     ),
@@ -58,7 +59,8 @@ _QUESTIONS = (
         "c",
         "Seeds",
         "How far does chance alone move the central result?",
-        "Papers print one number for each condition. Here every condition is trained several times; each seed draws its own images, "
+        "Papers print one number for each condition. Here every condition is trained several times; each seed draws "
+        "its own images, "
         "private key, weights and order.",
         phenomenon.COMMAND,
     ),
@@ -66,7 +68,8 @@ _QUESTIONS = (
         "d",
         "Other warps",
         "Is COIN's design needed, or does any random distortion do?",
-        "COIN moves every pixel on its own by whole and fractional steps. Against it stand its two parts alone, and smooth random warps "
+        "COIN moves every pixel on its own by whole and fractional steps. Against it stand its two parts alone, and "
+        "smooth random warps "
         "that move pixels equally far but together with their neighbours.",
         _COMMAND + "d",
     ),
@@ -74,15 +77,18 @@ _QUESTIONS = (
         "e",
         "Detect first",
         "If only a part of the images is poisoned, is it better to shake all of them or only those that look filtered?",
-        "If shaking has a price, clean images should be spared. The detector flags images whose outermost line of pixels is darker than "
-        "the one inside it, a trace of the attack. Training on the clean images alone, which a perfect detector could do, is the control.",
+        "If shaking has a price, clean images should be spared. The detector flags images whose outermost line of "
+        "pixels is darker than "
+        "the one inside it, a trace of the attack. Training on the clean images alone, which a perfect detector could "
+        "do, is the control.",
         _COMMAND + "e",
     ),
     Question(
         "f",
         "Adaptive attackers",
         "Does COIN still help against an attacker who expects it?",
-        "Tried are reflection at the image border (which hides the attack from the detector), larger kernels, and kernels chosen so that "
+        "Tried are reflection at the image border (which hides the attack from the detector), larger kernels, and "
+        "kernels chosen so that "
         "they stay apart after COIN has blurred them.",
         _COMMAND + "f",
     ),
@@ -90,7 +96,8 @@ _QUESTIONS = (
         "g",
         "Image size",
         "Does COIN's gain shrink as images grow, and should its strength α grow with them?",
-        "Papers report smaller gains on larger images, always with other data as well. Here the same scenes are drawn at several sizes "
+        "Papers report smaller gains on larger images, always with other data as well. Here the same scenes are drawn "
+        "at several sizes "
         "and nothing else changes.",
         _COMMAND + "g",
     ),
@@ -249,7 +256,9 @@ def _recipe(row: Row) -> list[Any]:
     return [data, row["spec"]["model"], row["spec"]["plan"]]
 
 
-def _lines(conditions: Sequence[Condition], by: Callable[[Setting], Hashable], named: Callable[[Setting], str]) -> list[Line]:
+def _lines(
+    conditions: Sequence[Condition], by: Callable[[Setting], Hashable], named: Callable[[Setting], str]
+) -> list[Line]:
     """COIN's strengths of every group of settings; other defences do not belong to a line."""
     groups: dict[Any, dict[float, Condition]] = {}
     names: dict[Any, str] = {}
@@ -295,14 +304,16 @@ def rivals(conditions: Sequence[Condition], rows: Sequence[Row]) -> Group | None
 
 
 def mixtures(conditions: Sequence[Condition], rows: Sequence[Row]) -> list[Group]:
-    """(e) No defence, COIN on all images, on the flagged, or the clean images alone; one group a share of poisoned images."""
+    """(e) No defence, COIN on all images, on the flagged, or the clean images alone; one group a share of poisoned
+    images."""
     groups: dict[float, list[Condition]] = {}
     for condition in conditions:
         own = setting(condition)
         words = UNDEFENDED if not own.defences else "COIN on all" if own.strength else "COIN on the flagged"
         groups.setdefault(own.poison_rate, []).append(replace(condition, name=CLEAN_PART if own.left_clean else words))
     return [
-        Group(f"{100 * rate:.0f} % of the images poisoned", tuple(own), clean_like(own[0], rows)) for rate, own in sorted(groups.items())
+        Group(f"{100 * rate:.0f} % of the images poisoned", tuple(own), clean_like(own[0], rows))
+        for rate, own in sorted(groups.items())
     ]
 
 
@@ -334,15 +345,20 @@ def resolution_lines(conditions: Sequence[Condition], rows: Sequence[Row]) -> li
 
 
 def optimum_lines(conditions: Sequence[Condition], rows: Sequence[Row]) -> tuple[list[Line], list[Line]]:
-    """(h) The attack over α: one line a p_b at the smallest kernel, and one line a kernel size at the p_b that most of them have."""
+    """(h) The attack over α: one line a p_b at the smallest kernel, and one line a kernel size at the p_b that most of
+    them have."""
     known = [c for c in conditions if setting(c).kernel_size is not None]
     if not known:
         return [], []
     smallest = min(setting(c).kernel_size or 0 for c in known)
     larger = [setting(c).blur for c in known if setting(c).kernel_size != smallest]
     common = max(larger, key=larger.count, default=None)
-    by_blur = _lines([c for c in known if setting(c).kernel_size == smallest], lambda s: s.blur, lambda s: f"p_b = {s.blur:g}")
-    by_size = _lines([c for c in known if setting(c).blur == common], lambda s: s.kernel_size, lambda s: f"k = {s.kernel_size}")
+    by_blur = _lines(
+        [c for c in known if setting(c).kernel_size == smallest], lambda s: s.blur, lambda s: f"p_b = {s.blur:g}"
+    )
+    by_size = _lines(
+        [c for c in known if setting(c).blur == common], lambda s: s.kernel_size, lambda s: f"k = {s.kernel_size}"
+    )
     by_blur.sort(key=lambda line: setting(line.points[0][1]).blur or 0.0)
     by_size.sort(key=lambda line: setting(line.points[0][1]).kernel_size or 0)
     with_clean = lambda lines: [replace(line, clean=clean_like(line.points[0][1], rows)) for line in lines]  # noqa: E731

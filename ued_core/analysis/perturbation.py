@@ -76,7 +76,8 @@ def distortion(clean: torch.Tensor, other: torch.Tensor) -> Distortion:
     _same_shape(clean, other)
     if min(clean.shape[-2:]) < SSIM_WINDOW:
         raise DataError(
-            f"SSIM compares windows of {SSIM_WINDOW}×{SSIM_WINDOW} pixels, but the images have {clean.shape[-2]}×{clean.shape[-1]}.",
+            f"SSIM compares windows of {SSIM_WINDOW}×{SSIM_WINDOW} pixels, but the images have "
+            f"{clean.shape[-2]}×{clean.shape[-1]}.",
             "Take larger images.",
         )
     parts = [_distortion(clean[i : i + CHUNK], other[i : i + CHUNK]) for i in range(0, len(clean), CHUNK)]

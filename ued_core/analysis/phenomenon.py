@@ -46,7 +46,8 @@ class Condition:
         return float(values.std(ddof=1)) if len(values) > 1 else float("nan")
 
     def histogram(self) -> np.ndarray | None:
-        """Share of the clean test images that each class gets, sorted downwards and averaged over seeds; float64 (c,)."""
+        """Share of the clean test images that each class gets, sorted downwards and averaged over seeds; float64
+        (c,)."""
         probes = [row["probe"] for row in self.rows if row["probe"]]
         if not probes:
             return None
@@ -86,4 +87,7 @@ def filter_readout() -> dict[str, dict[str, float]]:
         raise Unavailable("The shipped filter read-out is missing.", f"Make it: {READOUT_COMMAND}")
     rows = json.loads(READOUT_FILE.read_text(encoding="utf-8"))
     names = dict.fromkeys(r["dataset"] for r in rows)
-    return {n: {k: float(np.mean([r[k] for r in rows if r["dataset"] == n])) for k in ("readout", "high_power")} for n in names}
+    return {
+        n: {k: float(np.mean([r[k] for r in rows if r["dataset"] == n])) for k in ("readout", "high_power")}
+        for n in names
+    }

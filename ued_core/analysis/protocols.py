@@ -34,7 +34,8 @@ class Protocol:
 
     Attributes:
         name, dataset: of both.
-        axis: what varies from run to run: number of classes after merging, share of poisoned images, or nothing that is a number.
+        axis: what varies from run to run: number of classes after merging, share of poisoned images, or nothing that is
+            a number.
         lines: with an axis, what is drawn along it; without one, each has a single point at 0.
         rows: all of its runs.
     """
@@ -70,4 +71,6 @@ def part_curves(rows: list[Row]) -> dict[str, np.ndarray]:
     if not own:
         return {}
     names = {"poisoned": "touched_accuracy", "clean": "untouched_accuracy"}
-    return {part: np.mean([[epoch[name] for epoch in history] for history in own], axis=0) for part, name in names.items()}
+    return {
+        part: np.mean([[epoch[name] for epoch in history] for history in own], axis=0) for part, name in names.items()
+    }

@@ -25,7 +25,8 @@ CHUNK = 256
 
 
 def psnr(images: torch.Tensor, reference: torch.Tensor) -> float:
-    """Peak signal-to-noise ratio in dB, peak 1, of the mean square over all values of all images; ``inf`` for equal ones.
+    """Peak signal-to-noise ratio in dB, peak 1, of the mean square over all values of all images; ``inf`` for equal
+    ones.
 
     Args:
         images, reference: float (N, C, H, W) in [0, 1], or uint8.
@@ -46,8 +47,8 @@ def surviving(without: torch.Tensor, carrying: torch.Tensor, delta: torch.Tensor
     1 when all of it is, 0 when nothing along δ is left, negative when it was overdone.
 
     Args:
-        without, carrying: float (N, C, H, W): what became of the clean and of the poisoned images. With the clean images
-            themselves as ``without``, everything else that was changed counts as far as it points along δ.
+        without, carrying: float (N, C, H, W): what became of the clean and of the poisoned images. With the clean
+            images themselves as ``without``, everything else that was changed counts as far as it points along δ.
         delta: float (N, C, H, W), poisoned minus clean, in the same units.
 
     Returns:
@@ -65,8 +66,9 @@ def pattern_correlation(found: torch.Tensor, delta: torch.Tensor, labels: torch.
         labels: int64 (N,).
 
     Returns:
-        float64 (K, K) for the classes that occur: rows are classes of ``found``, columns of ``delta``. The diagonal is how
-        well each class's pattern was found; the rest is what it shares with other classes' patterns. 0 for a constant pattern.
+        float64 (K, K) for the classes that occur: rows are classes of ``found``, columns of ``delta``. The diagonal is
+        how well each class's pattern was found; the rest is what it shares with other classes' patterns. 0 for a
+        constant pattern.
     """
     patterns = []
     for values in (found, delta):
@@ -141,7 +143,8 @@ class Recovery:
 
     Attributes:
         images: how many were looked at.
-        recovered: ⟨p̂, δ⟩ ÷ ⟨δ, δ⟩ with δ what the attack does to these images, or would do to them: 1 when p̂ holds all of it.
+        recovered: ⟨p̂, δ⟩ ÷ ⟨δ, δ⟩ with δ what the attack does to these images, or would do to them: 1 when p̂ holds
+            all of it.
         size: root mean square of p̂, in 1/255.
         before, after: PSNR to the clean images in dB, as published and without p̂; ``inf`` for equal ones.
     """
@@ -157,12 +160,15 @@ class Recovery:
         return asdict(self)
 
 
-def measure_recovery(perturbation: torch.Tensor, published: torch.Tensor, clean: torch.Tensor, poisoned: torch.Tensor) -> Recovery:
+def measure_recovery(
+    perturbation: torch.Tensor, published: torch.Tensor, clean: torch.Tensor, poisoned: torch.Tensor
+) -> Recovery:
     """Compare p̂ with what the attack does.
 
     Args:
         perturbation: float (N, C, H, W), p̂ in units where pixels lie in 0..1.
-        published: uint8, the images that p̂ was found on: for poisoned images ``poisoned``, for untouched ones ``clean``.
+        published: uint8, the images that p̂ was found on: for poisoned images ``poisoned``, for untouched ones
+            ``clean``.
         clean: uint8, the images before the attack.
         poisoned: uint8, what the attack makes of them, or would make of them.
     """
@@ -192,8 +198,9 @@ def _rate(network: DvaeNetwork, images: torch.Tensor, labels: torch.Tensor, ctx:
 def stored_rows(path: Path = STORED) -> list[dict[str, Any]]:
     """The rows of ``benchmarks.dvae``, or none where the file is not there.
 
-    Rows with ``part`` = ``sweep`` hold a :class:`Separation` with ``attack``, ``target``, ``labels``, ``steps`` and ``seed``;
-    those with ``stages`` hold ``last`` (clean test accuracy, 0..1), ``psnr_clean``, ``attack``, ``arm`` and ``seed``.
+    Rows with ``part`` = ``sweep`` hold a :class:`Separation` with ``attack``, ``target``, ``labels``, ``steps`` and
+    ``seed``; those with ``stages`` hold ``last`` (clean test accuracy, 0..1), ``psnr_clean``, ``attack``, ``arm`` and
+    ``seed``.
     """
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
 

@@ -26,7 +26,9 @@ def reference_card(name: str) -> dict[str, Any]:
     """
     path = FOLDER / f"{name}.json"
     if not path.exists():
-        raise Unavailable(f"The reference model {name!r} is not in {FOLDER.name}.", "Train it: python -m benchmarks.reference_models.")
+        raise Unavailable(
+            f"The reference model {name!r} is not in {FOLDER.name}.", "Train it: python -m benchmarks.reference_models."
+        )
     return json.loads(path.read_text(encoding="utf-8"))
 
 
@@ -40,7 +42,9 @@ def reference_words(dataset: str) -> str:
     card = reference_card(reference_for(dataset))
     own = card["spec"]["dataset"]["name"]
     strange = "" if own == dataset else ", which has never seen images such as these"
-    return f"a small CNN trained on clean {own} ({100 * card['clean_test_accuracy']:.1f} % clean test accuracy){strange}"
+    return (
+        f"a small CNN trained on clean {own} ({100 * card['clean_test_accuracy']:.1f} % clean test accuracy){strange}"
+    )
 
 
 @functools.lru_cache(maxsize=4)

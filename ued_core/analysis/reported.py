@@ -1,8 +1,9 @@
-"""What papers, leaderboards and talks report, as data: their tables under one vocabulary, their own spelling kept beside it.
+"""What papers, leaderboards and talks report, as data: their tables under one vocabulary, their own spelling kept
+beside it.
 
 Nothing here was measured by this program. The tables were transcribed from the sources that every row names. The same
-attack differs between sources (OPS without a defence: 36.55 % in one, 14.69 % in another), because crafting code, budgets
-and schedules differ: values of different sources are shown beside each other and never averaged.
+attack differs between sources (OPS without a defence: 36.55 % in one, 14.69 % in another), because crafting code,
+budgets and schedules differ: values of different sources are shown beside each other and never averaged.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ class Source:
     Attributes:
         text: as the tables name it.
         title: short, unique.
-        kind: who reports: the authors of an attack or a defence, a benchmark, others who ran it again, or at second hand.
+        kind: who reports: the authors of an attack or a defence, a benchmark, others who ran it again, or at second
+            hand.
         where: paper, page or file.
         note: what is known of its protocol, and what is odd.
     """
@@ -68,7 +70,8 @@ class ReportedRow:
     """One reported number.
 
     Attributes:
-        dataset, model, attack, defense: what was trained, normalised; ``clean`` and ``none`` for no attack and no defence.
+        dataset, model, attack, defense: what was trained, normalised; ``clean`` and ``none`` for no attack and no
+            defence.
         test_accuracy: on clean test images, 0..1.
         source: who reports it.
         spelled: the source's own spelling of the four names.
@@ -165,7 +168,8 @@ MODEL_NAMES = _spellings(
     (Name("paddle", "PaddlePaddle's platform"), ("PaddlePaddle (fastest training)",)),
     (Name("not_stated", "network not stated"), ("not_stated",)),
 )
-# In APBench's code "gaussian" changes nothing; the released code of Unlearnable Clusters has two blurs, and both are real ones.
+# In APBench's code "gaussian" changes nothing; the released code of Unlearnable Clusters has two blurs, and both are
+# real ones.
 MEANS_THERE: Mapping[tuple[str, str], Name] = MappingProxyType(
     {("Unlearnable Clusters CVPR2023 slides Table 3", "gaussian"): Name("gaussian_blur", "Gaussian blur")}
 )
@@ -188,7 +192,8 @@ NOT_HERE: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "dataset": {
             "not_stated": "its source does not say which",
             **dict.fromkeys(
-                ("imagenet100", "imagenet20", "imagenet_part", "pets", "cars", "flowers", "food", "sun397"), "opens as an image folder"
+                ("imagenet100", "imagenet20", "imagenet_part", "pets", "cars", "flowers", "food", "sun397"),
+                "opens as an image folder",
             ),
         },
         "model": {
@@ -209,7 +214,10 @@ def sources(folder: Path = FOLDER) -> dict[str, Source]:
     file = folder / "sources.json"
     if not file.exists():
         raise Unavailable(f"The list of sources {file} is missing.", "Restore assets/reported from the repository.")
-    return {entry["source"]: Source(*(entry[name] for name in ("source", "title", "kind", "where", "note"))) for entry in _json(file)}
+    return {
+        entry["source"]: Source(*(entry[name] for name in ("source", "title", "kind", "where", "note")))
+        for entry in _json(file)
+    }
 
 
 def _json(file: Path) -> list[dict[str, str]]:
@@ -272,11 +280,16 @@ def name_of(column: str, spelling: str, source: str = "", place: str = "") -> Na
         if text in known:
             return known[text]
     where = f"{place}: " if place else ""
-    raise DataError(f"{where}nobody said what the {column} {spelling!r} is.", "Add the spelling to ued_core/analysis/reported.py.")
+    raise DataError(
+        f"{where}nobody said what the {column} {spelling!r} is.", "Add the spelling to ued_core/analysis/reported.py."
+    )
 
 
 def clean_reference(row: ReportedRow, rows: tuple[ReportedRow, ...]) -> float | None:
-    """Accuracy without attack and defence in the same source, on the same data with the same model; None where it is not reported."""
+    """Accuracy without attack and defence in the same source, on the same data with the same model; None where it is
+    not reported."""
     same = (row.source, row.dataset, row.model)
-    found = [r for r in rows if (r.source, r.dataset, r.model) == same and (r.attack.key, r.defense.key) == ("clean", "none")]
+    found = [
+        r for r in rows if (r.source, r.dataset, r.model) == same and (r.attack.key, r.defense.key) == ("clean", "none")
+    ]
     return found[0].test_accuracy if found else None

@@ -27,9 +27,10 @@ class Shipped:
     """Networks of stage 1 at several rate targets, for one data set, attack and key.
 
     Attributes:
-        card: ``dataset``, ``attack``, ``seed`` (the key), ``defence`` (its parameters, without rate targets and epochs), ``images``
-            (how many it was trained on), ``data_hash`` (of the poisoned images), ``targets`` (a list of objects with
-            ``target``, ``rate``, ``psnr`` and ``steps``; all began as copies of one network), ``command``, ``torch``.
+        card: ``dataset``, ``attack``, ``seed`` (the key), ``defence`` (its parameters, without rate targets and
+            epochs), ``images`` (how many it was trained on), ``data_hash`` (of the poisoned images), ``targets`` (a
+            list of objects with ``target``, ``rate``, ``psnr`` and ``steps``; all began as copies of one network),
+            ``command``, ``torch``.
         path: the weights, half precision.
     """
 

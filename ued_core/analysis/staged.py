@@ -1,4 +1,5 @@
-"""What a run under staged training did, check by check: from the shipped rows, from a result, or from a run under way."""
+"""What a run under staged training did, check by check: from the shipped rows, from a result, or from a run under
+way."""
 
 from __future__ import annotations
 
@@ -32,7 +33,8 @@ class Check:
         acm: layer → activation-cluster measure.
         signal: growth of the trap's sign since the start; 1 is none.
         trapped: whether it exceeded the threshold.
-        action: ``start``, ``accepted``, ``rolled back``, ``slowed``, ``reset`` or ``noted``; empty where only epochs are known.
+        action: ``start``, ``accepted``, ``rolled back``, ``slowed``, ``reset`` or ``noted``; empty where only epochs
+            are known.
         rates: layer → factor on its learning rate from then on; 0 is frozen.
     """
 
@@ -81,14 +83,19 @@ class Trace:
 
     @property
     def trapped_at(self) -> float | None:
-        """Epoch of the first check above the run's own threshold, or the epoch that it lies in; None if there was none."""
+        """Epoch of the first check above the run's own threshold, or the epoch that it lies in; None if there was
+        none."""
         if self.whole:
             return self.first_above(self.threshold)
-        return next((row["epoch"] for row in self.history if row.get("staged alarms", 0) > 0), self.first_above(self.threshold))
+        return next(
+            (row["epoch"] for row in self.history if row.get("staged alarms", 0) > 0), self.first_above(self.threshold)
+        )
 
     def first_above(self, threshold: float) -> float | None:
         """Epoch of the first check whose signal exceeds a threshold; None if there was none."""
-        return next((check.epoch for check in self.checks if check.action != "start" and check.signal > threshold), None)
+        return next(
+            (check.epoch for check in self.checks if check.action != "start" and check.signal > threshold), None
+        )
 
     @property
     def frozen(self) -> tuple[str, ...]:
@@ -123,7 +130,9 @@ class _Report(BaseModel):
         return report if whole else None
 
 
-def trace_of(spec: Mapping[str, Any], history: Sequence[Mapping[str, float]], reports: Sequence[Mapping[str, Any]] = ()) -> Trace | None:
+def trace_of(
+    spec: Mapping[str, Any], history: Sequence[Mapping[str, float]], reports: Sequence[Mapping[str, Any]] = ()
+) -> Trace | None:
     """The checks of a run, from its result, or as far as its history shows them.
 
     Args:
@@ -163,8 +172,9 @@ def trace_of(spec: Mapping[str, Any], history: Sequence[Mapping[str, float]], re
 def expectation(rows: Sequence[Row], spec: Mapping[str, Any]) -> str:
     """What the stored runs let expect of the staged training in a spec, in words; empty if there is none in it.
 
-    A run under staged training is plain training until its first alarm. So the stored runs that were only watched tell how
-    often a threshold would have been exceeded, on which data; those with the very same settings tell what came of it.
+    A run under staged training is plain training until its first alarm. So the stored runs that were only watched tell
+    how often a threshold would have been exceeded, on which data; those with the very same settings tell what came of
+    it.
 
     Args:
         rows: of the benchmark.
@@ -187,7 +197,10 @@ def _alarms_expected(rows: Sequence[Row], method: Mapping[str, Any]) -> str:
          for row, trace in watched if trace and trace.sign == signal),
     )  # fmt: skip
     if not same:
-        return f"No stored run has watched the signal {signal} of staged training, so it is not known whether an alarm will ring."
+        return (
+            f"No stored run has watched the signal {signal} of staged training, so it is not known whether an "
+            "alarm will ring."
+        )
     parts = []
     for (dataset, attacked), found in groupby(same, key=lambda run: run[:2]):
         ends = [crossed for *_, crossed in found]
@@ -210,7 +223,10 @@ def _came_of_it(rows: Sequence[Row], method: Mapping[str, Any]) -> str:
         return ""
 
     def at(name: str) -> str:
-        return f"{name} from {100 * mean(c[1] for c in scenes[name]):.0f} to {100 * mean(c[2] for c in scenes[name]):.0f} %"
+        return (
+            f"{name} from {100 * mean(c[1] for c in scenes[name]):.0f} to "
+            f"{100 * mean(c[2] for c in scenes[name]):.0f} %"
+        )
 
     best, worst = max(gains, key=gains.__getitem__), min(gains, key=gains.__getitem__)
     ends = [f"most gained: {at(best)}"] * (gains[best] > 0) + [f"most lost: {at(worst)}"] * (gains[worst] < 0)

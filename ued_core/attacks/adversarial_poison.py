@@ -81,7 +81,13 @@ class AdversarialPoison(TrainedSurrogateAttack):
         return Crafted(state["images"] if state["best"] is None else state["best"], log)
 
     def _one_start(
-        self, network: Network, data: ImageSet, ctx: Context, effort: Effort, state: dict[str, Any], save: Callable[[], None]
+        self,
+        network: Network,
+        data: ImageSet,
+        ctx: Context,
+        effort: Effort,
+        state: dict[str, Any],
+        save: Callable[[], None],
     ) -> bool:
         """Every image once from random noise; the better of this start and the best so far is kept.
 
@@ -100,10 +106,17 @@ class AdversarialPoison(TrainedSurrogateAttack):
             rng = ctx.generator("start", number, rows.start)
             drawn = torch.randn(clean.shape, generator=rng, device=clean.device) * epsilon
             images = descend(
-                network, clean, project(clean + drawn, clean, epsilon), aim, epsilon=epsilon, step=self.step_size * epsilon,
-                steps=self.steps, uphill=self.goal == "untargeted", prepare=self._view(rng),
+                network,
+                clean,
+                project(clean + drawn, clean, epsilon),
+                aim,
+                epsilon=epsilon,
+                step=self.step_size * epsilon,
+                steps=self.steps,
+                uphill=self.goal == "untargeted",
+                prepare=self._view(rng),
                 after=lambda count: effort.spend(count, words),
-            )  # fmt: skip
+            )
             loss, hits = self._judge(network, images, aim)
             state["images"][rows] = to_bytes(images.detach()).cpu()
             state.update(done=rows.stop, loss=state["loss"] + loss, hits=state["hits"] + hits)

@@ -51,11 +51,14 @@ class Autoregressive(AdditiveAttack):
     title: ClassVar[str] = "AR"
 
     size: float = param(
-        1.0, "Size of the noise, as a multiple of the published one: length 1 with pixels in 0..1, or a largest change of 8/255.",
+        1.0, "Size of the noise, as a multiple of the published one: length 1 with pixels in 0..1, or a largest "
+             "change of 8/255.",
         ge=0.25, le=4.0, step=0.25,
     )  # fmt: skip
     norm: Literal["l2", "linf"] = param(
-        "l2", "What is scaled to the size: the length (root of the sum of squares) of each image's noise, or its largest value."
+        "l2",
+        "What is scaled to the size: the length (root of the sum of squares) of each image's noise, or its "
+        "largest value.",
     )
     rounding: Rounding = rounding_param()
 
@@ -63,7 +66,8 @@ class Autoregressive(AdditiveAttack):
         return Bound(self.norm, self.size * (255 if self.norm == "l2" else 8))
 
     def coefficients(self, classes: int, shape: tuple[int, int, int], seed: int) -> np.ndarray:
-        """The weights of every class and channel, float64 (classes, C, 3, 3); the last one of each is 0, their sum is 1."""
+        """The weights of every class and channel, float64 (classes, C, 3, 3); the last one of each is 0, their sum is
+        1."""
         return search(classes, shape, seed)
 
     def delta(self, data: ImageSet, rows: torch.Tensor, ctx: Context) -> torch.Tensor:
@@ -166,12 +170,16 @@ def response(weights: np.ndarray, noise: np.ndarray) -> np.ndarray:
     for row in range(3):
         for column in range(3):
             if (row, column) != (2, 2):
-                answer = answer + weights[:, row, column, None, None] * noise[..., row : row + height, column : column + width]
+                answer = (
+                    answer
+                    + weights[:, row, column, None, None] * noise[..., row : row + height, column : column + width]
+                )
     return np.maximum(answer, 0).sum((-3, -2, -1))
 
 
 def least_response(classes: int, shape: tuple[int, int, int]) -> float:
-    """What the search asks of a filter at first; the published floors hold for 3×32×32 and grow with the root of the size."""
+    """What the search asks of a filter at first; the published floors hold for 3×32×32 and grow with the root of the
+    size."""
     published = next((floor for most, floor in FLOORS.items() if classes <= most), min(FLOORS.values()))
     return published * (shape[0] * (shape[1] - 2) * (shape[2] - 2) / (3 * 30 * 30)) ** 0.5
 

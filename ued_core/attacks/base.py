@@ -139,7 +139,10 @@ def check_classes(numbers: Sequence[int]) -> tuple[int, ...]:
         ParameterError: none is given, or something is no class number.
     """
     if isinstance(numbers, str) or not isinstance(numbers, Sequence) or not numbers:
-        raise ParameterError(f"The poisoned classes are {numbers!r}, but they must be a list of class numbers.", "Leave them out for all.")
+        raise ParameterError(
+            f"The poisoned classes are {numbers!r}, but they must be a list of class numbers.",
+            "Leave them out for all.",
+        )
     for number in numbers:
         if not isinstance(number, int) or isinstance(number, bool) or number < 0:
             raise ParameterError(f"A poisoned class is {number!r}, but it must be a whole number of at least 0.")
@@ -155,7 +158,9 @@ def read_classes(text: str) -> tuple[int, ...] | None:
     found: list[int] = []
     for word in text.replace(",", " ").split():
         first, dash, last = word.partition("-")
-        if not (first.isdecimal() and len(first) < 6) or (dash and not (last.isdecimal() and len(last) < 6 and int(first) <= int(last))):
+        if not (first.isdecimal() and len(first) < 6) or (
+            dash and not (last.isdecimal() and len(last) < 6 and int(first) <= int(last))
+        ):
             raise ParameterError(
                 f"The poisoned classes are {text!r}, but {word!r} is no class number and no range of them.",
                 "Write for example 0, 3, 5-7; nothing means all classes.",
@@ -189,7 +194,8 @@ def rounding_param() -> Any:
     """The parameter ``rounding``, for attacks whose perturbation is no whole number of levels."""
     return param(
         "nearest",
-        "How the sum is stored in 8 bits: rounded, or cut off as several releases do, which shifts it by half a level on average.",
+        "How the sum is stored in 8 bits: rounded, or cut off as several releases do, which shifts it by half a level "
+        "on average.",
     )
 
 
@@ -245,11 +251,17 @@ class ClassTableAttack(AdditiveAttack):
         self, images: torch.Tensor, classes: torch.Tensor, total: int, seed: int, train: ImageSet | None = None
     ) -> torch.Tensor:
         table = self.table(total, tuple(images.shape[1:]), seed)
-        return add_in_blocks(images, torch.arange(len(images)), lambda own: table[classes[own]], self._rounding, Context())
+        return add_in_blocks(
+            images, torch.arange(len(images)), lambda own: table[classes[own]], self._rounding, Context()
+        )
 
 
 def add_in_blocks(
-    images: torch.Tensor, rows: torch.Tensor, delta: Callable[[torch.Tensor], torch.Tensor], rounding: Rounding, ctx: Context
+    images: torch.Tensor,
+    rows: torch.Tensor,
+    delta: Callable[[torch.Tensor], torch.Tensor],
+    rounding: Rounding,
+    ctx: Context,
 ) -> torch.Tensor:
     """Add, clip to 0..255, round.
 
@@ -281,7 +293,12 @@ def add_in_blocks(
 
 
 def _add_compiled(
-    images: torch.Tensor, rows: torch.Tensor, delta: torch.Tensor, rounding: Rounding, out: torch.Tensor, places: torch.Tensor
+    images: torch.Tensor,
+    rows: torch.Tensor,
+    delta: torch.Tensor,
+    rounding: Rounding,
+    out: torch.Tensor,
+    places: torch.Tensor,
 ) -> None:
     source, change, target = images.numpy(), delta.contiguous().numpy(), out.numpy()
     which, where = rows.numpy(), places.numpy()
@@ -293,7 +310,9 @@ def _add_compiled(
 
 
 @compiled
-def _add_bytes(images: Any, rows: Any, delta: Any, nearest: bool, result: Any, places: Any, start: int, stop: int) -> None:
+def _add_bytes(
+    images: Any, rows: Any, delta: Any, nearest: bool, result: Any, places: Any, start: int, stop: int
+) -> None:
     """:func:`round_levels` of images plus perturbation, in one pass.
 
     Args:

@@ -30,7 +30,8 @@ from ued_core.home import home
 from ued_core.params import fingerprint
 from ued_core.records import ImageSet, PoisonedSet
 
-#: raised whenever code changes what all attacks craft, so that old artefacts are not taken for new ones; one attack has its ``revision``
+#: raised whenever code changes what all attacks craft, so that old artefacts are not taken for new ones; one attack has
+# its ``revision``
 CRAFT_VERSION = 1
 MOST_BYTES = 8_000_000_000
 """What all crafted sets may take on the disk; the ones not used longest go."""
@@ -46,8 +47,8 @@ class Crafted:
 
     Attributes:
         images: uint8 (N, C, H, W), the whole set as published; memory-mapped when it was read.
-        log: JSON-ready: at least ``converged`` (bool), ``note`` (a sentence) and ``trace`` (a list of rows); ``surrogate``,
-            what is known of a model that was trained beforehand, where there is one. Only when
+        log: JSON-ready: at least ``converged`` (bool), ``note`` (a sentence) and ``trace`` (a list of rows);
+            ``surrogate``, what is known of a model that was trained beforehand, where there is one. Only when
             :attr:`Context.enough` ended the work, ``stopped_early``: ``"after 3 of at most 30 rounds"``.
     """
 
@@ -63,7 +64,8 @@ def log_of(done: str, wanted: str, converged: bool, trace: list[dict[str, Any]],
         wanted: what was to be reached.
         converged: whether it was.
         trace: a row a round.
-        stopped: how far the work was when the user ended it, ``"after 3 of at most 30 rounds"``; empty when it ran to its end.
+        stopped: how far the work was when the user ended it, ``"after 3 of at most 30 rounds"``; empty when it ran to
+            its end.
     """
     state = f"Stopped early {stopped}" if stopped else "Converged" if converged else "Not converged"
     note = f"{state}: {done}." if converged else f"{state}: {done}; {wanted}."
@@ -158,8 +160,9 @@ def craft_once(attack: Any, data: ImageSet, ctx: Context, partial: Path | None =
         attack: one with ``needs_whole_set``, so it has a ``craft(data, ctx, draft)``.
         data: the whole clean set.
         ctx: its seed is the private key.
-        partial: folder of whoever asks. A set whose crafting ``ctx.enough`` ended is kept there alone, for the next time
-            that they ask; to everybody else it does not exist, and they craft on where it was left. None keeps none.
+        partial: folder of whoever asks. A set whose crafting ``ctx.enough`` ended is kept there alone, for the next
+            time that they ask; to everybody else it does not exist, and they craft on where it was left. None keeps
+            none.
     """
     own = None if partial is None else partial / data.content_hash
     mine = None if own is None else read_crafted(own)
@@ -182,7 +185,9 @@ def craft_once(attack: Any, data: ImageSet, ctx: Context, partial: Path | None =
             # Not the folder above: a run whose folder was deleted stays deleted.
             own.parent.mkdir(exist_ok=True)
         if target is not None:
-            _write(target, made.images, data, {"attack": attack.to_json(), "seed": ctx.seed, "data": data.name, "log": log})
+            _write(
+                target, made.images, data, {"attack": attack.to_json(), "seed": ctx.seed, "data": data.name, "log": log}
+            )
     except OSError:
         # A full or read-only disk: the work is done all the same, it only cannot be kept.
         return Crafted(made.images, log)
@@ -274,7 +279,9 @@ def _write(folder: Path, images: torch.Tensor, data: ImageSet, card: Mapping[str
 
 def _make_room(newest: Path) -> None:
     with suppress(OSError):
-        entries = sorted(crafted_root().glob("*/*/images.npy"), key=lambda path: path.parent.stat().st_mtime, reverse=True)
+        entries = sorted(
+            crafted_root().glob("*/*/images.npy"), key=lambda path: path.parent.stat().st_mtime, reverse=True
+        )
         total = 0
         for path in entries:
             total += path.stat().st_size
@@ -288,6 +295,8 @@ def _digests(data: ImageSet) -> np.ndarray:
     images = data.images
     found = np.empty(len(data), np.uint64)
     for row, label in enumerate(labels):
-        digest = hashlib.blake2b(images[row].contiguous().numpy().tobytes(), digest_size=8, salt=str(label).encode()[:16])
+        digest = hashlib.blake2b(
+            images[row].contiguous().numpy().tobytes(), digest_size=8, salt=str(label).encode()[:16]
+        )
         found[row] = int.from_bytes(digest.digest(), "big")
     return found

@@ -31,7 +31,9 @@ class ClassNoise(ClassTableAttack):
     key: ClassVar[str] = "class_noise"
     title: ClassVar[str] = "Class-wise noise"
 
-    epsilon: int = param(8, "Largest change ε of a pixel value; every value is uniform in −ε..ε.", label="ε", unit="1/255", ge=1, le=64)
+    epsilon: int = param(
+        8, "Largest change ε of a pixel value; every value is uniform in −ε..ε.", label="ε", unit="1/255", ge=1, le=64
+    )
     rounding: Rounding = rounding_param()
 
     def bound(self, shape: tuple[int, int, int]) -> Bound:

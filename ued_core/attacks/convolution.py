@@ -55,7 +55,8 @@ def choose_apart(candidates: np.ndarray, count: int, strength: float) -> np.ndar
     """Kernels that stay far apart when COIN has moved every pixel, chosen one after another.
 
     What survives COIN on average is the kernel, blurred by the law of the displacement: uniform in [−α, α] each way,
-    interpolated linearly. Each next kernel is the candidate whose blurred version, scaled to unit length, is farthest from all chosen ones.
+    interpolated linearly. Each next kernel is the candidate whose blurred version, scaled to unit length, is farthest
+    from all chosen ones.
 
     Args:
         candidates: float (M, k, k), at least ``count`` of them.
@@ -69,7 +70,9 @@ def choose_apart(candidates: np.ndarray, count: int, strength: float) -> np.ndar
     fine = (np.arange(2000) + 0.5) / 2000 * 2 * strength - strength
     offsets = np.arange(-reach, reach + 1)
     law = np.maximum(0, 1 - np.abs(fine[None] - offsets[:, None])).mean(1)
-    blurred = np.apply_along_axis(np.convolve, 1, np.apply_along_axis(np.convolve, 2, candidates, law), law).reshape(len(candidates), -1)
+    blurred = np.apply_along_axis(np.convolve, 1, np.apply_along_axis(np.convolve, 2, candidates, law), law).reshape(
+        len(candidates), -1
+    )
     blurred /= np.linalg.norm(blurred, axis=1, keepdims=True)
     chosen = [0]
     nearest = np.full(len(candidates), np.inf)
@@ -187,8 +190,8 @@ class Convolution(Attack):
         Same seed, same kernels as the official release for the full support. VUDA (k×1) and HUDA
         (1×k) are our reading of reviews of the COIN paper: the exact kernels could not be checked.
         Which images are poisoned when the poison rate is below one is drawn from our own stream.
-        Reflection padding, one kernel for all classes and kernels chosen against COIN are additions for controls; matrices
-        and Θ describe zero padding, also when reflection is chosen here.
+        Reflection padding, one kernel for all classes and kernels chosen against COIN are additions for controls;
+        matrices and Θ describe zero padding, also when reflection is chosen here.
     """
 
     title: ClassVar[str] = "Convolution attack"
@@ -198,22 +201,32 @@ class Convolution(Attack):
         label="blur p_b", ge=0.01, le=1.0, step=0.01,
     )  # fmt: skip
     kernel_size: int = param(
-        3, "Side length k of the kernel; odd. The paper uses 3 for 32×32.", label="kernel size k", unit="px", ge=3, le=15, step=2
+        3,
+        "Side length k of the kernel; odd. The paper uses 3 for 32×32.",
+        label="kernel size k",
+        unit="px",
+        ge=3,
+        le=15,
+        step=2,
     )
     support: Support = param(
-        "full", "Which entries may differ from zero: all (CUDA), the middle column (VUDA) or the middle row (HUDA).", label="kernel support"
+        "full",
+        "Which entries may differ from zero: all (CUDA), the middle column (VUDA) or the middle row (HUDA).",
+        label="kernel support",
     )
     padding: Literal["zero", "reflect"] = param(
         "zero", "What lies beyond the border; the published attack takes zeros, which darken the frame."
     )
     assignment: Literal["class", "common"] = param(
         "class",
-        "Each class its own kernel, or the first kernel for all classes: the control that blurs without telling the class.",
+        "Each class its own kernel, or the first kernel for all classes: the control that blurs without telling "
+        "the class.",
         label="kernel assignment",
     )
     selection: Literal["drawn", "against COIN"] = param(
         "drawn",
-        "Kernels as they are drawn, or chosen from forty times as many so that the classes stay apart when COIN has blurred them: "
+        "Kernels as they are drawn, or chosen from forty times as many so that the classes stay apart when COIN has "
+        "blurred them: "
         "an attacker who knows the defence.",
         label="kernel choice",
         later=True,
@@ -229,7 +242,9 @@ class Convolution(Attack):
     def kernels(self, classes: int, seed: int) -> np.ndarray:
         """The kernel of every class, float32 (classes, k, k)."""
         if not 0 <= seed < 2**32:
-            raise ParameterError(f"The seed is {seed!r}, but the private key must be a whole number from 0 to {2**32 - 1}.")
+            raise ParameterError(
+                f"The seed is {seed!r}, but the private key must be a whole number from 0 to {2**32 - 1}."
+            )
         count = classes if self.selection == "drawn" else POOL * classes
         drawn = draw_kernels(count, self.kernel_size, self.blur, self.support, seed)
         if self.selection != "drawn":
@@ -292,7 +307,9 @@ class Vuda(Convolution):
     key: ClassVar[str] = "vuda"
     title: ClassVar[str] = "VUDA"
 
-    support: Support = param("column", "Which entries may differ from zero: the middle column makes VUDA.", label="kernel support")
+    support: Support = param(
+        "column", "Which entries may differ from zero: the middle column makes VUDA.", label="kernel support"
+    )
 
 
 class Huda(Convolution):
@@ -300,4 +317,6 @@ class Huda(Convolution):
     key: ClassVar[str] = "huda"
     title: ClassVar[str] = "HUDA"
 
-    support: Support = param("row", "Which entries may differ from zero: the middle row makes HUDA.", label="kernel support")
+    support: Support = param(
+        "row", "Which entries may differ from zero: the middle row makes HUDA.", label="kernel support"
+    )

@@ -33,35 +33,45 @@ class DeepConfuse(SurrogateAttack):
     what one training step on *its* noise would do, and it is changed so that the classifier after that step is worse on
     the clean batch. After each loop the second generator takes the place of the first and the classifier starts anew.
 
-    The paper's budget is some thousand times this one, which does nothing on digits: the default victim keeps 99 % (seeds 0
-    to 2). In a network of ReLUs the loss after a step also jumps wherever a unit switches, and the slope that is followed does
-    not see the jumps.
+    The paper's budget is some thousand times this one, which does nothing on digits: the default victim keeps 99 %
+    (seeds 0 to 2). In a network of ReLUs the loss after a step also jumps wherever a unit switches, and the slope that
+    is followed does not see the jumps.
 
     Source:
         Learning to Confuse, arXiv 1905.09027 (NeurIPS 2019), and the authors' release.
 
     Differs:
-        Sized for a CPU: 10 loops of one epoch instead of 1,000 of 20, higher learning rates for it, a small CNN instead of
-        VGG-11, a U-Net of 8 channels instead of 64. Batches of 64 instead of 256. The generator is chosen by the loss on a
-        held-out tenth of the training images, which the loop's own classifier has; the release trains one more classifier
-        and looks at the test set. ε = 8/255 instead of 0.032. The generator that is in use sees each image by itself.
+        Sized for a CPU: 10 loops of one epoch instead of 1,000 of 20, higher learning rates for it, a small CNN instead
+        of VGG-11, a U-Net of 8 channels instead of 64. Batches of 64 instead of 256. The generator is chosen by the
+        loss on a held-out tenth of the training images, which the loop's own classifier has; the release trains one
+        more classifier and looks at the test set. ε = 8/255 instead of 0.032. The generator that is in use sees each
+        image by itself.
     """
 
     key: ClassVar[str] = "deep_confuse"
     title: ClassVar[str] = "DeepConfuse"
 
-    generator_width: int = param(8, "Channels of the U-Net's first level; 64 as published.", ge=8, le=64, step=4, quick=8)
+    generator_width: int = param(
+        8, "Channels of the U-Net's first level; 64 as published.", ge=8, le=64, step=4, quick=8
+    )
     loops: int = param(10, "How often the classifier starts anew; the paper takes 1,000 loops.", ge=1, le=1000, quick=1)
-    epochs: int = param(1, "Passes over the images in a loop; the paper takes 20.", label="epochs a loop", ge=1, le=20, quick=2)
+    epochs: int = param(
+        1, "Passes over the images in a loop; the paper takes 20.", label="epochs a loop", ge=1, le=20, quick=2
+    )
     classifier_rate: float = param(
         0.1, "Learning rate of the classifier, in real and in imagined steps; 0.01 as published.", ge=0.001, le=1.0
     )
     generator_rate: float = param(
-        0.001, "Learning rate of the generator (Adam); 0.0001 as published, for many more steps.", ge=1e-5, le=0.1, quick=0.01
+        0.001,
+        "Learning rate of the generator (Adam); 0.0001 as published, for many more steps.",
+        ge=1e-5,
+        le=0.1,
+        quick=0.01,
     )
 
     def gradient_evaluations(self, n_images: int) -> int:
-        """How many times an image passes through classifier or generator, at most; a pass with gradients counts as one."""
+        """How many times an image passes through classifier or generator, at most; a pass with gradients counts as
+        one."""
         held_out = _held_out(n_images)
         learned = max(2, n_images - held_out)
         judging = (self.loops + 1) * (learned + (held_out or n_images))
@@ -72,7 +82,10 @@ class DeepConfuse(SurrogateAttack):
         count, rng = 8, Context().generator("speed")
         images = to_float(data.images[:1]).expand(count, -1, -1, -1).contiguous(memory_format=torch.channels_last)
         labels = torch.zeros(count, dtype=torch.int64)
-        network, generator = build_network(self.model(), data, rng), build_u_net(data.shape[0], self.generator_width, rng)
+        network, generator = (
+            build_network(self.model(), data, rng),
+            build_u_net(data.shape[0], self.generator_width, rng),
+        )
 
         def step() -> None:
             loss_after_step(network, noisy(generator, images, LEVEL), images, labels, self.classifier_rate).backward()
@@ -110,7 +123,9 @@ class _Crafting:
         self.epsilon = attack.epsilon * LEVEL
         self.effort = Effort(ctx, attack.gradient_evaluations(len(data)))
         self.learned, self.held_out = parted(len(data), ctx)
-        self.generator = build_u_net(data.shape[0], attack.generator_width, ctx.generator("generator", device="cpu")).to(ctx.device)
+        self.generator = build_u_net(
+            data.shape[0], attack.generator_width, ctx.generator("generator", device="cpu")
+        ).to(ctx.device)
         ctx.check()
         # The first optimiser of a process loads torch's compiler, which takes a second or two.
         self.optimizer = torch.optim.Adam(self.generator.parameters(), lr=attack.generator_rate)
@@ -147,7 +162,12 @@ class _Crafting:
 
     def state(self) -> dict[str, Any]:
         """Everything that a later execution needs to go on."""
-        return {"generator": self.generator.state_dict(), "optimizer": self.optimizer.state_dict(), "best": self.best, "trace": self.trace}
+        return {
+            "generator": self.generator.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "best": self.best,
+            "trace": self.trace,
+        }
 
     @torch.no_grad()
     def settled(self, words: str) -> UNet:
@@ -167,15 +187,22 @@ class _Crafting:
         return used
 
     def one_loop(self, number: int, used: UNet, words: str) -> Network:
-        """A classifier trained from new weights on the noise of ``used``; meanwhile the generator learns, except in the last loop."""
+        """A classifier trained from new weights on the noise of ``used``; meanwhile the generator learns, except in the
+        last loop."""
         attack, ctx = self.attack, self.ctx
-        network = build_network(attack.model(), self.data, ctx.generator("classifier", number, device="cpu")).to(ctx.device).train()
+        network = (
+            build_network(attack.model(), self.data, ctx.generator("classifier", number, device="cpu"))
+            .to(ctx.device)
+            .train()
+        )
         optimizer = torch.optim.SGD(network.parameters(), lr=attack.classifier_rate)
         self.generator.train()
         for rows in self.batches(number):
             images, labels = on_device(self.data, rows, ctx.device)
             if number < attack.loops:
-                loss = -loss_after_step(network, noisy(self.generator, images, self.epsilon), images, labels, attack.classifier_rate)
+                loss = -loss_after_step(
+                    network, noisy(self.generator, images, self.epsilon), images, labels, attack.classifier_rate
+                )
                 self.optimizer.zero_grad(set_to_none=True)
                 loss.backward(inputs=list(self.generator.parameters()))
                 self.optimizer.step()
@@ -191,7 +218,9 @@ class _Crafting:
     def batches(self, number: int) -> Iterator[torch.Tensor]:
         """The batches of a loop, every image once an epoch."""
         for epoch in range(self.attack.epochs):
-            order = torch.randperm(len(self.learned), generator=self.ctx.generator("order", number, epoch, device="cpu"))
+            order = torch.randperm(
+                len(self.learned), generator=self.ctx.generator("order", number, epoch, device="cpu")
+            )
             for rows in self.learned[order].split(BATCH):
                 # What is left over may be a single image, which batch normalisation cannot take.
                 if len(rows) > 1 or len(self.learned) == 1:
@@ -218,13 +247,18 @@ class _Crafting:
                 result[rows] = published(self.data.images[rows], (self.epsilon * self.generator(images)).cpu())
                 self.effort.spend(len(images), "writing the noise")
         first, chosen = self.trace[0], max(self.trace[1:], key=lambda row: row["clean_loss"])
-        with_noise, without = (f"{100 * row['clean_accuracy']:.1f} % (loss {row['clean_loss']:.2f})" for row in (chosen, first))
+        with_noise, without = (
+            f"{100 * row['clean_accuracy']:.1f} % (loss {row['clean_loss']:.2f})" for row in (chosen, first)
+        )
         note = (
-            f"Trained for {self.attack.epochs} epochs on the noise of loop {chosen['loop']}, which was taken, a classifier is right on "
+            f"Trained for {self.attack.epochs} epochs on the noise of loop {chosen['loop']}, which was taken, a "
+            "classifier is right on "
             f"{with_noise} of held-out clean images; on an untrained generator's noise, on {without}."
         )
         self.effort.finish(note)
-        return Crafted(result, {"converged": chosen["clean_loss"] > first["clean_loss"], "note": note, "trace": self.trace})
+        return Crafted(
+            result, {"converged": chosen["clean_loss"] > first["clean_loss"], "note": note, "trace": self.trace}
+        )
 
 
 def parted(count: int, ctx: Context) -> tuple[torch.Tensor, torch.Tensor]:
@@ -268,5 +302,7 @@ def loss_after_step(
     averages = {name: value.clone() for name, value in network.named_buffers()}
     loss = F.cross_entropy(functional_call(network, (weights, averages), (poisoned,)), labels)
     slopes = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
-    stepped = {name: value.detach() - rate * slope for (name, value), slope in zip(weights.items(), slopes, strict=True)}
+    stepped = {
+        name: value.detach() - rate * slope for (name, value), slope in zip(weights.items(), slopes, strict=True)
+    }
     return F.cross_entropy(functional_call(network, (stepped, averages), (clean,)), labels)

@@ -68,7 +68,9 @@ class Encoder(nn.Module):
         colour = images[:, :1].expand(-1, 3, -1, -1) if images.shape[1] < 3 else images[:, :3]
         if colour.shape[-2:] != (self.side, self.side):
             shrinks = max(colour.shape[-2:]) > self.side
-            colour = F.interpolate(colour, size=(self.side, self.side), mode="bilinear", align_corners=False, antialias=shrinks)
+            colour = F.interpolate(
+                colour, size=(self.side, self.side), mode="bilinear", align_corners=False, antialias=shrinks
+            )
         return self.body((colour - self.mean) / self.std)
 
 
@@ -95,7 +97,9 @@ def encoder_for(name: EncoderName, data_name: str) -> Encoder:
     """
     makers: dict[str, Callable[[], Encoder]] = {
         "embedded": _embedded,
-        "labelled": lambda: _labelled(data_name if (ASSETS / "reference" / f"{data_name}.safetensors").exists() else "shapes"),
+        "labelled": lambda: _labelled(
+            data_name if (ASSETS / "reference" / f"{data_name}.safetensors").exists() else "shapes"
+        ),
         "resnet50": lambda: resnet50(weights_folder()),
         "clip": lambda: clip(weights_folder()),
     }
@@ -108,7 +112,9 @@ def weights_folder() -> Path:
 
 
 @torch.no_grad()
-def features_of(encoder: Encoder, data: ImageSet, ctx: Context, spend: Callable[[int], None] = lambda count: None) -> torch.Tensor:
+def features_of(
+    encoder: Encoder, data: ImageSet, ctx: Context, spend: Callable[[int], None] = lambda count: None
+) -> torch.Tensor:
     """Features of every image, float32 (N, D) on the CPU.
 
     Args:
@@ -157,7 +163,8 @@ class _Shipped:
 
 
 def embedded_card() -> dict[str, Any]:
-    """What is known of the embedded encoder: recipe, seed, accuracy, ``nmi`` of its clusters with the classes of the embedded sets.
+    """What is known of the embedded encoder: recipe, seed, accuracy, ``nmi`` of its clusters with the classes of the
+    embedded sets.
 
     Raises:
         Unavailable: the file is not there.
@@ -181,7 +188,8 @@ def _embedded() -> Encoder:
 
 def _labelled(name: str) -> Encoder:
     note = (
-        f"UC (labelled surrogate): the encoder is the shipped model that was trained on the labelled images of {name!r}. "
+        "UC (labelled surrogate): the encoder is the shipped model that was trained on the labelled images of "
+        f"{name!r}. "
         "On these data this is not label-agnostic. It is a control, not a bound: another encoder's noise may harm more."
     )
     return _own(_Shipped("reference", name).network(), note)
@@ -209,12 +217,14 @@ def resnet50(folder: Path) -> Encoder:
         raise Unavailable(
             f"The encoder 'resnet50' needs torchvision's ImageNet weights {RESNET50_FILE}, "
             f"but they are neither in {folder} nor in torch's download folder.",
-            f"Download https://download.pytorch.org/models/{RESNET50_FILE} (98 MB) into that folder, or take the encoder 'embedded'.",
+            f"Download https://download.pytorch.org/models/{RESNET50_FILE} (98 MB) into that folder, or take the "
+            "encoder 'embedded'.",
         )
     digest, wanted = sha256_of(found), found.stem.rpartition("-")[2]
     if not digest.startswith(wanted):
         raise Unavailable(
-            f"{found} has the SHA-256 {digest[:8]}…, but its name promises {wanted}….", "The download is damaged: fetch it again."
+            f"{found} has the SHA-256 {digest[:8]}…, but its name promises {wanted}….",
+            "The download is damaged: fetch it again.",
         )
     from torchvision.models import resnet50 as build
 
@@ -225,7 +235,13 @@ def resnet50(folder: Path) -> Encoder:
     except (RuntimeError, OSError, ValueError) as error:
         raise Unavailable(f"{found} does not hold the weights of a ResNet-50: {str(error).splitlines()[0]}") from error
     network.fc = nn.Identity()
-    return Encoder(network, PUBLISHED_SIDE, *IMAGENET, "The encoder is torchvision's ResNet-50 pre-trained on ImageNet.", proxy=False)
+    return Encoder(
+        network,
+        PUBLISHED_SIDE,
+        *IMAGENET,
+        "The encoder is torchvision's ResNet-50 pre-trained on ImageNet.",
+        proxy=False,
+    )
 
 
 def _resnet50_file(folder: Path) -> Path | None:
@@ -261,7 +277,9 @@ def clip(folder: Path) -> Encoder:
     except (StopIteration, KeyError, RuntimeError, OSError, ValueError, AttributeError, UnpicklingError) as error:
         told = str(error).splitlines()[0] if str(error) else "no convolution of that name"
         raise Unavailable(f"{path} does not hold the image tower of CLIP RN50: {told}") from error
-    return Encoder(tower, PUBLISHED_SIDE, *CLIP, "The encoder is the image tower of OpenAI's CLIP RN50 (UC-CLIP).", proxy=False)
+    return Encoder(
+        tower, PUBLISHED_SIDE, *CLIP, "The encoder is the image tower of OpenAI's CLIP RN50 (UC-CLIP).", proxy=False
+    )
 
 
 def _tensors(path: Path) -> dict[str, torch.Tensor]:
@@ -284,7 +302,11 @@ def crafted_with(name: EncoderName) -> dict[str, str]:
         "resnet50": lambda: [path for path in [_resnet50_file(weights_folder())] if path is not None],
         "clip": lambda: [weights_folder() / CLIP_FILE],
     }
-    return {path.name: _known_sha256(path, path.stat().st_mtime_ns, path.stat().st_size) for path in files[name]() if path.is_file()}
+    return {
+        path.name: _known_sha256(path, path.stat().st_mtime_ns, path.stat().st_size)
+        for path in files[name]()
+        if path.is_file()
+    }
 
 
 @functools.lru_cache(maxsize=16)

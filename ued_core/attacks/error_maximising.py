@@ -55,14 +55,20 @@ class ErrorMaximising(TrainedSurrogateAttack):
         together, epsilon = self.granularity == "class", self.epsilon * LEVEL
         trace = [] if kept is None else kept["trace"]
         noise = Noise(data, epsilon, None if kept is None or together else kept["noise"])
-        table = (torch.zeros((data.classes, *data.shape)) if kept is None or not together else kept["noise"]).to(ctx.device)
-        part = torch.randperm(len(data), generator=ctx.generator("class subset", device="cpu"))[: max(1, int(CLASS_SHARE * len(data)))]
+        table = (torch.zeros((data.classes, *data.shape)) if kept is None or not together else kept["noise"]).to(
+            ctx.device
+        )
+        part = torch.randperm(len(data), generator=ctx.generator("class subset", device="cpu"))[
+            : max(1, int(CLASS_SHARE * len(data)))
+        ]
         wanted = WANTED_ERROR[self.granularity]
         with frozen(network):
             while len(trace) < self.max_rounds and not (trace and (trace[-1]["error"] >= wanted or ctx.enough())):
                 words = f"round {len(trace) + 1} of at most {self.max_rounds}"
-                error = self._climb_together(network, data, part, table, effort, words) if together else (
-                    self._climb(network, noise, effort, words)
+                error = (
+                    self._climb_together(network, data, part, table, effort, words)
+                    if together
+                    else (self._climb(network, noise, effort, words))
                 )
                 trace.append({"round": len(trace) + 1, "error": error})
                 draft.save(lambda: {"noise": table if together else noise.values, "trace": trace})
@@ -71,7 +77,11 @@ class ErrorMaximising(TrainedSurrogateAttack):
                 noise.put(rows, table[data.labels[rows].to(ctx.device)])
         error, converged = trace[-1]["error"], trace[-1]["error"] >= wanted
         done = f"the surrogate is wrong on {100 * error:.1f} % of the perturbed images after {len(trace)} rounds"
-        stopped = "" if converged or len(trace) == self.max_rounds else f"after {len(trace)} of at most {self.max_rounds} rounds"
+        stopped = (
+            ""
+            if converged or len(trace) == self.max_rounds
+            else f"after {len(trace)} of at most {self.max_rounds} rounds"
+        )
         log = log_of(done, f"{100 * wanted:.0f} % were wanted", converged, trace, stopped)
         effort.finish(log["note"])
         return Crafted(noise.stored(), log)
@@ -81,9 +91,16 @@ class ErrorMaximising(TrainedSurrogateAttack):
         for rows in chunks(len(noise.data), chunk_of(device)):
             clean, start, labels = noise.on(rows, device)
             images = descend(
-                network, clean, start, labels, epsilon=noise.epsilon, step=self.step_size * noise.epsilon, steps=self.steps,
-                uphill=True, after=lambda count: effort.spend(count, words),
-            )  # fmt: skip
+                network,
+                clean,
+                start,
+                labels,
+                epsilon=noise.epsilon,
+                step=self.step_size * noise.epsilon,
+                steps=self.steps,
+                uphill=True,
+                after=lambda count: effort.spend(count, words),
+            )
             noise.put(rows, images - clean)
             right += judged(network, images, labels)[0]
             effort.spend(len(images), words)

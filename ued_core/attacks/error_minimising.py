@@ -34,8 +34,8 @@ class ErrorMinimising(SurrogateAttack):
 
     Differs:
         Five steps of ε/5 a round instead of 20 of ε/10, and a small CNN as surrogate, sized for a CPU (five steps as in
-        APBench). Batches of 128 where the release takes 512. Noise keeps its sign: the release cut the negative half off
-        while building the data set, which its author confirmed as a mistake; "as released" does the same. At most
+        APBench). Batches of 128 where the release takes 512. Noise keeps its sign: the release cut the negative half
+        off while building the data set, which its author confirmed as a mistake; "as released" does the same. At most
         max_rounds rounds. Perturbed images are clipped in every phase. Order of the batches: drawn once, and none is
         dropped. Class-wise noise takes one step a batch, as there, but of ε/5 instead of ε/10, and ends when the
         surrogate is right on 99 % of the subset, as in most of the release's scripts; its README says 90 %.
@@ -48,17 +48,28 @@ class ErrorMinimising(SurrogateAttack):
         "sample", "Each image its own noise, or one noise for all images of a class.", label="noise for each"
     )
     max_rounds: int = param(
-        30, "Most rounds of training and noise; the papers need about 10 and set no limit.", label="most rounds", ge=1, le=100, quick=1
+        30,
+        "Most rounds of training and noise; the papers need about 10 and set no limit.",
+        label="most rounds",
+        ge=1,
+        le=100,
+        quick=1,
     )
     batches: int = param(
-        10, "Training batches of 128 in a round; the paper takes 10, and 20 on CIFAR-100.", label="batches a round", ge=1, le=100, quick=2
+        10,
+        "Training batches of 128 in a round; the paper takes 10, and 20 on CIFAR-100.",
+        label="batches a round",
+        ge=1,
+        le=100,
+        quick=2,
     )
     steps: int = param(5, "Noise steps in a round; the paper takes 20, APBench 5.", ge=1, le=100, quick=2)
     step_size: float = param(
         0.2, "Length of a noise step as a share of ε; the paper takes 0.1 with 20 steps.", ge=0.01, le=1.0, step=0.01
     )
     as_released: bool = param(
-        False, "Cut negative noise off and truncate, as the released loader does by mistake: most of the effect is lost."
+        False,
+        "Cut negative noise off and truncate, as the released loader does by mistake: most of the effect is lost.",
     )
 
     def revision(self) -> int:
@@ -71,7 +82,11 @@ class ErrorMinimising(SurrogateAttack):
         return self.max_rounds * (self.batches * min(BATCH, n_images) + (self.steps + 1) * n_images)
 
     def craft(self, data: ImageSet, ctx: Context, draft: Draft) -> Crafted:
-        return _ClassWise(self, data, ctx, draft).craft() if self.granularity == "class" else _SampleWise(self, data, ctx, draft).craft()
+        return (
+            _ClassWise(self, data, ctx, draft).craft()
+            if self.granularity == "class"
+            else _SampleWise(self, data, ctx, draft).craft()
+        )
 
 
 class _Crafting(ABC):
@@ -231,10 +246,11 @@ class _ClassWise(_Crafting):
 def class_step(
     network: Network, clean: torch.Tensor, labels: torch.Tensor, table: torch.Tensor, *, epsilon: float, step: float
 ) -> torch.Tensor:
-    """The noise of every class after one step on a batch: each image moves by itself, then a class takes the mean of its images.
+    """The noise of every class after one step on a batch: each image moves by itself, then a class takes the mean of
+    its images.
 
-    An image starts where the noise leaves it in [0, 1], so a black or white pixel passes on only what it can show: noise that
-    would make it darker than black counts as none. Averaging comes last.
+    An image starts where the noise leaves it in [0, 1], so a black or white pixel passes on only what it can show:
+    noise that would make it darker than black counts as none. Averaging comes last.
 
     Args:
         network: frozen.

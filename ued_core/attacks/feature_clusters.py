@@ -48,7 +48,8 @@ def find_clusters(features: torch.Tensor, count: int, ctx: Context, starts: int 
         Cancelled: the user stopped.
 
     Source:
-        Arthur and Vassilvitskii, k-means++ (SODA 2007), as implemented in scikit-learn; on one thread, whose sums have one order.
+        Arthur and Vassilvitskii, k-means++ (SODA 2007), as implemented in scikit-learn; on one thread, whose sums have
+        one order.
     """
     from sklearn.cluster import KMeans, kmeans_plusplus
     from threadpoolctl import threadpool_limits
@@ -87,7 +88,8 @@ def anchors(count: int, offset: int) -> list[int]:
 
     Args:
         count: of clusters that were found; the only one of one is its own anchor.
-        offset: as asked for. Fewer clusters than were asked for can make it a whole turn; it is then 1, so that none keeps its own.
+        offset: as asked for. Fewer clusters than were asked for can make it a whole turn; it is then 1, so that none
+            keeps its own.
     """
     shift = offset % count or 1
     return [(number + shift) % count for number in range(count)]

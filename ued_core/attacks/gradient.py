@@ -172,7 +172,13 @@ class Noise:
 
     def put(self, rows: torch.Tensor | slice, delta: torch.Tensor) -> None:
         """Keep new values; they must lie within ε."""
-        self.values[rows] = (delta / self.epsilon * STEPS_OF_NOISE).round_().clamp_(-STEPS_OF_NOISE, STEPS_OF_NOISE).to(torch.int8).cpu()
+        self.values[rows] = (
+            (delta / self.epsilon * STEPS_OF_NOISE)
+            .round_()
+            .clamp_(-STEPS_OF_NOISE, STEPS_OF_NOISE)
+            .to(torch.int8)
+            .cpu()
+        )
 
     def stored(self, positive_only: bool = False) -> torch.Tensor:
         """The images as they are published, uint8 (N, C, H, W); uses up the noise, whose memory it takes over.

@@ -22,7 +22,8 @@ class Hypocritical(TrainedSurrogateAttack):
     surrogate does not learn along. Weak under ordinary training; it was made to hurt robust accuracy.
 
     Source:
-        Can Adversarial Training Be Manipulated By Non-Robust Features?, arXiv 2201.13329 (NeurIPS 2022), and its release.
+        Can Adversarial Training Be Manipulated By Non-Robust Features?, arXiv 2201.13329 (NeurIPS 2022), and its
+        release.
 
     Differs:
         20 steps instead of 100, a small CNN instead of a ResNet-18, no augmentation while crafting; images are rounded,
@@ -70,7 +71,10 @@ class Hypocritical(TrainedSurrogateAttack):
                 draft.save(lambda: state)
         done = state["done"]
         before, after = state["before"] / done, state["after"] / done
-        note = f"The surrogate's mean loss fell from {before:.3g} on the clean images to {after:.3g} on the perturbed ones."
+        note = (
+            f"The surrogate's mean loss fell from {before:.3g} on the clean images to {after:.3g} on the "
+            "perturbed ones."
+        )
         log = {"converged": after < before, "note": note, "trace": [{"before": before, "after": after}]}
         if done < len(data):
             state["images"][done:] = data.images[done:]

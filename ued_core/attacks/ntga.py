@@ -30,18 +30,18 @@ class Ntga(WholeSetAttack):
     regression, in closed form, so its error on clean images of other blocks can be followed back to the block's pixels:
     signed steps climb it. No network is trained. This is NTGA (FC-NTK).
 
-    Little follows where the images' own contrast is large against ε: after a block of 256 digits (four hidden layers) the
-    regression's accuracy fell from 95.8 % to 95.0 % at ε = 8/255 and to 71 % at 32/255; the default model that trained on
-    all digits at 8/255 recognised every clean one.
+    Little follows where the images' own contrast is large against ε: after a block of 256 digits (four hidden layers)
+    the regression's accuracy fell from 95.8 % to 95.0 % at ε = 8/255 and to 71 % at 32/255; the default model that
+    trained on all digits at 8/255 recognised every clean one.
 
     Source:
         Neural Tangent Generalization Attacks, ICML 2021 (PMLR 139), and the authors' release.
 
     Differs:
         Every step starts where the last one ended; the release evaluates each at the clean block, so that its ten
-        iterations are one. ReLU instead of erf; trained to the end with a small ridge instead of until a time t (a larger
-        ridge stands for stopping earlier). Blocks of 256 instead of 512. Validation images are other images of the
-        training set, drawn for each block. Images are centred as the program's models do it.
+        iterations are one. ReLU instead of erf; trained to the end with a small ridge instead of until a time t (a
+        larger ridge stands for stopping earlier). Blocks of 256 instead of 512. Validation images are other images of
+        the training set, drawn for each block. Images are centred as the program's models do it.
     """
 
     key: ClassVar[str] = "ntga"
@@ -54,12 +54,22 @@ class Ntga(WholeSetAttack):
         unit="images", ge=8, le=1024, quick=20,
     )  # fmt: skip
     validation: int = param(
-        500, "Clean images outside the block, whose recognition is spoiled.", label="validation images", ge=4, le=2000, quick=4
+        500,
+        "Clean images outside the block, whose recognition is spoiled.",
+        label="validation images",
+        ge=4,
+        le=2000,
+        quick=4,
     )
-    steps: int = param(10, "Steps of every block; one step of size 1 is what the release computes.", ge=1, le=100, quick=2)
+    steps: int = param(
+        10, "Steps of every block; one step of size 1 is what the release computes.", ge=1, le=100, quick=2
+    )
     step_size: float = param(0.2, "Length of a step as a share of ε.", ge=0.01, le=1.0, step=0.01)
     ridge: float = param(
-        1e-4, "Added to the kernel's diagonal as a share of its mean; large values stand for training that stops early.", ge=1e-6, le=100.0
+        1e-4,
+        "Added to the kernel's diagonal as a share of its mean; large values stand for training that stops early.",
+        ge=1e-6,
+        le=100.0,
     )
 
     def bound(self, shape: tuple[int, int, int]) -> Bound:
@@ -67,7 +77,8 @@ class Ntga(WholeSetAttack):
         return Bound("linf", float(self.epsilon))
 
     def gradient_evaluations(self, n_images: int) -> int:
-        """How many times an image enters a kernel, at most: block and validation images in every step, and twice to judge."""
+        """How many times an image enters a kernel, at most: block and validation images in every step, and twice to
+        judge."""
         return (self.steps + 2) * (n_images + self._blocks(n_images) * min(self.validation, n_images))
 
     def _blocks(self, n_images: int) -> int:
@@ -95,8 +106,8 @@ class Ntga(WholeSetAttack):
             draft: holds the blocks that are done.
 
         Returns:
-            Its log's ``trace`` has one row a block: ``images``, and ``clean_accuracy`` and ``poisoned_accuracy``, 0..1, of
-            the kernel regression before and after, on clean images that were used for no step of this block.
+            Its log's ``trace`` has one row a block: ``images``, and ``clean_accuracy`` and ``poisoned_accuracy``, 0..1,
+            of the kernel regression before and after, on clean images that were used for no step of this block.
         """
         effort = Effort(ctx, self.gradient_evaluations(len(data)))
         parts = chunks(len(data), self.block)
@@ -109,9 +120,12 @@ class Ntga(WholeSetAttack):
             state["images"][order[part]] = images
             trace.append(row)
             draft.save(lambda: state)
-        clean, poisoned = (sum(row[k] * row["images"] for row in trace) / len(data) for k in ("clean_accuracy", "poisoned_accuracy"))
+        clean, poisoned = (
+            sum(row[k] * row["images"] for row in trace) / len(data) for k in ("clean_accuracy", "poisoned_accuracy")
+        )
         note = (
-            f"NTGA (FC-NTK): kernel regression recognises {100 * clean:.1f} % of held-out clean images when it learns from clean blocks, "
+            f"NTGA (FC-NTK): kernel regression recognises {100 * clean:.1f} % of held-out clean images when it learns "
+            "from clean blocks, "
             f"{100 * poisoned:.1f} % when it learns from the perturbed ones."
         )
         effort.finish(note)
@@ -137,13 +151,17 @@ class Ntga(WholeSetAttack):
             effort.spend(len(images) + len(asked), f"{words}, step {step + 1} of {self.steps}")
         stored = to_bytes(images.float()).cpu()
         questions, truth = on(judging)
-        row: dict[str, Any] = {"images": len(images), "clean_accuracy": network.accuracy(clean, labels, questions, truth)}
+        row: dict[str, Any] = {
+            "images": len(images),
+            "clean_accuracy": network.accuracy(clean, labels, questions, truth),
+        }
         row["poisoned_accuracy"] = network.accuracy(to_float(stored).to(images), labels, questions, truth)
         effort.spend(2 * (len(images) + len(judging)), words)
         return stored, row
 
     def _outside(self, order: torch.Tensor, part: slice, ctx: Context) -> tuple[torch.Tensor, torch.Tensor]:
-        """Rows to ask during the steps and other rows to judge by, both outside the block; a set of one block asks its own."""
+        """Rows to ask during the steps and other rows to judge by, both outside the block; a set of one block asks its
+        own."""
         others = torch.cat([order[: part.start], order[part.stop :]])
         others = others if len(others) else order
         drawn = others[torch.randperm(len(others), generator=ctx.generator("validation", part.start, device="cpu"))]
@@ -175,7 +193,9 @@ class KernelNetwork:
         targets = F.one_hot(labels, self.classes).to(kernel)
         return tangent_kernel(asked, learned, self.hidden_layers) @ torch.linalg.solve(kernel + ridge, targets)
 
-    def slope(self, images: torch.Tensor, labels: torch.Tensor, asked: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    def slope(
+        self, images: torch.Tensor, labels: torch.Tensor, asked: torch.Tensor, truth: torch.Tensor
+    ) -> torch.Tensor:
         """Gradient of the summed cross-entropy on ``asked`` with respect to ``images``; their shape."""
         leaf = images.detach().requires_grad_(True)
         with torch.enable_grad():

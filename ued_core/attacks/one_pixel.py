@@ -40,7 +40,9 @@ class OnePixel(Attack):
     title: ClassVar[str] = "OPS"
     keyed: ClassVar[bool] = False
 
-    pixels: int = param(1, "How many pixels of every image are painted; the paper takes 1.", label="painted pixels", ge=1, le=16)
+    pixels: int = param(
+        1, "How many pixels of every image are painted; the paper takes 1.", label="painted pixels", ge=1, le=16
+    )
 
     def choice(self, data: ImageSet, ctx: Context | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         """Which pixels get which colour.
@@ -97,7 +99,8 @@ def deviation_scores(mean: np.ndarray, square: np.ndarray, colours: np.ndarray) 
         colours: float (S, C), each entry 0 or 1.
 
     Returns:
-        float64 (P, S): mean of ``|ξ − x|`` over images and channels, divided by the standard deviation of the same values.
+        float64 (P, S): mean of ``|ξ − x|`` over images and channels, divided by the standard deviation of the same
+            values.
     """
     # |1 − x| has mean 1 − m and mean square 1 − 2m + s.
     lit = colours[:, :, None]
@@ -146,7 +149,12 @@ def _add_moments(images: Any, labels: Any, sums: Any, top: int, bottom: int) -> 
 
 
 def _paint(
-    images: torch.Tensor, rows: torch.Tensor, classes: torch.Tensor, places: torch.Tensor, colours: torch.Tensor, ctx: Context
+    images: torch.Tensor,
+    rows: torch.Tensor,
+    classes: torch.Tensor,
+    places: torch.Tensor,
+    colours: torch.Tensor,
+    ctx: Context,
 ) -> torch.Tensor:
     result = torch.empty((len(rows), *images.shape[1:]), dtype=torch.uint8)
     for start in range(0, len(rows), 16 * BLOCK):

@@ -54,7 +54,8 @@ def distinct_signs(count: int, length: int, rng: torch.Generator) -> torch.Tenso
     """
     if length < 60 and 2**length < count:
         raise DataError(
-            f"{length} signs make {2**length} different patterns, but there are {count} classes.", "Take a finer grid, or fewer classes."
+            f"{length} signs make {2**length} different patterns, but there are {count} classes.",
+            "Take a finer grid, or fewer classes.",
         )
     found = torch.empty((count, length), dtype=torch.int64)
     for k in range(count):

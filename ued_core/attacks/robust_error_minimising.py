@@ -34,9 +34,10 @@ class RobustErrorMinimising(SurrogateAttack):
         Robust Unlearnable Examples, arXiv 2203.14533 (ICLR 2022), and the authors' release.
 
     Differs:
-        1,000 training steps of a small CNN with 5 noise steps, 3 adversarial steps and 1 view instead of 5,000 steps of a
-        ResNet-18 with 10, 10 and 5: about a hundredth of the gradient evaluations. Training ends early once the robust
-        loss falls below 0.1. The last pass visits every image; the release leaves out the remainder of its last batch.
+        1,000 training steps of a small CNN with 5 noise steps, 3 adversarial steps and 1 view instead of 5,000 steps of
+        a ResNet-18 with 10, 10 and 5: about a hundredth of the gradient evaluations. Training ends early once the
+        robust loss falls below 0.1. The last pass visits every image; the release leaves out the remainder of its last
+        batch.
     """
 
     key: ClassVar[str] = "rem"
@@ -47,7 +48,9 @@ class RobustErrorMinimising(SurrogateAttack):
     )
     train_steps: int = param(1000, "Training steps of the surrogate; the paper takes 5,000.", ge=1, le=20000, quick=2)
     noise_steps: int = param(5, "Noise steps in each of them; the paper takes 10.", ge=1, le=50, quick=1)
-    step_size: float = param(0.25, "Length of a noise step as a share of ε; the paper takes 0.2.", ge=0.01, le=1.0, step=0.01)
+    step_size: float = param(
+        0.25, "Length of a noise step as a share of ε; the paper takes 0.2.", ge=0.01, le=1.0, step=0.01
+    )
     adversarial_steps: int = param(3, "Steps towards the worst shift; the paper takes 10.", ge=1, le=50, quick=1)
     views: int = param(1, "Random views whose gradients a noise step adds up; the paper takes 5.", ge=1, le=10)
     augment: bool = param(True, "Views are random crops and mirror images, as published; otherwise the image itself.")
@@ -55,7 +58,8 @@ class RobustErrorMinimising(SurrogateAttack):
     def model_post_init(self, _context: object) -> None:
         if self.adversarial_radius > self.epsilon:
             raise ParameterError(
-                f"{self.title}: adversarial_radius is {self.adversarial_radius} and ε is {self.epsilon}, but noise cannot "
+                f"{self.title}: adversarial_radius is {self.adversarial_radius} and ε is {self.epsilon}, but "
+                "noise cannot "
                 "survive shifts that are larger than itself.",
                 "Take a radius of at most ε.",
             )
@@ -93,7 +97,9 @@ class RobustErrorMinimising(SurrogateAttack):
                 if rows.start < state["done"]:
                     continue
                 clean, labels = on_device(data, rows, ctx.device)
-                delta = self._noise(network, clean, labels, ctx.generator("last pass", rows.start), effort, "noise of every image")
+                delta = self._noise(
+                    network, clean, labels, ctx.generator("last pass", rows.start), effort, "noise of every image"
+                )
                 state["images"][rows] = to_bytes((clean + delta).clamp_(0, 1)).cpu()
                 state["done"] = rows.stop
                 draft.save(everything)
@@ -133,7 +139,13 @@ class RobustErrorMinimising(SurrogateAttack):
         return float(loss.detach())
 
     def _noise(
-        self, network: Network, clean: torch.Tensor, labels: torch.Tensor, rng: torch.Generator, effort: Effort, words: str
+        self,
+        network: Network,
+        clean: torch.Tensor,
+        labels: torch.Tensor,
+        rng: torch.Generator,
+        effort: Effort,
+        words: str,
     ) -> torch.Tensor:
         """Noise from a random start, float (N, C, H, W) within ε, in units of 1."""
         epsilon = self.epsilon * LEVEL
@@ -147,7 +159,8 @@ class RobustErrorMinimising(SurrogateAttack):
         self, network: Network, clean: torch.Tensor, delta: torch.Tensor, labels: torch.Tensor, rng: torch.Generator,
         effort: Effort, words: str,
     ) -> torch.Tensor:  # fmt: skip
-        """Gradient of the loss at the worst shift of one view, pulled back to the noise as if the shift were constant."""
+        """Gradient of the loss at the worst shift of one view, pulled back to the noise as if the shift were
+        constant."""
         leaf = delta.detach().requires_grad_(True)
         with torch.enable_grad():
             seen = self._view((clean + leaf).clamp(0, 1), rng)
@@ -156,7 +169,13 @@ class RobustErrorMinimising(SurrogateAttack):
             return torch.autograd.grad((seen * input_gradient(network, worst, labels)).sum(), leaf)[0]
 
     def _worst(
-        self, network: Network, images: torch.Tensor, labels: torch.Tensor, rng: torch.Generator, effort: Effort, words: str
+        self,
+        network: Network,
+        images: torch.Tensor,
+        labels: torch.Tensor,
+        rng: torch.Generator,
+        effort: Effort,
+        words: str,
     ) -> torch.Tensor:
         radius = self.adversarial_radius * LEVEL
         if not radius:

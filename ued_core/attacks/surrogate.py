@@ -127,7 +127,10 @@ class Surrogate:
     def _train(self, network: Network, data: ImageSet, ctx: Context) -> dict[str, Any]:
         order = torch.randperm(len(data), generator=ctx.generator("held out", device="cpu"))
         count = len(data) // 10 if len(data) >= 50 else 0
-        held_out, kept = data.take(order[:count].sort().values) if count else None, at_least_two(order[count:].sort().values)
+        held_out, kept = (
+            data.take(order[:count].sort().values) if count else None,
+            at_least_two(order[count:].sort().values),
+        )
         part = data.take(kept)
         if self.robust_radius > 0:
             self._train_robust(network, part, ctx)
@@ -154,12 +157,21 @@ class Surrogate:
                 step, steps = epoch * len(starts) + index, plan.epochs * len(starts)
                 ctx.report(step, steps, f"adversarial training, epoch {epoch + 1} of {plan.epochs}")
                 rows = order[start : start + plan.batch_size]
-                batch = to_float(random_crop(images[rows], plan.crop, rng)).contiguous(memory_format=torch.channels_last)
+                batch = to_float(random_crop(images[rows], plan.crop, rng)).contiguous(
+                    memory_format=torch.channels_last
+                )
                 with frozen(network):
                     bent = descend(
-                        network, batch, batch, labels[rows], epsilon=radius, step=radius / 2, steps=ROBUST_STEPS, uphill=True,
+                        network,
+                        batch,
+                        batch,
+                        labels[rows],
+                        epsilon=radius,
+                        step=radius / 2,
+                        steps=ROBUST_STEPS,
+                        uphill=True,
                         after=lambda count: ctx.check(),
-                    )  # fmt: skip
+                    )
                 optimizer.param_groups[0]["lr"] = peak * plan.rate(step, steps)
                 network.train()
                 optimizer.zero_grad(set_to_none=True)
@@ -181,7 +193,10 @@ class Surrogate:
         try:
             write_atomic(path, lambda temporary: save_file(state, temporary))
             # The card comes last and names the weights, so that a card is never without them.
-            write_json(path.with_name("card.json"), {**self._identity(data), "data": data.name, **card, "sha256": sha256_of(path)})
+            write_json(
+                path.with_name("card.json"),
+                {**self._identity(data), "data": data.name, **card, "sha256": sha256_of(path)},
+            )
         except (OSError, SafetensorError):
             return
 
@@ -198,7 +213,12 @@ class SurrogateAttack(WholeSetAttack):
     """An additive attack that follows the gradients of a surrogate model within ε of every image."""
 
     epsilon: int = param(
-        8, "Largest change of a value. The papers take 8 on CIFAR-10 and SVHN, 16 on faces.", label="ε", unit="1/255", ge=1, le=32
+        8,
+        "Largest change of a value. The papers take 8 on CIFAR-10 and SVHN, 16 on faces.",
+        label="ε",
+        unit="1/255",
+        ge=1,
+        le=32,
     )
     surrogate: Literal["small_cnn", "resnet18"] = param(
         "small_cnn", "The model whose gradients are followed; the papers take ResNet-18, which needs a GPU."
@@ -253,7 +273,9 @@ class TrainedSurrogateAttack(SurrogateAttack):
         network = made.network(data, effort.part(count, "surrogate"))
         effort.spend(count, "surrogate ready")
         if not all(bool(torch.isfinite(p).all()) for p in network.parameters()):
-            raise DataError("The surrogate's weights are no numbers after its training.", "Choose another width or more epochs.")
+            raise DataError(
+                "The surrogate's weights are no numbers after its training.", "Choose another width or more epochs."
+            )
         return network
 
     def as_surrogate(self, seed: int) -> Surrogate:
@@ -266,7 +288,9 @@ class TrainedSurrogateAttack(SurrogateAttack):
             return ""
         held_out = card["held_out_accuracy"]
         right = f"{100 * card['train_accuracy']:.1f} % of the clean images it learned"
-        right += f" and {100 * held_out:.1f} % of {card['held_out']:,} that were held out" if held_out is not None else ""
+        right += (
+            f" and {100 * held_out:.1f} % of {card['held_out']:,} that were held out" if held_out is not None else ""
+        )
         robust = f", trained against shifts of {self._radius():g}/255" if self._radius() > 0 else ""
         return f"The surrogate, a {self.model().title} after {self.surrogate_epochs} epochs{robust}, knows {right}."
 

@@ -40,9 +40,17 @@ class SynPer(AdditiveAttack):
         6.0, "Root mean square of the perturbation; single values reach about three times as much.",
         label="ε (root mean square)", unit="1/255", ge=1.0, le=32.0, step=0.5,
     )  # fmt: skip
-    patch: int = param(8, "Side of one patch. The release uses 8 for 32×32 and 32 for 224×224.", label="patch size", unit="px", ge=2, le=64)
+    patch: int = param(
+        8,
+        "Side of one patch. The release uses 8 for 32×32 and 32 for 224×224.",
+        label="patch size",
+        unit="px",
+        ge=2,
+        le=64,
+    )
     separation: float = param(
-        10.0, "Distance of a class's centre from the origin along every axis; at 0 all clouds have one centre, and nothing separates them.",
+        10.0, "Distance of a class's centre from the origin along every axis; at 0 all clouds have one centre, and "
+              "nothing separates them.",
         label="class separation", ge=0.0, le=20.0, step=0.5,
     )  # fmt: skip
     rounding: Rounding = rounding_param()
@@ -88,7 +96,8 @@ class SynPer(AdditiveAttack):
 
 @functools.lru_cache(maxsize=4)
 def _clouds(classes: int, features: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Centre directions, float32 (classes, F) of ±1, no two equal, and linear maps, float32 (classes, F, F) in −1..1."""
+    """Centre directions, float32 (classes, F) of ±1, no two equal, and linear maps, float32 (classes, F, F) in
+    −1..1."""
     ctx = Context(seed=seed)
     corners = distinct_signs(classes, features, ctx.generator("synper", "corners")).to(torch.float32)
     maps = torch.rand((classes, features, features), generator=ctx.generator("synper", "maps")).mul_(2).sub_(1)

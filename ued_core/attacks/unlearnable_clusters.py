@@ -44,16 +44,17 @@ class UnlearnableClusters(WholeSetAttack):
     noise that harms more, because noise that moves one encoder's features need not be what another network follows.
 
     Source:
-        Unlearnable Clusters: Towards Label-agnostic Unlearnable Examples, arXiv 2301.01217 (CVPR 2023), and the authors' release.
+        Unlearnable Clusters: Towards Label-agnostic Unlearnable Examples, arXiv 2301.01217 (CVPR 2023), and the
+            authors' release.
 
     Differs:
         The default encoder is a small one that ships with the program, a proxy: a weak encoder does not reproduce the
         paper. The noise has the size of the images and the encoder enlarges; the generator is narrower and shallower
         (16 channels, 2 blocks instead of 64 and 6) and takes 200 steps of rate 0.003 on batches of 64 instead of 50
-        epochs of rate 0.0001 on batches of 256. Its output is multiplied by ε instead of cut off: of a fresh generator's
-        values 85 % lie beyond ε = 16/255 and would pass no gradient, too many for so few steps. A cluster's noise is made
-        on its own images; the release takes all images for each. Batches are shuffled, images are not augmented
-        while the noise is made.
+        epochs of rate 0.0001 on batches of 256. Its output is multiplied by ε instead of cut off: of a fresh
+        generator's values 85 % lie beyond ε = 16/255 and would pass no gradient, too many for so few steps. A cluster's
+        noise is made on its own images; the release takes all images for each. Batches are shuffled, images are not
+        augmented while the noise is made.
     """
 
     key: ClassVar[str] = "uc"
@@ -62,28 +63,41 @@ class UnlearnableClusters(WholeSetAttack):
     epsilon: int = param(16, "Largest change of a value.", label="ε", unit="1/255", ge=1, le=32)
     encoder: EncoderName = param(
         "embedded",
-        "What sees the images. embedded: a small proxy, pre-trained on drawn forms, works offline. labelled: a proxy that "
-        "learned the labels of Shapes or Digits: a control, not label-agnostic. resnet50 (ImageNet) and clip (CLIP RN50) are the paper's "
+        "What sees the images. embedded: a small proxy, pre-trained on drawn forms, works offline. labelled: a "
+        "proxy that "
+        "learned the labels of Shapes or Digits: a control, not label-agnostic. resnet50 (ImageNet) and clip (CLIP "
+        "RN50) are the paper's "
         "and need files.",
     )
     clusters: int = param(10, "How many clusters, so how many different noises.", ge=2, le=64, quick=4)
-    offset: int = param(1, "Cluster i is moved to the centre of cluster i + offset; no multiple of the number of clusters.", ge=1, le=63)
+    offset: int = param(
+        1, "Cluster i is moved to the centre of cluster i + offset; no multiple of the number of clusters.", ge=1, le=63
+    )
     own_cluster_only: bool = param(
-        True, "Make a cluster's noise on its own images alone; the release takes the whole set for each.", label="own cluster only"
+        True,
+        "Make a cluster's noise on its own images alone; the release takes the whole set for each.",
+        label="own cluster only",
     )
     steps: int = param(200, "Generator steps for every cluster.", ge=1, le=20_000, quick=2)
-    learning_rate: float = param(0.003, "Peak learning rate of the generators; the paper: 0.0001 for many more steps.", ge=1e-6, le=0.1)
-    generator_width: int = param(16, "Channels of a generator's first layer; 64 as published.", ge=4, le=64, step=4, quick=4)
+    learning_rate: float = param(
+        0.003, "Peak learning rate of the generators; the paper: 0.0001 for many more steps.", ge=1e-6, le=0.1
+    )
+    generator_width: int = param(
+        16, "Channels of a generator's first layer; 64 as published.", ge=4, le=64, step=4, quick=4
+    )
     generator_blocks: int = param(2, "Residual blocks of a generator; 6 as published.", ge=1, le=6, quick=1)
     bounding: Literal["scale", "clip"] = param(
-        "scale", "How the generator's output, −1 to 1, keeps to ε: times ε, which passes gradients everywhere, or cut off as published."
+        "scale",
+        "How the generator's output, −1 to 1, keeps to ε: times ε, which passes gradients everywhere, or cut off as "
+        "published.",
     )
 
     @model_validator(mode="after")
     def _shifted(self) -> Self:
         if self.offset % self.clusters == 0:
             raise ValueError(
-                f"offset is {self.offset} and clusters is {self.clusters}, but the offset must be no multiple of the number of clusters: "
+                f"offset is {self.offset} and clusters is {self.clusters}, but the offset must be no multiple of the "
+                "number of clusters: "
                 "every cluster would keep its own centre"
             )
         return self
@@ -91,7 +105,12 @@ class UnlearnableClusters(WholeSetAttack):
     @property
     def variant(self) -> str:
         """What a result of these parameters is called."""
-        names = {"embedded": "UC (proxy surrogate)", "labelled": "UC (labelled surrogate)", "resnet50": "UC", "clip": "UC-CLIP"}
+        names = {
+            "embedded": "UC (proxy surrogate)",
+            "labelled": "UC (labelled surrogate)",
+            "resnet50": "UC",
+            "clip": "UC-CLIP",
+        }
         return names[self.encoder]
 
     def bound(self, shape: tuple[int, int, int]) -> Bound:
@@ -156,11 +175,11 @@ class UnlearnableClusters(WholeSetAttack):
             draft: holds the noise of the clusters that are done.
 
         Returns:
-            Its log's ``trace`` has one row a cluster: ``cluster``, ``images``, ``anchor``, ``clean_kl`` and ``clean_own_kl``
-            (without noise, to the anchor and to the own centre), ``first_kl`` (noise of the untrained generator), ``last_kl``,
-            ``ratio`` (last to first), ``hit_rate`` (share of the probed images whose nearest centre is the anchor afterwards)
-            and ``curve``: lists ``step`` (how many lie behind, from 0), ``anchor_kl`` and ``own_kl`` of equal length. With one
-            cluster alone there is nothing to aim at: the first two are all.
+            Its log's ``trace`` has one row a cluster: ``cluster``, ``images``, ``anchor``, ``clean_kl`` and
+            ``clean_own_kl`` (without noise, to the anchor and to the own centre), ``first_kl`` (noise of the untrained
+            generator), ``last_kl``, ``ratio`` (last to first), ``hit_rate`` (share of the probed images whose nearest
+            centre is the anchor afterwards) and ``curve``: lists ``step`` (how many lie behind, from 0), ``anchor_kl``
+            and ``own_kl`` of equal length. With one cluster alone there is nothing to aim at: the first two are all.
 
         Raises:
             Unavailable: the encoder is not here.
@@ -182,7 +201,9 @@ class UnlearnableClusters(WholeSetAttack):
         noises = torch.zeros(len(found), *data.shape)
         noises[: len(table)] = torch.stack(table) / LEVEL
         quiet = Context(stop=ctx.stop)
-        images = add_in_blocks(data.images, torch.arange(len(data)), lambda own: noises[found.assignment[own]], "nearest", quiet)
+        images = add_in_blocks(
+            data.images, torch.arange(len(data)), lambda own: noises[found.assignment[own]], "nearest", quiet
+        )
         log = self._log(encoder, trace, len(found))
         effort.finish(log["note"])
         return Crafted(images, log)
@@ -193,12 +214,21 @@ class UnlearnableClusters(WholeSetAttack):
             alone = "All images are alike: one cluster, whose noise has no other centre to aim at."
             return {**said, "converged": False, "note": f"{encoder.note} {alone}"}
         ratio = sum(row["ratio"] for row in trace) / len(trace)
-        words = f"The distance (KL) to the shifted centre fell to {100 * ratio:.0f} % of its start, averaged over {len(trace)} clusters"
+        words = (
+            f"The distance (KL) to the shifted centre fell to {100 * ratio:.0f} % of its start, averaged over "
+            f"{len(trace)} clusters"
+        )
         note = f"{encoder.note} {words}; {100 * WANTED_RATIO:.0f} % or less are usual."
         if len(trace) == clusters:
             return {**said, "converged": ratio <= WANTED_RATIO, "ratio": ratio, "note": note}
         stopped = f"after {len(trace)} of {clusters} clusters; the images of the others are clean"
-        return {**said, "converged": False, "ratio": ratio, "note": f"Stopped early {stopped}. {note}", STOPPED: stopped}
+        return {
+            **said,
+            "converged": False,
+            "ratio": ratio,
+            "note": f"Stopped early {stopped}. {note}",
+            STOPPED: stopped,
+        }
 
     def _one_cluster(
         self, number: int, encoder: Encoder, data: ImageSet, found: Clusters, effort: Effort
@@ -236,7 +266,13 @@ class UnlearnableClusters(WholeSetAttack):
                 measured[step + 1] = judge(drawing.noise())
         noise = drawing.noise().detach()
         first, last = measured[0].to_anchor, measured[self.steps].to_anchor
-        row |= {"anchor": anchor, "clean_kl": clean.to_anchor, "clean_own_kl": clean.to_own, "first_kl": first, "last_kl": last}
+        row |= {
+            "anchor": anchor,
+            "clean_kl": clean.to_anchor,
+            "clean_own_kl": clean.to_own,
+            "first_kl": first,
+            "last_kl": last,
+        }
         row |= {"ratio": last / max(first, 1e-12), "hit_rate": measured[self.steps].hit_rate}
         anchor_kl, own_kl = ([getattr(at, name) for at in measured.values()] for name in ("to_anchor", "to_own"))
         row["curve"] = {"step": list(measured), "anchor_kl": anchor_kl, "own_kl": own_kl}
@@ -257,12 +293,19 @@ class Drawing:
     def __init__(self, attack: UnlearnableClusters, shape: tuple[int, int, int], number: int, ctx: Context) -> None:
         self.attack, self.shape = attack, shape
         sides = [fitting_side(side) for side in shape[1:]]
-        self.start = torch.rand(1, shape[0], *sides, generator=ctx.generator("input", number, device="cpu")).to(ctx.device)
+        self.start = torch.rand(1, shape[0], *sides, generator=ctx.generator("input", number, device="cpu")).to(
+            ctx.device
+        )
         rng = ctx.generator("generator", number, device="cpu")
-        self.generator: ResNetGenerator = build_generator(shape[0], attack.generator_width, attack.generator_blocks, rng).to(ctx.device)
-        # It draws one image, with the statistics of that image, in training and afterwards: batch normalisation in train mode.
+        self.generator: ResNetGenerator = build_generator(
+            shape[0], attack.generator_width, attack.generator_blocks, rng
+        ).to(ctx.device)
+        # It draws one image, with the statistics of that image, in training and afterwards: batch normalisation in
+        # train mode.
         self.generator.train()
-        self.optimizer = torch.optim.Adam(self.generator.parameters(), lr=attack.learning_rate, weight_decay=WEIGHT_DECAY)
+        self.optimizer = torch.optim.Adam(
+            self.generator.parameters(), lr=attack.learning_rate, weight_decay=WEIGHT_DECAY
+        )
         self._drawn: torch.Tensor | None = None
 
     def noise(self) -> torch.Tensor:
@@ -306,7 +349,8 @@ def profile_distance(encoder: Encoder, images: torch.Tensor, noise: torch.Tensor
 
 
 class Distances(NamedTuple):
-    """Where probed images lie with a noise: mean KL to the anchor and to the own centre, share that is nearest to the anchor."""
+    """Where probed images lie with a noise: mean KL to the anchor and to the own centre, share that is nearest to the
+    anchor."""
 
     to_anchor: float
     to_own: float

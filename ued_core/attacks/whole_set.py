@@ -21,8 +21,8 @@ class WholeSetAttack(Attack):
     :func:`ued_core.attacks.checkpoint.poison_once` reads what was crafted before. Subclasses implement
     :meth:`craft`, :meth:`gradient_evaluations` and :meth:`seconds_for`.
 
-    Where what is crafted so far could be published, :meth:`craft` asks ``ctx.enough`` between its parts, and when that is
-    true it returns what there is, with ``stopped_early`` in its log.
+    Where what is crafted so far could be published, :meth:`craft` asks ``ctx.enough`` between its parts, and when that
+    is true it returns what there is, with ``stopped_early`` in its log.
     """
 
     needs_whole_set: ClassVar[bool] = True
@@ -46,7 +46,8 @@ class WholeSetAttack(Attack):
         """How long crafting takes on this machine's processor; a rough upper bound, itself quick."""
 
     def crafting_inputs(self) -> dict[str, Any]:
-        """What decides the images besides parameters, key and clean set, such as the content of a file; part of a crafted set's name.
+        """What decides the images besides parameters, key and clean set, such as the content of a file; part of a
+        crafted set's name.
 
         Returns:
             JSON-ready; empty where there is nothing else. It must be quick.
@@ -54,7 +55,8 @@ class WholeSetAttack(Attack):
         return {}
 
     def surrogate_note(self, data: ImageSet, seed: int) -> str:
-        """What is known of the model whose gradients were followed, in a sentence; empty when there is nothing to say of it."""
+        """What is known of the model whose gradients were followed, in a sentence; empty when there is nothing to say
+        of it."""
         return ""
 
     def perturb(self, data: ImageSet, rows: torch.Tensor, ctx: Context) -> torch.Tensor:
@@ -69,7 +71,8 @@ class WholeSetAttack(Attack):
         found = crafted_rows(self, seed, images)
         if found is None:
             raise Unavailable(
-                f"{self.title} works on the whole training set, and no set that holds these images has been crafted with "
+                f"{self.title} works on the whole training set, and no set that holds these images has been "
+                "crafted with "
                 f"these parameters and the key {seed} yet.",
                 "Start a training run with this attack: it crafts the set first and keeps it.",
             )

@@ -1,7 +1,7 @@
 """Data sets: where clean images come from, and the file in which image sets travel.
 
-``DATASETS`` lists them, :func:`method_at` says which one lies at a path; :func:`load_split` loads one through the disk cache;
-:func:`import_zip` turns an uploaded archive into a folder for :class:`Folder`;
+``DATASETS`` lists them, :func:`method_at` says which one lies at a path; :func:`load_split` loads one through the disk
+cache; :func:`import_zip` turns an uploaded archive into a folder for :class:`Folder`;
 :func:`read_npz` and :func:`write_npz` exchange image sets with other programs.
 """
 
@@ -21,7 +21,9 @@ from ued_core.data.torchvision_sets import Cifar10, Cifar100, Svhn
 from ued_core.data.zip_import import import_zip
 from ued_core.params import Catalogue
 
-DATASETS: Catalogue[Dataset] = Catalogue("data set", [Shapes, Digits, Cifar10, Cifar100, Svhn, Folder, Npz, Idx, Parquet])
+DATASETS: Catalogue[Dataset] = Catalogue(
+    "data set", [Shapes, Digits, Cifar10, Cifar100, Svhn, Folder, Npz, Idx, Parquet]
+)
 
 __all__ = [
     "DATASETS",

@@ -67,7 +67,9 @@ def opened(file: BinaryIO | Path, name: str, most: int, advice: str = "Write the
     except (zipfile.BadZipFile, ValueError, NotImplementedError, struct.error, OSError) as error:
         raise DataError(f"{name!r} is not a zip archive, or it is damaged: {in_short(error)}.", advice) from error
     if len(archive.infolist()) > most:
-        raise DataError(f"The archive {name!r} has {len(archive.infolist()):,} members; at most {most:,} are read.", advice)
+        raise DataError(
+            f"The archive {name!r} has {len(archive.infolist()):,} members; at most {most:,} are read.", advice
+        )
     return archive
 
 
@@ -157,7 +159,9 @@ class _Listing:
             parts = parts[:-1]
 
     def _refused(self, info: zipfile.ZipInfo, problem: str) -> DataError:
-        return DataError(f"The member {readable(_name(info))!r} of {self.name!r} {problem}; nothing was imported.", self.advice)
+        return DataError(
+            f"The member {readable(_name(info))!r} of {self.name!r} {problem}; nothing was imported.", self.advice
+        )
 
 
 def pieces(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> Iterator[bytes]:

@@ -13,7 +13,9 @@ from ued_core.data.npz_set import Npz
 from ued_core.data.parquet_set import Parquet
 from ued_core.errors import DataError
 
-KINDS = "an npz file, IDX files (as MNIST's), Parquet files with images, or a folder with one subfolder of images a class"
+KINDS = (
+    "an npz file, IDX files (as MNIST's), Parquet files with images, or a folder with one subfolder of images a class"
+)
 
 
 def method_at(path: Path) -> type[Dataset]:
@@ -34,13 +36,19 @@ def method_at(path: Path) -> type[Dataset]:
     if not os.path.exists(path):
         raise DataError(f"There is no file or folder {readable(str(path))[:300]!r}.", f"A data set is {KINDS}.")
     if name.endswith(".zip"):
-        raise DataError(f"{path.name} is an archive.", "Unpack it and give the folder, or upload it in the app under New run.")
-    raise DataError(f"{path.name} is no data set.", f"A data set is {KINDS}. A poison file of others is for the command 'inspect'.")
+        raise DataError(
+            f"{path.name} is an archive.", "Unpack it and give the folder, or upload it in the app under New run."
+        )
+    raise DataError(
+        f"{path.name} is no data set.", f"A data set is {KINDS}. A poison file of others is for the command 'inspect'."
+    )
 
 
 def _folder(path: Path) -> type[Dataset]:
     try:
-        names = [entry.name for place in (path, path / "raw", path / "data") if place.is_dir() for entry in place.iterdir()]
+        names = [
+            entry.name for place in (path, path / "raw", path / "data") if place.is_dir() for entry in place.iterdir()
+        ]
         classes = any(entry.is_dir() for entry in path.iterdir())
     except OSError as error:
         raise DataError(f"The folder {str(path)!r} cannot be read: {error}.", "Check its permissions.") from error

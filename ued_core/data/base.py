@@ -54,7 +54,8 @@ class Dataset(Method):
         """
 
     def pixels(self) -> int:
-        """How many pixels loading draws, as far as the parameters tell; 0 where files decide, which have limits of their own."""
+        """How many pixels loading draws, as far as the parameters tell; 0 where files decide, which have limits of
+        their own."""
         return 0
 
     def label(self) -> str:

@@ -56,7 +56,10 @@ def ring_lines(images: torch.Tensor, distance: int) -> np.ndarray:
     """
     height, width = images.shape[-2:]
     if min(height, width) < SMALLEST:
-        raise DataError(f"The border score compares two rings of pixels, but the images have {height}×{width}.", "Take larger images.")
+        raise DataError(
+            f"The border score compares two rings of pixels, but the images have {height}×{width}.",
+            "Take larger images.",
+        )
     parts = []
     d = distance
     for start in range(0, len(images), CHUNK):

@@ -33,7 +33,8 @@ def load_split(dataset: Dataset, ctx: Context) -> DataSplit:
     The cache entry is a folder of ``.npy`` files named after :meth:`Dataset.identity`. It
     appears whole or not at all, whichever of several processes is first; a damaged one is
     made anew. Where it cannot be written the split is still returned and its notes say so.
-    Entries have a limit (:func:`ued_core.data.room.limit`); those that go for a new one are named in its notes, this once.
+    Entries have a limit (:func:`ued_core.data.room.limit`); those that go for a new one are named in its notes, this
+    once.
 
     Args:
         dataset: the configured data set.

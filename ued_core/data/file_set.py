@@ -35,15 +35,25 @@ class FileSet(Dataset):
 
     path: str = param("", "The file, or the folder that holds the files.", path=True)
     test_path: str = param(
-        "", "Clean test images in a file of their own: npz, IDX or Parquet. Empty: the file's own test part, or a share of it.", path=True
+        "",
+        "Clean test images in a file of their own: npz, IDX or Parquet. Empty: the file's own test part, or a "
+        "share of it.",
+        path=True,
     )
     size: int = param(
-        0, "Side of the images after cutting to the square and resizing; 0 keeps them as they are.", unit="px", ge=0, le=256
+        0,
+        "Side of the images after cutting to the square and resizing; 0 keeps them as they are.",
+        unit="px",
+        ge=0,
+        le=256,
     )
-    test_rate: float = param(0.2, "Share of every class that is kept for testing where there is no test part.", ge=0.05, le=0.5, step=0.05)
+    test_rate: float = param(
+        0.2, "Share of every class that is kept for testing where there is no test part.", ge=0.05, le=0.5, step=0.05
+    )
     seed: int = param(0, "Which images are for training and which for testing.", ge=0, le=2**31 - 1)
     mirror: Literal["auto", "yes", "no"] = param(
-        "auto", "Whether a mirror image keeps its class, so that training may flip images. auto: as the data set that a file names, else "
+        "auto", "Whether a mirror image keeps its class, so that training may flip images. auto: as the data set that "
+                "a file names, else "
         "yes; for IDX files no, because most hold digits or letters."
     )  # fmt: skip
 
@@ -99,7 +109,8 @@ class FileSet(Dataset):
         train_set, test_set = (self._sized(part, parts.report, ctx, names, name) for part in (parts.train, test))
         if train_set.shape != test_set.shape:
             raise DataError(
-                f"The training images of {name!r} are {_by(train_set)}, the test images {_by(test_set)}.", "Choose a size for both."
+                f"The training images of {name!r} are {_by(train_set)}, the test images {_by(test_set)}.",
+                "Choose a size for both.",
             )
         _refuse_one_class(train_set)
         notes += [*uneven(train_set, test_set), *overlap(train_set, test_set)]
@@ -118,7 +129,9 @@ class FileSet(Dataset):
         parts = self.read(self._source(), self.size, ctx)
         chosen = parts.train if part == "train" else parts.test
         if chosen is None:
-            raise DataError(f"{self._name()} has no test part of its own.", "Leave --part out: all its images are taken then.")
+            raise DataError(
+                f"{self._name()} has no test part of its own.", "Leave --part out: all its images are taken then."
+            )
         return self._sized(chosen, parts.report, ctx, None, self._name()), parts.report.lines()
 
     def identity(self, ctx: Context | None = None) -> dict[str, Any]:
@@ -144,7 +157,10 @@ class FileSet(Dataset):
             return parts.test
         path = chosen_source(located(self.test_path))
         if path == self._source():
-            raise DataError(f"path and test_path are the same, {str(path)!r}.", "Leave test_path out, and a share of every class is kept.")
+            raise DataError(
+                f"path and test_path are the same, {str(path)!r}.",
+                "Leave test_path out, and a share of every class is kept.",
+            )
         found = kind_of(path).read(path, self.size, ctx)
         notes.extend(f"{path.name}: {line}" for line in found.report.lines())
         return found.test or found.train
@@ -154,11 +170,16 @@ class FileSet(Dataset):
         needed = count * 3 * (self.size**2 if self.size else height * width)
         if needed > MAX_BYTES:
             raise DataError(
-                f"The {count:,} images of {name!r} take {needed / 2**30:.1f} GiB; at most {MAX_BYTES >> 30} GiB are loaded.",
+                f"The {count:,} images of {name!r} take {needed / 2**30:.1f} GiB; at most {MAX_BYTES >> 30} GiB "
+                "are loaded.",
                 "Choose a smaller size.",
             )
         names = shown_names(names or part.names or numbered(part.labels))
-        images = part.images if not self.size or (height, width) == (self.size, self.size) else squares(part.images, self.size, report, ctx)
+        images = (
+            part.images
+            if not self.size or (height, width) == (self.size, self.size)
+            else squares(part.images, self.size, report, ctx)
+        )
         return ImageSet(images, part.labels, names, name)
 
 
@@ -170,7 +191,10 @@ def _refuse_one_class(images: ImageSet) -> int:
     """
     present = len(images.labels.unique())
     if present < 2:
-        raise DataError(f"All {len(images):,} images of {images.name!r} are of one class; two are needed.", "Add images of another one.")
+        raise DataError(
+            f"All {len(images):,} images of {images.name!r} are of one class; two are needed.",
+            "Add images of another one.",
+        )
     return present
 
 
@@ -184,7 +208,9 @@ def kind_of(path: Path) -> type[FileSet]:
 
     found = method_at(path)
     if not issubclass(found, FileSet):
-        raise DataError(f"{str(path)!r} is a folder without such a file.", "Test images have to be in an npz, IDX or Parquet file.")
+        raise DataError(
+            f"{str(path)!r} is a folder without such a file.", "Test images have to be in an npz, IDX or Parquet file."
+        )
     return found
 
 
@@ -216,4 +242,6 @@ def _state(files: Sequence[Path]) -> list[list[Any]]:
     try:
         return [[path.name, status.st_size, status.st_mtime_ns] for path in files for status in (path.stat(),)]
     except OSError as error:
-        raise DataError(f"A file of the data set cannot be read: {error}.", "Check the path and its permissions.") from error
+        raise DataError(
+            f"A file of the data set cannot be read: {error}.", "Check the path and its permissions."
+        ) from error

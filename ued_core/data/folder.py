@@ -61,7 +61,9 @@ class Folder(Dataset):
         tree = walk(root, ctx)
         report = Report()
         report.poison = origin.poison or _held_poison(root, tree)
-        shown = f"The archive {origin.name!r}" if root.parent == imports_root() else f"The folder {readable(str(root))!r}"
+        shown = (
+            f"The archive {origin.name!r}" if root.parent == imports_root() else f"The folder {readable(str(root))!r}"
+        )
         layout = find_layout(tree, shown, report)
         self._refuse_huge(len(layout.train) + len(layout.test))
         _refuse_long(root, [*layout.train, *layout.test], ctx)
@@ -74,7 +76,8 @@ class Folder(Dataset):
             refuse_single_images(train_set)
             if report.poison:
                 report.say(
-                    f"{NOT_CLEAN}: the test images were split from images that hold a poison ({report.poison}), so accuracy on them is no "
+                    f"{NOT_CLEAN}: the test images were split from images that hold a poison ({report.poison}), so "
+                    "accuracy on them is no "
                     "clean accuracy. Give the folder a test part of clean images."
                 )
             generator = ctx.with_seed(self.seed).generator(self.key, "split", device="cpu")
@@ -84,13 +87,21 @@ class Folder(Dataset):
         return DataSplit(train_set, test_set, _without_repeats(origin.notes, report.lines()))
 
     def identity(self, ctx: Context | None = None) -> dict[str, Any]:
-        """The parameters, the state of all that :meth:`load` sees of the folder, and the formats that are readable here."""
+        """The parameters, the state of all that :meth:`load` sees of the folder, and the formats that are readable
+        here."""
         root = self._root()
-        return {**super().identity(ctx), "files": walk(root, ctx).state(), "origin": list(_origin(root)), "formats": readable_formats()}
+        return {
+            **super().identity(ctx),
+            "files": walk(root, ctx).state(),
+            "origin": list(_origin(root)),
+            "formats": readable_formats(),
+        }
 
     def _root(self) -> Path:
         if not self.path.strip():
-            raise DataError("No image folder is given.", f"Give the path of a folder, or upload a zip of one. {advice()}")
+            raise DataError(
+                "No image folder is given.", f"Give the path of a folder, or upload a zip of one. {advice()}"
+            )
         uploaded = self.path.strip().startswith(UPLOAD)
         return chosen_folder(located(self.path) if uploaded else self.path.strip(), "image folder")
 
@@ -149,9 +160,7 @@ def _usable_classes(names: tuple[str, ...], labels: np.ndarray, report: Report) 
     return kept
 
 
-def _image_set(
-    part: tuple[np.ndarray, np.ndarray], kept: np.ndarray, names: tuple[str, ...], name: str
-) -> ImageSet:
+def _image_set(part: tuple[np.ndarray, np.ndarray], kept: np.ndarray, names: tuple[str, ...], name: str) -> ImageSet:
     pixels, labels = part
     rows = np.isin(labels, kept)
     if not rows.any():
@@ -166,7 +175,8 @@ def _without_repeats(earlier: tuple[str, ...], now: tuple[str, ...]) -> tuple[st
 
 
 class _Origin(NamedTuple):
-    """What stands beside the class folders: how the set is called, earlier notes, and the poison that it holds in words."""
+    """What stands beside the class folders: how the set is called, earlier notes, and the poison that it holds in
+    words."""
 
     name: str
     notes: tuple[str, ...] = ()
@@ -187,7 +197,9 @@ def _origin(root: Path) -> _Origin:
         origin = json.loads(_small(record))
         return _Origin(str(origin["name"]), tuple(str(note) for note in origin["notes"]), str(origin.get("poison", "")))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{readable(str(record))} is damaged.", "Delete this folder and import the archive again.") from error
+        raise DataError(
+            f"{readable(str(record))} is damaged.", "Delete this folder and import the archive again."
+        ) from error
 
 
 def poison_of(recipe: bytes) -> str:

@@ -17,7 +17,8 @@ _HANDLE = re.compile(PREFIX + "[0-9a-f]{16}")
 
 _PLACE = re.compile(r"/imports/[0-9a-f]{16}(/|$)")
 GONE = (
-    "It was uploaded to another machine, or has been removed because other uploads needed the room. Upload it again, and name it anew "
+    "It was uploaded to another machine, or has been removed because other uploads needed the room. Upload it again, "
+    "and name it anew "
     "in the spec."
 )
 
@@ -62,7 +63,9 @@ def located(text: str) -> Path:
 def where_to_look(path: Path) -> str:
     """What to do where nothing lies at a path."""
     uploaded = _PLACE.search(path.as_posix()) is not None
-    return GONE if uploaded else "Check the path; a spec from another machine has to name where the files lie on this one."
+    return (
+        GONE if uploaded else "Check the path; a spec from another machine has to name where the files lie on this one."
+    )
 
 
 def check_paths(method: Method, by: Person) -> None:

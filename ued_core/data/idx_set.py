@@ -23,7 +23,8 @@ MAX_BYTES = 2 << 30
 NAME = re.compile(r"(.*?)(train|t10k|test)[-_.](images|labels)[-_.]idx[13][-_.]ubyte(\.gz)?", re.IGNORECASE)
 _BLOCK = 1 << 24
 _RULE = (
-    "They are called train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte, perhaps with .gz."
+    "They are called train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and "
+    "t10k-labels-idx1-ubyte, perhaps with .gz."
 )
 
 
@@ -37,7 +38,8 @@ class _Found(NamedTuple):
 class Idx(FileSet):
     """IDX files, as MNIST, Fashion-MNIST, KMNIST and EMNIST are published.
 
-    Give the folder, or any one of the files: those that belong to it are found beside it. Grey 28 × 28 images become RGB.
+    Give the folder, or any one of the files: those that belong to it are found beside it. Grey 28 × 28 images become
+        RGB.
 
     Source:
         Y. LeCun, C. Cortes, C. Burges: The MNIST Database of Handwritten Digits, where the format is described.
@@ -63,7 +65,10 @@ class Idx(FileSet):
                 ctx.report(len(parts), 2, f"Reading {found[test, 'images'].name}")
                 parts.append(_part(found[test, "images"], found[test, "labels"], report))
         if (False, "images") not in found:
-            report.say(f"{found[True, 'images'].name} is a test part; there is no training part beside it, so both are drawn from it.")
+            report.say(
+                f"{found[True, 'images'].name} is a test part; there is no training part beside it, so both are drawn "
+                "from it."
+            )
         return Parts(parts[0], parts[1] if len(parts) > 1 else None, report)
 
 
@@ -81,7 +86,10 @@ def find(source: Path) -> _Found:
         if not prefixes:
             raise DataError(f"There are no IDX files in {str(source)!r}.", _RULE)
         if len(prefixes) > 1:
-            raise DataError(f"{str(folder)!r} holds IDX files of several data sets: {', '.join(prefixes[:5])}.", "Give one of the files.")
+            raise DataError(
+                f"{str(folder)!r} holds IDX files of several data sets: {', '.join(prefixes[:5])}.",
+                "Give one of the files.",
+            )
         prefix = prefixes[0]
     elif not source.is_file():
         raise DataError(f"There is no file {str(source)!r}.", "Check the path.")
@@ -114,7 +122,9 @@ def _part(images: Path, labels: Path, report: Report) -> Part:
         raise DataError(f"{images.name} has no images: its shape is {pixels.shape}.", "Check the file.")
     for _ in range(len(pixels)):
         report.convert("grey → RGB")
-    return Part(torch.from_numpy(pixels)[:, None].expand(-1, 3, -1, -1).contiguous(), as_labels(numbers, f"in {labels.name}")[0])
+    return Part(
+        torch.from_numpy(pixels)[:, None].expand(-1, 3, -1, -1).contiguous(), as_labels(numbers, f"in {labels.name}")[0]
+    )
 
 
 def read_idx(path: Path, axes: int) -> np.ndarray:
@@ -141,7 +151,9 @@ def read_idx(path: Path, axes: int) -> np.ndarray:
     except (EOFError, zlib.error, struct.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path.name} is damaged or cut off: {in_short(error)}.", "Fetch it again.") from error
     except OSError as error:
-        raise DataError(f"{path.name} cannot be read: {in_short(error)}.", "Check the file and its permissions.") from error
+        raise DataError(
+            f"{path.name} cannot be read: {in_short(error)}.", "Check the file and its permissions."
+        ) from error
 
 
 def _array(file: BinaryIO, path: Path, axes: int) -> np.ndarray:
@@ -153,7 +165,9 @@ def _array(file: BinaryIO, path: Path, axes: int) -> np.ndarray:
     shape = struct.unpack(f">{axes}I", file.read(4 * axes))
     size = prod(shape)
     if size > MAX_BYTES:
-        raise DataError(f"{path.name} claims {size / 2**30:,.1f} GiB; at most {MAX_BYTES >> 30} GiB are read.", "Split the file.")
+        raise DataError(
+            f"{path.name} claims {size / 2**30:,.1f} GiB; at most {MAX_BYTES >> 30} GiB are read.", "Split the file."
+        )
     # Grown as the data come, because a header may claim what is not there.
     data = bytearray()
     while len(data) < size:

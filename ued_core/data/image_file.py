@@ -189,7 +189,8 @@ def _opened(file: BinaryIO) -> Image.Image | None:
     except Image.DecompressionBombError:
         raise _too_many_pixels() from None
     except Exception:
-        # Whatever a decoder makes of a damaged file: the caller tries it again without its metadata, and says what is wrong.
+        # Whatever a decoder makes of a damaged file: the caller tries it again without its metadata, and says what is
+        # wrong.
         return None
     most = BUFFERED_PIXELS if image.format in ("WEBP", "AVIF", "HEIF") else MAX_PIXELS
     if image.width * image.height > most:

@@ -16,7 +16,8 @@ from ued_core.data.walk import Found, Tree
 from ued_core.errors import DataError
 
 ORIGIN = ".import.json"
-"""Written by a zip import beside the class folders: the upload's name, what was skipped, and the poison that it said it holds."""
+"""Written by a zip import beside the class folders: the upload's name, what was skipped, and the poison that it said it
+holds."""
 RECIPE = "recipe.json"
 """Written by the export of a poisoned set beside its class folders."""
 
@@ -89,7 +90,9 @@ def find_layout(tree: Tree, shown: str, report: Report) -> Layout:
         raise _without_classes(tree, level, shown)
     layout = _parted(level, tree, shown, report) or _classes_alone(level, tree, shown, report)
     if len(layout.class_names) > MAX_CLASSES:
-        raise DataError(f"{shown} has {len(layout.class_names):,} classes; at most {MAX_CLASSES:,} are read.", "Take fewer.")
+        raise DataError(
+            f"{shown} has {len(layout.class_names):,} classes; at most {MAX_CLASSES:,} are read.", "Take fewer."
+        )
     if len(layout.class_names) < 2:
         raise DataError(f"{shown} has images of one class only, {layout.class_names[0]!r}; two are needed.", advice())
     return layout
@@ -108,11 +111,14 @@ def refuse_few_classes(names: tuple[str, ...], kept: Sequence[int], report: Repo
     """
     if len(kept) < 2:
         which = f"only {names[kept[0]]!r} has" if len(kept) else "none has"
-        raise DataError(f"Two classes with usable images are needed, but {which}.", " ".join(report.skipped()) or advice())
+        raise DataError(
+            f"Two classes with usable images are needed, but {which}.", " ".join(report.skipped()) or advice()
+        )
 
 
 def is_recipe(file: Found) -> bool:
-    """Whether the file's name is that of an export's recipe, beside the class folders or in a folder that wraps them."""
+    """Whether the file's name is that of an export's recipe, beside the class folders or in a folder that wraps
+    them."""
     return file.parts[-1] == RECIPE and len(file.parts) <= 3
 
 
@@ -192,7 +198,10 @@ def _parted(level: _Level, tree: Tree, shown: str, report: Report) -> Layout | N
     if test is None:
         return _train_alone(level, train, others, tree, shown, report)
     for name in others:
-        left = f"{level.shown(name)!r} is neither the training part ({readable(train)!r}) nor the test part ({readable(test)!r})"
+        left = (
+            f"{level.shown(name)!r} is neither the training part ({readable(train)!r}) nor the test part "
+            f"({readable(test)!r})"
+        )
         report.say(f"{left}: left out, {len(level.folders[name]):,} images.")
     names, found = _classes(_unwrapped(nested[train], report, True), tree, report)
     test_names, test_found = _classes(_unwrapped(nested[test], report, True), tree, report)
@@ -210,9 +219,11 @@ def _train_alone(level: _Level, train: str, others: list[str], tree: Tree, shown
     unknown = [name for name in others if not part_of(name)]
     if unknown:
         raise DataError(
-            f"{readable(train)!r} in {_within(shown)} holds class folders like a training part, but beside it lie images in "
+            f"{readable(train)!r} in {_within(shown)} holds class folders like a training part, but beside it lie "
+            "images in "
             f"{_listed(unknown)}, and it is not clear whether they are parts or classes.",
-            f"Parts: name the other one 'test'. Classes: put the images of {readable(train)!r} directly into it, without subfolders.",
+            f"Parts: name the other one 'test'. Classes: put the images of {readable(train)!r} directly into it, "
+            "without subfolders.",
         )
     for name in others:
         report.skip(level.shown(name), "a part without class folders")
@@ -224,7 +235,8 @@ def _train_alone(level: _Level, train: str, others: list[str], tree: Tree, shown
 def _only(names: list[str], shown: str) -> str | None:
     if len(names) > 1:
         raise DataError(
-            f"{_listed(names)} in {_within(shown)} could all be the same part.", "Keep one of them there, or merge them."
+            f"{_listed(names)} in {_within(shown)} could all be the same part.",
+            "Keep one of them there, or merge them.",
         )
     return names[0] if names else None
 
@@ -238,8 +250,10 @@ def _refuse_unclear(level: _Level, nested: dict[str, _Level], roles: dict[str, s
     known = [name for name in nested if roles[name]]
     if known and len(level.folders) > 1:
         raise DataError(
-            f"{_listed(known)} in {_within(shown)} is named and built like a test part, but there is no training part beside it.",
-            "Name the training part 'train'. If these are classes, put their images directly into them, without subfolders.",
+            f"{_listed(known)} in {_within(shown)} is named and built like a test part, but there is no training part "
+            "beside it.",
+            "Name the training part 'train'. If these are classes, put their images directly into them, without "
+            "subfolders.",
         )
     if len(nested) < 2 or len(nested) < len(level.folders):
         return
@@ -247,7 +261,10 @@ def _refuse_unclear(level: _Level, nested: dict[str, _Level], roles: dict[str, s
     shared = sorted(name for name, count in counts.items() if count == len(nested))
     if len(shared) < 2:
         return
-    if {part_of(name) for name in shared} >= {"train", "test"} or {part_of(name) for name in shared} >= {"train", "val"}:
+    if {part_of(name) for name in shared} >= {"train", "test"} or {part_of(name) for name in shared} >= {
+        "train",
+        "val",
+    }:
         raise DataError(
             f"In {_within(shown)} every class ({_listed(list(nested))}) holds parts ({_listed(shared)}).",
             "Put the parts outside and the classes inside them: train/CLASS and test/CLASS.",

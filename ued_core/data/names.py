@@ -20,7 +20,9 @@ _JUNK_FOLDERS = frozenset(
     ["__macosx", "@eadir", "$recycle.bin", "recycler", "#recycle", "@recycle", "#snapshot", "@recently-snapshot"]
     + ["system volume information", "lost+found", "__pycache__"]
 )
-_JUNK_FILES = frozenset(["thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r", "icon\uf00d", "ntuser.dat"])
+_JUNK_FILES = frozenset(
+    ["thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r", "icon\uf00d", "ntuser.dat"]
+)
 
 
 def readable(name: str | bytes) -> str:
@@ -72,7 +74,8 @@ def refusal(name: str) -> str:
 
 
 def is_junk(name: str, folder: bool) -> bool:
-    """Whether the name is one under which systems and programs keep their own things: hidden files, thumbnails, wastebaskets.
+    """Whether the name is one under which systems and programs keep their own things: hidden files, thumbnails,
+    wastebaskets.
 
     Args:
         name: of one file or folder, without its path.
@@ -95,4 +98,3 @@ def _replaced(surrogates: str) -> str:
         return surrogates.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     except UnicodeEncodeError:
         return CANNOT_STAND * len(surrogates)
-

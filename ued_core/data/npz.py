@@ -162,7 +162,9 @@ def _opened(path: Path) -> zipfile.ZipFile:
     except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
         raise DataError(f"{path.name} is not an npz file, or it is cut off: {in_short(error)}.", _RULE) from error
     except OSError as error:
-        raise DataError(f"{path.name} cannot be read: {in_short(error)}.", "Check the file and its permissions.") from error
+        raise DataError(
+            f"{path.name} cannot be read: {in_short(error)}.", "Check the file and its permissions."
+        ) from error
 
 
 def _read_labels(archive: zipfile.ZipFile, path: Path) -> np.ndarray:

@@ -32,9 +32,10 @@ _RULE = (
 class Npz(FileSet):
     """An npz file: what poison and defend write, or arrays of other programs.
 
-    Images are uint8, or floats from 0 to 1, with one or three channels, first or last. Where the file says that its images are
-    poisoned or defended, a test part split from them would be so too, and accuracy on it is no clean accuracy. Then the clean
-    test part of the data set that the file names is taken, or that of ``test_path``; without either the file is refused.
+    Images are uint8, or floats from 0 to 1, with one or three channels, first or last. Where the file says that its
+    images are poisoned or defended, a test part split from them would be so too, and accuracy on it is no clean
+    accuracy. Then the clean test part of the data set that the file names is taken, or that of ``test_path``; without
+    either the file is refused.
 
     Source:
         numpy's savez; keys as in Keras (x_train, y_train), MedMNIST (train_images) and AVATAR (data, targets).
@@ -45,7 +46,9 @@ class Npz(FileSet):
     advice: ClassVar[str] = "numpy.savez writes such a file, with images and labels."
 
     split_poisoned: bool = param(
-        False, "Test on a share of poisoned or defended images where there are no clean ones. The accuracy is then no clean accuracy."
+        False,
+        "Test on a share of poisoned or defended images where there are no clean ones. The accuracy is then no clean "
+        "accuracy.",
     )
 
     @property
@@ -110,30 +113,40 @@ class Npz(FileSet):
         test = super()._own_test(parts, notes, ctx)
         changes = _words(origin)
         if changes:
-            notes.append(f"The images of {name} were changed by {changes} already; an attack or a defence of the run comes on top.")
+            notes.append(
+                f"The images of {name} were changed by {changes} already; an attack or a defence of the run "
+                "comes on top."
+            )
         if test is not None:
             self._judge(test, origin, notes)
             return test
         if origin is None:
             notes.append(
-                f"The test part was split from {name}. Should its images be poisoned, then so are these, and accuracy on them is no clean "
+                f"The test part was split from {name}. Should its images be poisoned, then so are these, and accuracy "
+                "on them is no clean "
                 "accuracy; give clean ones as test_path."
             )
             return None
         clean, why = origin_test(origin, ctx)
         if clean is not None:
-            notes.append(f"Tested on the clean test part of {origin.origin().title}, from whose training part {name} was made.")
+            notes.append(
+                f"Tested on the clean test part of {origin.origin().title}, from whose training part {name} was made."
+            )
             return Part(clean.images, clean.labels, clean.class_names)
         if not changes:
             return None
         if not self.split_poisoned:
             raise DataError(
-                f"The images of {name} were changed by {changes}, and a test part split from them would be no clean one. "
+                f"The images of {name} were changed by {changes}, and a test part split from them would be no "
+                "clean one. "
                 f"There is none to take instead: {why}.",
                 "Give clean test images as test_path (the command 'data' writes a part of a data set as npz), "
                 "or set split_poisoned to test on changed images all the same.",
             )
-        notes.append(f"{NOT_CLEAN}: the test images are changed by {changes} like the training images: test accuracy is no clean accuracy.")
+        notes.append(
+            f"{NOT_CLEAN}: the test images are changed by {changes} like the training images: test accuracy is no "
+            "clean accuracy."
+        )
         return None
 
     def _judge(self, test: Part, origin: Provenance | None, notes: list[str]) -> None:
@@ -142,9 +155,15 @@ class Npz(FileSet):
         Raises:
             DataError: they are the clean originals of the training images, or changed themselves.
         """
-        if origin is not None and test.origin is not None and not test.origin.changes and origin.clean_hash == test.origin.clean_hash:
+        if (
+            origin is not None
+            and test.origin is not None
+            and not test.origin.changes
+            and origin.clean_hash == test.origin.clean_hash
+        ):
             raise DataError(
-                "The test images are the clean originals of the training images.", "Give the test part of that data set (--part test)."
+                "The test images are the clean originals of the training images.",
+                "Give the test part of that data set (--part test).",
             )
         changes = _words(test.origin)
         if changes and not self.split_poisoned:
@@ -153,7 +172,9 @@ class Npz(FileSet):
                 "Give clean ones, or set split_poisoned to test on these all the same.",
             )
         if changes:
-            notes.append(f"{NOT_CLEAN}: the test images are changed by {changes}, so test accuracy is no clean accuracy.")
+            notes.append(
+                f"{NOT_CLEAN}: the test images are changed by {changes}, so test accuracy is no clean accuracy."
+            )
 
 
 def _words(origin: Provenance | None) -> str:
@@ -184,9 +205,13 @@ def _one(path: Path, names: tuple[str, ...], wanted: tuple[str, ...]) -> str:
     if len(found) == 1:
         return found[0]
     if found:
-        raise DataError(f"{path.name} has {' and '.join(map(repr, found))}, and nothing says which is meant.", "Keep one of them.")
+        raise DataError(
+            f"{path.name} has {' and '.join(map(repr, found))}, and nothing says which is meant.", "Keep one of them."
+        )
     there = ", ".join(names[:8]) or "nothing"
-    raise DataError(f"{path.name} has no array that is called {' or '.join(map(repr, wanted[:3]))}; it has {there}.", _RULE)
+    raise DataError(
+        f"{path.name} has no array that is called {' or '.join(map(repr, wanted[:3]))}; it has {there}.", _RULE
+    )
 
 
 def _part(path: Path, images: str, labels: str, report: Report) -> Part:
@@ -215,7 +240,10 @@ def _part(path: Path, images: str, labels: str, report: Report) -> Part:
 
 def _dark(pixels: torch.Tensor, name: str, report: Report) -> None:
     if len(pixels) and (most := int(pixels.max())) <= 1:
-        report.say(f"The largest value of {name!r} is {most} of 255, so all images are black to the eye. Should 1 mean white, store 255.")
+        report.say(
+            f"The largest value of {name!r} is {most} of 255, so all images are black to the eye. Should 1 mean "
+            "white, store 255."
+        )
 
 
 def _pixels(values: np.ndarray, name: str, report: Report) -> torch.Tensor:
@@ -242,7 +270,8 @@ def _bytes(values: np.ndarray, name: str, report: Report) -> torch.Tensor:
     if values.dtype == np.uint8:
         return torch.from_numpy(np.ascontiguousarray(values))
     refused = DataError(
-        f"{name} is {values.dtype}, and its values are neither whole numbers from 0 to 255 nor numbers from 0 to 1.", "Store uint8 images."
+        f"{name} is {values.dtype}, and its values are neither whole numbers from 0 to 255 nor numbers from 0 to 1.",
+        "Store uint8 images.",
     )
     if values.dtype.kind not in "uif" or values.size == 0:
         raise refused

@@ -35,11 +35,12 @@ _RULE = (
 class Parquet(FileSet):
     """Parquet files with encoded images and labels, as data sets are shared on hubs.
 
-    A folder may hold several shards; train, test and validation are told by the files' names. One file is taken alone. Images
-    of several sizes, or that are not square, need a ``size``.
+    A folder may hold several shards; train, test and validation are told by the files' names. One file is taken alone.
+    Images of several sizes, or that are not square, need a ``size``.
 
     Source:
-        The layout of Hugging Face's ``datasets``: an image is a struct of bytes and path, class names stand in the schema.
+        The layout of Hugging Face's ``datasets``: an image is a struct of bytes and path, class names stand in the
+        schema.
     """
 
     key: ClassVar[str] = "parquet"
@@ -88,7 +89,9 @@ def find(source: Path) -> dict[str, list[Path]]:
     test = next((parts[name] for name in (*_TEST, *_OTHER) if name in parts), None)
     if train is None:
         if "" not in parts and test is not None and len(parts) > 1:
-            raise DataError(f"{str(folder)!r} has the parts {', '.join(parts)}, but none to train on.", "Give one of the files.")
+            raise DataError(
+                f"{str(folder)!r} has the parts {', '.join(parts)}, but none to train on.", "Give one of the files."
+            )
         train, test = (parts[""], test) if "" in parts else (test, None)
     return {"train": train, **({"test": test} if test else {})}
 
@@ -116,7 +119,9 @@ def _part(paths: list[Path], size: int, report: Report, ctx: Context) -> Part:
     for path, shard in zip(paths, shards, strict=True):
         own = _class_names(path, shard)
         if names is not None and own is not None and own != names:
-            raise DataError(f"{path.name} names other classes than the shards before it.", "Give shards of one data set.")
+            raise DataError(
+                f"{path.name} names other classes than the shards before it.", "Give shards of one data set."
+            )
         names = names or own
         for place, (content, label) in enumerate(_rows(path, shard)):
             if place % 32 == 0:
@@ -126,7 +131,8 @@ def _part(paths: list[Path], size: int, report: Report, ctx: Context) -> Part:
                 side = size or pixels.shape[2] or _square_side(image, path, place)
                 if not size and header_size(io.BytesIO(image)) != (side, side):
                     raise DataError(
-                        f"The images in {path.name} have several sizes (row {place} is not {side} × {side}), or are not square.",
+                        f"The images in {path.name} have several sizes (row {place} is not {side} × {side}), or are "
+                        "not square.",
                         "Choose a size.",
                     )
                 if not len(pixels):
@@ -138,14 +144,19 @@ def _part(paths: list[Path], size: int, report: Report, ctx: Context) -> Part:
             else:
                 labels.append(number)
     if not labels:
-        raise DataError(f"No image in {', '.join(path.name for path in paths[:3])} can be used.", " ".join(report.lines()) or _RULE)
+        raise DataError(
+            f"No image in {', '.join(path.name for path in paths[:3])} can be used.", " ".join(report.lines()) or _RULE
+        )
     return Part(torch.from_numpy(pixels[: len(labels)]), torch.tensor(labels, dtype=torch.int64), names)
 
 
 def _square_side(image: bytes, path: Path, place: int) -> int:
     width, height = header_size(io.BytesIO(image))
     if width != height:
-        raise DataError(f"Row {place} of {path.name} is {width} × {height}, not square.", "Choose a size; images are cut to the square.")
+        raise DataError(
+            f"Row {place} of {path.name} is {width} × {height}, not square.",
+            "Choose a size; images are cut to the square.",
+        )
     return width
 
 
@@ -153,7 +164,8 @@ def _refuse_huge(count: int, side: int) -> None:
     needed = count * 3 * side**2
     if needed > MAX_BYTES:
         raise DataError(
-            f"{count:,} images of {side} × {side} take {needed / 2**30:.1f} GiB; at most {MAX_BYTES >> 30} GiB are loaded.",
+            f"{count:,} images of {side} × {side} take {needed / 2**30:.1f} GiB; at most {MAX_BYTES >> 30} GiB "
+            "are loaded.",
             "Choose a smaller size.",
         )
 
@@ -191,7 +203,9 @@ def _guarded(path: Path, read: Callable[[], Any]) -> Any:
     try:
         return read()
     except (ArrowException, OSError, ValueError, KeyError, OverflowError, MemoryError) as error:
-        raise DataError(f"{path.name} is no Parquet file, or it is damaged: {in_short(error)}.", "Fetch it again.") from error
+        raise DataError(
+            f"{path.name} is no Parquet file, or it is damaged: {in_short(error)}.", "Fetch it again."
+        ) from error
 
 
 def _class_names(path: Path, shard: Any) -> tuple[str, ...] | None:
@@ -208,7 +222,9 @@ def _class_names(path: Path, shard: Any) -> tuple[str, ...] | None:
 def _column(path: Path, names: list[str], wanted: tuple[str, ...]) -> str:
     found = next((name for name in wanted if name in names), None)
     if found is None:
-        raise DataError(f"{path.name} has no column {' or '.join(map(repr, wanted[:3]))}; it has {', '.join(names[:8])}.", _RULE)
+        raise DataError(
+            f"{path.name} has no column {' or '.join(map(repr, wanted[:3]))}; it has {', '.join(names[:8])}.", _RULE
+        )
     return found
 
 

@@ -56,7 +56,10 @@ def numbered(labels: torch.Tensor) -> tuple[str, ...]:
     """
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= MAX_CLASSES:
-        raise DataError(f"The labels run from {low} to {high}, but they must lie in 0..{MAX_CLASSES - 1}.", "Number the classes from 0.")
+        raise DataError(
+            f"The labels run from {low} to {high}, but they must lie in 0..{MAX_CLASSES - 1}.",
+            "Number the classes from 0.",
+        )
     return tuple(str(label) for label in range(high + 1))
 
 
@@ -68,15 +71,22 @@ def agreed_names(train: Part, test: Part, name: str, notes: list[str]) -> tuple[
     """
     if train.names and test.names and set(train.names) != set(test.names):
         odd = ", ".join(sorted(set(train.names) ^ set(test.names))[:5])
-        raise DataError(f"The training and the test part of {name!r} have other classes: {odd}.", "Give images of the same classes.")
+        raise DataError(
+            f"The training and the test part of {name!r} have other classes: {odd}.", "Give images of the same classes."
+        )
     if train.names is None and test.names is not None:
-        notes.append("Only the test part names its classes; the numbers of the training part were taken for the same classes.")
+        notes.append(
+            "Only the test part names its classes; the numbers of the training part were taken for the same classes."
+        )
     names = train.names or test.names
     most = max(int(train.labels.max()), int(test.labels.max()))
     if names is None:
         return max(numbered(train.labels), numbered(test.labels), key=len)
     if most >= len(names):
-        raise DataError(f"A label of {name!r} is {most}, but it names {len(names)} classes.", f"Labels must lie in 0..{len(names) - 1}.")
+        raise DataError(
+            f"A label of {name!r} is {most}, but it names {len(names)} classes.",
+            f"Labels must lie in 0..{len(names) - 1}.",
+        )
     return names
 
 
@@ -86,7 +96,8 @@ def renamed(test: Part, names: tuple[str, ...], notes: list[str]) -> Part:
         return test
     if len(set(names)) < len(names):
         raise DataError(
-            "The training and the test part number the classes in another order, and two classes have the same name.", "Rename one."
+            "The training and the test part number the classes in another order, and two classes have the same name.",
+            "Rename one.",
         )
     place = torch.tensor([names.index(name) for name in test.names])
     notes.append("The test part numbers the classes in another order; its labels were renumbered by their names.")
@@ -100,10 +111,15 @@ def uneven(train: ImageSet, test: ImageSet | None = None) -> list[str]:
     lines = []
     if names:
         more = ", …" if len(names) > 3 else ""
-        lines.append(f"{len(names):,} of {train.classes:,} classes have no training images: {', '.join(map(repr, names[:3]))}{more}.")
+        lines.append(
+            f"{len(names):,} of {train.classes:,} classes have no training images: "
+            f"{', '.join(map(repr, names[:3]))}{more}."
+        )
     lost = int(empty[test.labels].sum()) if test is not None else 0
     if lost:
-        lines.append(f"{lost:,} of the {len(test):,} test images are of classes without training images; they count as errors.")
+        lines.append(
+            f"{lost:,} of the {len(test):,} test images are of classes without training images; they count as errors."
+        )
     return lines
 
 
@@ -113,7 +129,10 @@ def overlap(train: ImageSet, test: ImageSet) -> list[str]:
     again = sum(hashlib.blake2b(image.numpy().tobytes(), digest_size=16).digest() in known for image in test.images)
     if not again:
         return []
-    return [f"{again:,} of the {len(test):,} test images are among the training images, pixel by pixel: accuracy on them is no test."]
+    return [
+        f"{again:,} of the {len(test):,} test images are among the training images, pixel by pixel: accuracy on them "
+        "is no test."
+    ]
 
 
 def squares(images: torch.Tensor, size: int, report: Report, ctx: Context) -> torch.Tensor:
@@ -127,7 +146,9 @@ def squares(images: torch.Tensor, size: int, report: Report, ctx: Context) -> to
     for row in range(count):
         if row % 256 == 0:
             ctx.report(row, count, "Resizing images")
-        one = Image.fromarray(images[row].permute(1, 2, 0).contiguous().numpy()).crop((left, top, left + side, top + side))
+        one = Image.fromarray(images[row].permute(1, 2, 0).contiguous().numpy()).crop(
+            (left, top, left + side, top + side)
+        )
         made[row] = np.asarray(one.resize((size, size), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
         report.resize(width, height, size)
     return torch.from_numpy(made)
@@ -148,17 +169,26 @@ def as_labels(values: np.ndarray, name: str) -> tuple[torch.Tensor, tuple[str, .
     if values.ndim == 1 and values.dtype.kind == "U":
         names, numbers = np.unique(values, return_inverse=True)
         return torch.from_numpy(numbers.astype(np.int64)), tuple(map(str, names))
-    if values.ndim == 2 and values.dtype.kind in "buif" and np.all((values == 0) | (values == 1)) and np.all(values.sum(1) == 1):
+    if (
+        values.ndim == 2
+        and values.dtype.kind in "buif"
+        and np.all((values == 0) | (values == 1))
+        and np.all(values.sum(1) == 1)
+    ):
         return torch.from_numpy(values.argmax(1).astype(np.int64)), None
-    whole = values.dtype.kind in "ui" or (values.dtype.kind == "f" and np.all(np.isfinite(values)) and np.all(values == np.floor(values)))
+    whole = values.dtype.kind in "ui" or (
+        values.dtype.kind == "f" and np.all(np.isfinite(values)) and np.all(values == np.floor(values))
+    )
     if values.ndim != 1 or not whole:
         raise DataError(
-            f"The labels {name} are {values.dtype} with shape {values.shape}, but they must be one whole number an image, "
+            f"The labels {name} are {values.dtype} with shape {values.shape}, but they must be one whole number "
+            "an image, "
             "one row of zeros and a one, or one text.",
             "Write them so.",
         )
     if len(values) and (values.min() < 0 or values.max() >= MAX_CLASSES):
         raise DataError(
-            f"The labels {name} run from {values.min()} to {values.max()}, but they must lie in 0..{MAX_CLASSES - 1}.", "Number from 0."
+            f"The labels {name} run from {values.min()} to {values.max()}, but they must lie in 0..{MAX_CLASSES - 1}.",
+            "Number from 0.",
         )
     return torch.from_numpy(values.astype(np.int64)), None

@@ -34,7 +34,8 @@ class Provenance:
     clean_hash: str = ""
 
     def origin(self) -> Dataset | None:
-        """The data set, configured; None where it is not named, or named by a path, which a file of others must not choose."""
+        """The data set, configured; None where it is not named, or named by a path, which a file of others must not
+        choose."""
         from ued_core.data import DATASETS
 
         try:
@@ -45,13 +46,15 @@ class Provenance:
 
 
 def origin_json(dataset: Dataset, part: str) -> dict[str, Any]:
-    """What a recipe keeps of the data set; a path says nothing elsewhere and is nobody's business, so such a set stays unnamed."""
+    """What a recipe keeps of the data set; a path says nothing elsewhere and is nobody's business, so such a set stays
+    unnamed."""
     named = {} if any(p.path for p in dataset.parameters()) else {"dataset": dataset.to_json()}
     return {**named, "part": part}
 
 
 def without_paths(recipe: Any) -> Any:
-    """A recipe of another file, without the data sets that it names by a path, as older versions of this program wrote them."""
+    """A recipe of another file, without the data sets that it names by a path, as older versions of this program wrote
+    them."""
     from ued_core.data import DATASETS
 
     if isinstance(recipe, list):

@@ -39,7 +39,10 @@ class Relabelling(Method):
                 "Merging makes fewer of them, or as many.",
             )
         table = self.merged(data.classes)
-        groups = [[name for name, new in zip(data.class_names, table.tolist(), strict=True) if new == k] for k in range(self.classes)]
+        groups = [
+            [name for name, new in zip(data.class_names, table.tolist(), strict=True) if new == k]
+            for k in range(self.classes)
+        ]
         return ImageSet(data.images, table[data.labels], tuple(map(_joined, groups)), data.name)
 
 
@@ -47,8 +50,8 @@ class Modulo(Relabelling):
     """Every n-th class belongs together: the new label is y mod n.
 
     Source:
-        Unlearnable Clusters (arXiv 2301.01217) trains on labels merged to 5…35 classes; its rule is not released. This is one of two
-        rules that we take.
+        Unlearnable Clusters (arXiv 2301.01217) trains on labels merged to 5…35 classes; its rule is not released. This
+        is one of two rules that we take.
     """
 
     key: ClassVar[str] = "modulo"
@@ -62,8 +65,8 @@ class Blocks(Relabelling):
     """Neighbouring classes belong together: the new label is ⌊y·n/K⌋, of K classes.
 
     Source:
-        Unlearnable Clusters (arXiv 2301.01217) trains on labels merged to 5…35 classes; its rule is not released. This is the other
-        of two rules that we take.
+        Unlearnable Clusters (arXiv 2301.01217) trains on labels merged to 5…35 classes; its rule is not released. This
+        is the other of two rules that we take.
     """
 
     key: ClassVar[str] = "blocks"

@@ -57,7 +57,9 @@ class Report:
         lines = []
         for reason, names in self._skipped.items():
             more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
-            lines.append(f"Skipped {len(names):,}: {reason} ({', '.join(_short(name) for name in names[:_NAMED])}{more}).")
+            lines.append(
+                f"Skipped {len(names):,}: {reason} ({', '.join(_short(name) for name in names[:_NAMED])}{more})."
+            )
         return tuple(lines)
 
     def _cut(self) -> list[str]:
@@ -82,9 +84,15 @@ class Report:
         return [f"Resized {count:,}: {before} → {self._size} × {self._size}{grown}.", self._warning(changed)]
 
     def _warning(self, changed: dict[tuple[int, int], int]) -> str:
-        held = f"These images hold a poison ({self.poison}), and resizing" if self.poison else "If these images hold a poison, resizing"
+        held = (
+            f"These images hold a poison ({self.poison}), and resizing"
+            if self.poison
+            else "If these images hold a poison, resizing"
+        )
         only = next(iter(changed)) if len(changed) == 1 and len(self._sizes) == 1 else (0, 1)
-        keep = f" The size {only[0]} keeps the pixels as they are." if only[0] == only[1] and 8 <= only[0] <= 256 else ""
+        keep = (
+            f" The size {only[0]} keeps the pixels as they are." if only[0] == only[1] and 8 <= only[0] <= 256 else ""
+        )
         return f"{held} can take it out: a change of 8/255 from pixel to pixel is 0/255 at half the size.{keep}"
 
 

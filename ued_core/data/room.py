@@ -51,7 +51,9 @@ def limit() -> int:
     except ValueError:
         gigabytes = math.nan
     if not (0 < gigabytes < math.inf):
-        raise ParameterError(f"{VARIABLE} is {text!r}, but it must be a number above 0: so many gigabytes.", "Set it, or leave it out.")
+        raise ParameterError(
+            f"{VARIABLE} is {text!r}, but it must be a number above 0: so many gigabytes.", "Set it, or leave it out."
+        )
     return round(gigabytes * 1e9)
 
 
@@ -159,7 +161,8 @@ def refuse_without_room(new: Path, most_needed: str) -> None:
         return
     _remove(new)
     raise DataError(
-        f"There is no room for this upload: {most_needed} take {gigabytes(total)} with it, and {gigabytes(limit())} are the limit.",
+        f"There is no room for this upload: {most_needed} take {gigabytes(total)} with it, and {gigabytes(limit())} "
+        "are the limit.",
         f"Wait or upload less; the owner can raise {VARIABLE}.",
     )
 

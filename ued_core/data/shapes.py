@@ -56,21 +56,31 @@ class Shapes(Dataset):
     title: ClassVar[str] = "Shapes"
     embedded: ClassVar[bool] = True
 
-    train_size: int = param(5000, "Images to train on, the same number of every class.", ge=10, le=50000, step=10,
-                            quick=200)
+    train_size: int = param(
+        5000, "Images to train on, the same number of every class.", ge=10, le=50000, step=10, quick=200
+    )
     test_size: int = param(1000, "Images to test on.", ge=10, le=10000, step=10, quick=100)
     seed: int = param(0, "The set's own seed: another one draws other images.", ge=0, le=2**31 - 1)
-    side: int = param(SIDE, "Side length of the images: the same scenes with more pixels, but noise and clutter drawn anew.",
-                      unit="px", ge=16, le=128, step=16, later=True)
+    side: int = param(
+        SIDE,
+        "Side length of the images: the same scenes with more pixels, but noise and clutter drawn anew.",
+        unit="px",
+        ge=16,
+        le=128,
+        step=16,
+        later=True,
+    )
     texture: float = param(0.06, "Strength of the 1/f texture on object and background.", ge=0.0, le=0.4, step=0.01)
     noise: float = param(0.08, "Standard deviation of the white noise over everything.", ge=0.0, le=0.3, step=0.01)
     clutter: int = param(3, "Small distracting fragments behind the object, at most.", ge=0, le=8)
-    rotation: float = param(25.0, "The object is turned by up to this angle either way.", unit="°", ge=0.0, le=180.0,
-                            step=1.0)
+    rotation: float = param(
+        25.0, "The object is turned by up to this angle either way.", unit="°", ge=0.0, le=180.0, step=1.0
+    )
     smallest: float = param(0.62, "Smallest size of the object, as a share of the image.", ge=0.3, le=0.75, step=0.01)
     largest: float = param(0.92, "Largest size of the object, as a share of the image.", ge=0.75, le=1.0, step=0.01)
-    contrast: float = param(0.35, "Least difference in luma between object and background colour.", ge=0.1, le=0.6,
-                            step=0.01)
+    contrast: float = param(
+        0.35, "Least difference in luma between object and background colour.", ge=0.1, le=0.6, step=0.01
+    )
 
     def pixels(self) -> int:
         """Of both parts."""
@@ -111,7 +121,9 @@ class Shapes(Dataset):
         scale = draw.between(self.smallest, self.largest)
         angle = draw.between(-1, 1) * math.radians(self.rotation)
         room = (1 - scale).clamp(min=0) + 0.06
-        cover = _place(templates, labels, scale, angle, draw.between(-1, 1) * room, draw.between(-1, 1) * room, 2, self.side)
+        cover = _place(
+            templates, labels, scale, angle, draw.between(-1, 1) * room, draw.between(-1, 1) * room, 2, self.side
+        )
         behind, front = self._colours(draw)
         canvas = behind + self._surface(draw)
         for _ in range(self.clutter):

@@ -37,7 +37,9 @@ def keep_files(files: Sequence[tuple[str, BinaryIO]], ctx: Context) -> str:
     if len(files) == 1 and files[0][0].lower().endswith(".zip"):
         return handle_of(import_zip(files[0][1], files[0][0], ctx))
     if len(files) > MOST_FILES:
-        raise DataError(f"{len(files)} files were uploaded; at most {MOST_FILES} are kept together.", "Upload images as a zip.")
+        raise DataError(
+            f"{len(files)} files were uploaded; at most {MOST_FILES} are kept together.", "Upload images as a zip."
+        )
     named = {_harmless(name): content for name, content in files}
     if len(named) < len(files):
         raise DataError("Two of the uploaded files have the same name.", "Rename one.")
@@ -72,4 +74,6 @@ def _write(named: dict[str, BinaryIO], target: Path) -> None:
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
     except OSError as error:
-        raise DataError(f"The upload could not be kept: {error.strerror or error}.", "Ask the owner to make room on the disk.") from error
+        raise DataError(
+            f"The upload could not be kept: {error.strerror or error}.", "Ask the owner to make room on the disk."
+        ) from error

@@ -78,7 +78,10 @@ class Tree:
         digest = hashlib.sha256()
         for file in self.files:
             digest.update(f"{'/'.join(file.parts)}\0{file.size}\0{file.stamp}\n".encode("utf-8", "surrogatepass"))
-        for line in (*("/".join(parts) for parts in self.folders), *(f"{name}\0{reason}" for name, reason in self.left_out)):
+        for line in (
+            *("/".join(parts) for parts in self.folders),
+            *(f"{name}\0{reason}" for name, reason in self.left_out),
+        ):
             digest.update(f"{line}\n".encode("utf-8", "surrogatepass"))
         return digest.hexdigest()
 
@@ -99,9 +102,14 @@ def chosen_folder(path: str | Path, what: str = "folder") -> Path:
         root = root.resolve()
         shown = readable(str(root))
         if not stat.S_ISDIR(status.st_mode):
-            raise DataError(f"{shown!r} is {kind_of_mode(status.st_mode)}, not a folder.", f"Give the path of the {what}.")
+            raise DataError(
+                f"{shown!r} is {kind_of_mode(status.st_mode)}, not a folder.", f"Give the path of the {what}."
+            )
         if status.st_dev in system_devices():
-            raise DataError(f"{shown!r} belongs to the operating system; there are no images in it.", f"Give the path of the {what}.")
+            raise DataError(
+                f"{shown!r} belongs to the operating system; there are no images in it.",
+                f"Give the path of the {what}.",
+            )
         with os.scandir(root) as entries:
             next(entries, None)
         return root
@@ -123,14 +131,19 @@ def chosen_source(path: Path) -> Path:
     except OSError as error:
         raise unreadable(path, error, "file or folder") from error
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise DataError(f"{readable(str(path))!r} is {kind_of_mode(mode)}, neither a plain file nor a folder.", "Give the path of one.")
+        raise DataError(
+            f"{readable(str(path))!r} is {kind_of_mode(mode)}, neither a plain file nor a folder.",
+            "Give the path of one.",
+        )
     return path
 
 
 def unreadable(path: str | Path, error: OSError, what: str = "file") -> DataError:
     """What the system said of a path that the user chose, as the user's error."""
     shown = readable(str(Path(path).expanduser() if not str(path).startswith("~") else path))
-    said, do = _WORDS.get(error.errno or 0, (f"cannot be read: {error.strerror or error}", "Check the path and the disk."))
+    said, do = _WORDS.get(
+        error.errno or 0, (f"cannot be read: {error.strerror or error}", "Check the path and the disk.")
+    )
     if error.errno == errno.ENOENT:
         kind = what if " or " in what else what.split()[-1]
         return DataError(f"There is no {kind} {shown!r}.", where_to_look(Path(path)))
@@ -161,7 +174,9 @@ def open_plain(path: str | Path) -> BinaryIO:
     # opening a device can have effects.
     mode = os.stat(path).st_mode
     if stat.S_ISREG(mode):
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
+        handle = os.open(
+            path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+        )
         mode = os.fstat(handle).st_mode
         if stat.S_ISREG(mode):
             return os.fdopen(handle, "rb")
@@ -207,7 +222,9 @@ class _Walk:
         self._folder(entries, (), (_identity(status),))
         return self.found
 
-    def _folder(self, entries: list[os.DirEntry[str]], parts: tuple[str, ...], above: tuple[tuple[int, int], ...]) -> None:
+    def _folder(
+        self, entries: list[os.DirEntry[str]], parts: tuple[str, ...], above: tuple[tuple[int, int], ...]
+    ) -> None:
         for entry in entries:
             below = (*parts, entry.name)
             try:
@@ -263,7 +280,10 @@ class _Walk:
                 raise self._bound(f"so much below it that looking through it takes longer than {self.seconds:.0f} s")
 
     def _bound(self, what: str) -> DataError:
-        return DataError(f"The folder {readable(str(self.root))!r} has {what}.", "Choose the folder that holds the class folders alone.")
+        return DataError(
+            f"The folder {readable(str(self.root))!r} has {what}.",
+            "Choose the folder that holds the class folders alone.",
+        )
 
     def _leave(self, parts: tuple[str, ...], reason: str) -> None:
         self.found.left_out.append((readable("/".join(parts)), reason))

@@ -36,7 +36,15 @@ _RULES = 2
 _RECIPE_BYTES = 16 << 20
 _HOPELESS = 1000
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
-_CANNOT_BE_NAMED = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOENT)
+_CANNOT_BE_NAMED = (
+    errno.ENAMETOOLONG,
+    errno.EILSEQ,
+    errno.EINVAL,
+    errno.EEXIST,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ENOENT,
+)
 
 
 def import_zip(source: bytes | Path | BinaryIO, name: str, ctx: Context) -> Path:

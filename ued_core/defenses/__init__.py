@@ -54,4 +54,15 @@ DEFENSES: Catalogue[Defense] = Catalogue(
     ],
 )
 
-__all__ = ["DEFENSES", "Coin", "Defense", "StepCost", "augment_all", "blend_all", "marks_of", "preview", "purify_all", "step_cost"]
+__all__ = [
+    "DEFENSES",
+    "Coin",
+    "Defense",
+    "StepCost",
+    "augment_all",
+    "blend_all",
+    "marks_of",
+    "preview",
+    "purify_all",
+    "step_cost",
+]

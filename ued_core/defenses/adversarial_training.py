@@ -22,7 +22,8 @@ TINY = 1e-12
 
 @contextmanager
 def evaluating(network: Network) -> Iterator[None]:
-    """Every module in evaluation mode, so that batch normalisation uses and keeps its statistics; afterwards as before."""
+    """Every module in evaluation mode, so that batch normalisation uses and keeps its statistics; afterwards as
+    before."""
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
     try:
@@ -62,7 +63,8 @@ def climb(
     """Projected gradient ascent on the images.
 
     Args:
-        clean, start: float (N, C, H, W); the ball's centre in [0, 1], and where to begin, which may lie outside the ball.
+        clean, start: float (N, C, H, W); the ball's centre in [0, 1], and where to begin, which may lie outside the
+            ball.
         loss: images → a sum over images.
         norm, radius: as in :func:`into_ball`.
         step: length of a step, in units of 1: of every value, or of the image's change.
@@ -92,19 +94,29 @@ class _Hook(TrainingHook):
 
 
 class WorstCase(Defense):
-    """A defence that trains on images crafted against the network as it is at that step; subclasses say what is crafted."""
+    """A defence that trains on images crafted against the network as it is at that step; subclasses say what is
+    crafted."""
 
     acts: ClassVar[frozenset[str]] = frozenset({"training"})
 
     radius: float = param(
-        8.0, "Radius ε of the ball: the largest change of a value (L∞), or the length of the change of the whole image (L2).",
+        8.0, "Radius ε of the ball: the largest change of a value (L∞), or the length of the change of the whole "
+             "image (L2).",
         label="radius ε", unit="1/255", ge=0.0, le=512.0, step=0.5,
     )  # fmt: skip
-    norm: Norm = param("linf", "What the radius bounds: every value (L∞), or the image's Euclidean length (L2; 128/255 is usual).")
-    steps: int = param(
-        10, "Gradient steps in which the images are crafted; an epoch takes about steps + 1 times as long.", ge=1, le=100, quick=2
+    norm: Norm = param(
+        "linf", "What the radius bounds: every value (L∞), or the image's Euclidean length (L2; 128/255 is usual)."
     )
-    step: float = param(0.25, "Length of a step as a share of the radius.", label="step size", unit="ε", ge=0.01, le=1.0, step=0.01)
+    steps: int = param(
+        10,
+        "Gradient steps in which the images are crafted; an epoch takes about steps + 1 times as long.",
+        ge=1,
+        le=100,
+        quick=2,
+    )
+    step: float = param(
+        0.25, "Length of a step as a share of the radius.", label="step size", unit="ε", ge=0.01, le=1.0, step=0.01
+    )
 
     def training(self, setup: Setup) -> TrainingHook:
         return _Hook(self)
@@ -113,7 +125,9 @@ class WorstCase(Defense):
     def robust_loss(self, batch: Batch, inner: Callable[[Batch], Graded], moment: Moment) -> Graded:
         """The loss of a batch; arguments as :meth:`ued_core.training.hook.TrainingHook.loss`."""
 
-    def crafted(self, batch: Batch, start: torch.Tensor, loss: Callable[[torch.Tensor], torch.Tensor], moment: Moment) -> torch.Tensor:
+    def crafted(
+        self, batch: Batch, start: torch.Tensor, loss: Callable[[torch.Tensor], torch.Tensor], moment: Moment
+    ) -> torch.Tensor:
         """:func:`climb` against the network in evaluation mode."""
         radius = self.radius / 255
         with evaluating(moment.network):
@@ -127,20 +141,22 @@ class AdversarialTraining(WorstCase):
     radius, such as blur or a bright pixel, survives; and clean accuracy suffers by itself.
 
     Source:
-        Madry et al., arXiv 1706.06083, as used against unlearnable data by EM (arXiv 2101.04898): ε = 8/255, 10 steps of
-        2/255 from Gaussian noise of 2/255, crafted in evaluation mode; the step trains on the crafted images alone.
+        Madry et al., arXiv 1706.06083, as used against unlearnable data by EM (arXiv 2101.04898): ε = 8/255, 10 steps
+        of 2/255 from Gaussian noise of 2/255, crafted in evaluation mode; the step trains on the crafted images alone.
 
     Differs:
         The step is a share of the radius, so that it follows it; in L2 its length is that of the whole image's change.
-        Images are crafted against the cross-entropy of the network alone, whatever other defences add to the loss. Of several
-        draws by UEraser the first one alone is crafted on; put UEraser before this defence to craft on all of them.
+        Images are crafted against the cross-entropy of the network alone, whatever other defences add to the loss. Of
+        several draws by UEraser the first one alone is crafted on; put UEraser before this defence to craft on all of
+        them.
     """
 
     key: ClassVar[str] = "adversarial_training"
     title: ClassVar[str] = "Adversarial training"
 
     start: Literal["gaussian", "uniform", "none"] = param(
-        "gaussian", "Where the steps begin: noise with the step size as its spread, anywhere in the box, or at the image itself."
+        "gaussian",
+        "Where the steps begin: noise with the step size as its spread, anywhere in the box, or at the image itself.",
     )
 
     def begin(self, images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
@@ -174,7 +190,8 @@ class Trades(WorstCase):
     β trades clean accuracy for robustness.
 
     Source:
-        TRADES, arXiv 1901.08573: β = 6, 10 steps of a quarter of the radius uphill on the divergence, from Gaussian noise of 0.001.
+        TRADES, arXiv 1901.08573: β = 6, 10 steps of a quarter of the radius uphill on the divergence, from Gaussian
+        noise of 0.001.
 
     Differs:
         The neighbour is near the first of several draws by UEraser, unless UEraser stands before this defence.
@@ -186,7 +203,8 @@ class Trades(WorstCase):
     weight: float = param(6.0, "Weight β of the divergence.", label="β", ge=0.0, le=20.0, step=0.5)
 
     def step_cost(self, inner: StepCost) -> StepCost:
-        # Besides crafting and the loss further inside: the answer to climb away from, without gradients, and that on the worst images.
+        # Besides crafting and the loss further inside: the answer to climb away from, without gradients, and that on
+        # the worst images.
         return replace(inner, passes=self.steps + 1 / 3 + 1 + inner.passes)
 
     def robust_loss(self, batch: Batch, inner: Callable[[Batch], Graded], moment: Moment) -> Graded:

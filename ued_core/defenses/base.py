@@ -19,8 +19,8 @@ class StepCost:
     """What one training step takes; the average over a whole training.
 
     Attributes:
-        passes: the network's work in units of a plain step, which is a pass forward (one third) and back (two thirds). Gradients
-            of images alone count like those of weights. What batch hooks take is not in it.
+        passes: the network's work in units of a plain step, which is a pass forward (one third) and back (two thirds).
+            Gradients of images alone count like those of weights. What batch hooks take is not in it.
         draws: how often the batch hooks of the whole stack are applied.
     """
 
@@ -29,7 +29,8 @@ class StepCost:
 
 
 class Defense(Method):
-    """A defence; it acts before training (``purify``), on every batch (``augment``), or while the network learns (``training``).
+    """A defence; it acts before training (``purify``), on every batch (``augment``), or while the network learns
+    (``training``).
 
     Test images never pass through a defence.
 
@@ -92,8 +93,8 @@ class Defense(Method):
     def chosen(self, data: ImageSet) -> torch.Tensor | None:
         """Which images the batch hook treats, decided once, before training and on whole images.
 
-        A batch comes cropped and mirrored, so what its images looked like at the border can only be asked here. A defence
-        that chooses leaves labels alone.
+        A batch comes cropped and mirrored, so what its images looked like at the border can only be asked here. A
+        defence that chooses leaves labels alone.
 
         Args:
             data: the purified images.

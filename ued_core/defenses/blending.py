@@ -12,14 +12,22 @@ from ued_core.params import param
 from ued_core.training.hook import soft_labels
 
 Labels = Literal["mixed", "kept"]
-_ALPHA_HELP = "Both parameters of the beta distribution of the shares: 1 is uniform, smaller values mix less, larger ones more evenly."
-_LABELS_HELP = "Whether the label takes part (a share for both classes), or stays that of the image as in Unlearnable Clusters' release."
+_ALPHA_HELP = (
+    "Both parameters of the beta distribution of the shares: 1 is uniform, smaller values mix less, larger "
+    "ones more evenly."
+)
+_LABELS_HELP = (
+    "Whether the label takes part (a share for both classes), or stays that of the image as in Unlearnable "
+    "Clusters' release."
+)
 
 
 def beta(count: int, alpha: float, rng: torch.Generator) -> torch.Tensor:
     """Draws of Beta(α, α), float32 (count,), on the generator's device."""
     # torch.distributions would draw from the global generator; two gamma variables make a beta variable.
-    pair = torch._standard_gamma(torch.full((2, count), alpha, dtype=torch.float64, device=rng.device), generator=rng).clamp_(min=1e-300)
+    pair = torch._standard_gamma(
+        torch.full((2, count), alpha, dtype=torch.float64, device=rng.device), generator=rng
+    ).clamp_(min=1e-300)
     return (pair[0] / pair.sum(0)).float()
 
 
@@ -74,13 +82,16 @@ class Mixup(Blending):
 
     Differs:
         Each image has a share of its own, where the paper draws one for the batch. EM's and ISS's code mixes up to two
-        times, each with probability one half. "Constant" with labels kept is the form in the release of Unlearnable Clusters.
+        times, each with probability one half. "Constant" with labels kept is the form in the release of Unlearnable
+        Clusters.
     """
 
     key: ClassVar[str] = "mixup"
     title: ClassVar[str] = "Mixup"
 
-    weight: Literal["drawn", "constant"] = param("drawn", "How much is the image's own: drawn from Beta(α, α), or always nine tenths.")
+    weight: Literal["drawn", "constant"] = param(
+        "drawn", "How much is the image's own: drawn from Beta(α, α), or always nine tenths."
+    )
 
     def shares(self, count: int, rng: torch.Generator) -> torch.Tensor:
         return super().shares(count, rng) if self.weight == "drawn" else torch.full((count,), 0.9, device=rng.device)
@@ -96,19 +107,21 @@ class CutMix(Blending):
     """Pastes a rectangle of another image of the batch into each image; the label is shared by area.
 
     Source:
-        CutMix, arXiv 1905.04899: sides √(1−λ) of the image's, λ from Beta(1, 1), middle anywhere, cut off at the border;
-        an image is mixed with probability one half, as on CIFAR there and in the code of orthogonal projection.
+        CutMix, arXiv 1905.04899: sides √(1−λ) of the image's, λ from Beta(1, 1), middle anywhere, cut off at the
+        border; an image is mixed with probability one half, as on CIFAR there and in the code of orthogonal projection.
 
     Differs:
-        Each image has a rectangle and a partner of its own, where the paper draws one rectangle for the batch. "Constant"
-        with labels kept is the form in the release of Unlearnable Clusters: a square of a tenth of the area.
+        Each image has a rectangle and a partner of its own, where the paper draws one rectangle for the batch.
+        "Constant" with labels kept is the form in the release of Unlearnable Clusters: a square of a tenth of the area.
     """
 
     key: ClassVar[str] = "cutmix"
     title: ClassVar[str] = "CutMix"
 
     probability: float = param(0.5, "Chance of an image to be mixed at all.", ge=0.0, le=1.0, step=0.05)
-    area: Literal["drawn", "constant"] = param("drawn", "How much of the image is pasted: drawn from Beta(α, α), or always a tenth.")
+    area: Literal["drawn", "constant"] = param(
+        "drawn", "How much of the image is pasted: drawn from Beta(α, α), or always a tenth."
+    )
 
     def shares(self, count: int, rng: torch.Generator) -> torch.Tensor:
         return super().shares(count, rng) if self.area == "drawn" else torch.full((count,), 0.9, device=rng.device)

@@ -146,8 +146,9 @@ def displace(images: torch.Tensor, dx: torch.Tensor, dy: torch.Tensor, boundary:
             last pixel, a positive one the first.
 
     Returns:
-        Tensor like ``images``. Where ``images`` have a gradient it has one too, on every device: displacing is linear in the image,
-        so a gradient goes back through the transposed matrix; clipping, which undoes rounding alone, lets it pass. The fields get none.
+        Tensor like ``images``. Where ``images`` have a gradient it has one too, on every device: displacing is linear
+        in the image, so a gradient goes back through the transposed matrix; clipping, which undoes rounding alone, lets
+        it pass. The fields get none.
 
     Raises:
         DataError: shapes, types or devices do not fit.
@@ -166,11 +167,17 @@ def displace(images: torch.Tensor, dx: torch.Tensor, dy: torch.Tensor, boundary:
             raise DataError(f"{name} is {field.dtype} {tuple(field.shape)}, but must be float {expected}: one a pixel.")
         # Not finite or enormous displacements would index outside the image; nan fails every comparison.
         if field.numel() and not bool(field.abs().amax() < FARTHEST):
-            raise DataError(f"{name} holds displacements that are not finite or not below {FARTHEST} px.", "Check the field.")
+            raise DataError(
+                f"{name} holds displacements that are not finite or not below {FARTHEST} px.", "Check the field."
+            )
         if field.device != images.device:
-            raise DataError(f"{name} is on {field.device}, but the images are on {images.device}.", "Move them together.")
+            raise DataError(
+                f"{name} is on {field.device}, but the images are on {images.device}.", "Move them together."
+            )
     if images.requires_grad and torch.is_grad_enabled():
-        return _Passing.apply(_displace_tensors(images, dx.detach(), dy.detach(), boundary), lambda moved: moved.clamp(0, 1))
+        return _Passing.apply(
+            _displace_tensors(images, dx.detach(), dy.detach(), boundary), lambda moved: moved.clamp(0, 1)
+        )
     if images.device.type != "cpu" or images.dtype not in (torch.float32, torch.float64) or not has_compiler():
         return _displace_tensors(images, dx, dy, boundary).clamp_(0, 1)
     source = images.detach().contiguous()
@@ -186,7 +193,9 @@ def displace(images: torch.Tensor, dx: torch.Tensor, dy: torch.Tensor, boundary:
     return result
 
 
-def draw_fields(shape: tuple[int, int, int], strength: float, rng: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+def draw_fields(
+    shape: tuple[int, int, int], strength: float, rng: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Independent uniform displacements on (-strength, strength).
 
     Args:
@@ -227,7 +236,8 @@ class Coin(Defense):
         label="strength α", unit="px", ge=0.0, le=6.0, step=0.05,
     )  # fmt: skip
     boundary: Boundary = param(
-        "periodic", "How positions beyond the border come back: the paper's modulo, or the official code's period of side-1."
+        "periodic",
+        "How positions beyond the border come back: the paper's modulo, or the official code's period of side-1.",
     )
     truncate: bool = param(False, "Cut the result to 8 bits, as the official code does.", label="truncate to 8 bits")
 

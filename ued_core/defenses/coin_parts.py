@@ -30,7 +30,13 @@ class CoinShifts(Defense):
     acts: ClassVar[frozenset[str]] = frozenset({"augment"})
 
     strength: float = param(
-        2.0, "Largest displacement before it is rounded to whole pixels.", label="strength α", unit="px", ge=0.0, le=6.0, step=0.05
+        2.0,
+        "Largest displacement before it is rounded to whole pixels.",
+        label="strength α",
+        unit="px",
+        ge=0.0,
+        le=6.0,
+        step=0.05,
     )
 
     def augment(self, images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:

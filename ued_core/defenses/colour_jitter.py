@@ -81,7 +81,9 @@ def turn_hue(images: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:
     red, green, blue = images.split(1, dim=1)
     safe = spread.clamp(min=1e-12)
     sixth = torch.where(
-        top == red, ((green - blue) / safe) % 6, torch.where(top == green, (blue - red) / safe + 2, (red - green) / safe + 4)
+        top == red,
+        ((green - blue) / safe) % 6,
+        torch.where(top == green, (blue - red) / safe + 2, (red - green) / safe + 4),
     )
     sixth = (sixth + 6 * turn) % 6
     # Each channel is a trapezium over the circle: full near its own hue, nothing on the far side.
@@ -93,11 +95,15 @@ def luma(images: torch.Tensor) -> torch.Tensor:
     """Brightness, (N, 1, H, W): ITU-R 601; of one channel the channel itself."""
     if images.shape[1] == 1:
         return images
-    return (images * torch.tensor(LUMA, device=images.device, dtype=images.dtype).view(1, COLOURS, 1, 1)).sum(1, keepdim=True)
+    return (images * torch.tensor(LUMA, device=images.device, dtype=images.dtype).view(1, COLOURS, 1, 1)).sum(
+        1, keepdim=True
+    )
 
 
 def _channels(images: torch.Tensor) -> int:
     channels = images.shape[1]
     if channels not in (1, COLOURS):
-        raise DataError(f"Images have {channels} channels, but colour jitter needs red, green and blue, or one channel.")
+        raise DataError(
+            f"Images have {channels} channels, but colour jitter needs red, green and blue, or one channel."
+        )
     return channels

@@ -45,7 +45,9 @@ class Cutout(Defense):
     title: ClassVar[str] = "Cutout"
     acts: ClassVar[frozenset[str]] = frozenset({"augment"})
 
-    size: int = param(16, "Side length of the black square; half the image's side in the papers.", unit="px", ge=1, le=128, quick=6)
+    size: int = param(
+        16, "Side length of the black square; half the image's side in the papers.", unit="px", ge=1, le=128, quick=6
+    )
 
     def augment(self, images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
         count, _, height, width = images.shape

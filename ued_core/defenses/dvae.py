@@ -11,7 +11,15 @@ import numpy as np
 import torch
 
 from ued_core.context import Context
-from ued_core.defenses.purified import STOPPED, Purified, TrainedDefense, Workshop, kept_sets, purify_once, read_purified
+from ued_core.defenses.purified import (
+    STOPPED,
+    Purified,
+    TrainedDefense,
+    Workshop,
+    kept_sets,
+    purify_once,
+    read_purified,
+)
 from ued_core.models.dvae import DvaeNetwork, Places, Sees, bits_per_pixel, build_dvae
 from ued_core.params import param
 from ued_core.records import ImageSet, Rounding, to_bytes, to_float
@@ -28,8 +36,8 @@ class Dvae(TrainedDefense):
     """Trains a rate-limited autoencoder on the poisoned images and gives back what it lets through.
 
     Few nats a position suffice for what an image looks like, not for weak noise. What the class alone foretells, a
-    second decoder may draw without limit, p̂; it is taken off the images. Stage 1 subtracts p̂ under a tight limit. Stage
-    2 trains a new network on the result, subtracts again, and passes the images through itself. Only the poisoned
+    second decoder may draw without limit, p̂; it is taken off the images. Stage 1 subtracts p̂ under a tight limit.
+    Stage 2 trains a new network on the result, subtracts again, and passes the images through itself. Only the poisoned
     images and their labels are used. Steps matter most: p̂ becomes like the noise after some thousands.
 
     Source:
@@ -38,14 +46,16 @@ class Dvae(TrainedDefense):
     Differs:
         Width 16 instead of 64, batches of 32 instead of 128 and 25 epochs instead of 60, sized for a CPU. The released
         networks' unused tail and monitoring classifier are left out. For images from 128 pixels on, whose released
-        class vector does not fit, one vector is shared by all positions. The cap on p̂ begins after a sixth of the epochs.
+        class vector does not fit, one vector is shared by all positions. The cap on p̂ begins after a sixth of the
+        epochs.
     """
 
     key: ClassVar[str] = "dvae"
     title: ClassVar[str] = "D-VAE"
 
     rate_1: float = param(
-        1.0, "Limit of stage 1, in nats a latent position (2×2 pixels); 1 nat is 0.36 bits a pixel. The only limit of one-stage variants.",
+        1.0, "Limit of stage 1, in nats a latent position (2×2 pixels); 1 nat is 0.36 bits a pixel. The only limit of "
+             "one-stage variants.",
         label="rate target, stage 1", unit="nats", ge=0.1, le=10.0, step=0.1, quick=0.3,
     )  # fmt: skip
     rate_2: float = param(
@@ -53,16 +63,33 @@ class Dvae(TrainedDefense):
         label="rate target, stage 2", unit="nats", ge=0.1, le=10.0, step=0.1, quick=0.5,
     )  # fmt: skip
     variant: Literal["two_stages", "subtraction", "reconstruction", "plain_vae"] = param(
-        "two_stages", "Both stages; or one stage that gives x − p̂; or one that gives x̂; or an autoencoder without second decoder, its x̂."
+        "two_stages",
+        "Both stages; or one stage that gives x − p̂; or one that gives x̂; or an autoencoder without second "
+        "decoder, its x̂.",
     )
-    epochs: int = param(25, "Epochs of each stage; the paper takes 60 of 391 steps.", label="epochs a stage", ge=1, le=1000, quick=2)
-    width: int = param(16, "Channels of the first layer; the paper takes 64. Time grows with its square.", ge=4, le=128, step=4, quick=4)
-    batch_size: int = param(32, "Images a step; the paper takes 128 of 50,000.", label="batch size", ge=2, le=1024, quick=12)
+    epochs: int = param(
+        25, "Epochs of each stage; the paper takes 60 of 391 steps.", label="epochs a stage", ge=1, le=1000, quick=2
+    )
+    width: int = param(
+        16,
+        "Channels of the first layer; the paper takes 64. Time grows with its square.",
+        ge=4,
+        le=128,
+        step=4,
+        quick=4,
+    )
+    batch_size: int = param(
+        32, "Images a step; the paper takes 128 of 50,000.", label="batch size", ge=2, le=1024, quick=12
+    )
     perturbation: Sees = param(
-        "image_and_class", "What p̂ may depend on: the rate-limited image and the class, or the class alone.", label="p̂ sees"
+        "image_and_class",
+        "What p̂ may depend on: the rate-limited image and the class, or the class alone.",
+        label="p̂ sees",
     )
     places: Places = param(
-        "spatial", "One class vector a position, or one for all positions, which cannot hold a fixed pattern.", label="class vector"
+        "spatial",
+        "One class vector a position, or one for all positions, which cannot hold a fixed pattern.",
+        label="class vector",
     )
     latent: Literal["sample", "mean"] = param(
         "sample", "Whether images are purified through a draw of the latent, as released, or through its mean."
@@ -72,7 +99,9 @@ class Dvae(TrainedDefense):
         label="labels it is told",
     )  # fmt: skip
     rounding: Rounding = param("truncate", "Towards zero, as released, or to the nearest level; after each stage.")
-    seed: int = param(0, "Weights, order and draws of D-VAE itself; the run's seed does not touch it.", ge=0, le=2**31 - 1)
+    seed: int = param(
+        0, "Weights, order and draws of D-VAE itself; the run's seed does not touch it.", ge=0, le=2**31 - 1
+    )
 
     @property
     def stages(self) -> int:
@@ -113,7 +142,8 @@ class Dvae(TrainedDefense):
         return self.with_values(variant="subtraction", rate_2=type(self).model_fields["rate_2"].default)
 
     def known_first(self, data: ImageSet) -> Purified | None:
-        """Stage 1 of this defence, by itself, where another set of the same images was purified with the same one; None otherwise."""
+        """Stage 1 of this defence, by itself, where another set of the same images was purified with the same one; None
+        otherwise."""
         if (alone := self.first_stage()) is not None:
             return alone.kept(data)
         if self.variant != "subtraction":
@@ -196,7 +226,8 @@ class _Separation:
         return Purified(self.images[-1], tuple(self.images), log, tuple(self.weights))
 
     def _take_first_stage(self) -> None:
-        """Stage 1 from the disk, where the same training was already done for the subtraction alone, or for both stages."""
+        """Stage 1 from the disk, where the same training was already done for the subtraction alone, or for both
+        stages."""
         kept = self.defense.known_first(self.data)
         if kept:
             self.images, self.weights, self.logs = [kept.images.clone()], list(kept.weights), list(kept.log["stages"])
@@ -255,7 +286,9 @@ class _Separation:
 
         return report
 
-    def _stage_log(self, stage: int, target: float, network: DvaeNetwork, rows: list[dict[str, float]]) -> dict[str, Any]:
+    def _stage_log(
+        self, stage: int, target: float, network: DvaeNetwork, rows: list[dict[str, float]]
+    ) -> dict[str, Any]:
         last, planned = rows[-1], self.defense.epochs
         return {
             "stage": stage,
@@ -282,9 +315,16 @@ class _Separation:
     @torch.no_grad()
     def _show(self, stage: int, target: float, network: DvaeNetwork, given: ImageSet, row: dict[str, float]) -> None:
         self.epoch_rows.append(row)
-        images, labels = to_float(given.images[self.shown].to(self.ctx.device)), self.told[self.shown].to(self.ctx.device)
+        images, labels = (
+            to_float(given.images[self.shown].to(self.ctx.device)),
+            self.told[self.shown].to(self.ctx.device),
+        )
         made = network(images, labels)
-        pictures = {"rows": self.shown.numpy(), "given": given.images[self.shown].numpy(), "image": to_bytes(made.image).cpu().numpy()}
+        pictures = {
+            "rows": self.shown.numpy(),
+            "given": given.images[self.shown].numpy(),
+            "image": to_bytes(made.image).cpu().numpy(),
+        }
         if made.perturbation is not None:
             pictures["perturbation"] = made.perturbation.cpu().numpy().astype(np.float32)
         now = {"stage": stage, "target": target, "planned_epochs": self.defense.epochs, "trace": self.epoch_rows}
@@ -293,7 +333,11 @@ class _Separation:
 
 @torch.no_grad()
 def purify_batch(
-    network: DvaeNetwork, images: torch.Tensor, labels: torch.Tensor, steps: tuple[Step, ...], rng: torch.Generator | None
+    network: DvaeNetwork,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    steps: tuple[Step, ...],
+    rng: torch.Generator | None,
 ) -> torch.Tensor:
     """Images after a stage's passes through its network: float (N, C, H, W) in [0, 1].
 
@@ -311,7 +355,8 @@ def purify_batch(
 
 
 def reconstruction_of(defense: Dvae, data: ImageSet, ctx: Context) -> torch.Tensor:
-    """What the variant ``reconstruction`` gives, from a kept set of the variant ``subtraction``, which trains the same network.
+    """What the variant ``reconstruction`` gives, from a kept set of the variant ``subtraction``, which trains the same
+    network.
 
     Args:
         defense: of the variant ``subtraction``.

@@ -21,13 +21,13 @@ class GatedCoin(Defense):
     poisoned in part, clean images keep their detail. An attack that pads by reflection is not noticed.
 
     Source:
-        COIN, arXiv 2311.18403 (AAAI 2025), after its edge-pixel detector; the combination on mixed data is a question of
-        its reviewers.
+        COIN, arXiv 2311.18403 (AAAI 2025), after its edge-pixel detector; the combination on mixed data is a question
+        of its reviewers.
 
     Differs:
         The published detector is a support vector machine trained on known poisons; here it is our score that needs no
-        training, the mean logarithm of the brightness ratio of the two outermost rings. Whole images are judged, as they
-        are after the defences that act before training; the crops of training would hide the frame.
+        training, the mean logarithm of the brightness ratio of the two outermost rings. Whole images are judged, as
+        they are after the defences that act before training; the crops of training would hide the frame.
     """
 
     key: ClassVar[str] = "gated_coin"
@@ -38,7 +38,8 @@ class GatedCoin(Defense):
         label="strength α", unit="px", ge=0.0, le=6.0, step=0.05,
     )  # fmt: skip
     threshold: float = param(
-        0.15, "Border score above which an image is suspicious: 0.15 means a frame about 14 % darker than the line inside it.",
+        0.15, "Border score above which an image is suspicious: 0.15 means a frame about 14 % darker than the line "
+              "inside it.",
         label="border score", ge=-0.5, le=2.0, step=0.05,
     )  # fmt: skip
     boundary: Boundary = param("periodic", "How positions beyond the border come back, as in COIN.")

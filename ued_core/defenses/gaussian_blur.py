@@ -41,7 +41,9 @@ def blur(images: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     reach = len(weights) // 2
     height, width = images.shape[-2:]
     if reach >= min(height, width):
-        raise DataError(f"A blur over {len(weights)} px cannot reflect {height}×{width} images.", "Take a smaller kernel.")
+        raise DataError(
+            f"A blur over {len(weights)} px cannot reflect {height}×{width} images.", "Take a smaller kernel."
+        )
     padded = F.pad(images, (reach,) * 4, mode="reflect")
     steps = list(enumerate(weights.tolist()))
     rows = sum(padded[:, :, k : k + height] * w for k, w in steps)
@@ -65,9 +67,23 @@ class GaussianBlur(FixedTransform):
     title: ClassVar[str] = "Gaussian blur"
 
     sigma: float = param(
-        1.0, "Standard deviation of the blur. Below 0.2 px it changes nothing.", label="σ", unit="px", ge=0.1, le=5.0, step=0.1
+        1.0,
+        "Standard deviation of the blur. Below 0.2 px it changes nothing.",
+        label="σ",
+        unit="px",
+        ge=0.1,
+        le=5.0,
+        step=0.1,
     )
-    size: int = param(3, "Side length of the kernel; odd. 3 cuts a wide Gaussian off.", label="kernel size", unit="px", ge=3, le=15, step=2)
+    size: int = param(
+        3,
+        "Side length of the kernel; odd. 3 cuts a wide Gaussian off.",
+        label="kernel size",
+        unit="px",
+        ge=3,
+        le=15,
+        step=2,
+    )
 
     def model_post_init(self, _context: object) -> None:
         if self.size % 2 == 0:

@@ -27,8 +27,8 @@ class LearnedDefense(Defense):
     """A defence that first learns a few tensors from all images, then treats each image by itself with them.
 
     What is learned depends on the images and labels and on the parameters named in ``learned_from``, never on the seed
-    of the run, nor on how many threads whoever comes first computes with. It is one file under the home, named by all of that; a
-    full or read-only disk is no error.
+    of the run, nor on how many threads whoever comes first computes with. It is one file under the home, named by all
+    of that; a full or read-only disk is no error.
     Subclasses implement :meth:`learn`, :meth:`treat` and :meth:`seconds_for`.
 
     Attributes:
@@ -41,7 +41,8 @@ class LearnedDefense(Defense):
 
     @abstractmethod
     def learn(self, data: ImageSet, ctx: Context) -> dict[str, torch.Tensor]:
-        """The tensors, on the CPU; computed within :func:`ued_core.compiled.one_thread` where threads change the last bits.
+        """The tensors, on the CPU; computed within :func:`ued_core.compiled.one_thread` where threads change the last
+        bits.
 
         Args:
             data: the whole training set.

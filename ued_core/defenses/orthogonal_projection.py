@@ -35,7 +35,9 @@ def linear_weights(data: ImageSet, steps: int, ctx: Context) -> torch.Tensor:
     draws = Context(seed=0).generator("orthogonal projection", device="cpu")
     # Never from zero: the rows would keep summing to zero, and one direction of their basis would be arbitrary.
     values = images[0].numel()
-    weights = torch.empty((data.classes, values)).uniform_(-(values**-0.5), values**-0.5, generator=draws).to(ctx.device)
+    weights = (
+        torch.empty((data.classes, values)).uniform_(-(values**-0.5), values**-0.5, generator=draws).to(ctx.device)
+    )
     order = torch.empty(0, dtype=torch.int64)
     for step in range(steps):
         if not len(order):
@@ -111,7 +113,8 @@ class OrthogonalProjection(LearnedDefense):
 
     steps: int = param(1000, "Steps of the linear classifier, each with up to 1,024 images.", ge=1, le=10_000, quick=60)
     rounds: int = param(
-        10, "How often the images are projected and clipped to legal values; clipping alone brings a part of the noise back.",
+        10, "How often the images are projected and clipped to legal values; clipping alone brings a part of the "
+            "noise back.",
         ge=1, le=100, quick=1,
     )  # fmt: skip
 

@@ -1,8 +1,8 @@
 """Purified sets as artefacts: what took minutes to train is trained once, can be resumed, watched and ended early.
 
-What a trained defence made of a training set is a folder under the home, named by the defence and the content of the set
-that it was given; it appears whole or not at all. While it is being made a workshop lies beside it, where the state of
-unfinished work, one row an epoch and a few pictures of the latest epoch can be found.
+What a trained defence made of a training set is a folder under the home, named by the defence and the content of the
+set that it was given; it appears whole or not at all. While it is being made a workshop lies beside it, where the state
+of unfinished work, one row an epoch and a few pictures of the latest epoch can be found.
 """
 
 from __future__ import annotations
@@ -87,7 +87,8 @@ class Workshop:
             return None
 
     def save(self, state: Callable[[], Mapping[str, Any]], now: bool = False) -> None:
-        """Keep the state, but not so often that it takes more than a twentieth of the time, unless it must be ``now``."""
+        """Keep the state, but not so often that it takes more than a twentieth of the time, unless it must be
+        ``now``."""
         started = time.perf_counter()
         pause = max(self.every_s, self._cost / SHARE_OF_TIME) if self.every_s else 0.0
         if self.folder is None or (not now and started - self._last < pause):
@@ -169,7 +170,8 @@ class TrainedDefense(Defense):
         return data.with_images(purify_once(self, data, ctx).images)
 
     def purify_rows(self, data: ImageSet, whole: ImageSet, ctx: Context) -> ImageSet:
-        """The purified versions of some images, for looking at: of the purified set, or of the newest state of its making.
+        """The purified versions of some images, for looking at: of the purified set, or of the newest state of its
+        making.
 
         Raises:
             Unavailable: there is neither, or the set does not hold these images.
@@ -180,13 +182,15 @@ class TrainedDefense(Defense):
             rows = torch.arange(len(whole)) if data is whole else rows_of(whole, data)
         if rows is None:
             raise Unavailable(
-                f"{self.title} is trained on the whole training set, and this set has not been purified with these parameters yet.",
+                f"{self.title} is trained on the whole training set, and this set has not been purified with these "
+                "parameters yet.",
                 "Start a training run with this defence: it purifies the set first and keeps it.",
             )
         return data.with_images(self.so_far(state, whole, rows, ctx) if state is not None else kept.images[rows])
 
     def checkpoint(self, whole: ImageSet) -> str | None:
-        """What :meth:`purify_rows` shows, in words: "purified" when the work is done, None when there is nothing to show."""
+        """What :meth:`purify_rows` shows, in words: "purified" when the work is done, None when there is nothing to
+        show."""
         if (state := self._state(whole)) is not None:
             return self.reached(state)
         kept = self.kept(whole, early=True)
@@ -230,8 +234,8 @@ def purify_once(defense: TrainedDefense, data: ImageSet, ctx: Context, partial: 
     Args:
         defense, data: what is applied to what.
         ctx: device, progress, cancellation.
-        partial: folder of whoever asks. A set whose making was ended early is kept there for the next time that they ask.
-            To all others it does not exist: they begin anew. (The latest one can still be looked at.)
+        partial: folder of whoever asks. A set whose making was ended early is kept there for the next time that they
+            ask. To all others it does not exist: they begin anew. (The latest one can still be looked at.)
 
     Raises:
         Cancelled: the user stopped; the state stays and the next call goes on from it.
@@ -290,7 +294,10 @@ def _made(defense: TrainedDefense, data: ImageSet, ctx: Context, folder: Path, o
         return kept
     workshop, began = Workshop(work_of(folder)), time.perf_counter()
     with suppress(OSError):
-        write_json(work_of(folder) / "about.json", {"defence": defense.to_json(), "data": data.name, "data_hash": data.content_hash})
+        write_json(
+            work_of(folder) / "about.json",
+            {"defence": defense.to_json(), "data": data.name, "data_hash": data.content_hash},
+        )
     made = defense.separate(data, ctx, workshop)
     log = {**made.log, "seconds": time.perf_counter() - began}
     made = Purified(made.images, made.stages, log, made.weights)
@@ -438,7 +445,9 @@ def _write(folder: Path, made: Purified, card: Mapping[str, Any], pictures: Path
 
 def _make_room(newest: Path) -> None:
     with suppress(OSError):
-        cards = sorted((home() / "purified").glob("*/*/card.json"), key=lambda path: path.parent.stat().st_mtime, reverse=True)
+        cards = sorted(
+            (home() / "purified").glob("*/*/card.json"), key=lambda path: path.parent.stat().st_mtime, reverse=True
+        )
         total = 0
         for card in cards:
             total += sum(path.stat().st_size for path in card.parent.iterdir())
@@ -456,7 +465,9 @@ def rows_of(whole: ImageSet, part: ImageSet) -> torch.Tensor | None:
 
 
 def _digest(data: ImageSet, row: int) -> tuple[bytes, int]:
-    return hashlib.blake2b(data.images[row].contiguous().numpy().tobytes(), digest_size=12).digest(), int(data.labels[row])
+    return hashlib.blake2b(data.images[row].contiguous().numpy().tobytes(), digest_size=12).digest(), int(
+        data.labels[row]
+    )
 
 
 def _write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

@@ -35,7 +35,9 @@ def cloud(shape: tuple[int, int, int], roughness: torch.Tensor, rng: torch.Gener
     points, weight = 2, torch.ones(count, device=rng.device)
     while True:
         coarse = torch.rand((count, 1, points, points), generator=rng, device=rng.device)
-        field += weight.view(-1, 1, 1) * F.interpolate(coarse, (height, width), mode="bilinear", align_corners=True)[:, 0]
+        field += (
+            weight.view(-1, 1, 1) * F.interpolate(coarse, (height, width), mode="bilinear", align_corners=True)[:, 0]
+        )
         if points > max(height, width):
             break
         points, weight = 2 * points - 1, weight * roughness
@@ -193,7 +195,8 @@ def _factor(magnitude: torch.Tensor) -> torch.Tensor:
 
 
 def _moved(images: torch.Tensor, **entries: torch.Tensor) -> torch.Tensor:
-    """The image seen through an affine map of [−1, 1]²; entries xx, xy, x, yx, yy, y that are left out are the identity's."""
+    """The image seen through an affine map of [−1, 1]²; entries xx, xy, x, yx, yy, y that are left out are the
+    identity's."""
     one, nothing = torch.ones(len(images), device=images.device), torch.zeros(len(images), device=images.device)
     names = ("xx", "xy", "x", "yx", "yy", "y")
     columns = [entries.get(name, one if name in ("xx", "yy") else nothing) for name in names]

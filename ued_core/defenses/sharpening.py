@@ -19,9 +19,13 @@ Border = Literal["black", "reflect"]
 SMALLEST = 3
 # Row and column of the up, left, right and down neighbour in a 3×3 window.
 NEIGHBOURS = ((0, 1), (1, 0), (1, 2), (2, 1))
-_KEPT_HELP = "Share of the lowest frequencies kept along each axis; the published 0.3 keeps 9 % of the coefficients, 1 keeps all."
+_KEPT_HELP = (
+    "Share of the lowest frequencies kept along each axis; the published 0.3 keeps 9 % of the coefficients, "
+    "1 keeps all."
+)
 _BORDER_HELP = (
-    "The outermost pixels have no neighbour: black, because the official code cuts them off and pads with zeros, or computed from "
+    "The outermost pixels have no neighbour: black, because the official code cuts them off and pads with zeros, or "
+    "computed from "
     "a reflected border."
 )
 
@@ -40,7 +44,9 @@ def sharpen(images: torch.Tensor, centre: torch.Tensor, neighbours: torch.Tensor
     height, width = images.shape[-2] - 2, images.shape[-1] - 2
     result = images[..., 1 : 1 + height, 1 : 1 + width] * centre.view(-1, 1, 1, 1)
     for k, (row, column) in enumerate(NEIGHBOURS):
-        result.addcmul_(images[..., row : row + height, column : column + width], neighbours[:, k].view(-1, 1, 1, 1), value=-1)
+        result.addcmul_(
+            images[..., row : row + height, column : column + width], neighbours[:, k].view(-1, 1, 1, 1), value=-1
+        )
     return result.clamp_(0, 1)
 
 
@@ -75,7 +81,9 @@ def low_pass(images: torch.Tensor, share: float) -> torch.Tensor:
     return (left @ images @ right).clamp_(0, 1)
 
 
-def sharpen_and_filter(images: torch.Tensor, centre: torch.Tensor, neighbours: torch.Tensor, share: float, border: Border) -> torch.Tensor:
+def sharpen_and_filter(
+    images: torch.Tensor, centre: torch.Tensor, neighbours: torch.Tensor, share: float, border: Border
+) -> torch.Tensor:
     """Sharpen, then filter; the result has the size of the images.
 
     Args:
@@ -104,7 +112,8 @@ class FixedSharpening(FixedTransform):
     edges become steeper: it undoes part of a blur. The filter then drops what sharpening blew up.
 
     Source:
-        Learning from Convolution-based Unlearnable Datasets, arXiv 2411.01742: c = 2.5, 30 % of the frequencies of each axis.
+        Learning from Convolution-based Unlearnable Datasets, arXiv 2411.01742: c = 2.5, 30 % of the frequencies of each
+        axis.
 
     Differs:
         The official code lets images shrink by two pixels and fills up in the random crop; here they keep
@@ -114,7 +123,9 @@ class FixedSharpening(FixedTransform):
     key: ClassVar[str] = "ssk"
     title: ClassVar[str] = "SSK + FF (fixed sharpening)"
 
-    centre: float = param(2.5, "Centre c of the kernel; the neighbours get −(c−1)/4. 1 changes nothing.", ge=1.0, le=6.0, step=0.1)
+    centre: float = param(
+        2.5, "Centre c of the kernel; the neighbours get −(c−1)/4. 1 changes nothing.", ge=1.0, le=6.0, step=0.1
+    )
     kept: float = param(0.3, _KEPT_HELP, label="frequencies kept", ge=0.05, le=1.0, step=0.05)
     border: Border = param("black", _BORDER_HELP)
 
@@ -124,7 +135,9 @@ class FixedSharpening(FixedTransform):
         return to_bytes(sharpen_and_filter(to_float(images), centre, neighbours, self.kept, self.border))
 
 
-def draw_sharpening(count: int, centre: float, spread: float, rng: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+def draw_sharpening(
+    count: int, centre: float, spread: float, rng: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
     """One random sharpening kernel an image.
 
     Args:
@@ -160,7 +173,9 @@ class RandomSharpening(Defense):
     acts: ClassVar[frozenset[str]] = frozenset({"augment"})
 
     centre: float = param(2.5, "Mean of the kernel's centre.", ge=1.0, le=6.0, step=0.1)
-    spread: float = param(0.1, "Standard deviation of the centre and of every neighbour; 0 is SSK.", ge=0.0, le=1.0, step=0.05)
+    spread: float = param(
+        0.1, "Standard deviation of the centre and of every neighbour; 0 is SSK.", ge=0.0, le=1.0, step=0.05
+    )
     kept: float = param(0.3, _KEPT_HELP, label="frequencies kept", ge=0.05, le=1.0, step=0.05)
     border: Border = param("black", _BORDER_HELP)
 

@@ -74,7 +74,9 @@ class Greyscale(FixedTransform):
         if channels == 1:
             return images
         if channels != COLOURS:
-            raise DataError(f"Images have {channels} channels, but greyscale needs red, green and blue, or one channel.")
+            raise DataError(
+                f"Images have {channels} channels, but greyscale needs red, green and blue, or one channel."
+            )
         weights = torch.tensor(LUMA, dtype=torch.int32, device=images.device).view(1, COLOURS, 1, 1)
         # Whole numbers with half a level added, as Pillow rounds.
         grey = (images.to(torch.int32).mul_(weights).sum(1, keepdim=True, dtype=torch.int32) + (1 << 15)) >> 16
@@ -98,7 +100,9 @@ class Jpeg(FixedTransform):
     key: ClassVar[str] = "jpeg"
     title: ClassVar[str] = "JPEG"
 
-    quality: int = param(10, "Quality of the file, 1 to 100. The paper uses 10; photos are usually stored with 75 to 95.", ge=1, le=100)
+    quality: int = param(
+        10, "Quality of the file, 1 to 100. The paper uses 10; photos are usually stored with 75 to 95.", ge=1, le=100
+    )
     subsampling: Literal["4:2:0", "4:4:4"] = param(
         "4:2:0", "Colour at half the resolution (4:2:0, the usual rule), or at full resolution (4:4:4)."
     )
@@ -125,7 +129,9 @@ class BitDepth(FixedTransform):
     title: ClassVar[str] = "Bit depth"
 
     bits: int = param(2, "Bits kept of the 8; 2 bits leave 4 levels a channel.", ge=1, le=7)
-    unbiased: bool = param(False, "Levels in the middle of their bins, which keeps the mean brightness; off as published.")
+    unbiased: bool = param(
+        False, "Levels in the middle of their bins, which keeps the mean brightness; off as published."
+    )
 
     def transform(self, images: torch.Tensor) -> torch.Tensor:
         bin_width = 1 << (BITS - self.bits)

@@ -38,38 +38,51 @@ class StagedTraining(Defense):
         "gap" divides the growth at the shallow layers by that at the deeper ones; "loss" is the mean factor by which
         the loss on the watched images fell per epoch. Reaction "slow" multiplies the rates of the shallow layers by
         the factor, "freeze" stops one more layer from the image on, "reset" slows and gives the shallow layers alone
-        their last good weights back, while the deep ones keep what they learned; "fixed" slows from the start, most at the
-        image, and neither freezes nor answers an alarm (our ST-lite; its checks are only noted, for the charts); "none" only
-        watches. With colours "jitter and grey" it is our ST-full. Colour jitter acts in a fixed order instead of a random one.
-        The threshold of 1.1 was found on one run (LSP on digits): the activations of small networks spread so little that 2
-        is hardly ever reached, and training would then be what it is without a defence.
+        their last good weights back, while the deep ones keep what they learned; "fixed" slows from the start, most at
+        the image, and neither freezes nor answers an alarm (our ST-lite; its checks are only noted, for the charts);
+        "none" only watches. With colours "jitter and grey" it is our ST-full. Colour jitter acts in a fixed order
+        instead of a random one. The threshold of 1.1 was found on one run (LSP on digits): the activations of small
+        networks spread so little that 2 is hardly ever reached, and training would then be what it is without a
+        defence.
     """
 
     key: ClassVar[str] = "staged"
     title: ClassVar[str] = "Staged training (ST)"
     acts: ClassVar[frozenset[str]] = frozenset({"augment", "training"})
     beyond_step_cost: ClassVar[str] = (
-        "Every check of staged training passes the watched images through the network once, and an alarm that takes training back repeats "
+        "Every check of staged training passes the watched images through the network once, and an alarm that takes "
+        "training back repeats "
         "the steps since the last good check."
     )
 
-    signal: Signal = param("acm", "What is taken as a sign of the trap, at the shallow layers, relative to before training.")
+    signal: Signal = param(
+        "acm", "What is taken as a sign of the trap, at the shallow layers, relative to before training."
+    )
     threshold: float = param(
-        1.1, "The alarm rings when the signal exceeds this; 1 is no change since the start. One that is never exceeded changes nothing.",
+        1.1, "The alarm rings when the signal exceeds this; 1 is no change since the start. One that is never "
+             "exceeded changes nothing.",
         ge=0.0, le=100.0, step=0.05, quick=0.0,
     )  # fmt: skip
     reaction: Reaction = param("slow", "What an alarm does to the shallow layers.")
-    rollback: bool = param(True, "Whether an alarm takes back the steps since the last good check (reactions slow and freeze).")
+    rollback: bool = param(
+        True, "Whether an alarm takes back the steps since the last good check (reactions slow and freeze)."
+    )
     factor: float = param(0.3, "Learning rate of the slowed layers, per alarm.", ge=0.01, le=1.0, step=0.01)
     freeze_after: int = param(
         6, "After so many slowings a layer is frozen, its batch normalisation too. The reaction fixed freezes nothing.",
         unit="alarms", ge=1, le=20, quick=2,
     )  # fmt: skip
-    depth: int = param(3, "How many layers, counted from the image, may be slowed; all but the first of them are watched.", ge=1, le=8)
-    deepen: bool = param(False, "Once all of these are frozen and the signal still exceeds the threshold, take one layer more.")
+    depth: int = param(
+        3, "How many layers, counted from the image, may be slowed; all but the first of them are watched.", ge=1, le=8
+    )
+    deepen: bool = param(
+        False, "Once all of these are frozen and the signal still exceeds the threshold, take one layer more."
+    )
     checks: int = param(2, "Checks an epoch.", ge=1, le=20, quick=1)
     most_alarms: int = param(20, "Alarms that are answered; later ones are only noted.", ge=0, le=100, quick=3)
-    watched: int = param(30, "Training images of every class that are measured at each check.", unit="images", ge=2, le=200, quick=4)
+    watched: int = param(
+        30, "Training images of every class that are measured at each check.", unit="images", ge=2, le=200, quick=4
+    )
     colours: Literal["off", "jitter", "jitter and grey"] = param(
         "off", "Colour jitter on four of five images, and grey on one of five.", quick="jitter and grey"
     )
@@ -109,7 +122,9 @@ class Stages(TrainingHook):
         self.method, self.ctx = method, setup.ctx
         # The head is neither watched nor slowed.
         self.layers = tuple(name for name in setup.network.blocks() if name != HEAD)
-        self.watched = setup.data.take(watched_rows(setup.data, method.watched, setup.ctx.generator("staged watch", device="cpu")))
+        self.watched = setup.data.take(
+            watched_rows(setup.data, method.watched, setup.ctx.generator("staged watch", device="cpu"))
+        )
         self.depth = min(method.depth, len(self.layers))
         self.first_watched = min(1, self.depth - 1)
         self.slowings = dict.fromkeys(self.layers, 0)
@@ -175,9 +190,9 @@ class Stages(TrainingHook):
     def report(self) -> dict[str, Any]:
         """``layers``, ``alarms`` answered and how many more would have been (``alarms_left``), and ``checks``.
 
-        Of each check: accepted ``step`` and ``epoch`` (a share) before it, ``acm`` (layer → value), ``signal``, ``threshold``
-        crossed or not (``trapped``), what was done (``action``: start, accepted, rolled back, slowed, reset, or noted), the
-        ``stage`` after it (0…) and the ``rates`` (layer → factor) from then on.
+        Of each check: accepted ``step`` and ``epoch`` (a share) before it, ``acm`` (layer → value), ``signal``,
+        ``threshold`` crossed or not (``trapped``), what was done (``action``: start, accepted, rolled back, slowed,
+        reset, or noted), the ``stage`` after it (0…) and the ``rates`` (layer → factor) from then on.
         """
         left = self.method.most_alarms - self.alarms
         return {"layers": list(self.layers), "alarms": self.alarms, "alarms_left": left, "checks": self.checks}
@@ -245,7 +260,9 @@ class Stages(TrainingHook):
             for name in open_ones:
                 self.slowings[name] += 1
         goes_back = method.reaction != "reset" and method.rollback
-        self._note(control, found, signal, "rolled back" if goes_back else {"reset": "reset"}.get(method.reaction, "slowed"))
+        self._note(
+            control, found, signal, "rolled back" if goes_back else {"reset": "reset"}.get(method.reaction, "slowed")
+        )
         if goes_back:
             control.rollback(self._kept)
         elif method.reaction == "reset":

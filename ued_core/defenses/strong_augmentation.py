@@ -29,16 +29,22 @@ def augment_strongly(images: torch.Tensor, strength: float, rng: torch.Generator
 
     Args:
         images: float (N, C, H, W) in [0, 1], C 1 or 3.
-        strength: s in 0..1: areas from 1 − 0.9 s, colours by 0.4 s (hue 0.1 s) with chance 0.8 s, grey with chance 0.2 s.
+        strength: s in 0..1: areas from 1 − 0.9 s, colours by 0.4 s (hue 0.1 s) with chance 0.8 s, grey with chance 0.2
+            s.
         rng: generator on the same device.
     """
     images = random_resized_crop(images, 1 - 0.9 * strength, rng)
     reach = 0.4 * strength
-    images = jitter(images, rng, chance=0.8 * strength, brightness=reach, contrast=reach, saturation=reach, hue=0.1 * strength)
+    images = jitter(
+        images, rng, chance=0.8 * strength, brightness=reach, contrast=reach, saturation=reach, hue=0.1 * strength
+    )
     return random_grey(images, rng, chance=0.2 * strength)
 
 
-_STRENGTH_HELP = "Strength s of the augmentation: at 1 a crop keeps 10 to 100 % of the area and colours change by up to 40 %; 0 is none."
+_STRENGTH_HELP = (
+    "Strength s of the augmentation: at 1 a crop keeps 10 to 100 % of the area and colours change by up "
+    "to 40 %; 0 is none."
+)
 
 
 class StrongAugmentation(Defense):
@@ -48,8 +54,9 @@ class StrongAugmentation(Defense):
     in grey. Learning takes longer, on clean images too.
 
     Source:
-        The augmentation of SDA (in arXiv 2312.08898), which is that of contrastive learning (SimCLR, arXiv 2002.05709): resized
-        crops from 1 − 0.9 s of the area, colour jitter 0.4 s (hue 0.1 s) with probability 0.8 s, grey with 0.2 s.
+        The augmentation of SDA (in arXiv 2312.08898), which is that of contrastive learning (SimCLR, arXiv 2002.05709):
+        resized crops from 1 − 0.9 s of the area, colour jitter 0.4 s (hue 0.1 s) with probability 0.8 s, grey with 0.2
+        s.
 
     Differs:
         It acts after the plan's own crop and flip. A crop's proportions are cut at the image's sides instead of being
@@ -73,12 +80,12 @@ class SdaAn(LearnedDefense):
     shortcut. Noise that fools it is added to every image once, so that the shortcut no longer tells the truth.
 
     Source:
-        SDA+AN, arXiv 2312.08898 (AAAI 2024): a two-layer network under adversarial training (8/255, 10 steps of 2/255), its noise
-        (8/255, 10 steps of 1/255) on every image, then augmentation of strength 1.
+        SDA+AN, arXiv 2312.08898 (AAAI 2024): a two-layer network under adversarial training (8/255, 10 steps of 2/255),
+        its noise (8/255, 10 steps of 1/255) on every image, then augmentation of strength 1.
 
     Differs:
-        Sized for a CPU: 128 hidden values and 20 epochs, where the official code has 3,072 and 100. Steps begin at the image
-        itself. The noise is added once and stored with 8 bits, as there.
+        Sized for a CPU: 128 hidden values and 20 epochs, where the official code has 3,072 and 100. Steps begin at the
+        image itself. The noise is added once and stored with 8 bits, as there.
     """
 
     key: ClassVar[str] = "sda_an"
@@ -87,10 +94,14 @@ class SdaAn(LearnedDefense):
     learned_from: ClassVar[tuple[str, ...]] = ("epsilon", "steps", "epochs", "width")
 
     strength: float = param(1.0, _STRENGTH_HELP, label="strength s", ge=0.0, le=1.0, step=0.05)
-    epsilon: float = param(8.0, "Largest change of a value by the noise.", label="ε", unit="1/255", ge=0.0, le=32.0, step=0.5)
+    epsilon: float = param(
+        8.0, "Largest change of a value by the noise.", label="ε", unit="1/255", ge=0.0, le=32.0, step=0.5
+    )
     steps: int = param(10, "Gradient steps towards adversarial images.", ge=1, le=100, quick=2)
     epochs: int = param(20, "Epochs of the small network; the official code takes 100.", ge=1, le=200, quick=1)
-    width: int = param(128, "Hidden values of the small network; the official code takes 3,072.", ge=8, le=4096, quick=16)
+    width: int = param(
+        128, "Hidden values of the small network; the official code takes 3,072.", ge=8, le=4096, quick=16
+    )
 
     def learn(self, data: ImageSet, ctx: Context) -> dict[str, torch.Tensor]:
         draws = Context(seed=0).generator("sda_an", device="cpu")
@@ -98,7 +109,8 @@ class SdaAn(LearnedDefense):
         sizes = ((self.width, inside), (data.classes, self.width))
         layers = [torch.empty(size).normal_(0, (2 / size[1]) ** 0.5, generator=draws).to(ctx.device) for size in sizes]
         network = {"first": layers[0], "second": layers[1]} | {
-            f"{name}_bias": torch.zeros(size[0], device=ctx.device) for name, size in zip(("first", "second"), sizes, strict=True)
+            f"{name}_bias": torch.zeros(size[0], device=ctx.device)
+            for name, size in zip(("first", "second"), sizes, strict=True)
         }
         for tensor in network.values():
             tensor.requires_grad_(True)
@@ -107,7 +119,11 @@ class SdaAn(LearnedDefense):
         for epoch in range(self.epochs):
             order = torch.randperm(len(data), generator=draws)
             for index in range(steps):
-                ctx.report(epoch * steps + index, steps * self.epochs, f"{self.title}: small network, epoch {epoch + 1} of {self.epochs}")
+                ctx.report(
+                    epoch * steps + index,
+                    steps * self.epochs,
+                    f"{self.title}: small network, epoch {epoch + 1} of {self.epochs}",
+                )
                 rows = order[index * BATCH : (index + 1) * BATCH]
                 images, labels = to_float(data.images[rows].to(ctx.device)), data.labels[rows].to(ctx.device)
                 with one_thread():
@@ -120,7 +136,9 @@ class SdaAn(LearnedDefense):
     def treat(self, images: torch.Tensor, labels: torch.Tensor, learned: dict[str, torch.Tensor]) -> torch.Tensor:
         return to_bytes(self._uphill(learned, to_float(images), labels, self.epsilon / 255 / 8))
 
-    def _uphill(self, network: dict[str, torch.Tensor], images: torch.Tensor, labels: torch.Tensor, step: float) -> torch.Tensor:
+    def _uphill(
+        self, network: dict[str, torch.Tensor], images: torch.Tensor, labels: torch.Tensor, step: float
+    ) -> torch.Tensor:
         def loss(given: torch.Tensor) -> torch.Tensor:
             return F.cross_entropy(small_scores(network, given), labels, reduction="sum")
 

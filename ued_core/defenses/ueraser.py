@@ -8,7 +8,14 @@ from typing import ClassVar, Literal
 import torch
 
 from ued_core.defenses.base import Defense, StepCost
-from ued_core.defenses.random_operations import cloud, jpeg, one_operation, shuffled_channels, uneven_brightness, uneven_contrast
+from ued_core.defenses.random_operations import (
+    cloud,
+    jpeg,
+    one_operation,
+    shuffled_channels,
+    uneven_brightness,
+    uneven_contrast,
+)
 from ued_core.params import param
 from ued_core.training.hook import Batch, Graded, Moment, Setup, TrainingHook
 
@@ -38,21 +45,23 @@ class _Worst(TrainingHook):
 class UEraser(Defense):
     """Lights, recolours and distorts every image at random, several times, and trains on the draw that is hardest.
 
-    Each draw: uneven brightness and contrast, shuffled colour channels, then one random operation. The changes are larger
-    than any noise that hides in an image. Taking the hardest of several draws leaves the shortcut no lucky ones.
+    Each draw: uneven brightness and contrast, shuffled colour channels, then one random operation. The changes are
+    larger than any noise that hides in an image. Taking the hardest of several draws leaves the shortcut no lucky ones.
 
     Source:
-        UEraser, arXiv 2303.15127: five draws, always ("max"), in the first epochs ("standard", 50 of 200), or one draw ("lite").
+        UEraser, arXiv 2303.15127: five draws, always ("max"), in the first epochs ("standard", 50 of 200), or one draw
+        ("lite").
 
     Differs:
-        Clouds of light are sums of enlarged noise, which midpoint displacement approximates. The random operation is another
-        reading of TrivialAugment (arXiv 2103.10158) than the release's, which calls that of the library kornia with its
-        defaults (as its repository has them; the release names no version). There one operation is drawn for the whole batch,
-        here one for every image. Brightness, contrast and sharpness take factors of 0.01 to 1.99 here, 0.1 to 1.9 there;
-        shifts go to 0.3 of the side here, to 0.5 there; posterising keeps 8 to 2 bits here, at most 4 there. Saturation and
-        no change at all are among the 13 operations here and not there; histogram equalisation is among the 12 there and
-        not here. Every draw goes through the network in training mode, as there. JPEG, for noise of high frequency, comes
-        before the other changes with a quality of 10 to 99, in the release after them with a quality of 10.
+        Clouds of light are sums of enlarged noise, which midpoint displacement approximates. The random operation is
+        another reading of TrivialAugment (arXiv 2103.10158) than the release's, which calls that of the library kornia
+        with its defaults (as its repository has them; the release names no version). There one operation is drawn for
+        the whole batch, here one for every image. Brightness, contrast and sharpness take factors of 0.01 to 1.99 here,
+        0.1 to 1.9 there; shifts go to 0.3 of the side here, to 0.5 there; posterising keeps 8 to 2 bits here, at most 4
+        there. Saturation and no change at all are among the 13 operations here and not there; histogram equalisation is
+        among the 12 there and not here. Every draw goes through the network in training mode, as there. JPEG, for noise
+        of high frequency, comes before the other changes with a quality of 10 to 99, in the release after them with a
+        quality of 10.
     """
 
     key: ClassVar[str] = "ueraser"
@@ -60,14 +69,22 @@ class UEraser(Defense):
     acts: ClassVar[frozenset[str]] = frozenset({"augment", "training"})
 
     variant: Literal["standard", "max", "lite"] = param(
-        "standard", "Worst of several draws in the first part of training, always, or never. Each draw costs a full training step."
+        "standard",
+        "Worst of several draws in the first part of training, always, or never. Each draw costs a full training step.",
     )
     draws: int = param(5, "Draws of which the worst counts.", label="draws K", ge=1, le=10, quick=2)
     early: float = param(
-        0.25, "The part of training in which the standard variant takes the worst draw.", label="early part", ge=0.0, le=1.0, step=0.05
+        0.25,
+        "The part of training in which the standard variant takes the worst draw.",
+        label="early part",
+        ge=0.0,
+        le=1.0,
+        step=0.05,
     )
     clouds: float = param(0.5, "Chance of uneven brightness, and of uneven contrast.", ge=0.0, le=1.0, step=0.05)
-    compress: bool = param(False, "Also a JPEG file of random quality first, as for TAP and autoregressive noise.", label="JPEG")
+    compress: bool = param(
+        False, "Also a JPEG file of random quality first, as for TAP and autoregressive noise.", label="JPEG"
+    )
 
     def augment(self, images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
         count, _, height, width = images.shape

@@ -24,7 +24,8 @@ FARTHEST_CORNER = 0.45
 BISECTIONS = 20
 
 _STRENGTH_HELP = (
-    "As far as COIN at the same α: the root of the mean squared displacement is α/√3 along each axis. Pixels nearby move together."
+    "As far as COIN at the same α: the root of the mean squared displacement is α/√3 along each axis. "
+    "Pixels nearby move together."
 )
 
 
@@ -64,7 +65,8 @@ class RandomAffine(Warp):
     independent, with the same spread in pixels.
 
     Source:
-        Random affine augmentation, matched to COIN (arXiv 2311.18403) in mean squared displacement; a question of its reviewers.
+        Random affine augmentation, matched to COIN (arXiv 2311.18403) in mean squared displacement; a question of its
+        reviewers.
 
     Differs:
         The usual libraries draw angle, scale and shear one by one and fill up with black; here the matrix is drawn
@@ -91,8 +93,8 @@ class RandomPerspective(Warp):
     new ones moves all other pixels.
 
     Source:
-        Random perspective augmentation, matched to COIN (arXiv 2311.18403) in mean squared displacement; a question of its
-        reviewers.
+        Random perspective augmentation, matched to COIN (arXiv 2311.18403) in mean squared displacement; a question of
+        its reviewers.
 
     Differs:
         The usual libraries move corners only inwards; here they move to all sides, and the border wraps around
@@ -112,10 +114,13 @@ class RandomPerspective(Warp):
         reach = self.strength / math.sqrt(mean_response(height, width))
         if reach > FARTHEST_CORNER * float(half.min()):
             raise DataError(
-                f"At strength {self.strength:g} px the corners would move up to {reach:.1f} px, too far for {height}×{width} images.",
+                f"At strength {self.strength:g} px the corners would move up to {reach:.1f} px, too far for "
+                f"{height}×{width} images.",
                 f"Take at most {self.strength * FARTHEST_CORNER * float(half.min()) / reach:.2f} px.",
             )
-        moved = torch.empty((n, 4, 2), device=rng.device).uniform_(-reach, reach, generator=rng).double() / half.to(rng.device)
+        moved = torch.empty((n, 4, 2), device=rng.device).uniform_(-reach, reach, generator=rng).double() / half.to(
+            rng.device
+        )
         x, y = centred(width, rng.device).double(), centred(height, rng.device).double()[:, None]
         a, b, c, d, e, f, g, h = homographies(moved).T[..., None, None]
         below = 1 + g * x + h * y
@@ -154,7 +159,8 @@ def homographies(moved: torch.Tensor) -> torch.Tensor:
 
 
 def mean_response(height: int, width: int) -> float:
-    """Mean squared displacement of pixels when every coordinate of every corner moves by independent numbers of variance 1 px².
+    """Mean squared displacement of pixels when every coordinate of every corner moves by independent numbers of
+    variance 1 px².
 
     To first order in the movement, and averaged over both axes.
     """
@@ -190,7 +196,13 @@ class Elastic(Warp):
     title: ClassVar[str] = "Elastic distortion"
 
     smoothness: float = param(
-        4.0, "Standard deviation of the blur of the field; 0 is COIN.", label="smoothness σ", unit="px", ge=0.0, le=8.0, step=0.25
+        4.0,
+        "Standard deviation of the blur of the field; 0 is COIN.",
+        label="smoothness σ",
+        unit="px",
+        ge=0.0,
+        le=8.0,
+        step=0.25,
     )
 
     def fields(self, shape: tuple[int, int, int], rng: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
@@ -214,7 +226,9 @@ def circular_blur(side: int, sigma: float) -> torch.Tensor:
     reach = math.ceil(5 * sigma)
     away = torch.arange(-reach, reach + 1, dtype=torch.float64)
     # Tails that go around the line several times add up.
-    line = torch.zeros(side, dtype=torch.float64).index_add_(0, away.long() % side, torch.exp(-0.5 * (away / sigma) ** 2))
+    line = torch.zeros(side, dtype=torch.float64).index_add_(
+        0, away.long() % side, torch.exp(-0.5 * (away / sigma) ** 2)
+    )
     line /= line.square().sum().sqrt()
     place = torch.arange(side)
     return line[(place[:, None] - place) % side]
@@ -227,7 +241,8 @@ class SmoothField(Warp):
     pixels. Fewer points give larger regions that move together.
 
     Source:
-        Free-form deformations by B-splines (Rueckert et al. 1999), matched to COIN (arXiv 2311.18403) in mean squared displacement.
+        Free-form deformations by B-splines (Rueckert et al. 1999), matched to COIN (arXiv 2311.18403) in mean squared
+        displacement.
 
     Differs:
         The grid goes around the border, as COIN's rule for positions does.
@@ -254,7 +269,8 @@ def spline_weights(side: int, points: int) -> torch.Tensor:
         points: number of control points.
 
     Returns:
-        float64 (side, points), scaled so that independent numbers of variance 1 at the points give pixels a mean variance of 1.
+        float64 (side, points), scaled so that independent numbers of variance 1 at the points give pixels a mean
+        variance of 1.
     """
     place = torch.arange(side, dtype=torch.float64) * points / side
     whole = place.floor()
@@ -309,7 +325,8 @@ def matched_strength(defense: WithStrength, images: torch.Tensor, target: float,
     ends = [distortion(defense.with_values(strength=s), images, seed) for s in (low, high)]
     if not ends[0] <= target <= ends[1]:
         raise ParameterError(
-            f"The distortion is {target:g}, but with strengths from {low:g} to {high:g} px it must be from {ends[0]:.3g} to {ends[1]:.3g}."
+            f"The distortion is {target:g}, but with strengths from {low:g} to {high:g} px it must be from "
+            f"{ends[0]:.3g} to {ends[1]:.3g}."
         )
     for _ in range(BISECTIONS):
         middle = (low + high) / 2

@@ -31,7 +31,11 @@ from ued_core.records import Embedding
 FADED = 0.12
 MOST_NUMBERS = 400
 """A table with more cells than this has no numbers in it."""
-WHERE: tuple[tuple[str, str], ...] = (("the anchor", "poisoned"), ("the own centre", "clean"), ("another centre", "neutral"))
+WHERE: tuple[tuple[str, str], ...] = (
+    ("the anchor", "poisoned"),
+    ("the own centre", "clean"),
+    ("another centre", "neutral"),
+)
 MOMENTS: tuple[tuple[str, str, str], ...] = (
     ("clean_kl", "clean images", "clean"),
     ("first_kl", "noise before learning", "neutral"),
@@ -65,33 +69,51 @@ def cluster_scatter(embedding: Embedding, anchors: Sequence[int], selected: int 
         shown = np.where(clusters == (clusters if selected is None else selected), 0.85, FADED)
         traces.append(
             {
-                "type": "scatter", "x": embedding.points[own, 0], "y": embedding.points[own, 1], "mode": "markers", "name": copy,
+                "type": "scatter",
+                "x": embedding.points[own, 0],
+                "y": embedding.points[own, 1],
+                "mode": "markers",
+                "name": copy,
                 "marker": {
-                    "symbol": ROLE_SYMBOLS.get(copy, "circle"), "size": 7,
-                    "color": [class_colour(cluster) for cluster in clusters.tolist()], "opacity": shown,
+                    "symbol": ROLE_SYMBOLS.get(copy, "circle"),
+                    "size": 7,
+                    "color": [class_colour(cluster) for cluster in clusters.tolist()],
+                    "opacity": shown,
                     "line": {"width": 0.5, "color": INK},
                 },
                 "customdata": clusters.astype(np.int32),
-                "text": [f"{names[c]} · image {row}" for c, row in zip(clusters.tolist(), embedding.rows[own].tolist(), strict=True)],
+                "text": [
+                    f"{names[c]} · image {row}"
+                    for c, row in zip(clusters.tolist(), embedding.rows[own].tolist(), strict=True)
+                ],
                 "hovertemplate": "%{text} · " + copy + "<extra></extra>",
             }
-        )  # fmt: skip
+        )
     for cluster in range(len(centres)) if selected is None else [selected]:
         traces.append(_arrow(centres[cluster], centres[anchors[cluster]], cluster, first=cluster == (selected or 0)))
     traces.append(
         {
-            "type": "scatter", "x": centres[:, 0], "y": centres[:, 1], "mode": "markers+text", "name": "centre of a cluster",
+            "type": "scatter",
+            "x": centres[:, 0],
+            "y": centres[:, 1],
+            "mode": "markers+text",
+            "name": "centre of a cluster",
             "marker": {
-                "symbol": "circle", "size": 21, "color": PAPER,
+                "symbol": "circle",
+                "size": 21,
+                "color": PAPER,
                 "line": {"width": 3, "color": [class_colour(cluster) for cluster in range(len(centres))]},
             },
-            "text": [f"<b>{cluster + 1}</b>" for cluster in range(len(centres))], "textposition": "middle center",
+            "text": [f"<b>{cluster + 1}</b>" for cluster in range(len(centres))],
+            "textposition": "middle center",
             "textfont": {"color": INK, "size": 11},
             "customdata": np.arange(len(centres), dtype=np.int32),
-            "hovertext": [f"centre of {name}, moves to {names[anchor]}" for name, anchor in zip(names, anchors, strict=True)],
+            "hovertext": [
+                f"centre of {name}, moves to {names[anchor]}" for name, anchor in zip(names, anchors, strict=True)
+            ],
             "hovertemplate": "%{hovertext}<extra></extra>",
         }
-    )  # fmt: skip
+    )
     axis = {"showticklabels": False, "showgrid": False, "zeroline": False}
     word = "Principal component" if embedding.method == "pca" else "UMAP axis"
     return compose(
@@ -108,15 +130,25 @@ def cluster_scatter(embedding: Embedding, anchors: Sequence[int], selected: int 
 def _arrow(start: np.ndarray, end: np.ndarray, cluster: int, *, first: bool) -> dict[str, Any]:
     colour = class_colour(cluster)
     return {
-        "type": "scatter", "x": [float(start[0]), float(end[0])], "y": [float(start[1]), float(end[1])], "mode": "lines+markers",
+        "type": "scatter",
+        "x": [float(start[0]), float(end[0])],
+        "y": [float(start[1]), float(end[1])],
+        "mode": "lines+markers",
         "line": {"color": colour, "width": 2.5},
         "marker": {
             # The head ends at the rim of the centre's circle.
-            "symbol": "arrow", "size": [0, 14], "angleref": "previous", "standoff": [0, 11], "color": colour,
+            "symbol": "arrow",
+            "size": [0, 14],
+            "angleref": "previous",
+            "standoff": [0, 11],
+            "color": colour,
             "line": {"width": 1, "color": INK},
         },
-        "name": "planned shift, own centre → anchor", "legendgroup": "shift", "showlegend": first, "hoverinfo": "skip",
-    }  # fmt: skip
+        "name": "planned shift, own centre → anchor",
+        "legendgroup": "shift",
+        "showlegend": first,
+        "hoverinfo": "skip",
+    }
 
 
 def destination_bars(panels: Mapping[str, np.ndarray], selected: int | None = None) -> go.Figure:
@@ -142,24 +174,51 @@ def destination_bars(panels: Mapping[str, np.ndarray], selected: int | None = No
         for part, (name, role) in enumerate(WHERE):
             traces.append(
                 {
-                    "type": "bar", "orientation": "h", "x": shares[:, part], "y": names, "name": name, "legendgroup": name,
-                    "xaxis": f"x{suffix}", "yaxis": f"y{suffix}", "showlegend": place == 0,
-                    "marker": {"color": ROLE_COLOURS[role], "opacity": bright, "pattern": {"shape": ("", "/", ".")[part]}},
+                    "type": "bar",
+                    "orientation": "h",
+                    "x": shares[:, part],
+                    "y": names,
+                    "name": name,
+                    "legendgroup": name,
+                    "xaxis": f"x{suffix}",
+                    "yaxis": f"y{suffix}",
+                    "showlegend": place == 0,
+                    "marker": {
+                        "color": ROLE_COLOURS[role],
+                        "opacity": bright,
+                        "pattern": {"shape": ("", "/", ".")[part]},
+                    },
                     "customdata": np.arange(count, dtype=np.int32),
                     "hovertemplate": "%{y}: %{x:.0%} nearest to " + name + "<extra></extra>",
                 }
-            )  # fmt: skip
+            )
         layout[f"xaxis{suffix}"] = {
-            "domain": [start, start + width], "anchor": f"y{suffix}", "range": [0, 1], "tickformat": ".0%", "dtick": 0.5,
+            "domain": [start, start + width],
+            "anchor": f"y{suffix}",
+            "range": [0, 1],
+            "tickformat": ".0%",
+            "dtick": 0.5,
             "title": {"text": axis_title("poisoned images", "%")},
-        }  # fmt: skip
-        layout[f"yaxis{suffix}"] = {"anchor": f"x{suffix}", "autorange": "reversed", "showticklabels": place == 0, "automargin": True}
+        }
+        layout[f"yaxis{suffix}"] = {
+            "anchor": f"x{suffix}",
+            "autorange": "reversed",
+            "showticklabels": place == 0,
+            "automargin": True,
+        }
         layout["annotations"].append(
             {
-                "xref": "paper", "yref": "paper", "x": start, "y": 1.0, "xanchor": "left", "yanchor": "bottom", "showarrow": False,
-                "text": title, "font": {"size": 13, "color": INK},
+                "xref": "paper",
+                "yref": "paper",
+                "x": start,
+                "y": 1.0,
+                "xanchor": "left",
+                "yanchor": "bottom",
+                "showarrow": False,
+                "text": title,
+                "font": {"size": 13, "color": INK},
             }
-        )  # fmt: skip
+        )
     layout["legend"] = {"y": 1.09}
     return compose(traces, base_layout(**layout))
 
@@ -178,35 +237,51 @@ def agreement_map(counts: np.ndarray, class_names: Sequence[str], selected: int 
     count, classes = counts.shape
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     cells: dict[str, Any] = {
-        "type": "heatmap", "z": shares.astype(np.float32), "x": list(range(classes)), "y": list(range(count)), "zmin": 0, "zmax": 1,
-        "colorscale": colour_scale(SEQUENTIAL), "xgap": 1, "ygap": 1, "text": counts,
+        "type": "heatmap",
+        "z": shares.astype(np.float32),
+        "x": list(range(classes)),
+        "y": list(range(count)),
+        "zmin": 0,
+        "zmax": 1,
+        "colorscale": colour_scale(SEQUENTIAL),
+        "xgap": 1,
+        "ygap": 1,
+        "text": counts,
         "customdata": np.broadcast_to(np.array(cluster_names(count))[:, None], counts.shape).tolist(),
         "hovertext": [list(class_names)] * count,
         "hovertemplate": "%{customdata}, %{hovertext}: %{text} images, %{z:.0%} of the cluster<extra></extra>",
         "colorbar": {"title": {"text": "share of<br>the cluster"}, "thickness": 12, "tickformat": ".0%"},
-    }  # fmt: skip
+    }
     if counts.size <= MOST_NUMBERS:
         cells |= {"texttemplate": "%{text}", "textfont": {"size": 11}}
     frame = []
     if selected is not None:
         edge = {"color": ROLE_COLOURS["poisoned"], "width": 3}
-        frame = [{"type": "rect", "x0": -0.5, "x1": classes - 0.5, "y0": selected - 0.5, "y1": selected + 0.5, "line": edge}]
+        frame = [
+            {"type": "rect", "x0": -0.5, "x1": classes - 0.5, "y0": selected - 0.5, "y1": selected + 0.5, "line": edge}
+        ]
     ticks = list(range(0, classes, max(1, -(-classes // 40))))
     return compose(
         [cells],
         base_layout(
             xaxis={
-                "title": {"text": "label"}, "tickvals": ticks, "ticktext": [class_names[i] for i in ticks], "showgrid": False,
+                "title": {"text": "label"},
+                "tickvals": ticks,
+                "ticktext": [class_names[i] for i in ticks],
+                "showgrid": False,
                 "constrain": "domain",
             },
             yaxis={
-                "title": {"text": ""}, "tickvals": list(range(count)), "ticktext": cluster_names(count), "autorange": "reversed",
+                "title": {"text": ""},
+                "tickvals": list(range(count)),
+                "ticktext": cluster_names(count),
+                "autorange": "reversed",
                 "showgrid": False,
             },
             shapes=frame,
             margin={"t": 8},
         ),
-    )  # fmt: skip
+    )
 
 
 # ---- learning ------------------------------------------------------------------------------------
@@ -250,31 +325,56 @@ def distance_curves(trace: Sequence[Mapping[str, Any]], selected: int | None = N
             mean = np.mean([row["curve"][number] for row in trace], axis=0)
             traces.append(
                 {
-                    **shared, "x": steps, "y": mean, "mode": "lines", "name": "mean", "legendgroup": "mean", "showlegend": place == 0,
+                    **shared,
+                    "x": steps,
+                    "y": mean,
+                    "mode": "lines",
+                    "name": "mean",
+                    "legendgroup": "mean",
+                    "showlegend": place == 0,
                     "line": {"color": INK, "width": 3, "dash": ROLE_DASHES["poisoned"]},
-                    "customdata": np.full(len(steps), -1, np.int32), "hovertemplate": "mean, step %{x}: %{y:.3f} nats<extra></extra>",
+                    "customdata": np.full(len(steps), -1, np.int32),
+                    "hovertemplate": "mean, step %{x}: %{y:.3f} nats<extra></extra>",
                 }
-            )  # fmt: skip
+            )
         start = float(np.mean([row[clean] for row in trace]))
         traces.append(
             {
-                **shared, "x": [steps[0], steps[-1]], "y": [start, start], "mode": "lines", "name": "clean images, mean",
-                "legendgroup": "clean", "showlegend": place == 0, "line": {"color": MUTED, "width": 1.5, "dash": "dot"},
+                **shared,
+                "x": [steps[0], steps[-1]],
+                "y": [start, start],
+                "mode": "lines",
+                "name": "clean images, mean",
+                "legendgroup": "clean",
+                "showlegend": place == 0,
+                "line": {"color": MUTED, "width": 1.5, "dash": "dot"},
                 "hovertemplate": "without noise, mean: %{y:.3f} nats<extra></extra>",
             }
-        )  # fmt: skip
+        )
         domain = [0.53 * place, 0.47 + 0.53 * place]
         layout[f"xaxis{suffix}"] = {"domain": domain, "anchor": f"y{suffix}", "title": {"text": "generator step"}}
         layout[f"yaxis{suffix}"] = {
-            "anchor": f"x{suffix}", "rangemode": "tozero", **({"title": {"text": axis_title("KL divergence", "nats")}} if place == 0 else
-            {"matches": "y", "showticklabels": True}),
-        }  # fmt: skip
+            "anchor": f"x{suffix}",
+            "rangemode": "tozero",
+            **(
+                {"title": {"text": axis_title("KL divergence", "nats")}}
+                if place == 0
+                else {"matches": "y", "showticklabels": True}
+            ),
+        }
         layout["annotations"].append(
             {
-                "xref": "paper", "yref": "paper", "x": domain[0], "y": 1.0, "xanchor": "left", "yanchor": "bottom", "showarrow": False,
-                "text": title, "font": {"size": 13, "color": INK},
+                "xref": "paper",
+                "yref": "paper",
+                "x": domain[0],
+                "y": 1.0,
+                "xanchor": "left",
+                "yanchor": "bottom",
+                "showarrow": False,
+                "text": title,
+                "font": {"size": 13, "color": INK},
             }
-        )  # fmt: skip
+        )
     return compose(traces, base_layout(**layout))
 
 
@@ -301,7 +401,10 @@ def distance_bars(trace: Sequence[Mapping[str, Any]], selected: int | None = Non
     ]  # fmt: skip
     return compose(
         traces,
-        base_layout(barmode="group", yaxis={"title": {"text": axis_title("KL divergence to the anchor", "nats")}, "rangemode": "tozero"}),
+        base_layout(
+            barmode="group",
+            yaxis={"title": {"text": axis_title("KL divergence to the anchor", "nats")}, "rangemode": "tozero"},
+        ),
     )
 
 
@@ -314,13 +417,17 @@ def across_data(rows: Sequence[ReportedRow]) -> Cells:
     Raises:
         DataError: two rows for one cell.
     """
-    attacks, datasets = (list(dict.fromkeys(getattr(row, column).label for row in rows)) for column in ("attack", "dataset"))
+    attacks, datasets = (
+        list(dict.fromkeys(getattr(row, column).label for row in rows)) for column in ("attack", "dataset")
+    )
     values = np.full((len(attacks), len(datasets)), np.nan)
     words = [["not reported"] * len(datasets) for _ in attacks]
     for row in rows:
         r, k = attacks.index(row.attack.label), datasets.index(row.dataset.label)
         if np.isfinite(values[r, k]):
-            raise DataError(f"{row.source.title} has two values for {attacks[r]} on {datasets[k]} here.", "Choose one network.")
+            raise DataError(
+                f"{row.source.title} has two values for {attacks[r]} on {datasets[k]} here.", "Choose one network."
+            )
         values[r, k] = row.test_accuracy
         words[r][k] = reported_words(row)
     return Cells(tuple(attacks), tuple(datasets), values, tuple(map(tuple, words)))
@@ -365,30 +472,49 @@ def protocol_lines(protocol: Protocol, *, chance: bool = False) -> go.Figure:
         earlier = bases[:number].count(bases[number])
         dash = ("solid", "dash", "dot", "dashdot")[earlier % 4]
         x = [scale * place for place, _ in line.points]
-        symbol = {"color": ROLE_COLOURS[role], "symbol": ROLE_SYMBOLS[role] if earlier % 2 == 0 else f"{ROLE_SYMBOLS[role]}-open"}
+        symbol = {
+            "color": ROLE_COLOURS[role],
+            "symbol": ROLE_SYMBOLS[role] if earlier % 2 == 0 else f"{ROLE_SYMBOLS[role]}-open",
+        }
         runs = [(scale * place, row) for place, condition in line.points for row in condition.rows]
         traces.append(
             {
-                "type": "scatter", "x": x, "y": [100 * condition.mean("last") for _, condition in line.points], "mode": "lines",
-                "name": line.name, "legendgroup": line.name, "line": {"color": ROLE_COLOURS[role], "width": 2.5, "dash": dash},
+                "type": "scatter",
+                "x": x,
+                "y": [100 * condition.mean("last") for _, condition in line.points],
+                "mode": "lines",
+                "name": line.name,
+                "legendgroup": line.name,
+                "line": {"color": ROLE_COLOURS[role], "width": 2.5, "dash": dash},
                 "hovertemplate": "%{x:g}: mean %{y:.1f} %<extra>" + line.name + "</extra>",
             }
-        )  # fmt: skip
+        )
         traces.append(
             {
-                "type": "scatter", "x": [place for place, _ in runs], "y": [100 * row["last"] for _, row in runs], "mode": "markers",
-                "name": line.name, "legendgroup": line.name, "showlegend": False, "marker": {"size": 9, **symbol},
+                "type": "scatter",
+                "x": [place for place, _ in runs],
+                "y": [100 * row["last"] for _, row in runs],
+                "mode": "markers",
+                "name": line.name,
+                "legendgroup": line.name,
+                "showlegend": False,
+                "marker": {"size": 9, **symbol},
                 "customdata": [f"seed {row['seed']}, best epoch {100 * row['best']:.1f} %" for _, row in runs],
                 "hovertemplate": "%{x:g}: %{y:.1f} %, %{customdata}<extra>" + line.name + "</extra>",
             }
-        )  # fmt: skip
+        )
     if chance:
         traces.append(
             {
-                "type": "scatter", "x": places, "y": [100 / place for place in places], "mode": "lines", "name": "guessing",
-                "line": {"color": MUTED, "width": 1.5, "dash": "dot"}, "hovertemplate": "guessing: %{y:.1f} %<extra></extra>",
+                "type": "scatter",
+                "x": places,
+                "y": [100 / place for place in places],
+                "mode": "lines",
+                "name": "guessing",
+                "line": {"color": MUTED, "width": 1.5, "dash": "dot"},
+                "hovertemplate": "guessing: %{y:.1f} %<extra></extra>",
             }
-        )  # fmt: skip
+        )
     return compose(
         traces,
         base_layout(
@@ -406,15 +532,21 @@ def part_figure(curves: Mapping[str, np.ndarray]) -> go.Figure:
     """
     traces = [
         {
-            "type": "scatter", "x": np.arange(1, len(values) + 1), "y": 100 * values, "mode": "lines+markers", "name": f"{part} images",
-            "line": {"color": ROLE_COLOURS[part], "width": 2.5, "dash": ROLE_DASHES[part]}, "marker": {"symbol": ROLE_SYMBOLS[part]},
+            "type": "scatter",
+            "x": np.arange(1, len(values) + 1),
+            "y": 100 * values,
+            "mode": "lines+markers",
+            "name": f"{part} images",
+            "line": {"color": ROLE_COLOURS[part], "width": 2.5, "dash": ROLE_DASHES[part]},
+            "marker": {"symbol": ROLE_SYMBOLS[part]},
             "hovertemplate": "epoch %{x}: %{y:.1f} %<extra>" + part + " images</extra>",
         }
         for part, values in curves.items()
-    ]  # fmt: skip
+    ]
     return compose(
         traces,
         base_layout(
-            xaxis={"title": {"text": "epoch"}}, yaxis={"title": {"text": axis_title("training accuracy", "%")}, "range": [0, 102]}
+            xaxis={"title": {"text": "epoch"}},
+            yaxis={"title": {"text": axis_title("training accuracy", "%")}, "range": [0, 102]},
         ),
     )

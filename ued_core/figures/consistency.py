@@ -1,4 +1,5 @@
-"""Pictures of the room for Θ: curves with sampled points, accuracy against the metrics, the one-dimensional experiment."""
+"""Pictures of the room for Θ: curves with sampled points, accuracy against the metrics, the one-dimensional
+experiment."""
 
 from __future__ import annotations
 
@@ -30,7 +31,11 @@ from ued_core.theory.jitter import Repeated
 IMI, IMC = "Θ<sub>imi</sub>", "Θ<sub>imc</sub>"
 IMI_TITLE, IMC_TITLE = f"{IMI}: spread within classes", f"{IMC}: likeness between classes"
 #: colours and dashes of compared curves; blue, red, violet are told apart by every eye, and the dashes by any printer
-LINES: tuple[tuple[str, str], ...] = ((CLASS_COLOURS[0], "solid"), (CLASS_COLOURS[2], "dash"), (CLASS_COLOURS[4], "dot"))
+LINES: tuple[tuple[str, str], ...] = (
+    (CLASS_COLOURS[0], "solid"),
+    (CLASS_COLOURS[2], "dash"),
+    (CLASS_COLOURS[4], "dot"),
+)
 Curves = tuple[np.ndarray, np.ndarray]
 
 
@@ -109,28 +114,47 @@ def theta_panels(
     """
     traces: list[dict[str, Any]] = []
     for i, (name, key) in enumerate(((IMI, "y"), (IMC, "y2"))):
-        base = {"type": "scatter", "x": strengths.astype(np.float32), "yaxis": key, "mode": "lines", "showlegend": i == 0}
+        base = {
+            "type": "scatter",
+            "x": strengths.astype(np.float32),
+            "yaxis": key,
+            "mode": "lines",
+            "showlegend": i == 0,
+        }
         traces.append({
             **base, "y": limits[i].astype(np.float32), "name": "all possible draws (n → ∞)", "legendgroup": "limit",
             "line": {"color": ROLE_COLOURS["defended"], "width": 3},
             "hovertemplate": f"α %{{x:.2f}} px<br>{name} %{{y:.4g}} (n → ∞)<extra></extra>",
         })  # fmt: skip
         traces.append({
-            **base, "y": expectations[i].astype(np.float32), "name": f"expected for n = {samples}", "legendgroup": "expected",
+            **base, "y": expectations[i].astype(np.float32), "name": "expected for n = "
+                                                                     f"{samples}", "legendgroup": "expected",
             "line": {"color": ROLE_COLOURS["neutral"], "width": 2, "dash": "dash"},
             "hovertemplate": f"α %{{x:.2f}} px<br>{name} %{{y:.4g}} (n = {samples}, expected)<extra></extra>",
         })  # fmt: skip
         if sampled is not None:
             repeats = sampled.imi.shape[1]
             error = 2 * sampled.standard_error()[i]
-            traces.append({
-                **base, "x": sampled.strengths.astype(np.float32), "y": sampled.mean()[i].astype(np.float32), "mode": "markers",
-                "name": f"sampled: mean of {repeats} × n = {sampled.samples}, ± 2 standard errors", "legendgroup": "sampled",
-                "marker": {"color": ROLE_COLOURS["clean"], "symbol": "square", "size": 7},
-                "error_y": {"type": "data", "array": error.astype(np.float32), "color": ROLE_COLOURS["clean"], "thickness": 2, "width": 5},
-                "customdata": error.astype(np.float32),
-                "hovertemplate": f"α %{{x:.2f}} px<br>{name} %{{y:.4g}} ± %{{customdata:.2g}}<extra></extra>",
-            })  # fmt: skip
+            traces.append(
+                {
+                    **base,
+                    "x": sampled.strengths.astype(np.float32),
+                    "y": sampled.mean()[i].astype(np.float32),
+                    "mode": "markers",
+                    "name": f"sampled: mean of {repeats} × n = {sampled.samples}, ± 2 standard errors",
+                    "legendgroup": "sampled",
+                    "marker": {"color": ROLE_COLOURS["clean"], "symbol": "square", "size": 7},
+                    "error_y": {
+                        "type": "data",
+                        "array": error.astype(np.float32),
+                        "color": ROLE_COLOURS["clean"],
+                        "thickness": 2,
+                        "width": 5,
+                    },
+                    "customdata": error.astype(np.float32),
+                    "hovertemplate": f"α %{{x:.2f}} px<br>{name} %{{y:.4g}} ± %{{customdata:.2g}}<extra></extra>",
+                }
+            )
         traces.append({
             **base, "x": np.array([current[0]]), "y": np.array([current[1 + i]]), "mode": "markers",
             "name": f"drawn now (n = {samples})", "legendgroup": "now",
@@ -138,12 +162,21 @@ def theta_panels(
             "hovertemplate": f"α %{{x:.2f}} px<br>{name} %{{y:.4g}} (drawn now)<extra></extra>",
         })  # fmt: skip
     for index, (name, points) in enumerate(_groups(runs).items()):
-        traces.append({
-            "type": "scatter", "yaxis": "y3", "mode": "markers", "name": name, "legendgroup": f"run {name}", "legend": "legend2",
-            "marker": _dots(index),
-            "x": np.array([p.strength for p in points]), "y": 100 * np.array([p.accuracy for p in points]),
-            "text": [p.label for p in points], "hovertemplate": "α %{x:.2f} px: %{y:.1f} %<br>%{text}<extra></extra>",
-        })  # fmt: skip
+        traces.append(
+            {
+                "type": "scatter",
+                "yaxis": "y3",
+                "mode": "markers",
+                "name": name,
+                "legendgroup": f"run {name}",
+                "legend": "legend2",
+                "marker": _dots(index),
+                "x": np.array([p.strength for p in points]),
+                "y": 100 * np.array([p.accuracy for p in points]),
+                "text": [p.label for p in points],
+                "hovertemplate": "α %{x:.2f} px: %{y:.1f} %<br>%{text}<extra></extra>",
+            }
+        )
     domains = [[0.71, 1.0], [0.37, 0.66], [0.0, 0.27]] if runs else [[0.54, 1.0], [0.0, 0.46], None]
     layout: dict[str, Any] = {
         "xaxis": {
@@ -156,7 +189,11 @@ def theta_panels(
         "shapes": [_mark(current[0])],
     }
     if runs:
-        layout["yaxis3"] = {"title": {"text": axis_title("clean test accuracy", "%")}, "domain": domains[2], "range": [0, 102]}
+        layout["yaxis3"] = {
+            "title": {"text": axis_title("clean test accuracy", "%")},
+            "domain": domains[2],
+            "range": [0, 102],
+        }
         layout["legend2"] = {"orientation": "h", "x": 0, "y": -0.1, "yanchor": "top", "title": {"text": ""}}
     return compose(traces, base_layout(**layout))
 
@@ -182,11 +219,20 @@ def support_curves(strengths: np.ndarray, curves: Mapping[str, Curves], strength
     traces = []
     for i, (title, key) in enumerate(((IMI, "y"), (IMC, "y2"))):
         for (name, values), (colour, dash) in zip(curves.items(), LINES, strict=False):
-            traces.append({
-                "type": "scatter", "x": strengths.astype(np.float32), "y": values[i].astype(np.float32), "yaxis": key, "mode": "lines",
-                "name": name, "legendgroup": name, "showlegend": i == 0, "line": {"color": colour, "dash": dash, "width": 2.5},
-                "hovertemplate": f"{name}, α %{{x:.2f}} px<br>{title} %{{y:.4g}}<extra></extra>",
-            })  # fmt: skip
+            traces.append(
+                {
+                    "type": "scatter",
+                    "x": strengths.astype(np.float32),
+                    "y": values[i].astype(np.float32),
+                    "yaxis": key,
+                    "mode": "lines",
+                    "name": name,
+                    "legendgroup": name,
+                    "showlegend": i == 0,
+                    "line": {"color": colour, "dash": dash, "width": 2.5},
+                    "hovertemplate": f"{name}, α %{{x:.2f}} px<br>{title} %{{y:.4g}}<extra></extra>",
+                }
+            )
     return compose(
         traces,
         base_layout(
@@ -195,7 +241,12 @@ def support_curves(strengths: np.ndarray, curves: Mapping[str, Curves], strength
                 "anchor": "y2",
                 "range": [-0.12, float(strengths.max()) + 0.12],
             },
-            yaxis={"title": {"text": IMI_TITLE}, "domain": [0.54, 1.0], "rangemode": "tozero", "exponentformat": "power"},
+            yaxis={
+                "title": {"text": IMI_TITLE},
+                "domain": [0.54, 1.0],
+                "rangemode": "tozero",
+                "exponentformat": "power",
+            },
             yaxis2={"title": {"text": IMC_TITLE}, "domain": [0.0, 0.46], "range": [0, 1.02]},
             shapes=[_mark(strength)],
         ),
@@ -222,12 +273,22 @@ def accuracy_points(points: Sequence[MeasuredPoint], chance: float) -> go.Figure
     traces = []
     for index, (name, own) in enumerate(_groups(points).items()):
         for axis, metric in (("x", "imi"), ("x2", "imc")):
-            traces.append({
-                "type": "scatter", "mode": "markers", "xaxis": axis, "name": name, "legendgroup": name, "showlegend": axis == "x",
-                "x": np.array([getattr(p, metric) for p in own]), "y": 100 * np.array([p.accuracy for p in own]),
-                "marker": _dots(index), "text": [f"α {p.strength:g} px, {p.label}" for p in own],
-                "hovertemplate": f"{IMI if axis == 'x' else IMC} %{{x:.4g}}: %{{y:.1f}} %<br>%{{text}}<extra></extra>",
-            })  # fmt: skip
+            traces.append(
+                {
+                    "type": "scatter",
+                    "mode": "markers",
+                    "xaxis": axis,
+                    "name": name,
+                    "legendgroup": name,
+                    "showlegend": axis == "x",
+                    "x": np.array([getattr(p, metric) for p in own]),
+                    "y": 100 * np.array([p.accuracy for p in own]),
+                    "marker": _dots(index),
+                    "text": [f"α {p.strength:g} px, {p.label}" for p in own],
+                    "hovertemplate": f"{IMI if axis == 'x' else IMC} %{{x:.4g}}: %{{y:.1f}} "
+                    f"%<br>%{{text}}<extra></extra>",
+                }
+            )
     line = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": 100 * chance, "y1": 100 * chance}
     return compose(traces, _metric_layout(shapes=[{**line, "line": {"color": MUTED, "width": 1, "dash": "dot"}}]))
 
@@ -250,23 +311,43 @@ def accuracy_curves(curves: Sequence[MetricCurve], current: tuple[float, float, 
     traces: list[dict[str, Any]] = []
     for curve, (colour, dash) in zip(curves, LINES, strict=False):
         for axis, x in (("x", curve.imi), ("x2", curve.imc)):
-            traces.append({
-                "type": "scatter", "mode": "lines+markers", "xaxis": axis, "name": curve.name, "legendgroup": curve.name,
-                "showlegend": axis == "x", "x": x.astype(np.float32), "y": (100 * curve.accuracy).astype(np.float32),
-                "line": {"color": colour, "dash": dash, "width": 2}, "marker": {"color": colour, "size": 4},
-                "customdata": curve.values.astype(np.float32),
-                "hovertemplate": f"{curve.parameter} %{{customdata:.2f}}<br>{IMI if axis == 'x' else IMC} %{{x:.4g}}: "
-                "%{y:.1f} %<extra></extra>",
-            })  # fmt: skip
+            traces.append(
+                {
+                    "type": "scatter",
+                    "mode": "lines+markers",
+                    "xaxis": axis,
+                    "name": curve.name,
+                    "legendgroup": curve.name,
+                    "showlegend": axis == "x",
+                    "x": x.astype(np.float32),
+                    "y": (100 * curve.accuracy).astype(np.float32),
+                    "line": {"color": colour, "dash": dash, "width": 2},
+                    "marker": {"color": colour, "size": 4},
+                    "customdata": curve.values.astype(np.float32),
+                    "hovertemplate": f"{curve.parameter} %{{customdata:.2f}}<br>{IMI if axis == 'x' else IMC} "
+                    f"%{{x:.4g}}: "
+                    "%{y:.1f} %<extra></extra>",
+                }
+            )
     for axis, place in (("x", 0), ("x2", 1)):
-        traces.append({
-            "type": "scatter", "mode": "markers", "xaxis": axis, "name": "now", "legendgroup": "now", "showlegend": axis == "x",
-            "x": [current[place]], "y": [100 * current[2]],
-            "marker": {"color": ROLE_COLOURS["poisoned"], "size": 13, "line": {"color": INK, "width": 1}},
-            "hovertemplate": "now: %{y:.1f} %<extra></extra>",
-        })  # fmt: skip
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "xaxis": axis,
+                "name": "now",
+                "legendgroup": "now",
+                "showlegend": axis == "x",
+                "x": [current[place]],
+                "y": [100 * current[2]],
+                "marker": {"color": ROLE_COLOURS["poisoned"], "size": 13, "line": {"color": INK, "width": 1}},
+                "hovertemplate": "now: %{y:.1f} %<extra></extra>",
+            }
+        )
     line = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": 100 * clean, "y1": 100 * clean}
-    return compose(traces, _metric_layout(shapes=[{**line, "line": {"color": ROLE_COLOURS["clean"], "width": 1.5, "dash": "dot"}}]))
+    return compose(
+        traces, _metric_layout(shapes=[{**line, "line": {"color": ROLE_COLOURS["clean"], "width": 1.5, "dash": "dot"}}])
+    )
 
 
 def with_state(figure: str, current: tuple[float, float, float]) -> str:
@@ -294,7 +375,9 @@ def score_histograms(scores: np.ndarray, bins: int = 60) -> go.Figure:
     edges = np.linspace(low, high, bins + 1) if high > low else np.linspace(-1, 1, bins + 1)
     middle = (edges[1:] + edges[:-1]) / 2
     traces = []
-    for own, name, colour, pattern in zip(scores, ("class +1", "class −1"), (LINES[0][0], LINES[1][0]), ("", "/"), strict=True):
+    for own, name, colour, pattern in zip(
+        scores, ("class +1", "class −1"), (LINES[0][0], LINES[1][0]), ("", "/"), strict=True
+    ):
         counts, _ = np.histogram(np.clip(own, edges[0], edges[-1]), edges)
         traces.append({
             "type": "bar", "x": middle.astype(np.float32), "y": (100 * counts / len(own)).astype(np.float32),
@@ -305,7 +388,15 @@ def score_histograms(scores: np.ndarray, bins: int = 60) -> go.Figure:
     # Both words beside the border need room.
     room = 0.2 * float(edges[-1] - edges[0])
     low, high = min(float(edges[0]), -room), max(float(edges[-1]), room)
-    note = {"xref": "x", "yref": "paper", "y": 1.0, "showarrow": False, "font": {"size": 12, "color": INK}, "x": 0, "yanchor": "top"}
+    note = {
+        "xref": "x",
+        "yref": "paper",
+        "y": 1.0,
+        "showarrow": False,
+        "font": {"size": 12, "color": INK},
+        "x": 0,
+        "yanchor": "top",
+    }
     return compose(
         traces,
         base_layout(
@@ -314,7 +405,15 @@ def score_histograms(scores: np.ndarray, bins: int = 60) -> go.Figure:
             xaxis={"title": {"text": "score log p<sub>+1</sub>(x) − log p<sub>−1</sub>(x)"}, "range": [low, high]},
             yaxis={"title": {"text": axis_title("share of the class's samples", "%")}},
             shapes=[
-                {"type": "line", "x0": 0, "x1": 0, "yref": "paper", "y0": 0, "y1": 1, "line": {"color": INK, "width": 2, "dash": "dot"}}
+                {
+                    "type": "line",
+                    "x0": 0,
+                    "x1": 0,
+                    "yref": "paper",
+                    "y0": 0,
+                    "y1": 1,
+                    "line": {"color": INK, "width": 2, "dash": "dot"},
+                }
             ],
             annotations=[
                 {**note, "text": "← decides −1 ", "xanchor": "right"},
@@ -340,21 +439,47 @@ def mini_matrices(plus: np.ndarray, minus: np.ndarray, random: np.ndarray, cells
         number = "" if i == 0 else str(i + 1)
         left = i * 0.345
         shown = np.where(block == 0, np.nan, block).astype(np.float32)
-        traces.append({
-            "type": "heatmap", "z": shown, "xaxis": f"x{number}", "yaxis": f"y{number}", "zmin": -limit, "zmax": limit,
-            "colorscale": colour_scale(DIVERGING), "xgap": 1, "ygap": 1, "hoverongaps": False,
-            "hovertemplate": f"{title}, row %{{y}}, column %{{x}}: %{{z:.3f}}<extra></extra>",
-            "showscale": i == 2,
-            "colorbar": {
-                "title": {"text": "entry", "side": "right"}, "orientation": "h", "thickness": 10, "len": 0.5, "y": -0.32, "yanchor": "top",
-            },
-        })  # fmt: skip
+        traces.append(
+            {
+                "type": "heatmap",
+                "z": shown,
+                "xaxis": f"x{number}",
+                "yaxis": f"y{number}",
+                "zmin": -limit,
+                "zmax": limit,
+                "colorscale": colour_scale(DIVERGING),
+                "xgap": 1,
+                "ygap": 1,
+                "hoverongaps": False,
+                "hovertemplate": f"{title}, row %{{y}}, column %{{x}}: %{{z:.3f}}<extra></extra>",
+                "showscale": i == 2,
+                "colorbar": {
+                    "title": {"text": "entry", "side": "right"},
+                    "orientation": "h",
+                    "thickness": 10,
+                    "len": 0.5,
+                    "y": -0.32,
+                    "yanchor": "top",
+                },
+            }
+        )
         axes[f"xaxis{number}"] = {
-            "domain": [left, left + 0.31], "anchor": f"y{number}", "title": {"text": f"{title}: {axis_title('column', 'index')}"},
-            "range": [-0.5, cells - 0.5], "constrain": "domain", "showgrid": False, "zeroline": False,
-        }  # fmt: skip
+            "domain": [left, left + 0.31],
+            "anchor": f"y{number}",
+            "title": {"text": f"{title}: {axis_title('column', 'index')}"},
+            "range": [-0.5, cells - 0.5],
+            "constrain": "domain",
+            "showgrid": False,
+            "zeroline": False,
+        }
         axes[f"yaxis{number}"] = {
-            "anchor": f"x{number}", "range": [cells - 0.5, -0.5], "scaleanchor": f"x{number}", "constrain": "domain", "showgrid": False,
-            "zeroline": False, "constraintoward": "top", "title": {"text": axis_title("row", "index") if i == 0 else ""},
-        }  # fmt: skip
+            "anchor": f"x{number}",
+            "range": [cells - 0.5, -0.5],
+            "scaleanchor": f"x{number}",
+            "constrain": "domain",
+            "showgrid": False,
+            "zeroline": False,
+            "constraintoward": "top",
+            "title": {"text": axis_title("row", "index") if i == 0 else ""},
+        }
     return compose(traces, base_layout(uirevision=f"mini {cells}", **axes))

@@ -31,15 +31,24 @@ def evidence_dots(found: Mapping[str, Examination]) -> Figure:
             words = [f"{100 * v:.1f} %" if name == "accuracy" else f"{v:.3f}" for v in values]
             traces.append(
                 {
-                    "type": "scatter", "mode": "markers", "name": role, "legendgroup": role, "showlegend": name == "accuracy",
-                    "x": values, "y": [_row(trained, test) + SHIFTS.get(role, 0.0) for test in tests], "marker": marker,
-                    "text": words, "hovertemplate": "%{text}<extra>" + role + "</extra>", **axes,
+                    "type": "scatter",
+                    "mode": "markers",
+                    "name": role,
+                    "legendgroup": role,
+                    "showlegend": name == "accuracy",
+                    "x": values,
+                    "y": [_row(trained, test) + SHIFTS.get(role, 0.0) for test in tests],
+                    "marker": marker,
+                    "text": words,
+                    "hovertemplate": "%{text}<extra>" + role + "</extra>",
+                    **axes,
                 }
-            )  # fmt: skip
+            )
     controls = [e for e in first.evidence if e.control is not None]
     traces.append(
         {
-            "type": "scatter", "mode": "markers", "name": "labels shuffled (control)", "x": [e.control for e in controls],
+            "type": "scatter", "mode": "markers", "name": "labels shuffled "
+                                                          "(control)", "x": [e.control for e in controls],
             "y": [_row(trained, e.test) for e in controls], "hovertemplate": "%{x:.1%}<extra>shuffled labels</extra>",
             "marker": {"color": MUTED, "symbol": "line-ns-open", "size": 15, "line": {"width": 2}},
         }
@@ -56,7 +65,13 @@ def evidence_dots(found: Mapping[str, Examination]) -> Figure:
             margin={"l": 130, "t": 48},
             xaxis={**accuracy, "title": {"text": axis_title("accuracy on held-out images", "%")}},
             yaxis=ticks,
-            xaxis2={"domain": [0.68, 1], "range": list(reach), "anchor": "y2", "title": {"text": "border score"}, "zeroline": True},
+            xaxis2={
+                "domain": [0.68, 1],
+                "range": list(reach),
+                "anchor": "y2",
+                "title": {"text": "border score"},
+                "zeroline": True,
+            },
             yaxis2={"range": [-0.6, 0.6], "showticklabels": False, "showgrid": False, "anchor": "x2"},
             shapes=[
                 _band("x", "y", bound, 1.03),
@@ -112,14 +127,26 @@ def edge_dots(rows: Sequence[EdgeRow]) -> Figure:
                 "hovertemplate": "%{x:.1%}<extra>" + name + "</extra>",
             }
         )  # fmt: skip
-    bands = [{**_band("x", "y", row.bound, 1.03), "yref": "y", "y0": places[row.attack] - 0.4, "y1": places[row.attack] + 0.4}
-             for row in rows if row.bound is not None]  # fmt: skip
+    bands = [
+        {
+            **_band("x", "y", row.bound, 1.03),
+            "yref": "y",
+            "y0": places[row.attack] - 0.4,
+            "y1": places[row.attack] + 0.4,
+        }
+        for row in rows
+        if row.bound is not None
+    ]
     words = [row.attack if row.bound is not None else f"{row.attack}:<br>cannot tell" for row in rows]
     return compose(
         traces,
         base_layout(
             margin={"l": 130, "t": 48},
-            xaxis={"range": [-0.03, 1.03], "tickformat": ".0%", "title": {"text": axis_title("images called convolution", "%")}},
+            xaxis={
+                "range": [-0.03, 1.03],
+                "tickformat": ".0%",
+                "title": {"text": axis_title("images called convolution", "%")},
+            },
             yaxis={"tickvals": list(places.values()), "ticktext": words, "range": [-0.6, len(rows) - 0.4]},
             shapes=bands,
         ),
@@ -133,9 +160,17 @@ def _row(trained: list[str], test: str) -> float:
 
 def _band(axis: str, other: str, low: float, high: float) -> dict:
     return {
-        "type": "rect", "xref": axis, "yref": f"{other} domain", "x0": low, "x1": high, "y0": 0, "y1": 1, "layer": "below",
-        "fillcolor": faded(ROLE_COLOURS["poisoned"], 0.10), "line": {"width": 0},
-    }  # fmt: skip
+        "type": "rect",
+        "xref": axis,
+        "yref": f"{other} domain",
+        "x0": low,
+        "x1": high,
+        "y0": 0,
+        "y1": 1,
+        "layer": "below",
+        "fillcolor": faded(ROLE_COLOURS["poisoned"], 0.10),
+        "line": {"width": 0},
+    }
 
 
 def _word(axis: str, at: float, text: str) -> dict:

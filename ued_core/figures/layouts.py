@@ -97,7 +97,9 @@ def point_colours(
         An index of the shape of ``predictions`` where these decide, else (M,).
     """
     if colouring == "correctness":
-        return PointColours((predictions != labels).astype(np.uint8), (RIGHT, WRONG), (("right", RIGHT), ("wrong", WRONG)))
+        return PointColours(
+            (predictions != labels).astype(np.uint8), (RIGHT, WRONG), (("right", RIGHT), ("wrong", WRONG))
+        )
     if colouring == "copy":
         names = list(dict.fromkeys(group.tolist()))
         index = np.array([names.index(name) for name in group.tolist()], np.uint8)
@@ -160,7 +162,8 @@ def feature_scatter(
             },
             "customdata": rows.astype(np.int32),
             "text": [
-                f"{class_names[label]} → {answer}" for label, answer in zip(embedding.labels[own].tolist(), answers[own], strict=True)
+                f"{class_names[label]} → {answer}"
+                for label, answer in zip(embedding.labels[own].tolist(), answers[own], strict=True)
             ],
             "hovertemplate": "%{text} · " + name + "<br>image %{customdata}<extra></extra>",
         }
@@ -175,7 +178,17 @@ def feature_scatter(
         traces.append(_rings(embedding, found, len(names), kind, 20, 3.0, f"image {focus}"))
     for name, colour in coloured.legend:
         marker = {"symbol": "square", "size": 9, "color": colour}
-        traces.append({"type": kind, "x": [None], "y": [None], "mode": "markers", "name": name, "marker": marker, "hoverinfo": "skip"})
+        traces.append(
+            {
+                "type": kind,
+                "x": [None],
+                "y": [None],
+                "mode": "markers",
+                "name": name,
+                "marker": marker,
+                "hoverinfo": "skip",
+            }
+        )
     axis = {"showticklabels": False, "showgrid": False, "zeroline": False}
     word = {"pca": "Principal component", "tsne": "t-SNE axis"}.get(embedding.method, "UMAP axis")
     return compose(
@@ -190,7 +203,9 @@ def feature_scatter(
     )
 
 
-def _joins(embedding: Embedding, places: np.ndarray, copies: int, kind: str, colour: str, width: float, opacity: float) -> dict[str, Any]:
+def _joins(
+    embedding: Embedding, places: np.ndarray, copies: int, kind: str, colour: str, width: float, opacity: float
+) -> dict[str, Any]:
     """One line an image through its copies, a gap after each."""
     stacked = embedding.points.reshape(copies, -1, 2)[:, places]
     gap = np.full((1, len(places), 2), np.nan, np.float32)
@@ -202,11 +217,19 @@ def _joins(embedding: Embedding, places: np.ndarray, copies: int, kind: str, col
     }  # fmt: skip
 
 
-def _rings(embedding: Embedding, places: np.ndarray, copies: int, kind: str, size: int, width: float, name: str) -> dict[str, Any]:
+def _rings(
+    embedding: Embedding, places: np.ndarray, copies: int, kind: str, size: int, width: float, name: str
+) -> dict[str, Any]:
     stacked = embedding.points.reshape(copies, -1, 2)[:, places].reshape(-1, 2)
     marker = {"symbol": "circle-open", "size": size, "color": INK, "line": {"width": width, "color": INK}}
     rows = np.tile(embedding.rows[: len(embedding.rows) // copies][places], copies).astype(np.int32)
     return {
-        "type": kind, "x": stacked[:, 0], "y": stacked[:, 1], "mode": "markers", "marker": marker, "name": name, "hoverinfo": "skip",
+        "type": kind,
+        "x": stacked[:, 0],
+        "y": stacked[:, 1],
+        "mode": "markers",
+        "marker": marker,
+        "name": name,
+        "hoverinfo": "skip",
         "customdata": rows,
-    }  # fmt: skip
+    }

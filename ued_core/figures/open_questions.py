@@ -1,6 +1,7 @@
 """What nobody has measured of COIN: one figure a question, each with means, spread and every run.
 
-A large mark is a mean, its whiskers are one sample standard deviation to either side, and the small dots beside it are the runs.
+A large mark is a mean, its whiskers are one sample standard deviation to either side, and the small dots beside it are
+the runs.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ ROW = 40
 BELOW = 0.27
 """How far under a mean its runs stand, in lines."""
 BESIDE = 0.022
-"""How far to the left of a mean its runs stand on a curve, in shares of the axis; the right belongs to the names of lines."""
-# Colour, symbol, dash, and the symbol as text. The colours stand for no result and have at least 3 : 1 contrast on both pages.
+"""How far to the left of a mean its runs stand on a curve, in shares of the axis; the right belongs to the names of
+lines."""
+# Colour, symbol, dash, and the symbol as text. The colours stand for no result and have at least 3 : 1 contrast on both
+# pages.
 LINE_LOOKS = (
     ("#8f6bc9", "circle", "solid", "●"),
     ("#9c7a1a", "square", "dash", "■"),
@@ -84,14 +87,21 @@ def _curves(panels: Sequence[tuple[str, Sequence[Line]]], reach: list[float], di
     for place, (title, lines) in enumerate(panels):
         axes, suffix = _axes(place)
         layout[f"xaxis{suffix}"] = {
-            "title": {"text": STRENGTH}, "domain": _domain(place, len(panels), 0.14 if direct else 0.05), "anchor": f"y{suffix}",
-            "range": [low - margin, high + margin], "tickvals": sorted(set(strengths)), "tickformat": "~g", "zeroline": False,
-        }  # fmt: skip
+            "title": {"text": STRENGTH},
+            "domain": _domain(place, len(panels), 0.14 if direct else 0.05),
+            "anchor": f"y{suffix}",
+            "range": [low - margin, high + margin],
+            "tickvals": sorted(set(strengths)),
+            "tickformat": "~g",
+            "zeroline": False,
+        }
         layout[f"yaxis{suffix}"] = _value_axis(place, suffix, reach)
         layout["annotations"] += [_panel_title(suffix, title)] if title else []
         ends = []
         for number, line in enumerate(lines):
-            look = LINE_LOOKS[number % len(LINE_LOOKS)] if direct else (ROLE_COLOURS["defended"], "diamond", "solid", "")
+            look = (
+                LINE_LOOKS[number % len(LINE_LOOKS)] if direct else (ROLE_COLOURS["defended"], "diamond", "solid", "")
+            )
             for trace in _line(line, look, BESIDE * (high - low), own_roles=not direct):
                 figure.add_scatter(**trace, **axes)
             last, condition = line.points[-1]
@@ -100,13 +110,22 @@ def _curves(panels: Sequence[tuple[str, Sequence[Line]]], reach: list[float], di
         clean = next((line.clean for line in lines if line.clean is not None), None)
         if clean is not None:
             value = 100 * summary(clean, "last").mean
-            figure.add_shape(_reference("clean", xref=f"x{suffix} domain", x0=0, x1=1, yref=f"y{suffix}", y0=value, y1=value))
+            figure.add_shape(
+                _reference("clean", xref=f"x{suffix} domain", x0=0, x1=1, yref=f"y{suffix}", y0=value, y1=value)
+            )
             layout["annotations"].append(
                 {
-                    "text": f"{CLEAN_WORDS} {value:.0f} %", "xref": f"x{suffix} domain", "x": 0, "yref": f"y{suffix}", "y": value,
-                    "xanchor": "left", "yanchor": "top", "showarrow": False, "font": {"size": 12, "color": MUTED},
+                    "text": f"{CLEAN_WORDS} {value:.0f} %",
+                    "xref": f"x{suffix} domain",
+                    "x": 0,
+                    "yref": f"y{suffix}",
+                    "y": value,
+                    "xanchor": "left",
+                    "yanchor": "top",
+                    "showarrow": False,
+                    "font": {"size": 12, "color": MUTED},
                 }
-            )  # fmt: skip
+            )
     figure.update_layout(base_layout(**layout))
     return figure
 
@@ -120,22 +139,32 @@ def _line(line: Line, look: tuple[str, str, str, str], beside: float, own_roles:
     colours = [ROLE_COLOURS[role] for role in roles] if own_roles else [colour] * len(roles)
     symbols = [ROLE_SYMBOLS[role] for role in roles] if own_roles else [symbol] * len(roles)
     means = {
-        "x": [s for s, _ in line.points], "y": [100 * summary(c, "last").mean for c in conditions], "mode": "lines+markers",
-        "name": line.name, "line": {"color": colour, "dash": dash, "width": 2},
+        "x": [s for s, _ in line.points],
+        "y": [100 * summary(c, "last").mean for c in conditions],
+        "mode": "lines+markers",
+        "name": line.name,
+        "line": {"color": colour, "dash": dash, "width": 2},
         "marker": {"color": colours, "symbol": symbols, "size": 11},
-        "error_y": _whiskers(conditions, colour), "customdata": [condition_words(c) for c in conditions],
+        "error_y": _whiskers(conditions, colour),
+        "customdata": [condition_words(c) for c in conditions],
         "hovertemplate": f"{line.name}, α = %{{x:g}} px<br>mean %{{customdata}}<extra></extra>",
-    }  # fmt: skip
+    }
     runs = [(s, row) for s, c in line.points for row in c.rows]
     dots = {
-        "x": [s - beside for s, _ in runs], "y": [100 * row["last"] for _, row in runs], "mode": "markers",
-        "name": f"{line.name}, one run", "marker": _small(colour), "customdata": [f"α = {s:g} px<br>{_run_words(row)}" for s, row in runs],
+        "x": [s - beside for s, _ in runs],
+        "y": [100 * row["last"] for _, row in runs],
+        "mode": "markers",
+        "name": f"{line.name}, one run",
+        "marker": _small(colour),
+        "customdata": [f"α = {s:g} px<br>{_run_words(row)}" for s, row in runs],
         "hovertemplate": f"{line.name}, %{{customdata}}<extra></extra>",
-    }  # fmt: skip
+    }
     return [means, dots]
 
 
-def _names(ends: Sequence[tuple[float, float, str, tuple[str, str, str, str]]], suffix: str, reach: list[float]) -> list[dict[str, Any]]:
+def _names(
+    ends: Sequence[tuple[float, float, str, tuple[str, str, str, str]]], suffix: str, reach: list[float]
+) -> list[dict[str, Any]]:
     """A name beside the last point of every line, pushed apart where lines end close together."""
     gap = 0.065 * (reach[1] - reach[0])
     placed: list[float] = []
@@ -145,10 +174,17 @@ def _names(ends: Sequence[tuple[float, float, str, tuple[str, str, str, str]]], 
         placed.append(at)
         names.append(
             {
-                "text": f'<span style="color:{colour}">{symbol}</span> {name}', "xref": f"x{suffix}", "x": last, "xshift": 9,
-                "yref": f"y{suffix}", "y": at, "xanchor": "left", "showarrow": False, "font": {"size": 13, "color": INK},
+                "text": f'<span style="color:{colour}">{symbol}</span> {name}',
+                "xref": f"x{suffix}",
+                "x": last,
+                "xshift": 9,
+                "yref": f"y{suffix}",
+                "y": at,
+                "xanchor": "left",
+                "showarrow": False,
+                "font": {"size": 13, "color": INK},
             }
-        )  # fmt: skip
+        )
     return names
 
 
@@ -185,7 +221,9 @@ def mixtures_figure(groups: Sequence[Group]) -> go.Figure:
     Raises:
         DataError: there are no groups.
     """
-    return _strips(groups, lambda c: "clean" if setting(c).left_clean else "control" if setting(c).strength is None else role_of(c))
+    return _strips(
+        groups, lambda c: "clean" if setting(c).left_clean else "control" if setting(c).strength is None else role_of(c)
+    )
 
 
 def strips_height(groups: Sequence[Group]) -> int:
@@ -219,18 +257,30 @@ def _strips(groups: Sequence[Group], role: Callable[[Condition], str]) -> go.Fig
                 figure.add_scatter(**trace, **axes)
         # A second line where there is room for its label: what the attack alone leaves.
         undefended = next((c for c in group.conditions if c.name == UNDEFENDED), None)
-        references = [(group.clean, "clean", CLEAN_WORDS, 0), (undefended if len(groups) == 1 else None, "poisoned", UNDEFENDED, 15)]
+        references = [
+            (group.clean, "clean", CLEAN_WORDS, 0),
+            (undefended if len(groups) == 1 else None, "poisoned", UNDEFENDED, 15),
+        ]
         for reference, kind, words, shift in references:
             if reference is not None:
                 value = 100 * summary(reference, "last").mean
-                figure.add_shape(_reference(kind, xref=f"x{suffix}", x0=value, x1=value, yref=f"y{suffix} domain", y0=0, y1=1))
+                figure.add_shape(
+                    _reference(kind, xref=f"x{suffix}", x0=value, x1=value, yref=f"y{suffix} domain", y0=0, y1=1)
+                )
                 layout["annotations"].append(
                     {
-                        "text": f"{words} {value:.0f} %", "xref": f"x{suffix}", "x": value, "yref": f"y{suffix} domain", "y": 1,
-                        "xanchor": "right" if value > 50 else "left", "yanchor": "bottom", "yshift": shift, "showarrow": False,
+                        "text": f"{words} {value:.0f} %",
+                        "xref": f"x{suffix}",
+                        "x": value,
+                        "yref": f"y{suffix} domain",
+                        "y": 1,
+                        "xanchor": "right" if value > 50 else "left",
+                        "yanchor": "bottom",
+                        "yshift": shift,
+                        "showarrow": False,
                         "font": {"size": 12, "color": MUTED},
                     }
-                )  # fmt: skip
+                )
     figure.update_layout(base_layout(**layout))
     return figure
 
@@ -243,16 +293,29 @@ def _strip(condition: Condition, at: float, role: str, number: str = "top center
     """Mean with its spread and its number, and the runs under it."""
     colour, mean = ROLE_COLOURS[role], 100 * summary(condition, "last").mean
     shown = {
-        "x": [mean], "y": [at], "mode": "markers+text", "name": condition.name, "text": [f"{mean:.0f}"], "textposition": number,
-        "textfont": {"size": 12, "color": INK}, "marker": {"color": colour, "symbol": ROLE_SYMBOLS[role], "size": 12},
-        "error_x": _whiskers([condition], colour), "customdata": [condition_words(condition)], "cliponaxis": False,
+        "x": [mean],
+        "y": [at],
+        "mode": "markers+text",
+        "name": condition.name,
+        "text": [f"{mean:.0f}"],
+        "textposition": number,
+        "textfont": {"size": 12, "color": INK},
+        "marker": {"color": colour, "symbol": ROLE_SYMBOLS[role], "size": 12},
+        "error_x": _whiskers([condition], colour),
+        "customdata": [condition_words(condition)],
+        "cliponaxis": False,
         "hovertemplate": f"{condition.name}<br>mean %{{customdata}}<extra></extra>",
-    }  # fmt: skip
+    }
     dots = {
-        "x": [100 * row["last"] for row in condition.rows], "y": [at + BELOW] * len(condition.rows), "mode": "markers",
-        "name": f"{condition.name}, one run", "marker": _small(colour), "customdata": [_run_words(row) for row in condition.rows],
-        "hovertemplate": f"{condition.name}<br>%{{customdata}}<extra></extra>", "cliponaxis": False,
-    }  # fmt: skip
+        "x": [100 * row["last"] for row in condition.rows],
+        "y": [at + BELOW] * len(condition.rows),
+        "mode": "markers",
+        "name": f"{condition.name}, one run",
+        "marker": _small(colour),
+        "customdata": [_run_words(row) for row in condition.rows],
+        "hovertemplate": f"{condition.name}<br>%{{customdata}}<extra></extra>",
+        "cliponaxis": False,
+    }
     return [shown, dots]
 
 
@@ -277,7 +340,9 @@ def attackers_figure(pairs: Sequence[Attacker], clean: Condition | None = None) 
         if len(both) == 2:
             ends = [100 * summary(c, "last").mean for c in both]
             bar = faded(ROLE_COLOURS["defended"], 0.3)
-            figure.add_scatter(x=ends, y=[at, at], mode="lines", name=pair.name, line={"color": bar, "width": 7}, hoverinfo="skip")
+            figure.add_scatter(
+                x=ends, y=[at, at], mode="lines", name=pair.name, line={"color": bar, "width": 7}, hoverinfo="skip"
+            )
         # Numbers stand outside of the pair: marks can lie close together.
         for condition in both:
             lower = condition is min(both, key=lambda c: summary(c, "last").mean)
@@ -288,21 +353,35 @@ def attackers_figure(pairs: Sequence[Attacker], clean: Condition | None = None) 
     words = [(c, text) for c, text in ((first.without, "without COIN"), (first.defended, "with COIN")) if c is not None]
     notes: list[dict[str, Any]] = [
         {
-            "text": f"<b>{text}</b>", "x": 100 * summary(c, "last").mean, "y": 0, "yshift": 30, "yanchor": "bottom", "showarrow": False,
+            "text": f"<b>{text}</b>",
+            "x": 100 * summary(c, "last").mean,
+            "y": 0,
+            "yshift": 30,
+            "yanchor": "bottom",
+            "showarrow": False,
             "font": {"size": 13, "color": ROLE_COLOURS[role_of(c)]},
         }
         for c, text in words
-    ]  # fmt: skip
+    ]
     if clean is not None:
         value = 100 * summary(clean, "last").mean
         figure.add_shape(_reference("clean", x0=value, x1=value, yref="paper", y0=0, y1=1))
         notes.append(
             {
-                "text": f"{CLEAN_WORDS} {value:.0f} %", "x": value, "yref": "paper", "y": 1, "xanchor": "right", "yanchor": "bottom",
-                "showarrow": False, "font": {"size": 12, "color": MUTED},
+                "text": f"{CLEAN_WORDS} {value:.0f} %",
+                "x": value,
+                "yref": "paper",
+                "y": 1,
+                "xanchor": "right",
+                "yanchor": "bottom",
+                "showarrow": False,
+                "font": {"size": 12, "color": MUTED},
             }
-        )  # fmt: skip
-    layout = {"xaxis": {"title": {"text": ACCURACY}, "range": [0, 104]}, "yaxis": _line_axis([p.name for p in pairs], 0, "", 1.0)}
+        )
+    layout = {
+        "xaxis": {"title": {"text": ACCURACY}, "range": [0, 104]},
+        "yaxis": _line_axis([p.name for p in pairs], 0, "", 1.0),
+    }
     figure.update_layout(base_layout(**layout, annotations=notes, showlegend=False, margin={"t": 30}))
     return figure
 
@@ -318,12 +397,23 @@ def attackers_height(pairs: Sequence[Attacker]) -> int:
 def _whiskers(conditions: Sequence[Condition], colour: str) -> dict[str, Any]:
     """One sample standard deviation; nothing below two runs."""
     spreads = [summary(c, "last") for c in conditions]
-    return {"type": "data", "array": [100 * s.spread if s.count > 1 else 0 for s in spreads], "color": colour, "thickness": 2, "width": 5}
+    return {
+        "type": "data",
+        "array": [100 * s.spread if s.count > 1 else 0 for s in spreads],
+        "color": colour,
+        "thickness": 2,
+        "width": 5,
+    }
 
 
 def _reference(role: str, **place: Any) -> dict[str, Any]:
     """A thin line for what a role reaches."""
-    return {"type": "line", "layer": "below", "line": {"color": ROLE_COLOURS[role], "width": 1.5, "dash": "dot"}, **place}
+    return {
+        "type": "line",
+        "layer": "below",
+        "line": {"color": ROLE_COLOURS[role], "width": 1.5, "dash": "dot"},
+        **place,
+    }
 
 
 def _small(colour: str) -> dict[str, Any]:
@@ -349,19 +439,35 @@ def _domain(place: int, count: int, gap: float) -> list[float]:
 
 def _panel_title(suffix: str, title: str, shift: int = 4) -> dict[str, Any]:
     return {
-        "text": title, "xref": f"x{suffix} domain", "x": 0, "xanchor": "left", "yref": "paper", "y": 1, "yanchor": "bottom",
-        "yshift": shift, "showarrow": False, "font": {"size": 13, "color": INK},
-    }  # fmt: skip
+        "text": title,
+        "xref": f"x{suffix} domain",
+        "x": 0,
+        "xanchor": "left",
+        "yref": "paper",
+        "y": 1,
+        "yanchor": "bottom",
+        "yshift": shift,
+        "showarrow": False,
+        "font": {"size": 13, "color": INK},
+    }
 
 
 def _value_axis(place: int, suffix: str, reach: list[float]) -> dict[str, Any]:
     shared = {"range": reach, "anchor": f"x{suffix}", "zeroline": False}
-    return {**shared, "title": {"text": ACCURACY}} if place == 0 else {**shared, "matches": "y", "showticklabels": False}
+    return (
+        {**shared, "title": {"text": ACCURACY}} if place == 0 else {**shared, "matches": "y", "showticklabels": False}
+    )
 
 
 def _line_axis(labels: Sequence[str], place: int, suffix: str, above: float = 0.7) -> dict[str, Any]:
     """One line a label, the first on top, with ``above`` lines of room over it."""
     return {
-        "range": [len(labels) - 0.45, -above], "tickvals": list(range(len(labels))), "ticktext": list(labels), "anchor": f"x{suffix}",
-        "showticklabels": place == 0, "showgrid": True, "zeroline": False, "tickfont": {"color": INK} if place == 0 else {"color": MUTED},
-    }  # fmt: skip
+        "range": [len(labels) - 0.45, -above],
+        "tickvals": list(range(len(labels))),
+        "ticktext": list(labels),
+        "anchor": f"x{suffix}",
+        "showticklabels": place == 0,
+        "showgrid": True,
+        "zeroline": False,
+        "tickfont": {"color": INK} if place == 0 else {"color": MUTED},
+    }

@@ -104,23 +104,35 @@ def theta_curves(
     """
     traces: list[dict[str, Any]] = []
     for i, (name, key) in enumerate((("Θ<sub>imi</sub>", "y"), ("Θ<sub>imc</sub>", "y2"))):
-        curve = {"type": "scatter", "x": strengths.astype(np.float32), "yaxis": key, "mode": "lines", "showlegend": i == 0}
+        curve = {
+            "type": "scatter",
+            "x": strengths.astype(np.float32),
+            "yaxis": key,
+            "mode": "lines",
+            "showlegend": i == 0,
+        }
         limit = {
             **curve, "y": limits[i].astype(np.float32), "name": "all possible draws (n → ∞)", "legendgroup": "limit",
             "line": {"color": ROLE_COLOURS["defended"], "width": 3},
             "hovertemplate": f"α %{{x:.2f}} px<br>{name} %{{y:.4g}} (n → ∞)<extra></extra>",
         }  # fmt: skip
         expected = {
-            **curve, "y": expectations[i].astype(np.float32), "name": f"expected for n = {samples}", "legendgroup": "expected",
+            **curve, "y": expectations[i].astype(np.float32), "name": "expected for n = "
+                                                                      f"{samples}", "legendgroup": "expected",
             "line": {"color": ROLE_COLOURS["neutral"], "width": 2, "dash": "dash"},
             "hovertemplate": f"α %{{x:.2f}} px<br>{name} %{{y:.4g}} (n = {samples}, expected)<extra></extra>",
         }  # fmt: skip
         now = {
-            **curve, "x": np.array([current[0]]), "y": np.array([current[1 + i]]), "mode": "markers", "cliponaxis": False,
-            "name": f"drawn now (n = {samples})", "legendgroup": "now",
+            **curve,
+            "x": np.array([current[0]]),
+            "y": np.array([current[1 + i]]),
+            "mode": "markers",
+            "cliponaxis": False,
+            "name": f"drawn now (n = {samples})",
+            "legendgroup": "now",
             "marker": {"color": ROLE_COLOURS["poisoned"], "size": 12, "line": {"color": INK, "width": 1}},
             "hovertemplate": f"α %{{x:.2f}} px<br>{name} %{{y:.4g}} (drawn now)<extra></extra>",
-        }  # fmt: skip
+        }
         traces += [limit, expected, now]
     mark = {"type": "line", "x0": current[0], "x1": current[0], "yref": "paper", "y0": 0, "y1": 1}
     return compose(
@@ -133,7 +145,11 @@ def theta_curves(
                 "rangemode": "tozero",
                 "exponentformat": "power",
             },
-            yaxis2={"title": {"text": "Θ<sub>imc</sub>: likeness between classes"}, "domain": [0.0, 0.46], "range": [0, 1.02]},
+            yaxis2={
+                "title": {"text": "Θ<sub>imc</sub>: likeness between classes"},
+                "domain": [0.0, 0.46],
+                "range": [0, 1.02],
+            },
             shapes=[{**mark, "line": {"color": faded(ROLE_COLOURS["poisoned"], 0.6), "width": 1.5, "dash": "dot"}}],
         ),
     )

@@ -41,7 +41,8 @@ def mean_tiles(means: np.ndarray) -> tuple[np.ndarray, float]:
         means: float (K, C, H, W), in 1/255.
 
     Returns:
-        uint8 (K, C, H, W) and the gain, a power of two from 1/2 to 256 at which the 99.5th percentile of the sizes just fits.
+        uint8 (K, C, H, W) and the gain, a power of two from 1/2 to 256 at which the 99.5th percentile of the sizes just
+        fits.
     """
     largest = max(float(np.percentile(np.abs(means), 99.5)), 1e-9)
     gain = float(2.0 ** np.clip(np.floor(np.log2(127.5 / largest)), -1, 8))
@@ -66,7 +67,11 @@ def distortion_histograms(found: Distortion) -> go.Figure:
     for i, (values, name, unit) in enumerate(panels):
         suffix = "" if i == 0 else str(i + 1)
         start = i * (width + gap)
-        layout[f"xaxis{suffix}"] = {"domain": [start, start + width], "anchor": f"y{suffix}", "title": {"text": axis_title(name, unit)}}
+        layout[f"xaxis{suffix}"] = {
+            "domain": [start, start + width],
+            "anchor": f"y{suffix}",
+            "title": {"text": axis_title(name, unit)},
+        }
         layout[f"yaxis{suffix}"] = {
             "anchor": f"x{suffix}",
             "rangemode": "tozero",
@@ -81,7 +86,8 @@ def distortion_histograms(found: Distortion) -> go.Figure:
                 "type": "bar", "x": (edges[:-1] + edges[1:]) / 2, "y": counts, "width": float(edges[1] - edges[0]),
                 "xaxis": f"x{suffix}", "yaxis": f"y{suffix}", "name": name,
                 "marker": {"color": ROLE_COLOURS["poisoned"]},
-                "hovertemplate": f"{name} about %{{x:.4g}} {unit if unit in ('dB', '1/255') else ''}<br>%{{y}} images<extra></extra>",
+                "hovertemplate": f"{name} about %{{x:.4g}} {unit if unit in ('dB', '1/255') else ''}<br>%{{y}} "
+                                 "images<extra></extra>",
             }
         )  # fmt: skip
         layout["shapes"].append(_upright(float(np.median(values)), suffix, INK, "solid"))
@@ -126,7 +132,8 @@ def spectra(rows: Sequence[tuple[str, np.ndarray]], names: Sequence[str]) -> go.
             canvas[r * down : r * down + height, k * across : k * across + width] = cells
     note = {"showarrow": False, "font": {"size": 12, "color": MUTED}}
     labels = [
-        {**note, "x": k * across + (width - 1) / 2, "y": -0.5, "yanchor": "bottom", "text": name} for k, name in enumerate(names[:count])
+        {**note, "x": k * across + (width - 1) / 2, "y": -0.5, "yanchor": "bottom", "text": name}
+        for k, name in enumerate(names[:count])
     ]
     labels += [
         {**note, "x": -1, "y": r * down + (height - 1) / 2, "xanchor": "right", "text": name, "textangle": -90}
@@ -164,7 +171,9 @@ def _smaller(maps: np.ndarray) -> np.ndarray:
     return cut.reshape(len(maps), height, factor, width, factor).mean((2, 4))
 
 
-def radial_curves(frequencies: np.ndarray, curves: Mapping[str, np.ndarray], perturbations: np.ndarray, names: Sequence[str]) -> go.Figure:
+def radial_curves(
+    frequencies: np.ndarray, curves: Mapping[str, np.ndarray], perturbations: np.ndarray, names: Sequence[str]
+) -> go.Figure:
     """Power against frequency: means of clean and poisoned images, and every class's perturbation.
 
     Args:
@@ -224,14 +233,18 @@ def border_profile(distances: np.ndarray, curves: Mapping[str, np.ndarray]) -> g
             "type": "scatter", "x": distances, "y": row, "mode": "lines+markers", "name": words.get(role, role),
             "line": {"color": ROLE_COLOURS[role], "width": 2.5, "dash": ROLE_DASHES[role]},
             "marker": {"symbol": ROLE_SYMBOLS[role], "size": 8},
-            "hovertemplate": "%{x} px from the border<br>brightness %{y:.3f}<extra>" + words.get(role, role) + "</extra>",
+            "hovertemplate": "%{x} px from the border<br>brightness "
+                             "%{y:.3f}<extra>" + words.get(role, role) + "</extra>",
         }
         for role, row in curves.items()
     ]  # fmt: skip
     return compose(
         traces,
         base_layout(
-            xaxis={"title": {"text": axis_title("distance from the border", "px")}, "dtick": max(1, len(distances) // 8)},
+            xaxis={
+                "title": {"text": axis_title("distance from the border", "px")},
+                "dtick": max(1, len(distances) // 8),
+            },
             yaxis={"title": {"text": axis_title("mean brightness", "0 black, 1 white")}, "rangemode": "tozero"},
         ),
     )
@@ -245,25 +258,50 @@ def roc_curves(curves: Sequence[tuple[str, str, Roc]]) -> go.Figure:
     """
     traces: list[dict[str, Any]] = [
         {
-            "type": "scatter", "x": [0, 1], "y": [0, 1], "mode": "lines", "name": "guessing: 0.500", "hoverinfo": "skip",
+            "type": "scatter",
+            "x": [0, 1],
+            "y": [0, 1],
+            "mode": "lines",
+            "name": "guessing: 0.500",
+            "hoverinfo": "skip",
             "line": {"color": MUTED, "width": 1.5, "dash": "dot"},
         }
-    ]  # fmt: skip
+    ]
     for name, role, curve in curves:
         traces.append(
             {
-                "type": "scatter", "x": curve.false_alarms, "y": curve.hits, "mode": "lines", "name": f"{name}: {curve.auc:.3f}",
+                "type": "scatter",
+                "x": curve.false_alarms,
+                "y": curve.hits,
+                "mode": "lines",
+                "name": f"{name}: {curve.auc:.3f}",
                 "line": {"color": ROLE_COLOURS[role], "width": 2.5, "dash": ROLE_DASHES[role], "shape": "hv"},
                 "hovertemplate": "false alarms %{x:.1%}<br>found %{y:.1%}<extra>" + name + "</extra>",
             }
-        )  # fmt: skip
+        )
     axis = {"range": [-0.02, 1.02], "tickformat": ".0%"}
     return compose(
         traces,
         base_layout(
-            xaxis={**axis, "title": {"text": axis_title("opponent's images taken for poisoned", "%")}, "constrain": "domain"},
-            yaxis={**axis, "title": {"text": axis_title("poisoned images found", "%")}, "scaleanchor": "x", "constrain": "domain"},
-            legend={"orientation": "v", "x": 1.02, "y": 0.0, "xanchor": "left", "yanchor": "bottom", "title": {"text": "AUC"}},
+            xaxis={
+                **axis,
+                "title": {"text": axis_title("opponent's images taken for poisoned", "%")},
+                "constrain": "domain",
+            },
+            yaxis={
+                **axis,
+                "title": {"text": axis_title("poisoned images found", "%")},
+                "scaleanchor": "x",
+                "constrain": "domain",
+            },
+            legend={
+                "orientation": "v",
+                "x": 1.02,
+                "y": 0.0,
+                "xanchor": "left",
+                "yanchor": "bottom",
+                "title": {"text": "AUC"},
+            },
         ),
     )
 
@@ -273,7 +311,11 @@ def roc_curves(curves: Sequence[tuple[str, str, Roc]]) -> go.Figure:
 
 def separability_bars(found: Separability) -> go.Figure:
     """Held-out accuracies that mean something beside training accuracies that do not; chance as a line."""
-    groups = (("perturbation", found.perturbation), ("perturbation,<br>labels shuffled", found.shuffled), ("clean images", found.clean))
+    groups = (
+        ("perturbation", found.perturbation),
+        ("perturbation,<br>labels shuffled", found.shuffled),
+        ("clean images", found.clean),
+    )
     grey = ROLE_COLOURS["neutral"]
     hatched = {"color": faded(grey, 0.25), "line": {"color": grey, "width": 1}, "pattern": {"shape": "/"}}
     kinds = (
@@ -282,12 +324,18 @@ def separability_bars(found: Separability) -> go.Figure:
     )
     traces = [
         {
-            "type": "bar", "name": name, "x": [label for label, _ in groups], "y": [getattr(fit, number) for _, fit in groups],
-            "text": [f"{100 * getattr(fit, number):.0f} %" for _, fit in groups], "textposition": "outside", "cliponaxis": False,
-            "marker": marker, "hovertemplate": "%{x}<br>%{y:.1%}<extra>" + name + "</extra>",
+            "type": "bar",
+            "name": name,
+            "x": [label for label, _ in groups],
+            "y": [getattr(fit, number) for _, fit in groups],
+            "text": [f"{100 * getattr(fit, number):.0f} %" for _, fit in groups],
+            "textposition": "outside",
+            "cliponaxis": False,
+            "marker": marker,
+            "hovertemplate": "%{x}<br>%{y:.1%}<extra>" + name + "</extra>",
         }
         for name, number, marker in kinds
-    ]  # fmt: skip
+    ]
     chance = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": found.chance, "y1": found.chance}
     word = {
         "xref": "paper", "x": 1.005, "y": found.chance, "xanchor": "left", "yanchor": "middle", "showarrow": False,

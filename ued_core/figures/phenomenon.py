@@ -10,7 +10,13 @@ import plotly.graph_objects as go
 from ued_core.analysis.phenomenon import Condition
 from ued_core.figures.theme import INK, ROLE_COLOURS, ROLE_SYMBOLS, axis_title, base_layout
 
-ROLES = {"clean": "clean", "CUDA": "poisoned", "CUDA + COIN": "defended", "one common kernel": "control", "clean + COIN": "neutral"}
+ROLES = {
+    "clean": "clean",
+    "CUDA": "poisoned",
+    "CUDA + COIN": "defended",
+    "one common kernel": "control",
+    "clean + COIN": "neutral",
+}
 
 
 def condition_dots(conditions: Sequence[Condition], chance: float) -> go.Figure:
@@ -37,7 +43,12 @@ def condition_dots(conditions: Sequence[Condition], chance: float) -> go.Figure:
             x=values,
             y=[condition.name] * len(values),
             mode="markers",
-            marker={"color": ROLE_COLOURS[role], "symbol": ROLE_SYMBOLS[role], "size": 11, "line": {"color": INK, "width": 1}},
+            marker={
+                "color": ROLE_COLOURS[role],
+                "symbol": ROLE_SYMBOLS[role],
+                "size": 11,
+                "line": {"color": INK, "width": 1},
+            },
             customdata=np.array([row["seed"] for row in condition.rows]),
             showlegend=False,
             hovertemplate=f"{condition.name}, seed %{{customdata}}: %{{x:.1f}} %<extra></extra>",

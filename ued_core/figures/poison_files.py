@@ -28,14 +28,21 @@ def change_histogram(ours: np.ndarray, released: np.ndarray) -> go.Figure:
     reach = int(min(MOST_LEVELS, max(np.abs(ours).max(), np.abs(released).max(), 1)))
     levels = np.arange(-reach, reach + 1)
     traces = []
-    for values, name, role in ((ours, "our rule: signed, rounded", "neutral"), (released, "released loader", "poisoned")):
+    for values, name, role in (
+        (ours, "our rule: signed, rounded", "neutral"),
+        (released, "released loader", "poisoned"),
+    ):
         counts = np.bincount(np.clip(values.reshape(-1), -reach, reach).astype(np.int64) + reach, minlength=len(levels))
         traces.append(
             {
-                "type": "bar", "x": levels, "y": 100 * counts / values.size, "name": name, "marker": {"color": ROLE_COLOURS[role]},
+                "type": "bar",
+                "x": levels,
+                "y": 100 * counts / values.size,
+                "name": name,
+                "marker": {"color": ROLE_COLOURS[role]},
                 "hovertemplate": f"{name}<br>%{{x:+d}}/255: %{{y:.2f}} % of the values<extra></extra>",
             }
-        )  # fmt: skip
+        )
     layout = base_layout(
         barmode="group",
         bargap=0.15,

@@ -33,7 +33,12 @@ ON_DARK, ON_BRIGHT, BRIGHT = "#ffffff", "#000000", 53
 """Colours of the numbers on the map, and from which per cent on the second is easier to read."""
 MOST_UPRIGHT = 6
 """With more columns than this their names are turned."""
-ROLE_WORDS = {"clean": "not attacked", "poisoned": "attacked", "defended": "attacked, then defended", "neutral": "defended, not attacked"}
+ROLE_WORDS = {
+    "clean": "not attacked",
+    "poisoned": "attacked",
+    "defended": "attacked, then defended",
+    "neutral": "defended, not attacked",
+}
 _REFERENCE = "same training on clean data"
 
 
@@ -116,7 +121,10 @@ def attack_dots(found: Sequence[Condition], chance: float) -> go.Figure:
         if own:
             figure.add_scatter(**_seed_dots(own, role, f"{words}, one run"))
     figure.add_vline(
-        x=100 * chance, name=f"guessing ({100 * chance:.3g} %)", showlegend=True, line={"color": MUTED, "width": 1.5, "dash": "dot"}
+        x=100 * chance,
+        name=f"guessing ({100 * chance:.3g} %)",
+        showlegend=True,
+        line={"color": MUTED, "width": 1.5, "dash": "dot"},
     )
     figure.update_layout(_dot_layout([c.name for c in found], "trained on"))
     return figure
@@ -124,7 +132,9 @@ def attack_dots(found: Sequence[Condition], chance: float) -> go.Figure:
 
 def _seed_dots(found: Sequence[Condition], role: str, name: str, labels: Sequence[str] = ()) -> dict:
     """Every run of some conditions as a scatter trace."""
-    rows = [(label, c, row) for label, c in zip(labels or [c.name for c in found], found, strict=True) for row in c.rows]
+    rows = [
+        (label, c, row) for label, c in zip(labels or [c.name for c in found], found, strict=True) for row in c.rows
+    ]
     told = [
         f"{label}, seed {row['seed']}<br>last epoch {100 * row['last']:.1f} %, best epoch {100 * row['best']:.1f} %<br>"
         f"training {100 * row['train_accuracy']:.1f} %"
@@ -143,7 +153,10 @@ def _seed_dots(found: Sequence[Condition], role: str, name: str, labels: Sequenc
 
 def _ticks(colour: str, height: int, width: int) -> dict:
     """Upright ticks of one colour."""
-    return {"mode": "markers", "marker": {"symbol": "line-ns", "size": height, "color": colour, "line": {"color": colour, "width": width}}}
+    return {
+        "mode": "markers",
+        "marker": {"symbol": "line-ns", "size": height, "color": colour, "line": {"color": colour, "width": width}},
+    }
 
 
 def _dot_layout(labels: Sequence[str], title: str) -> dict:
@@ -196,7 +209,10 @@ def reported_cells(rows: Sequence[ReportedRow]) -> Cells:
     for row in rows:
         r, k = attacks.index(row.attack), defenses.index(row.defense)
         if np.isfinite(values[r, k]):
-            raise DataError(f"{row.source.title} has two values for {row.attack.label} with {row.defense.label} here.", "Choose one model.")
+            raise DataError(
+                f"{row.source.title} has two values for {row.attack.label} with {row.defense.label} here.",
+                "Choose one model.",
+            )
         values[r, k] = row.test_accuracy
         words[r][k] = reported_words(row)
     return Cells(tuple(n.label for n in attacks), tuple(n.label for n in defenses), values, tuple(map(tuple, words)))
@@ -309,7 +325,8 @@ def beside(measured: Sequence[Labelled], rows: Sequence[ReportedRow], every: tup
     """One attack: what was measured here above what is reported, one line an experiment, never averaged.
 
     Args:
-        measured: label, runs (all with or all without a defence), and the runs on clean data that belong to them, if any.
+        measured: label, runs (all with or all without a defence), and the runs on clean data that belong to them, if
+            any.
         rows: reported values of the same attack.
         every: all reported rows, to find what the same source reports for clean data.
 
@@ -338,14 +355,21 @@ def beside(measured: Sequence[Labelled], rows: Sequence[ReportedRow], every: tup
     )
     if measured:
         shown = [c for _, c, _ in measured]
-        figure.add_scatter(**_seed_dots(shown, role_of(shown[0]), "measured here, one run", [label for label, _, _ in measured]))
+        figure.add_scatter(
+            **_seed_dots(shown, role_of(shown[0]), "measured here, one run", [label for label, _, _ in measured])
+        )
     if rows:
         figure.add_scatter(
             x=[100 * row.test_accuracy for row in rows],
             y=[beside_label(row) for row in rows],
             mode="markers",
             name="reported",
-            marker={"color": ROLE_COLOURS["control"], "symbol": "square", "size": 9, "line": {"color": PAPER, "width": 1}},
+            marker={
+                "color": ROLE_COLOURS["control"],
+                "symbol": "square",
+                "size": 9,
+                "line": {"color": PAPER, "width": 1},
+            },
             customdata=[reported_words(row) for row in rows],
             hovertemplate="%{customdata}<extra></extra>",
         )

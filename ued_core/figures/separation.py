@@ -59,48 +59,80 @@ def rate_distortion(points: Sequence[RatePoint], target: float) -> go.Figure:
     kinds = (
         ("y", "to the clean image", "clean", [p.psnr_clean for p in points], "%{y:.1f} dB to the clean image"),
         ("y", "to the poisoned image", "poisoned", [p.psnr_input for p in points], "%{y:.1f} dB to the poisoned image"),
-        ("y2", "share that passes", "neutral", [100 * p.surviving for p in points], "%{y:.1f} % of the perturbation passes"),
+        (
+            "y2",
+            "share that passes",
+            "neutral",
+            [100 * p.surviving for p in points],
+            "%{y:.1f} % of the perturbation passes",
+        ),
     )
     traces: list[dict[str, Any]] = []
     for axis, name, role, values, words in kinds:
         traces.append(
             {
-                "type": "scatter", "x": rates, "y": np.array(values), "yaxis": axis, "mode": "lines+markers", "name": name,
-                "line": {"color": ROLE_COLOURS[role], "width": 2}, "marker": {"symbol": ROLE_SYMBOLS[role], "size": 8},
-                "customdata": [[p.target, p.bits] for p in points], "showlegend": axis == "y",
-                "hovertemplate": f"target %{{customdata[0]:g}}: %{{x:.2f}} nats, %{{customdata[1]:.2f}} bits/px<br>{words}<extra></extra>",
+                "type": "scatter",
+                "x": rates,
+                "y": np.array(values),
+                "yaxis": axis,
+                "mode": "lines+markers",
+                "name": name,
+                "line": {"color": ROLE_COLOURS[role], "width": 2},
+                "marker": {"symbol": ROLE_SYMBOLS[role], "size": 8},
+                "customdata": [[p.target, p.bits] for p in points],
+                "showlegend": axis == "y",
+                "hovertemplate": f"target %{{customdata[0]:g}}: %{{x:.2f}} nats, %{{customdata[1]:.2f}} "
+                f"bits/px<br>{words}<extra></extra>",
             }
-        )  # fmt: skip
+        )
         now = [(p.nats, v) for p, v in zip(points, values, strict=True) if p.target == target]
         traces.append(
             {
-                "type": "scatter", "x": np.array([x for x, _ in now]), "y": np.array([y for _, y in now]), "yaxis": axis, "mode": "markers",
-                "name": "the one chosen", "showlegend": False, "hoverinfo": "skip",
-                "marker": {"color": ROLE_COLOURS[role], "size": 15, "symbol": ROLE_SYMBOLS[role], "line": {"color": INK, "width": 2}},
+                "type": "scatter",
+                "x": np.array([x for x, _ in now]),
+                "y": np.array([y for _, y in now]),
+                "yaxis": axis,
+                "mode": "markers",
+                "name": "the one chosen",
+                "showlegend": False,
+                "hoverinfo": "skip",
+                "marker": {
+                    "color": ROLE_COLOURS[role],
+                    "size": 15,
+                    "symbol": ROLE_SYMBOLS[role],
+                    "line": {"color": INK, "width": 2},
+                },
             }
-        )  # fmt: skip
+        )
     marks = [p.nats for p in points if p.target == target]
     line = {"color": faded(ROLE_COLOURS["neutral"], 0.7), "width": 1.5, "dash": "dot"}
     return compose(
         traces,
         base_layout(
             xaxis={
-                "title": {"text": axis_title("rate", "nats a latent position")}, "type": "log", "anchor": "y2",
-                "tickvals": [p.target for p in points], "ticktext": [f"{p.target:g}" for p in points],
+                "title": {"text": axis_title("rate", "nats a latent position")},
+                "type": "log",
+                "anchor": "y2",
+                "tickvals": [p.target for p in points],
+                "ticktext": [f"{p.target:g}" for p in points],
             },
             yaxis={"title": {"text": axis_title("PSNR of x̂", "dB")}, "domain": [0.47, 1.0]},
-            yaxis2={"title": {"text": axis_title("perturbation passing", "%")}, "domain": [0.0, 0.39], "rangemode": "tozero"},
+            yaxis2={
+                "title": {"text": axis_title("perturbation passing", "%")},
+                "domain": [0.0, 0.39],
+                "rangemode": "tozero",
+            },
             shapes=[{"type": "line", "x0": x, "x1": x, "yref": "paper", "y0": 0, "y1": 1, "line": line} for x in marks],
         ),
-    )  # fmt: skip
+    )
 
 
 def stage_curves(stages: Sequence[Mapping[str, Any]]) -> go.Figure:
     """Rate and PSNR of every epoch, stage after stage.
 
     Args:
-        stages: objects with ``stage``, ``target`` and ``trace`` (rows with ``epoch``, ``rate`` and ``psnr``), as the log of a
-            purification has them.
+        stages: objects with ``stage``, ``target`` and ``trace`` (rows with ``epoch``, ``rate`` and ``psnr``), as the
+            log of a purification has them.
     """
     traces: list[dict[str, Any]] = []
     for log, role in zip(stages, ("poisoned", "defended"), strict=False):
@@ -109,20 +141,34 @@ def stage_curves(stages: Sequence[Mapping[str, Any]]) -> go.Figure:
         for axis, column, words in (("y", "psnr", "%{y:.1f} dB"), ("y2", "rate", "%{y:.2f} nats")):
             traces.append(
                 {
-                    "type": "scatter", "x": epochs, "y": np.array([row[column] for row in log["trace"]]), "yaxis": axis,
-                    "mode": "lines+markers", "name": f"stage {log['stage']}", "legendgroup": str(log["stage"]), "showlegend": axis == "y",
-                    "line": style, "marker": {"symbol": ROLE_SYMBOLS[role], "size": 6},
+                    "type": "scatter",
+                    "x": epochs,
+                    "y": np.array([row[column] for row in log["trace"]]),
+                    "yaxis": axis,
+                    "mode": "lines+markers",
+                    "name": f"stage {log['stage']}",
+                    "legendgroup": str(log["stage"]),
+                    "showlegend": axis == "y",
+                    "line": style,
+                    "marker": {"symbol": ROLE_SYMBOLS[role], "size": 6},
                     "hovertemplate": f"stage {log['stage']}, epoch %{{x}}<br>{words}<extra></extra>",
                 }
-            )  # fmt: skip
+            )
         if len(epochs):
             flat = {"color": ROLE_COLOURS[role], "width": 1.5, "dash": "dot"}
             traces.append(
                 {
-                    "type": "scatter", "x": epochs[[0, -1]], "y": np.full(2, float(log["target"])), "yaxis": "y2", "mode": "lines",
-                    "name": f"target of stage {log['stage']}", "showlegend": False, "line": flat, "hoverinfo": "skip",
+                    "type": "scatter",
+                    "x": epochs[[0, -1]],
+                    "y": np.full(2, float(log["target"])),
+                    "yaxis": "y2",
+                    "mode": "lines",
+                    "name": f"target of stage {log['stage']}",
+                    "showlegend": False,
+                    "line": flat,
+                    "hoverinfo": "skip",
                 }
-            )  # fmt: skip
+            )
     return compose(
         traces,
         base_layout(

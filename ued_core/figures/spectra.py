@@ -12,7 +12,17 @@ import plotly.graph_objects as go
 
 from ued_core.errors import DataError
 from ued_core.figures.compose import compose
-from ued_core.figures.theme import DIVERGING, INK, MUTED, PAPER, ROLE_COLOURS, SEQUENTIAL, axis_title, base_layout, colour_scale
+from ued_core.figures.theme import (
+    DIVERGING,
+    INK,
+    MUTED,
+    PAPER,
+    ROLE_COLOURS,
+    SEQUENTIAL,
+    axis_title,
+    base_layout,
+    colour_scale,
+)
 from ued_core.figures.tiles import Images, strip
 
 MOST_CELLS = 70_000
@@ -39,7 +49,9 @@ def operator_heatmap(block: np.ndarray, first_row: int, first_column: int, row: 
         DataError: more than 70,000 cells; the browser would choke.
     """
     if block.size > MOST_CELLS:
-        raise DataError(f"A block of {block.shape[0]}×{block.shape[1]} cells is too large to draw; the limit is {MOST_CELLS} cells.")
+        raise DataError(
+            f"A block of {block.shape[0]}×{block.shape[1]} cells is too large to draw; the limit is {MOST_CELLS} cells."
+        )
     height, width = block.shape
     cells = {
         **_signed(block, float(np.abs(block).max(initial=0))), "x0": first_column, "dx": 1, "y0": first_row, "dy": 1,
@@ -50,11 +62,21 @@ def operator_heatmap(block: np.ndarray, first_row: int, first_column: int, row: 
     # Given, not found by Plotly: a range that is found anew takes the reader's zoom away.
     across = [first_column - 0.5, first_column + width - 0.5]
     down = [first_row + height - 0.5, first_row - 0.5]
-    y: dict[str, Any] = {"title": {"text": axis_title("output pixel p", "index")}, "range": down, "constrain": "domain", "showgrid": False}
+    y: dict[str, Any] = {
+        "title": {"text": axis_title("output pixel p", "index")},
+        "range": down,
+        "constrain": "domain",
+        "showgrid": False,
+    }
     if height == width:
         y["scaleanchor"] = "x"
     layout = base_layout(
-        xaxis={"title": {"text": axis_title("input pixel q", "index")}, "range": across, "constrain": "domain", "showgrid": False},
+        xaxis={
+            "title": {"text": axis_title("input pixel q", "index")},
+            "range": across,
+            "constrain": "domain",
+            "showgrid": False,
+        },
         yaxis=y,
         uirevision=f"operator {first_row} {first_column} {block.shape}",
         shapes=[_frame("x", "y", *across, row - 0.5, row + 0.5)],
@@ -79,11 +101,17 @@ def operator_overview(density: np.ndarray, size: int, row: int) -> go.Figure:
         "type": "heatmap", "z": density.astype(np.float32), "x0": middle, "dx": side, "y0": middle, "dy": side,
         "colorscale": colour_scale(_HALF), "zmin": 0.0, "zmax": float(density.max()) or 1.0,
         "hovertemplate": "around row %{y:.0f}, column %{x:.0f}<br>%{z:.1%} of the entries are not zero<extra></extra>",
-        "colorbar": {**ABOVE, "title": {"text": "share of entries that are not 0", "side": "top"}, "len": 0.6, "tickformat": ".0%"},
+        "colorbar": {**ABOVE, "title": {"text": "share of entries that "
+                                                "are not 0", "side": "top"}, "len": 0.6, "tickformat": ".0%"},
     }  # fmt: skip
     edge = [-0.5, size - 0.5]
     layout = base_layout(
-        xaxis={"title": {"text": axis_title("input pixel q", "index")}, "range": edge, "constrain": "domain", "showgrid": False},
+        xaxis={
+            "title": {"text": axis_title("input pixel q", "index")},
+            "range": edge,
+            "constrain": "domain",
+            "showgrid": False,
+        },
         yaxis={
             "title": {"text": axis_title("output pixel p", "index")},
             "range": edge[::-1],
@@ -92,7 +120,9 @@ def operator_overview(density: np.ndarray, size: int, row: int) -> go.Figure:
             "showgrid": False,
         },
         uirevision=f"overview {size}",
-        shapes=[{"type": "line", "x0": edge[0], "x1": edge[1], "y0": row, "y1": row, "line": {"color": INK, "width": 1.5}}],
+        shapes=[
+            {"type": "line", "x0": edge[0], "x1": edge[1], "y0": row, "y1": row, "line": {"color": INK, "width": 1.5}}
+        ],
     )
     return compose([cells], layout)
 
@@ -143,7 +173,10 @@ def taps_in_image(image: Images, result: Images, weights: np.ndarray, row: int) 
         # Two frames: one of them stands out from whatever the picture shows there.
         # Cells of weight zero cannot be seen: the outline says where the image ends.
         shapes.append(_frame(f"x{axis}", f"y{axis}", -0.5, width - 0.5, -0.5, height - 0.5, colour=MUTED, width=1))
-        shapes += [_frame(f"x{axis}", f"y{axis}", *place, colour=PAPER, width=4), _frame(f"x{axis}", f"y{axis}", *place)]
+        shapes += [
+            _frame(f"x{axis}", f"y{axis}", *place, colour=PAPER, width=4),
+            _frame(f"x{axis}", f"y{axis}", *place),
+        ]
         notes.append(
             {
                 "text": title,
@@ -158,13 +191,25 @@ def taps_in_image(image: Images, result: Images, weights: np.ndarray, row: int) 
         )
     pictures = [
         {
-            "source": _picture(picture), "xref": f"x{axis}", "yref": f"y{axis}", "x": -0.5, "y": -0.5, "sizex": width, "sizey": height,
-            "sizing": "stretch", "layer": "below",
+            "source": _picture(picture),
+            "xref": f"x{axis}",
+            "yref": f"y{axis}",
+            "x": -0.5,
+            "y": -0.5,
+            "sizex": width,
+            "sizey": height,
+            "sizing": "stretch",
+            "layer": "below",
         }
         for picture, axis in ((image, ""), (result, "3"))
-    ]  # fmt: skip
+    ]
     layout = base_layout(
-        **axes, images=pictures, shapes=shapes, annotations=notes, uirevision=f"taps {height} {width}", margin={"b": 24, "l": 24, "r": 4}
+        **axes,
+        images=pictures,
+        shapes=shapes,
+        annotations=notes,
+        uirevision=f"taps {height} {width}",
+        margin={"b": 24, "l": 24, "r": 4},
     )
     return compose([*panes, taps], layout)
 
@@ -180,12 +225,20 @@ def kernel_heatmap(window: np.ndarray) -> go.Figure:
     """
     reach = len(window) // 2
     cells = {
-        **_signed(window, float(np.abs(window).max())), "x0": -reach, "dx": 1, "y0": -reach, "dy": 1, "xgap": 1, "ygap": 1,
+        **_signed(window, float(np.abs(window).max())),
+        "x0": -reach,
+        "dx": 1,
+        "y0": -reach,
+        "dy": 1,
+        "xgap": 1,
+        "ygap": 1,
         "hovertemplate": "%{y} down, %{x} right<br>weight %{z:.4f}<extra></extra>",
         "colorbar": {**ABOVE, "title": {"text": "weight", "side": "top"}, "len": 0.6},
-    }  # fmt: skip
+    }
     if len(window) <= PRINTED:
-        cells["text"] = np.where(window == 0, "0", np.char.mod("%.2f" if np.abs(window).max() >= 0.1 else "%.3f", window)).tolist()
+        cells["text"] = np.where(
+            window == 0, "0", np.char.mod("%.2f" if np.abs(window).max() >= 0.1 else "%.3f", window)
+        ).tolist()
         cells["texttemplate"] = "%{text}"
         cells["textfont"] = {"size": 14 if len(window) <= 3 else 11 if len(window) <= 7 else 9}
     edge = [-reach - 0.5, reach + 0.5]
@@ -317,9 +370,13 @@ def frequency_responses(panels: Sequence[Response]) -> go.Figure:
             "title": {"text": axis_title("across", "cycles/pixel")},
         }  # fmt: skip
         axes[f"yaxis{axis}"] = {
-            **ticks, "showticklabels": i == 0, "range": list(ends[1])[::-1], "scaleanchor": f"x{axis}", "anchor": f"x{axis}",
+            **ticks,
+            "showticklabels": i == 0,
+            "range": list(ends[1])[::-1],
+            "scaleanchor": f"x{axis}",
+            "anchor": f"x{axis}",
             "title": {"text": axis_title("down", "cycles/pixel") if i == 0 else ""},
-        }  # fmt: skip
+        }
     return compose(traces, base_layout(**axes, uirevision=f"response {len(panels)} {height} {width}"))
 
 
@@ -331,11 +388,17 @@ def _signed(values: np.ndarray, limit: float) -> dict[str, Any]:
     """A heat map whose middle is zero."""
     top = limit or 1.0
     return {
-        "type": "heatmap", "z": values.astype(np.float32), "colorscale": colour_scale(DIVERGING), "zmin": -top, "zmax": top,
-    }  # fmt: skip
+        "type": "heatmap",
+        "z": values.astype(np.float32),
+        "colorscale": colour_scale(DIVERGING),
+        "zmin": -top,
+        "zmax": top,
+    }
 
 
-def _frame(x: str, y: str, x0: float, x1: float, y0: float, y1: float, colour: str = INK, width: float = 1.5) -> dict[str, Any]:
+def _frame(
+    x: str, y: str, x0: float, x1: float, y0: float, y1: float, colour: str = INK, width: float = 1.5
+) -> dict[str, Any]:
     ends = {"x0": x0, "x1": x1, "y0": y0, "y1": y1}
     return {"type": "rect", "xref": x, "yref": y, **ends, "line": {"color": colour, "width": width}}
 

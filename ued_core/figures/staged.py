@@ -11,7 +11,16 @@ import plotly.graph_objects as go
 
 from ued_core.analysis.staged import TAKEN_BACK, Trace
 from ued_core.figures.learning import RUN_COLOURS, RUN_DASHES, whole_step
-from ued_core.figures.theme import CLASS_SYMBOLS, MUTED, ROLE_COLOURS, SEQUENTIAL, axis_title, base_layout, colour_scale, faded
+from ued_core.figures.theme import (
+    CLASS_SYMBOLS,
+    MUTED,
+    ROLE_COLOURS,
+    SEQUENTIAL,
+    axis_title,
+    base_layout,
+    colour_scale,
+    faded,
+)
 
 FROZEN = -4.0
 """Where a frozen layer stands on the logarithmic scale of rates; 0.3⁶, the slowest of the defaults, is at −3.1."""
@@ -38,7 +47,11 @@ def alarms(trace: Trace) -> list[Alarm]:
     found: dict[tuple[float, str], int] = {}
     for check in trace.alarms:
         # What was taken back is counted where training went back to.
-        epoch = max((c.epoch for c in trace.kept if c.epoch < check.epoch), default=0.0) if check.action == TAKEN_BACK else check.epoch
+        epoch = (
+            max((c.epoch for c in trace.kept if c.epoch < check.epoch), default=0.0)
+            if check.action == TAKEN_BACK
+            else check.epoch
+        )
         found[epoch, check.action] = found.get((epoch, check.action), 0) + 1
     return [Alarm(epoch, count, action) for (epoch, action), count in found.items()]
 
@@ -68,7 +81,8 @@ def growth_figure(trace: Trace, plain: Trace | None = None) -> go.Figure:
                     line={"color": faded(colour, 0.55) if thin else colour, "width": 1.5 if thin else 2.5,
                           "dash": "dot" if thin else RUN_DASHES[place % len(RUN_DASHES)]},
                     marker={"color": colour, "symbol": CLASS_SYMBOLS[place % len(CLASS_SYMBOLS)], "size": 6},
-                    hovertemplate=f"{layer}{', plain training' if thin else ''}<br>epoch %{{x:.3g}}: %{{y:.2f}} ×<extra></extra>",
+                    hovertemplate=f"{layer}{', plain training' if thin else ''}<br>epoch %{{x:.3g}}: %{{y:.2f}} "
+                                  "×<extra></extra>",
                 )
             )  # fmt: skip
     if plain is not None:
@@ -81,15 +95,20 @@ def growth_figure(trace: Trace, plain: Trace | None = None) -> go.Figure:
 
 def signal_figure(trace: Trace, plain: Trace | None = None) -> go.Figure:
     """The sign of the trap over the epochs, its threshold, and the checks that rang the alarm."""
-    figure = go.Figure(layout=_over_epochs(trace, plain, axis_title("Sign of the trap, relative to before training", "×")))
+    figure = go.Figure(
+        layout=_over_epochs(trace, plain, axis_title("Sign of the trap, relative to before training", "×"))
+    )
     if plain is not None:
         figure.add_trace(
             go.Scatter(
-                x=[c.epoch for c in plain.checks], y=[c.signal for c in plain.checks], name="plain training", mode="lines",
+                x=[c.epoch for c in plain.checks],
+                y=[c.signal for c in plain.checks],
+                name="plain training",
+                mode="lines",
                 line={"color": RUN_COLOURS[0], "width": 2},
                 hovertemplate="plain training<br>epoch %{x:.3g}: %{y:.2f}<extra></extra>",
             )
-        )  # fmt: skip
+        )
     kept = trace.kept
     figure.add_trace(
         go.Scatter(
@@ -108,13 +127,17 @@ def signal_figure(trace: Trace, plain: Trace | None = None) -> go.Figure:
             )
         )  # fmt: skip
     figure.add_hline(
-        y=trace.threshold, name=f"threshold {trace.threshold:g}", showlegend=True, line={"color": MUTED, "width": 1.5, "dash": "dot"}
+        y=trace.threshold,
+        name=f"threshold {trace.threshold:g}",
+        showlegend=True,
+        line={"color": MUTED, "width": 1.5, "dash": "dot"},
     )
     return figure
 
 
 def rates_figure(trace: Trace) -> go.Figure:
-    """The factor on every layer's learning rate over the epochs; the image is at the bottom, the head is never slowed."""
+    """The factor on every layer's learning rate over the epochs; the image is at the bottom, the head is never
+    slowed."""
     kept = trace.kept
     spans = [(a, b) for a, b in pairwise(kept) if b.epoch > a.epoch] or [(kept[0], kept[-1])]
     # What happened at an epoch's edge counts from there on: the rates of a span are those it was accepted with.

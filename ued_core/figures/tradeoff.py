@@ -30,24 +30,35 @@ def tradeoff(curve: Sequence[Point], values: Sequence[float], label: str, now: P
     lines = ((1, "all of it", "poisoned", "solid"), (2, "in its old place", "control", "dot"))
     traces = [
         {
-            "type": "scatter", "mode": "lines+markers+text", "name": f"perturbation left, {name}",
-            "x": [_finite(point[0]) for point in curve], "y": [point[number] for point in curve],
-            "text": _with_room(curve, values) if number == 1 else None, "textposition": "top center",
-            "textfont": {"size": 11, "color": MUTED}, "customdata": words, "line": {"color": ROLE_COLOURS[role], "dash": dash},
+            "type": "scatter",
+            "mode": "lines+markers+text",
+            "name": f"perturbation left, {name}",
+            "x": [_finite(point[0]) for point in curve],
+            "y": [point[number] for point in curve],
+            "text": _with_room(curve, values) if number == 1 else None,
+            "textposition": "top center",
+            "textfont": {"size": 11, "color": MUTED},
+            "customdata": words,
+            "line": {"color": ROLE_COLOURS[role], "dash": dash},
             "hovertemplate": "%{customdata}<br>PSNR %{x:.1f} dB<br>left %{y:.1%}<extra></extra>",
         }
         for number, name, role, dash in lines
-    ]  # fmt: skip
+    ]
     traces.append(
         {
-            "type": "scatter", "mode": "markers" if curve else "markers+text", "name": "now",
-            "x": [_finite(now[0])] * 2, "y": list(now[1:]),
+            "type": "scatter",
+            "mode": "markers" if curve else "markers+text",
+            "name": "now",
+            "x": [_finite(now[0])] * 2,
+            "y": list(now[1:]),
             # Without a curve there is no legend. The two may lie in one place: their names stand on either side.
-            "text": [name for _, name, *_ in lines], "textposition": ["middle left", "middle right"], "textfont": {"color": INK},
+            "text": [name for _, name, *_ in lines],
+            "textposition": ["middle left", "middle right"],
+            "textfont": {"color": INK},
             "marker": {"size": 15, "symbol": "circle-open", "color": INK, "line": {"width": 2.5, "color": INK}},
             "hovertemplate": "now<br>PSNR %{x:.1f} dB<br>left %{y:.1%}<extra></extra>",
         }
-    )  # fmt: skip
+    )
     return compose(
         traces,
         base_layout(
@@ -63,7 +74,9 @@ def _with_room(curve: Sequence[Point], values: Sequence[float]) -> list[str]:
     reach = [max(axis) - min(axis) or 1.0 for axis in zip(*places, strict=True)]
     kept: list[int] = []
     for i in sorted(range(len(places)), key=lambda i: 0 < i < len(places) - 1):
-        if all(max(abs(a - b) / r for a, b, r in zip(places[i], places[k], reach, strict=True)) >= LABEL_ROOM for k in kept):
+        if all(
+            max(abs(a - b) / r for a, b, r in zip(places[i], places[k], reach, strict=True)) >= LABEL_ROOM for k in kept
+        ):
             kept.append(i)
     return [f"{v:g}" if i in kept else "" for i, v in enumerate(values)]
 

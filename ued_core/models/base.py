@@ -58,7 +58,9 @@ class Network(nn.Module):
         """
         return self.scores_and_activations(images, names, grid)[1]
 
-    def scores_and_activations(self, images: torch.Tensor, names: Sequence[str], grid: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    def scores_and_activations(
+        self, images: torch.Tensor, names: Sequence[str], grid: int
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Scores, (N, classes), and :meth:`activations`, in one pass."""
         scores, found = self._hooked(images, [(name, grid) for name in names])
         return scores, dict(zip(names, found, strict=True))
@@ -79,7 +81,9 @@ class Network(nn.Module):
         scores, (means, fields) = self._hooked(images, [(layer, 1), (layer, grid)])
         return scores, means, fields
 
-    def _hooked(self, images: torch.Tensor, wanted: Sequence[tuple[str, int]]) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    def _hooked(
+        self, images: torch.Tensor, wanted: Sequence[tuple[str, int]]
+    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
         found: dict[int, torch.Tensor] = {}
         for name, _ in wanted:
             if name not in self.layers:
@@ -162,7 +166,9 @@ class Model(Method):
                 reached = module.weight[:, 0].numel() // module.groups
                 nn.init.normal_(module.weight, std=(2 / reached) ** 0.5, generator=rng)
             elif isinstance(module, nn.Conv2d | nn.Linear):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out" if isinstance(module, nn.Conv2d) else "fan_in", generator=rng)
+                nn.init.kaiming_normal_(
+                    module.weight, mode="fan_out" if isinstance(module, nn.Conv2d) else "fan_in", generator=rng
+                )
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
         nn.init.normal_(network.head.weight, std=network.head.in_features**-0.5, generator=rng)

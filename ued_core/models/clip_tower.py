@@ -83,7 +83,12 @@ class ClipTower(nn.Module):
     """
 
     def __init__(
-        self, width: int = 64, blocks: tuple[int, int, int, int] = (3, 4, 6, 3), side: int = 224, heads: int = 32, features: int = 1024
+        self,
+        width: int = 64,
+        blocks: tuple[int, int, int, int] = (3, 4, 6, 3),
+        side: int = 224,
+        heads: int = 32,
+        features: int = 1024,
     ) -> None:
         super().__init__()
         half = width // 2

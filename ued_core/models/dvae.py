@@ -51,16 +51,18 @@ class TransposedConv(nn.ConvTranspose2d):
 class DvaeNetwork(nn.Module):
     """Encoder, Gaussian latent, one decoder for the image and one for the perturbation.
 
-    The encoder is the front of a CIFAR ResNet-18. Both decoders read the same sample z of the latent; the second one reads
-    z + u_y, where u_y is a free vector of the class that no rate limits. Weights are not yet drawn: :func:`build_dvae`.
+    The encoder is the front of a CIFAR ResNet-18. Both decoders read the same sample z of the latent; the second one
+    reads z + u_y, where u_y is a free vector of the class that no rate limits. Weights are not yet drawn:
+    :func:`build_dvae`.
 
     Args:
         shape: (C, H, W) of an image; both sides multiples of :attr:`stride`.
         classes: K.
         width: channels of the stem, even; the published network has 64.
         sees: what the second decoder is given: ``image_and_class`` z + u_y, ``class_alone`` u_y.
-        places: ``spatial`` gives every position of the latent its own part of u_y, ``broadcast`` one vector to all. The deep
-            variant always broadcasts: the published size does not fit it, and one that fits would have 40 million numbers.
+        places: ``spatial`` gives every position of the latent its own part of u_y, ``broadcast`` one vector to all. The
+            deep variant always broadcasts: the published size does not fit it, and one that fits would have 40 million
+                numbers.
         disentangles: false leaves the second decoder and u_y out; what remains is a plain rate-limited VAE.
 
     Attributes:
@@ -74,9 +76,14 @@ class DvaeNetwork(nn.Module):
     """
 
     def __init__(
-        self, shape: tuple[int, int, int], classes: int, width: int, sees: Sees = "image_and_class", places: Places = "spatial",
+        self,
+        shape: tuple[int, int, int],
+        classes: int,
+        width: int,
+        sees: Sees = "image_and_class",
+        places: Places = "spatial",
         disentangles: bool = True,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__()
         channels, height, wide = shape
         deep = min(height, wide) >= DEEP_FROM
@@ -95,7 +102,9 @@ class DvaeNetwork(nn.Module):
         self.to_image = nn.Sequential(*_decoder(channels, width, deep), nn.Sigmoid())
         if disentangles:
             self.to_perturbation = nn.Sequential(*_decoder(channels, width, deep))
-            self.own = (top, 1, 1) if deep or places == "broadcast" else (top, height // self.stride, wide // self.stride)
+            self.own = (
+                (top, 1, 1) if deep or places == "broadcast" else (top, height // self.stride, wide // self.stride)
+            )
             self.embedding = nn.Embedding(classes, math.prod(self.own))
 
     @property
@@ -164,7 +173,8 @@ def build_dvae(
     shape: tuple[int, int, int], classes: int, width: int, rng: torch.Generator, sees: Sees = "image_and_class",
     places: Places = "spatial", disentangles: bool = True,
 ) -> DvaeNetwork:  # fmt: skip
-    """:class:`DvaeNetwork` with weights drawn from ``rng`` (a CPU generator) as torch draws them by default, on the CPU.
+    """:class:`DvaeNetwork` with weights drawn from ``rng`` (a CPU generator) as torch draws them by default, on the
+    CPU.
 
     The global random state is left as it was.
     """
@@ -183,7 +193,11 @@ def build_dvae(
 
 
 def _encoder(channels: int, width: int, deep: bool) -> nn.Sequential:
-    layers: list[nn.Module] = [nn.Conv2d(channels, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
+    layers: list[nn.Module] = [
+        nn.Conv2d(channels, width, 3, 1, 1, bias=False),
+        nn.BatchNorm2d(width),
+        nn.ReLU(inplace=True),
+    ]
     layers += [BasicBlock(width, width, 1), BasicBlock(width, width, 1), BasicBlock(width, 2 * width, 2)]
     if deep:
         layers += [BasicBlock(2 * width, 2 * width, 1), BasicBlock(2 * width, 4 * width, 2)]
@@ -196,7 +210,12 @@ def _decoder(channels: int, width: int, deep: bool) -> list[nn.Module]:
     # A doubling is followed by the next convolution at once; only the 3×3 ones are normalised.
     layers: list[nn.Module] = [nn.ConvTranspose2d(top, top // 2, 4, 2, 1)]
     if not deep:
-        return [*layers, *_normalised(width, width), *_normalised(width, width // 2), TransposedConv(width // 2, channels)]
+        return [
+            *layers,
+            *_normalised(width, width),
+            *_normalised(width, width // 2),
+            TransposedConv(width // 2, channels),
+        ]
     layers += [*_normalised(4 * width, 2 * width), nn.ConvTranspose2d(2 * width, width, 4, 2, 1)]
     return [*layers, *_normalised(width, width // 2), nn.ConvTranspose2d(width // 2, channels, 4, 2, 1)]
 

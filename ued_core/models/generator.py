@@ -17,7 +17,12 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            *(nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3, bias=False), nn.BatchNorm2d(channels), nn.ReLU(inplace=True)),
+            *(
+                nn.ReflectionPad2d(1),
+                nn.Conv2d(channels, channels, 3, bias=False),
+                nn.BatchNorm2d(channels),
+                nn.ReLU(inplace=True),
+            ),
             *(nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3, bias=False), nn.BatchNorm2d(channels)),
         )
 
@@ -27,7 +32,8 @@ class ResidualBlock(nn.Module):
 
 
 class ResNetGenerator(nn.Module):
-    """Images of values in (−1, 1) from images: two strided convolutions, residual blocks, two transposed convolutions, tanh.
+    """Images of values in (−1, 1) from images: two strided convolutions, residual blocks, two transposed convolutions,
+    tanh.
 
     Args:
         channels: of its input and output.
@@ -36,7 +42,8 @@ class ResNetGenerator(nn.Module):
         rng: a CPU generator; the weights are drawn from it as torch draws them by default, uniformly within 1/√fan-in.
 
     Source:
-        Johnson et al., Perceptual losses (arXiv 1603.08155), in the form that Unlearnable Clusters (arXiv 2301.01217) takes.
+        Johnson et al., Perceptual losses (arXiv 1603.08155), in the form that Unlearnable Clusters (arXiv 2301.01217)
+        takes.
     """
 
     def __init__(self, channels: int, width: int, blocks: int, rng: torch.Generator) -> None:
@@ -46,7 +53,10 @@ class ResNetGenerator(nn.Module):
             layers += [nn.Conv2d(inside, 2 * inside, 3, 2, 1, bias=False), *_active(2 * inside)]
         layers += [ResidualBlock(4 * width) for _ in range(blocks)]
         for inside in (4 * width, 2 * width):
-            layers += [nn.ConvTranspose2d(inside, inside // 2, 3, 2, 1, output_padding=1, bias=False), *_active(inside // 2)]
+            layers += [
+                nn.ConvTranspose2d(inside, inside // 2, 3, 2, 1, output_padding=1, bias=False),
+                *_active(inside // 2),
+            ]
         layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, channels, 7), nn.Tanh()]
         self.body = nn.Sequential(*layers)
         for module in self.body.modules():

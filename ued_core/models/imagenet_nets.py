@@ -1,4 +1,5 @@
-"""Networks of the ImageNet literature as torchvision builds them: poisons are tried on them to see whether they transfer."""
+"""Networks of the ImageNet literature as torchvision builds them: poisons are tried on them to see whether they
+transfer."""
 
 from __future__ import annotations
 
@@ -39,7 +40,13 @@ class ImageNetNet(Model):
     """A network that was made for 224 pixels and divides the side by 32; subclasses implement :meth:`stages`."""
 
     side: int = param(
-        64, "Images are enlarged to this side inside the network; the paper trains at 224.", unit="px", ge=32, le=256, step=16, quick=32
+        64,
+        "Images are enlarged to this side inside the network; the paper trains at 224.",
+        unit="px",
+        ge=32,
+        le=256,
+        step=16,
+        quick=32,
     )
 
     @abstractmethod
@@ -54,7 +61,9 @@ class ImageNetNet(Model):
         stages, features = self.stages(shape[0])
         names = {name: name.replace(" ", "_") for name in stages}
         parts = OrderedDict((names[name], stage) for name, stage in stages.items())
-        body = nn.Sequential(OrderedDict(enlarge=Enlarge(self.side), **parts, pool=nn.AdaptiveAvgPool2d(1), flat=nn.Flatten()))
+        body = nn.Sequential(
+            OrderedDict(enlarge=Enlarge(self.side), **parts, pool=nn.AdaptiveAvgPool2d(1), flat=nn.Flatten())
+        )
         return Network(body, features, classes, {**names, PENULTIMATE: "flat"})
 
 
@@ -65,8 +74,8 @@ class EfficientNetB1(ImageNetNet):
         EfficientNet, arXiv 1905.11946, as torchvision builds it; a target model of arXiv 2301.01217.
 
     Differs:
-        No pre-trained weights. No dropout and no stochastic depth: torch draws them from its global random state. The strides stay
-        and small images are enlarged instead, to 64 pixels rather than the published 240.
+        No pre-trained weights. No dropout and no stochastic depth: torch draws them from its global random state. The
+        strides stay and small images are enlarged instead, to 64 pixels rather than the published 240.
     """
 
     key: ClassVar[str] = "efficientnet_b1"
@@ -88,7 +97,8 @@ class RegNetX(ImageNetNet):
         Designing network design spaces, arXiv 2003.13678, as torchvision builds it; a target model of arXiv 2301.01217.
 
     Differs:
-        No pre-trained weights. The strides stay and small images are enlarged instead, to 64 pixels rather than the published 224.
+        No pre-trained weights. The strides stay and small images are enlarged instead, to 64 pixels rather than the
+        published 224.
     """
 
     key: ClassVar[str] = "regnetx_1_6gf"

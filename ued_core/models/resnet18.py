@@ -24,7 +24,11 @@ class BasicBlock(nn.Module):
             nn.BatchNorm2d(outside),
         )
         same = stride == 1 and inside == outside
-        self.shortcut = nn.Identity() if same else nn.Sequential(nn.Conv2d(inside, outside, 1, stride, bias=False), nn.BatchNorm2d(outside))
+        self.shortcut = (
+            nn.Identity()
+            if same
+            else nn.Sequential(nn.Conv2d(inside, outside, 1, stride, bias=False), nn.BatchNorm2d(outside))
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Feature maps (N, inside, H, W) → (N, outside, H/stride, W/stride)."""
@@ -46,7 +50,11 @@ class ResNet18(Model):
 
     def network(self, shape: tuple[int, int, int], classes: int) -> Network:
         w = self.width
-        layers: list[nn.Module] = [nn.Conv2d(shape[0], w, 3, 1, 1, bias=False), nn.BatchNorm2d(w), nn.ReLU(inplace=True)]
+        layers: list[nn.Module] = [
+            nn.Conv2d(shape[0], w, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(w),
+            nn.ReLU(inplace=True),
+        ]
         inside = w
         for stage, blocks in enumerate((2, 2, 2, 2)):
             for block in range(blocks):
@@ -54,4 +62,6 @@ class ResNet18(Model):
                 layers.append(BasicBlock(inside, outside, 2 if stage > 0 and block == 0 else 1))
                 inside = outside
         body = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        return Network(body, inside, classes, {"stem": "2", "stage 1": "4", "stage 2": "6", "stage 3": "8", PENULTIMATE: "10"})
+        return Network(
+            body, inside, classes, {"stem": "2", "stage 1": "4", "stage 2": "6", "stage 3": "8", PENULTIMATE: "10"}
+        )

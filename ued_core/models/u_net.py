@@ -30,7 +30,9 @@ class UNet(nn.Module):
     def __init__(self, channels: int, width: int, rng: torch.Generator) -> None:
         super().__init__()
         sizes = [width * scale for scale in SCALES]
-        self.down = nn.ModuleList(_double(inside, outside) for inside, outside in zip([channels, *sizes], sizes, strict=False))
+        self.down = nn.ModuleList(
+            _double(inside, outside) for inside, outside in zip([channels, *sizes], sizes, strict=False)
+        )
         self.up = nn.ModuleList(_double(below + above, above) for above, below in zip(sizes, sizes[1:], strict=False))
         self.last = nn.Sequential(nn.Conv2d(width, channels, 1), nn.BatchNorm2d(channels), nn.Tanh())
         for module in self.modules():
@@ -48,7 +50,9 @@ class UNet(nn.Module):
             levels.append(block(F.avg_pool2d(levels[-1], 2, ceil_mode=True)))
         x = levels.pop()
         for block, skip in zip(reversed(self.up), reversed(levels), strict=True):
-            x = block(torch.cat([skip, F.interpolate(x, size=skip.shape[-2:], mode="bilinear", align_corners=False)], 1))
+            x = block(
+                torch.cat([skip, F.interpolate(x, size=skip.shape[-2:], mode="bilinear", align_corners=False)], 1)
+            )
         return self.last(x)
 
 
@@ -61,5 +65,9 @@ def build_u_net(channels: int, width: int, rng: torch.Generator) -> UNet:
 def _double(inside: int, outside: int) -> nn.Sequential:
     layers: list[nn.Module] = []
     for channels in (inside, outside):
-        layers += [nn.Conv2d(channels, outside, 3, padding=1, bias=False), nn.BatchNorm2d(outside), nn.ReLU(inplace=True)]
+        layers += [
+            nn.Conv2d(channels, outside, 3, padding=1, bias=False),
+            nn.BatchNorm2d(outside),
+            nn.ReLU(inplace=True),
+        ]
     return nn.Sequential(*layers)

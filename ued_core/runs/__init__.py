@@ -7,7 +7,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ued_core.runs.client import attend, cancel, delete, find, folder, resume, run, runs, stop_crafting, submit, submit_many, wait
+from ued_core.runs.client import (
+    attend,
+    cancel,
+    delete,
+    find,
+    folder,
+    resume,
+    run,
+    runs,
+    stop_crafting,
+    submit,
+    submit_many,
+    wait,
+)
 from ued_core.runs.folder import Progress, RunFolder, runs_root
 from ued_core.runs.launcher import ensure_supervisor
 from ued_core.runs.listing import Snapshot, snapshot

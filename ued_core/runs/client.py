@@ -46,8 +46,10 @@ def submit_many(specs: Iterable[RunSpec], launch: bool = True, by: Person = OWNE
     """Queue runs in this order; their ids.
 
     Raises:
-        NotAllowed: a visitor asks for a path of the server, too large a run or too many of them. Nothing is queued then.
-        ParameterError: a path is relative; the worker's folder is not the caller's (:meth:`RunSpec.located`). Nothing is queued then.
+        NotAllowed: a visitor asks for a path of the server, too large a run or too many of them. Nothing is queued
+            then.
+        ParameterError: a path is relative; the worker's folder is not the caller's (:meth:`RunSpec.located`). Nothing
+            is queued then.
         RunError: a run's folder cannot be written.
     """
     root = runs_root()
@@ -122,7 +124,10 @@ def folder(run_id: str) -> RunFolder:
     close = difflib.get_close_matches(run_id, known, n=3, cutoff=0.6)
     hint = f"Did you mean {' or '.join(close)}?" if close else f"The newest is {known[-1]}."
     # Links and open pages name whole ids, and such a run has been here.
-    raise RunError(f"There is no run {run_id!r}.", ("If there was one, it has been deleted. " if RUN_ID.fullmatch(run_id) else "") + hint)
+    raise RunError(
+        f"There is no run {run_id!r}.",
+        ("If there was one, it has been deleted. " if RUN_ID.fullmatch(run_id) else "") + hint,
+    )
 
 
 def cancel(run_id: str, by: Person = OWNER) -> None:
@@ -204,7 +209,8 @@ def delete(run_id: str, by: Person = OWNER) -> None:
 
 
 def attend(records: Iterable[RunRecord]) -> None:
-    """See to it that a supervisor lives while a run is not over; whoever watches runs calls it, as often as he likes."""
+    """See to it that a supervisor lives while a run is not over; whoever watches runs calls it, as often as he
+    likes."""
     if any(not record.over for record in records):
         watch_of(runs_root()).look()
 
@@ -240,7 +246,8 @@ def _permitted(spec: RunSpec, by: Person) -> RunSpec:
 
 @contextmanager
 def _counted(root: Path, by: Person) -> Iterator[list[RunRecord]]:
-    """All runs that are not over, while nobody else adds runs of a visitor; nothing for the owner, whose runs are not counted."""
+    """All runs that are not over, while nobody else adds runs of a visitor; nothing for the owner, whose runs are not
+    counted."""
     if by.owner:
         yield []
         return

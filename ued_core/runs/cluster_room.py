@@ -54,7 +54,9 @@ class Grouping:
             data: the clustered images in their order; only labels and classes are looked at.
         """
         nmi = agreement_with(torch.from_numpy(self.assignment), data.labels)
-        return replace(self, counts=label_counts(self.assignment, data.labels.numpy(), len(self), data.classes), nmi=nmi)
+        return replace(
+            self, counts=label_counts(self.assignment, data.labels.numpy(), len(self), data.classes), nmi=nmi
+        )
 
     @property
     def guessed_rate(self) -> float:
@@ -77,8 +79,8 @@ class Picture:
     """Features of some images of every cluster in the plane, and the centres that they are nearest to.
 
     Attributes:
-        embedding: the images copy after copy, then the centres. ``labels`` are clusters, also a centre's own; ``group`` is
-            ``clean``, ``poisoned`` or ``centre``; ``rows`` of centres are −1.
+        embedding: the images copy after copy, then the centres. ``labels`` are clusters, also a centre's own; ``group``
+            is ``clean``, ``poisoned`` or ``centre``; ``rows`` of centres are −1.
         nearest: copy → int64 (M,), the nearest centre by Euclidean distance of features.
         likest: copy → int64 (M,), the centre of least KL divergence of softmax profiles, which the generators follow.
         origin: whether the layout was found in the store of layouts or computed now.
@@ -155,7 +157,9 @@ def group_images(features: np.ndarray, labels: np.ndarray, classes: int, cluster
     for cluster in range(len(found)):
         own = np.flatnonzero(assignment == cluster)
         nearest.append(tuple(own[np.argsort(away[own], kind="stable")[:NEAREST]].tolist()))
-    return Grouping(assignment, centres, tuple(nearest), counts, agreement_with(found.assignment, torch.from_numpy(labels)))
+    return Grouping(
+        assignment, centres, tuple(nearest), counts, agreement_with(found.assignment, torch.from_numpy(labels))
+    )
 
 
 def label_counts(assignment: np.ndarray, labels: np.ndarray, clusters: int, classes: int) -> np.ndarray:
@@ -218,7 +222,8 @@ def profile_distances(features: torch.Tensor, centres: torch.Tensor) -> torch.Te
         centres: float (p, D).
 
     Returns:
-        Float (M, p), ≥ 0 up to rounding; what :func:`ued_core.attacks.unlearnable_clusters.profile_distance` is for one centre.
+        Float (M, p), ≥ 0 up to rounding; what :func:`ued_core.attacks.unlearnable_clusters.profile_distance` is for one
+        centre.
     """
     wanted, given = torch.log_softmax(centres, 1), torch.log_softmax(features, 1)
     return (wanted.exp() * wanted).sum(1) - given @ wanted.exp().T

@@ -21,7 +21,8 @@ class EdgeComparison:
     Attributes:
         detection: the attack's images against the opponent's.
         poisoned, opponent: verdicts for both whole sets.
-        evasion: detection of the same attack with reflection padding; None when it has no such choice, or has it already.
+        evasion: detection of the same attack with reflection padding; None when it has no such choice, or has it
+            already.
         evading: the verdict for that set.
     """
 
@@ -41,7 +42,9 @@ def evading_version(attack: Attack) -> Attack | None:
     return None if values["padding"] == EVASION["padding"] else type(attack)(**{**values, **EVASION})
 
 
-def compare_edges(images: ImageSet, poisoned: torch.Tensor, attack: Attack, seed: int, rival: Attack | None) -> EdgeComparison:
+def compare_edges(
+    images: ImageSet, poisoned: torch.Tensor, attack: Attack, seed: int, rival: Attack | None
+) -> EdgeComparison:
     """Detect an attack among clean images, or among those of another attack.
 
     Args:

@@ -1,4 +1,5 @@
-"""The trained edge detector as a test of a suspicious set: it learns on poisons that were made for it, and judges other images."""
+"""The trained edge detector as a test of a suspicious set: it learns on poisons that were made for it, and judges other
+images."""
 
 from __future__ import annotations
 
@@ -21,12 +22,17 @@ PARTS = 3
 LEAST_IMAGES = 30
 KNOWN = Known(
     "Trained edge detectors (EPD)",
-    "One detector for each known convolution, trained on clean images and on that attack with a key of its own: does one of them flag "
-    "more of these images than lies half-way between what it flags of clean ones and of its own attack with yet another key?",
-    "It needs clean images of the same kind, which the other tests do without, and looks for convolutions alone. Reflection padding "
-    "leaves it little to see, CUDA's filters darken no certain side and are often missed, and what else changes the brightness of frames, "
+    "One detector for each known convolution, trained on clean images and on that attack with a key of its own: does "
+    "one of them flag "
+    "more of these images than lies half-way between what it flags of clean ones and of its own attack with yet "
+    "another key?",
+    "It needs clean images of the same kind, which the other tests do without, and looks for convolutions alone. "
+    "Reflection padding "
+    "leaves it little to see, CUDA's filters darken no certain side and are often missed, and what else changes the "
+    "brightness of frames, "
     "such as a blur of digits, can be taken for a convolution.",
-    "Each attack against clean images, instead of against other attacks, and a bound for a whole set; the published penalty could not be "
+    "Each attack against clean images, instead of against other attacks, and a bound for a whole set; the published "
+    "penalty could not be "
     "read, ours is 1.",
 )
 
@@ -76,7 +82,8 @@ class EdgeEvidence:
     held_out: int
 
     def evidence(self, version: str) -> Evidence:
-        """The outcome in the form of the other tests, of the detector that sees most; None as outcome where none can tell.
+        """The outcome in the form of the other tests, of the detector that sees most; None as outcome where none can
+        tell.
 
         ``value`` and ``bound`` are shares of images, ``chance`` is that of clean ones.
         """
@@ -85,7 +92,9 @@ class EdgeEvidence:
             best = max(self.detectors, key=lambda one: one.own - one.clean)
             return Evidence("edges", best.flagged[version], best.bound, None, None, best.clean)
         best = max(able, key=lambda one: one.beyond(version))
-        return Evidence("edges", best.flagged[version], best.bound, best.flagged[version] > best.bound, None, best.clean)
+        return Evidence(
+            "edges", best.flagged[version], best.bound, best.flagged[version] > best.bound, None, best.clean
+        )
 
 
 def convolutions() -> list[Attack]:
@@ -95,10 +104,11 @@ def convolutions() -> list[Attack]:
 
 
 def edge_evidence(clean: ImageSet, versions: Mapping[str, torch.Tensor], seed: int) -> EdgeEvidence:
-    """Train a detector for each attack on a third of the images, set its bound on the next third, judge versions of the last one.
+    """Train a detector for each attack on a third of the images, set its bound on the next third, judge versions of the
+    last one.
 
-    No version of an image that they learned from or that set a bound is judged, and no key is used twice. Takes a fraction
-    of a second for 1,000 images of 3×32×32.
+    No version of an image that they learned from or that set a bound is judged, and no key is used twice. Takes a
+    fraction of a second for 1,000 images of 3×32×32.
 
     Args:
         clean: the control: images of the same kind that nobody attacked.
@@ -115,7 +125,9 @@ def edge_evidence(clean: ImageSet, versions: Mapping[str, torch.Tensor], seed: i
         raise DataError(f"The edge detectors are to learn from {len(clean)} images.", f"Take at least {LEAST_IMAGES}.")
     wrong = next((name for name, images in versions.items() if images.shape != clean.images.shape), None)
     if wrong is not None:
-        raise DataError(f"The {wrong} images have shape {tuple(versions[wrong].shape)}, the clean ones {tuple(clean.images.shape)}.")
+        raise DataError(
+            f"The {wrong} images have shape {tuple(versions[wrong].shape)}, the clean ones {tuple(clean.images.shape)}."
+        )
     ctx = Context(seed=seed)
     order = torch.randperm(len(clean), generator=ctx.generator("edge evidence", "parts"))
     size = len(order) // PARTS

@@ -92,11 +92,16 @@ def plain_seconds(images: ImageSet, model: Model, plan: Plan) -> float:
     network = model.build(few.shape, few.classes, torch.Generator().manual_seed(0))
     recipe = plan.with_values(epochs=REPEATS + 1, compile=False)
     ends: list[float] = []
-    train(Job(few, few.take(torch.arange(1)), network, recipe, on_epoch=lambda row: ends.append(time.process_time())), Context())
+    train(
+        Job(few, few.take(torch.arange(1)), network, recipe, on_epoch=lambda row: ends.append(time.process_time())),
+        Context(),
+    )
     return median(after - before for before, after in pairwise(ends)) / len(few)
 
 
-def treatment_of(images: ImageSet, defenses: Sequence[Defense], seed: int = 0, whole: ImageSet | None = None) -> Treatment:
+def treatment_of(
+    images: ImageSet, defenses: Sequence[Defense], seed: int = 0, whole: ImageSet | None = None
+) -> Treatment:
     """What a stack takes for treating images, over all threads of this process.
 
     Args:

@@ -1,4 +1,5 @@
-"""What a run will cost, said before it starts: crafting from a timed step, training from what finished runs here took."""
+"""What a run will cost, said before it starts: crafting from a timed step, training from what finished runs here
+took."""
 
 from __future__ import annotations
 
@@ -58,14 +59,19 @@ class CraftingCost:
         if self.ready:
             return f"{self.title} is already crafted for these images, parameters and key: it is read from the disk."
         return (
-            f"{self.title} is crafted first: at most {self.evaluations:,} gradient evaluations, at most about {duration(self.seconds)} "
-            "on this machine's processor, from one timed step. What is cancelled goes on later where it was, and a crafted set is kept "
+            f"{self.title} is crafted first: at most {self.evaluations:,} gradient evaluations, at most about "
+            f"{duration(self.seconds)} "
+            "on this machine's processor, from one timed step. What is cancelled goes on later where it was, and a "
+            "crafted set is kept "
             "for every run with the same images, parameters and key."
         )
 
 
 def crafting_cost(
-    attack: WholeSetAttack, train: ImageSet, seed: int, seconds_for: Callable[[WholeSetAttack, ImageSet], float] | None = None
+    attack: WholeSetAttack,
+    train: ImageSet,
+    seed: int,
+    seconds_for: Callable[[WholeSetAttack, ImageSet], float] | None = None,
 ) -> CraftingCost:
     """What crafting would cost now; takes the time of a few gradient steps.
 
@@ -104,8 +110,8 @@ class Estimate:
 
     Attributes:
         seconds: from its start in the queue's first place to its result, crafting left out.
-        images_per_s: median of the training speeds of finished runs, each over its whole training; of runs with other defences
-            scaled by what both declare (:func:`ued_core.defenses.step_cost`).
+        images_per_s: median of the training speeds of finished runs, each over its whole training; of runs with other
+            defences scaled by what both declare (:func:`ued_core.defenses.step_cost`).
         count: how many finished runs it rests on.
         same_defences: whether those runs had the same defences.
         passes: what a step of the run to come takes, in units of a plain step, as declared.
@@ -135,7 +141,8 @@ class Estimate:
             return f"from {self.images_per_s:,.0f} images/s measured in {counted}"
         step = "a plain step" if self.passes == 1 else f"a step as long as {self.passes:.3g} plain ones"
         return (
-            f"from {counted} with other defences or none, scaled to {step}, as defences declare it: {self.images_per_s:,.0f} images/s, "
+            f"from {counted} with other defences or none, scaled to {step}, as defences declare it: "
+            f"{self.images_per_s:,.0f} images/s, "
             "the augmentation of batches left out"
         )
 
@@ -155,9 +162,9 @@ class _Measured:
 def estimate(spec: RunSpec, records: Sequence[RunRecord]) -> Estimate | None:
     """The expected duration; None when no finished run says anything about it.
 
-    Finished runs count when model and data set are the same, and both follow the ordinary loop or neither does. Those with
-    the same defences come first, then those whose defences leave batches and training alone, then all others. The speed of
-    others is scaled by what a step takes under their defences and under those of the run to come, as declared.
+    Finished runs count when model and data set are the same, and both follow the ordinary loop or neither does. Those
+    with the same defences come first, then those whose defences leave batches and training alone, then all others. The
+    speed of others is scaled by what a step takes under their defences and under those of the run to come, as declared.
 
     Args:
         spec: the run to come.
@@ -168,15 +175,25 @@ def estimate(spec: RunSpec, records: Sequence[RunRecord]) -> Estimate | None:
 
     def alike() -> Iterator[RunRecord]:
         # Of thousands of runs, no more are looked at than are needed.
-        return (r for r in records if r.state == "finished" and r.spec.get("model") == wanted["model"]
-                and _name(r.spec.get("dataset")) == wanted["dataset"]["name"] and _has_course(r.spec) == course)  # fmt: skip
+        return (
+            r
+            for r in records
+            if r.state == "finished"
+            and r.spec.get("model") == wanted["model"]
+            and _name(r.spec.get("dataset")) == wanted["dataset"]["name"]
+            and _has_course(r.spec) == course
+        )
 
     same = (r for r in alike() if r.spec.get("defenses") == wanted["defenses"])
     # A set that was purified before training is trained on at the speed of any other.
-    untouched = (r for r in alike() if (stack := _stack(r.spec)) is not None and not any(d.acts - {"purify"} for d in stack))
+    untouched = (
+        r for r in alike() if (stack := _stack(r.spec)) is not None and not any(d.acts - {"purify"} for d in stack)
+    )
     passes = _passes(spec.defenses)
     for pool, exact in ((same, True), (untouched, False), (alike(), False)):
-        found = [m for r in islice(pool, MOST_RUNS) if (m := _measure(r, spec.device, None if exact else passes)) is not None]
+        found = [
+            m for r in islice(pool, MOST_RUNS) if (m := _measure(r, spec.device, None if exact else passes)) is not None
+        ]
         images = next((m.images for m in found if m.spec.get("dataset") == wanted["dataset"]), None)
         # A data set of another size: the size is known when it is a parameter of the set.
         images = images or wanted["dataset"].get("train_size")

@@ -58,7 +58,9 @@ def export_spec(spec: RunSpec, kind: str, out: Path, ctx: Context) -> Written:
         DataError, UnknownName: as :func:`ued_core.data.poison_files.export`.
     """
     if spec.attack is None:
-        raise SpecError("The spec names no attack, so there is no poison to export.", 'Add "attack": "cuda", for example.')
+        raise SpecError(
+            "The spec names no attack, so there is no poison to export.", 'Add "attack": "cuda", for example.'
+        )
     ctx = Context(spec.attack_seed, pick_device(spec.device), ctx.on_report, ctx.stop, on_note=ctx.on_note)
     train = load_split(spec.dataset, ctx).train
     poisoned = poison_once(spec.attack, train, ctx, spec.poison_rate, spec.poison_classes)
@@ -69,7 +71,11 @@ def export_spec(spec: RunSpec, kind: str, out: Path, ctx: Context) -> Written:
 
 def export_folder(spec: RunSpec, kind: str) -> Path:
     """Where an export for download lies: named by everything that decides its content."""
-    decides = {k: v for k, v in spec.identity().items() if k in ("dataset", "attack", "poison_rate", "poison_classes", "attack_seed")}
+    decides = {
+        k: v
+        for k, v in spec.identity().items()
+        if k in ("dataset", "attack", "poison_rate", "poison_classes", "attack_seed")
+    }
     return home() / "exports" / f"{kind}-{fingerprint(decides)}"
 
 

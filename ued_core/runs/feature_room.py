@@ -13,7 +13,15 @@ import numpy as np
 import torch
 
 from ued_core.analysis.clusters import GRID, ClusterMeasures, measures
-from ued_core.analysis.embedding import Method, align, aligned_umap_layouts, pca_layout, shared_pca_layouts, tsne_layout, umap_layout
+from ued_core.analysis.embedding import (
+    Method,
+    align,
+    aligned_umap_layouts,
+    pca_layout,
+    shared_pca_layouts,
+    tsne_layout,
+    umap_layout,
+)
 from ued_core.analysis.feature_quality import FeatureQuality, feature_quality
 from ued_core.analysis.layout_store import layout_key, store_layout, stored_layout
 from ued_core.analysis.reference import reference_network
@@ -224,7 +232,8 @@ def lay_out_epochs(frames: Sequence[np.ndarray], method: Literal["umap", "pca"])
 
 
 def quality_at(run: str, epoch: int) -> FeatureQuality:
-    """What the features of a run's network are worth on clean images: its last layer is refitted on the run's clean training images.
+    """What the features of a run's network are worth on clean images: its last layer is refitted on the run's clean
+    training images.
 
     Args:
         run: its id; it was trained on the classes of its data set.

@@ -17,9 +17,9 @@
 | ``checkpoint.pt`` | worker | for resuming; removed when the run has finished |
 | ``crafted/`` | worker | a poisoned set whose crafting was ended early; it belongs to this run alone |
 | ``weights.safetensors`` | worker | the trained weights |
-| ``weights/epoch_003.safetensors`` | worker | the weights after so many epochs, 0 is before training (:mod:`ued_core.runs.weights`) |
-| ``last-words`` | submitter, resume, worker | room on the disk for ``error.json``, which it becomes when there is no other |
-| ``result.json``, ``error.json`` | worker | how it ended |
+| ``weights/epoch_003.safetensors`` | worker | the weights after so many epochs, 0 is before training
+(:mod:`ued_core.runs.weights`) | | ``last-words`` | submitter, resume, worker | room on the disk for ``error.json``,
+which it becomes when there is no other | | ``result.json``, ``error.json`` | worker | how it ended |
 | ``log.txt`` | worker | what it printed |
 
 The token makes every execution unique: a run is executed by the one worker that removed it,
@@ -237,7 +237,11 @@ class RunFolder:
             return {}, "The run's spec.json holds no JSON object."
         damage: list[str] = []
         fitted(SpecFile, value, self.spec_path.name, damage)
-        return ({}, f"The run's spec.json is damaged: {'; '.join(in_brief(damage))}.") if damage else (_with_methods(value), "")
+        return (
+            ({}, f"The run's spec.json is damaged: {'; '.join(in_brief(damage))}.")
+            if damage
+            else (_with_methods(value), "")
+        )
 
     def request(self, damage: list[str] | None = None) -> Request:
         """Title, key and time of submission, as far as they are there and right.
@@ -254,7 +258,8 @@ class RunFolder:
         return fitted(Result, read_value(self.result_path), self.result_path.name, damage)
 
     def result(self) -> dict[str, Any] | None:
-        """What the finished run measured (see :func:`ued_core.runs.pipeline.execute`); None without one that is wholly right."""
+        """What the finished run measured (see :func:`ued_core.runs.pipeline.execute`); None without one that is wholly
+        right."""
         damage: list[str] = []
         value = read_object(self.result_path)
         fitted(Result, value, self.result_path.name, damage)
@@ -282,8 +287,8 @@ class RunFolder:
     def history(self, damage: list[str] | None = None) -> list[dict[str, float]]:
         """One row an epoch, as :func:`ued_core.training.train` describes them; epochs increase, every number is finite.
 
-        A row with a wrong value is left out. After a resume the epochs since the last checkpoint are trained again; their
-        first rows give way to the new ones.
+        A row with a wrong value is left out. After a resume the epochs since the last checkpoint are trained again;
+        their first rows give way to the new ones.
         """
         rows: list[dict[str, float]] = []
         for number, row in read_lines(self.history_path):
@@ -318,7 +323,8 @@ class RunFolder:
         return Progress(*last, left if 0 <= left < LONGEST_S else None)
 
     def crafted_log(self, damage: list[str] | None = None) -> CraftedLog:
-        """What the card says of the set that the run keeps for itself; there from the end of crafting on, and after a resume."""
+        """What the card says of the set that the run keeps for itself; there from the end of crafting on, and after a
+        resume."""
         for path in sorted(self.partial.glob("*/card.json")):
             card = fitted(CraftedCard, read_value(path), f"{path.parent.name}/{path.name}", damage)
             return card.log or CraftedLog()
@@ -370,7 +376,8 @@ class RunFolder:
         self.token.touch()
 
     def write_error(self, what: str, do: str, kind: str, traceback: str = "") -> None:
-        """Record why the run failed; the latest failure replaces an earlier one. Needs no room on the disk after :meth:`reserve`.
+        """Record why the run failed; the latest failure replaces an earlier one. Needs no room on the disk after
+        :meth:`reserve`.
 
         Raises:
             OSError: it cannot be written, or the folder is gone.
@@ -390,7 +397,8 @@ class RunFolder:
         keep_room(self.last_words)
 
     def gone(self) -> bool:
-        """Whether somebody deletes the folder, or has done so: what every run has from its first moment on is not there."""
+        """Whether somebody deletes the folder, or has done so: what every run has from its first moment on is not
+        there."""
         return not self.spec_path.exists() and not self.request_path.exists()
 
     def remove(self) -> None:
@@ -412,7 +420,9 @@ def cannot_write(error: OSError, root: Path) -> RunError:
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     reason = "the disk is full" if full else (error.strerror or str(error)).lower()
     do = "Make room, then try again" if full else "Change that"
-    return RunError(f"The run cannot be written to {root}: {reason}.", f"{do}, or set UED_HOME to a folder that can be written.")
+    return RunError(
+        f"The run cannot be written to {root}: {reason}.", f"{do}, or set UED_HOME to a folder that can be written."
+    )
 
 
 def _with_methods(spec: dict[str, Any]) -> dict[str, Any]:

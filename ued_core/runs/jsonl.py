@@ -28,7 +28,8 @@ def read_object(path: Path) -> dict[str, Any]:
 
 
 def read_lines(path: Path, tail_bytes: int | None = None) -> list[tuple[int, dict[str, Any]]]:
-    """The JSON objects of a file of lines with their numbers, 1…; torn lines and those that hold no object are left out."""
+    """The JSON objects of a file of lines with their numbers, 1…; torn lines and those that hold no object are left
+    out."""
     rows = []
     for number, line in enumerate(read_tail(path, tail_bytes).split("\n"), start=1):
         try:

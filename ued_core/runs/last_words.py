@@ -1,4 +1,5 @@
-"""Room on the disk for an error, taken while there is some: a full disk must not keep a run from saying that it is full."""
+"""Room on the disk for an error, taken while there is some: a full disk must not keep a run from saying that it is
+full."""
 
 from __future__ import annotations
 

@@ -32,7 +32,8 @@ NOT_CLAIMED = 3
 SAME_S = 2.0
 """Start times of one process, told by two others, differ by less."""
 WATCH_S, WATCH_MOST_S = 2.0, 60.0
-"""How often those who watch look whether a supervisor lives, and how rarely at least while each that they start dies."""
+"""How often those who watch look whether a supervisor lives, and how rarely at least while each that they start
+dies."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,10 @@ class Handle:
     Attributes:
         host: machine.
         pid: process number.
-        created: start time, seconds since 1970. Two processes that ask for it may hear times that differ by a second, and a
-            clock that is set moves it.
-        birth: what nothing moves, where the system tells it: the boot that the process belongs to and its clock ticks since then.
+        created: start time, seconds since 1970. Two processes that ask for it may hear times that differ by a second,
+            and a clock that is set moves it.
+        birth: what nothing moves, where the system tells it: the boot that the process belongs to and its clock ticks
+            since then.
     """
 
     host: str
@@ -269,8 +271,8 @@ def ensure_supervisor() -> bool:
 class Watch:
     """Sees to it that somebody executes what waits under one home; cheap enough for everybody who looks.
 
-    It looks once in :data:`WATCH_S` at most, however many threads ask. A supervisor that never gets going is started again
-    ever more rarely.
+    It looks once in :data:`WATCH_S` at most, however many threads ask. A supervisor that never gets going is started
+    again ever more rarely.
     """
 
     def __init__(self) -> None:

@@ -55,11 +55,16 @@ def copies(
     learner = next((defense for defense in defenses if defense.needs_whole_set), None)
     if learner is not None and whole is None:
         raise Unavailable(
-            f"{learner.title} learns from the whole training set, so it cannot treat these {len(chosen)} images by themselves.",
+            f"{learner.title} learns from the whole training set, so it cannot treat these {len(chosen)} images by "
+            "themselves.",
             "Look at it on the page Defence, or choose another defence here.",
         )
     poisoned = chosen if attack is None else attack.preview(chosen, attack_seed).as_training_set()
-    return {"clean": chosen, "poisoned": poisoned, "defended": preview(tuple(defenses), poisoned, Context(seed=seed), whole=whole)}
+    return {
+        "clean": chosen,
+        "poisoned": poisoned,
+        "defended": preview(tuple(defenses), poisoned, Context(seed=seed), whole=whole),
+    }
 
 
 def lay_out(
@@ -128,4 +133,7 @@ def summary_of(embedding: Embedding) -> dict[str, Any]:
     blocks = embedding.points.reshape(-1, count, 2)
     diameter = float(np.linalg.norm(np.ptp(embedding.points, axis=0)))
     names = embedding.group[::count]
-    return {str(n): float(np.linalg.norm(b - blocks[0], axis=1).mean()) / diameter for n, b in zip(names, blocks, strict=True)}
+    return {
+        str(n): float(np.linalg.norm(b - blocks[0], axis=1).mean()) / diameter
+        for n, b in zip(names, blocks, strict=True)
+    }

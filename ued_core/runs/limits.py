@@ -38,6 +38,8 @@ class Limits:
             variable = f"UED_VISITOR_{name.upper()}"
             text = environ.get(variable, "").strip()
             if text and not (text.isascii() and text.isdigit() and 1 <= int(text) < 10**9):
-                raise ParameterError(f"{variable} is {text!r}, but it must be a whole number of at least 1.", "Set another one, or none.")
+                raise ParameterError(
+                    f"{variable} is {text!r}, but it must be a whole number of at least 1.", "Set another one, or none."
+                )
             chosen |= {name: int(text)} if text else {}
         return cls(**chosen)

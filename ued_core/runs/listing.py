@@ -1,7 +1,8 @@
 """All runs as they were a moment ago, read once for everybody in this process.
 
 A server shows the same list to all its readers, so one of them pays for reading it and the others take what is there.
-Only what may have changed is read again: the folders whose own time of change is new, and the runs that are being executed.
+Only what may have changed is read again: the folders whose own time of change is new, and the runs that are being
+  executed.
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ from ued_core.runs.store import Row, current_record, read_busy, read_rows
 REFRESH_S = 1.0
 """How old a snapshot may be for someone who did not change anything himself."""
 SETTLE_S = 2.5
-"""A folder that changed is read once more after so long: some file systems count its time of change in steps of two seconds."""
+"""A folder that changed is read once more after so long: some file systems count its time of change in steps of two
+seconds."""
 
 TURNS = 5
-"""A run that is over and was not just changed is looked at in every so-manieth refresh; a resumed one shows in the table at once."""
+"""A run that is over and was not just changed is looked at in every so-manieth refresh; a resumed one shows in the
+table at once."""
 LONG_AGO_S = 60.0
 
 
@@ -63,7 +66,8 @@ class Snapshot:
 
     @cached_property
     def waiting(self) -> tuple[RunRecord, ...]:
-        """Runs that are not over: those that are executed, then those that are queued, each in the order of submission."""
+        """Runs that are not over: those that are executed, then those that are queued, each in the order of
+        submission."""
         return tuple(sorted((r for r in self.records if not r.over), key=lambda r: (r.state != "running", r.id)))
 
 
@@ -164,9 +168,15 @@ class Listing:
         busy = {run_id: row for run_id, row in rows.items() if row.slot is not None} if first else read_busy(self.root)
         moving = busy.keys() | self._busy | doubtful
         before, order = self._order, self._ids(again=bool(doubtful))
-        looked = order if order is not before else dict.fromkeys([*order[self._turn % TURNS :: TURNS], *self._live, *moving])
+        looked = (
+            order if order is not before else dict.fromkeys([*order[self._turn % TURNS :: TURNS], *self._live, *moving])
+        )
         different = first or order is not before
-        known = {run_id: self._known[run_id] for run_id in order if run_id in self._known} if order is not before else self._known
+        known = (
+            {run_id: self._known[run_id] for run_id in order if run_id in self._known}
+            if order is not before
+            else self._known
+        )
         for run_id in looked:
             was = known.get(run_id)
             now = self._look(run_id, was, rows.get(run_id), busy.get(run_id), run_id in moving)
@@ -190,7 +200,13 @@ class Listing:
             changed = os.stat(self.root).st_mtime_ns
         except OSError:
             changed = None
-        if changed is None or again or self._listed is None or changed != self._listed or now - self._listed_at < SETTLE_S:
+        if (
+            changed is None
+            or again
+            or self._listed is None
+            or changed != self._listed
+            or now - self._listed_at < SETTLE_S
+        ):
             if changed != self._listed:
                 self._listed, self._listed_at = changed, now
             found = run_ids(self.root)[::-1]
@@ -198,7 +214,9 @@ class Listing:
             self._order = self._order if found == self._order else found
         return self._order
 
-    def _look(self, run_id: str, before: _Known | None, row: Row | None, busy: Row | None, moving: bool) -> _Known | None:
+    def _look(
+        self, run_id: str, before: _Known | None, row: Row | None, busy: Row | None, moving: bool
+    ) -> _Known | None:
         """One run as it is now: as remembered where nothing can have changed; None when its folder has just gone."""
         path = f"{self.root}{os.sep}{run_id}"
         try:

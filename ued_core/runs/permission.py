@@ -31,7 +31,8 @@ def check_data(dataset: Dataset, by: Person) -> None:
     asked, most = dataset.pixels() / 1e6, Limits.read().megapixels
     if asked > most:
         raise NotAllowed(
-            f"{dataset.title} with these parameters has {asked:,.0f} million pixels; a visitor's have at most {most} million.",
+            f"{dataset.title} with these parameters has {asked:,.0f} million pixels; a visitor's have at most {most} "
+            "million.",
             "Ask for fewer or smaller images.",
         )
 
@@ -53,7 +54,10 @@ def check_spec(spec: RunSpec, by: Person) -> None:
         for parameter in method.parameters():
             asked = getattr(method, parameter.name)
             if parameter.name.endswith("epochs") and asked > most:
-                raise NotAllowed(f"{method.title}: {parameter.name} is {asked}; a visitor's runs have at most {most}.", "Ask for fewer.")
+                raise NotAllowed(
+                    f"{method.title}: {parameter.name} is {asked}; a visitor's runs have at most {most}.",
+                    "Ask for fewer.",
+                )
 
 
 def parts(spec: RunSpec) -> list[Method]:
@@ -99,4 +103,7 @@ def check_own(record: RunRecord, by: Person) -> None:
         NotAllowed: it is neither theirs, nor are they the owner.
     """
     if not may_act_on(record, by):
-        raise NotAllowed(f"The run {record.id} is not yours, so only the owner of this server can do that.", "Start a run of your own.")
+        raise NotAllowed(
+            f"The run {record.id} is not yours, so only the owner of this server can do that.",
+            "Start a run of your own.",
+        )

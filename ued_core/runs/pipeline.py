@@ -45,22 +45,24 @@ def execute(
         ctx: progress, cancellation and the wish to end crafting early; its device is replaced by the spec's.
         checkpoint: file for resuming.
         weights: where the trained weights go, safetensors.
-        epoch_folder: where the weights of single epochs go (:class:`ued_core.runs.weights.EpochWeights`); None keeps none.
-        partial: where a set whose crafting or purification was ended early is kept, so that a resumed run trains on the same images.
+        epoch_folder: where the weights of single epochs go (:class:`ued_core.runs.weights.EpochWeights`); None keeps
+            none.
+        partial: where a set whose crafting or purification was ended early is kept, so that a resumed run trains on the
+            same images.
         on_poisoned: called with the poisoned set once it is there; never where nothing is poisoned.
         on_epoch: called with each new row of the history.
 
     Returns:
         JSON-ready: ``history`` (rows), ``last`` and ``best`` clean test accuracy,
         ``train_accuracy`` (last epoch, as trained), ``poisoned_accuracy`` (the finished model on
-        the stored training images, without augmentation), ``touched_accuracy`` and ``untouched_accuracy`` (the same of the
-        images that the attack changed and of the others; None unless there are both), ``probe`` (:class:`ShortcutProbe` or
-        None), ``crafting`` (``converged``, ``note``, ``trace``, ``seconds``, perhaps ``stopped_early``; None where nothing
-        is crafted), ``purification`` (one log a defence that was trained beforehand, with its ``name``),
-        ``training`` (one report a defence that acted while the network learned, with its ``name``),
-        ``treated`` (defence → share of the images that its batch hook treats, 0..1; None where every defence treats all),
-        ``poison_seconds`` (what poisoning took in this execution), ``data`` (sizes, notes, hashes),
-        ``environment`` (device, versions, threads, precision) and ``seconds``.
+        the stored training images, without augmentation), ``touched_accuracy`` and ``untouched_accuracy`` (the same of
+        the images that the attack changed and of the others; None unless there are both), ``probe``
+        (:class:`ShortcutProbe` or None), ``crafting`` (``converged``, ``note``, ``trace``, ``seconds``, perhaps
+        ``stopped_early``; None where nothing is crafted), ``purification`` (one log a defence that was trained
+        beforehand, with its ``name``), ``training`` (one report a defence that acted while the network learned, with
+        its ``name``), ``treated`` (defence → share of the images that its batch hook treats, 0..1; None where every
+        defence treats all), ``poison_seconds`` (what poisoning took in this execution), ``data`` (sizes, notes,
+        hashes), ``environment`` (device, versions, threads, precision) and ``seconds``.
     """
     began = time.perf_counter()
     ctx = replace(ctx, seed=spec.seed, device=pick_device(spec.device))
@@ -81,7 +83,9 @@ def execute(
         test=test_set,
         network=network,
         plan=spec.plan,
-        blend=lambda images, targets, rng, *marks: blend_all(spec.defenses, images, targets, train_set.classes, rng, *marks),
+        blend=lambda images, targets, rng, *marks: blend_all(
+            spec.defenses, images, targets, train_set.classes, rng, *marks
+        ),
         marks=marks,
         hooks=[hook for _, hook in hooks],
         flip=spec.dataset.mirror_safe,
@@ -102,7 +106,9 @@ def execute(
         "crafting": crafting,
         "purification": purification,
         "training": [{"name": name, **hook.report()} for name, hook in hooks],
-        "treated": None if marks is None else {d.key: float(m.double().mean()) for d, m in zip(spec.defenses, marks.T, strict=True)},
+        "treated": None
+        if marks is None
+        else {d.key: float(m.double().mean()) for d, m in zip(spec.defenses, marks.T, strict=True)},
         "poison_seconds": poison_seconds,
         "data": {
             "train": len(train_set),
@@ -145,7 +151,9 @@ def _published(
     if spec.attack is None:
         return _Published(clean)
     began = time.perf_counter()
-    made = poison_once(spec.attack, clean, ctx.with_seed(spec.attack_seed), spec.poison_rate, spec.poison_classes, partial)
+    made = poison_once(
+        spec.attack, clean, ctx.with_seed(spec.attack_seed), spec.poison_rate, spec.poison_classes, partial
+    )
     images, seconds = made.as_training_set(), time.perf_counter() - began
     on_poisoned(made)
     mixed = 0 < int(made.touched.sum()) < len(made.touched)
@@ -160,7 +168,10 @@ def left_clean(spec: RunSpec, data: ImageSet, ctx: Context) -> ImageSet:
     """
     touched = touched_rows(data, ctx.with_seed(spec.attack_seed), spec.poison_rate, spec.poison_classes)
     if bool(touched.all()):
-        raise DataError(f"The attack would touch all {len(data)} training images, so none is left to train on.", "Lower the poison rate.")
+        raise DataError(
+            f"The attack would touch all {len(data)} training images, so none is left to train on.",
+            "Lower the poison rate.",
+        )
     return data.take((~touched).nonzero()[:, 0])
 
 

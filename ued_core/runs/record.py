@@ -34,9 +34,9 @@ class RunRecord:
     Attributes:
         id: the run's folder name; sorts by time of submission.
         title: readable name, e.g. ``Shapes · CUDA · COIN · Small CNN``.
-        key: name of the result: equal keys, equal results. It is the spec's (:meth:`RunSpec.key`), with the arithmetic behind
-            it where ``auto`` took another than float32: ``e8fc55e2b479-bfloat16``. A run whose crafting was ended early has
-            one of its own.
+        key: name of the result: equal keys, equal results. It is the spec's (:meth:`RunSpec.key`), with the arithmetic
+            behind it where ``auto`` took another than float32: ``e8fc55e2b479-bfloat16``. A run whose crafting was
+            ended early has one of its own.
         state: ``queued``, ``running``, ``finished``, ``failed``, ``cancelled`` (the user stopped
             it) or ``interrupted`` (its worker died).
         created, started, ended: seconds since 1970; ``started`` is the latest attempt's.
@@ -113,7 +113,8 @@ class RunRecord:
 
     @property
     def outdated(self) -> bool:
-        """Whether ``auto`` took an arithmetic that it takes no more: older versions computed in bfloat16 on some processors."""
+        """Whether ``auto`` took an arithmetic that it takes no more: older versions computed in bfloat16 on some
+        processors."""
         return self.environment.get("device") == "cpu" and self.key != self.spec_key
 
     def to_json(self) -> dict[str, Any]:
@@ -219,7 +220,12 @@ def _environment(lines: Sequence[Computing], result: Result | None) -> dict[str,
     last = (result.environment if result else None) or next(reversed(lines), Computing())
     # An attempt on another machine goes on from the same checkpoint: the result is then of both kinds.
     taken = [line.precision for line in (*lines, last) if line.precision]
-    used = {"device": last.device, "precision": ", then ".join(dict.fromkeys(taken)), "threads": last.threads, "torch": last.torch}
+    used = {
+        "device": last.device,
+        "precision": ", then ".join(dict.fromkeys(taken)),
+        "threads": last.threads,
+        "torch": last.torch,
+    }
     return {name: value for name, value in used.items() if value}
 
 
@@ -241,7 +247,13 @@ def _numbers(folder: RunFolder, spec: Mapping[str, Any], result: Result | None, 
     rows = folder.history(damage)
     if result is not None:
         epoch = len(rows) if result.epochs is None else result.epochs
-        return {"epoch": epoch, "epochs": epochs, "last": result.last, "best": result.best, "train_accuracy": result.train_accuracy}
+        return {
+            "epoch": epoch,
+            "epochs": epochs,
+            "last": result.last,
+            "best": result.best,
+            "train_accuracy": result.train_accuracy,
+        }
     if not rows:
         return {"epochs": epochs}
     tests = [row["test_accuracy"] for row in rows if "test_accuracy" in row]

@@ -21,7 +21,8 @@ from ued_core.models import MODELS, Model
 from ued_core.params import fingerprint
 from ued_core.training import PLANS, Plan
 
-#: raised whenever code changes what every spec computes, so that old results keep their own names; a method has its ``revision``
+#: raised whenever code changes what every spec computes, so that old results keep their own names; a method has its
+# ``revision``
 RESULTS_VERSION = 1
 SEED_LIMIT = 2**32
 _MOST_BYTES = 4 << 20
@@ -38,9 +39,10 @@ class RunSpec:
         poison_rate: share of the training images that are poisoned, 0..1.
         poison_classes: numbers of the classes that are poisoned, or None for all.
         attack_seed: the attack's private key.
-        train_on: ``all`` images, or those alone that the attack leaves ``clean``: the control for a poison rate below 1.
-        relabel: the labels that the hacker gives training and test images, or None for those of the data set; the attack
-            never sees them.
+        train_on: ``all`` images, or those alone that the attack leaves ``clean``: the control for a poison rate below
+            1.
+        relabel: the labels that the hacker gives training and test images, or None for those of the data set; the
+            attack never sees them.
         defenses: applied in this order.
         model: what is trained.
         plan: how.
@@ -67,7 +69,11 @@ class RunSpec:
     note: str = ""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.poison_rate, int | float) or isinstance(self.poison_rate, bool) or not 0.0 <= self.poison_rate <= 1.0:
+        if (
+            not isinstance(self.poison_rate, int | float)
+            or isinstance(self.poison_rate, bool)
+            or not 0.0 <= self.poison_rate <= 1.0
+        ):
             raise SpecError(f"The poison rate is {self.poison_rate!r}, but it must be a number from 0 to 1.")
         if self.poison_classes is not None:
             object.__setattr__(self, "poison_classes", check_classes(self.poison_classes))
@@ -78,10 +84,14 @@ class RunSpec:
         if self.train_on not in get_args(TrainOn):
             raise SpecError(f"train_on is {self.train_on!r}, but it must be 'all' or 'clean'.")
         if self.train_on == "clean" and self.attack is None:
-            raise SpecError("train_on is 'clean', but no attack is named that would leave images clean.", "Name one, or write 'all'.")
+            raise SpecError(
+                "train_on is 'clean', but no attack is named that would leave images clean.",
+                "Name one, or write 'all'.",
+            )
         if self.train_on == "clean" and self.poison_rate == 1 and self.poison_classes is None:
             raise SpecError(
-                "train_on is 'clean', but a poison rate of 1 leaves no image clean.", "Lower the rate, or poison some classes alone."
+                "train_on is 'clean', but a poison rate of 1 leaves no image clean.",
+                "Lower the rate, or poison some classes alone.",
             )
         if self.device not in ("auto", "cpu", "cuda"):
             raise SpecError(f"The device is {self.device!r}, but it must be 'auto', 'cpu' or 'cuda'.")
@@ -95,7 +105,9 @@ class RunSpec:
     def identity(self) -> dict[str, Any]:
         """The part that decides the result. Without an attack, its rate, classes and key decide nothing."""
         # Only named where they are not the default: runs from before they existed keep their keys.
-        some: dict[str, Any] = {"poison_classes": list(self.poison_classes)} if self.attack and self.poison_classes is not None else {}
+        some: dict[str, Any] = (
+            {"poison_classes": list(self.poison_classes)} if self.attack and self.poison_classes is not None else {}
+        )
         some |= {"train_on": self.train_on} if self.train_on != "all" else {}
         some |= {"relabel": self.relabel.to_json()} if self.relabel else {}
         return {
@@ -129,12 +141,17 @@ class RunSpec:
         Raises:
             ParameterError: a relative path, and ``base`` is None.
         """
-        one = {name: value.located(base) for name in ("dataset", "attack", "relabel", "model", "plan") if (value := getattr(self, name))}
+        one = {
+            name: value.located(base)
+            for name in ("dataset", "attack", "relabel", "model", "plan")
+            if (value := getattr(self, name))
+        }
         return replace(self, **one, defenses=tuple(defense.located(base) for defense in self.defenses))
 
     @classmethod
     def from_json(cls, value: Any) -> RunSpec:
-        """Read a spec; methods may be bare names, and everything has a default but the data set. Paths stay as they are written.
+        """Read a spec; methods may be bare names, and everything has a default but the data set. Paths stay as they are
+        written.
 
         Raises:
             SpecError, UnknownName, ParameterError: what is wrong and what to do.
@@ -142,12 +159,25 @@ class RunSpec:
         if not isinstance(value, Mapping):
             raise SpecError(f"A run spec must be a JSON object, but this is {type(value).__name__}.")
         known = {
-            "dataset", "attack", "poison_rate", "poison_classes", "attack_seed", "train_on", "relabel", "defenses", "model", "plan", "seed",
-            "device", "note",
-        }  # fmt: skip
+            "dataset",
+            "attack",
+            "poison_rate",
+            "poison_classes",
+            "attack_seed",
+            "train_on",
+            "relabel",
+            "defenses",
+            "model",
+            "plan",
+            "seed",
+            "device",
+            "note",
+        }
         unknown = sorted(set(value) - known)
         if unknown:
-            raise SpecError(f"A run spec has no {', '.join(map(repr, unknown))}.", f"It may have {', '.join(sorted(known))}.")
+            raise SpecError(
+                f"A run spec has no {', '.join(map(repr, unknown))}.", f"It may have {', '.join(sorted(known))}."
+            )
         if "dataset" not in value:
             raise SpecError("The run spec names no data set.", 'Add "dataset": "shapes", for example.')
         defenses = [] if value.get("defenses") is None else value["defenses"]

@@ -70,7 +70,9 @@ def areas() -> list[Area]:
     made = []
     for path in found:
         inside = len(kept[path.name]) if path.name in kept else sum(1 for _ in path.iterdir()) if path.is_dir() else 1
-        made.append(Area(path.name, _WORDS.get(path.name, ""), inside, size_of(path), limit() if path.name in kept else None))
+        made.append(
+            Area(path.name, _WORDS.get(path.name, ""), inside, size_of(path), limit() if path.name in kept else None)
+        )
     return sorted(made, key=lambda area: -area.bytes)
 
 

@@ -164,7 +164,8 @@ class Table:
         self._db.execute(
             "INSERT INTO job (id, state, wants, person, began, record, slot, worker) VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
             "ON CONFLICT (id) DO UPDATE SET state = excluded.state, wants = excluded.wants, person = excluded.person, "
-            "began = MAX(job.began, excluded.began), record = excluded.record, slot = excluded.slot, worker = excluded.worker "
+            "began = MAX(job.began, excluded.began), record = excluded.record, slot = excluded.slot, worker = "
+            "excluded.worker "
             "WHERE job.slot IS NULL OR job.worker IS NOT NULL OR job.claimed < ?",
             (record.id, record.state, wants, record.by, record.started or 0.0, dump(record), slot,
              handle.to_json() if handle else None, time.time() - CLAIM_S),
@@ -203,14 +204,21 @@ class Table:
                     taken.add(slot.name)
                     running[person] += 1
                     given.append((run_id, slot))
-                    taking, now = "UPDATE job SET state = 'running', slot = ?, claimed = ?, began = ? WHERE id = ?", time.time()
+                    taking, now = (
+                        "UPDATE job SET state = 'running', slot = ?, claimed = ?, began = ? WHERE id = ?",
+                        time.time(),
+                    )
                     self._db.execute(taking, (slot.name, now, now, run_id))
         return given
 
     def _in_turn(self, waiting: Mapping[str, tuple[str, str]]) -> list[str]:
         people = {person for _, person in waiting.values()}
         last = "SELECT MAX(began) FROM job WHERE person = ?"
-        began = {person: self._db.execute(last, (person,)).fetchone()[0] or 0.0 for person in people} if len(people) > 1 else {}
+        began = (
+            {person: self._db.execute(last, (person,)).fetchone()[0] or 0.0 for person in people}
+            if len(people) > 1
+            else {}
+        )
         return in_turn([(run_id, person) for run_id, (_, person) in waiting.items()], began)
 
     def started(self, run_id: str, handle: Handle) -> None:
@@ -274,7 +282,8 @@ def _read(root: Path, query: str, *values: str) -> dict[str, Row]:
 
 
 def current_record(root: Path, run_id: str, row: Row | None) -> RunRecord:
-    """The run as it is now: the table's word for one that is over or waits, if its token says the same, and the folder's for any other.
+    """The run as it is now: the table's word for one that is over or waits, if its token says the same, and the
+    folder's for any other.
 
     Args:
         root: the folder that holds the runs.

@@ -155,7 +155,8 @@ class Report(Stored):
 
 
 class EpochRow(Stored):
-    """A line of ``history.jsonl``; further columns are numbers. The loss of a training that diverged is not a number."""
+    """A line of ``history.jsonl``; further columns are numbers. The loss of a training that diverged is not a
+    number."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Annotated[Amount | None, BeforeValidator(_not_finite_is_unknown)]]
@@ -240,7 +241,18 @@ class Result(Stored):
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Plain]
     always = frozenset(
-        {"epochs", "last", "best", "train_accuracy", "train_seconds", "poisoned_accuracy", "data", "environment", "seconds", "history"}
+        {
+            "epochs",
+            "last",
+            "best",
+            "train_accuracy",
+            "train_seconds",
+            "poisoned_accuracy",
+            "data",
+            "environment",
+            "seconds",
+            "history",
+        }
     )
     epochs: Epoch | None = None
     last: Share | None = None
@@ -358,7 +370,9 @@ def fitted(kind: type[Kind], value: Any, place: str, damage: list[str] | None = 
         value = {}
     else:
         told += [f"field {name} of {place} is missing" for name in sorted(kind.always - value.keys())]
-        told += [f"field {name} of {place} is null" for name in sorted(kind.always & value.keys()) if value[name] is None]
+        told += [
+            f"field {name} of {place} is null" for name in sorted(kind.always & value.keys()) if value[name] is None
+        ]
         value = {name: entry for name, entry in value.items() if not (entry is None and name in kind.always)}
     made = kind()
     for _ in range(3):
@@ -368,7 +382,11 @@ def fitted(kind: type[Kind], value: Any, place: str, damage: list[str] | None = 
         except ValidationError as error:
             wrong = error.errors(include_url=False)
             told += [_sentence(entry, place) for entry in wrong]
-            value = {name: entry for name, entry in value.items() if name not in {str(e["loc"][0]) for e in wrong if e["loc"]}}
+            value = {
+                name: entry
+                for name, entry in value.items()
+                if name not in {str(e["loc"][0]) for e in wrong if e["loc"]}
+            }
     if damage is not None:
         damage += told
     return made
@@ -408,4 +426,8 @@ def in_brief(damage: Iterable[str]) -> tuple[str, ...]:
 
 def known(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row without what is not known."""
-    return {name: value for name, value in row.items() if value is not None and not (isinstance(value, float) and not math.isfinite(value))}
+    return {
+        name: value
+        for name, value in row.items()
+        if value is not None and not (isinstance(value, float) and not math.isfinite(value))
+    }

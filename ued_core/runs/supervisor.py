@@ -91,7 +91,8 @@ class Supervisor:
         return not table.idle()
 
     def _doubtful(self, table: Table) -> set[str]:
-        """The runs whose rows may be untrue though nobody rang: all of them at first, later all but most of those that are over.
+        """The runs whose rows may be untrue though nobody rang: all of them at first, later all but most of those that
+        are over.
 
         With thousands of runs, reading every folder at every scan would keep a processor busy.
         """

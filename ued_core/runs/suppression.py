@@ -1,4 +1,5 @@
-"""What a defence takes from the perturbation, and what it takes from the images: both known, because we made the poison."""
+"""What a defence takes from the perturbation, and what it takes from the images: both known, because we made the
+poison."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Whose run comes next: people take turns, so that nobody waits behind all runs of somebody else.
 
-The next run is that of the person whose last run began the longest ago, and of theirs the oldest. The owner takes turns like a
-visitor, but may have any number of runs executed at the same time. With one person in the queue this is the order of submission.
+The next run is that of the person whose last run began the longest ago, and of theirs the oldest. The owner takes turns
+like a visitor, but may have any number of runs executed at the same time. With one person in the queue this is the
+order of submission.
 """
 
 from __future__ import annotations
@@ -65,7 +66,8 @@ def queue_order(records: Sequence[RunRecord]) -> list[RunRecord]:
 def expected_wait(
     record: RunRecord, records: Sequence[RunRecord], seconds_of: Callable[[RunRecord], float | None], slots: int = 1
 ) -> float | None:
-    """Seconds until a queued run begins, if nobody submits another one; None where the time of one before it is not known.
+    """Seconds until a queued run begins, if nobody submits another one; None where the time of one before it is not
+    known.
 
     Args:
         record: the run.
@@ -79,7 +81,10 @@ def expected_wait(
 
 
 def wait_behind(
-    running: Sequence[RunRecord], ahead: Sequence[RunRecord], seconds_of: Callable[[RunRecord], float | None], slots: int = 1
+    running: Sequence[RunRecord],
+    ahead: Sequence[RunRecord],
+    seconds_of: Callable[[RunRecord], float | None],
+    slots: int = 1,
 ) -> float | None:
     """Seconds until a run begins that comes after these; None where the time of one of them is not known.
 

@@ -1,4 +1,5 @@
-"""Stored runs of what is tried on Unlearnable Clusters: other labels, mixing with clean images, no labels, other networks.
+"""Stored runs of what is tried on Unlearnable Clusters: other labels, mixing with clean images, no labels, other
+networks.
 
 A protocol's axis follows from the specs of its runs, so that a new protocol needs nothing here.
 """

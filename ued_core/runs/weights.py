@@ -25,7 +25,8 @@ from ued_core.runs.stored import WeightsCard
 MOST_BYTES = 200_000_000
 """What the weights of one run's epochs may take on the disk together."""
 CARD = "network"
-"""Name of the one entry of a file's metadata: JSON with ``spec`` (the run's key), ``epoch``, ``shape`` (C, H, W) and ``classes``."""
+"""Name of the one entry of a file's metadata: JSON with ``spec`` (the run's key), ``epoch``, ``shape`` (C, H, W) and
+``classes``."""
 FILE = re.compile(r"epoch_(\d{3,})\.safetensors")
 
 

@@ -95,7 +95,8 @@ class Enough:
 
 
 class Reporter:
-    """Writes reports, at most one in 0.2 s; in long runs fewer, so that the file stays small. One that cannot be written is left out."""
+    """Writes reports, at most one in 0.2 s; in long runs fewer, so that the file stays small. One that cannot be
+    written is left out."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -216,11 +217,14 @@ def out_of_memory(error: Exception) -> bool:
 
 
 def disk_full(error: Exception) -> bool:
-    """Whether a file could not be written whole, in the words of Python, of torch (whose writer lost its place) or of safetensors."""
+    """Whether a file could not be written whole, in the words of Python, of torch (whose writer lost its place) or of
+    safetensors."""
     if isinstance(error, OSError):
         return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     words = str(error)
-    return any(part in words for part in ("PytorchStreamWriter", "unexpected pos", "Error while serializing: I/O error"))
+    return any(
+        part in words for part in ("PytorchStreamWriter", "unexpected pos", "Error while serializing: I/O error")
+    )
 
 
 def work(folder: RunFolder, stop: Stopper, attempt: int, threads: int) -> int:

@@ -24,7 +24,8 @@ from ued_core.theory.matrices import Boundary, cell_moments, expected_axis, fold
 #: fields are drawn for this many (pixel, class, sample) triples at a time; bounds the memory
 DRAWS_AT_ONCE = 2_000_000
 PIECE = 256
-"""Rows that are summed by themselves, at least; larger images have larger pieces, because each piece costs the memory of an image."""
+"""Rows that are summed by themselves, at least; larger images have larger pieces, because each piece costs the memory
+of an image."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,16 @@ def _check(kernels: np.ndarray, strength: float) -> np.ndarray:
 
 @compiled
 def _accumulate(
-    kernels: Any, products: Any, dx: Any, dy: Any, first: int, tall: Any, wide: Any, margin: int, squares: Any, gram: Any
+    kernels: Any,
+    products: Any,
+    dx: Any,
+    dy: Any,
+    first: int,
+    tall: Any,
+    wide: Any,
+    margin: int,
+    squares: Any,
+    gram: Any,
 ) -> None:
     """Add the rows of one block: ``squares[k] += Σ A_i²`` and ``gram[j, k] += (Σ A_i)_j·(Σ A_i)_k``.
 
@@ -85,9 +95,9 @@ def _accumulate(
     products between neighbouring rows of A_k (``products``), and Σ A_i is (Σ R_i)·A_k: the four
     weights are summed first and filtered once a class.
 
-    One long function, because compiled functions cannot call each other here. ``dx``, ``dy`` are (rows, classes, samples) for
-    the pixels from ``first`` on; ``products`` is from :func:`_products`; ``tall`` and ``wide`` are the tables of :func:`_folds`
-    for the two axes.
+    One long function, because compiled functions cannot call each other here. ``dx``, ``dy`` are (rows, classes,
+    samples) for the pixels from ``first`` on; ``products`` is from :func:`_products`; ``tall`` and ``wide`` are the
+    tables of :func:`_folds` for the two axes.
     """
     rows, classes, samples = dx.shape
     height, width = tall.shape[2] - 2 * margin, wide.shape[2] - 2 * margin
@@ -107,7 +117,8 @@ def _accumulate(
     corners = np.empty(4, dtype=np.int64)
     shares = np.empty(4)
     for p in range(rows):
-        # Each sample's four rows of A_k: their shares go to the class's sum, the length of their mixture to the squares.
+        # Each sample's four rows of A_k: their shares go to the class's sum, the length of their mixture to the
+        # squares.
         count = 0
         py = (first + p) // width
         px = (first + p) % width
@@ -121,7 +132,12 @@ def _accumulate(
                 gy = dy[p, c, i] - my
                 x0, x1 = wide[int(gx > 0), :, px + int(mx) + margin]
                 y0, y1 = tall[int(gy > 0), :, py + int(my) + margin]
-                corners[0], corners[1], corners[2], corners[3] = y0 * width + x0, y0 * width + x1, y1 * width + x0, y1 * width + x1
+                corners[0], corners[1], corners[2], corners[3] = (
+                    y0 * width + x0,
+                    y0 * width + x1,
+                    y1 * width + x0,
+                    y1 * width + x1,
+                )
                 w0, w1, w2, w3 = (1 - gy) * (1 - gx), (1 - gy) * gx, gy * (1 - gx), gy * gx
                 shares[0], shares[1], shares[2], shares[3] = w0, w1, w2, w3
                 for corner in range(4):
@@ -200,7 +216,9 @@ def theta_of_fields(kernels: np.ndarray, dx: np.ndarray, dy: np.ndarray, boundar
     if dx.shape != dy.shape or dx.ndim != 4 or len(dx) != len(kernels):
         raise DataError(f"Fields of shape {dx.shape} and {dy.shape} must both be ({len(kernels)}, n, H, W).")
     classes, samples, height, width = dx.shape
-    rows = [np.ascontiguousarray(f.reshape(classes, samples, -1).transpose(2, 0, 1), dtype=np.float64) for f in (dx, dy)]
+    rows = [
+        np.ascontiguousarray(f.reshape(classes, samples, -1).transpose(2, 0, 1), dtype=np.float64) for f in (dx, dy)
+    ]
     sums = _Sums(kernels, height, width, boundary, max(np.abs(rows[0]).max(), np.abs(rows[1]).max()))
     sums.add(0, *rows)
     return sums.theta(samples)
@@ -250,8 +268,8 @@ def _folds(size: int, margin: int, boundary: Boundary) -> np.ndarray:
 
 
 def _products(kernels: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Inner products of each row of A_k with itself and with the rows of the pixels to the right, below, below right, and
-    of the pixel to the right with the one below; float64 (c, 5, d).
+    """Inner products of each row of A_k with itself and with the rows of the pixels to the right, below, below right,
+    and of the pixel to the right with the one below; float64 (c, 5, d).
     """
     k = kernels.shape[1]
     reach = k // 2
@@ -294,7 +312,8 @@ class _Sums:
                 _accumulate(self.kernels, *tables, squares[n], gram[n])
 
         in_threads(pieces, len(starts), smallest=1)
-        # Always the same pieces in the same order: the last bits depend neither on the number of threads nor on who was quicker.
+        # Always the same pieces in the same order: the last bits depend neither on the number of threads nor on who was
+        # quicker.
         self.squares += squares.sum(0)
         self.gram += gram.sum(0)
 
@@ -358,4 +377,6 @@ def expected(full: Theta, samples: int, pixels: int) -> tuple[float, float]:
     matrices with many entries.
     """
     gram = full.gram + np.diag(full.variance / samples)
-    return _assemble(full.variance * (samples - 1) / samples, gram, pixels).imi, _assemble(full.variance, gram, pixels).imc
+    return _assemble(full.variance * (samples - 1) / samples, gram, pixels).imi, _assemble(
+        full.variance, gram, pixels
+    ).imc

@@ -1,4 +1,5 @@
-"""The shape of a curve in words: where it falls and by how much, so that what is said beside a chart is what it shows."""
+"""The shape of a curve in words: where it falls and by how much, so that what is said beside a chart is what it
+shows."""
 
 from __future__ import annotations
 
@@ -45,7 +46,9 @@ def falls(places: Sequence[float] | np.ndarray, values: Sequence[float] | np.nda
         elif step >= 0 and top is not None and (step > 0 or i == len(steps)):
             bottom = top + int(y[top : i + 1].argmin())
             amount = float(y[top] - y[bottom])
-            found.append(Fall(float(x[top]), float(x[bottom]), amount, amount / float(y[top]) if y[top] > 0 else float("inf")))
+            found.append(
+                Fall(float(x[top]), float(x[bottom]), amount, amount / float(y[top]) if y[top] > 0 else float("inf"))
+            )
             top = None
     return tuple(found)
 
@@ -57,7 +60,12 @@ def _steps(values: np.ndarray) -> np.ndarray:
 
 
 def shape_words(
-    name: str, places: Sequence[float] | np.ndarray, values: Sequence[float] | np.ndarray, *, along: str = "α", relative: bool = False
+    name: str,
+    places: Sequence[float] | np.ndarray,
+    values: Sequence[float] | np.ndarray,
+    *,
+    along: str = "α",
+    relative: bool = False,
 ) -> str:
     """From where to where a curve goes, and every fall on the way, as one sentence.
 
@@ -95,6 +103,7 @@ def ends_words(curves: Mapping[str, Sequence[float] | np.ndarray], name: str) ->
         curves: name → float (S,), over the same places.
         name: of what they show; a clause about it is returned, without its stop.
     """
+
     def ordered(place: int) -> str:
         groups: dict[str, list[str]] = {}
         for title, values in sorted(curves.items(), key=lambda item: -float(item[1][place])):

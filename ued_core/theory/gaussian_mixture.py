@@ -46,26 +46,35 @@ class Mixture(Method):
     title: ClassVar[str] = "Gaussian mixture"
 
     jitter: float = param(
-        0.0, "(a) Each off-diagonal entry of each sample's matrix moves by up to this much: more spread within a class.",
+        0.0, "(a) Each off-diagonal entry of each sample's matrix moves by up to this much: more spread within "
+             "a class.",
         label="jitter j", ge=0.0, le=1.5, step=0.05,
     )  # fmt: skip
     approach: float = param(
-        0.0, "(b) 0 leaves the two classes' off-diagonals as they are, 1 makes both their mean: more likeness between classes.",
+        0.0, "(b) 0 leaves the two classes' off-diagonals as they are, 1 makes both their mean: more likeness between "
+             "classes.",
         label="approach t", ge=0.0, le=1.0, step=0.05,
     )  # fmt: skip
     strength: float = param(
-        0.0, "(c) Every sample is multiplied by a fresh random matrix A_r of this strength: COIN's step, in one dimension.",
+        0.0, "(c) Every sample is multiplied by a fresh random matrix A_r of this strength: COIN's step, in one "
+             "dimension.",
         label="strength α of A_r", unit="entries", ge=0.0, le=4.0, step=0.05,
     )  # fmt: skip
     norm: float = param(
         2.0, "Half the distance between the two class means; the clean classifier's accuracy is Φ(‖μ‖).",
         label="norm of μ", ge=0.25, le=4.0, step=0.25,
     )  # fmt: skip
-    plus: float = param(0.3, "The attacker's off-diagonal of class +1.", label="a of class +1", ge=-0.45, le=0.45, step=0.05)
-    minus: float = param(0.1, "The attacker's off-diagonal of class -1.", label="a of class -1", ge=-0.45, le=0.45, step=0.05)
+    plus: float = param(
+        0.3, "The attacker's off-diagonal of class +1.", label="a of class +1", ge=-0.45, le=0.45, step=0.05
+    )
+    minus: float = param(
+        0.1, "The attacker's off-diagonal of class -1.", label="a of class -1", ge=-0.45, le=0.45, step=0.05
+    )
     size: int = param(100, "Length of a sample.", label="dimension d", ge=4, le=200, step=1)
     direction: Literal["constant", "random"] = param(
-        "constant", "μ with all entries equal, like a smooth image, or a random direction, like noise.", label="direction of μ"
+        "constant",
+        "μ with all entries equal, like a smooth image, or a random direction, like noise.",
+        label="direction of μ",
     )
 
     def off_diagonals(self) -> tuple[float, float]:
@@ -283,7 +292,9 @@ def draw_poisoned(mixture: Mixture, count: int, rng: np.random.Generator, seed: 
     every = []
     for sign, off in zip((1.0, -1.0), mixture.off_diagonals(), strict=True):
         x = sign * mu + rng.normal(size=(count, d))
-        above, below = off + (rng.uniform(-mixture.jitter, mixture.jitter, (2, count, d - 1)) if mixture.jitter else np.zeros((2, 1, 1)))
+        above, below = off + (
+            rng.uniform(-mixture.jitter, mixture.jitter, (2, count, d - 1)) if mixture.jitter else np.zeros((2, 1, 1))
+        )
         filtered = x.copy()
         filtered[:, :-1] += above * x[:, 1:]
         filtered[:, 1:] += below * x[:, :-1]
@@ -292,7 +303,9 @@ def draw_poisoned(mixture: Mixture, count: int, rng: np.random.Generator, seed: 
             whole = np.floor(shift)
             low = (rows + whole.astype(np.int64)) % d
             part = shift - whole
-            filtered = (1 - part) * np.take_along_axis(filtered, low, 1) + part * np.take_along_axis(filtered, (low + 1) % d, 1)
+            filtered = (1 - part) * np.take_along_axis(filtered, low, 1) + part * np.take_along_axis(
+                filtered, (low + 1) % d, 1
+            )
         every.append(filtered)
     return np.array(every)
 
@@ -378,7 +391,9 @@ def sweep(mixture: Mixture, way: Way, points: int = 31, test: int = 2000, seed: 
     values = np.linspace(declared.minimum or 0.0, declared.maximum or 0.0, points)
     found = [evaluate(mixture.with_values(**{way: float(v)}), 0, test, seed) for v in values]
     return Sweep(
-        way, values, *(np.array(column) for column in zip(*((v.accuracy, v.theta.imi, v.theta.imc) for v in found), strict=True))
+        way,
+        values,
+        *(np.array(column) for column in zip(*((v.accuracy, v.theta.imi, v.theta.imc) for v in found), strict=True)),
     )
 
 
@@ -388,6 +403,7 @@ def draw_matrices(mixture: Mixture, seed: int = 0) -> tuple[np.ndarray, np.ndarr
     d = mixture.size
     beside = np.abs(np.subtract.outer(np.arange(d), np.arange(d))) == 1
     own = [
-        tridiagonal(d, off) + np.where(beside, rng.uniform(-1, 1, (d, d)), 0.0) * mixture.jitter for off in mixture.off_diagonals()
+        tridiagonal(d, off) + np.where(beside, rng.uniform(-1, 1, (d, d)), 0.0) * mixture.jitter
+        for off in mixture.off_diagonals()
     ]
     return own[0], own[1], random_matrix(d, mixture.strength, rng)

@@ -109,7 +109,8 @@ def expected_jittered(
     size: tuple[int, int] = (32, 32),
     boundary: Boundary = "periodic",
 ) -> tuple[float, float]:
-    """What n samples show on average: (Θ_imi, Θ_imc). Without jitter it is :func:`ued_core.theory.consistency.expected`.
+    """What n samples show on average: (Θ_imi, Θ_imc). Without jitter it is
+    :func:`ued_core.theory.consistency.expected`.
 
     Θ_imi is exact. For Θ_imc the noise of COIN is taken at its expectation, because the d rows of R are drawn
     independently and its fluctuation is of relative size 1/(n·d). A jittered kernel is shared by all rows, so
@@ -233,7 +234,9 @@ def theta_of_kernels(kernels: np.ndarray, dx: np.ndarray, dy: np.ndarray, bounda
     """
     kernels = np.ascontiguousarray(kernels, dtype=np.float64)
     if kernels.ndim != 4 or kernels.shape[2] != kernels.shape[3] or kernels.shape[2] % 2 == 0 or len(kernels) < 2:
-        raise DataError(f"The kernels have shape {kernels.shape}, but must be (c, n, k, k) with c ≥ 2 classes and odd k.")
+        raise DataError(
+            f"The kernels have shape {kernels.shape}, but must be (c, n, k, k) with c ≥ 2 classes and odd k."
+        )
     if dx.shape != dy.shape or dx.ndim != 4 or dx.shape[:2] != kernels.shape[:2]:
         raise DataError(f"Fields of shape {dx.shape} and {dy.shape} must both be {kernels.shape[:2]} + (H, W).")
     classes, samples, height, width = dx.shape

@@ -58,7 +58,8 @@ class LocalMatrix:
         """
         if self.size > DENSE_LIMIT:
             raise DataError(
-                f"A dense matrix for {self.height}×{self.width} images has {self.size}² entries; the limit is {DENSE_LIMIT}².",
+                f"A dense matrix for {self.height}×{self.width} images has {self.size}² entries; the limit is "
+                f"{DENSE_LIMIT}².",
                 "Use sparse(), or a smaller image.",
             )
         return self.sparse().toarray()
@@ -71,7 +72,9 @@ class LocalMatrix:
     def after(self, first: LocalMatrix) -> LocalMatrix:
         """The product self · first: ``first`` acts on the image, then this matrix."""
         if (self.height, self.width) != (first.height, first.width):
-            raise DataError(f"A {self.height}×{self.width} matrix cannot follow one for {first.height}×{first.width} images.")
+            raise DataError(
+                f"A {self.height}×{self.width} matrix cannot follow one for {first.height}×{first.width} images."
+            )
         safe = np.maximum(self.columns, 0)
         columns = first.columns[safe].reshape(self.size, -1)
         weights = (self.weights[:, :, None] * first.weights[safe]).reshape(self.size, -1)

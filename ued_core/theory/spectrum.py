@@ -14,7 +14,15 @@ import numpy as np
 from scipy import sparse
 
 from ued_core.errors import DataError, ParameterError
-from ued_core.theory.matrices import Boundary, LocalMatrix, Padding, coin_matrix, convolution_matrix, expected_axis, fold
+from ued_core.theory.matrices import (
+    Boundary,
+    LocalMatrix,
+    Padding,
+    coin_matrix,
+    convolution_matrix,
+    expected_axis,
+    fold,
+)
 
 OperatorName = Literal["attack", "coin", "product", "mean", "difference"]
 #: dense singular values take about 0.3 s here, and the time grows with the cube of the pixels
@@ -35,7 +43,9 @@ def unit_fields(draws: int, rng: np.random.Generator, size: tuple[int, int]) -> 
     return rng.uniform(-1.0, 1.0, (draws, 2, *size))
 
 
-def coin_draw(strength: float, rng: np.random.Generator, size: tuple[int, int], boundary: Boundary = "periodic") -> LocalMatrix:
+def coin_draw(
+    strength: float, rng: np.random.Generator, size: tuple[int, int], boundary: Boundary = "periodic"
+) -> LocalMatrix:
     """One random COIN matrix R of strength α on images of ``size`` (H, W)."""
     _check_strength(strength)
     dx, dy = strength * unit_fields(1, rng, size)[0]
@@ -98,7 +108,8 @@ def coin_mean(
 
 
 def _slots(size: int, strength: float, boundary: Boundary) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Where COIN can read along one axis: columns (n, K), and for every cell the place of its two neighbours among them (n, cells).
+    """Where COIN can read along one axis: columns (n, K), and for every cell the place of its two neighbours among them
+    (n, cells).
 
     Rows with fewer columns are filled up with -1.
     """
@@ -109,7 +120,9 @@ def _slots(size: int, strength: float, boundary: Boundary) -> tuple[np.ndarray, 
     columns = np.full((size, max(map(len, reached))), -1, dtype=np.int64)
     for p, own in enumerate(reached):
         columns[p, : len(own)] = own
-    return columns, *(np.stack([np.searchsorted(own, row) for own, row in zip(reached, side, strict=True)]) for side in (low, high))
+    return columns, *(
+        np.stack([np.searchsorted(own, row) for own, row in zip(reached, side, strict=True)]) for side in (low, high)
+    )
 
 
 def operator(
@@ -144,15 +157,23 @@ def operator(
     if name not in ("attack", "coin", "product", "mean", "difference"):
         raise ParameterError(f"The operator is {name!r}, but it must be attack, coin, product, mean or difference.")
     if (name in ("attack", "difference") and kernel is None) or (name == "difference" and other is None):
-        raise ParameterError(f"The operator {name!r} needs the kernels of a convolution-based attack, but there are none.")
+        raise ParameterError(
+            f"The operator {name!r} needs the kernels of a convolution-based attack, but there are none."
+        )
     rng = np.random.default_rng(seed)
     if name == "difference":
         apart = convolution_matrix(kernel - other, *size, padding).sparse()
         return _summed(coin_expectation(strength, size, boundary) @ apart)
-    attack = sparse.identity(size[0] * size[1], format="csr") if kernel is None else convolution_matrix(kernel, *size, padding).sparse()
+    attack = (
+        sparse.identity(size[0] * size[1], format="csr")
+        if kernel is None
+        else convolution_matrix(kernel, *size, padding).sparse()
+    )
     if name == "attack":
         return _summed(attack)
-    defence = coin_mean(strength, draws, rng, size, boundary) if name == "mean" else coin_draw(strength, rng, size, boundary)
+    defence = (
+        coin_mean(strength, draws, rng, size, boundary) if name == "mean" else coin_draw(strength, rng, size, boundary)
+    )
     return _summed(defence.sparse() if name == "coin" else defence.sparse() @ attack)
 
 
@@ -207,7 +228,9 @@ def operator_spectrum(
     padding: Padding = "zero",
 ) -> np.ndarray:
     """Singular values of :func:`operator` on side × side images: all of them up to 32×32, the six largest above."""
-    matrix = operator(name, kernel, size=(side, side), strength=strength, draws=draws, seed=seed, other=other, padding=padding)
+    matrix = operator(
+        name, kernel, size=(side, side), strength=strength, draws=draws, seed=seed, other=other, padding=padding
+    )
     return singular_values(matrix) if side * side <= SVD_LIMIT else largest_singular_values(matrix)
 
 
@@ -217,7 +240,8 @@ def frequencies(size: int) -> np.ndarray:
 
 
 def frequency_response(kernel: np.ndarray, height: int, width: int) -> np.ndarray:
-    """How much of each spatial frequency a filter keeps: |DFT of the kernel|; float64 (H, W), frequency zero at the centre.
+    """How much of each spatial frequency a filter keeps: |DFT of the kernel|; float64 (H, W), frequency zero at the
+    centre.
 
     With a border that wraps, the filter's matrix is circulant, and these are exactly its singular
     values. The attack's zero padding changes border rows only: its singular values are close to
@@ -299,7 +323,8 @@ def row_weights(matrix: sparse.csr_matrix, row: int, height: int, width: int) ->
 
 
 def local_kernel(matrix: sparse.csr_matrix, row: int, height: int, width: int) -> np.ndarray:
-    """One row by displacement from its own pixel: what filter acts there; float64 (2r+1, 2r+1), the pixel at the centre.
+    """One row by displacement from its own pixel: what filter acts there; float64 (2r+1, 2r+1), the pixel at the
+    centre.
 
     Distances are measured the short way round, across the border if that is nearer; r is the
     largest one, at least 1.

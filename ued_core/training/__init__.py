@@ -9,6 +9,24 @@ from ued_core.training.simclr import SimClr
 PLANS: Catalogue[Plan] = Catalogue("plan", [AdamW, Sgd, SimClr])
 
 __all__ = [
-    "PLANS", "AdamW", "Batch", "Control", "Graded", "Job", "Moment", "Plan", "Setup", "Sgd", "SimClr", "Snapshot", "TrainingHook",
-    "accuracy", "features", "inside", "layer_fields", "predict", "soft_labels", "train",
-]  # fmt: skip
+    "PLANS",
+    "AdamW",
+    "Batch",
+    "Control",
+    "Graded",
+    "Job",
+    "Moment",
+    "Plan",
+    "Setup",
+    "Sgd",
+    "SimClr",
+    "Snapshot",
+    "TrainingHook",
+    "accuracy",
+    "features",
+    "inside",
+    "layer_fields",
+    "predict",
+    "soft_labels",
+    "train",
+]

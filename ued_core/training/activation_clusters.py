@@ -13,7 +13,8 @@ GRID = 4
 def activation_clusters(fields: np.ndarray, labels: np.ndarray) -> float:
     """Activation-cluster measure: mean distance between class means over mean distance to the own class mean.
 
-    ``inter = 2/(K(K−1)) Σ_{c<c'} ‖μ_c − μ_c'‖``, ``intra = 1/K Σ_c 1/n_c Σ_i ‖a_i − μ_c‖``, ``ACM = inter / (intra + 1e-12)``.
+    ``inter = 2/(K(K−1)) Σ_{c<c'} ‖μ_c − μ_c'‖``, ``intra = 1/K Σ_c 1/n_c Σ_i ‖a_i − μ_c‖``, ``ACM = inter / (intra +
+    1e-12)``.
     Large: images of a class excite the layer alike, and classes excite it differently. A shallow
     layer gets there when it follows a cue that a class-wise perturbation put in. Compare with its
     own value before training: the absolute value depends on the data.
@@ -50,7 +51,8 @@ def fisher_ratio(fields: np.ndarray, labels: np.ndarray) -> float:
         ≥ 0, free of scale.
 
     Source:
-        Fisher's criterion with traces in place of determinants, as in Fukunaga, "Statistical Pattern Recognition" (1990).
+        Fisher's criterion with traces in place of determinants, as in Fukunaga, "Statistical Pattern Recognition"
+        (1990).
     """
     groups, means = _groups(fields, labels)
     within = np.mean([np.square(group - mean).sum(axis=1).mean() for group, mean in zip(groups, means, strict=True)])
@@ -69,7 +71,8 @@ def checked(features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.nd
     """Features and labels as arrays, refused where clusters mean nothing.
 
     Raises:
-        DataError: wrong types or lengths, values that are not finite, fewer than two classes, or no class with two images.
+        DataError: wrong types or lengths, values that are not finite, fewer than two classes, or no class with two
+            images.
     """
     points, classes = np.asarray(features), np.asarray(labels)
     if points.ndim != 2 or points.dtype.kind != "f" or classes.shape != (len(points),):

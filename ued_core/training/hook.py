@@ -58,7 +58,8 @@ class Graded:
     Attributes:
         losses: float32 (N,), one an image; training minimises their mean.
         scores: float (N, K), from which the training accuracy is counted.
-        targets: int64 (N,) or float (N, K), the labels that the scores were compared with: a batch that was drawn anew may have others.
+        targets: int64 (N,) or float (N, K), the labels that the scores were compared with: a batch that was drawn anew
+            may have others.
     """
 
     losses: torch.Tensor
@@ -122,7 +123,8 @@ class TrainingHook:
         """Called before the first step of every epoch, also of the first one after a resume."""
 
     def after_step(self, control: Control) -> None:
-        """Called after every step of the optimiser. A step that an outer hook took back is not shown to the inner ones."""
+        """Called after every step of the optimiser. A step that an outer hook took back is not shown to the inner
+        ones."""
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint must hold for an exact resume: plain values and tensors in dicts and lists."""
@@ -203,7 +205,12 @@ class Control:
     """
 
     def __init__(
-        self, network: Network, optimizer: torch.optim.Optimizer, hooks: Sequence[TrainingHook], epoch_steps: int, steps: int
+        self,
+        network: Network,
+        optimizer: torch.optim.Optimizer,
+        hooks: Sequence[TrainingHook],
+        epoch_steps: int,
+        steps: int,
     ) -> None:
         self.network, self.optimizer = network, optimizer
         self._blocks = network.blocks()
@@ -241,7 +248,9 @@ class Control:
                 raise RunError(f"The learning rate of {name!r} was to be multiplied by {factor}; it must be 0 or more.")
         wanted = {**self.rates(), **multipliers}
         if not any(wanted.values()):
-            raise RunError("Every layer would be frozen, so nothing would be trained.", "Leave the head its learning rate.")
+            raise RunError(
+                "Every layer would be frozen, so nothing would be trained.", "Leave the head its learning rate."
+            )
         for name, group in zip(self.layers, self.optimizer.param_groups, strict=True):
             group["scale"] = float(wanted[name])
         self._apply_rates()

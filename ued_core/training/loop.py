@@ -37,9 +37,11 @@ class Job:
         network: the network, weights drawn.
         plan: the recipe.
         augment: a batch hook that leaves labels alone; float batch in [0, 1] → the same.
-        blend: the defences' batch hook: images and targets, int64 (N,) or float (N, K), → the same; it acts after ``augment``.
+        blend: the defences' batch hook: images and targets, int64 (N,) or float (N, K), → the same; it acts after
+            ``augment``.
         marks: bool (N, D), which training image each defence of the batch hook treats; its rows that belong to a batch
-            are then a fourth argument of ``blend``. None: every defence treats every image, and there is no such argument.
+            are then a fourth argument of ``blend``. None: every defence treats every image, and there is no such
+            argument.
         hooks: what acts during training, the first one outermost.
         flip: whether images may be mirrored.
         touched: bool (N,), which training images an attack changed: they and the others are then counted apart as well.
@@ -113,7 +115,8 @@ def train(job: Job, ctx: Context) -> History:
 
 
 def _steps(job: Job) -> int:
-    """Steps of one epoch. A last batch of one image would break batch normalisation, so remainders below two are left out."""
+    """Steps of one epoch. A last batch of one image would break batch normalisation, so remainders below two are left
+    out."""
     whole, rest = divmod(len(job.train), job.plan.batch_size)
     return whole + (rest > 1)
 
@@ -183,7 +186,9 @@ def _epoch(
         if control is not None and control.passed():
             tally, index, retry = control.tally, control.epoch_step, retry + 1
             # The rows that are left, in an order that the retry alone decides, and draws of its own.
-            left = torch.randperm(len(order) - index * size, generator=ctx.generator("order", epoch, "retry", retry, device="cpu"))
+            left = torch.randperm(
+                len(order) - index * size, generator=ctx.generator("order", epoch, "retry", retry, device="cpu")
+            )
             order[index * size :] = order[index * size :][left.to(device)]
             rng = ctx.generator("train", epoch, "retry", retry)
     mean_loss = float(tally.loss) / tally.seen
@@ -272,11 +277,15 @@ def inside(
 
 
 @torch.no_grad()
-def layer_fields(network: Network, images: torch.Tensor, ctx: Context, grid: int = GRID) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """Scores and all layers' averages over fields, of uint8 images (N, C, H, W); statistics and gradients stay as they are.
+def layer_fields(
+    network: Network, images: torch.Tensor, ctx: Context, grid: int = GRID
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """Scores and all layers' averages over fields, of uint8 images (N, C, H, W); statistics and gradients stay as they
+    are.
 
     Returns:
-        Float32 (N, classes), and layer → float32 (N, channels · fields) as :meth:`ued_core.models.Network.activations`; on the CPU.
+        Float32 (N, classes), and layer → float32 (N, channels · fields) as :meth:`ued_core.models.Network.activations`;
+        on the CPU.
     """
     parts: list[dict[str, torch.Tensor]] = []
 
@@ -290,7 +299,11 @@ def layer_fields(network: Network, images: torch.Tensor, ctx: Context, grid: int
 
 
 def _in_chunks(
-    network: Network, step: Callable[[torch.Tensor], torch.Tensor], images: torch.Tensor, ctx: Context, dtype: torch.dtype
+    network: Network,
+    step: Callable[[torch.Tensor], torch.Tensor],
+    images: torch.Tensor,
+    ctx: Context,
+    dtype: torch.dtype,
 ) -> torch.Tensor:
     was_training = network.training
     network.eval()
@@ -355,7 +368,8 @@ def resume(job: Job, network: nn.Module, optimizer: torch.optim.Optimizer) -> Hi
         state = torch.load(path, map_location="cpu", weights_only=True)
         if state["plan"] != job.plan.to_json():
             raise RunError(
-                f"The checkpoint {path.name} was written under the plan {state['plan']}, this run has {job.plan.to_json()}.",
+                f"The checkpoint {path.name} was written under the plan {state['plan']}, this run has "
+                f"{job.plan.to_json()}.",
                 "Start a new run for a new plan.",
             )
         network.load_state_dict(state["network"])
@@ -367,7 +381,8 @@ def resume(job: Job, network: nn.Module, optimizer: torch.optim.Optimizer) -> Hi
     except Exception as error:
         # torch's own words run over many lines and advise to load the file unsafely.
         raise RunError(
-            f"The checkpoint {path.name} cannot be used: it is damaged or belongs to another network ({type(error).__name__}).",
+            f"The checkpoint {path.name} cannot be used: it is damaged or belongs to another network "
+            f"({type(error).__name__}).",
             "Delete it to start this run from the beginning.",
         ) from error
     return History(list(state["history"]))

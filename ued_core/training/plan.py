@@ -27,15 +27,26 @@ class Plan(Method):
         "one_cycle", "How the learning rate moves: up and down, down only, or not at all."
     )
     crop: int = param(
-        4, "Random crop after padding by this many pixels; 0 turns it off.", label="random crop padding", unit="px", ge=0, le=16
+        4,
+        "Random crop after padding by this many pixels; 0 turns it off.",
+        label="random crop padding",
+        unit="px",
+        ge=0,
+        le=16,
     )
     flip: Literal["auto", "on", "off"] = param(
-        "auto", "Random horizontal flip; auto flips where a mirror image keeps its class (not digits).", label="random flip"
+        "auto",
+        "Random horizontal flip; auto flips where a mirror image keeps its class (not digits).",
+        label="random flip",
     )
     precision: Precision = param(
-        "auto", "Arithmetic of the network; auto is float32 on a processor, and bfloat16 on a GPU that multiplies it in hardware."
+        "auto",
+        "Arithmetic of the network; auto is float32 on a processor, and bfloat16 on a GPU that multiplies it in "
+        "hardware.",
     )
-    compile: bool = param(False, "Compile the network first: pays off in long runs on a GPU only.", label="torch.compile")
+    compile: bool = param(
+        False, "Compile the network first: pays off in long runs on a GPU only.", label="torch.compile"
+    )
 
     @abstractmethod
     def optimizer(self, parameters: Parameters) -> torch.optim.Optimizer:
@@ -107,4 +118,6 @@ class Sgd(Plan):
 
     def optimizer(self, parameters: Parameters) -> torch.optim.Optimizer:
         nesterov = self.momentum > 0
-        return torch.optim.SGD(parameters, lr=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay, nesterov=nesterov)
+        return torch.optim.SGD(
+            parameters, lr=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay, nesterov=nesterov
+        )

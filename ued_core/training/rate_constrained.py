@@ -30,7 +30,8 @@ def rate_weight(target: float) -> float:
 
 
 def cap_start(epochs: int) -> int:
-    """The first epoch, counted from 0, in which the energy of p̂ is capped: 11 of the published 60, always after a sixth."""
+    """The first epoch, counted from 0, in which the energy of p̂ is capped: 11 of the published 60, always after a
+    sixth."""
     return math.floor(epochs * CAP_SHARE + 0.5) + 1
 
 
@@ -106,8 +107,9 @@ def train_dvae(job: DvaeJob, ctx: Context) -> list[dict[str, float]]:
     Every epoch draws from its own stream of the seed, so a training that is resumed does what an uninterrupted one
     does. Images are not augmented.
 
-    Row: ``epoch`` (1…), ``loss``, ``image_mse``, ``joint_mse``, ``rate`` (nats a latent position), ``energy`` (mean square
-    of p̂), ``psnr`` (of x̂ against its input, in dB), ``learning_rate``, ``seconds``; means over the epoch's batches.
+    Row: ``epoch`` (1…), ``loss``, ``image_mse``, ``joint_mse``, ``rate`` (nats a latent position), ``energy`` (mean
+    square of p̂), ``psnr`` (of x̂ against its input, in dB), ``learning_rate``, ``seconds``; means over the epoch's
+    batches.
 
     Raises:
         Cancelled: the user stopped.
@@ -160,7 +162,9 @@ def _epoch(
     network.eval()
     total, image, joint, nats, energy = (sums / steps).tolist()
     if not math.isfinite(total):
-        raise RunError(f"The loss of D-VAE became {total} in epoch {epoch + 1}.", "Choose another width, rate or batch size.")
+        raise RunError(
+            f"The loss of D-VAE became {total} in epoch {epoch + 1}.", "Choose another width, rate or batch size."
+        )
     return {
         "epoch": epoch + 1,
         "loss": total,
@@ -175,7 +179,9 @@ def _epoch(
 
 
 @torch.no_grad()
-def separated(network: DvaeNetwork, images: torch.Tensor, labels: torch.Tensor, ctx: Context) -> tuple[torch.Tensor, torch.Tensor]:
+def separated(
+    network: DvaeNetwork, images: torch.Tensor, labels: torch.Tensor, ctx: Context
+) -> tuple[torch.Tensor, torch.Tensor]:
     """x̂ and p̂ of many images through the mean of the latent.
 
     Args:

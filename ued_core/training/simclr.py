@@ -25,35 +25,46 @@ PROBE_ROUNDS = 100
 
 
 class SimClr(Plan):
-    """SimCLR without labels, then a linear layer on the frozen features, trained with the labels of the training images.
+    """SimCLR without labels, then a linear layer on the frozen features, trained with the labels of the training
+    images.
 
-    Two random views of an image are to have similar features, views of different images different ones. After every epoch
-    the linear layer is fitted anew to the features of the training images as stored; both accuracies are its. Defences that
-    change images act before the views; those that act during training cannot, for there are no labels in the loss.
+    Two random views of an image are to have similar features, views of different images different ones. After every
+    epoch the linear layer is fitted anew to the features of the training images as stored; both accuracies are its.
+    Defences that change images act before the views; those that act during training cannot, for there are no labels in
+    the loss.
 
     Source:
-        SimCLR, arXiv 2002.05709. Unlearnable Clusters (arXiv 2301.01217) tries its poison on it; of its code only the model is
+        SimCLR, arXiv 2002.05709. Unlearnable Clusters (arXiv 2301.01217) tries its poison on it; of its code only the
+        model is
         released: normalised features of a projection, temperature 0.07.
 
     Differs:
-        One projection for every model: as wide as the features, then ReLU, then 128. AdamW instead of SGD or LARS. Views without
-        blur. The linear layer is fitted by L-BFGS to standardised features of images that are not augmented.
+        One projection for every model: as wide as the features, then ReLU, then 128. AdamW instead of SGD or LARS.
+        Views without blur. The linear layer is fitted by L-BFGS to standardised features of images that are not
+        augmented.
     """
 
     key: ClassVar[str] = "simclr"
     title: ClassVar[str] = "SimCLR + linear probe"
 
     epochs: int = param(30, "Passes over the training set, two views an image.", ge=1, le=1000, quick=2)
-    batch_size: int = param(256, "Images in one step; each is told apart from all others in it.", ge=2, le=4096, quick=64)
+    batch_size: int = param(
+        256, "Images in one step; each is told apart from all others in it.", ge=2, le=4096, quick=64
+    )
     crop: int = param(
-        0, "Random crop after padding by this many pixels, before the views crop; 0 turns it off.", label="random crop padding", unit="px",
+        0, "Random crop after padding by this many pixels, before the views crop; 0 "
+           "turns it off.", label="random crop padding", unit="px",
         ge=0, le=16,
     )  # fmt: skip
     learning_rate: float = param(0.002, "Peak learning rate.", ge=1e-6, le=1.0)
     weight_decay: float = param(0.0001, "Decoupled weight decay.", ge=0.0, le=1.0)
-    temperature: float = param(0.07, "Divides the cosines: the lower, the more the most similar other images count.", ge=0.01, le=1.0)
+    temperature: float = param(
+        0.07, "Divides the cosines: the lower, the more the most similar other images count.", ge=0.01, le=1.0
+    )
     smallest_crop: float = param(0.2, "Least share of the area that a view shows.", ge=0.05, le=1.0)
-    colour: float = param(0.5, "Strength of the colour changes of a view; 0 leaves them out.", label="colour jitter", ge=0.0, le=1.0)
+    colour: float = param(
+        0.5, "Strength of the colour changes of a view; 0 leaves them out.", label="colour jitter", ge=0.0, le=1.0
+    )
 
     def optimizer(self, parameters: Parameters) -> torch.optim.Optimizer:
         return torch.optim.AdamW(parameters, lr=self.learning_rate, weight_decay=self.weight_decay)

@@ -30,10 +30,12 @@ def view(images: torch.Tensor, rng: torch.Generator, *, smallest: float, colour:
         Float (N, C, H, W) in [0, 1].
 
     Source:
-        SimCLR, arXiv 2002.05709: crop 0.08..1, jitter of strength 1 (small images 0.5) with probability 0.8, grey with 0.2.
+        SimCLR, arXiv 2002.05709: crop 0.08..1, jitter of strength 1 (small images 0.5) with probability 0.8, grey with
+        0.2.
 
     Differs:
-        Brightness, contrast, saturation and hue are changed in this order; the hue by a rotation about the grey axis. No blur.
+        Brightness, contrast, saturation and hue are changed in this order; the hue by a rotation about the grey axis.
+        No blur.
     """
     images = resized_crop(images, rng, smallest)
     images = random_flip(images, rng) if flip else images

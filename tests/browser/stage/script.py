@@ -98,7 +98,8 @@ heat = go.Figure(
     go.Heatmap(z=matrix, colorscale=theme.colour_scale(theme.DIVERGING), zmid=0, zmin=-1, zmax=1),
     layout=theme.base_layout(yaxis={"autorange": "reversed"}),
 )
-# What reconnecting and overtaken messages do: the server takes a browser to have what it never got, or has let go of it itself.
+# What reconnecting and overtaken messages do: the server takes a browser to have what it never got, or has let go of it
+# itself.
 if "never_got" in st.query_params and SENT not in st.session_state:
     st.session_state[SENT] = {"lines": frozenset(piece.name for piece in pieces(lines.to_json(validate=False)))}
 left, right = st.columns(2)

@@ -55,7 +55,10 @@ def as_numbers(value: Any, name: str, what: str) -> np.ndarray:
 
 def _of_tensor(value: torch.Tensor, name: str, what: str) -> np.ndarray:
     if value.layout != torch.strided or value.is_quantized or value.is_meta or value.is_nested:
-        raise DataError(f"{what} in {name} is no ordinary dense tensor.", "Save it as one: tensor.to_dense() or tensor.dequantize().")
+        raise DataError(
+            f"{what} in {name} is no ordinary dense tensor.",
+            "Save it as one: tensor.to_dense() or tensor.dequantize().",
+        )
     if value.is_complex():
         raise _complex(name, what)
     # A tensor may repeat one number without storing it again.
@@ -66,7 +69,9 @@ def _of_tensor(value: torch.Tensor, name: str, what: str) -> np.ndarray:
             value = value.to(torch.float32)
         return value.detach().resolve_neg().numpy()
     except (TypeError, RuntimeError, NotImplementedError) as error:
-        raise DataError(f"{what} in {name} has the type {type_of(value)}, which cannot be read.", "Save it as float32 or uint8.") from error
+        raise DataError(
+            f"{what} in {name} has the type {type_of(value)}, which cannot be read.", "Save it as float32 or uint8."
+        ) from error
 
 
 def _complex(name: str, what: str) -> DataError:
@@ -82,18 +87,28 @@ def as_labels(value: Any, name: str, what: str) -> np.ndarray:
     Raises:
         DataError: something else.
     """
-    array = np.array([_one(part, name, what) for part in value]) if isinstance(value, list | tuple) else as_numbers(value, name, what)
+    array = (
+        np.array([_one(part, name, what) for part in value])
+        if isinstance(value, list | tuple)
+        else as_numbers(value, name, what)
+    )
     if array.ndim == 2 and array.shape[1] > 1 and np.all(np.isin(array, (0, 1))) and np.all(array.sum(axis=1) == 1):
         array = array.argmax(axis=1)
     array = array.reshape(-1) if array.ndim == 2 and array.shape[1] == 1 else array
-    if array.ndim != 1 or array.dtype.kind not in "iuf" or not np.all(np.isfinite(array)) or np.any(array != np.floor(array)):
+    if (
+        array.ndim != 1
+        or array.dtype.kind not in "iuf"
+        or not np.all(np.isfinite(array))
+        or np.any(array != np.floor(array))
+    ):
         raise DataError(
             f"{what} in {name} is {words_for(array)}, but it must be whole numbers, one an entry, or one-hot rows.",
             "Save class numbers or indices as integers.",
         )
     if len(array) and (array.min() < 0 or array.max() >= 2**31):
         raise DataError(
-            f"{what} in {name} runs from {array.min()} to {array.max()}, but it must not be negative or huge.", "Number from 0."
+            f"{what} in {name} runs from {array.min()} to {array.max()}, but it must not be negative or huge.",
+            "Number from 0.",
         )
     return array.astype(np.int64)
 
@@ -102,9 +117,14 @@ def _one(value: Any, name: str, what: str) -> int | float:
     if isinstance(value, np.ndarray | torch.Tensor | np.generic) and _size(value) == 1 and _kind(value) in "iuf":
         return value.item()
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise DataError(f"An element of {what[:1].lower()}{what[1:]} in {name} is {words_for(value)}, but it must be a number.", RULE)
+        raise DataError(
+            f"An element of {what[:1].lower()}{what[1:]} in {name} is {words_for(value)}, but it must be a number.",
+            RULE,
+        )
     if isinstance(value, int) and abs(value) >= 2**31:
-        raise DataError(f"{what} in {name} goes up to {value:.3g}, but it must not be negative or huge.", "Number from 0.")
+        raise DataError(
+            f"{what} in {name} goes up to {value:.3g}, but it must not be negative or huge.", "Number from 0."
+        )
     return value
 
 
@@ -114,7 +134,15 @@ def _size(value: Any) -> int:
 
 def _kind(value: Any) -> str:
     if isinstance(value, torch.Tensor):
-        return "f" if value.is_floating_point() else "c" if value.is_complex() else "b" if value.dtype == torch.bool else "i"
+        return (
+            "f"
+            if value.is_floating_point()
+            else "c"
+            if value.is_complex()
+            else "b"
+            if value.dtype == torch.bool
+            else "i"
+        )
     return value.dtype.kind
 
 
@@ -180,4 +208,7 @@ def refuse_large(size: int, name: str) -> None:
         DataError: more than ``MAX_BYTES``.
     """
     if size > MAX_BYTES:
-        raise DataError(f"The images in {name} take {size / 2**30:,.1f} GiB; at most {MAX_BYTES >> 30} GiB are read.", "Split the file.")
+        raise DataError(
+            f"The images in {name} take {size / 2**30:,.1f} GiB; at most {MAX_BYTES >> 30} GiB are read.",
+            "Split the file.",
+        )

@@ -20,8 +20,9 @@ def judge_folders(
     """Labels and class names of images that lie in class folders.
 
     Tried in this order: our own export (``0000_apple``, with the names of its recipe); folders that are named as the
-    classes of the clean set; whole numbers that agree with the clean set's labels, counted from 0 or from 1; whole numbers
-    from 0 without a gap. In all other cases the folders are classes in the order of their names, and whole numbers in theirs.
+    classes of the clean set; whole numbers that agree with the clean set's labels, counted from 0 or from 1; whole
+    numbers from 0 without a gap. In all other cases the folders are classes in the order of their names, and whole
+    numbers in theirs.
 
     Args:
         folders: the class folder of each image.
@@ -68,7 +69,11 @@ def _of_own_export(names: list[str], recipe: Any, data: ImageSet | None) -> _Fou
         return numbers, tuple(known), "the folders are those of UED Studio's export, number and name of each class."
     if sorted(numbers.values()) == list(range(len(names))):
         classes = [match[2] for _, match in sorted(parts.items()) if match]
-        return numbers, tuple(classes), "the folders are numbered names as UED Studio exports them, number and name of each class."
+        return (
+            numbers,
+            tuple(classes),
+            "the folders are numbered names as UED Studio exports them, number and name of each class.",
+        )
     return None
 
 
@@ -86,7 +91,11 @@ def _of_class_names(names: list[str], recipe: Any, data: ImageSet | None) -> _Fo
     place = {name: label for label, name in enumerate(data.class_names)}
     if len(place) != data.classes or not all(name in place for name in names):
         return None
-    return {name: place[name] for name in names}, data.class_names, f"the folders are named as the classes of {data.name!r}."
+    return (
+        {name: place[name] for name in names},
+        data.class_names,
+        f"the folders are named as the classes of {data.name!r}.",
+    )
 
 
 def _of_numbers(
@@ -97,13 +106,17 @@ def _of_numbers(
         wanted = data.labels.numpy()[ids]
         for first in (0, 1):
             if np.array_equal(numbers - first, wanted):
-                notes.append(f"Judged: the folders are numbered as the labels of {data.name!r}{', counted from 1' if first else ''}.")
+                notes.append(
+                    "Judged: the folders are numbered as the labels of "
+                    f"{data.name!r}{', counted from 1' if first else ''}."
+                )
                 return wanted.astype(np.int64), data.class_names
     if [int(name) for name in names] == list(range(len(names))):
         notes.append("Judged: the folders are labels, because they run from 0 without a gap.")
         return numbers, tuple(names)
     notes.append(
-        f"Judged: the folders {names[0]!r} to {names[-1]!r} are names, not labels, because they do not run from 0 without a gap; "
+        f"Judged: the folders {names[0]!r} to {names[-1]!r} are names, not labels, because they do not run from 0 "
+        "without a gap; "
         "classes are numbered in their order."
     )
     return _labels(folders, {name: place for place, name in enumerate(names)}), tuple(names)

@@ -48,7 +48,9 @@ def kind_of(path: Path) -> Kind:
             return "folder"
         with open_plain(path) as file:
             if status.st_dev in system_devices():
-                raise DataError(f"{readable(str(path))!r} belongs to the operating system; it is no poison file.", "Check the path.")
+                raise DataError(
+                    f"{readable(str(path))!r} belongs to the operating system; it is no poison file.", "Check the path."
+                )
             head = file.read(64)
     except ValueError as error:
         # A NUL inside the path.
@@ -59,7 +61,10 @@ def kind_of(path: Path) -> Kind:
     if not head:
         raise DataError(f"{name} is empty.", "Copy it again.")
     if status.st_size > 2 * MAX_BYTES:
-        raise DataError(f"{name} has {status.st_size / 2**30:,.1f} GiB; at most {2 * MAX_BYTES >> 30} GiB are read.", "Split the file.")
+        raise DataError(
+            f"{name} has {status.st_size / 2**30:,.1f} GiB; at most {2 * MAX_BYTES >> 30} GiB are read.",
+            "Split the file.",
+        )
     if head.startswith(b"PK"):
         with opened(path, name, MAX_FILES) as archive:
             names = archive.namelist()
@@ -115,7 +120,9 @@ def load_torch(path: Path | BinaryIO, name: str = "") -> Any:
         # torch's reader raises almost anything on damaged files.
         told = unquoted(in_short(error))
         first = told if " " in told else "its beginning is not that of one"
-        raise DataError(f"{name} is not a torch file, or it is damaged: {first}.", "Write it again with torch.save.") from error
+        raise DataError(
+            f"{name} is not a torch file, or it is damaged: {first}.", "Write it again with torch.save."
+        ) from error
 
 
 def _instructions(path: Path | BinaryIO, name: str) -> bytes | None:
@@ -124,7 +131,16 @@ def _instructions(path: Path | BinaryIO, name: str) -> bytes | None:
         with zipfile.ZipFile(path) as archive:
             info = next(info for info in archive.infolist() if info.filename.endswith("data.pkl"))
             return archive.read(info) if info.file_size <= MAX_BYTES else None
-    except (zipfile.BadZipFile, zlib.error, StopIteration, EOFError, NotImplementedError, RuntimeError, ValueError, OSError):
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        StopIteration,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+        ValueError,
+        OSError,
+    ):
         return None
 
 
@@ -152,7 +168,10 @@ def _refuse_bomb(path: Path, name: str) -> None:
             raise _too_large(name)
         for info in archive.infolist():
             if info.file_size > max(RATIO_FREE_BYTES, MAX_RATIO * info.compress_size):
-                raise DataError(f"{readable(info.filename)!r} in {name!r} unpacks to {info.file_size:,} bytes, as bombs do.", "Remove it.")
+                raise DataError(
+                    f"{readable(info.filename)!r} in {name!r} unpacks to {info.file_size:,} bytes, as bombs do.",
+                    "Remove it.",
+                )
 
 
 def load_npy(path: Path) -> np.ndarray:
@@ -187,11 +206,18 @@ def load_npz(path: Path) -> dict[str, np.ndarray]:
             try:
                 with archive.open(info) as file:
                     version = np.lib.format.read_magic(file)
-                    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                    read = (
+                        np.lib.format.read_array_header_1_0
+                        if version == (1, 0)
+                        else np.lib.format.read_array_header_2_0
+                    )
                     shape, _, dtype = read(file)
                     claimed = file.tell() + prod(shape) * dtype.itemsize
                 if dtype.hasobject:
-                    raise DataError(f"{key!r} in {name} holds pickled Python objects, which are never loaded.", "Write plain numbers.")
+                    raise DataError(
+                        f"{key!r} in {name} holds pickled Python objects, which are never loaded.",
+                        "Write plain numbers.",
+                    )
                 total += claimed
                 if total > MAX_BYTES:
                     raise _too_large(name)
@@ -204,7 +230,9 @@ def load_npz(path: Path) -> dict[str, np.ndarray]:
                 raise
             except Exception as error:
                 # Decoders and numpy's parser of heads raise almost anything on damaged files.
-                raise DataError(f"{key!r} in {name} is damaged: {unquoted(in_short(error))}.", "Write the file again.") from error
+                raise DataError(
+                    f"{key!r} in {name} is damaged: {unquoted(in_short(error))}.", "Write the file again."
+                ) from error
     return arrays
 
 
@@ -227,7 +255,9 @@ def load_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str
     except Exception as error:
         # Its own errors derive from Exception alone, and torch raises others for types that it does not know.
         told = unquoted(in_short(error))
-        raise DataError(f"{name} is not a safetensors file, or it is damaged: {told}.", "Write it again with safetensors.") from error
+        raise DataError(
+            f"{name} is not a safetensors file, or it is damaged: {told}.", "Write it again with safetensors."
+        ) from error
 
 
 def _too_large(name: str) -> DataError:

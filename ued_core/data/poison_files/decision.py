@@ -61,14 +61,18 @@ def decide(raw: Raw, name: str, reading: Reading, data: ImageSet | None) -> Deci
     format_key = reading.format or format_of(raw, content, told, ids, labels)
     scale = reading.scale or judge_scale(content, told, array.dtype, alike, notes, name)
     if scale not in (NOISE_SCALES if noise else IMAGE_SCALES):
-        raise DataError(f"{scale!r} is no unit of {content}.", "Leave the scale to the detector, or change the content.")
+        raise DataError(
+            f"{scale!r} is no unit of {content}.", "Leave the scale to the detector, or change the content."
+        )
     if scale == "std" and array.shape[1] != 3:
         raise DataError("The unit 'std' is defined for three channels.", "Choose another scale.")
     per = reading.per or per_of(content, format_key, raw, len(array), ids, labels, data, notes)
     if per == "class":
         array, ids, labels = by_class(array, ids, labels, notes)
     order, missing = order_of(content, per, format_key, raw, ids, labels, order)
-    factors = np.array(CIFAR10_STD) * 255 if scale == "std" else np.array({"unit": 255.0, "levels": 1.0}.get(scale, 1.0))
+    factors = (
+        np.array(CIFAR10_STD) * 255 if scale == "std" else np.array({"unit": 255.0, "levels": 1.0}.get(scale, 1.0))
+    )
     clip = reading.radius if reading.radius is not None else FORMATS[format_key].radius
     found = Found(
         name=name,
@@ -96,7 +100,9 @@ def decide(raw: Raw, name: str, reading: Reading, data: ImageSet | None) -> Deci
 # ---- axes
 
 
-def _axes(raw: Raw, name: str, reading: Reading, data: ImageSet | None, notes: list[str]) -> tuple[np.ndarray, int, str]:
+def _axes(
+    raw: Raw, name: str, reading: Reading, data: ImageSet | None, notes: list[str]
+) -> tuple[np.ndarray, int, str]:
     """The array as (N, C, H, W), the number of sets it was one of, and the layout of the file."""
     array, sets = _one_set(raw.array, data, notes)
     array = _entries(array, data, notes) if array.ndim == 3 else array
@@ -104,14 +110,16 @@ def _axes(raw: Raw, name: str, reading: Reading, data: ImageSet | None, notes: l
     turned = array if layout == "NCHW" else array.transpose(0, 3, 1, 2)
     if turned.shape[1] not in (1, 3):
         raise DataError(
-            f"{name} read as {layout} has {turned.shape[1]} channels (shape {raw.array.shape}), but images have 1 or 3.",
+            f"{name} read as {layout} has {turned.shape[1]} channels (shape {raw.array.shape}), but images "
+            "have 1 or 3.",
             "Choose the other layout.",
         )
     return turned, sets, layout
 
 
 def _one_set(array: np.ndarray, data: ImageSet | None, notes: list[str]) -> tuple[np.ndarray, int]:
-    """One set out of a 5-D array: sets stand first, as EM stores them, or second where the clean set's number says so."""
+    """One set out of a 5-D array: sets stand first, as EM stores them, or second where the clean set's number says
+    so."""
     if array.ndim < 5:
         return array, 1
     first, second = array.shape[:2]
@@ -121,7 +129,9 @@ def _one_set(array: np.ndarray, data: ImageSet | None, notes: list[str]) -> tupl
         notes.append(f"Judged: {second} sets, on the second axis, because the first has one entry a training image.")
         return array[:, 0], second
     if data is not None and first * second == len(data) and second != data.classes:
-        notes.append(f"Judged: {first} × {second} entries in one row, because together they are as many as the training images.")
+        notes.append(
+            f"Judged: {first} × {second} entries in one row, because together they are as many as the training images."
+        )
         return array.reshape(-1, *array.shape[2:]), 1
     return array[0], first
 
@@ -148,7 +158,9 @@ def _layout(shape: tuple[int, ...], raw: Raw, data: ImageSet | None, notes: list
         notes.append(f"The shape {tuple(shape)} fits both layouts; {default} is what this format uses.")
         return default
     if not first and not last:
-        raise DataError(f"The shape {tuple(shape)} has no axis of 1 or 3 channels in second or last place.", "Store NCHW or NHWC.")
+        raise DataError(
+            f"The shape {tuple(shape)} has no axis of 1 or 3 channels in second or last place.", "Store NCHW or NHWC."
+        )
     return "NCHW" if first else "NHWC"
 
 

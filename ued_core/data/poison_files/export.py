@@ -66,7 +66,9 @@ def recipe(
     }
 
 
-def export(poisoned: PoisonedSet, kind: str, path: Path, about: Mapping[str, Any], ctx: Context | None = None) -> list[Path]:
+def export(
+    poisoned: PoisonedSet, kind: str, path: Path, about: Mapping[str, Any], ctx: Context | None = None
+) -> list[Path]:
     """Write a poisoned set.
 
     Args:
@@ -88,7 +90,9 @@ def export(poisoned: PoisonedSet, kind: str, path: Path, about: Mapping[str, Any
         raise UnknownName("export", kind, KINDS)
     path, ctx = Path(path), ctx or Context()
     if path.suffix != ENDINGS[kind]:
-        raise DataError(f"{path.name!r} does not end in {ENDINGS[kind]!r}, as a {kind} export does.", "Change the name.")
+        raise DataError(
+            f"{path.name!r} does not end in {ENDINGS[kind]!r}, as a {kind} export does.", "Change the name."
+        )
     return _WRITERS[kind](poisoned, path, about, ctx)
 
 
@@ -116,7 +120,9 @@ def _save(delta: torch.Tensor, path: Path) -> None:
 
 def _folder(poisoned: PoisonedSet, path: Path, about: Mapping[str, Any], ctx: Context) -> list[Path]:
     if poisoned.clean.shape[0] not in (1, 3):
-        raise DataError(f"PNG files hold 1 or 3 channels, but these images have {poisoned.clean.shape[0]}.", "Export npz or em.")
+        raise DataError(
+            f"PNG files hold 1 or 3 channels, but these images have {poisoned.clean.shape[0]}.", "Export npz or em."
+        )
     write_atomic(path, lambda temporary: _write_tree(poisoned, temporary, about, ctx))
     return [path]
 

@@ -85,32 +85,109 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
     {
         f.key: f
         for f in (
-            Format("em", "EM perturbation.pt", "one float tensor of noise", "HanxunH/Unlearnable-Examples", ("em", "em_signed")),
-            Format("rem", "REM noise pickle", "int8 noise in levels", "fshp971/robust-unlearnable-examples", ("rem", "em")),
-            Format("tap", "TAP [delta, ids]", "noise and the images it is for", "lhfowl/adversarial_poisons", ("tap", "lsp")),
-            Format("lsp", "LSP simple_data.npy", "a pool of noise for each class", "dayu11/Availability-Attacks-Create-Shortcuts",
-                   ("lsp", "tap"), channels_first=False),
-            Format("noise_npy", "noise as .npy", "an array of noise", "DeepConfuse, TAP and others", ("tap", "lsp", "em")),
-            Format("ntga", "NTGA x_train.npy", "whole images in 0..1", "lionelmessi6410/ntga", ("ntga",), channels_first=False),
-            Format("images_npy", "images as .npy", "whole images", "TAP's numpy export and others", ("stored", "ntga"),
-                   channels_first=False),
-            Format("torch", "torch file of arrays", "images or noise, with labels in most cases", "PIL, Delusive-Adversary and others",
-                   ("pil", "stored", "em", "em_signed", "tap")),
-            Format("pickled", "pickled arrays", "images or noise, with labels in most cases", "several repositories",
-                   ("stored", "pil", "tap", "em", "em_signed")),
-            Format("npz_arrays", "npz of other programs", "arrays such as 'data' and 'targets'", "AVATAR, BridgePure and others",
-                   ("stored", "pil", "tap", "em", "em_signed"), channels_first=False),
-            Format("safetensors", "safetensors", "images or noise, with labels in most cases", "several repositories",
-                   ("stored", "pil", "tap", "em", "em_signed")),
-            Format("coin", "COIN or ECLIPSE list", "a pickled list of (image, label)", "COIN, ECLIPSE and DUNE", ("coin",)),
-            Format("apbench", "PNG tree", "whole images, <index>.png or <class>/<index>.png", "APBench", ("stored",),
-                   channels_first=False),
-            Format("uc", "Unlearnable Clusters .pth", "one noise map a cluster", "jiamingzhang94/Unlearnable-Clusters", ("uc",),
-                   radius=16.0),
-            Format("npz", "UED Studio .npz", "whole images, labels and a recipe", "UED Studio", ("stored",), channels_first=False),
+            Format(
+                "em",
+                "EM perturbation.pt",
+                "one float tensor of noise",
+                "HanxunH/Unlearnable-Examples",
+                ("em", "em_signed"),
+            ),
+            Format(
+                "rem", "REM noise pickle", "int8 noise in levels", "fshp971/robust-unlearnable-examples", ("rem", "em")
+            ),
+            Format(
+                "tap",
+                "TAP [delta, ids]",
+                "noise and the images it is for",
+                "lhfowl/adversarial_poisons",
+                ("tap", "lsp"),
+            ),
+            Format(
+                "lsp",
+                "LSP simple_data.npy",
+                "a pool of noise for each class",
+                "dayu11/Availability-Attacks-Create-Shortcuts",
+                ("lsp", "tap"),
+                channels_first=False,
+            ),
+            Format(
+                "noise_npy", "noise as .npy", "an array of noise", "DeepConfuse, TAP and others", ("tap", "lsp", "em")
+            ),
+            Format(
+                "ntga",
+                "NTGA x_train.npy",
+                "whole images in 0..1",
+                "lionelmessi6410/ntga",
+                ("ntga",),
+                channels_first=False,
+            ),
+            Format(
+                "images_npy",
+                "images as .npy",
+                "whole images",
+                "TAP's numpy export and others",
+                ("stored", "ntga"),
+                channels_first=False,
+            ),
+            Format(
+                "torch",
+                "torch file of arrays",
+                "images or noise, with labels in most cases",
+                "PIL, Delusive-Adversary and others",
+                ("pil", "stored", "em", "em_signed", "tap"),
+            ),
+            Format(
+                "pickled",
+                "pickled arrays",
+                "images or noise, with labels in most cases",
+                "several repositories",
+                ("stored", "pil", "tap", "em", "em_signed"),
+            ),
+            Format(
+                "npz_arrays",
+                "npz of other programs",
+                "arrays such as 'data' and 'targets'",
+                "AVATAR, BridgePure and others",
+                ("stored", "pil", "tap", "em", "em_signed"),
+                channels_first=False,
+            ),
+            Format(
+                "safetensors",
+                "safetensors",
+                "images or noise, with labels in most cases",
+                "several repositories",
+                ("stored", "pil", "tap", "em", "em_signed"),
+            ),
+            Format(
+                "coin", "COIN or ECLIPSE list", "a pickled list of (image, label)", "COIN, ECLIPSE and DUNE", ("coin",)
+            ),
+            Format(
+                "apbench",
+                "PNG tree",
+                "whole images, <index>.png or <class>/<index>.png",
+                "APBench",
+                ("stored",),
+                channels_first=False,
+            ),
+            Format(
+                "uc",
+                "Unlearnable Clusters .pth",
+                "one noise map a cluster",
+                "jiamingzhang94/Unlearnable-Clusters",
+                ("uc",),
+                radius=16.0,
+            ),
+            Format(
+                "npz",
+                "UED Studio .npz",
+                "whole images, labels and a recipe",
+                "UED Studio",
+                ("stored",),
+                channels_first=False,
+            ),
         )
     }
-)  # fmt: skip
+)
 
 ARRAYS = ("em", "rem", "tap", "lsp", "noise_npy", "ntga", "images_npy", "torch", "pickled", "npz_arrays", "safetensors")
 """Formats of one array and what lies beside it: a file of one of them can be read as any other."""

@@ -12,7 +12,12 @@ from ued_core.errors import ParameterError
 LAYOUTS = ("NCHW", "NHWC")
 CONTENTS = ("noise", "images")
 PER = ("sample", "class", "cluster", "pool")
-_PER_WORDS = {"sample": "one a training image", "class": "one a class", "cluster": "one a cluster", "pool": "a pool of each class"}
+_PER_WORDS = {
+    "sample": "one a training image",
+    "class": "one a class",
+    "cluster": "one a cluster",
+    "pool": "a pool of each class",
+}
 
 
 @dataclass(frozen=True)
@@ -40,12 +45,18 @@ class Reading:
 
     def __post_init__(self) -> None:
         allowed = {
-            "format": tuple(FORMATS), "content": CONTENTS, "layout": LAYOUTS, "scale": (*NOISE_SCALES, *IMAGE_SCALES), "per": PER,
-        }  # fmt: skip
+            "format": tuple(FORMATS),
+            "content": CONTENTS,
+            "layout": LAYOUTS,
+            "scale": (*NOISE_SCALES, *IMAGE_SCALES),
+            "per": PER,
+        }
         for name, known in allowed.items():
             value = getattr(self, name)
             if value and value not in known:
-                raise ParameterError(f"{name} is {value!r}, but it must be one of {', '.join(map(repr, known))}.", "Or leave it empty.")
+                raise ParameterError(
+                    f"{name} is {value!r}, but it must be one of {', '.join(map(repr, known))}.", "Or leave it empty."
+                )
         if self.radius is not None and not 0 < self.radius <= 255:
             raise ParameterError(f"radius is {self.radius!r}, but it must be a number above 0 and at most 255.")
 
@@ -131,7 +142,10 @@ class Found:
         entries, channels, height, width = self.shape
         content = "noise" if self.content == "noise" else "whole images"
         labels = " with labels" if self.has_labels else ""
-        return f"{FORMATS[self.format].title}: {content}{labels}, {_PER_WORDS[self.per]}, {entries:,} of {channels} × {height} × {width}"
+        return (
+            f"{FORMATS[self.format].title}: {content}{labels}, {_PER_WORDS[self.per]}, {entries:,} of {channels} × "
+            f"{height} × {width}"
+        )
 
     def lines(self) -> list[str]:
         """The report as plain lines."""

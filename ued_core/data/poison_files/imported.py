@@ -25,7 +25,9 @@ from ued_core.records import ImageSet, PoisonedSet
 _BLOCK = 1024
 
 
-def load(path: Path, data: ImageSet | None = None, reading: Reading | None = None, ctx: Context | None = None) -> Imported:
+def load(
+    path: Path, data: ImageSet | None = None, reading: Reading | None = None, ctx: Context | None = None
+) -> Imported:
     """Read a poison file whole; nothing in it is executed.
 
     Args:
@@ -178,7 +180,9 @@ class Imported:
             DataError: it is noise, or it has no labels.
         """
         if self.found.content != "images" or self.labels is None:
-            raise DataError(f"{self.found.name} has no {'images' if self.found.content == 'noise' else 'labels'} of its own.")
+            raise DataError(
+                f"{self.found.name} has no {'images' if self.found.content == 'noise' else 'labels'} of its own."
+            )
         count = int(self.labels.max()) + 1
         names = self.class_names if len(self.class_names) >= count else tuple(str(i) for i in range(count))
         images = rounded(self.values, self.values, self.found.scale, None)
@@ -188,7 +192,11 @@ class Imported:
 
     def _refuse_other_shape(self, data: ImageSet) -> None:
         shape, wanted = tuple(self.values.shape[1:]), data.shape
-        small = self.found.content == "noise" and shape[0] == wanted[0] and all(a <= b for a, b in zip(shape[1:], wanted[1:], strict=True))
+        small = (
+            self.found.content == "noise"
+            and shape[0] == wanted[0]
+            and all(a <= b for a, b in zip(shape[1:], wanted[1:], strict=True))
+        )
         if shape != wanted and not small and self.found.format != "uc":
             raise DataError(
                 f"The entries of {self.found.name} are {' × '.join(map(str, shape))}, "
@@ -208,11 +216,13 @@ class Imported:
             if len(self) == 1:
                 return torch.zeros(len(data), dtype=torch.int64)
             raise DataError(
-                f"{self.found.name} has {len(self)} maps but no assignment of images to them.", "Add the …_cluster….pth file to the zip."
+                f"{self.found.name} has {len(self)} maps but no assignment of images to them.",
+                "Add the …_cluster….pth file to the zip.",
             )
         if len(self.clusters) != len(data) or int(self.clusters.max()) >= len(self):
             raise DataError(
-                f"The assignment in {self.found.name} is for {len(self.clusters):,} images and {int(self.clusters.max()) + 1} clusters; "
+                f"The assignment in {self.found.name} is for {len(self.clusters):,} images and "
+                f"{int(self.clusters.max()) + 1} clusters; "
                 f"{data.name!r} has {len(data):,} images, and there are {len(self)} maps.",
                 "Choose the data set that it was made for.",
             )
@@ -220,13 +230,16 @@ class Imported:
 
     def _by_pool(self, data: ImageSet) -> torch.Tensor:
         if self.labels is None:
-            raise DataError(f"{self.found.name} has no labels, so its pool cannot be handed out.", "Put its label file beside it.")
+            raise DataError(
+                f"{self.found.name} has no labels, so its pool cannot be handed out.", "Put its label file beside it."
+            )
         entry = torch.full((len(data),), -1, dtype=torch.int64)
         for label in data.labels.unique().tolist():
             own, pool = (data.labels == label).nonzero()[:, 0], (self.labels == label).nonzero()[:, 0]
             if len(pool) < len(own):
                 raise DataError(
-                    f"{self.found.name} has {len(pool):,} entries for class {label}, but {data.name!r} has {len(own):,} such images.",
+                    f"{self.found.name} has {len(pool):,} entries for class {label}, but {data.name!r} has "
+                    f"{len(own):,} such images.",
                     "Choose the data set that it was made for, or make a larger pool.",
                 )
             entry[own] = pool[: len(own)]
@@ -239,7 +252,8 @@ class Imported:
         else:
             if int(self.ids.max()) >= len(data):
                 raise DataError(
-                    f"The indices in {self.found.name} go up to {int(self.ids.max()):,}, but {data.name!r} has {len(data):,} images.",
+                    f"The indices in {self.found.name} go up to {int(self.ids.max()):,}, but {data.name!r} has "
+                    f"{len(data):,} images.",
                     "Choose the data set that it was made for.",
                 )
             entry = torch.full((len(data),), -1, dtype=torch.int64)
@@ -251,7 +265,8 @@ class Imported:
                 raise DataError(
                     f"Only {100 * agree:.1f} % of the labels in {self.found.name} agree with those of {data.name!r}: "
                     "it is in another order, or for another data set.",
-                    "Choose the data set that it was made for; a shuffled file can be used as a data set of its own only.",
+                    "Choose the data set that it was made for; a shuffled file can be used as a data set of its "
+                    "own only.",
                 )
         return entry
 
@@ -330,7 +345,9 @@ class Comparison:
     released_mean: float
 
 
-def compare(imported: Imported, data: ImageSet, rule: str = "", ctx: Context | None = None, rows: torch.Tensor | None = None) -> Comparison:
+def compare(
+    imported: Imported, data: ImageSet, rule: str = "", ctx: Context | None = None, rows: torch.Tensor | None = None
+) -> Comparison:
     """Measure a released loader against our rule, in blocks.
 
     Args:

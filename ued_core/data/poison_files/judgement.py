@@ -1,4 +1,5 @@
-"""Whole images or noise, which unit, indices or labels: judged from the values, and from the clean images where there are any."""
+"""Whole images or noise, which unit, indices or labels: judged from the values, and from the clean images where there
+are any."""
 
 from __future__ import annotations
 
@@ -49,14 +50,18 @@ def measure(array: np.ndarray, name: str) -> Statistics:
             # What is beyond float32 becomes infinite, and is refused as that.
             block = array[start : start + _BLOCK].astype(np.float32)
         if not np.isfinite(block).all():
-            raise DataError(f"{name} has values that are not finite (from entry {start} on).", "It cannot be added; make it anew.")
+            raise DataError(
+                f"{name} has values that are not finite (from entry {start} on).", "It cannot be added; make it anew."
+            )
         low, high = min(low, float(block.min())), max(high, float(block.max()))
         total += float(block.sum(dtype=np.float64))
         squares += float(np.square(block, dtype=np.float64).sum())
         negative += int((block < 0).sum())
         peaks = np.maximum(peaks, np.abs(block).max(axis=(0, 2, 3)))
     mean = total / array.size
-    return Statistics(low, high, mean, max(0.0, squares / array.size - mean**2) ** 0.5, negative / array.size, tuple(peaks.tolist()))
+    return Statistics(
+        low, high, mean, max(0.0, squares / array.size - mean**2) ** 0.5, negative / array.size, tuple(peaks.tolist())
+    )
 
 
 # ---------------------------------------------------------------- against the clean images
@@ -118,19 +123,25 @@ def likeness(array: np.ndarray, data: ImageSet | None, rows: np.ndarray | None =
     high, low = float(values.max()), float(values.min())
     candidates = {"0..1": values * 255 if high <= 1.5 else None, "0..255": values if high > 1.5 else None}
     candidates["-1..1"] = (values + 1) * 127.5 if low < -0.35 and high <= 1.35 else None
-    distances = {scale: float(np.abs(images - clean).mean()) for scale, images in candidates.items() if images is not None}
+    distances = {
+        scale: float(np.abs(images - clean).mean()) for scale, images in candidates.items() if images is not None
+    }
     scale = min(distances, key=distances.__getitem__)
     levels = values * (1 if np.abs(values).max() > 1.5 else 255)
     outside = float(((levels + clean < -0.5) | (levels + clean > 255.5)).mean())
     size = float(np.abs(levels).mean())
     slope = float(together[usable].sum() / np.square(other[usable]).sum()) * 255
-    return Likeness(len(chosen), float((together[usable] / lengths[usable]).mean()), distances[scale], size, slope, outside, scale)
+    return Likeness(
+        len(chosen), float((together[usable] / lengths[usable]).mean()), distances[scale], size, slope, outside, scale
+    )
 
 
 # ---------------------------------------------------------------- whole images or noise
 
 
-def judge_content(raw: Raw, told: Statistics, dtype: np.dtype, alike: Likeness | None, notes: list[str], name: str) -> str:
+def judge_content(
+    raw: Raw, told: Statistics, dtype: np.dtype, alike: Likeness | None, notes: list[str], name: str
+) -> str:
     """``images`` or ``noise``, with the reason among the notes.
 
     Raises:
@@ -142,20 +153,23 @@ def judge_content(raw: Raw, told: Statistics, dtype: np.dtype, alike: Likeness |
     if alike is not None and alike.same:
         despite = f" although the file calls them {raw.called}" if raw.content == "noise" else ""
         notes.append(
-            f"Judged: whole images{despite}, because they are the clean ones with a change: {alike.apart:.1f}/255 apart on average, "
+            f"Judged: whole images{despite}, because they are the clean ones with a change: {alike.apart:.1f}/255 "
+            "apart on average, "
             f"correlation {alike.correlation:.2f} ({alike.compared} compared)."
         )
         return "images"
     if alike is not None and alike.rescaled and told.low < -0.5 and dtype.kind == "f":
         raise DataError(
-            f"{name} follows the clean images (correlation {alike.correlation:.2f}), but its values run from {told.low:.3g} to "
+            f"{name} follows the clean images (correlation {alike.correlation:.2f}), but its values run from "
+            f"{told.low:.3g} to "
             f"{told.high:.3g}: images after a normalisation.",
             "Undo it (x · std + mean) and save again, or choose the content yourself.",
         )
     if raw.content:
         other = f"; the values alone look like {_WORDS[by_values]}, so choose the content if the name is wrong"
         notes.append(
-            f"Judged: {_WORDS[raw.content]}, because the file calls them {raw.called}{other if by_values != raw.content else ''}."
+            f"Judged: {_WORDS[raw.content]}, because the file calls them "
+            f"{raw.called}{other if by_values != raw.content else ''}."
         )
         return raw.content
     if alike is not None and told.low < 0 and alike.outside < 0.001:
@@ -163,14 +177,16 @@ def judge_content(raw: Raw, told: Statistics, dtype: np.dtype, alike: Likeness |
         return "noise"
     if alike is not None and alike.correlation > 0.5 and by_values == "images":
         notes.append(
-            f"Judged: noise, because they follow the clean images (correlation {alike.correlation:.2f}) and are weaker: "
+            f"Judged: noise, because they follow the clean images (correlation {alike.correlation:.2f}) and are "
+            "weaker: "
             f"{alike.size:.1f}/255 on average, and {alike.apart:.1f}/255 away from them."
         )
         return "noise"
     notes.append(f"Judged: {_WORDS[by_values]}, because {why}.")
     if alike is not None and by_values == "images" and abs(alike.correlation) < _UNLIKE:
         notes.append(
-            f"They do not follow the clean images in the same places (correlation {alike.correlation:.2f}): another data set, another "
+            f"They do not follow the clean images in the same places (correlation {alike.correlation:.2f}): another "
+            "data set, another "
             "order, or noise in bytes without a sign, where 255 means −1. Check it by eye."
         )
     return by_values
@@ -201,7 +217,9 @@ def _by_values(told: Statistics, dtype: np.dtype) -> tuple[str, str]:
     return ("images", pictures) if images else ("noise", changes)
 
 
-def judge_scale(content: str, told: Statistics, dtype: np.dtype, alike: Likeness | None, notes: list[str], name: str) -> str:
+def judge_scale(
+    content: str, told: Statistics, dtype: np.dtype, alike: Likeness | None, notes: list[str], name: str
+) -> str:
     """The unit of the values.
 
     Raises:
@@ -224,7 +242,10 @@ def judge_scale(content: str, told: Statistics, dtype: np.dtype, alike: Likeness
     if len(peaks) == 3 and peaks.min() > 0:
         uneven, even = peaks.max() / peaks.min(), (peaks * CIFAR10_STD).max() / (peaks * CIFAR10_STD).min()
         if uneven > 1.05 and even < 1.005:
-            notes.append("The channels' largest values differ as CIFAR-10's standard deviations do: normalised units, as TAP saves.")
+            notes.append(
+                "The channels' largest values differ as CIFAR-10's standard deviations do: normalised units, as "
+                "TAP saves."
+            )
             return "std"
     return "unit"
 
@@ -245,7 +266,10 @@ def _image_scale(told: Statistics, dtype: np.dtype, alike: Likeness | None, note
         scale = "-1..1" if told.low < -0.35 else "0..1"
     low, high = {"0..255": (0, 255), "0..1": (0, 1), "-1..1": (-1, 1)}[scale]
     if told.low < low - 0.001 * (high - low) or told.high > high + 0.001 * (high - low):
-        notes.append(f"Values outside {low}..{high} (from {told.low:.4g} to {told.high:.4g}) are clipped, as an 8-bit image does.")
+        notes.append(
+            f"Values outside {low}..{high} (from {told.low:.4g} to {told.high:.4g}) are clipped, as an 8-bit "
+            "image does."
+        )
     return scale
 
 
@@ -253,7 +277,13 @@ def _image_scale(told: Statistics, dtype: np.dtype, alike: Likeness | None, note
 
 
 def judge_numbers(
-    found: tuple[Numbers, ...], content: str, count: int, data: ImageSet | None, name: str, as_ids: bool, notes: list[str]
+    found: tuple[Numbers, ...],
+    content: str,
+    count: int,
+    data: ImageSet | None,
+    name: str,
+    as_ids: bool,
+    notes: list[str],
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Which numbers beside the entries are indices of training images and which are labels.
 
@@ -274,15 +304,21 @@ def judge_numbers(
     """
     given: dict[str, np.ndarray] = {}
     for numbers in found:
-        role, why = (numbers.role, "") if numbers.role and not as_ids else _role(numbers.values, content, count, data, as_ids)
+        role, why = (
+            (numbers.role, "") if numbers.role and not as_ids else _role(numbers.values, content, count, data, as_ids)
+        )
         if len(numbers.values) != count:
             raise DataError(
-                f"{name} has {count:,} {'images' if content == 'images' else 'entries of noise'} but {len(numbers.values):,} "
+                f"{name} has {count:,} {'images' if content == 'images' else 'entries of noise'} but "
+                f"{len(numbers.values):,} "
                 f"{'indices' if role == 'ids' else 'labels'}.",
                 "Write it again.",
             )
         if role == "ids" and len(np.unique(numbers.values)) != count:
-            raise DataError(f"The indices in {name} name some image twice.", "Write it again; labels must lie below the number of classes.")
+            raise DataError(
+                f"The indices in {name} name some image twice.",
+                "Write it again; labels must lie below the number of classes.",
+            )
         if role in given:
             notes.append(f"{numbers.name} was not used: there are {'indices' if role == 'ids' else 'labels'} already.")
             continue
@@ -297,11 +333,16 @@ def _role(values: np.ndarray, content: str, count: int, data: ImageSet | None, a
     if as_ids:
         return "ids", ""
     unique = len(np.unique(values)) == len(values)
-    agrees = data is not None and len(values) <= len(data) and np.array_equal(values, data.labels[: len(values)].numpy())
+    agrees = (
+        data is not None and len(values) <= len(data) and np.array_equal(values, data.labels[: len(values)].numpy())
+    )
     classes = data.classes if data is not None else _MOST_LABELS
     high = int(values.max()) if len(values) else 0
     if agrees and not (unique and content == "noise"):
-        return "labels", f"they are those of the first {len(values):,} images of {data.name!r}" if data is not None else ""
+        return (
+            "labels",
+            f"they are those of the first {len(values):,} images of {data.name!r}" if data is not None else "",
+        )
     if not unique:
         few = high < max(classes, _MOST_LABELS)
         return ("labels", "numbers repeat, and an index names one image") if few else ("ids", "they are large")

@@ -88,7 +88,12 @@ def members(path: Path, ctx: Context | None = None) -> Members:
 def unwrapped(files: Sequence[Member]) -> tuple[list[Member], tuple[str, ...]]:
     """The files without the folders that wrap everything, and those folders."""
     kept, above = list(files), []
-    while kept and all(len(file.parts) > 1 for file in kept) and len({file.parts[0] for file in kept}) == 1 and _wraps(kept):
+    while (
+        kept
+        and all(len(file.parts) > 1 for file in kept)
+        and len({file.parts[0] for file in kept}) == 1
+        and _wraps(kept)
+    ):
         above.append(kept[0].parts[0])
         kept = [Member(file.parts[1:], file.read) for file in kept]
     return kept, tuple(above)
@@ -127,7 +132,15 @@ def _zip(path: Path) -> tuple[Tree, Callable[[Found], Callable[[], bytes]]]:
         def read() -> bytes:
             try:
                 return b"".join(pieces(archive, listed.infos[found.parts], name))
-            except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError) as error:
+            except (
+                zipfile.BadZipFile,
+                zlib.error,
+                EOFError,
+                NotImplementedError,
+                RuntimeError,
+                ValueError,
+                OSError,
+            ) as error:
                 raise DataError(f"{found.shown!r} in {name!r} is damaged: {in_short(error)}.", _ADVICE) from error
 
         return read

@@ -109,7 +109,9 @@ def _run(content: mmap.mmap | bytes, name: str) -> Any:
         return _Reader(name).run(content)
     except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         # Whatever a wrong opcode or argument raises, the file is at fault: nothing of ours has been called with it.
-        raise DataError(f"{name} is not a pickle, or it is damaged: {unquoted(in_short(error))}.", "Write the file again.") from error
+        raise DataError(
+            f"{name} is not a pickle, or it is damaged: {unquoted(in_short(error))}.", "Write the file again."
+        ) from error
 
 
 def unquoted(told: str) -> str:
@@ -131,7 +133,8 @@ class _Reader:
             step = _STEPS.get(opcode.name)
             if step is None:
                 raise DataError(
-                    f"{self.name} uses the pickle instruction {opcode.name}, which arrays, lists and pictures do not need; "
+                    f"{self.name} uses the pickle instruction {opcode.name}, which arrays, lists and pictures do "
+                    "not need; "
                     "nothing was read.",
                     _ADVICE,
                 )
@@ -229,7 +232,8 @@ class _Reader:
         found = _DTYPE.match(text) if isinstance(text, str) else None
         if found is None:
             raise DataError(
-                f"{self.name} holds an array of type {text!r}; only plain numbers are read, never arrays of objects.", _ADVICE
+                f"{self.name} holds an array of type {text!r}; only plain numbers are read, never arrays of objects.",
+                _ADVICE,
             )
         return text if text[0] in "<>=|" else found[1]
 
@@ -306,7 +310,11 @@ def _append(reader: _Reader, argument: Any) -> None:
 
 def _set_items(reader: _Reader, values: list[Any]) -> None:
     target = reader.stack[-1]
-    if not isinstance(target, dict) or len(values) % 2 or not all(isinstance(key, str | int | bytes) for key in values[::2]):
+    if (
+        not isinstance(target, dict)
+        or len(values) % 2
+        or not all(isinstance(key, str | int | bytes) for key in values[::2])
+    ):
         raise ValueError("a dict with odd keys")
     target.update(zip(values[::2], values[1::2], strict=True))
 

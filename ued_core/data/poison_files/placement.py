@@ -31,11 +31,14 @@ def rows_of(
     array: np.ndarray, content: str, ids: np.ndarray | None, labels: np.ndarray | None, data: ImageSet | None,
     alike: Likeness | None, notes: list[str],
 ) -> tuple[np.ndarray | None, str]:  # fmt: skip
-    """Which training images whole images are for, where nothing but labels and the images themselves say it; and that in words."""
+    """Which training images whole images are for, where nothing but labels and the images themselves say it; and that
+    in words."""
     if content != "images" or labels is None or ids is not None or len(labels) < 2:
         return ids, ""
     by_class = bool(np.all(np.diff(labels) >= 0)) and len(np.unique(labels)) > 1
-    agrees = data is not None and len(labels) <= len(data) and np.array_equal(labels, data.labels[: len(labels)].numpy())
+    agrees = (
+        data is not None and len(labels) <= len(data) and np.array_equal(labels, data.labels[: len(labels)].numpy())
+    )
     if agrees and data is not None:
         if len(labels) < len(data) and alike is not None and alike.same:
             notes.append(f"Judged: for the first {len(labels):,} training images, whose labels and pixels they have.")
@@ -49,7 +52,8 @@ def rows_of(
         there = likeness(array, data, sorted_rows) if same_labels else None
         if there is not None and there.same:
             notes.append(
-                "The entries are sorted by class, as DUNE writes them. Judged: within a class they have the order of the training set "
+                "The entries are sorted by class, as DUNE writes them. Judged: within a class they have the order of "
+                "the training set "
                 f"(correlation with the clean images {there.correlation:.2f})."
             )
             return sorted_rows, "sorted by class; within a class in the order of the training set"
@@ -92,7 +96,10 @@ def _per_of_labels(count: int, labels: np.ndarray, data: ImageSet | None, notes:
         return "sample"
     if np.array_equal(np.sort(labels), np.arange(count)):
         return "class"
-    notes.append("Judged: a pool of noise for each class, because its labels are not those of the training images in their order.")
+    notes.append(
+        "Judged: a pool of noise for each class, because its labels are not those of the training images in "
+        "their order."
+    )
     return "pool"
 
 

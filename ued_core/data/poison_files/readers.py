@@ -50,14 +50,21 @@ def read(path: Path, format: str = "", ctx: Context | None = None) -> Raw:
         return raw
     if format not in ARRAYS or raw.format not in ARRAYS:
         raise DataError(
-            f"{readable(path.name)} holds {FORMATS[raw.format].writes}, which cannot be read as {FORMATS[format].title!r}.",
+            f"{readable(path.name)} holds {FORMATS[raw.format].writes}, which cannot be read as "
+            f"{FORMATS[format].title!r}.",
             "Leave the format to the detector.",
         )
-    return replace(raw, format=format, content=CONTENT_OF.get(format, raw.content), called="" if format in CONTENT_OF else raw.called)
+    return replace(
+        raw,
+        format=format,
+        content=CONTENT_OF.get(format, raw.content),
+        called="" if format in CONTENT_OF else raw.called,
+    )
 
 
 def state_of(path: Path, ctx: Context | None = None) -> str:
-    """A text that changes when anything changes that :func:`read` would read; nothing is opened but the file's first bytes.
+    """A text that changes when anything changes that :func:`read` would read; nothing is opened but the file's first
+    bytes.
 
     Raises:
         DataError: as :func:`ued_core.data.poison_files.containers.kind_of`, or a folder has too much in it.
@@ -89,11 +96,14 @@ def _npy(path: Path) -> Raw:
     array = load_npy(path)
     if array.ndim in (1, 2):
         raise DataError(
-            f"{name} has shape {array.shape}: labels or features, not images.", "Choose the file of images or noise beside it."
+            f"{name} has shape {array.shape}: labels or features, not images.",
+            "Choose the file of images or noise beside it.",
         )
     raw = of_value(array, name, "noise_npy")
     labels, notes = _labels_beside(path)
-    return replace(raw, numbers=() if labels is None else (Numbers("The labels", labels, "labels"),), notes=(*raw.notes, *notes))
+    return replace(
+        raw, numbers=() if labels is None else (Numbers("The labels", labels, "labels"),), notes=(*raw.notes, *notes)
+    )
 
 
 _LABEL_NAMES = (
@@ -115,13 +125,21 @@ def _labels_beside(path: Path) -> tuple[np.ndarray | None, tuple[str, ...]]:
         return None, ()
     if not other.is_file():
         return None, (f"Its labels would be in {readable(other.name)}, which is not beside it.",)
-    return as_labels(load_npy(other), readable(other.name), "The array"), (f"Labels are from {readable(other.name)} beside it.",)
+    return as_labels(load_npy(other), readable(other.name), "The array"), (
+        f"Labels are from {readable(other.name)} beside it.",
+    )
 
 
 def _npz(path: Path) -> Raw:
     arrays = load_npz(path)
     images, labels = arrays.get("images"), arrays.get("labels")
-    own = images is not None and labels is not None and images.dtype == np.uint8 and images.shape[3:] == (3,) and labels.dtype == np.int64
+    own = (
+        images is not None
+        and labels is not None
+        and images.dtype == np.uint8
+        and images.shape[3:] == (3,)
+        and labels.dtype == np.int64
+    )
     if not own:
         return of_value(dict(arrays), readable(path.name), "npz_arrays")
     stored = read_npz(path)
@@ -165,10 +183,11 @@ def _single(path: Path, found: Members, ctx: Context | None) -> Raw:
     if path.is_dir() and len(files) == 1:
         return read(path.joinpath(*files[0].parts), "", ctx)
     unpack = "Unpack the archive and choose one of them; of zips only PNG files and perturbation_….pth are read."
-    raise DataError(f"{found.name} holds {len(files)} poison files ({names}).", "Choose one of them." if path.is_dir() else unpack)
+    raise DataError(
+        f"{found.name} holds {len(files)} poison files ({names}).", "Choose one of them." if path.is_dir() else unpack
+    )
 
 
 _OPENERS: Mapping[str, Callable[[Path], Raw]] = MappingProxyType(
     {"torch": _torch, "pickle": _pickled, "npy": _npy, "npz": _npz, "safetensors": _safetensors}
 )
-

@@ -111,7 +111,9 @@ def _double_truncated(clean: torch.Tensor, values: torch.Tensor, scale: str, rad
 
 
 def _stored(clean: torch.Tensor, values: torch.Tensor, scale: str, radius: float | None) -> torch.Tensor:
-    return values if values.dtype == torch.uint8 else (unit(values, scale) * 255).clamp_(0, 255).round_().to(torch.uint8)
+    return (
+        values if values.dtype == torch.uint8 else (unit(values, scale) * 255).clamp_(0, 255).round_().to(torch.uint8)
+    )
 
 
 def _image_truncated(clean: torch.Tensor, values: torch.Tensor, scale: str, radius: float | None) -> torch.Tensor:
@@ -132,7 +134,8 @@ RULES: Mapping[str, Rule] = MappingProxyType(
             Rule(
                 "em",
                 "EM's loader",
-                "255·δ is clamped to 0..255 before it is added, so every negative entry becomes 0; the sum is clipped and truncated.",
+                "255·δ is clamped to 0..255 before it is added, so every negative entry becomes 0; the sum is clipped "
+                "and truncated.",
                 "HanxunH/Unlearnable-Examples, dataset.py; its issue 13",
                 "noise",
                 _positive,
@@ -172,7 +175,8 @@ RULES: Mapping[str, Rule] = MappingProxyType(
             Rule(
                 "uc",
                 "Unlearnable Clusters' generator",
-                "The saved noise is clamped to the radius, resized to the image by the nearest pixel, added, clipped and rounded.",
+                "The saved noise is clamped to the radius, resized to the image by the nearest pixel, added, clipped "
+                "and rounded.",
                 "jiamingzhang94/Unlearnable-Clusters, main.py",
                 "noise",
                 _half_up,
@@ -181,7 +185,8 @@ RULES: Mapping[str, Rule] = MappingProxyType(
             Rule(
                 "pil",
                 "PIL's loader",
-                "Float images are multiplied by 255 and truncated, so a stored k/255 may come back as k − 1; bytes are used as they are.",
+                "Float images are multiplied by 255 and truncated, so a stored k/255 may come back as k − 1; bytes "
+                "are used as they are.",
                 "jinlinll/pil, tools.py; TLMichael/Delusive-Adversary trains on the floats",
                 "images",
                 _image_truncated,
@@ -197,7 +202,8 @@ RULES: Mapping[str, Rule] = MappingProxyType(
             Rule(
                 "coin",
                 "COIN's and ECLIPSE's loader",
-                "Bytes are used as they are; float images are multiplied by 255 and turned to bytes before clipping, so 256 becomes 0.",
+                "Bytes are used as they are; float images are multiplied by 255 and turned to bytes before clipping, "
+                "so 256 becomes 0.",
                 "the cifar10_training_data class of COIN and ECLIPSE",
                 "images",
                 _image_wrapped,

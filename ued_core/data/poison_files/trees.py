@@ -51,7 +51,9 @@ def read_clusters(found: Members) -> Raw:
         elif isinstance(value, dict) and "pred_idx" in value:
             clusters = as_labels(value["pred_idx"], file.name, "'pred_idx'")
     if sorted(noise) != list(range(len(noise))) or not noise:
-        raise DataError(f"The maps in {found.name} are numbered {sorted(noise)[:20]}, but they must run from 0 without a gap.", RULE)
+        raise DataError(
+            f"The maps in {found.name} are numbered {sorted(noise)[:20]}, but they must run from 0 without a gap.", RULE
+        )
     if len({one.shape for one in noise.values()}) != 1 or any(one.ndim != 4 or len(one) != 1 for one in noise.values()):
         raise DataError(f"The maps in {found.name} differ in shape, or a file has several.", RULE)
     maps = np.concatenate([noise[i] for i in range(len(noise))])
@@ -76,11 +78,15 @@ def read_pictures(found: Members, ctx: Context | None = None) -> Raw:
     ids = np.array([int(stem) for stem in stems], np.int64) if numbered else None
     if ids is not None and len(np.unique(ids)) != len(ids):
         ids = None
-        notes.append("Numbers occur in several classes, so they are no indices; images are in the order of their names.")
+        notes.append(
+            "Numbers occur in several classes, so they are no indices; images are in the order of their names."
+        )
     order = np.argsort(ids, kind="stable") if ids is not None else np.arange(len(files))
     files = [files[place] for place in order]
     array = _decoded(files, found.name, ctx)
-    others = [(file.shown, "not a PNG file") for file in found.files if not file.parts[-1].lower().endswith((".png", ".json"))]
+    others = [
+        (file.shown, "not a PNG file") for file in found.files if not file.parts[-1].lower().endswith((".png", ".json"))
+    ]
     return Raw(
         "apbench",
         array,
@@ -100,7 +106,10 @@ def _what_there_is(found: Members) -> str:
 
 def _instead(found: Members) -> str:
     if found.ending(".jpg", ".jpeg", ".webp"):
-        return "JPEG and WebP change the pixels, and the poison with them: export PNG, or load the folder as a data set of its own."
+        return (
+            "JPEG and WebP change the pixels, and the poison with them: export PNG, or load the folder as a data "
+            "set of its own."
+        )
     return RULE
 
 
@@ -113,7 +122,8 @@ def _depth(files: Sequence[Member], found: Members) -> int:
         raise DataError(f"The images in {found.name} lie at different depths, such as {shallow!r} and {deep!r}.", _TREE)
     tops = sorted({readable(file.parts[0]) for file in files})
     raise DataError(
-        f"The images in {found.name} all lie {depths.pop() - 1} folders deep, such as {files[0].shown!r}; at most one folder, the class, "
+        f"The images in {found.name} all lie {depths.pop() - 1} folders deep, such as {files[0].shown!r}; at most one "
+        "folder, the class, "
         f"may stand above an image.",
         f"Give one of the outer folders alone: {', '.join(map(repr, tops[:5]))}{' …' if len(tops) > 5 else ''}.",
     )
@@ -130,7 +140,9 @@ def _decoded(files: Sequence[Member], name: str, ctx: Context) -> np.ndarray:
             refuse_large(len(files) * prod(pixels.shape), name)
             array = np.empty((len(files), *pixels.shape), np.uint8)
         if pixels.shape != array.shape[1:]:
-            raise DataError(f"{file.shown} in {name} has shape {pixels.shape}, others {array.shape[1:]}.", "All must have one size.")
+            raise DataError(
+                f"{file.shown} in {name} has shape {pixels.shape}, others {array.shape[1:]}.", "All must have one size."
+            )
         array[place] = pixels
     assert array is not None
     return array
@@ -148,7 +160,9 @@ def _pixels(file: Member, name: str) -> np.ndarray:
         except Exception as error:
             # Decoders raise almost anything on damaged files.
             failure = error
-    raise DataError(f"{file.shown} in {name} is damaged; nothing was imported.", "Write the archive again.") from failure
+    raise DataError(
+        f"{file.shown} in {name} is damaged; nothing was imported.", "Write the archive again."
+    ) from failure
 
 
 def _decoded_png(content: bytes, file: Member, name: str) -> np.ndarray:
@@ -156,13 +170,16 @@ def _decoded_png(content: bytes, file: Member, name: str) -> np.ndarray:
 
     with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
         if image.width * image.height > MAX_PIXELS:
-            raise DataError(f"{file.shown} in {name} has more than {MAX_PIXELS // 1_000_000} megapixels.", "Use smaller images.")
+            raise DataError(
+                f"{file.shown} in {name} has more than {MAX_PIXELS // 1_000_000} megapixels.", "Use smaller images."
+            )
         mode = _EXACT.get(image.mode)
         if image.mode == "RGBA" and image.getchannel("A").getextrema() == (255, 255):
             mode = "RGB"
         if mode is None or (image.mode != "RGBA" and "transparency" in image.info):
             raise DataError(
-                f"{file.shown} in {name} is of mode {image.mode}, or has transparent parts; 8-bit RGB or grey is needed.",
+                f"{file.shown} in {name} is of mode {image.mode}, or has transparent parts; 8-bit RGB or grey "
+                "is needed.",
                 "Save it again as RGB.",
             )
         return np.asarray(image.convert(mode)).reshape(image.height, image.width, -1)

@@ -32,7 +32,11 @@ class Kept:
     @property
     def title(self) -> str:
         """What messages and lists call it."""
-        return self.names[0] if len(self.names) == 1 or self.path.is_file() else f"{self.names[0]} and {len(self.names) - 1} more"
+        return (
+            self.names[0]
+            if len(self.names) == 1 or self.path.is_file()
+            else f"{self.names[0]} and {len(self.names) - 1} more"
+        )
 
 
 def keep_upload(content: bytes, name: str, folder: Path) -> Path:

@@ -1,4 +1,5 @@
-"""What lies in a torch file, a pickle, an npz or a safetensors file: which part is images or noise, and which are numbers."""
+"""What lies in a torch file, a pickle, an npz or a safetensors file: which part is images or noise, and which are
+numbers."""
 
 from __future__ import annotations
 
@@ -27,7 +28,19 @@ IMAGE_NAMES = (
     *("images", "image", "imgs", "data", "x", "x_train", "train_x", "samples", "inputs", "features"),
     *("poison", "poisons", "poisoned", "poisoned_images", "train_images", "train_data", "adv", "x_adv"),
 )  # fmt: skip
-LABEL_NAMES = ("labels", "label", "targets", "target", "y", "y_train", "train_y", "train_labels", "train_targets", "fine_labels", "classes")
+LABEL_NAMES = (
+    "labels",
+    "label",
+    "targets",
+    "target",
+    "y",
+    "y_train",
+    "train_y",
+    "train_labels",
+    "train_targets",
+    "fine_labels",
+    "classes",
+)
 ID_NAMES = ("ids", "id", "indices", "index", "idx", "indexes", "poison_ids", "poison_indices")
 CLASS_NAMES = ("class_names", "label_names", "classes")
 _MOST_COLUMNS = 3
@@ -76,7 +89,11 @@ def _of_array(value: Any, name: str, format: str, what: str, **more: Any) -> Raw
         array, notes = rows, ("Rows of numbers are read as images, plane after plane, as CIFAR's batches store them.",)
     if array.ndim not in (3, 4, 5) or 0 in array.shape:
         kind = "labels or features, not images" if array.ndim in (1, 2) and array.size else "no images or noise"
-        raise DataError(f"{what} in {name} has shape {array.shape}: {kind}; it must have the axes entries, channels, height, width.", RULE)
+        raise DataError(
+            f"{what} in {name} has shape {array.shape}: {kind}; it must have the axes entries, channels, "
+            "height, width.",
+            RULE,
+        )
     return Raw(format, array, stored=stored if stored != str(array.dtype) else "", notes=notes, **more)
 
 
@@ -117,7 +134,11 @@ def _columns(value: Sequence[Any]) -> list[list[Any]] | None:
         return None
     columns = [list(column) for column in zip(*value, strict=True)]
     # One row that differs is an error of the list, told later; rows that never hold an image are something else.
-    pictures = [i for i, column in enumerate(columns) if is_image(column[0]) and not all(is_row_of_numbers([part]) for part in column)]
+    pictures = [
+        i
+        for i, column in enumerate(columns)
+        if is_image(column[0]) and not all(is_row_of_numbers([part]) for part in column)
+    ]
     return columns if len(pictures) == 1 and all(is_image(part) for part in columns[pictures[0]]) else None
 
 
@@ -129,7 +150,9 @@ def _of_columns(columns: list[list[Any]], name: str, format: str) -> Raw:
         beside = [column for column in beside if is_row_of_numbers(column)]
     role = "labels" if len(beside) == 1 else ""
     called = ["The labels"] if role else [f"Column {i + 2}" for i in range(len(beside))]
-    numbers = tuple(Numbers(what, as_labels(column, name, "The labels"), role) for what, column in zip(called, beside, strict=True))
+    numbers = tuple(
+        Numbers(what, as_labels(column, name, "The labels"), role) for what, column in zip(called, beside, strict=True)
+    )
     return replace(raw, numbers=numbers)
 
 
@@ -137,7 +160,9 @@ _ORDINALS = ("The first part", "The second part", "The third part", "The fourth 
 
 
 def _of_sequence(value: Sequence[Any], name: str, format: str) -> Raw:
-    if all(is_image(part) and not is_row_of_numbers(part) for part in value) or all(is_array(part, 3) for part in value):
+    if all(is_image(part) and not is_row_of_numbers(part) for part in value) or all(
+        is_array(part, 3) for part in value
+    ):
         raw = _maps(list(value), name, format, "An image")
         return _noted(raw, f"A list of {len(value):,} equal arrays, read as one entry each.")
     if all(is_array(part, 4, 5) for part in value):
@@ -158,10 +183,13 @@ def _of_batches(value: Sequence[Any], name: str, format: str) -> Raw:
     """Several 4-D arrays: batches of one set, in their order."""
     parts = [as_numbers(part, name, "A batch") for part in value]
     if any(part.ndim != 4 or part.shape[1:] != parts[0].shape[1:] or part.dtype != parts[0].dtype for part in parts):
-        raise DataError(f"{name} holds {len(parts)} arrays of different shapes or types.", "Save the one of poison alone.")
+        raise DataError(
+            f"{name} holds {len(parts)} arrays of different shapes or types.", "Save the one of poison alone."
+        )
     if len(parts) == 2 and len(parts[0]) == len(parts[1]):
         raise DataError(
-            f"{name} holds two arrays of the same shape {parts[0].shape}; which of them is the poison is not in the file.",
+            f"{name} holds two arrays of the same shape {parts[0].shape}; which of them is the poison is not in "
+            "the file.",
             "Save it alone, or both in a dict such as {'noise': …} or {'images': …}.",
         )
     stored = type_of(value[0])
@@ -189,13 +217,21 @@ def _of_dict(value: dict[str, Any], name: str, format: str) -> Raw:
     numbers, names, used = _beside(value, key, name)
     called = repr(key) if content else ""
     raw = _maps(value[key], name, format, repr(key), content=content, called=called, numbers=numbers, class_names=names)
-    if key == "perturbation" and (len(raw.array) == 1 or {"state_dict", "init_noise"} & value.keys()) and raw.array.ndim == 4:
+    if (
+        key == "perturbation"
+        and (len(raw.array) == 1 or {"state_dict", "init_noise"} & value.keys())
+        and raw.array.ndim == 4
+    ):
         raw = replace(raw, format="uc", called="")
         extra = [k for k in ("state_dict", "init_noise") if k in value]
         notes = [f"The generator ({', '.join(map(repr, extra))}) is in the file and was not used."] if extra else []
         return replace(raw, notes=(*raw.notes, *notes, "One file of Unlearnable Clusters: one map, for one cluster."))
     unused = [repr(k[:40]) for k in value if k != key and k not in used]
-    return _noted(raw, f"Read from {key!r}{'; not used: ' + ', '.join(unused[:6]) if unused else ''}{' …' if len(unused) > 6 else ''}.")
+    return _noted(
+        raw,
+        f"Read from {key!r}"
+        f"{'; not used: ' + ', '.join(unused[:6]) if unused else ''}{' …' if len(unused) > 6 else ''}.",
+    )
 
 
 def _key_of_maps(value: dict[str, Any], name: str) -> str | None:
@@ -203,7 +239,9 @@ def _key_of_maps(value: dict[str, Any], name: str) -> str | None:
     for known in (NOISE_NAMES, IMAGE_NAMES):
         found = [key for key in value if key.lower() in known and _can_be_maps(value[key])]
         if len(found) > 1:
-            raise DataError(f"{name} has {' and '.join(map(repr, found))}; which of them is the poison is not in the file.", RULE)
+            raise DataError(
+                f"{name} has {' and '.join(map(repr, found))}; which of them is the poison is not in the file.", RULE
+            )
         if found:
             return found[0]
     possible = [key for key in value if _can_be_maps(value[key]) and not is_row_of_numbers(value[key])]
@@ -214,7 +252,9 @@ def _key_of_maps(value: dict[str, Any], name: str) -> str | None:
         return None
     named = [key for key in value if key.lower() in (*NOISE_NAMES, *IMAGE_NAMES)]
     if named:
-        raise DataError(f"{named[0]!r} in {name} is {words_for(value[named[0]])}: labels or features, not images.", RULE)
+        raise DataError(
+            f"{named[0]!r} in {name} is {words_for(value[named[0]])}: labels or features, not images.", RULE
+        )
     raise _unknown(value, name)
 
 
@@ -232,7 +272,12 @@ def _beside(value: dict[str, Any], key: str, name: str) -> tuple[tuple[Numbers, 
     for own in value:
         part = value[own]
         texts = part.tolist() if isinstance(part, np.ndarray) and part.dtype.kind == "U" and part.ndim == 1 else part
-        if own.lower() in CLASS_NAMES and isinstance(texts, list | tuple) and texts and all(isinstance(text, str) for text in texts):
+        if (
+            own.lower() in CLASS_NAMES
+            and isinstance(texts, list | tuple)
+            and texts
+            and all(isinstance(text, str) for text in texts)
+        ):
             names = tuple(texts)
             used.add(own)
     return tuple(numbers), names, used
@@ -241,9 +286,14 @@ def _beside(value: dict[str, Any], key: str, name: str) -> tuple[tuple[Numbers, 
 def _of_numbered(value: dict[str, Any], name: str, format: str) -> Raw:
     """A dict of one map a number: of a training image, or of a class."""
     numbers = sorted(value, key=int)
-    parts = [value[number][0] if is_array(value[number], 4) and len(value[number]) == 1 else value[number] for number in numbers]
+    parts = [
+        value[number][0] if is_array(value[number], 4) and len(value[number]) == 1 else value[number]
+        for number in numbers
+    ]
     if not all(is_image(part) for part in parts):
         raise _unknown(value, name)
     raw = _maps(parts, name, format, "A map")
     beside = Numbers("The names of the parts", np.array([int(number) for number in numbers], np.int64), "ids")
-    return _noted(replace(raw, numbers=(beside,)), f"A dict of {len(parts):,} maps; their names are read as numbers of images.")
+    return _noted(
+        replace(raw, numbers=(beside,)), f"A dict of {len(parts):,} maps; their names are read as numbers of images."
+    )
