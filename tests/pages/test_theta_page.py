@@ -117,9 +117,12 @@ def test_words_about_the_random_matrix_follow_its_curve(open_page, monkeypatch) 
     answer = Handle("sweep", None)
     real = theta_room.background.submit
     monkeypatch.setattr(
-        theta_room.background, "submit",
-        lambda key, function, *given, **more: answer if given[1:2] == ("strength",) else real(key, function, *given, **more),
-    )  # fmt: skip
+        theta_room.background,
+        "submit",
+        lambda key, function, *given, **more: (
+            answer if given[1:2] == ("strength",) else real(key, function, *given, **more)
+        ),
+    )
     page = open_page("theta", SMALL)
     assert any("is not there yet" in m.value for m in page.markdown)
     answer.state, answer.value = "ready", along
