@@ -18,12 +18,12 @@ from typing import Any
 import streamlit as st
 from starlette.middleware import Middleware
 
-from pages.shared import background
-from pages.shared.delivery import delivery_routes
-from pages.shared.door import Door, announce, is_served
-from pages.shared.garbage import collect_by_the_clock, set_aside
-from pages.shared.plotly_route import packed_plotly, plotly_route
-from pages.shared.run_changes import changes_route
+from pages.frame.door import Door, announce, is_served
+from pages.frame.garbage import collect_by_the_clock, set_aside
+from pages.state import background
+from pages.state.run_changes import changes_route
+from pages.widgets.delivery import delivery_routes
+from pages.widgets.plotly_route import packed_plotly, plotly_route
 from ued_core.errors import UedError
 from ued_core.runs import ensure_supervisor
 
@@ -44,8 +44,8 @@ HEAVY = (
     "ued_core.figures.operators",
     "ued_core.figures.spectra",
     "ued_core.figures.tiles",
-    "ued_core.runs.feature_room",
-    "ued_core.runs.layout",
+    "ued_core.studies.feature_room",
+    "ued_core.studies.layout",
 )
 log = logging.getLogger("ued")
 
@@ -110,7 +110,7 @@ async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
 
 
 app = st.App(
-    ROOT / "pages" / "shared" / "router.py",
+    ROOT / "pages" / "frame" / "router.py",
     lifespan=lifespan,
     routes=[plotly_route(), background.wait_route(), changes_route(), *delivery_routes()],
     middleware=[Middleware(Door)],

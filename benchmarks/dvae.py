@@ -224,11 +224,11 @@ def ship(only: str) -> None:
     """
     import torch
 
-    from ued_core.analysis.shipped_separations import write_shipped
     from ued_core.attacks import ATTACKS as KNOWN
     from ued_core.context import Context
     from ued_core.data import DATASETS
     from ued_core.defenses.dvae import Dvae
+    from ued_core.results.shipped_separations import write_shipped
     from ued_core.training.rate_constrained import DvaeJob, train_dvae
 
     torch.set_num_threads(1)

@@ -166,7 +166,7 @@ class Reader:
                     self.timed.pop(fragment, None)
 
     async def _complete(self, component: BidiComponent) -> None:
-        """Fetch the parts of packed data that this reader was never sent, as ``pages/shared/delivery.js`` does."""
+        """Fetch the parts of packed data that this reader was never sent, as ``pages/widgets/delivery.js`` does."""
         packet = component.bytes
         head = json.loads(packet[4 : 4 + int.from_bytes(packet[:4], "little")])
         for name, size in head["parts"]:

@@ -18,8 +18,8 @@ from ued_core.context import Context
 from ued_core.data import DATASETS, load_split, read_npz, read_npz_json
 from ued_core.data.poison_files import load
 from ued_core.errors import SpecError
-from ued_core.runs import export as exports
 from ued_core.runs.spec import RunSpec
+from ued_core.studies import export as exports
 
 Run = Callable[..., tuple[int, str, str]]
 SHAPES = {"name": "shapes", "train_size": 200, "test_size": 100}

@@ -185,7 +185,7 @@ def poison(options: argparse.Namespace) -> int:
     from ued_core.attacks import ATTACKS
     from ued_core.attacks.checkpoint import poison_once
     from ued_core.data import write_npz
-    from ued_core.runs.estimate import crafting_cost
+    from ued_core.studies.estimate import crafting_cost
 
     method = ATTACKS[options.attack]
     attack = method(**given(options, method))
@@ -268,8 +268,8 @@ def inspect(options: argparse.Namespace) -> int:
 
 def export(options: argparse.Namespace) -> int:
     """Poison the data that a run spec names and write it as npz, as a zip of PNG files, or as EM's perturbation.pt."""
-    from ued_core.runs.export import export_spec
     from ued_core.runs.spec import RunSpec
+    from ued_core.studies.export import export_spec
 
     spec = RunSpec.read(Path(options.spec))
     written = export_spec(spec, options.to, Path(options.out), _context(0, "cpu"))
@@ -354,7 +354,7 @@ def train(options: argparse.Namespace) -> int:
 def _cost(spec: Any, known: Sequence[Any]) -> list[str]:
     """What a run will cost, one line a part."""
     from ued_core.data import load_split
-    from ued_core.runs.estimate import UNKNOWN, crafting_cost, estimate, in_all
+    from ued_core.studies.estimate import UNKNOWN, crafting_cost, estimate, in_all
 
     crafting, training = None, estimate(spec, known)
     if spec.attack is not None and spec.attack.needs_whole_set and spec.poison_rate > 0:
@@ -369,8 +369,8 @@ def _cost(spec: Any, known: Sequence[Any]) -> list[str]:
 
 def _expected(spec: Any) -> list[str]:
     """What stored runs let expect of a defence that may do nothing, one line a defence."""
-    from ued_core.analysis import staged
-    from ued_core.analysis.measured import stored
+    from ued_core.results import staged
+    from ued_core.results.measured import stored
 
     if staged.method_of(spec.to_json()) is None:
         return []

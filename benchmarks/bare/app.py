@@ -8,6 +8,6 @@ import streamlit as st
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1]))
 
-from pages.shared.plotly_route import plotly_route  # noqa: E402
+from pages.widgets.plotly_route import plotly_route  # noqa: E402
 
 app = st.App(HERE / "script.py", routes=[plotly_route()])

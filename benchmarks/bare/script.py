@@ -4,7 +4,7 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from pages.shared.live_chart import live_chart
+from pages.widgets.live_chart import live_chart
 from ued_core.figures.theme import base_layout
 
 st.set_page_config(layout="wide")

@@ -12,7 +12,7 @@ from ued_core.context import Context
 from ued_core.data.border import border_score, side_ratios
 from ued_core.errors import DataError, Unavailable
 from ued_core.records import ImageSet
-from ued_core.runs.edge_comparison import compare_edges, evading_version
+from ued_core.studies.edge_comparison import compare_edges, evading_version
 
 
 def framed(side: dict[str, int], inside: int = 200, shape: tuple[int, int] = (6, 8)) -> torch.Tensor:

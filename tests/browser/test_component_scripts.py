@@ -9,9 +9,9 @@ import plotly
 import pytest
 from playwright.sync_api import Browser, Page
 
-from pages.shared.csv_export import CELL_SCRIPT
-from pages.shared.delivery import script as script_of
-from pages.shared.live_chart import FRAME
+from pages.widgets.csv_export import CELL_SCRIPT
+from pages.widgets.delivery import script as script_of
+from pages.widgets.live_chart import FRAME
 from tests.pages.test_csv_export import FORMULAS, KEPT
 
 pytestmark = pytest.mark.browser

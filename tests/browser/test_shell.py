@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from pages.shared.navigation import PAGES
+from pages.frame.navigation import PAGES
 
 pytestmark = pytest.mark.browser
 # Streamlit asks below the page's address first; both answers are in its own log as well.

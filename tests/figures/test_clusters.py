@@ -8,11 +8,11 @@ import plotly.graph_objects as go
 import pytest
 
 from tests.figures.test_perturbation import numbers, valid
-from ued_core.analysis.reported import reported
 from ued_core.errors import DataError
 from ued_core.figures import clusters as figures
 from ued_core.figures.theme import ROLE_SYMBOLS, class_colour
 from ued_core.records import Embedding
+from ued_core.results.reported import reported
 
 ANCHORS = (1, 2, 0)
 

@@ -3,12 +3,12 @@
 import plotly.graph_objects as go
 import pytest
 
-from tests.analysis.test_open_questions import CUDA, coin, conditions, row
 from tests.figures.test_theme import CONFIG, contrast
-from ued_core.analysis import open_questions as series
+from tests.results.test_open_questions import CUDA, coin, conditions, row
 from ued_core.errors import DataError
 from ued_core.figures import open_questions as figures
 from ued_core.figures.theme import ROLE_COLOURS
+from ued_core.results import open_questions as series
 
 
 def runs(question: str, name: str, lasts: list[float], attack=None, defenses=(), **more) -> list[dict]:

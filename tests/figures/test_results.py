@@ -3,14 +3,14 @@
 import plotly.graph_objects as go
 import pytest
 
-from tests.analysis.test_measured import row
 from tests.figures.test_theme import contrast
-from ued_core.analysis import measured
-from ued_core.analysis.phenomenon import Condition
-from ued_core.analysis.reported import reported
+from tests.results.test_measured import row
 from ued_core.errors import DataError
 from ued_core.figures import results
 from ued_core.figures.theme import SEQUENTIAL
+from ued_core.results import measured
+from ued_core.results.phenomenon import Condition
+from ued_core.results.reported import reported
 
 ROWS = reported()
 

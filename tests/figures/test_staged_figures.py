@@ -7,8 +7,8 @@ import math
 
 import pytest
 
-from ued_core.analysis.staged import Check, Trace, trace_of
 from ued_core.figures.staged import FROZEN, Alarm, alarms, growth_figure, legend_growth, rates_figure, signal_figure
+from ued_core.results.staged import Check, Trace, trace_of
 
 LAYERS = ("block 1", "penultimate")
 METHOD = {"name": "staged", "threshold": 1.5, "signal": "acm"}

@@ -5,7 +5,7 @@ from typing import Any
 
 from streamlit.testing.v1 import AppTest
 
-from pages.shared.delivery import kept
+from pages.widgets.delivery import kept
 from tests.changed_figure import changed
 
 

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
+from streamlit.util import calc_hash
 
-from pages.shared.navigation import PAGES, ROOT
+from pages.frame.navigation import PAGES, ROOT
 from ued_core import runs
 
-ROUTER = ROOT / "pages" / "shared" / "router.py"
+ROUTER = ROOT / "pages" / "frame" / "router.py"
 
 
 @pytest.fixture
@@ -29,7 +30,8 @@ def open_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
         for name, value in (query or {}).items():
             visitor.query_params[name] = value
         if address:
-            visitor.switch_page(f"../{entry.file}")
+            # Before a first run, switch_page would guess the address from the file's name.
+            visitor._page_hash = calc_hash(entry.address)
         return visitor.run()
 
     return visit

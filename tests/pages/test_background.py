@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 import psutil
 import pytest
 
-from pages.shared import background
-from pages.shared.background import SideProcess, WorkFailed
-from pages.shared.navigation import ROOT
+from pages.frame.navigation import ROOT
+from pages.state import background
+from pages.state.background import SideProcess, WorkFailed
 from ued_core.params import fingerprint
 
 
@@ -121,7 +121,7 @@ def test_it_ends_when_its_server_is_killed() -> None:
     script = textwrap.dedent(
         """
         import os, time
-        from pages.shared.background import SideProcess
+        from pages.state.background import SideProcess
         side = SideProcess()
         print(side.submit("pid", os.getpid).result(30), flush=True)
         time.sleep(60)

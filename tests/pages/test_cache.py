@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pages.shared.cache import Shelf, cached, content_id, key_of
+from pages.frame.cache import Shelf, cached, content_id, key_of
 from ued_core.records import ImageSet
 
 

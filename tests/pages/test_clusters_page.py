@@ -13,9 +13,9 @@ import pytest
 from sklearn.metrics import normalized_mutual_info_score
 from streamlit.testing.v1 import AppTest
 
-from pages.shared import background, crafting
-from pages.shared.background import Handle, WorkFailed
-from pages.shared.cluster_views import EVERY
+from pages.clusters.views import EVERY
+from pages.state import background, crafting
+from pages.state.background import Handle, WorkFailed
 from tests.figures.test_perturbation import numbers
 from tests.pages.components import charts, tiles
 from tests.runs.test_uc_protocols import row
@@ -210,8 +210,8 @@ def test_older_log_is_told_and_drawn_as_bars(made, crafted) -> None:
 
 def test_another_grouping_than_that_of_the_set_is_told(made, monkeypatch) -> None:
     """As if the set had been crafted on a device whose features differ."""
-    from pages.shared import cluster_views
-    from ued_core.runs.cluster_room import Grouping, group_images
+    from pages.clusters import views as cluster_views
+    from ued_core.studies.cluster_room import Grouping, group_images
 
     def group_otherwise(*args: Any) -> Grouping:
         found = group_images(*args)
@@ -231,7 +231,7 @@ def test_reported_table_is_there_and_called_reported(open_page, at_once) -> None
 
 
 def test_stored_protocols_are_shown_with_seeds_and_command(open_page, at_once, monkeypatch, tmp_path) -> None:
-    from pages.shared import cluster_results
+    from pages.clusters import effects as cluster_results
 
     path = tmp_path / "uc_protocols.json"
     monkeypatch.setattr(cluster_results, "FILE", path)
@@ -298,7 +298,7 @@ def test_picked_cluster_is_marked_in_every_view(made) -> None:
     ],
 )
 def test_click_picks_and_a_second_one_lets_go(made, monkeypatch, chart: str, point: dict[str, Any]) -> None:
-    from pages.shared import cluster_views
+    from pages.clusters import views as cluster_views
 
     clicks: list[dict[str, Any]] = []
     monkeypatch.setattr(cluster_views, "fresh_click", lambda *keys: clicks.pop() if clicks else None)

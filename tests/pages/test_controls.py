@@ -3,7 +3,7 @@
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.shared.controls import decimals, from_text, natural_step
+from pages.widgets.controls import decimals, from_text, natural_step
 from ued_core.errors import UedError
 from ued_core.params import Parameter
 
@@ -13,7 +13,7 @@ def panel() -> None:
 
     import streamlit as st
 
-    from pages.shared.controls import choose, method_controls
+    from pages.widgets.controls import choose, method_controls
     from ued_core.params import Catalogue, Method, param
 
     class Blur(Method):
@@ -162,7 +162,7 @@ def test_a_path_that_starts_nowhere_never_reaches_the_method(monkeypatch: pytest
     def one() -> None:
         import streamlit as st
 
-        from pages.shared.controls import method_controls
+        from pages.widgets.controls import method_controls
         from ued_core.data import Folder
 
         st.json(method_controls(Folder, key="a").to_json())

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from pages.shared import crafting
+from pages.state import crafting
 from tests.pages.components import tiles
 from ued_core.attacks import ATTACKS
 from ued_core.attacks.checkpoint import craft_once

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from pages.shared import crowd
-from pages.shared.crowd import AT_ONCE, in_turn
+from pages.frame import crowd
+from pages.frame.crowd import AT_ONCE, in_turn
 
 
 def test_only_a_few_are_inside_at_once_and_all_come_in() -> None:

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pages.shared.csv_export import csv_text, harmless
-from pages.shared.navigation import ROOT
-from pages.shared.operator_views import _csv
+from pages.frame.navigation import ROOT
+from pages.state.kernel_controls import _csv
+from pages.widgets.csv_export import csv_text, harmless
 
 FORMULAS = {
     "=1+1": "'=1+1",

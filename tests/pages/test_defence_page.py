@@ -6,10 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pages.shared import cost_views, detection_views, handover, stack
-from pages.shared.stack import QUICK
+from pages.defence import cost as cost_views
+from pages.detection import evidence as detection_views
+from pages.state import handover, stack
+from pages.state.stack import QUICK
 from tests.pages.components import charts, tiles
-from tests.runs.test_estimate import recorded
+from tests.studies.test_estimate import recorded
 from ued_core.attacks.convolution import draw_kernels
 from ued_core.context import Context
 from ued_core.data import load_split
@@ -259,7 +261,7 @@ def test_unknown_further_defence_in_a_link_is_answered(open_page, asked):
 
 def test_the_stack_goes_with_the_reader_to_features(open_page):
     page = open_page("defence", {**SMALL, "further": "greyscale"})
-    page.switch_page("../features.py").run()
+    page.switch_page("../features/page.py").run()
     assert not page.exception
     assert page.multiselect(key="further").value == ["greyscale"]
 
@@ -275,7 +277,7 @@ def test_detection_opens_with_the_same_stack(open_page, monkeypatch):
     page = open_page("defence", chosen)
     page.button(key="examine_this").click().run()
     ((target, address),) = gone
-    assert target.endswith("detection.py")
+    assert target.endswith("detection/page.py")
     monkeypatch.setattr(
         detection_views.background, "submit", lambda key, *_, **__: detection_views.background.Handle(key, None)
     )
@@ -294,6 +296,6 @@ def test_detection_is_not_offered_for_a_defence_that_trains(open_page):
     page = open_page("defence", {**SMALL, "further": "dvae"})
     button = next((b for b in page.button if b.key == "examine_this"), None)
     assert button is None or button.disabled
-    page.switch_page("../detection.py").run()
+    page.switch_page("../detection/page.py").run()
     assert not page.exception
     assert page.multiselect(key="further").value == []

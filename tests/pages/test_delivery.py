@@ -15,10 +15,10 @@ from starlette.applications import Starlette
 from streamlit import config
 from streamlit.testing.v1 import AppTest
 
-from pages.shared import delivery
-from pages.shared.delivery import Kept, Part, delivery_routes, forget, kept, pack, part
-from pages.shared.live_chart import pieces
-from pages.shared.navigation import ROOT
+from pages.frame.navigation import ROOT
+from pages.widgets import delivery
+from pages.widgets.delivery import Kept, Part, delivery_routes, forget, kept, pack, part
+from pages.widgets.live_chart import pieces
 from tests.pages.components import charts, opened
 
 

@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from pages.shared import detection_views
+from pages.detection import evidence as detection_views
 from tests.pages.components import charts
 from ued_core.analysis.detection import TESTS, Evidence, Examination
 from ued_core.analysis.edge_detector import verdict
 from ued_core.attacks import ATTACKS
-from ued_core.runs.edge_evidence import convolutions
+from ued_core.studies.edge_evidence import convolutions
 
 SMALL = {"data_shapes_train_size": "100", "data_shapes_test_size": "50"}
 

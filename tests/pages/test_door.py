@@ -11,9 +11,9 @@ from urllib.parse import urlencode
 
 import pytest
 
-from pages.shared import door
-from pages.shared.door import COOKIE, HEADER, Door, is_loopback, is_served, read_person
-from pages.shared.passcodes import (
+from pages.frame import door
+from pages.frame.door import COOKIE, HEADER, Door, is_loopback, is_served, read_person
+from pages.frame.passcodes import (
     SHORTEST_CODE,
     WAIT_S,
     WRONG_BEFORE_WAIT,
@@ -23,7 +23,7 @@ from pages.shared.passcodes import (
     fit_name,
     read_codes,
 )
-from pages.shared.sign_in import sign_in_page
+from pages.frame.sign_in import sign_in_page
 from ued_core.errors import UedError
 from ued_core.person import OWNER, Person
 

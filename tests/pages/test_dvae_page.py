@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.shared.dvae_training import LOOK_EVERY_S
-from pages.shared.dvae_views import recovery_words, trained_for
-from pages.shared.selection import Selection
+from pages.dvae.training import LOOK_EVERY_S
+from pages.dvae.views import recovery_words, trained_for
+from pages.state.selection import Selection
 from tests.pages.components import charts, tiles
 from ued_core import runs
 from ued_core.analysis.purification import Recovery

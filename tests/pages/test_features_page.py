@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.shared import background, feature_views
-from pages.shared.epoch_player import packed
-from pages.shared.feature_film import learning_strip
-from pages.shared.feature_views import quality_words
+from pages.features import views as feature_views
+from pages.features.film import learning_strip
+from pages.features.views import quality_words
+from pages.state import background
+from pages.widgets.epoch_player import packed
 from tests.pages.components import charts, tiles
 from ued_core.analysis.feature_quality import FeatureQuality
 from ued_core.analysis.reference import reference_network
@@ -27,10 +28,10 @@ from ued_core.errors import DataError
 from ued_core.figures.layouts import PointColours
 from ued_core.files import write_json
 from ued_core.runs import RunFolder, RunSpec
-from ued_core.runs.feature_room import quality_at
 from ued_core.runs.jsonl import append_line
 from ued_core.runs.listing import Snapshot
 from ued_core.runs.pipeline import execute
+from ued_core.studies.feature_room import quality_at
 from ued_core.training import predict
 
 SMALL = {"data_shapes_train_size": "200", "data_shapes_test_size": "100", "per_class": "5", "layout_by": "pca"}

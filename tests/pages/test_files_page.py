@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from pages.shared import background
-from pages.shared.background import Handle
+from pages.state import background
+from pages.state.background import Handle
 from tests.pages.components import charts, tiles
 from ued_core.attacks import ATTACKS
 from ued_core.context import Context

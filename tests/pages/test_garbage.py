@@ -10,8 +10,8 @@ import pytest
 from streamlit import config
 
 import app
-from pages.shared import garbage
-from pages.shared.navigation import ROOT
+from pages.frame import garbage
+from pages.frame.navigation import ROOT
 
 
 @pytest.fixture

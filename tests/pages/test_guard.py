@@ -12,7 +12,7 @@ def page_with(what: str) -> AppTest:
 
         import streamlit as st
 
-        from pages.shared.guard import guarded
+        from pages.frame.guard import guarded
         from ued_core.errors import DataError
 
         with guarded():

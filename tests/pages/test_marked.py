@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.shared.marked import MOST, read_rows
+from pages.state.marked import MOST, read_rows
 
 
 def panel() -> None:
     import streamlit as st
 
-    from pages.shared.marked import mark_rows, marked_rows
+    from pages.state.marked import mark_rows, marked_rows
 
     data = st.sidebar.radio("Data", ["a", "b"])
     typed = st.text_input("Rows", key="typed")

@@ -6,8 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from pages.shared import matrix_views
-from pages.shared.matrix_views import NAMES, SIZES, clicked_pixel
+from pages.matrices import views as matrix_views
+from pages.matrices.views import NAMES, SIZES, clicked_pixel
 from tests.pages.components import charts
 from ued_core.attacks.convolution import draw_kernels
 from ued_core.theory import convolution_matrix
@@ -179,5 +179,5 @@ def test_attack_without_kernels_leaves_coin(open_page, monkeypatch):
 def test_strength_travels_to_the_defence_page(open_page):
     page = open_page("matrices", SMALL)
     page.slider(key="defence_coin_strength").set_value(0.8).run()
-    page.switch_page("../defence.py").run()
+    page.switch_page("../defence/page.py").run()
     assert page.slider(key="defence_coin_strength").value == 0.8

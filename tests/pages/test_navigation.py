@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.shared.navigation import PAGES, ROOT
+from pages.frame.navigation import PAGES, ROOT
 
 
 @pytest.mark.parametrize("entry", PAGES, ids=lambda entry: entry.title)
@@ -17,7 +17,7 @@ def test_page_shows_its_own_title_without_error(open_page: Callable[..., AppTest
 
 
 def test_every_page_file_is_listed_once() -> None:
-    files = {path.name for path in (ROOT / "pages").glob("*.py")} - {"__init__.py"}
+    files = [f"{path.parent.name}/page.py" for path in (ROOT / "pages").glob("*/page.py")]
     assert sorted(entry.file for entry in PAGES) == sorted(files)
     assert len({entry.address for entry in PAGES}) == len(PAGES)
     assert [entry.address for entry in PAGES].count("") == 1

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.shared import open_views
-from pages.shared.measured_views import GO_TO
-from pages.shared.open_views import on_page, open_frame, questions_csv
+from pages.results import questions as open_views
+from pages.results.measured import GO_TO
+from pages.results.questions import on_page, open_frame, questions_csv
 from tests.pages.components import charts
-from ued_core.analysis import measured, phenomenon
-from ued_core.analysis import open_questions as series
-from ued_core.analysis.open_answers import NOT_YET
-from ued_core.analysis.open_questions import QUESTIONS
+from ued_core.results import measured, phenomenon
+from ued_core.results import open_questions as series
+from ued_core.results.open_answers import NOT_YET
+from ued_core.results.open_questions import QUESTIONS
 from ued_core.runs.spec import RunSpec
 
 CUDA = {"name": "cuda", "blur": 0.3}

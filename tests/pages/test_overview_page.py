@@ -2,8 +2,8 @@
 
 import pytest
 
-from pages.shared.glance import reading
-from ued_core.analysis.phenomenon import Condition, conditions, shipped
+from pages.overview.glance import reading
+from ued_core.results.phenomenon import Condition, conditions, shipped
 
 
 def test_content(open_page):

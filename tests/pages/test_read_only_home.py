@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pages.shared.guard import BUG
-from pages.shared.navigation import PAGES
+from pages.frame.guard import BUG
+from pages.frame.navigation import PAGES
 from ued_core import runs
 from ued_core.cli import main
 from ued_core.errors import RunError

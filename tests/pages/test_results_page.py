@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.shared import measured_views
-from pages.shared.controls import method_address
-from pages.shared.measured_views import GO_TO, attack_frame, protocol, reading, runs_csv
-from pages.shared.reported_views import reported_csv
-from pages.shared.selection import selection_address
+from pages.results import measured as measured_views
+from pages.results.measured import GO_TO, attack_frame, protocol, reading, runs_csv
+from pages.results.reported import reported_csv
+from pages.state.selection import selection_address
+from pages.widgets.controls import method_address
 from tests.pages.components import charts
-from ued_core.analysis import measured
-from ued_core.analysis.reported import reported
 from ued_core.attacks import ATTACKS
 from ued_core.defenses import DEFENSES
 from ued_core.figures.results import reported_cells
+from ued_core.results import measured
+from ued_core.results.reported import reported
 from ued_core.runs.spec import RunSpec
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pages.shared.run_protocol import in_words
+from pages.state.run_protocol import in_words
 from ued_core.data import DATASETS
 
 

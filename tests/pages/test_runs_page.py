@@ -14,10 +14,11 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from pages.shared import run_changes, run_table, whose
-from pages.shared.result_words import accuracy_words, histogram_words, probe_words, verdict
-from pages.shared.run_spec_card import read_spec
-from pages.shared.run_words import STATE_WORDS, differing, time_left
+from pages.runs import table as run_table
+from pages.runs.spec_card import read_spec
+from pages.runs.verdict import accuracy_words, histogram_words, probe_words, verdict
+from pages.state import run_changes, whose
+from pages.state.run_words import STATE_WORDS, differing, time_left
 from tests.pages.components import charts
 from tests.runs.conftest import end_all
 from ued_core import runs
@@ -26,8 +27,8 @@ from ued_core.data import DATASETS
 from ued_core.defenses import Coin
 from ued_core.errors import SpecError, UedError
 from ued_core.runs import RunRecord, RunSpec
-from ued_core.runs.estimate import duration, estimate
 from ued_core.runs.record import STATES
+from ued_core.studies.estimate import duration, estimate
 
 TINY = {
     "dataset": {"name": "shapes", "train_size": 200, "test_size": 100},
@@ -227,8 +228,8 @@ def test_browsers_ask_for_changes_and_pages_run_only_then(open_runs, monkeypatch
     folders."""
     from starlette.requests import Request
 
-    from pages.shared import waiting
-    from pages.shared.run_changes import CHANGED, changes_route
+    from pages.state.run_changes import CHANGED, changes_route
+    from pages.widgets import waiting
 
     def answer(version: str) -> dict[str, bool]:
         scope = {
@@ -393,7 +394,7 @@ def test_runs_that_are_gone_are_named(open_finished, finished) -> None:
 
 
 def test_the_same_seed_twice_is_no_second_sample() -> None:
-    from pages.shared.run_compare import same_but_seed
+    from pages.runs.compare import same_but_seed
 
     records = [runs.RunRecord(id=str(k), spec=tiny(seed=seed).to_json()) for k, seed in enumerate([0, 1, 0])]
     assert [[r.id for r in group] for group in same_but_seed(records)] == [["0", "1"], ["2"]]
@@ -406,7 +407,7 @@ def computed(number: int, **environment: object) -> runs.RunRecord:
 
 
 def test_seeds_of_another_arithmetic_are_not_averaged() -> None:
-    from pages.shared.run_compare import grouped, same_but_seed
+    from pages.runs.compare import grouped, same_but_seed
 
     records = [computed(0), computed(1), computed(2, precision="bfloat16"), computed(3, torch="2.14.0")]
     assert [[r.id[-1] for r in group] for group in same_but_seed(records)] == [["0", "1", "3"], ["2"]]
@@ -419,7 +420,7 @@ def test_seeds_of_another_arithmetic_are_not_averaged() -> None:
 
 
 def test_what_computed_the_runs_stands_in_the_comparison_where_it_differs() -> None:
-    from pages.shared.run_words import other_surroundings, told_apart
+    from pages.state.run_words import other_surroundings, told_apart
 
     assert other_surroundings([[computed(0)], [computed(1)]]) == [{}, {}]
     found = other_surroundings(

@@ -19,7 +19,7 @@ import websockets
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
-from pages.shared.navigation import PAGES, ROOT
+from pages.frame.navigation import PAGES, ROOT
 
 ROOM, OWN = "room-code-1", "owner-code-1"
 

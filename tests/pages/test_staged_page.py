@@ -12,18 +12,18 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
-from pages.shared import staged_views
-from pages.shared.staged_views import pair
+from pages.staged import views as staged_views
+from pages.staged.views import pair
 from tests.pages.components import charts
 from tests.runs.examples import RESULT
-from tests.runs.test_estimate import recorded
+from tests.studies.test_estimate import recorded
 from tests.training.test_loop import job, network, plan
 from ued_core import runs
-from ued_core.analysis import staged
 from ued_core.context import Context
 from ued_core.defenses.staged_training import StagedTraining
 from ued_core.figures.learning import RUN_COLOURS
 from ued_core.models import MODELS
+from ued_core.results import staged
 from ued_core.runs import RunFolder
 from ued_core.runs.folder import runs_root
 from ued_core.runs.spec import RunSpec

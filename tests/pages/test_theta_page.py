@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from pages.shared import theta_room
-from pages.shared.background import Handle
-from pages.shared.defence_views import STRENGTHS, few_words, limit_words
-from pages.shared.theta_room import strength_words
+from pages.state.background import Handle
+from pages.state.theta_words import STRENGTHS, few_words, limit_words
+from pages.theta import room as theta_room
+from pages.theta.room import strength_words
 from tests.pages.components import charts
 from ued_core.attacks import ATTACKS
 from ued_core.attacks.convolution import draw_kernels

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pages.shared import tradeoff_views
+from pages.defence import tradeoff as tradeoff_views
 from tests.pages.components import charts
 from ued_core import runs
 

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from pages.shared import visitor
-from pages.shared.hidden import HIDDEN, seen, without_paths
-from pages.shared.navigation import PAGES, ROOT
+from pages.frame import visitor
+from pages.frame.hidden import HIDDEN, seen, without_paths
+from pages.frame.navigation import PAGES, ROOT
 from ued_core.context import Context
 from ued_core.data import DATASETS
 from ued_core.data.handles import PREFIX
@@ -128,7 +128,7 @@ def test_a_link_to_a_path_is_refused_in_words(open_page, as_ada, private: Path) 
 
 
 def test_a_path_that_got_into_the_session_is_refused_where_it_is_loaded(as_ada, private: Path) -> None:
-    from pages.shared.cache import split
+    from pages.state.sets import split
     from ued_core.errors import NotAllowed
 
     with pytest.raises(NotAllowed, match="visitors may not use"):

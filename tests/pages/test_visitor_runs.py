@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.shared import visitor
-from pages.shared.navigation import ROOT
+from pages.frame import visitor
+from pages.frame.navigation import ROOT
 from tests.pages.test_visitor_paths import everything
 from tests.runs.examples import RESULT
-from tests.runs.test_estimate import recorded
+from tests.studies.test_estimate import recorded
 from ued_core import runs
 from ued_core.person import OWNER, Person
 from ued_core.runs import RunSpec
@@ -96,7 +96,7 @@ def test_a_button_that_was_drawn_before_is_refused(open_page, monkeypatch: pytes
     run_id = submit(BOB)
     monkeypatch.setattr(visitor, "NOBODY", OWNER)
     page = open_page("runs", {"run": run_id})
-    monkeypatch.setattr("pages.shared.run_table.own", lambda records: list(records))
+    monkeypatch.setattr("pages.runs.table.own", lambda records: list(records))
     monkeypatch.setattr(visitor, "NOBODY", ADA)
     page.button(key="detail_cancel").click().run()
     assert any("is not yours" in error.value.replace("\\", "") for error in page.error)
@@ -269,4 +269,4 @@ def test_every_page_says_who_asks() -> None:
                 if ast.unparse(node.func).endswith("load_split"):
                     loads.append(path.name)
     assert bare == []
-    assert loads == ["cache.py"]
+    assert loads == ["sets.py"]

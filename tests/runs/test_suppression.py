@@ -8,7 +8,7 @@ import torch
 from ued_core.defenses import DEFENSES
 from ued_core.defenses.base import Defense
 from ued_core.records import ImageSet
-from ued_core.runs.suppression import suppression, suppression_curve, sweep_values
+from ued_core.studies.suppression import suppression, suppression_curve, sweep_values
 
 
 class Halved(Defense):

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from tests.figures.test_perturbation import numbers, valid
-from ued_core.analysis.protocols import Protocol, part_curves
 from ued_core.errors import DataError
 from ued_core.figures import clusters as figures
 from ued_core.figures.theme import ROLE_COLOURS
+from ued_core.results.protocols import Protocol, part_curves
+from ued_core.results.uc_protocols import attack_words, stored_protocols
 from ued_core.runs.spec import RunSpec
-from ued_core.runs.uc_protocols import attack_words, stored_protocols
 
 
 def row(protocol: str, last: float, *, classes: int = 10, seed: int = 0, **spec: Any) -> dict[str, Any]:

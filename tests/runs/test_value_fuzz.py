@@ -16,13 +16,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from pages.shared import theta_points
-from pages.shared.result_words import histogram_words, probe_words, verdict
-from pages.shared.run_compare import _measured, grouped, run_label
-from pages.shared.run_detail import history_csv
-from pages.shared.run_protocol import protocol
-from pages.shared.run_table import _row
-from pages.shared.run_words import told_apart
+from pages.runs.compare import _measured, grouped, run_label
+from pages.runs.detail import history_csv
+from pages.runs.table import _row
+from pages.runs.verdict import histogram_words, probe_words, verdict
+from pages.state.run_protocol import protocol
+from pages.state.run_words import told_apart
+from pages.theta import points as theta_points
 from tests.runs.examples import RESULT
 from ued_core.figures.learning import (
     QUANTITIES,
@@ -34,8 +34,8 @@ from ued_core.figures.learning import (
     run_figure,
 )
 from ued_core.runs import RunFolder, RunRecord, RunSpec
-from ued_core.runs.estimate import estimate
 from ued_core.runs.record import dump, process_name, read_record
+from ued_core.studies.estimate import estimate
 
 DEEP: Any = 0
 for _ in range(400):

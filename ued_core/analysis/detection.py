@@ -32,7 +32,7 @@ HELD_OUT = 0.2
 SHIFT = 0.5
 HIDDEN = 128
 Test = Literal["linear", "mlp", "bias_shift", "border", "edges"]
-"""``edges`` is no test of :func:`examine`: it needs attacks that are known, see :mod:`ued_core.runs.edge_evidence`."""
+"""``edges`` is no test of :func:`examine`: it needs attacks that are known (:mod:`ued_core.studies.edge_evidence`)."""
 
 
 @dataclass(frozen=True)

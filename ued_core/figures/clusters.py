@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from ued_core.analysis.protocols import Protocol
-from ued_core.analysis.reported import ReportedRow
 from ued_core.errors import DataError
 from ued_core.figures.compose import compose
 from ued_core.figures.results import Cells, accuracy_map, reported_words
@@ -27,6 +25,8 @@ from ued_core.figures.theme import (
     colour_scale,
 )
 from ued_core.records import Embedding
+from ued_core.results.protocols import Protocol
+from ued_core.results.reported import ReportedRow
 
 FADED = 0.12
 MOST_NUMBERS = 400

@@ -11,12 +11,12 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from ued_core.analysis.measured import defences_of, summary
-from ued_core.analysis.open_questions import COIN, COIN_PARTS, UNDEFENDED, Attacker, Group, Line, setting
-from ued_core.analysis.phenomenon import Condition
 from ued_core.errors import DataError
 from ued_core.figures.results import ACCURACY, condition_words, role_of
 from ued_core.figures.theme import INK, MUTED, ROLE_COLOURS, ROLE_SYMBOLS, axis_title, base_layout, faded
+from ued_core.results.measured import defences_of, summary
+from ued_core.results.open_questions import COIN, COIN_PARTS, UNDEFENDED, Attacker, Group, Line, setting
+from ued_core.results.phenomenon import Condition
 
 STRENGTH = axis_title("strength α of COIN", "px")
 ROW = 40

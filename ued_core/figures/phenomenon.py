@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from ued_core.analysis.phenomenon import Condition
 from ued_core.figures.theme import INK, ROLE_COLOURS, ROLE_SYMBOLS, axis_title, base_layout
+from ued_core.results.phenomenon import Condition
 
 ROLES = {
     "clean": "clean",

@@ -8,9 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from ued_core.analysis.measured import Grid, attack_of, defences_of, reference, summary
-from ued_core.analysis.phenomenon import Condition
-from ued_core.analysis.reported import Name, ReportedRow, clean_reference
 from ued_core.errors import DataError
 from ued_core.figures.learning import RUN_COLOURS
 from ued_core.figures.theme import (
@@ -25,6 +22,9 @@ from ued_core.figures.theme import (
     base_layout,
     colour_scale,
 )
+from ued_core.results.measured import Grid, attack_of, defences_of, reference, summary
+from ued_core.results.phenomenon import Condition
+from ued_core.results.reported import Name, ReportedRow, clean_reference
 
 ACCURACY = axis_title("accuracy on clean test images", "%")
 ROW_HEIGHT = 26

@@ -9,7 +9,6 @@ from itertools import pairwise
 
 import plotly.graph_objects as go
 
-from ued_core.analysis.staged import TAKEN_BACK, Trace
 from ued_core.figures.learning import RUN_COLOURS, RUN_DASHES, whole_step
 from ued_core.figures.theme import (
     CLASS_SYMBOLS,
@@ -21,6 +20,7 @@ from ued_core.figures.theme import (
     colour_scale,
     faded,
 )
+from ued_core.results.staged import TAKEN_BACK, Trace
 
 FROZEN = -4.0
 """Where a frozen layer stands on the logarithmic scale of rates; 0.3⁶, the slowest of the defaults, is at −3.1."""

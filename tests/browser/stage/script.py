@@ -9,9 +9,9 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from pages.shared.controls import choose, method_controls
-from pages.shared.delivery import KEPT_BYTES, SENT, Part, kept
-from pages.shared.live_chart import live_chart, pieces
+from pages.widgets.controls import choose, method_controls
+from pages.widgets.delivery import KEPT_BYTES, SENT, Part, kept
+from pages.widgets.live_chart import live_chart, pieces
 from ued_core.figures import theme
 from ued_core.params import Catalogue, Method, param
 

@@ -8,7 +8,7 @@ import streamlit as st
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[2]))
 
-from pages.shared.delivery import delivery_routes  # noqa: E402
-from pages.shared.plotly_route import plotly_route  # noqa: E402
+from pages.widgets.delivery import delivery_routes  # noqa: E402
+from pages.widgets.plotly_route import plotly_route  # noqa: E402
 
 app = st.App(HERE / "script.py", routes=[plotly_route(), *delivery_routes()])

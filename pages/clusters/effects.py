@@ -1,0 +1,178 @@
+"""What Unlearnable Clusters does to those who train: as reported, and as measured here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import streamlit as st
+
+from pages.frame.cache import cached
+from pages.frame.navigation import script
+from pages.widgets.controls import segments
+from pages.widgets.live_chart import live_chart
+from ued_core.attacks.encoders import embedded_card
+from ued_core.data import DATASETS
+from ued_core.figures.clusters import across_data, data_map, part_figure, protocol_lines
+from ued_core.figures.results import attack_dots, dots_height, map_height
+from ued_core.results.protocols import Protocol, part_curves
+from ued_core.results.reported import ReportedRow, reported
+from ued_core.results.uc_protocols import COMMAND, FILE, attack_words, stored_protocols
+
+SOURCE = "UC slides, Table 1"
+QUESTIONS: Mapping[str, str] = {
+    "classes": "Does the poison hold when the images get other labels?",
+    "poison_rate": "What do the poisoned images add when only some are poisoned?",
+    "none": "Does it carry over to other ways of training?",
+}
+READINGS: Mapping[str, str] = {
+    "classes": "The poison stays as it is; only the labels change. Compare a line with its clean one.",
+    "poison_rate": "Where both lines agree, the poisoned images teach nothing that the clean ones do not.",
+    "none": "Blue ticks: the same training on clean images.",
+}
+
+
+def effect_part() -> None:
+    """The protocols of the paper: measured here with a proxy, and the paper's own table."""
+    st.subheader("5 · What does it do to those who train?")
+    measured_part()
+    reported_part()
+
+
+# ---- measured ------------------------------------------------------------------------------------
+
+
+@cached(max_entries=4)
+def _protocols(file: str, _changed: int) -> list[Protocol]:
+    return stored_protocols(Path(file))
+
+
+def measured_part() -> None:
+    """Stored runs, protocol by protocol."""
+    found = _protocols(str(FILE), FILE.stat().st_mtime_ns) if FILE.exists() else []
+    if not found:
+        st.caption(
+            "No runs of the paper's protocols (other labels, mixing, SimCLR, other networks) are stored here yet."
+        )
+        return
+    names = {f"{number}": f"{protocol.name} · {_data(protocol)}" for number, protocol in enumerate(found)}
+    control = (
+        " A labelled surrogate has learned the labels: a control, not label-agnostic."
+        if "labelled" in _called(found)
+        else ""
+    )
+    st.markdown(f"**Measured here: {_called(found)}.**{control} {_foreseen(found)}")
+    protocol = found[int(segments("Protocol", names, key="protocol", default="0"))]
+    if protocol.axis == "none":
+        chance = 1 / len(protocol.rows[0]["data"]["class_names"])
+        figure, height = attack_dots(protocol.conditions, chance), dots_height(len(protocol.lines))
+    else:
+        # Several lines at one number of labels share what guessing gives there.
+        figure, height = protocol_lines(protocol, chance=protocol.axis == "classes"), 400
+    live_chart(
+        figure,
+        key="cluster_protocol",
+        height=height,
+        alt="; ".join(f"{line.name}: {100 * line.points[-1][1].mean('last'):.1f} %" for line in protocol.lines),
+        filename=f"uc_{protocol.name}",
+        question=QUESTIONS[protocol.axis],
+        formula="accuracy on clean test images",
+        caption=f"**{_called([protocol])}**; {_data(protocol)}, {_effort(protocol)}, seeds "
+        f"{', '.join(map(str, protocol.seeds))}. Dots are "
+        f"runs; lines join, and ticks are, means. {READINGS[protocol.axis]} Command: {COMMAND}.",
+    )
+    _parts(protocol)
+
+
+def _parts(protocol: Protocol) -> None:
+    """How the parts of mixed sets were learned."""
+    rates = sorted({row["spec"]["poison_rate"] for row in protocol.rows if part_curves([row])})
+    if not rates:
+        return
+    shown = {f"{rate:g}": f"{100 * rate:.0f} %" for rate in rates}
+    rate = segments("Share of poisoned images", shown, key="mixed_rate", default=next(iter(shown)))
+    rows = [row for row in protocol.rows if f"{row['spec']['poison_rate']:g}" == rate]
+    curves = part_curves(rows)
+    ends = {part: 100 * values[-1] for part, values in curves.items()}
+    live_chart(
+        part_figure(curves),
+        key="cluster_parts",
+        height=320,
+        alt=f"Training accuracy in the last epoch: {ends['poisoned']:.0f} % on poisoned images, {ends['clean']:.0f} % "
+        "on clean ones.",
+        filename="uc_mixed_parts",
+        question="Are the poisoned images learned before the clean ones?",
+        formula="share of training images of a part that the network names rightly while it trains",
+        caption=f"Mean of {sum(bool(part_curves([row])) for row in rows)} runs with {shown[rate]} poisoned images.",
+    )
+
+
+def _data(protocol: Protocol) -> str:
+    return DATASETS[protocol.dataset].title if protocol.dataset in DATASETS else protocol.dataset
+
+
+def _called(found: list[Protocol]) -> str:
+    """What the attack is called in these runs."""
+    names = dict.fromkeys(
+        attack_words(row["spec"]) for protocol in found for row in protocol.rows if row["spec"]["attack"]
+    )
+    return ", ".join(names) or "no attack"
+
+
+def _foreseen(found: list[Protocol]) -> str:
+    """How far the embedded encoder's clusters agree with the labels of these data sets, from its card."""
+    card = embedded_card()["nmi"]
+    known = [
+        f"**{card[name]:.2f}** on {DATASETS[name].title}"
+        for name in dict.fromkeys(p.dataset for p in found)
+        if name in card
+    ]
+    return (
+        f"NMI of the embedded encoder's clusters with the data set's own labels: {', '.join(known)}." if known else ""
+    )
+
+
+def _effort(protocol: Protocol) -> str:
+    """How much was trained on, and for how long."""
+
+    def span(values: set[int]) -> str:
+        return f"{min(values):,}" + (f" to {max(values):,}" if len(values) > 1 else "")
+
+    sizes = {row["data"]["train"] for row in protocol.rows if "train" in row["data"]}
+    epochs = {row["spec"]["plan"]["epochs"] for row in protocol.rows}
+    return (f"{span(sizes)} training images, " if sizes else "") + f"{span(epochs)} epochs"
+
+
+# ---- reported ------------------------------------------------------------------------------------
+
+
+@cached(max_entries=1)
+def _reported() -> tuple[ReportedRow, ...]:
+    return tuple(row for row in reported() if row.source.title == SOURCE)
+
+
+def reported_part() -> None:
+    """The paper's main table."""
+    rows = _reported()
+    models = {row.model.key: row.model.label for row in rows}
+    st.markdown(
+        "**Reported, not measured here.** The authors' encoders are ResNet-50 (UC) and CLIP (UC-CLIP), both "
+        "pre-trained on large data; the "
+        "embedded proxy is neither."
+    )
+    model = segments("Network that was trained", models, key="reported_model", default=next(iter(models)))
+    own = [row for row in rows if row.model.key == model]
+    cells = across_data(own)
+    live_chart(
+        data_map(cells),
+        key="cluster_reported",
+        height=map_height(cells),
+        alt="; ".join(f"{row.dataset.label}, {row.attack.label}: {100 * row.test_accuracy:.1f} %" for row in own),
+        filename="uc_reported",
+        question="How much do models learn from images whose labels the protector did not know?",
+        formula="clean test accuracy after training on poisoned images (%)",
+        caption=f"Bright is learnable; **read down a column**. Source: **{own[0].source.title}** "
+        f"({own[0].source.kind}; "
+        f"{own[0].source.where}). {own[0].source.note}",
+    )
+    st.page_link(script("results/page.py"), label="All reported and measured results →")

@@ -1,0 +1,216 @@
+"""Θ and features beside the strength slider."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from pages.frame.cache import cached, key_of
+from pages.state import background
+from pages.state.selection import Selection
+from pages.state.theta_words import SAMPLES, STRENGTHS, few_words, limit_words
+from pages.widgets.controls import parameter_control
+from pages.widgets.live_chart import live_chart, power
+from ued_core.analysis.reference import reference_for, reference_words
+from ued_core.defenses import Coin, Defense
+from ued_core.figures.layouts import embedding_scatter
+from ued_core.figures.operators import moved_to, theta_curves
+from ued_core.records import Embedding, ImageSet
+from ued_core.studies.layout import COPIES, lay_out_copies, summary_of
+from ued_core.theory import Theta, expected, limit, theta
+
+PER_CLASS = 20
+# Tiles and Θ are on the screen by then: until they are, a layout would only take a core from the browser.
+DRAWN_FIRST_S = 0.25
+
+
+@cached(max_entries=16)
+def _limits(kernels: np.ndarray, side: int, boundary: str) -> tuple[Theta, ...]:
+    return tuple(limit(kernels, float(a), (side, side), boundary) for a in STRENGTHS)
+
+
+@cached(max_entries=64)
+def _curves(kernels: np.ndarray, samples: int, side: int, boundary: str) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+    """Θ_imi and Θ_imc over the strengths: for n → ∞, and what n samples show on average."""
+    full = _limits(kernels, side, boundary)
+    means = [expected(t, samples, side * side) for t in full]
+    return (
+        (np.array([t.imi for t in full]), np.array([t.imc for t in full])),
+        (np.array([m[0] for m in means]), np.array([m[1] for m in means])),
+    )
+
+
+@cached(max_entries=16)
+def _theta_figure(kernels: np.ndarray, samples: int, side: int, boundary: str) -> str:
+    limits, means = _curves(kernels, samples, side, boundary)
+    return theta_curves(STRENGTHS, limits, means, samples, (0.0, 0.0, 0.0)).to_json(validate=False)
+
+
+@cached(max_entries=1024)
+def _sampled(kernels: np.ndarray, strength: float, samples: int, seed: int, side: int, boundary: str) -> Theta:
+    return theta(kernels, strength, samples, np.random.default_rng(seed), (side, side), boundary)
+
+
+def theta_sidebar() -> int:
+    """How many matrices a class the point is computed from."""
+    with st.sidebar, st.expander("Θ"):
+        return parameter_control(SAMPLES, key="samples", default=SAMPLES.default)
+
+
+def theta_view(choice: Selection, stack: Sequence[Defense], samples: int) -> bool:
+    """Both metrics over α for the chosen kernels, and the values just drawn; whether Θ is defined here."""
+    kernels, coin = _explained(choice, stack)
+    if kernels is None or coin is None:
+        st.info(
+            "Θ is defined for convolution-based attacks under COIN alone; choose both, and no further defence, "
+            "to see it."
+        )
+        return False
+    side = min(choice.train.shape[1], 64)
+    now = _sampled(kernels, coin.strength, samples, choice.seed, side, coin.boundary)
+    figure = _theta_figure(kernels, samples, side, coin.boundary)
+    live_chart(
+        figure,
+        key="theta",
+        changes=moved_to(figure, (coin.strength, now.imi, now.imc)),
+        height=430,
+        alt=f"At strength {coin.strength:g} pixels Θ_imi is {now.imi:.3g} and Θ_imc {now.imc:.3f}; without COIN "
+        "Θ_imi is 0.",
+        filename=f"theta_{choice.attack.key}_{choice.seed}",
+        question="Θ: how consistent is the noise?",
+        formula="A_{i} = R_{i}·A_{k};  Θ_{imi} = mean Var A,  Θ_{imc} = mean cos(A_{μj}, A_{μk})",
+        caption=f"At α = {coin.strength:.2f} px: **Θ_{{imi}} = {power(now.imi)}**, **Θ_{{imc}} = {now.imc:.3f}** (n = "
+        f"{samples}).",
+    )
+    return True
+
+
+def _explained(choice: Selection, stack: Sequence[Defense]) -> tuple[np.ndarray | None, Coin | None]:
+    """What Θ is of; None for what is missing."""
+    coin = stack[0] if len(stack) == 1 and isinstance(stack[0], Coin) else None
+    return choice.attack.kernels(choice.train.classes, choice.seed), coin
+
+
+def theta_text(choice: Selection, stack: Sequence[Defense], samples: int) -> None:
+    """What the curves say, folded away; nothing where there are none."""
+    kernels, coin = _explained(choice, stack)
+    if kernels is None or coin is None:
+        return
+    with st.expander("What the curves of Θ say, and why few samples mislead"):
+        limits, means = _curves(kernels, samples, min(choice.train.shape[1], 64), coin.boundary)
+        st.markdown(THETA_TEXT.format(shapes=limit_words(STRENGTHS, limits), few=few_words(STRENGTHS, means, samples)))
+
+
+THETA_TEXT = r"""
+Attack and defence together multiply each image by a matrix $A_i = R_i A_k$: the class's filter $A_k$, then COIN's
+random matrix $R_i$.
+
+- $\Theta_{{imi}}=\frac1c\sum_k\frac1{{d^2}}\sum_{{p,q}}\mathrm{{Var}}_i\,A_i[p,q]$ is the **spread within a class**: 0
+  without COIN.
+- $\Theta_{{imc}}$ is the mean cosine between the **mean matrices of two classes**: 1 would mean that the filters
+  no longer tell classes apart.
+
+The paper's hypothesis is that raising either one brings back accuracy. The green curves are exact for all possible
+draws (n → ∞). {shapes} Where $\Theta_{{imi}}$ falls, fewer of the displacements interpolate strongly: their share goes
+up and down with the fraction of α.
+
+**A finite sample shows less.** A class mean of n draws still carries noise, which adds to its length but is independent
+between classes: the cosine is smaller, by more for larger α, and the difference to the green curve is an artefact of
+counting, not of COIN. {few} Raise n and watch the orange point climb towards the green curve. And more Θ is not more
+accuracy without end: COIN also costs detail.
+"""
+
+
+def feature_view(
+    choice: Selection, stack: Sequence[Defense], draw: int, whole: ImageSet | None = None, reached: str = ""
+) -> None:
+    """Features of clean, poisoned and defended copies; follows without holding the page up.
+
+    Args:
+        whole: the poisoned training set, for defences that must see all of it.
+        reached: which state of a trained defence is looked at.
+    """
+    chosen, rows = choice.shown(PER_CLASS)
+    work = (chosen, choice.attack, choice.seed, tuple(stack), draw, np.array(rows), reference_for(choice.dataset.key))
+    _follow(work, choice, whole, reached)
+
+
+@cached(max_entries=16)
+def _stand_in(*work: Any, whole: ImageSet | None, reached: str) -> Embedding:
+    return lay_out_copies(*work, "pca", whole=whole)
+
+
+@cached(max_entries=64)
+def _scatter(shown: Embedding, names: tuple[str, ...]) -> str:
+    return embedding_scatter(shown, names).to_json(validate=False)
+
+
+def _follow(work: tuple[Any, ...], choice: Selection, whole: ImageSet | None, reached: str) -> None:
+    """Ask for the layout of what is chosen now, and show the last one meanwhile."""
+    state = st.session_state
+    chosen, *_, rows, reference = work
+    base = key_of(_stand_in, chosen, rows, reference)
+    if state.get("layout_base") != base:
+        state["layout_base"], state["layout"], state["layout_wanted"] = base, None, None
+    wanted = key_of(lay_out_copies, *work, whole, reached)
+    if state["layout_wanted"] != wanted:
+        previous = state["layout"]
+        start = previous.points if previous is not None and previous.method == "umap" else None
+        name = f"{wanted}:{key_of(align_key, start) if start is not None else 'cold'}"
+        call = functools.partial(lay_out_copies, previous=start, whole=whole)
+        state["layout_handle"] = background.submit(name, call, *work, "umap", slot="features", after_s=DRAWN_FIRST_S)
+        state["layout_wanted"] = wanted
+    if state["layout"] is None and state["layout_handle"].state != "ready":
+        # Features of six hundred images take longer than the rest of the page: once, not at every move.
+        state["layout"] = _stand_in(*work, whole=whole, reached=reached)
+    _feature_chart(choice)
+
+
+def align_key(points: np.ndarray) -> None:
+    """Names a starting layout in the key of its successor."""
+
+
+def _feature_chart(choice: Selection) -> None:
+    state, note = st.session_state, ""
+    handle = state["layout_handle"]
+    if handle.state == "ready":
+        state["layout"] = handle.value
+    elif handle.state == "failed":
+        note = f"UMAP failed: {handle.error}"
+    else:
+        ready = background.status().ready
+        note = (
+            "UMAP is following …"
+            if ready
+            else "UMAP is compiling (about ten seconds after the start); principal components stand in."
+        )
+    background.rerun_when_done(handle, key="waiting_features")
+    shown: Embedding = state["layout"]
+    words = _words(shown)
+    network = reference_words(choice.dataset.key)
+    count = len(shown.rows) // len(COPIES)
+    live_chart(
+        _scatter(shown, tuple(choice.train.class_names)),
+        key="features_chart",
+        height=430,
+        alt=words,
+        filename="features",
+        question="Features: where do the copies go?",
+        formula="f(x) of a network trained on clean images",
+        caption=f"**{note or words}** {network[:1].upper()}{network[1:]}; {count} images, three copies each. "
+        "Colour is the class, the symbol is the copy. Distances between far clusters mean little in UMAP.",
+    )
+
+
+@cached(max_entries=64)
+def _words(shown: Embedding) -> str:
+    moved = summary_of(shown)
+    return (
+        "Mean distance from the clean copy: "
+        + ", ".join(f"{name} {100 * d:.0f} %" for name, d in moved.items() if name != "clean")
+        + " of the layout."
+    )

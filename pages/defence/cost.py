@@ -1,0 +1,121 @@
+"""On the Defence page: what an epoch costs under the chosen stack."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from pages.frame.cache import key_of
+from pages.frame.guard import guarded, plain
+from pages.state import background
+from pages.state.handover import spec_of
+from pages.state.selection import Selection
+from ued_core.defenses import Defense
+from ued_core.records import ImageSet
+from ued_core.runs import RunRecord, RunSpec
+from ued_core.studies.epoch_cost import EpochCost, epoch_cost, plain_seconds, treatment_of
+from ued_core.studies.estimate import Estimate, duration, estimate
+
+PER_CLASS = 10
+# Only once the slider rests: every result runs this part of the page again.
+AT_REST_S = 0.5
+
+
+@st.fragment
+def cost_view(
+    choice: Selection, stack: tuple[Defense, ...], whole: ImageSet | None, known: Sequence[RunRecord]
+) -> None:
+    """The time of an epoch, the network's work, what of it is augmentation, and what comes once.
+
+    Args:
+        choice: the data; a run of it with the default model and plan is what is spoken of.
+        stack: the defences.
+        whole: the poisoned training set, for defences that must see all of it.
+        known: runs, newest first.
+    """
+    with guarded():
+        few, _ = choice.shown(PER_CLASS)
+        poisoned, spec = choice.trained_on(few), spec_of(choice, stack)
+        work, treating = (poisoned, spec.model, spec.plan), (poisoned, stack)
+        handles = [
+            background.submit(key_of(plain_seconds, *work), plain_seconds, *work, slot="cost_plain", after_s=AT_REST_S),
+            background.submit(
+                key_of(treatment_of, *treating),
+                treatment_of,
+                *treating,
+                0,
+                whole,
+                slot="cost_treatment",
+                after_s=AT_REST_S,
+            ),
+        ]
+        background.rerun_when_done(*handles, key="waiting_cost")
+        for handle in handles:
+            if handle.state == "failed":
+                st.warning(plain(f"What the defence costs could not be measured: {handle.error}"))
+        # What was measured at another place of the slider stands until the new numbers are there.
+        alike = key_of(cost_view, *work, [defense.key for defense in stack])
+        kept = st.session_state.setdefault("cost", {})
+        if all(handle.state == "ready" for handle in handles):
+            kept.clear()
+            kept[alike] = tuple(handle.value for handle in handles)
+        measured = epoch_cost(stack, *kept[alike]) if alike in kept else None
+        _show(spec, measured, estimate(spec, known), len(choice.train), len(poisoned))
+
+
+def _show(spec: RunSpec, cost: EpochCost | None, pace: Estimate | None, images: int, few: int) -> None:
+    if cost is None:
+        st.markdown(f"**An epoch of {images:,} images:** the cost of these defences is being measured …")
+        st.caption("It takes a second.")
+        return
+    step = cost.step
+    work = "**as in a plain epoch**" if step.passes == 1 else f"**{step.passes:.3g} ×** that of a plain epoch"
+    share = (
+        f"**{100 * cost.augmenting_share:.0f} %** of the time"
+        if cost.augmenting_share >= 0.005
+        else "**under 1 %** of the time"
+    )
+    drawn = f", {step.draws:.3g} draws a step" if step.draws != 1 else ""
+    once = f"about {_span(cost.once_s(images))}" if cost.once_s(images) else "nothing"
+    st.markdown(
+        f"**An epoch of {images:,} images takes about {_span(images * _seconds_an_image(cost, pace))} here.** The "
+        f"network's work: {work} · "
+        f"augmenting the batches: {f'{share}{drawn}' if cost.augmenting_s else '**nothing**'} · once before training: "
+        f"**{once}**"
+    )
+    st.caption(plain(" ".join(_sources(spec, cost, pace, few))))
+
+
+def _seconds_an_image(cost: EpochCost, pace: Estimate | None) -> float:
+    if pace is None:
+        return cost.image_s
+    # Runs with these very defences augmented too.
+    return 1 / pace.images_per_s / (1.0 if pace.same_defences else 1 - cost.augmenting_share)
+
+
+def _sources(spec: RunSpec, cost: EpochCost, pace: Estimate | None, few: int) -> list[str]:
+    """Where the numbers come from, and what is not in them."""
+    names = f"{spec.model.title}, {spec.plan.title}."
+    if pace is None:
+        time = (
+            f"The time is what steps on {few} images take one thread of this machine's processor: no run of this "
+            "model on this data set "
+            "has finished here yet."
+        )
+    else:
+        time = f"The time is {pace.source()}" + (
+            "." if pace.same_defences or not cost.augmenting_s else "; its share is added."
+        )
+    said = {d.beyond_step_cost for d in spec.defenses if d.beyond_step_cost}
+    return [
+        names,
+        time,
+        f"The network's work is declared by each defence, augmentation is measured on {few} images shown here.",
+        *said,
+    ]
+
+
+def _span(seconds: float) -> str:
+    """A time, with a decimal where whole seconds say too little."""
+    return duration(seconds) if seconds >= 10 else f"{seconds:.1f} s" if seconds >= 0.1 else f"{1000 * seconds:.0f} ms"

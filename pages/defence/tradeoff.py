@@ -1,0 +1,167 @@
+"""Under the Defence page's slider: damage against suppression, and runs over several values of the slider."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import streamlit as st
+
+from pages.frame.cache import key_of
+from pages.frame.guard import guarded, plain
+from pages.frame.navigation import script
+from pages.frame.visitor import who
+from pages.state import background
+from pages.state.handover import spec_of
+from pages.state.run_cost import run_cost
+from pages.state.selection import Selection
+from pages.widgets.controls import parameter_control
+from pages.widgets.live_chart import live_chart
+from ued_core import runs
+from ued_core.defenses import Defense
+from ued_core.defenses.purified import TrainedDefense
+from ued_core.figures.tradeoff import tradeoff
+from ued_core.params import Parameter
+from ued_core.records import ImageSet
+from ued_core.runs import RunRecord
+from ued_core.studies.suppression import Suppression, suppression, suppression_curve, sweep_values
+
+MEASURE = Parameter(
+    name="measure", label="measure what is taken: perturbation against image", kind="bool", default=False,
+    help="PSNR and SSIM to the clean images, the share of the perturbation that is left, border scores before and "
+         "after, and the "
+    "curve over the slider's range.",
+)  # fmt: skip
+PER_CLASS = 10
+MOST_RUNS = 9
+
+
+def measure_wanted() -> bool:
+    """Whether the reader wants the measurement beside Θ; it costs a second a move, so it is asked for."""
+    return parameter_control(MEASURE, key="measure", default=MEASURE.default)
+
+
+def tradeoff_view(choice: Selection, stack: tuple[Defense, ...], draw: int, whole: ImageSet | None) -> None:
+    """What the stack takes from the perturbation and from the images; the curve over the first defence's first
+    parameter.
+
+    The fragment around the call runs again when the measurement is done.
+    """
+    with st.container(), guarded():
+        if trained := [d for d in stack if isinstance(d, TrainedDefense)]:
+            # What is left of the perturbation needs the clean images treated alike, which are in no purified set.
+            st.info(
+                f"What {trained[0].title} takes from the perturbation and from the images is measured on its own page."
+            )
+            return
+        clean, _ = choice.shown(PER_CLASS)
+        poisoned = choice.trained_on(clean)
+        # What is learned, and what acts inside training alone, has no curve that a page could wait for.
+        drawn = not any(d.needs_whole_set or d.acts == {"training"} for d in stack)
+        parameter = _swept(stack) if drawn else None
+        point = background.submit(
+            key_of(suppression, clean, poisoned, stack, draw),
+            suppression,
+            clean,
+            poisoned,
+            stack,
+            draw,
+            whole,
+            slot="suppression",
+        )
+        handles = [point]
+        curve, values = None, ()
+        if parameter is not None:
+            values = sweep_values(parameter)
+            base = (stack[0].with_values(**{parameter.name: parameter.default}), *stack[1:])
+            work = (clean, poisoned, base, parameter.name, values, draw)
+            handles.append(
+                background.submit(
+                    key_of(suppression_curve, *work), suppression_curve, *work, whole, slot="suppression_curve"
+                )
+            )
+            curve = handles[1].value if handles[1].state == "ready" else None
+        background.rerun_when_done(*handles, key="waiting_suppression")
+        for handle in handles:
+            if handle.state == "failed":
+                st.warning(plain(f"This could not be measured: {handle.error}"))
+        kept = st.session_state.setdefault("tradeoff", {})
+        base = key_of(suppression, clean, poisoned, [d.key for d in stack])
+        if point.state == "ready":
+            kept[base] = (point.value, curve or kept.get(base, (None, None))[1])
+        if base not in kept:
+            st.info(f"Measuring {len(clean)} images …")
+            return
+        _show(choice, stack, kept[base][0], curve or kept[base][1], values, parameter)
+
+
+def _swept(stack: tuple[Defense, ...]) -> Parameter | None:
+    """The first parameter of the first defence, when it has a range."""
+    first = stack[0].parameters()[:1] if stack else ()
+    return first[0] if first and sweep_values(first[0]) else None
+
+
+def _show(
+    choice: Selection,
+    stack: tuple[Defense, ...],
+    now: Suppression,
+    curve: tuple[Suppression, ...] | None,
+    values: tuple[float, ...],
+    parameter: Parameter | None,
+) -> None:
+    if math.isnan(now.energy):
+        st.info("The attack changes nothing in the images that are measured, so there is nothing to suppress.")
+        return
+    label = "" if parameter is None else parameter.label + (f" ({parameter.unit})" if parameter.unit else "")
+    words = (
+        f"**{100 * now.energy:.0f} %** of the perturbation's energy is left (**{100 * now.aligned:.0f} %** in its old "
+        "place) for a "
+        f"PSNR of **{now.psnr:.1f} dB** and an SSIM of {now.ssim:.3f} to the clean images (poisoned: "
+        f"{now.psnr_poisoned:.1f} dB, "
+        f"{now.ssim_poisoned:.3f}). Border score {now.border_poisoned:.3f} before, {now.border:.3f} after."
+    )
+    live_chart(
+        tradeoff([_point(s) for s in curve or ()], values if curve else (), label, _point(now)),
+        key="tradeoff",
+        height=360,
+        alt=words.replace("**", ""),
+        filename=f"{choice.attack.key}_{stack[0].key}_tradeoff",
+        question="What does the defence take: the perturbation, or the image?",
+        formula="left = ‖D(x+δ) − D(x)‖^{2} / ‖δ‖^{2};  in its old place = ⟨D(x+δ) − D(x), δ⟩ / ‖δ‖^{2}",
+        caption=f"{words} {f'The curve runs over {label}.' if curve else ''} Less energy is not everything: COIN "
+        "moves a "
+        "perturbation rather than removing it, and an attack by filters changes what a defence sees of every edge.",
+    )
+
+
+def _point(measured: Suppression) -> tuple[float, float, float]:
+    return measured.psnr, measured.energy, measured.aligned
+
+
+def sweep_button(choice: Selection, stack: tuple[Defense, ...], known: Sequence[RunRecord]) -> None:
+    """Start one run a value of the first defence's first parameter; ``known`` are runs, newest first, which tell how
+    long one takes."""
+    parameter = _swept(stack)
+    if parameter is None:
+        return
+    with st.popover("Sweep this parameter …"):
+        offered = sweep_values(parameter)
+        chosen = st.multiselect(
+            f"Values of {parameter.label}",
+            offered,
+            default=offered[:: max(1, len(offered) // 4)],
+            format_func=lambda v: f"{v:g}",
+            key="sweep_values",
+            max_selections=MOST_RUNS,
+        )
+        st.caption(
+            "One training run a value, everything else as on this page. They are queued and can be compared on the "
+            "page Runs."
+        )
+        if chosen:
+            run_cost(spec_of(choice, stack), known, len(chosen))
+        if st.button(f"Start {len(chosen)} runs", type="primary", disabled=not chosen, key="sweep_start"):
+            stacks = [(stack[0].with_values(**{parameter.name: value}), *stack[1:]) for value in chosen]
+            made = runs.submit_many([spec_of(choice, own) for own in stacks], by=who())
+            st.session_state["swept"] = made
+            st.switch_page(script("runs/page.py"))

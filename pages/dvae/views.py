@@ -1,0 +1,446 @@
+"""Parts of the page D-VAE: rate targets, which images are poisoned, what the class foretells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+import torch
+
+from pages.frame.cache import cached
+from pages.frame.guard import guarded, plain
+from pages.state.run_words import percent
+from pages.state.selection import Selection, choose_all_poisoned, protocol_line
+from pages.widgets.controls import pick, slide
+from pages.widgets.live_chart import live_chart
+from pages.widgets.tile_rows import tile_rows
+from ued_core.analysis.perturbation import class_means
+from ued_core.analysis.purification import (
+    Recovery,
+    Separation,
+    measure_recovery,
+    measure_separation,
+)
+from ued_core.attacks import ATTACKS
+from ued_core.context import Context
+from ued_core.data import DATASETS
+from ued_core.defenses.dvae import Dvae
+from ued_core.defenses.purified import kept_sets, purified_card, read_purified
+from ued_core.errors import Unavailable
+from ued_core.figures.separation import RatePoint, amplified, rate_distortion
+from ued_core.figures.tiles import amplified_difference, fitting_gain
+from ued_core.models.dvae import DvaeNetwork
+from ued_core.records import ImageSet
+from ued_core.results.shipped_separations import Shipped, all_shipped, shipped_for
+from ued_core.studies.layout import balanced_rows
+from ued_core.training.rate_constrained import separated
+
+PER_CLASS = 20
+SHIPPED = "shipped"
+VARIANT_WORDS = {
+    "two_stages": "both stages",
+    "subtraction": "stage 1 alone (x − p̂)",
+    "reconstruction": "stage 1 alone (x̂)",
+    "plain_vae": "plain VAE",
+}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Networks of stage 1 that differ in their rate target only.
+
+    Attributes:
+        label: how they were trained, for people.
+        places: rate target → where the network is: ``(SHIPPED, card)`` or ``("kept", folder)``.
+        shuffled: the defence that shuffled the labels which they were told; None where those are the true ones.
+    """
+
+    label: str
+    places: Mapping[float, tuple[str, str]]
+    shuffled: Dvae | None = None
+
+    def told(self, labels: torch.Tensor) -> torch.Tensor:
+        """The labels that the networks were given for the training set, int64 (N,)."""
+        return labels if self.shuffled is None else self.shuffled.told_labels(labels)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some of the published images: poisoned ones, or ones that were left as they are.
+
+    Attributes:
+        rows: which of the training set.
+        clean, published: before the attack, and as published.
+        poisoned: uint8, what the attack makes of them, or would have made of them.
+    """
+
+    rows: torch.Tensor
+    clean: ImageSet
+    published: ImageSet
+    poisoned: torch.Tensor
+
+    @property
+    def names(self) -> list[str]:
+        """The class of each image."""
+        return [self.clean.class_names[label] for label in self.clean.labels.tolist()]
+
+
+# ---- what there is ---------------------------------------------------------------------------
+
+
+def whole_poisoned(choice: Selection) -> ImageSet:
+    """What a victim would train on: the set that D-VAE is given."""
+    return choice.published()
+
+
+def part_of(choice: Selection, published: ImageSet, per_class: int, touched: bool = True) -> Part | None:
+    """As many published images of every class as there are, at most so many: poisoned ones, or untouched ones; None
+    without any."""
+    if choice.poison_rate == 1:
+        rows = torch.tensor(choice.shown(per_class)[1]) if touched else None
+    else:
+        own = (choice.touched() == touched).nonzero()[:, 0]
+        rows = (
+            own[torch.from_numpy(balanced_rows(choice.train.labels[own], per_class, choice.pick))] if len(own) else None
+        )
+    if rows is None:
+        return None
+    clean, given = choice.train.take(rows), published.take(rows)
+    return Part(rows, clean, given, given.images if touched else choice.poisoned(choice.train).images[rows])
+
+
+def trained_for(choice: Selection, poisoned: ImageSet) -> list[Trained]:
+    """All networks of stage 1 for this choice: those that ship, then those that runs here have trained."""
+    found: list[Trained] = []
+    shipped = shipped_for(choice.dataset.to_json(), choice.attack.to_json(), choice.seed)
+    # What ships was trained on sets all of whose images are poisoned.
+    if shipped is not None and choice.poison_rate == 1:
+        name = shipped.path.with_suffix(".json").name
+        found.append(Trained(_shipped_label(shipped), {target: (SHIPPED, name) for target in shipped.targets}))
+    groups: dict[str, dict[float, tuple[str, str]]] = {}
+    shuffled: dict[str, Dvae] = {}
+    for recipe, folder in kept_sets(Dvae.key, poisoned.content_hash):
+        defense = Dvae(**{name: value for name, value in recipe.items() if name != "name"})
+        # A plain VAE finds no perturbation.
+        if defense.variant != "plain_vae":
+            label = _kept_label(defense)
+            groups.setdefault(label, {}).setdefault(defense.rate_1, ("kept", str(folder)))
+            if defense.labels == "shuffled":
+                shuffled[label] = defense
+    own = [Trained(label, dict(sorted(places.items())), shuffled.get(label)) for label, places in groups.items()]
+    # The control comes last: nobody should take it for the method.
+    return [*found, *sorted(own, key=lambda group: group.shuffled is not None)]
+
+
+def _shipped_label(shipped: Shipped) -> str:
+    card = shipped.card
+    return (
+        f"shipped for a first look: width {card['defence']['width']}, {card['images']:,} images, "
+        f"{card['targets'][0]['steps']:,} steps, copies of one network that were then tightened"
+    )
+
+
+def _kept_label(defense: Dvae) -> str:
+    words = (
+        f"trained here: width {defense.width}, {defense.epochs} epochs, batch {defense.batch_size}, seed {defense.seed}"
+    )
+    more = [defense.perturbation.replace("_", " ")] if defense.perturbation != "image_and_class" else []
+    more += [defense.places] if defense.places != "spatial" else []
+    more += ["told shuffled labels (control)"] if defense.labels == "shuffled" else []
+    return ", ".join([words, *more])
+
+
+def network_at(place: tuple[str, str], target: float, images: ImageSet) -> DvaeNetwork:
+    """The network of stage 1 from its place.
+
+    Raises:
+        Unavailable: it was deleted meanwhile.
+    """
+    kind, where = place
+    if kind == SHIPPED:
+        return next(s for s in all_shipped() if s.path.with_suffix(".json").name == where).network(target)
+    card, kept = purified_card(Path(where)), read_purified(Path(where))
+    if card is None or kept is None:
+        raise Unavailable("This network is no longer on the disk.", "Reload the page, or train it again.")
+    return Dvae(**{name: value for name, value in card["defence"].items() if name != "name"}).trained(images, kept, 1)
+
+
+@cached(max_entries=64)
+def _separated(
+    place: tuple[str, str], target: float, images: ImageSet, told: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    return separated(network_at(place, target, images), images.images, told, Context())
+
+
+@cached(max_entries=64)
+def _measured(
+    place: tuple[str, str], target: float, clean: ImageSet, poisoned: ImageSet, told: torch.Tensor
+) -> Separation:
+    return measure_separation(network_at(place, target, poisoned), clean.images, poisoned, Context(), told)
+
+
+@cached(max_entries=64)
+def _by_class(place: tuple[str, str], target: float, images: ImageSet) -> torch.Tensor:
+    with torch.no_grad():
+        return network_at(place, target, images).class_perturbations()
+
+
+# ---- rate targets ------------------------------------------------------------------------------
+
+
+@st.fragment
+def rate_room(choice: Selection, published: ImageSet, trained: list[Trained]) -> None:
+    """Everything that moves with the rate target."""
+    with guarded():
+        group = trained[0]
+        if len(trained) > 1:
+            labels = {str(number): entry.label for number, entry in enumerate(trained)}
+            group = trained[int(pick("Networks", labels, key="networks", default="0"))]
+        targets = {f"{target:g}": f"{target:g}" for target in group.places}
+        with st.container(border=True):
+            if len(targets) > 1:
+                chosen = slide(
+                    "Rate target, nats a latent position "
+                    "(2×2 pixels)", targets, key="rate", default=_middle(list(targets)),
+                    help="1 nat a position is 0.36 bits a pixel. The slider snaps between the targets for which a "
+                         "network is there.",
+                )  # fmt: skip
+            else:
+                chosen = next(iter(targets))
+                st.markdown(
+                    f"**Rate target {chosen} nats a latent position**, the only one for which a network is there."
+                )
+            there = f"The slider snaps between the stored targets {', '.join(targets)}. " if len(targets) > 1 else ""
+            st.caption(plain(f"{there}Networks: {group.label}."))
+        _at_rate(choice, published, group, float(chosen))
+
+
+def _middle(targets: list[str]) -> str:
+    return "1" if "1" in targets else targets[len(targets) // 2]
+
+
+def _at_rate(choice: Selection, published: ImageSet, group: Trained, target: float) -> None:
+    few, many = (part_of(choice, published, count) for count in (1, PER_CLASS))
+    if few is None or many is None:
+        st.info("At this share not one of these few images is poisoned: choose a larger one.")
+        return
+    place, told = group.places[target], group.told(choice.train.labels)
+    gain = fitting_gain(few.clean.images, few.poisoned)
+    points = {t: _measured(p, t, many.clean, many.published, told[many.rows]) for t, p in group.places.items()}
+    now = points[target]
+    partly = choice.poison_rate < 1
+    _rate_tiles(choice, few, _separated(place, target, few.published, told[few.rows]), target, gain)
+    if partly:
+        _untouched_tiles(choice, published, place, target, told, gain)
+    live_chart(
+        rate_distortion([_point(t, s) for t, s in points.items()], target),
+        key="dvae_rate_chart",
+        height=400,
+        alt=f"At {now.nats:.2f} nats a position the reconstruction has {now.psnr_clean:.1f} dB to the clean images and "
+        f"{100 * now.surviving:.1f} % of the perturbation passes.",
+        filename=f"dvae_rate_{choice.dataset.key}_{choice.attack.key}",
+        question="What does a looser limit let through?",
+        formula="passing = ⟨x̂(x+δ) − x̂(x), δ⟩ ÷ ⟨δ, δ⟩",
+        caption=f"At target {target:g}: **{now.nats:.2f} nats a position** ({now.bits_per_pixel:.2f} bits a "
+        "pixel), x̂ at "
+        f"**{now.psnr_clean:.1f} dB** to the clean and {now.psnr_input:.1f} dB to the poisoned images; "
+        f"**{100 * now.surviving:.1f} %** of the perturbation passes. {len(many.rows)} "
+        f"images{', all of them poisoned' * partly}.",
+    )
+    untouched = part_of(choice, published, PER_CLASS, touched=False)
+    if untouched is not None:
+        _who_is_poisoned(many, untouched, place, target, told)
+    _class_tiles(many, untouched, place, target, told, now)
+
+
+def _rate_tiles(
+    choice: Selection, part: Part, found: tuple[torch.Tensor, torch.Tensor], target: float, gain: float
+) -> None:
+    image, perturbation = found
+    tile_rows(
+        [
+            ("clean", "", part.clean.images),
+            ("poisoned", choice.attack.title, part.published.images),
+            ("x̂", "what the rate lets through", _bytes(image)),
+            ("p̂, found", f"× {gain:g}, grey = none", amplified(perturbation, gain)),
+            (
+                "true one",
+                f"× {gain:g}; unknown to D-VAE",
+                amplified_difference(part.clean.images, part.published.images, gain),
+            ),
+            ("poisoned − p̂", "what stage 1 gives", _bytes(part.published.images.float() / 255 - perturbation)),
+        ],
+        key="dvae_rate_tiles",
+        alt=f"One image a class at a rate target of {target:g} nats: clean, poisoned, reconstruction, estimated and "
+        "true perturbation.",
+        names=part.names,
+        caption=f"{protocol_line(choice)}. The networks see published images and labels only.",
+    )
+
+
+def _untouched_tiles(
+    choice: Selection, published: ImageSet, place: tuple[str, str], target: float, told: torch.Tensor, gain: float
+) -> None:
+    part = part_of(choice, published, 1, touched=False)
+    if part is None:
+        return
+    image, perturbation = _separated(place, target, part.published, told[part.rows])
+    tile_rows(
+        [
+            ("left clean", "published as it is", part.published.images),
+            ("x̂", "what the rate lets through", _bytes(image)),
+            ("p̂, found", f"× {gain:g}; grey = rightly none", amplified(perturbation, gain)),
+            (
+                "spared",
+                f"× {gain:g}; what poisoning would add",
+                amplified_difference(part.clean.images, part.poisoned, gain),
+            ),
+            ("clean − p̂", "what stage 1 gives", _bytes(part.published.images.float() / 255 - perturbation)),
+        ],
+        key="dvae_untouched_tiles",
+        alt=f"One image a class that was not poisoned, at a rate target of {target:g} nats: as published, "
+        "reconstruction, what is taken "
+        "for a perturbation, and what poisoning would have added.",
+        names=part.names,
+        caption="Images that the attack left as they are. D-VAE is not told which ones: all that it takes off here "
+        "is damage.",
+    )
+
+
+# ---- which images are poisoned ---------------------------------------------------------------
+
+
+@cached(max_entries=64)
+def _recovered(
+    place: tuple[str, str],
+    target: float,
+    published: ImageSet,
+    clean: ImageSet,
+    poisoned: torch.Tensor,
+    told: torch.Tensor,
+) -> tuple[int, float, float, float, float]:
+    perturbation = _separated(place, target, published, told)[1]
+    found = measure_recovery(perturbation, published.images, clean.images, poisoned)
+    return found.images, found.recovered, found.size, found.before, found.after
+
+
+def _recovery(part: Part, place: tuple[str, str], target: float, told: torch.Tensor) -> Recovery:
+    return Recovery(*_recovered(place, target, part.published, part.clean, part.poisoned, told[part.rows]))
+
+
+def _who_is_poisoned(many: Part, untouched: Part, place: tuple[str, str], target: float, told: torch.Tensor) -> None:
+    """The control that a partly poisoned set allows: p̂ on poisoned images against p̂ on clean ones."""
+    st.subheader("Does it see which images are poisoned?")
+    found = {"poisoned": _recovery(many, place, target, told), "left clean": _recovery(untouched, place, target, told)}
+    lines = [
+        f"| {kind} | {row.images} | {percent(row.recovered)} | {row.size:.1f}/255 | {decibels(row.before)} | "
+        f"{decibels(row.after)} |"
+        for kind, row in found.items()
+    ]
+    head = "| images | how many | perturbation in p̂ | size of p̂ | PSNR as published | PSNR without p̂ |"
+    st.markdown("\n".join([head, "|---|---|---|---|---|---|", *lines]))
+    st.caption(
+        f"{recovery_words(found['poisoned'], found['left clean'])} *Perturbation in p̂* is ⟨p̂, δ⟩ ÷ ⟨δ, δ⟩; for "
+        "images that were left clean "
+        "δ is what poisoning would have added, so 0 % is right for them. *Size*: root mean square. PSNR is to the "
+        "clean images."
+    )
+
+
+def recovery_words(poisoned: Recovery, clean: Recovery) -> str:
+    """What the two rows of the table say."""
+    held, false = poisoned.recovered, clean.recovered
+    numbers = (
+        f"p̂ holds **{percent(held)}** of the perturbation of poisoned images, and **{percent(false)}** of one "
+        "that clean images lack."
+    )
+    if held < 0.05:
+        return f"{numbers} It has hardly found the perturbation, so there is nothing to tell apart yet."
+    if false < held / 3:
+        return f"{numbers} It mostly sees which images are poisoned."
+    if false < 2 * held / 3:
+        return f"{numbers} It sees in part which images are poisoned."
+    return f"{numbers} It follows the class, and does not see which images are poisoned: clean ones pay for it."
+
+
+def decibels(value: float) -> str:
+    """For tables and captions."""
+    return f"{value:.1f} dB" if np.isfinite(value) else "the same"
+
+
+# ---- what the class foretells ----------------------------------------------------------------
+
+
+def _class_tiles(
+    many: Part, untouched: Part | None, place: tuple[str, str], target: float, told: torch.Tensor, now: Separation
+) -> None:
+    decoded = _by_class(place, target, many.published)
+    present, true = class_means(
+        many.published.images.float() / 255 - many.clean.images.float() / 255, many.published.labels
+    )
+    _, found = class_means(_separated(place, target, many.published, told[many.rows])[1], many.published.labels)
+    gain = gain_of(true)
+    seen = f"mean of {PER_CLASS} images" if untouched is None else f"mean of up to {PER_CLASS}"
+    rows = [
+        ("class vector", "on an empty latent", amplified(decoded[torch.from_numpy(present)], gain)),
+        ("p̂", seen, amplified(found, gain)),
+    ]
+    if untouched is not None:
+        kept, spared = class_means(
+            _separated(place, target, untouched.published, told[untouched.rows])[1], untouched.published.labels
+        )
+        rows = [(label, more, tiles[np.isin(present, kept)]) for label, more, tiles in rows]
+        rows.append(("p̂, left clean", seen, amplified(spared[np.isin(kept, present)], gain)))
+        present, true = present[np.isin(present, kept)], true[np.isin(present, kept)]
+    st.subheader("What does the class alone foretell?")
+    tile_rows(
+        [*rows, ("true one", seen, amplified(true, gain))],
+        key="dvae_class_tiles",
+        alt="For each class the perturbation decoded from its class vector, the mean estimated and the mean true "
+        "perturbation.",
+        names=[many.clean.class_names[k] for k in present.tolist()],
+        caption=f"All × {gain:g}. Correlation of p̂'s class mean with the true one: **{signed(now.found)}** with its "
+        "own class, "
+        f"{signed(now.found_elsewhere)} with the others. Near 0 means that the second decoder has not found the "
+        "noise: that takes "
+        "thousands of steps, and noise that is a function of the class.",
+    )
+
+
+def signed(value: float) -> str:
+    """Two decimals, with a minus sign that is one, and none before zero."""
+    return f"{round(value, 2) + 0.0:.2f}".replace("-", "−")
+
+
+def _point(target: float, found: Separation) -> RatePoint:
+    return RatePoint(target, found.nats, found.bits_per_pixel, found.psnr_input, found.psnr_clean, found.surviving)
+
+
+def _bytes(values: torch.Tensor) -> np.ndarray:
+    return (values.clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+
+
+def gain_of(values: np.ndarray) -> float:
+    """A round factor that brings most values into sight and lets the largest ones, such as borders, be cut off."""
+    largest = float(np.quantile(np.abs(values), 0.97)) * 255
+    return next((g for g in (64, 32, 16, 8, 4, 2) if g * largest <= 127), 1) if largest > 0 else 1
+
+
+def nothing_there(choice: Selection) -> None:
+    """Say that nothing is trained for this choice, and where there is something to see."""
+    part = "" if choice.poison_rate == 1 else f", {100 * choice.poison_rate:g} % of the images poisoned"
+    st.info(
+        f"**No D-VAE is there for {choice.dataset.title} with {choice.attack.title} and key {choice.seed}{part}.** "
+        "Train one below: it "
+        "runs in the background, and its pictures appear here. Or look at what ships:"
+    )
+    with st.container(horizontal=True):
+        for shipped in all_shipped():
+            dataset, attack = DATASETS.parse(shipped.card["dataset"]), ATTACKS.parse(shipped.card["attack"])
+            st.button(
+                f"{dataset.title} with {attack.title} →", key=f"dvae_shipped_{shipped.path.stem}",
+                on_click=choose_all_poisoned, args=(dataset, attack, int(shipped.card["seed"])),
+            )  # fmt: skip

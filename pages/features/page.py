@@ -1,0 +1,38 @@
+"""The page Features: what a network makes of clean, poisoned and defended images, now and through its epochs."""
+
+import streamlit as st
+
+from pages.features.film import film_part
+from pages.features.views import PER_CLASS, marks, plot_part, quality_part, scene_of, viewer_controls
+from pages.frame.guard import guarded
+from pages.state.selection import Selection, protocol_line, sidebar_selection
+from pages.state.stack import main_control, stack_sidebar
+from pages.widgets.controls import parameter_control
+from ued_core.defenses import Defense
+
+
+@st.fragment
+def room(choice: Selection, stack: tuple[Defense, ...], draw: int, per_class: int) -> None:
+    """Everything that follows the network, the layer and the marks."""
+    with guarded():
+        with st.container():
+            marked = marks(choice)
+        scene = scene_of(choice, stack, draw, per_class, marked)
+        viewer = viewer_controls(choice)
+        plot_part(scene, viewer, marked)
+        quality_part(viewer)
+        film_part(scene, viewer, marked)
+
+
+st.title("Features")
+st.markdown(
+    "**What does the network see in an image, and what do the attack and the defence make of it?** "
+    "Every point is one copy of an image, placed by what a layer of a network holds of it."
+)
+choice = sidebar_selection()
+rest, draw = stack_sidebar()
+with st.sidebar:
+    stack = main_control(rest)
+    per_class = parameter_control(PER_CLASS, key="per_class", default=PER_CLASS.default)
+st.caption(protocol_line(choice))
+room(choice, stack, draw, per_class)

@@ -1,0 +1,35 @@
+"""The page Files: what a poison file is, what its official loader makes of it, and writing one's own."""
+
+import streamlit as st
+
+from pages.files.choice import chosen_file, loaded
+from pages.files.views import export_view, loader_view, reading_controls, report
+from pages.frame.guard import guarded
+from pages.state.selection import sidebar_selection
+from ued_core.data.poison_files import FORMATS
+
+st.title("Files")
+st.markdown(
+    "**What is in a published poison, and what does its own code make of it?** Released loaders drop signs, truncate "
+    "and reorder; "
+    "results then belong to another poison than the paper's. Choose a file, and on the left the data set that it was "
+    "made for."
+)
+choice = sidebar_selection()
+
+st.subheader("Inspect a poison file")
+with guarded():
+    place = st.container()
+    reading = reading_controls()
+    with place:
+        chosen = chosen_file(choice, reading)
+    if chosen is None:
+        known = ", ".join(f"{form.title}" for form in FORMATS.values())
+        st.info(f"Known are: {known}. Pickles are read by an interpreter of our own that runs nothing.")
+    else:
+        imported = loaded(chosen, reading)
+        report(imported)
+        loader_view(choice, chosen, imported)
+
+st.subheader("Export the poison on the left")
+export_view(choice)

@@ -1,0 +1,135 @@
+"""The only home of caching: what is kept is named by everything that it was made from."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+import numpy as np
+import torch
+
+from ued_core.context import Context
+from ued_core.params import Method, fingerprint
+from ued_core.records import DataSplit, Embedding, ImageSet, PoisonedSet
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def content_id(value: Any) -> Any:
+    """A JSON value that names ``value`` by what it holds.
+
+    Methods by their JSON, image sets and arrays by a hash of their content, records and
+    containers by their parts.
+
+    Raises:
+        TypeError: something whose content cannot be named; caching by it would be wrong.
+    """
+    match value:
+        case None | bool() | int() | float() | str():
+            return value
+        case Method():
+            return value.to_json()
+        case ImageSet():
+            return ["images", value.content_hash, list(value.class_names), value.name]
+        case PoisonedSet():
+            return [
+                "poisoned",
+                content_id(value.clean),
+                dict(value.attack),
+                value.seed,
+                content_id(value.images),
+                content_id(value.touched),
+            ]
+        case DataSplit():
+            return ["split", content_id(value.train), content_id(value.test)]
+        case Embedding():
+            arrays = (value.points, value.rows, value.labels, value.group)
+            return ["embedding", *map(content_id, arrays), value.method, value.source]
+        case Context():
+            return ["context", value.seed, str(value.device)]
+        case torch.Tensor():
+            return content_id(value.detach().cpu().numpy())
+        case np.ndarray():
+            return ["array", str(value.dtype), list(value.shape), _hashed(value)]
+        case tuple() | list():
+            return [content_id(part) for part in value]
+        case dict():
+            return [[content_id(key), content_id(part)] for key, part in value.items()]
+        case type() if issubclass(value, Method):
+            return ["class", value.__module__, value.__qualname__]
+    raise TypeError(f"{type(value).__name__} has no content id; pass what it was made from instead")
+
+
+def _hashed(array: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array).view(np.uint8).data).hexdigest()[:16]
+
+
+def key_of(function: Callable[..., Any], *args: Any, **kwargs: Any) -> str:
+    """The name under which a result is kept; also a good key for background work."""
+    named = [content_id(list(args)), content_id(dict(sorted(kwargs.items())))]
+    return f"{function.__module__}.{function.__qualname__}:{fingerprint(named)}"
+
+
+class Shelf:
+    """The last few results, for all readers; each is computed once, however many ask for it.
+
+    Unlike Streamlit's caches it lets the work draw a progress bar.
+
+    Args:
+        max_entries: how many results are kept; the one not asked for longest goes first.
+    """
+
+    def __init__(self, max_entries: int) -> None:
+        self._most = max_entries
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[str, Any] = OrderedDict()
+        self._making: dict[str, threading.Lock] = {}
+
+    def get(self, key: str, make: Callable[[], R]) -> R:
+        """The result named ``key``, made by ``make`` unless it is here; errors are not kept."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+            making = self._making.setdefault(key, threading.Lock())
+        with making:
+            with self._lock:
+                if key in self._kept:
+                    return self._kept[key]
+            try:
+                made = make()
+            finally:
+                with self._lock:
+                    self._making.pop(key, None)
+            with self._lock:
+                self._kept[key] = made
+                while len(self._kept) > self._most:
+                    self._kept.popitem(last=False)
+            return made
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+
+def cached(max_entries: int) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Keep the last ``max_entries`` results of a function, for all readers.
+
+    Results are shared, not copied: nobody changes them. Every argument must have a
+    :func:`content_id`, and the function must depend on nothing else.
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        shelf = Shelf(max_entries)
+
+        @functools.wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            return shelf.get(key_of(function, *args, **kwargs), lambda: function(*args, **kwargs))
+
+        return call
+
+    return decorate

@@ -1,0 +1,273 @@
+"""The pictures of the Overview: from shipped results and live images, never from memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from pages.frame.cache import cached
+from pages.state.run_words import percent
+from pages.state.sets import split
+from pages.widgets.live_chart import live_chart
+from pages.widgets.tile_rows import tile_rows
+from ued_core.analysis.confidence import ENOUGH
+from ued_core.attacks import Cuda
+from ued_core.context import Context
+from ued_core.data import DATASETS
+from ued_core.defenses import Coin, preview
+from ued_core.figures.learning import run_figure
+from ued_core.figures.phenomenon import condition_dots
+from ued_core.records import ImageSet
+from ued_core.results.open_answers import difference, kind, points
+from ued_core.results.phenomenon import COMMAND, READOUT_COMMAND, Condition, conditions, filter_readout, shipped
+from ued_core.studies.layout import balanced_rows
+from ued_core.training import PLANS
+
+WORKS, IN_PART = 0.6, 0.9
+"""Shares of the clean accuracy: below the first a poison is said to work, below the second to work in part."""
+PERFECT = 0.95
+"""Training accuracy from which on training is said to look perfect."""
+
+
+@cached(max_entries=2)
+def _pictures(train: ImageSet) -> tuple[ImageSet, ImageSet, ImageSet]:
+    """Three clean, poisoned and defended images: a star, a heart, an arrow."""
+    chosen = train.take(balanced_rows(train.labels, 1, 3)[[4, 7, 8]])
+    poisoned = Cuda().poison(chosen, Context(seed=0)).as_training_set()
+    return chosen, poisoned, preview((Coin(),), poisoned, Context(seed=0))
+
+
+@cached(max_entries=1)
+def _rows() -> list[dict[str, Any]]:
+    return shipped()
+
+
+def _named(found: list[Condition], name: str) -> Condition:
+    return next(c for c in found if c.name == name)
+
+
+def three_pictures() -> None:
+    """Poison, trap, defence."""
+    # Three pictures need no five thousand: the first page must not wait for them.
+    data = split(DATASETS.build("shapes", train_size=200, test_size=10))
+    clean, poisoned, defended = _pictures(data.train)
+    found = conditions(_rows(), "shapes", "adamw")
+    names = [clean.class_names[label] for label in clean.labels.tolist()]
+    first, second, third = st.columns(3, gap="large")
+    with first:
+        st.subheader("1 · The poison")
+        tile_rows(
+            [("clean", "", clean.images), ("poisoned", "CUDA", poisoned.images)],
+            alt="Three clean images and their poisoned copies.",
+            names=names,
+            key="poison",
+        )
+        st.markdown(
+            "The attack **CUDA** gives every class its own small blur filter. To us a star stays a star; to a "
+            "network, the blur alone already tells the class."
+        )
+    with second:
+        st.subheader("2 · The trap")
+        attacked = _named(found, "CUDA")
+        run = _typical(attacked)
+        figure = run_figure(run["history"], len(run["history"]), chance=1 / clean.classes)
+        live_chart(
+            figure,
+            key="trap",
+            height=250,
+            alt=f"Training accuracy ends at {percent(run['train_accuracy'])}, clean test accuracy at "
+            f"{percent(run['last'])}.",
+            filename="trap",
+        )
+        looks = "Training looks perfect" if run["train_accuracy"] >= PERFECT else "Training ends"
+        st.markdown(
+            f"{looks}: **{percent(run['train_accuracy'])}**. On clean test images the same model reaches "
+            f"{'only ' * (run['last'] < run['train_accuracy'] / 2)}**{percent(run['last'])}** (a real run: the one of "
+            f"{len(attacked.rows)} nearest to their mean, {_level(attacked)}; the dotted line is guessing)."
+        )
+    with third:
+        st.subheader("3 · What breaks it")
+        tile_rows(
+            [("poisoned", "", poisoned.images), ("defended", "COIN α = 2", defended.images)],
+            alt="Three poisoned images and their copies after COIN.",
+            names=names,
+            key="defence",
+        )
+        back = _named(found, "CUDA + COIN")
+        st.markdown(
+            "**COIN** moves every pixel by a random fraction, anew in every epoch, and the classes' filters become "
+            "alike. Trained so "
+            f"on the same images, models reach **{_level(back)}** on clean ones, against {_level(attacked)} "
+            "without COIN "
+            f"(mean ± standard deviation, {len(back.rows)} seeds)."
+        )
+
+
+def _typical(condition: Condition) -> dict[str, Any]:
+    """The run whose last clean test accuracy is nearest the mean over the seeds."""
+    return min(condition.rows, key=lambda row: abs(row["last"] - condition.mean("last")))
+
+
+def _level(condition: Condition) -> str:
+    """``24 ± 10 %``."""
+    spread = condition.spread("last")
+    return f"{100 * condition.mean('last'):.0f}" + ("" if np.isnan(spread) else f" ± {100 * spread:.0f}") + " %"
+
+
+def glance() -> None:
+    """All conditions of the shipped experiment, with controls, spread and a sober reading."""
+    st.header("The phenomenon at a glance")
+    rows = _rows()
+    available = list(dict.fromkeys((r["dataset"], r["plan"]) for r in rows))
+    datasets = list(dict.fromkeys(d for d, _ in available))
+    left, right = st.columns(2)
+    dataset = left.segmented_control(
+        "Data", datasets, default=datasets[0], format_func=lambda d: DATASETS[d].title, key="glance_data", required=True
+    )
+    plans = [p for d, p in available if d == dataset]
+    plan = right.segmented_control(
+        "Optimiser", plans, default=plans[0], format_func=lambda p: PLANS[p].title, key="glance_plan", required=True
+    )
+    found = conditions(rows, dataset, plan)
+    seeds = len(found[0].rows)
+    st.markdown(
+        "**Which training data leads to a model that works on clean images?** Each dot is one run; the bar is the mean."
+    )
+    words = "; ".join(f"{c.name} {100 * c.mean('last'):.1f} %" for c in found)
+    live_chart(
+        condition_dots(found, 1 / len(rows[0]["data"]["class_names"])),
+        key="glance",
+        height=330,
+        alt=f"Mean clean test accuracy: {words}.",
+        filename=f"phenomenon_{dataset}_{plan}",
+    )
+    st.markdown(reading(found, dataset))
+    environment = found[0].rows[0]["environment"]
+    st.caption(
+        f"{DATASETS[dataset].title}, small CNN, {PLANS[plan].title}, {seeds} seeds each (one seed draws images, "
+        "kernels, weights and order), "
+        f"{environment['precision']}, {environment['device']}. Dotted: guessing. Made by `{COMMAND}`."
+    )
+    with st.expander("The numbers"):
+        st.dataframe(_table(found), hide_index=True)
+
+
+def reading(found: list[Condition], dataset: str) -> str:
+    """What the numbers say, in words that follow them; sentences whose rows are missing or too few are left out."""
+    by = {c.name: c for c in found}
+    clean, attacked = by["clean"].mean("last"), by["CUDA"]
+    poisoned, control = attacked.mean("last"), by["one common kernel"].mean("last")
+    lines = [_effect(poisoned, clean, control, dataset)]
+    ends = attacked.values("last")
+    if ends.max() - ends.min() > 0.2:
+        lines.append(
+            f"- **It depends on the key**: the {len(ends)} runs end between {percent(ends.min())} and "
+            f"{percent(ends.max())}, "
+            "each with its own kernels."
+        )
+    lines.append(_coin(by))
+    true, followed = attacked.mean("wrong_true_rate"), attacked.mean("wrong_perturbation_rate")
+    if all(row["probe"] and row["probe"].get("images", ENOUGH) >= ENOUGH for row in attacked.rows):
+        lines.append(
+            "- **What did the model learn that was trained on CUDA?** Give test images another class's filter: "
+            f"{percent(true)} are still "
+            f"called by their true class, {percent(followed)} by the class of the filter. "
+            f"{_learned(true, followed, poisoned)}"
+        )
+    histogram = attacked.histogram()
+    if histogram is not None and poisoned < WORKS * clean:
+        lines.append(
+            f"- On clean images its answers pile up: its favourite class gets {percent(float(histogram[0]))} of "
+            "them, the "
+            f"next {percent(float(histogram[1]))}."
+        )
+    return "\n".join(lines)
+
+
+def _effect(poisoned: float, clean: float, control: float, dataset: str) -> str:
+    """What training on the poison does, and how much of it a common filter does as well."""
+    change = f"{percent(poisoned)} after training on CUDA against {percent(clean)} on clean data"
+    common = f"with one common filter for all classes accuracy stays at {percent(control)}"
+    if poisoned >= IN_PART * clean:
+        return f"- **The poison does not work here**: {change}. {_why(dataset)}"
+    if poisoned >= WORKS * clean:
+        return f"- **The poison works in part**: {change}; {common}."
+    share = (clean - control) / (clean - poisoned)
+    if share < 0.1:
+        blur = f"Blur alone does not explain it: {common}."
+    else:
+        blur = (
+            f"Blur alone explains {'most' if share > 0.5 else 'a part'} of it ({percent(share)} of the loss): {common}."
+        )
+    return f"- **The poison works here**: {change}. {blur}"
+
+
+def _coin(by: dict[str, Condition]) -> str:
+    """What COIN gives and what it costs, paired by seed."""
+    gain, cost = difference(by["CUDA + COIN"], by["CUDA"]), difference(by["clean"], by["clean + COIN"])
+    end = percent(by["CUDA + COIN"].mean("last"))
+    on_seeds = f"{points(gain)} on the same {gain.count} seed{'s' * (gain.count != 1)}"
+    match kind(gain):
+        case "more":
+            said = f"- **With COIN accuracy recovers to {end}** ({on_seeds})"
+        case "less":
+            said = f"- **With COIN accuracy falls to {end}** ({on_seeds})"
+        case "alike":
+            said = f"- With COIN training ends at {end}: {on_seeds}, no clear difference"
+        case _:
+            said = f"- With COIN training ends at {end}"
+    back = points(difference(by["clean + COIN"], by["clean"]))
+    on_clean = {
+        "more": f"it costs {points(cost, sign=False)}",
+        "less": f"accuracy changes by {back}",
+        "alike": f"no clear cost ({back})",
+    }
+    return f"{said}; on clean data {on_clean[price]}." if (price := kind(cost)) != "unknown" else f"{said}."
+
+
+def _learned(true: float, followed: float, poisoned: float) -> str:
+    """The probe in words: which of the two a filtered image is judged by, and what happens without a filter."""
+    if min(true, followed) > 0.15:
+        return "It uses both, the shape and the filter."
+    if followed >= true:
+        return "It reads mostly the filter."
+    if true - poisoned > 0.2:
+        return (
+            "As long as an image is filtered, it reads mostly the shape; what it cannot do is cope with images that "
+            "were never filtered: "
+            f"it is right about {percent(poisoned)} of those."
+        )
+    return f"It reads the shape, with a filter and without one ({percent(poisoned)} of the clean images)."
+
+
+def _why(dataset: str) -> str:
+    """Why a small filter leaves little trace on this data set, from the stored read-out."""
+    seen = filter_readout()
+    if dataset not in seen or dataset == "shapes":
+        return ""
+    own, other = seen[dataset], seen["shapes"]
+    return (
+        f"The filters differ in fine detail, and there is hardly any: {100 * own['high_power']:.1f} % of the images' "
+        "power lies above half the Nyquist "
+        f"frequency (Shapes: {100 * other['high_power']:.1f} %), so clean and filtered images look alike to the "
+        "model. A linear read-out of the spectrum finds the "
+        f"filter in {100 * own['readout']:.0f} % of them (Shapes: {100 * other['readout']:.0f} %; `{READOUT_COMMAND}`)."
+    )
+
+
+def _table(found: list[Condition]) -> dict[str, list[Any]]:
+    def show(condition: Condition, number: str) -> str:
+        mean, spread = condition.mean(number), condition.spread(number)
+        return "" if np.isnan(mean) else f"{100 * mean:.1f}" + ("" if np.isnan(spread) else f" ± {100 * spread:.1f}")
+
+    columns = {
+        "clean test, last epoch (%)": "last",
+        "clean test, best epoch (%)": "best",
+        "training (%)": "train_accuracy",
+        "wrong filter: true class (%)": "wrong_true_rate",
+        "wrong filter: filter's class (%)": "wrong_perturbation_rate",
+    }
+    table: dict[str, list[Any]] = {"trained on": [c.name for c in found]}
+    return table | {title: [show(c, number) for c in found] for title, number in columns.items()}

@@ -1,0 +1,43 @@
+"""The page Perturbations: what any attack adds, measured in space, in size, in frequency, and by who can read it."""
+
+import streamlit as st
+
+from pages.perturbations.views import (
+    border_view,
+    difference_view,
+    distortion_view,
+    edge_notes,
+    edge_view,
+    mean_view,
+    separability_view,
+    spectrum_view,
+)
+from pages.state.selection import sidebar_selection
+
+st.title("Perturbations")
+st.markdown(
+    "**What exactly is added, and who can read it?** The same six questions for every attack. Everything is measured "
+    "on the stored "
+    "images, after rounding to 8 bits. Choose data and attack on the left."
+)
+choice = sidebar_selection()
+
+st.subheader("What does the attack change?")
+difference_view(choice)
+
+st.subheader("How large is the change?")
+distortion_view(choice)
+
+st.subheader("Is it one pattern for each class?")
+mean_view(choice)
+
+st.subheader("Which frequencies does it touch?")
+spectrum_view(choice)
+
+st.subheader("Can a linear model read the class off it?")
+separability_view(choice)
+
+st.subheader("Does the border give it away?")
+border_view(choice)
+edge_view(choice)
+edge_notes(choice)

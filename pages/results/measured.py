@@ -1,0 +1,360 @@
+"""The measured part of the page Results: stored runs of this program, with the way back to each of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from pages.frame.cache import cached
+from pages.frame.navigation import script
+from pages.state.run_address import hand_over
+from pages.state.run_protocol import in_words
+from pages.state.run_words import percent
+from pages.state.selection import selection_address
+from pages.widgets.controls import method_address, segments
+from pages.widgets.csv_export import csv_text
+from pages.widgets.live_chart import live_chart
+from ued_core.data import DATASETS
+from ued_core.errors import UedError
+from ued_core.figures.results import (
+    MOST_COLUMNS,
+    accuracy_map,
+    attack_dots,
+    condition_words,
+    dots_height,
+    map_height,
+    measured_cells,
+)
+from ued_core.results import measured
+from ued_core.results.measured import (
+    ATTACKS_COMMAND,
+    DEFENCES_COMMAND,
+    Row,
+    attack_of,
+    by_effect,
+    conditions,
+    data_sets,
+    data_title,
+    defences_of,
+    grid,
+    reference,
+    summary,
+)
+from ued_core.results.phenomenon import Condition
+from ued_core.runs.spec import RunSpec
+
+Columns = dict[str, Any]
+GO_TO = "results_go_to"
+ACCURACIES, COSTS = ("last", "best", "train_accuracy"), ("crafting_cpu_s", "crafting_s", "evaluations")
+RUN_COLUMNS = (*ACCURACIES, "linf", "l2", "psnr", *COSTS, "agreement", "epochs", "seconds")
+STRONG, WEAK = 0.5, 0.9
+"""Shares of the clean accuracy: below the first an attack is counted as strong, above the second it is named as
+weak."""
+
+
+@cached(max_entries=4)
+def _stored(file: str, _changed: int) -> list[Row]:
+    return measured.stored(Path(file))
+
+
+def stored_rows(file: Path) -> list[Row]:
+    """The rows of a table as they are now; empty while there is none."""
+    return _stored(str(file), file.stat().st_mtime_ns) if file.exists() else []
+
+
+def plain_name(name: str) -> str:
+    """The same in letters and digits, for files and keys."""
+    return re.sub(r"\W+", "_", name)
+
+
+def go_where_asked() -> None:
+    """Follow the button that was pressed in a table; at the top of the page, because callbacks cannot change pages."""
+    match st.session_state.pop(GO_TO, None):
+        case ("images", RunSpec() as spec) if spec.defenses:
+            address = selection_address(spec.dataset, spec.attack, spec.attack_seed)
+            # An empty list of further defences, in place of what was chosen there before.
+            address |= {**method_address(spec.defenses[0], key="defence"), "further": ""}
+            st.switch_page(script("defence/page.py"), query_params=address)
+        case ("attack" | "images", RunSpec() as spec):
+            st.switch_page(
+                script("attack/page.py"), query_params=selection_address(spec.dataset, spec.attack, spec.attack_seed)
+            )
+        case ("runs", RunSpec() as spec):
+            hand_over(spec.to_json(), "the page Results")
+            st.switch_page(script("runs/page.py"))
+
+
+def measured_view() -> None:
+    """Attacks on one data set, then attack × defence on the same."""
+    attacks, defences = stored_rows(measured.ATTACKS_FILE), stored_rows(measured.DEFENCES_FILE)
+    known = list(dict.fromkeys(row["spec"]["dataset"]["name"] for row in [*attacks, *defences]))
+    if not known:
+        st.info(f"Nothing has been measured yet. Fill the tables with `{ATTACKS_COMMAND}` and `{DEFENCES_COMMAND}`.")
+        return
+    # In the order of the catalogue: the tables are filled in any order.
+    known.sort(key=lambda name: list(DATASETS).index(name) if name in DATASETS else len(DATASETS))
+    dataset = segments("Data", {name: data_title(name) for name in known}, key="results_data", default=known[0])
+    _attack_part(attacks, dataset)
+    st.subheader("What each defence gives back")
+    tables = data_sets([row for row in defences if row["spec"]["dataset"]["name"] == dataset])
+    for table in tables:
+        _defence_table(defences, table)
+    if not tables:
+        st.info(f"No defence has been measured on {data_title(dataset)} yet: `{DEFENCES_COMMAND}`.")
+
+
+# ---- attacks -----------------------------------------------------------------------------------
+
+
+def _attack_part(rows: Sequence[Row], dataset: str) -> None:
+    st.subheader("What each attack leaves")
+    found = by_effect(conditions(rows, dataset))
+    if not found:
+        st.info(f"No attack has been measured on {data_title(dataset)} yet: `{ATTACKS_COMMAND}`.")
+        return
+    words = "; ".join(f"{c.name} {condition_words(c)}" for c in found)
+    live_chart(
+        attack_dots(found, 1 / len(found[0].rows[0]["data"]["class_names"])),
+        key="attack_dots",
+        height=dots_height(len(found)),
+        alt=f"Clean test accuracy after the last epoch, mean over seeds: {words}.",
+        filename=f"attacks_{dataset}",
+        question=f"{data_title(dataset)}: how well does a model do on clean images after training on …?",
+        caption="Each mark is one run (hover for its numbers), the upright bar is the mean, the blue line what the "
+        "same training "
+        f"reaches on clean data. {reading(found)}",
+    )
+    _attack_table(found, dataset)
+    made_by(found, ATTACKS_COMMAND, runs_csv(found), f"attacks_{dataset}.csv")
+
+
+def reading(found: Sequence[Condition]) -> str:
+    """What the numbers say, in words that follow them; empty where no attack has a clean run beside it."""
+    shares = {
+        c.name: summary(c, "last").mean / summary(clean, "last").mean
+        for c in found
+        if attack_of(c) and not defences_of(c) and (clean := reference(c, found)) is not None
+    }
+    if not shares:
+        return ""
+    strongest = min(shares, key=shares.__getitem__)
+    own = next(c for c in found if c.name == strongest)
+    parts = [f"Lowest mean: **{strongest}** with {percent(summary(own, 'last').mean)}."]
+    strong = [name for name, share in shares.items() if share < STRONG]
+    without = [name for name, share in shares.items() if share > WEAK]
+    leave = "leaves" if len(strong) == 1 else "leave"
+    parts.append(f"{len(strong)} of {len(shares)} attacked data sets {leave} less than half of the clean accuracy.")
+    if without:
+        # Some names hold commas.
+        parts.append(f"More than 90 % of it is left by {' · '.join(without)}.")
+    return " ".join(parts)
+
+
+def condition_columns(
+    name: str, heading: str, width: int, goal: str, seen: Sequence[RunSpec | None], specs: Sequence[RunSpec | None]
+) -> Columns:
+    """The columns that every table of conditions begins with: name, buttons, accuracies, seeds.
+
+    Args:
+        name: of the table.
+        heading, width: of the conditions' names; CSS pixels.
+        goal: where the first button leads, as in :func:`table_button`.
+        seen, specs: one a row: what the first and the second button take.
+    """
+    kit = st.column_config
+    return {
+        "name": kit.TextColumn(heading, pinned=True, width=width),
+        "see": kit.ButtonColumn("", key=f"{name}_see", on_click=table_button(f"{name}_see", goal, seen), width=90),
+        "train": kit.ButtonColumn(
+            "", key=f"{name}_train", on_click=table_button(f"{name}_train", "runs", specs), width=72
+        ),
+        "last": numeric("last %", "Accuracy on clean test images after the last epoch, mean over the seeds."),
+        "spread": numeric(
+            "± sd", "Sample standard deviation of the last epoch's accuracy over the seeds, in points.", width=58
+        ),
+        "seeds": numeric("seeds", "How many runs the means are over.", "%d", 58),
+        "best": numeric(
+            "best %", "The highest clean test accuracy of any epoch. Picked by looking at the test images: it flatters."
+        ),
+        "train_accuracy": numeric(
+            "train %", "Accuracy over the last epoch on what the model was trained on, as it saw it."
+        ),
+    }
+
+
+def numeric(title: str, help: str, form: str = "%.1f", width: int = 66) -> Any:
+    """A column of numbers; width in CSS pixels."""
+    return st.column_config.NumberColumn(title, format=form, help=help, width=width)
+
+
+def _attack_table(found: Sequence[Condition], dataset: str) -> None:
+    name = f"attack_table_{dataset}"
+    specs = [run_spec(c) for c in found]
+    st.dataframe(
+        attack_frame(found),
+        key=name,
+        hide_index=True,
+        placeholder="–",
+        height="content",
+        alt="Table of what was trained on: accuracies in per cent, size and cost of the perturbation, number of seeds.",
+        column_config={
+            **condition_columns(name, "trained on", 205, "attack", specs, specs),
+            "against": numeric("vs clean", "Percentage points against the same training on clean data.", width=72),
+            "linf": numeric("L∞", "Largest change of a pixel value in 1/255, mean over the images.", width=60),
+            "l2": numeric("L2", "Length of the change with pixel values in 0..1, mean over the images.", "%.2f", 54),
+            "crafting_cpu_s": numeric(
+                "CPU s", "Seconds of processor time on one thread to poison the training set.", width=68
+            ),
+            "evaluations": numeric(
+                "gradients", "How often an image went through a model while the poison was crafted.", "localized", 84
+            ),
+            "agreement": numeric(
+                "NMI", "Agreement of the attack's clusters with the labels, 0..1; for Unlearnable Clusters.", "%.2f", 56
+            ),
+        },
+    )
+    st.caption(
+        "Click a heading to sort. **Attack →** shows what the attack does, **Train →** hands the run to the page Runs."
+    )
+
+
+def attack_frame(found: Sequence[Condition]) -> pd.DataFrame:
+    """One row a condition: means over the seeds, shares in per cent; None where a number is not there."""
+
+    def mean(condition: Condition, number: str, scale: float = 1.0) -> float | None:
+        value = summary(condition, number).mean
+        return None if np.isnan(value) else scale * value
+
+    rows = []
+    for condition in found:
+        clean, last = reference(condition, found), summary(condition, "last")
+        attacked = attack_of(condition) is not None
+        spec = run_spec(condition)
+        rows.append(
+            {
+                "name": condition.name,
+                "see": "Attack →" if spec is not None and spec.attack is not None else None,
+                "train": "Train →" if spec is not None else None,
+                "last": 100 * last.mean,
+                "spread": None if np.isnan(last.spread) else 100 * last.spread,
+                "seeds": len(condition.rows),
+                "best": mean(condition, "best", 100),
+                "train_accuracy": mean(condition, "train_accuracy", 100),
+                "against": 100 * (last.mean - summary(clean, "last").mean) if clean is not None and attacked else None,
+                **{number: mean(condition, number) for number in ("linf", "l2", "crafting_cpu_s")},
+                "evaluations": None if (counted := mean(condition, "evaluations")) is None else round(counted),
+                "agreement": mean(condition, "agreement"),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def run_spec(condition: Condition) -> RunSpec | None:
+    """The first run of a condition as it can be repeated today; None where a method has changed since."""
+    try:
+        return RunSpec.from_json(condition.rows[0]["spec"])
+    except UedError:
+        return None
+
+
+def table_button(key: str, goal: str, specs: Sequence[RunSpec | None]) -> Any:
+    """What a column of buttons calls: it notes where to go, for :func:`go_where_asked`.
+
+    Args:
+        key: of the column.
+        goal: ``attack``, ``runs``, or ``images``: the page Defence where the run has a defence, otherwise Attack.
+        specs: one a row of the table; None where its button leads nowhere.
+    """
+
+    def clicked() -> None:
+        spec = specs[row] if (row := st.session_state[key]["row"]) < len(specs) else None
+        if spec is not None and (goal == "runs" or spec.attack is not None):
+            st.session_state[GO_TO] = (goal, spec)
+
+    return clicked
+
+
+def runs_csv(found: Sequence[Condition]) -> str:
+    """Every run as a line: condition, seed, key of the run, and the numbers; shares are 0..1."""
+    lines = [
+        {
+            "trained_on": c.name,
+            **{n: row[n] for n in ("dataset", "seed", "key")},
+            **{n: row.get(n) for n in RUN_COLUMNS},
+        }
+        for c in found
+        for row in c.rows
+    ]
+    return csv_text(lines)
+
+
+def made_by(found: Sequence[Condition], command: str, table: str, filename: str) -> None:
+    """Protocol of the conditions, the command that fills them, and their runs (CSV) to download."""
+    st.caption(f"{protocol(found)} Made by `{command}`.")
+    st.download_button(
+        "Every run as CSV", table, filename, "text/csv", on_click="ignore", icon=":material/download:", key=filename
+    )
+
+
+def protocol(found: Sequence[Condition]) -> str:
+    """How the runs were made, read from the run without attack and defence, or the first one."""
+    plain = next((c for c in found if attack_of(c) is None and not defences_of(c)), found[0])
+    row, spec = plain.rows[0], run_spec(plain)
+    counts = sorted({len(c.rows) for c in found})
+    seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    names = (
+        [in_words(spec.model), in_words(spec.plan)]
+        if spec
+        else [row["spec"][part]["name"] for part in ("model", "plan")]
+    )
+    machine = row["environment"]
+    several = len({row["spec"]["dataset"]["name"] for row in (c.rows[0] for c in found)}) > 1
+    sizes = dict.fromkeys(_size(c.rows[0], several) for c in found)
+    return (
+        f"Unless a name says otherwise: {', '.join(names)}; "
+        f"{'; '.join(sizes)}; "
+        f"{seeds} {'seed' if seeds == '1' else 'seeds'} each (one seed draws images, private key, weights and order); "
+        f"{machine['precision']}, {machine['device']}, PyTorch {machine['torch']}."
+    )
+
+
+def _size(row: Row, named: bool) -> str:
+    data = row["data"]
+    name = f"{data_title(row['spec']['dataset']['name'])}: " if named else ""
+    return f"{name}{data['train']:,} training and {data['test']:,} test images"
+
+
+# ---- defences ----------------------------------------------------------------------------------
+
+
+def _defence_table(rows: Sequence[Row], dataset: str) -> None:
+    table = grid(rows, dataset)
+    cells = measured_cells(table)
+    along = "row"
+    if len(cells.columns) > MOST_COLUMNS:
+        cells, along = cells.turned(), "column"
+    live_chart(
+        accuracy_map(cells),
+        key=f"defence_map_{plain_name(dataset)}",
+        height=map_height(cells),
+        alt="; ".join(
+            f"{attack} with {defence} {condition_words(table.cells[attack, defence])}"
+            for attack in table.attacks
+            for defence in table.defences
+            if (attack, defence) in table.cells
+        ),
+        filename=f"defences_{plain_name(dataset)}",
+        question=f"{data_title(dataset)}: clean test accuracy (%) after training on attacked and then defended images",
+        caption=f"Bright is learnable. **Read along a {along}**: its first cell is the attack alone, the others are "
+        "what a defence makes "
+        f"of it. The {along} of clean images is what a defence costs where nothing was attacked. "
+        "Last epoch, mean over seeds; hover for spread and seeds.",
+    )
+    found = list(table.cells.values())
+    made_by(found, DEFENCES_COMMAND, runs_csv(found), f"defences_{plain_name(dataset)}.csv")

@@ -1,0 +1,434 @@
+"""The form for new runs; every control follows a declaration."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar, Literal, TypeVar
+
+import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+from pages.frame.guard import plain, show_error
+from pages.frame.hidden import seen
+from pages.frame.visitor import who
+from pages.state.run_address import open_run, open_view
+from pages.state.run_cost import run_cost
+from pages.state.run_words import short_id
+from pages.state.sets import split
+from pages.state.staged_expectation import staged_expectation
+from pages.state.whose import obstacle_for
+from pages.widgets.controls import choose, control_key, method_controls, set_control
+from pages.widgets.path_upload import kept
+from ued_core import runs
+from ued_core.attacks import ATTACKS, Attack
+from ued_core.attacks.base import read_classes, write_classes
+from ued_core.data import DATASETS, Dataset, FileSet, Folder
+from ued_core.data.base import NOT_CLEAN
+from ued_core.data.image_file import readable_formats
+from ued_core.data.relabel import RELABELLINGS
+from ued_core.defenses import DEFENSES, Defense
+from ued_core.errors import SpecError, UedError
+from ued_core.models import MODELS
+from ued_core.params import Catalogue, Method, param
+from ued_core.runs import RunSpec
+from ued_core.training import PLANS, Plan
+
+M = TypeVar("M", bound=Method)
+DEFENCES_KEY = "new_defences"
+
+
+class NoAttack(Method):
+    """Trains on the images as they are: the reference for every attack."""
+
+    key: ClassVar[str] = "none"
+    title: ClassVar[str] = "None: clean images"
+
+
+class Poisoning(Method):
+    """How an attack is applied."""
+
+    key: ClassVar[str] = "poisoning"
+    title: ClassVar[str] = "Poisoning"
+
+    poison_rate: float = param(
+        1.0, "Share of the training images that are poisoned; test images stay clean.", ge=0.0, le=1.0, step=0.05
+    )
+    poison_classes: str = param(
+        "",
+        "Numbers of the classes that are poisoned, for example 0, 3, 5-7; the data set's first class is 0. Empty: all "
+        "classes.",
+        label="poisoned classes",
+    )
+    attack_seed: int = param(
+        0,
+        "The attacker's secret: another key, another perturbation of each class.",
+        label="private key",
+        ge=0,
+        le=2**32 - 1,
+    )
+
+    def model_post_init(self, _context: object) -> None:
+        read_classes(self.poison_classes)
+
+    def choices(self) -> dict[str, Any]:
+        """The fields of a run spec that these are."""
+        return {**self.model_dump(), "poison_classes": read_classes(self.poison_classes)}
+
+
+class HackerPart(Method):
+    """What whoever trains does with the published images."""
+
+    key: ClassVar[str] = "hacker"
+    title: ClassVar[str] = "Labels and images of the hacker"
+
+    train_on: Literal["all", "clean"] = param(
+        "all",
+        "all images, or only those that a poison rate below 1 leaves clean: the control for mixing both.",
+        label="train on",
+    )
+    labels: Literal["given", "modulo", "blocks"] = param(
+        "given",
+        "Labels that the attack never sees, for training and test. given: the data set's own. modulo: y mod n. "
+        "blocks: neighbours.",
+    )
+    classes: int = param(
+        5,
+        "How many classes the hacker's labels have; only for modulo and blocks.",
+        label="merged classes",
+        ge=2,
+        le=1000,
+    )
+
+    def choices(self) -> dict[str, Any]:
+        """The fields of a run spec that these are."""
+        relabel = None if self.labels == "given" else RELABELLINGS.build(self.labels, classes=self.classes)
+        return {"train_on": self.train_on, "relabel": relabel}
+
+    @classmethod
+    def of(cls, spec: RunSpec) -> HackerPart:
+        """The controls that show a spec."""
+        merged = {"labels": spec.relabel.key, "classes": spec.relabel.classes} if spec.relabel else {}
+        return cls(train_on=spec.train_on, **merged)
+
+
+class Repetition(Method):
+    """How often a run is repeated, and where it runs."""
+
+    key: ClassVar[str] = "repetition"
+    title: ClassVar[str] = "Repetition"
+
+    seed: int = param(0, "Draws weights, order of the images, augmentation and defences.", ge=0, le=2**32 - 1)
+    seeds: int = param(
+        1,
+        "Runs that differ in their seed only: seed, seed + 1, … Three or more show the spread.",
+        label="number of seeds",
+        ge=1,
+        le=10,
+    )
+    device: Literal["auto", "cpu", "cuda"] = param("auto", "auto takes a GPU when there is one.")
+    note: str = param("", "Your own words, shown in the table.")
+
+
+# Clean training is one more choice in the same list.
+ATTACK_CHOICES: Catalogue[Any] = Catalogue("attack", [*ATTACKS.values(), NoAttack])
+
+
+def run_form() -> None:
+    """Draw the form, and start what it says."""
+    # What the controls below add up to stands above them, so that the defaults are one click away.
+    summary = st.container()
+    left, right = st.columns(2, gap="medium")
+    with left:
+        dataset = _data_part()
+        model = _part("Model", MODELS, "new_model", "What is trained.")
+    with right:
+        attack, poisoning, hacker = _attack_part()
+        defences = _defence_part()
+    left, right = st.columns(2, gap="medium")
+    with left:
+        plan = _plan_part(dataset)
+    with right, st.container(border=True):
+        st.subheader("Repetition")
+        repetition = method_controls(Repetition, key="new")
+    if dataset is None:
+        summary.info("Give your images below; the run can start once they can be used.")
+        return
+    try:
+        spec = RunSpec(
+            dataset=dataset,
+            attack=attack,
+            defenses=defences,
+            model=model,
+            plan=plan,
+            **poisoning.choices(),
+            **hacker.choices(),
+            seed=repetition.seed,
+            device=repetition.device,
+            note=repetition.note,
+        )
+    except SpecError as error:
+        with summary:
+            show_error(error)
+        return
+    with summary:
+        _start_part(seeded(spec, repetition.seeds))
+
+
+def seeded(spec: RunSpec, count: int) -> list[RunSpec]:
+    """The spec with ``count`` consecutive seeds, its own first."""
+    return [replace(spec, seed=spec.seed + offset) for offset in range(count)]
+
+
+def _data_part() -> Dataset | None:
+    with st.container(border=True):
+        st.subheader("Data")
+        order = sorted(DATASETS, key=lambda name: not DATASETS[name].embedded)
+        catalogue = Catalogue("data set", [DATASETS[name] for name in order])
+        chosen = choose(
+            catalogue, key="new_data", label="Data set", help="The first ones need neither files nor a network."
+        )
+        st.caption(chosen.summary())
+        if chosen.key in UPLOADS and who().owner:
+            _upload_part(chosen)
+        dataset = _controls(chosen, "new_data")
+        return _looked_at(dataset) if isinstance(dataset, Folder | FileSet) else dataset
+
+
+UPLOADS: Mapping[str, tuple[str, list[str] | None]] = {
+    "folder": ("Zip of images, one subfolder a class", ["zip"]),
+    "npz": ("An npz file", ["npz"]),
+    "idx": ("IDX files: images and labels, of the test part too", None),
+    "parquet": ("Parquet files: all shards, of the test part too", ["parquet"]),
+}
+
+
+def _upload_part(chosen: type[Dataset]) -> None:
+    """Upload what the path parameters name; the owner may type a path instead."""
+    what, endings = UPLOADS[chosen.key]
+    for parameter in chosen.parameters():
+        if parameter.path:
+            one, own = chosen.key in ("folder", "npz"), parameter.name == "path"
+            label = what if own else "Clean test images in a file of their own, if there are any"
+            key = "new_zip" if chosen.key == "folder" else f"new_upload_{chosen.key}_{parameter.name}"
+            formats = f"{readable_formats()} of any size. " if chosen.key == "folder" else ""
+            uploads = st.file_uploader(
+                label, type=endings if own else None, accept_multiple_files=not one, key=key,
+                help=f"{formats}Or give a path on the server below.",
+            )  # fmt: skip
+            uploads = [uploads] if one and uploads else uploads or []
+            _take(uploads, key, control_key("new_data", chosen, parameter.name))
+
+
+def _take(uploads: Sequence[UploadedFile], key: str, control: str) -> None:
+    names = [upload.file_id for upload in uploads]
+    if not names or st.session_state.get(f"{key}_done") == names:
+        return
+    try:
+        set_control(control, kept(list(uploads)))
+    except UedError as error:
+        show_error(error)
+    else:
+        st.session_state[f"{key}_done"] = names
+
+
+def _looked_at(chosen: Folder | FileSet) -> Folder | FileSet | None:
+    """The images of the user's if they can be used; says what is in them, what was skipped and what is tested on."""
+    if not chosen.path.strip():
+        return None
+    try:
+        found = split(chosen)
+    except UedError as error:
+        show_error(error)
+        return None
+    st.success(f"{len(found.train):,} training and {len(found.test):,} test images in {found.train.classes} classes.")
+    for note in found.notes:
+        if note.startswith(NOT_CLEAN):
+            st.warning(plain(seen(note)))
+    if found.notes:
+        with st.expander(f"What was skipped or changed ({len(found.notes)})", expanded=isinstance(chosen, FileSet)):
+            st.markdown("\n".join(f"- {plain(seen(note))}" for note in found.notes))
+    return chosen
+
+
+def _attack_part() -> tuple[Attack | None, Poisoning, HackerPart]:
+    with st.container(border=True):
+        st.subheader("Attack")
+        chosen = choose(ATTACK_CHOICES, key="new_attack", label="Attack")
+        st.caption(chosen.summary())
+        if issubclass(chosen, NoAttack):
+            return None, Poisoning(), _hacker_part("train_on")
+        poisoning = method_controls(Poisoning, key="new")
+        return _controls(chosen, "new_attack"), poisoning, _hacker_part()
+
+
+def _hacker_part(*hidden: str) -> HackerPart:
+    with st.expander("Other labels, or the clean images alone"):
+        return method_controls(HackerPart, key="new", exclude=hidden)
+
+
+def _defence_part() -> tuple[Defense, ...]:
+    with st.container(border=True):
+        st.subheader("Defence")
+        if DEFENCES_KEY not in st.session_state:
+            asked = st.session_state.get(f"kept:{DEFENCES_KEY}", st.query_params.get(DEFENCES_KEY, ""))
+            st.session_state[DEFENCES_KEY] = [name for name in asked.split(",") if name in DEFENSES]
+        names = st.multiselect(
+            "Defences, in the order in which they act", list(DEFENSES), key=DEFENCES_KEY,
+            format_func=lambda name: DEFENSES[name].title, placeholder="None",
+            help="They change the training images, never the test images.",
+        )  # fmt: skip
+        st.session_state[f"kept:{DEFENCES_KEY}"] = ",".join(names)
+        if names:
+            st.query_params[DEFENCES_KEY] = ",".join(names)
+        else:
+            st.query_params.pop(DEFENCES_KEY, None)
+        made = []
+        for name in names:
+            st.caption(f"**{DEFENSES[name].title}:** {DEFENSES[name].summary()}")
+            made.append(_controls(DEFENSES[name], "new_defence"))
+        return tuple(made)
+
+
+def _part(title: str, catalogue: Catalogue[M], key: str, help: str) -> M:
+    with st.container(border=True):
+        st.subheader(title)
+        chosen = choose(catalogue, key=key, label=title, help=help)
+        st.caption(chosen.summary())
+        return _controls(chosen, key)
+
+
+def _plan_part(dataset: Dataset | None) -> Plan:
+    with st.container(border=True):
+        st.subheader("Training plan")
+        chosen = choose(PLANS, key="new_plan", label="Optimiser")
+        recommended = _recommended(dataset, chosen)
+        named = dataset.title if dataset else ""
+        st.caption(chosen.summary() + (f" Starts from what suits {named}." if recommended else ""))
+        return _controls(chosen, _plan_key(dataset), recommended)
+
+
+def _plan_key(dataset: Dataset | None) -> str:
+    """Each data set has its own plan controls, because each has its own recommended start."""
+    return f"new_plan_{dataset.key}" if dataset else "new_plan"
+
+
+def _recommended(dataset: Dataset | None, plan: type[Plan]) -> dict[str, Any]:
+    known = {p.name for p in plan.parameters()}
+    return {k: v for k, v in (dataset.recommended_plan if dataset else {}).items() if k in known}
+
+
+def _controls(method: type[M], key: str, values: Mapping[str, Any] | None = None, lead: int = 2) -> M:
+    """The first ``lead`` parameters in sight, the others on demand."""
+    names = [p.name for p in method.parameters()]
+    first: Collection[str] = names[:lead] if len(names) > lead + 1 else names
+    shown = method_controls(method, key=key, only=first, values=values)
+    if len(first) == len(names):
+        return shown
+    with st.expander(f"{len(names) - len(first)} more parameters"):
+        return method_controls(method, key=key, exclude=first, values=shown.model_dump())
+
+
+# ---- filling it --------------------------------------------------------------------------------
+
+
+def fill_form(spec: RunSpec) -> None:
+    """Set every control to the spec and show the form; only for callbacks, before the controls are drawn."""
+    if obstacle_for(spec):
+        return
+    attack: Method = spec.attack or NoAttack()
+    parts: list[tuple[str, Method]] = [
+        ("new_data", spec.dataset),
+        ("new_attack", attack),
+        ("new_model", spec.model),
+        (_plan_key(spec.dataset), spec.plan),
+        (
+            "new",
+            Poisoning(
+                poison_rate=float(spec.poison_rate),
+                poison_classes=write_classes(spec.poison_classes),
+                attack_seed=spec.attack_seed,
+            ),
+        ),
+        ("new", HackerPart.of(spec)),
+        ("new", Repetition(seed=spec.seed, device=spec.device, note=spec.note)),
+        *(("new_defence", defence) for defence in spec.defenses),
+    ]
+    for key, method in parts:
+        for name, value in method.model_dump().items():
+            set_control(control_key(key, type(method), name), value)
+    for key, method in (
+        ("new_data", spec.dataset),
+        ("new_attack", attack),
+        ("new_model", spec.model),
+        ("new_plan", spec.plan),
+    ):
+        set_control(key, method.key)
+    st.session_state[DEFENCES_KEY] = [defence.key for defence in spec.defenses]
+    open_view("new")
+
+
+def cannot_edit(spec: RunSpec) -> str:
+    """Why the form cannot show the spec to this reader; empty when it can."""
+    keys = [defence.key for defence in spec.defenses]
+    if len(set(keys)) < len(keys):
+        return "The same defence acts twice, which the form cannot show."
+    return seen(obstacle_for(spec))
+
+
+# ---- starting ----------------------------------------------------------------------------------
+
+
+def _start_part(specs: Sequence[RunSpec]) -> None:
+    known = runs.snapshot().records
+    finished = {
+        key: next((r for r in runs.find(key) if r.state == "finished" and not r.outdated), None)
+        for key in (spec.key() for spec in specs)
+    }
+    missing = [spec for spec in specs if finished[spec.key()] is None]
+    with st.container(border=True):
+        st.markdown(
+            f"**{plain(specs[0].title())}**"
+            + (f", seeds {specs[0].seed} to {specs[-1].seed}" if len(specs) > 1 else "")
+        )
+        run_cost(specs[0], known, len(specs))
+        staged_expectation(specs[0])
+        done = [record for record in finished.values() if record]
+        if done:
+            what = "A finished run" if len(done) == 1 else f"{len(done)} finished runs"
+            verb = "is" if len(done) == 1 else "are"
+            st.info(
+                f"{what} with exactly these settings {verb} here already. "
+                "On the same kind of machine the same numbers would come out again."
+            )
+        label = f"Start {len(specs)} runs" if len(specs) > 1 else "Start training"
+        with st.container(horizontal=True):
+            if st.button(label + " again" * (not missing), type="primary" if missing else "secondary", key="new_start"):
+                start(specs)
+            some = f"Start only the {len(missing)} missing"
+            if 0 < len(missing) < len(specs) and st.button(some, key="new_start_missing"):
+                start(missing)
+            for record in done:
+                text = f"Open {short_id(record.id)} (seed {record.spec.get('seed')})"
+                st.button(text, key=f"new_known_{record.id}", on_click=open_run, args=(record.id,))
+        with st.expander("This spec as JSON"):
+            st.caption(
+                "The whole run in one file: `python -m ued_core train spec.json` does the same without a browser."
+            )
+            st.code(json.dumps(seen(specs[0].to_json()), indent=2, ensure_ascii=False), language="json")
+
+
+def start(specs: Sequence[RunSpec]) -> None:
+    """Queue the runs and show them, or say why not."""
+    try:
+        made = runs.submit_many(specs, by=who())
+    except UedError as error:
+        show_error(error)
+        return
+    if len(made) == 1:
+        open_run(made[0])
+    else:
+        open_view("all")
+    st.toast("The run is queued." if len(made) == 1 else f"{len(made)} runs are queued.")
+    st.rerun()

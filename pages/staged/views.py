@@ -1,0 +1,410 @@
+"""Parts of the page Staged training: stored runs of the benchmark, and runs of one's own, as one set of charts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import mean, stdev
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from pages.frame.cache import key_of
+from pages.frame.guard import guarded, plain, refusable, show_refusal
+from pages.frame.hidden import seen
+from pages.frame.navigation import script
+from pages.frame.visitor import who
+from pages.state import background
+from pages.state.handover import spec_of
+from pages.state.run_progress import run_progress
+from pages.state.run_words import method_words, percent, short_id
+from pages.state.selection import Selection, protocol_line, sidebar_selection
+from pages.state.staged_expectation import staged_expectation, stored_rows
+from pages.state.whose import title_of
+from pages.widgets.controls import choose, method_controls, pick
+from pages.widgets.live_chart import live_chart
+from ued_core import runs
+from ued_core.defenses.staged_training import StagedTraining
+from ued_core.figures.learning import TEST, Curve, compare_figure
+from ued_core.figures.staged import growth_figure, legend_growth, rates_figure, signal_figure
+from ued_core.models import MODELS, Model
+from ued_core.results import staged
+from ued_core.results.open_answers import kind, minus, over, points
+from ued_core.results.staged import COMMAND, HELD, PLAIN, WATCHED, Row, Trace, find, trace_of
+from ued_core.runs import RunRecord
+from ued_core.runs.spec import RunSpec
+from ued_core.studies.epoch_cost import plain_seconds
+from ued_core.studies.estimate import duration, estimate
+
+LOOK_EVERY_S = 2.0
+HEIGHT = 430
+MOST_RUNS = 200
+TIMED_PER_CLASS = 2
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One run under staged training, and plain training beside it.
+
+    Attributes:
+        name: of the run, for people.
+        trace: its checks.
+        plain: history of the same training without any reaction; None while there is none.
+        watched: the checks of such a run, if it was watched.
+        slug: part of the names of downloads.
+    """
+
+    name: str
+    trace: Trace
+    plain: Sequence[Mapping[str, float]] | None
+    watched: Trace | None
+    slug: str
+
+
+# ---- stored runs -------------------------------------------------------------------------------
+
+
+def stored_part() -> None:
+    """Choose data and attack, reading and seed among the stored runs."""
+    rows = stored_rows()
+    shown = [row for row in rows if row["training"]]
+    if not shown:
+        st.info(f"No run is stored yet. Make them: `{COMMAND}`.")
+        return
+    left, middle, right = st.columns([2, 2, 1])
+    with left:
+        scenes = list(dict.fromkeys(row["scene"] for row in shown))
+        poisoned = next((s for s in scenes if not s.startswith("clean")), scenes[0])
+        scene = pick("Data and attack", {name: name for name in scenes}, key="scene", default=poisoned)
+    arms = list(dict.fromkeys(row["arm"] for row in shown if row["scene"] == scene))
+    with middle:
+        arm = pick("Trained with", {name: name for name in arms}, key="arm", default="ST" if "ST" in arms else arms[0])
+    seeds = [str(row["seed"]) for row in shown if (row["scene"], row["arm"]) == (scene, arm)]
+    with right:
+        seed = int(pick("Seed", {name: name for name in seeds}, key="seed", default=seeds[0]))
+    row = find(rows, scene, arm, seed)
+    base, watched = find(rows, scene, PLAIN, seed), find(rows, scene, WATCHED, seed)
+    own = trace_of(row["spec"], row["history"], row["training"])
+    beside = trace_of(watched["spec"], watched["history"], watched["training"]) if watched and arm != WATCHED else None
+    history = (base or watched or {}).get("history")
+    charts(Shown(f"{scene} · {arm}", own, history, beside, f"staged_{scene}_{arm}_{seed}".replace(" ", "_")))
+    _all_readings([r for r in rows if r["scene"] == scene], scene)
+
+
+def _all_readings(rows: Sequence[Row], scene: str) -> None:
+    st.subheader(f"Every reading on {scene}")
+    arms = list(dict.fromkeys(row["arm"] for row in rows))
+    table = [_summary(arm, [row for row in rows if row["arm"] == arm]) for arm in arms]
+    frame = pd.DataFrame(
+        [{name: cell for name, cell in line.items() if name not in ("mean", "by seed")} for line in table]
+    )
+    st.dataframe(
+        frame, hide_index=True, width="stretch", height="content", alt="Accuracies, alarms and time of every reading."
+    )
+    st.caption(_reading(table))
+    st.caption(
+        f"One seed draws images, private key, weights and order; all runs have the same number of accepted epochs. "
+        f"Mean ± sample standard deviation. Made by `{COMMAND}`."
+    )
+
+
+def _summary(arm: str, rows: Sequence[Row]) -> dict[str, Any]:
+    last = [row["last"] for row in rows]
+    alarms = [str(row["training"][0]["alarms"]) for row in rows if row["training"]]
+    return {
+        "trained with": arm,
+        "clean test, last epoch": percent(mean(last), 1) + (f" ± {100 * stdev(last):.1f}" if len(last) > 1 else ""),
+        "clean test, best epoch": percent(mean(row["best"] for row in rows), 1),
+        "training": percent(mean(row["train_accuracy"] for row in rows), 1),
+        "alarms": ", ".join(alarms) or "–",
+        "processor time": f"{mean(row['cpu_s'] for row in rows):.0f} s",
+        "runs": len(rows),
+        "mean": mean(last),
+        "by seed": {row["seed"]: row["last"] for row in rows},
+    }
+
+
+def _reading(table: Sequence[Mapping[str, Any]]) -> str:
+    """The highest reading against plain training, in words that follow the numbers."""
+    base = next((line for name in (PLAIN, WATCHED) for line in table if line["trained with"] == name), None)
+    others = [line for line in table if line["trained with"] not in (PLAIN, WATCHED)]
+    if base is None or not others:
+        return ""
+    best = max(others, key=lambda line: line["mean"])
+    away = over(minus(best["by seed"], base["by seed"]))
+    doubt = " (no clear difference)" if kind(away) == "alike" else ""
+    against = (
+        f"{points(away)} against plain training{doubt}" if away.count else "no seed of it has a plain run beside it"
+    )
+    held = next((line for line in table if line["trained with"] == HELD), None)
+    control = (
+        " The control whose shallow layers stay as they were drawn, without looking at anything, reaches "
+        f"{held['clean test, last epoch']}."
+        if held is not None and best is not held
+        else ""
+    )
+    counts = f"{away.count} seed{'s' * (away.count != 1)} of both"
+    name, level = best["trained with"], best["clean test, last epoch"]
+    return f"Highest mean at the last epoch: **{name}**, {level}; {against} ({counts}).{control}"
+
+
+# ---- runs of one's own -------------------------------------------------------------------------
+
+
+def own_part() -> None:
+    """Start a pair of runs, and look into one that was started."""
+    choice = sidebar_selection(attacked=False)
+    model_class = choose(
+        MODELS, key="staged_model", label="Model",
+        help="Architectures differ in how many layers they have and in what their shallow layers see.",
+    )  # fmt: skip
+    left, right = st.columns(2)
+    with left, st.expander(f"Parameters of {model_class.title}"):
+        model = method_controls(model_class, key="staged_model")
+    with right, st.expander("Parameters of staged training"):
+        method = method_controls(StagedTraining, key=StagedTraining.key)
+    wanted = pair(spec_of(choice, (method,), model), method)
+    st.markdown(_announced(choice, model, method, len(wanted)))
+    staged_expectation(wanted[0])
+    _time(choice, wanted)
+    show_refusal()
+    st.button("Start both runs", type="primary", key="staged_start", on_click=_start, args=(wanted,))
+    going = any(staged.method_of(r.spec) and not r.over for r in runs.snapshot().records[:MOST_RUNS])
+    st.fragment(_look, run_every=LOOK_EVERY_S if going else None)(going)
+
+
+def _announced(choice: Selection, model: Model, method: StagedTraining, count: int) -> str:
+    names = model.layer_names()
+    second = (
+        "one as set above, the other only **watched** (reaction *none*: bit for bit the same as training without this "
+        "defence, with the "
+        "layers measured)"
+        if count > 1
+        else "only **watched** (bit for bit the same as training without this defence, with the layers measured)"
+    )
+    return (
+        f"{plain(protocol_line(choice))}: {'two runs' if count > 1 else 'one run'} of "
+        f"**{plain(method_words(model))}** with the default "
+        f"plan, {second}. Its layers from the image on: {', '.join(names)}; the first {min(method.depth, len(names))} "
+        "may be slowed."
+    )
+
+
+@st.fragment
+def _time(choice: Selection, specs: Sequence[RunSpec]) -> None:
+    """What the runs will take: from finished runs, or from a few steps that are timed beside the server."""
+    with guarded():
+        spec = specs[0]
+        known = estimate(spec, runs.snapshot().records)
+        handles = []
+        if known is None:
+            few, _ = choice.shown(TIMED_PER_CLASS)
+            work = (few, spec.model, spec.plan)
+            handles = [
+                background.submit(key_of(plain_seconds, *work), plain_seconds, *work, slot="staged_time", after_s=0.3)
+            ]
+        background.rerun_when_done(*handles, key="waiting_staged_time")
+        st.caption(
+            known.sentence(len(specs)) if known is not None else _timed(handles[0], spec, len(choice.train), len(specs))
+        )
+
+
+def _timed(handle: background.Handle, spec: RunSpec, images: int, count: int) -> str:
+    if handle.state == "failed":
+        return plain(f"No time estimate: {seen(str(handle.error))}")
+    if handle.state != "ready":
+        return "Timing a few steps of this model …"
+    each = handle.value * images * spec.plan.epochs
+    return (
+        f"**About {duration(each)}** each"
+        + (f", {duration(count * each)} for both" if count > 1 else "")
+        + f", from a few steps on one "
+        f"thread of this machine's processor: {images:,} images, {spec.plan.epochs} epochs. Checks, and steps that "
+        "are taken back, come on "
+        "top. No run of this model on this data set has finished here yet; after the first one the estimate "
+        "rests on it."
+    )
+
+
+def pair(spec: RunSpec, method: StagedTraining) -> tuple[RunSpec, ...]:
+    """The run, and the same one without a reaction; one alone when they are the same."""
+    other = _without_reaction(spec)
+    return (spec,) if method.reaction == "none" else (spec, other)
+
+
+def _without_reaction(spec: RunSpec) -> RunSpec:
+    stack = [d.with_values(reaction="none") if isinstance(d, StagedTraining) else d for d in spec.defenses]
+    return RunSpec.from_json({**spec.to_json(), "defenses": [d.to_json() for d in stack]})
+
+
+def _start(specs: Sequence[RunSpec]) -> None:
+    usable = ("queued", "running", "finished")
+    missing = [spec for spec in specs if not any(r.state in usable and not r.outdated for r in runs.find(spec.key()))]
+    with refusable():
+        runs.submit_many(missing, by=who())
+        some = f"{len(missing)} of {len(specs)} runs are queued; the others are there."
+        st.toast(some if len(missing) < len(specs) else "Both are queued.")
+
+
+def _look(was_going: bool) -> None:
+    """The chosen run; asked again and again while one with this defence is under way."""
+    with guarded():
+        own = [r for r in runs.snapshot().records[:MOST_RUNS] if staged.method_of(r.spec)]
+        runs.attend(own)
+        if was_going and all(r.over for r in own):
+            st.rerun()
+        found = {r.id: r for r in own if r.epoch}
+        if not found:
+            waits = "No run with this defence has trained an epoch yet."
+            st.info("The first epoch of a run is not over yet." if was_going else waits)
+            st.page_link(script("runs/page.py"), label="All runs →")
+            return
+        labels = {
+            run_id: f"{title_of(r)}{', watched only' * _only_watched(r)} · {short_id(run_id)} · {r.state}"
+            for run_id, r in found.items()
+        }
+        # Beside a run that reacts stands the one that was only watched; beside that one there is nothing.
+        first = next((run_id for run_id, r in found.items() if not _only_watched(r)), next(iter(found)))
+        chosen = found[pick("Run", labels, key="staged_run", default=first)]
+        run_progress(chosen)
+        shown = _of_run(chosen)
+        if shown is not None:
+            charts(shown)
+
+
+def _only_watched(record: RunRecord) -> bool:
+    return (staged.method_of(record.spec) or {}).get("reaction") == "none"
+
+
+def _of_run(record: RunRecord) -> Shown | None:
+    spec = RunSpec.from_json(record.spec)
+    trace = _trace(record, spec)
+    if trace is None:
+        st.info("This run has not written any check yet.")
+        return None
+    stack = [d for d in spec.defenses if not isinstance(d, StagedTraining)]
+    bare = RunSpec.from_json({**spec.to_json(), "defenses": [d.to_json() for d in stack]})
+    other = _without_reaction(spec)
+    alike = [
+        r
+        for key in (other.key(), bare.key())
+        if key != spec.key()
+        for r in runs.find(key)
+        if r.precision == record.precision
+    ]
+    partner = next((r for r in alike if r.epoch), None)
+    history = runs.folder(partner.id).history() if partner else None
+    watched = _trace(partner, other) if partner and partner.spec_key == other.key() else None
+    return Shown(title_of(record), trace, history, watched, f"staged_{record.id}")
+
+
+def _trace(record: RunRecord, spec: RunSpec) -> Trace | None:
+    folder = runs.folder(record.id)
+    result = folder.result() or {}
+    return trace_of(spec.to_json(), folder.history(), result.get("training") or ())
+
+
+# ---- the charts --------------------------------------------------------------------------------
+
+
+def charts(shown: Shown) -> None:
+    """Numbers, then four charts over the same epochs."""
+    trace = shown.trace
+    _numbers(shown)
+    left, right = st.columns(2)
+    with left:
+        # The same look beside plain training and without it.
+        curves = [Curve("staged training", (trace.history,), look=1)]
+        if shown.plain:
+            curves = [Curve("plain training", (shown.plain,)), *curves]
+        live_chart(
+            compare_figure(curves, TEST), key="traced_accuracy", height=HEIGHT, filename=f"{shown.slug}_accuracy",
+            alt="Clean test accuracy by epoch: "
+                f"{_ends(shown)}.", question="What does a model learn about clean images?",
+            caption=f"{_ends(shown).capitalize()}. Steps that were taken back are not epochs.",
+        )  # fmt: skip
+    with right:
+        crossed = _crossing(shown)
+        live_chart(
+            signal_figure(trace, _same_sign(shown)),
+            key="traced_signal",
+            height=HEIGHT,
+            filename=f"{shown.slug}_signal",
+            alt=f"The sign of the trap by epoch, with its threshold of {trace.threshold:g}. {crossed}",
+            question="When do the shallow layers fall into the trap?",
+            caption=crossed,
+        )
+    left, right = st.columns(2)
+    with left:
+        live_chart(
+            growth_figure(trace, shown.watched),
+            key="traced_growth",
+            height=HEIGHT + legend_growth(trace),
+            filename=f"{shown.slug}_layers",
+            alt="Activation-cluster measure of every layer, relative to the first check, by epoch.",
+            question="At which layer do classes become clusters?",
+            formula="ACM = distance between classes / distance inside classes",
+            caption="Measured on training images as they are stored. Upright dashes: alarms, with their number when "
+            "training "
+            "was taken back there more than once.",
+        )
+    with right:
+        when = "at the end" if trace.whole else "so far"
+        frozen = f"Frozen {when}: {', '.join(trace.frozen)}." if trace.frozen else f"No layer is frozen {when}."
+        live_chart(
+            rates_figure(trace),
+            key="traced_rates",
+            height=HEIGHT + legend_growth(trace),
+            filename=f"{shown.slug}_rates",
+            alt=f"Factor on every layer's learning rate by epoch. {frozen}",
+            question="What happens to each layer's learning rate?",
+            caption="The factor beside the plan's own schedule; the image is below, the head (not shown) always "
+            f"keeps 1. {frozen}",
+        )
+
+
+def _numbers(shown: Shown) -> None:
+    trace = shown.trace
+    own, other = trace.history[-1].get("test_accuracy"), (shown.plain[-1].get("test_accuracy") if shown.plain else None)
+    first, second, third, fourth = st.columns(4)
+    first.metric("Staged", percent(own, 1), help="Accuracy on clean test images after the last epoch.")
+    second.metric(
+        "Plain", percent(other, 1), help="The same training without any reaction: accuracy on clean test images."
+    )
+    at = trace.trapped_at
+    seen = f"epoch {at:.3g}" if at is not None else "never" if trace.whole else "not yet"
+    third.metric("Trap seen", seen, help="The first check above the threshold, in this run.")
+    answered = str(trace.answered)
+    fourth.metric(
+        "Alarms", answered, help="Those that were answered; with rollback each took training back to the check before."
+    )
+    if not trace.whole:
+        st.caption(
+            "Until the run is over, only the state at the end of each epoch is known; then every check is shown."
+        )
+
+
+def _ends(shown: Shown) -> str:
+    parts = [("staged training", shown.trace.history), *([("plain training", shown.plain)] if shown.plain else [])]
+    return ", ".join(
+        f"{name} at {percent(rows[-1].get('test_accuracy'), 1)} after epoch {rows[-1]['epoch']:g}"
+        for name, rows in parts
+    )
+
+
+def _same_sign(shown: Shown) -> Trace | None:
+    """The watched plain run, where its signals measure the same."""
+    return shown.watched if shown.watched and shown.watched.sign == shown.trace.sign else None
+
+
+def _crossing(shown: Shown) -> str:
+    parts = []
+    limit = shown.trace.threshold
+    for name, trace in (("Plain training", _same_sign(shown)), ("Staged training", shown.trace)):
+        if trace is not None:
+            at = trace.trapped_at if trace.threshold == limit else trace.first_above(limit)
+            never = "never exceeds the threshold" if trace.whole else "has not exceeded the threshold so far"
+            words = never if at is None else f"first exceeds the threshold after {at:.3g} epoch{'s' * (at != 1)}"
+            parts.append(f"{name} {words}.")
+    return " ".join(parts)

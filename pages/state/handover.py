@@ -1,0 +1,73 @@
+"""Handing a configuration from the page where it was tuned to the page that trains it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from pages.frame.navigation import script
+from pages.state.selection import PICK, Selection, selection_address
+from pages.state.stack import QUICK, stack_address
+from ued_core.defenses import Defense
+from ued_core.models import MODELS, Model
+from ued_core.runs.spec import RunSpec
+from ued_core.training import PLANS
+
+
+def spec_of(choice: Selection, defenses: Sequence[Defense], model: Model | None = None) -> RunSpec:
+    """The run that trains exactly what the page shows, with the default plan, and the default model where no other one
+    is named."""
+    plan = PLANS.build(next(iter(PLANS)), **choice.dataset.recommended_plan)
+    return RunSpec(
+        dataset=choice.dataset,
+        attack=choice.attack,
+        poison_rate=choice.poison_rate,
+        attack_seed=choice.seed,
+        defenses=tuple(defenses),
+        model=model or MODELS.build(next(iter(MODELS))),
+        plan=plan,
+        seed=choice.seed,
+    )
+
+
+def train_with_this(choice: Selection, defenses: Sequence[Defense] = (), *, page: str) -> None:
+    """A button that carries the configuration on this page to a new run.
+
+    Args:
+        choice: data, attack, key.
+        defenses: the stack on the page.
+        page: name of this page, said on the next one.
+    """
+    if st.button(
+        "Train with this →",
+        type="primary",
+        help="Opens a run with exactly this configuration; nothing starts before you say so.",
+    ):
+        st.session_state["handed_spec"] = spec_of(choice, defenses).to_json()
+        st.session_state["handed_from"] = page
+        st.switch_page(script("runs/page.py"))
+
+
+def examine_this(choice: Selection, stack: tuple[Defense, ...], draw: int) -> None:
+    """A button that opens Detection with the configuration on this page.
+
+    Args:
+        choice: data, attack, key, images.
+        stack: the defences on the page, at least one.
+        draw: the epoch shown.
+    """
+    slow = [defense.title for defense in stack if defense.key not in QUICK]
+    why = (
+        f" Detection shows defences whose work is seen at once; {' and '.join(slow)} trains networks first."
+        if slow
+        else ""
+    )
+    if st.button(
+        "Would anybody notice? →", disabled=bool(slow), key="examine_this",
+        help="Opens Detection with the same data, attack, key and defences: its tests on the clean, the poisoned and "
+             "the defended "
+        f"images.{why}",
+    ):  # fmt: skip
+        address = {**selection_address(choice.dataset, choice.attack, choice.seed), PICK.name: str(choice.pick)}
+        st.switch_page(script("detection/page.py"), query_params={**address, **stack_address(stack, draw)})

@@ -1,0 +1,30 @@
+"""What stored runs let expect of staged training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from pages.frame.cache import cached
+from ued_core.results import staged
+from ued_core.results.measured import stored
+from ued_core.results.staged import Row
+from ued_core.runs.spec import RunSpec
+
+
+@cached(max_entries=2)
+def _stored(file: str, _changed: int) -> list[Row]:
+    return stored(Path(file))
+
+
+def stored_rows() -> list[Row]:
+    """The rows of the benchmark as they are now; empty while there is none."""
+    file = staged.FILE
+    return _stored(str(file), file.stat().st_mtime_ns) if file.exists() else []
+
+
+def staged_expectation(spec: RunSpec) -> None:
+    """What the stored runs let expect of a run under staged training; nothing for one without it."""
+    if words := staged.expectation(stored_rows(), spec.to_json()):
+        st.caption(words)

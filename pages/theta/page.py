@@ -1,0 +1,24 @@
+"""The page Consistency Θ: exact curves, trained models, and the one-dimensional experiment."""
+
+import streamlit as st
+
+from pages.state.selection import sidebar_selection
+from pages.theta.points import measured_points
+from pages.theta.room import more_theta, one_dimensional, real_images
+
+st.title("Consistency Θ")
+st.markdown(
+    "**Why does shaking pixels break the shortcut?** COIN's authors answer with two numbers: how much the noise "
+    "varies *within* "
+    "a class (Θ_imi) and "
+    "how alike it is *between* classes (Θ_imc). Their hypothesis: more of either gives more accuracy. Here it is "
+    "tested three times."
+)
+choice = sidebar_selection(attacked=False)
+points = measured_points(choice)
+st.subheader("1. Do both metrics really rise under COIN?")
+real_images(choice, points)
+st.subheader("2. Does more Θ mean more accuracy?")
+more_theta(choice, points)
+st.subheader("3. The one-dimensional experiment, live")
+one_dimensional(choice.seed)

@@ -1,0 +1,387 @@
+"""The three parts of the page Consistency Θ."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+
+from pages.frame.cache import cached, key_of
+from pages.frame.guard import guarded
+from pages.frame.navigation import script
+from pages.state import background
+from pages.state.selection import Selection, protocol_line
+from pages.state.theta_words import SAMPLES, STRENGTHS, few_words, limit_words
+from pages.widgets.controls import method_controls, parameter_control
+from pages.widgets.live_chart import live_chart, power
+from ued_core.attacks.convolution import draw_kernels
+from ued_core.defenses import Coin
+from ued_core.figures.consistency import (
+    Curves,
+    MeasuredPoint,
+    MetricCurve,
+    accuracy_curves,
+    accuracy_points,
+    mini_matrices,
+    score_histograms,
+    support_curves,
+    theta_panels,
+    with_state,
+)
+from ued_core.figures.operators import moved_to
+from ued_core.params import Parameter
+from ued_core.theory import Theta
+from ued_core.theory.curve_words import ends_words, number, shape_words
+from ued_core.theory.gaussian_mixture import WAYS, Mixture, Verdict, draw_matrices, evaluate, sweep
+from ued_core.theory.jitter import Repeated, expected_jittered, limit_jittered, repeated, theta_jittered
+
+JITTER = Parameter(
+    name="jitter", label="kernel jitter j", kind="float", default=0.0, minimum=0.0, maximum=0.3, step=0.01,
+    help="Every sample's kernel entries move by up to j at random: an attacker who does not repeat the same filter.",
+)  # fmt: skip
+TRAIN = Parameter(
+    name="train", label="training samples a class", kind="int", default=0, minimum=0, maximum=5000, step=250,
+    help="How many poisoned samples a class the classifier is fitted to; 0 stands for infinitely many (exact moments).",
+)  # fmt: skip
+#: where samples are repeated, in px
+GRID = np.array([0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.5, 6.0])
+SUPPORTS = {"CUDA (k × k)": "full", "VUDA (k × 1)": "column", "HUDA (1 × k)": "row"}
+WAY_WORDS = {
+    "jitter": ("(a) jitter within a class", "j"),
+    "approach": ("(b) approach of the classes", "t"),
+    "strength": ("(c) random matrix A_r", "α"),
+}
+
+
+# ---- 1: real images ------------------------------------------------------------------------
+
+
+@cached(max_entries=64)
+def _curves(kernels: np.ndarray, samples: int, jitter: float, side: int) -> tuple[Curves, Curves]:
+    """Both metrics over the strengths: for n → ∞, and what n samples show on average."""
+    full = [limit_jittered(kernels, float(a), jitter, (side, side)) for a in STRENGTHS]
+    means = np.array([expected_jittered(kernels, float(a), jitter, samples, (side, side)) for a in STRENGTHS])
+    return (np.array([t.imi for t in full]), np.array([t.imc for t in full])), (means[:, 0], means[:, 1])
+
+
+@cached(max_entries=1024)
+def _drawn(kernels: np.ndarray, strength: float, jitter: float, samples: int, seed: int, side: int) -> Theta:
+    return theta_jittered(kernels, strength, jitter, samples, np.random.default_rng(seed), (side, side))
+
+
+@cached(max_entries=32)
+def _panels(
+    kernels: np.ndarray,
+    samples: int,
+    jitter: float,
+    side: int,
+    sampled: tuple[np.ndarray, ...] | None,
+    points: tuple[tuple, ...],
+) -> str:
+    limits, means = _curves(kernels, samples, jitter, side)
+    return theta_panels(
+        STRENGTHS, limits, means, samples, (0.0, 0.0, 0.0),
+        Repeated(*sampled, samples) if sampled else None, [MeasuredPoint(*point) for point in points],
+    ).to_json(validate=False)  # fmt: skip
+
+
+def _repeats(classes: int, samples: int, jitter: float) -> int:
+    """Fewer repetitions where each of them costs more."""
+    return max(3, min(8, (1000 if jitter else 4000) // (classes * samples)))
+
+
+def _sampled(kernels: np.ndarray, samples: int, jitter: float, seed: int, side: int) -> background.Handle:
+    arguments = (
+        kernels,
+        GRID,
+        samples,
+        _repeats(len(kernels), samples, jitter),
+        seed,
+        (side, side),
+        "periodic",
+        jitter,
+    )
+    return background.submit(key_of(repeated, *arguments), repeated, *arguments, slot="theta_samples")
+
+
+@cached(max_entries=16)
+def _supports(classes: int, size: int, blur: float, seed: int, jitter: float, side: int) -> tuple[str, str]:
+    """The figure of the three supports, and what it shows at both ends, in words."""
+    curves = {}
+    for name, support in SUPPORTS.items():
+        kernels = draw_kernels(classes, size, blur, support, seed)
+        full = [limit_jittered(kernels, float(a), jitter, (side, side)) for a in STRENGTHS]
+        curves[name] = (np.array([t.imi for t in full]), np.array([t.imc for t in full]))
+    imi, imc = ({name.split()[0]: both[i] for name, both in curves.items()} for i in (0, 1))
+    words = f"{ends_words(imc, 'Θ_{imc}')}; {ends_words(imi, 'Θ_{imi}')}."
+    return support_curves(STRENGTHS, curves, 0.0).to_json(validate=False), words
+
+
+@st.fragment
+def real_images(choice: Selection, points: tuple[MeasuredPoint, ...]) -> None:
+    """Θ of the chosen attack under COIN: curves, samples with errors, and the three supports."""
+    with guarded():
+        kernels = choice.attack.kernels(choice.train.classes, choice.seed)
+        if kernels is None:
+            st.info(
+                "Θ is defined for convolution-based attacks: choose CUDA, VUDA or HUDA on the left. The experiment "
+                "below needs no attack."
+            )
+            return
+        side = min(choice.train.shape[1], 64)
+        with st.container(border=True):
+            first, second, third = st.columns(3, gap="medium")
+            with first:
+                alpha = method_controls(Coin, key="defence", only=("strength",)).strength
+            with second:
+                samples = parameter_control(SAMPLES, key="samples", default=SAMPLES.default)
+            with third:
+                jitter = parameter_control(JITTER, key="theta_jitter", default=JITTER.default)
+        now = _drawn(kernels, alpha, jitter, samples, choice.seed, side)
+        handle = _sampled(kernels, samples, jitter, choice.seed, side)
+        arrays, note = None, "The sampled points are being drawn in the background …"
+        if handle.state == "ready":
+            arrays = (handle.value.strengths, handle.value.imi, handle.value.imc)
+            note = f"Blue squares: {handle.value.imi.shape[1]} independent repetitions, bars of two standard errors."
+        elif handle.state == "failed":
+            note = f"The sampled points failed: {handle.error}"
+        background.rerun_when_done(handle, key="theta_waiting")
+        left, right = st.columns([3, 2], gap="medium")
+        with left:
+            plain = tuple((p.strength, p.accuracy, p.imi, p.imc, p.group, p.label) for p in points)
+            panels = _panels(kernels, samples, jitter, side, arrays, plain)
+            live_chart(
+                panels,
+                key="theta_panels",
+                changes=moved_to(panels, (alpha, now.imi, now.imc)),
+                height=800 if points else 500,
+                alt=f"At strength {alpha:g} pixels Θ_imi is {now.imi:.3g} and Θ_imc {now.imc:.3f} for {samples} "
+                "samples a class. "
+                f"{len(points)} trained models are shown below on the same axis.",
+                filename=f"theta_{choice.attack.key}_{choice.seed}",
+                question="Do both metrics rise when α grows, and do samples agree with the closed form?",
+                formula="A_{i} = R_{i}·A(K + J_{i});  Θ_{imi} = mean_{k} Σ Var A / d^{2};  Θ_{imc} = mean_{j<k} "
+                "cos(A_{μj}, A_{μk})",
+                caption=f"At α = {alpha:.2f} px: **Θ_{{imi}} = {power(now.imi)}**, **Θ_{{imc}} = {now.imc:.3f}** (n = "
+                f"{samples}, j "
+                f"= {jitter:g}). "
+                f"{note} {protocol_line(choice)}.",
+            )
+        with right:
+            size, blur = kernels.shape[1], choice.attack.model_dump().get("blur", 0.3)
+            supports, ends = _supports(choice.train.classes, size, blur, choice.seed, jitter, side)
+            live_chart(
+                supports,
+                key="theta_supports",
+                changes=moved_to(supports, (alpha,)),
+                height=800 if points else 500,
+                alt="Both metrics for n to infinity against the strength, for full, column and row kernels with blur "
+                f"{blur:g} "
+                f"and key {choice.seed}.",
+                filename=f"theta_supports_{choice.seed}",
+                question="Does the kernel's support matter?",
+                formula="n → ∞, same p_{b} and key",
+                caption=f"k = {size}, p_{{b}} = {blur:g} (change it with the attack's parameters on the left), key "
+                f"{choice.seed}. {ends}",
+            )
+        with st.expander("The answer, and why few samples mislead"):
+            limits, means = _curves(kernels, samples, jitter, side)
+            st.markdown(ANSWER.format(shapes=limit_words(STRENGTHS, limits), few=few_words(STRENGTHS, means, samples)))
+
+
+ANSWER = r"""
+**No approximation is involved:** COIN *is* multiplication with a random sparse matrix (four entries a row), so both
+metrics of the real, two-dimensional transform can be computed exactly. What reviewers asked of the paper is the green
+curve.
+
+- For the kernels above and n → ∞: {shapes}
+- **Few samples show less of $\Theta_{{imc}}$.** The mean of n matrices carries noise that makes it longer, but is
+  independent between classes. That is an artefact of counting, not of COIN; raise n and it disappears. {few}
+- **Jitter raises $\Theta_{{imi}}$ alone.** Its mean is zero, so the class means, and with them the green curve of
+  $\Theta_{{imc}}$, stay. The variance grows by $\frac{{j^2}}{{3}}\sum_\delta \mathrm{{E}}\lVert R S_\delta\rVert^2$
+  over the taps δ of the kernel.
+
+Left out: the division of every image by its maximum, which multiplies a sample's matrix by one number.
+"""
+
+
+# ---- 2: trained models ---------------------------------------------------------------------
+
+
+@st.fragment
+def more_theta(choice: Selection, points: tuple[MeasuredPoint, ...]) -> None:
+    """Measured accuracy against both metrics."""
+    with guarded():
+        if not points:
+            st.info(
+                f"No model has been trained on {choice.dataset.title} under {choice.attack.title} yet, so there is "
+                "nothing to "
+                f"show. To get points: "
+                "start runs with this attack, once without a defence and once with COIN at several strengths, and "
+                "come back "
+                "when they are finished."
+            )
+            st.page_link(script("runs/page.py"), label="Start runs →")
+            return
+        chance = 1 / choice.train.classes
+        without = [p.accuracy for p in points if p.strength == 0]
+        under = [p.accuracy for p in points if p.strength > 0]
+        parts = (("without COIN", without), ("with COIN", under))
+        said = "; ".join(
+            f"{name}: mean {100 * np.mean(values):.1f} % of {len(values)}" for name, values in parts if values
+        )
+        live_chart(
+            accuracy_points(points, chance),
+            key="theta_accuracy",
+            height=430,
+            alt=f"Clean test accuracy of {len(points)} trained models against both metrics. {said}.",
+            filename=f"accuracy_theta_{choice.dataset.key}_{choice.attack.key}",
+            question="Do models with more Θ score higher on clean test images?",
+            formula="Θ of each model's own kernels and α, n → ∞;  accuracy after the last epoch",
+            caption=f"{len(points)} {'model' if len(points) == 1 else 'models'} ({said}; recipes mixed). "
+            "Dotted: guessing. One point a model: compare "
+            f"points of one recipe only. "
+            "Correlation over a few α is not proof of a cause: models on one common kernel have **Θ_{imc} = 1**, and "
+            "without COIN "
+            "**Θ_{imi} = 0**.",
+        )
+        st.page_link(script("runs/page.py"), label="More points: train at other strengths →")
+
+
+# ---- 3: the one-dimensional experiment -----------------------------------------------------
+
+
+@cached(max_entries=256)
+def _verdict(mixture: Mixture, train: int, seed: int) -> Verdict:
+    return evaluate(mixture, train, 2000, seed)
+
+
+@cached(max_entries=16)
+def _ways(parts: tuple[tuple[str, np.ndarray, np.ndarray, np.ndarray, np.ndarray], ...], clean: float) -> str:
+    curves = [MetricCurve(*WAY_WORDS[way], values, imi, imc, accuracy) for way, values, imi, imc, accuracy in parts]
+    return accuracy_curves(curves, (0.0, 0.0, 0.0), clean).to_json(validate=False)
+
+
+@st.fragment
+def one_dimensional(seed: int) -> None:
+    """The Gaussian mixture, live."""
+    with guarded():
+        with st.container(border=True):
+            sliders = st.columns(3, gap="medium")
+            moved = {}
+            for column, way in zip(sliders, WAYS, strict=True):
+                with column:
+                    moved[way] = getattr(method_controls(Mixture, key="mixture", only=(way,)), way)
+            with st.expander("The attacker's matrices, the distance of the classes, the training sample"):
+                rest = method_controls(Mixture, key="mixture", exclude=WAYS)
+                train = parameter_control(TRAIN, key="mixture_train", default=TRAIN.default)
+        mixture, base = rest.with_values(**moved), rest
+        found = _verdict(mixture, train, seed)
+        clean = mixture.clean_accuracy
+        handles = [
+            background.submit(key_of(sweep, base, way, 31, 2000, seed), sweep, base, way, 31, 2000, seed)
+            for way in WAYS
+        ]
+        ready = [h.value for h in handles if h.state == "ready"]
+        failed = [str(h.error) for h in handles if h.state == "failed"]
+        background.rerun_when_done(*handles, key="mixture_waiting")
+        note = "The curves are being computed in the background … " if len(ready) + len(failed) < len(handles) else ""
+        note += f"A curve failed: {failed[0]} " if failed else ""
+        accuracy, theta = found.accuracy, found.theta
+        parts = tuple((s.way, s.values, s.imi, s.imc, s.accuracy) for s in ready)
+        live_chart(
+            with_state(_ways(parts, clean), (theta.imi, theta.imc, accuracy)),
+            key="theta_ways",
+            height=400,
+            alt=f"Accuracy {100 * accuracy:.1f} % at Θ_imi {theta.imi:.3g} and Θ_imc {theta.imc:.4f}; the clean "
+            "classifier "
+            f"reaches {100 * clean:.1f} %.",
+            filename="mixture_accuracy_theta",
+            question="Does raising one metric, or both, bring the accuracy back?",
+            formula="x = yμ + z,  z ~ N(0, I_{d});  trained on A_{i}x;  clean: Φ(‖μ‖)",
+            caption=f"Now: **{100 * accuracy:.1f} %** (± {100 * found.standard_error:.1f}) of clean test samples, "
+            f"Θ_{{imi}} = "
+            f"{power(theta.imi)}, "
+            f"Θ_{{imc}} = {theta.imc:.4f}. {note}Each curve moves one slider from zero with the other two at zero "
+            "(infinitely "
+            f"many training samples); "
+            f"the dot is where all three stand. Dotted: Φ(‖μ‖) = {100 * clean:.1f} %. Curves that are vertical keep "
+            "that metric constant.",
+        )
+        left, right = st.columns(2, gap="medium")
+        with left:
+            live_chart(
+                score_histograms(found.scores),
+                key="theta_scores",
+                height=360,
+                alt=f"Histograms of the discriminant score of clean samples: {100 * found.recalls[0]:.1f} % of "
+                "class +1 and "
+                f"{100 * found.recalls[1]:.1f} % of class −1 are recognised.",
+                filename="mixture_scores",
+                question="On which side of the decision do clean samples fall?",
+                formula="s(x) = log p_{+1}(x) − log p_{−1}(x),  p_{y} = N(m_{y}, C_{y})",
+                caption=f"Recognised: **{100 * found.recalls[0]:.1f} %** of class +1, "
+                f"**{100 * found.recalls[1]:.1f} %** of "
+                f"class −1. When one class is "
+                "recognised completely and the other not at all, the classifier has learned the filters' covariances, "
+                "not the means.",
+            )
+        with right:
+            live_chart(
+                _matrices(mixture, seed),
+                key="theta_matrices",
+                height=360,
+                alt=f"Corners of one sample's matrices: off-diagonals {mixture.off_diagonals()[0]:.2f} and "
+                f"{mixture.off_diagonals()[1]:.2f}, "
+                f"jittered by up to {mixture.jitter:g}, and one random matrix of strength {mixture.strength:g}.",
+                filename="mixture_matrices",
+                question="What do the matrices of one sample look like?",
+                formula="A_{i} = A_{r}·(T(a_{y}) + J_{i})",
+                caption="The first ten rows and columns, zeros left empty. A_{r} wraps around, so some of its "
+                "entries lie "
+                "outside this corner.",
+            )
+        with st.expander("What is computed, and what the curves say"):
+            along = next((s for s in ready if s.way == "strength"), None)
+            strength = (
+                strength_words(along.values, along.accuracy, along.imi, along.imc)
+                if along
+                else "The curve of (c) is not there yet."
+            )
+            st.markdown(MIXTURE_TEXT.format(strength=strength))
+
+
+@cached(max_entries=64)
+def _matrices(mixture: Mixture, seed: int) -> str:
+    return mini_matrices(*draw_matrices(mixture, seed)).to_json(validate=False)
+
+
+MIXTURE_TEXT = r"""
+Two classes $x = y\mu + z$, $y = \pm1$; the attacker multiplies class $y$ by the tridiagonal matrix $T(a_y)$. A
+quadratic discriminant is trained on
+the poisoned samples (mean and covariance of each class; exact, or fitted with 0.1 % of the mean variance added to the
+diagonal) and tested on
+clean ones. With different $a_y$ the classes differ in covariance, and clean samples of both look like one of them.
+
+- **(a)** jitter of every off-diagonal entry by $U(-j, j)$ raises $\Theta_{{imi}}$ alone; **(b)** drawing $a_{{+1}}$ and
+  $a_{{-1}}$ together raises
+  $\Theta_{{imc}}$ alone; **(c)** the random matrix $A_r$, COIN's step, moves both.
+- **Is more always better?** {strength} Try opposite signs of $a_y$, and a random direction of μ, of which $A_r$ washes
+  out more than of a smooth one. The metrics do not determine the accuracy.
+
+The paper does not spell out its protocol; this one is ours.
+"""
+
+
+def strength_words(values: np.ndarray, accuracy: np.ndarray, imi: np.ndarray, imc: np.ndarray) -> str:
+    """What the curve of (c) shows: accuracy against α at its best place and at both ends, and the shape of both
+    metrics."""
+    best = int(accuracy.argmax())
+    ends = (
+        f"{100 * accuracy[0]:.1f} % at α = {number(values[0])} and {100 * accuracy[-1]:.1f} % at α = "
+        f"{number(values[-1])}"
+    )
+    metrics = [
+        shape_words(name, values, y, relative=True) for name, y in ((r"$\Theta_{imi}$", imi), (r"$\Theta_{imc}$", imc))
+    ]
+    highest = f"highest ({100 * accuracy[best]:.1f} %) at α = {number(values[best])}"
+    return f"Along (c) the accuracy is {ends}, and {highest}. {' '.join(metrics)}"

@@ -1,0 +1,74 @@
+"""Where the owner types a path, a visitor uploads: the files are kept under the home and named by a handle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+from pages.frame.guard import show_error
+from ued_core.context import Context
+from ued_core.data.handles import is_handle, located
+from ued_core.data.uploads import keep_files
+from ued_core.errors import UedError
+from ued_core.runs.storage import tidy_uploads
+
+_ROOM_FOR = "room_made_for"
+
+
+def upload_control(label: str, help: str, key: str) -> str:
+    """Let a visitor upload what a path parameter names; the handle, or an empty text.
+
+    Args:
+        label, help: of the parameter.
+        key: of its control; holds the handle.
+    """
+    state, done = st.session_state, f"{key}_taken"
+    uploads = st.file_uploader(
+        "Upload" if label == "Path" else f"{label}: upload", key=f"{key}_upload", accept_multiple_files=True,
+        help=f"{help} A zip is unpacked; of other files, those that belong together are uploaded together.",
+    )  # fmt: skip
+    names = [upload.file_id for upload in uploads]
+    if names and state.get(done) != names:
+        state[done] = names
+        try:
+            state[key] = kept(uploads)
+        except UedError as error:
+            show_error(error)
+    if not is_handle(state.get(key, "")):
+        state[key] = ""
+    elif not uploads:
+        st.caption("Something uploaded before is shown.")
+    return state[key]
+
+
+def make_room_for(new: Path) -> None:
+    """Keep uploads within their limit, and tell what was removed for it.
+
+    Raises:
+        DataError: there is no room.
+    """
+    done = st.session_state.setdefault(_ROOM_FOR, set())
+    if str(new) in done:
+        # Every rerun of a page comes by.
+        return
+    if told := tidy_uploads(new):
+        st.toast(told, duration="long")
+    done.add(str(new))
+
+
+def kept(uploads: list[UploadedFile]) -> str:
+    """Keep what was uploaded; its handle.
+
+    Raises:
+        DataError: as :func:`ued_core.data.uploads.keep_files`, or there is no room.
+    """
+    bar = st.progress(0.0, "Unpacking …")
+    try:
+        report = lambda done, total, text: bar.progress(min(1.0, done / total if total else 0.0), text or "Unpacking …")  # noqa: E731
+        handle = keep_files([(upload.name, upload) for upload in uploads], Context(on_report=report))
+        make_room_for(located(handle))
+        return handle
+    finally:
+        bar.empty()

@@ -1,0 +1,142 @@
+"""The measured tables: whatever is there is read, and nothing is made up for what is not."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ued_core.attacks import UnlearnableClusters
+from ued_core.attacks.encoders import encoder_for
+from ued_core.errors import DataError
+from ued_core.results import measured
+
+PLAN, OTHER_PLAN = {"name": "adamw", "crop": 4}, {"name": "adamw", "crop": 0}
+
+
+def row(name: str, seed: int, last: float, **more: Any) -> dict[str, Any]:
+    attack = None if name.startswith("clean") else {"name": name.split(",")[0].lower()}
+    plan = OTHER_PLAN if "no augmentation" in name else PLAN
+    spec = {"attack": attack, "defenses": more.pop("defenses", []), "model": {"name": "small_cnn"}, "plan": plan}
+    poison = {"linf": 8.0, "evaluations": None, "agreement": None} if attack else None
+    return {
+        "dataset": "shapes", "condition": name, "seed": seed, "key": f"{name}{seed}", "spec": spec, "poison": poison,
+        "last": last, "best": last + 0.1, "train_accuracy": 1.0, **more,
+    }  # fmt: skip
+
+
+def written(tmp_path: Path, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    file = tmp_path / "table.json"
+    file.write_text(json.dumps(rows))
+    return measured.stored(file)
+
+
+def test_absent_table_has_no_rows_and_a_broken_one_says_so(tmp_path: Path) -> None:
+    assert measured.stored(tmp_path / "absent.json") == []
+    for text in ("{", "[1]", "3"):
+        (tmp_path / "broken.json").write_text(text)
+        with pytest.raises(DataError, match=r"broken\.json"):
+            measured.stored(tmp_path / "broken.json")
+
+
+def test_means_and_sample_deviations_over_the_seeds_that_are_there(tmp_path: Path) -> None:
+    rows = written(tmp_path, [row("clean", 0, 0.9), row("EM", 0, 0.2), row("EM", 1, 0.4), row("EM", 2, 0.3)])
+    clean, em = measured.conditions(rows, "shapes")
+    assert measured.summary(em, "last") == measured.Summary(pytest.approx(0.3), pytest.approx(0.1), 3)
+    one = measured.summary(clean, "last")
+    assert (one.mean, one.count) == (0.9, 1)
+    assert math.isnan(one.spread)
+    assert measured.summary(em, "linf").mean == 8.0, "the perturbation's numbers stand beside the others"
+    assert measured.summary(em, "evaluations").count == 0, "crafted before: not timed, and not zero"
+    assert measured.summary(clean, "linf").count == 0
+
+
+def test_one_known_cost_is_not_lost_beside_an_unknown_one(tmp_path: Path) -> None:
+    first, second = row("EM", 0, 0.2), row("EM", 1, 0.4)
+    first["poison"] = {**first["poison"], "evaluations": 500}
+    (em,) = measured.conditions(written(tmp_path, [first, second]), "shapes")
+    assert measured.summary(em, "evaluations") == measured.Summary(500.0, pytest.approx(float("nan"), nan_ok=True), 1)
+
+
+def test_reference_is_clean_data_with_the_same_training(tmp_path: Path) -> None:
+    names = ("clean", "clean, no augmentation", "EM", "EM, no augmentation")
+    rows = written(
+        tmp_path, [row(n, 0, 0.5) for n in names] + [row("clean and COIN", 0, 0.8, defenses=[{"name": "coin"}])]
+    )
+    found = {c.name: c for c in measured.conditions(rows, "shapes")}
+    every = list(found.values())
+    assert measured.reference(found["EM"], every).name == "clean"
+    assert measured.reference(found["EM, no augmentation"], every).name == "clean, no augmentation"
+    assert measured.reference(found["EM"], [found["EM"], found["clean and COIN"]]) is None
+
+
+def test_clean_comes_first_then_the_strongest(tmp_path: Path) -> None:
+    rows = written(tmp_path, [row("EM", 0, 0.5), row("TAP", 0, 0.1), row("clean", 0, 0.9), row("LSP", 0, 0.3)])
+    assert [c.name for c in measured.by_effect(measured.conditions(rows, "shapes"))] == ["clean", "TAP", "LSP", "EM"]
+
+
+def test_grid_reads_clean_and_undefended_from_the_specs(tmp_path: Path) -> None:
+    coin = [{"name": "coin"}]
+    rows = [
+        row("EM", 0, 0.6, attack="EM", defence="COIN", defenses=coin),
+        row("EM", 1, 0.8, attack="EM", defence="COIN", defenses=coin),
+        row("EM", 0, 0.2, attack="EM", defence="as it is"),
+        row("clean", 0, 0.9, attack="nothing", defence="as it is"),
+    ]
+    grid = measured.grid(written(tmp_path, rows), "shapes")
+    assert (grid.attacks, grid.defences) == (("nothing", "EM"), ("as it is", "COIN"))
+    assert measured.summary(grid.cells["EM", "COIN"], "last").mean == pytest.approx(0.7)
+    assert ("nothing", "COIN") not in grid.cells
+    assert grid.cells["EM", "as it is"].name == "EM", "the undefended run is the attack alone"
+    assert measured.grid([], "shapes").cells == {}
+
+
+def test_shipped_tables_can_be_read() -> None:
+    for file in (measured.ATTACKS_FILE, measured.DEFENCES_FILE):
+        rows = measured.stored(file)
+        for row in rows:
+            assert 0 <= row["last"] <= row["best"] <= 1
+            assert row["spec"]["seed"] == row["seed"]
+    for dataset in measured.data_sets(measured.stored(measured.ATTACKS_FILE)):
+        for condition in measured.conditions(measured.stored(measured.ATTACKS_FILE), dataset):
+            assert 1 <= measured.summary(condition, "last").count == len({r["seed"] for r in condition.rows})
+
+
+def test_encoders_are_compared_in_numbers() -> None:
+    """Which of them harms more is not said beforehand: the lowest comes first, whichever it is."""
+
+    def of(title, dataset, last, seed=0, **attack):
+        spec = {"seed": seed, "attack": attack or None, "defenses": [], "model": {}, "plan": {}}
+        return row(title, seed, last, dataset=dataset, spec=spec)
+
+    rows = [
+        of("UC, proxy", "shapes", 0.4, name="uc", encoder="embedded"),
+        of("UC, proxy", "shapes", 0.2, 1, name="uc", encoder="embedded"),
+        of("UC, labelled", "shapes", 0.75, name="uc", encoder="labelled"),
+        of("clean", "shapes", 0.9),
+        of("EM", "shapes", 0.1, name="em"),
+        of("UC, proxy", "digits", 0.95, name="uc", encoder="embedded"),
+        of("UC, labelled", "digits", 0.25, name="uc", encoder="labelled"),
+    ]
+    assert measured.surrogates(rows) == (
+        "Clean test accuracy in the stored runs: on Shapes 30.0 % after UC, proxy (n = 2), 75.0 % after UC, labelled "
+        "(n = 1); "
+        "on Digits 25.0 % after UC, labelled (n = 1), 95.0 % after UC, proxy (n = 1)."
+    )
+    assert measured.surrogates(rows[:2]) == ""
+    assert measured.surrogates([]) == ""
+
+
+def test_no_encoder_is_called_a_bound() -> None:
+    """On the shipped shapes the labelled surrogate leaves more than the proxy, so it bounds nothing; no text may say
+    that it does."""
+    rows = measured.stored(measured.ATTACKS_FILE)
+    left = {c.name: measured.summary(c, "last").mean for c in measured.conditions(rows, "shapes")}
+    assert left["UC (labelled surrogate)"] > left["UC (proxy surrogate)"]
+    told = (
+        UnlearnableClusters.__doc__
+        + "".join(p.help for p in UnlearnableClusters.parameters())
+        + encoder_for("labelled", "shapes").note
+    )
+    assert "upper bound" not in told
