@@ -261,7 +261,7 @@ def test_what_poison_writes_defend_reads(run: Run, photos: Path, tmp_path: Path)
     assert run("poison", "huda", "--data", photos, "--seed", 1, "--out", poisoned)[0] == 0
     assert run("defend", "coin", "--data", poisoned, "--seed", 1, "--strength", 0, "--out", defended)[0] == 0
     assert np.array_equal(arrays(defended)["images"], arrays(poisoned)["images"]), "strength 0 moves nothing"
-    assert run("defend", "coin", "--data", poisoned, "--seed", 1, "--truncate", "true", "--out", defended)[0] == 0
+    assert run("defend", "coin", "--data", poisoned, "--seed", 1, "--truncate", "on", "--out", defended)[0] == 0
     assert not np.array_equal(arrays(defended)["images"], arrays(poisoned)["images"])
 
 

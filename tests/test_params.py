@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 import pytest
 
 from ued_core.errors import ParameterError, UedError, UnknownName
-from ued_core.params import Catalogue, Method, fingerprint, param
+from ued_core.params import LARGEST_SEED, Catalogue, Method, fingerprint, param
 
 
 class Blur(Method):
@@ -152,3 +152,22 @@ def test_a_later_parameter_is_named_only_when_it_is_not_the_default():
     assert Grown().to_json() == {"name": "grown", "old": 1}
     assert Grown(new=3).to_json() == {"name": "grown", "old": 1, "new": 3}
     assert Catalogue("thing", [Grown]).parse(Grown(new=3).to_json()) == Grown(new=3)
+
+
+@pytest.mark.parametrize("word", ["true", "YES", "1", "on"])
+def test_words_for_true_and_their_opposites(word: str) -> None:
+    keep = next(p for p in Blur.parameters() if p.kind == "bool")
+    opposite = {"true": "False", "yes": "no", "1": "0", "on": "off"}[word.lower()]
+    assert (keep.read(word), keep.read(opposite)) == (True, False)
+    with pytest.raises(ValueError, match="maybe"):
+        keep.read("maybe")
+
+
+def test_large_limits_are_written_with_all_their_digits() -> None:
+    class Seeded(Blur):
+        seed: int = param(0, "Draws.", ge=0, le=LARGEST_SEED)
+        share: float = param(0.25, "Part.", ge=0.0, le=0.5)
+
+    rules = {p.name: p.rule for p in Seeded.parameters()}
+    assert rules["seed"] == "a whole number from 0 to 4294967295"
+    assert rules["share"] == "a number from 0 to 0.5"

@@ -53,17 +53,9 @@ def _convert(parameter: Parameter) -> Callable[[str], Any]:
 
     def convert(text: str) -> Any:
         try:
-            if parameter.kind == "int":
-                return int(text)
-            if parameter.kind == "float":
-                return float(text)
-            if parameter.path:
-                return absolute_path(text, Path.cwd())
-            if parameter.kind == "bool":
-                return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[text.lower()]
-        except (ValueError, KeyError):
+            return absolute_path(text, Path.cwd()) if parameter.path else parameter.read(text)
+        except ValueError:
             raise argparse.ArgumentTypeError(f"{text!r} given, but it must be {parameter.rule}") from None
-        return text
 
     return convert
 
@@ -532,8 +524,10 @@ class Progress:
 
 
 def _seed(text: str) -> int:
-    if not text.isdigit() or int(text) >= 2**32:
-        raise argparse.ArgumentTypeError(f"{text!r} given, but a seed is a whole number from 0 to {2**32 - 1}")
+    from ued_core.params import LARGEST_SEED
+
+    if not text.isdigit() or int(text) > LARGEST_SEED:
+        raise argparse.ArgumentTypeError(f"{text!r} given, but a seed is a whole number from 0 to {LARGEST_SEED}")
     return int(text)
 
 

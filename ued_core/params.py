@@ -20,6 +20,10 @@ from ued_core.errors import ParameterError, UnknownName
 
 UPLOAD = "import:"
 """How the name of something uploaded begins, where a path could stand."""
+LARGEST_SEED = 2**32 - 1
+"""Seeds and private keys are whole numbers from 0 to this one; numpy's ``RandomState``, which draws kernels, takes 32
+bits."""
+WORDS_FOR_TRUE, WORDS_FOR_FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
 
 def param(
@@ -98,10 +102,32 @@ class Parameter(BaseModel):
         words = {"int": "a whole number", "float": "a number", "bool": "true or false", "text": "text"}[self.kind]
         unit = f" {self.unit}" if self.unit else ""
         if self.minimum is not None and self.maximum is not None:
-            return f"{words} from {self.minimum:g} to {self.maximum:g}{unit}"
+            return f"{words} from {_written(self.minimum)} to {_written(self.maximum)}{unit}"
         if self.minimum is not None:
-            return f"{words} of at least {self.minimum:g}{unit}"
+            return f"{words} of at least {_written(self.minimum)}{unit}"
         return words + unit
+
+    def read(self, text: str) -> Any:
+        """The value that a text of a link or of the command line means; whether it keeps the rule is not looked at.
+
+        Raises:
+            ValueError: the text is no number, or no word for true or false.
+        """
+        match self.kind:
+            case "int":
+                return int(text)
+            case "float":
+                return float(text)
+            case "bool":
+                if text.lower() not in (*WORDS_FOR_TRUE, *WORDS_FOR_FALSE):
+                    raise ValueError(text)
+                return text.lower() in WORDS_FOR_TRUE
+        return text
+
+
+def _written(limit: float) -> str:
+    """A limit with all its digits where it is whole: 2147483647, not 2.14748e+09."""
+    return f"{limit:.0f}" if float(limit).is_integer() and abs(limit) < 1e15 else f"{limit:g}"
 
 
 class Method(BaseModel):

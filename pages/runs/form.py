@@ -31,7 +31,7 @@ from ued_core.data.relabel import RELABELLINGS
 from ued_core.defenses import DEFENSES, Defense
 from ued_core.errors import SpecError, UedError
 from ued_core.models import MODELS
-from ued_core.params import Catalogue, Method, param
+from ued_core.params import LARGEST_SEED, Catalogue, Method, param
 from ued_core.runs import RunSpec
 from ued_core.training import PLANS, Plan
 
@@ -66,7 +66,7 @@ class Poisoning(Method):
         "The attacker's secret: another key, another perturbation of each class.",
         label="private key",
         ge=0,
-        le=2**32 - 1,
+        le=LARGEST_SEED,
     )
 
     def model_post_init(self, _context: object) -> None:
@@ -119,7 +119,7 @@ class Repetition(Method):
     key: ClassVar[str] = "repetition"
     title: ClassVar[str] = "Repetition"
 
-    seed: int = param(0, "Draws weights, order of the images, augmentation and defences.", ge=0, le=2**32 - 1)
+    seed: int = param(0, "Draws weights, order of the images, augmentation and defences.", ge=0, le=LARGEST_SEED)
     seeds: int = param(
         1,
         "Runs that differ in their seed only: seed, seed + 1, … Three or more show the spread.",

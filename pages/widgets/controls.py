@@ -23,7 +23,6 @@ from ued_core.params import Catalogue, Method, Parameter
 M = TypeVar("M", bound=Method)
 
 MOST_SLIDER_STEPS = 500
-TRUE_WORDS, FALSE_WORDS = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
 
 def choose(catalogue: Catalogue[M], *, key: str, label: str, default: str | None = None, help: str = "") -> type[M]:
@@ -243,7 +242,7 @@ def from_text(parameter: Parameter, text: str) -> Any:
     """
     refused = UedError(f"{text!r} was asked for, but it must be {parameter.rule}.")
     try:
-        value = _READERS[parameter.kind](text)
+        value = parameter.read(text)
     except ValueError:
         raise refused from None
     low = -math.inf if parameter.minimum is None else parameter.minimum
@@ -258,21 +257,6 @@ def from_text(parameter: Parameter, text: str) -> Any:
 
 def _capital(label: str) -> str:
     return label[:1].upper() + label[1:]
-
-
-def _read_bool(text: str) -> bool:
-    if text.lower() not in (*TRUE_WORDS, *FALSE_WORDS):
-        raise ValueError(text)
-    return text.lower() in TRUE_WORDS
-
-
-_READERS: Mapping[str, Callable[[str], Any]] = {
-    "int": int,
-    "float": float,
-    "bool": _read_bool,
-    "choice": str,
-    "text": str,
-}
 
 
 def _draw(parameter: Parameter, key: str) -> Any:

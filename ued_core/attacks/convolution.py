@@ -14,7 +14,7 @@ from ued_core.attacks.base import Attack
 from ued_core.compiled import compiled, has_compiler, in_threads
 from ued_core.context import Context
 from ued_core.errors import DataError, ParameterError
-from ued_core.params import param
+from ued_core.params import LARGEST_SEED, param
 from ued_core.records import ImageSet, to_bytes, to_float
 
 Support = Literal["full", "column", "row"]
@@ -241,9 +241,9 @@ class Convolution(Attack):
 
     def kernels(self, classes: int, seed: int) -> np.ndarray:
         """The kernel of every class, float32 (classes, k, k)."""
-        if not 0 <= seed < 2**32:
+        if not 0 <= seed <= LARGEST_SEED:
             raise ParameterError(
-                f"The seed is {seed!r}, but the private key must be a whole number from 0 to {2**32 - 1}."
+                f"The seed is {seed!r}, but the private key must be a whole number from 0 to {LARGEST_SEED}."
             )
         count = classes if self.selection == "drawn" else POOL * classes
         drawn = draw_kernels(count, self.kernel_size, self.blur, self.support, seed)

@@ -18,13 +18,12 @@ from ued_core.defenses import DEFENSES, Defense
 from ued_core.errors import SpecError, in_short
 from ued_core.files import text_of
 from ued_core.models import MODELS, Model
-from ued_core.params import fingerprint
+from ued_core.params import LARGEST_SEED, fingerprint
 from ued_core.training import PLANS, Plan
 
-#: raised whenever code changes what every spec computes, so that old results keep their own names; a method has its
-# ``revision``
+# Raised whenever code changes what every spec computes, so that old results keep their own names; a method has its
+# ``revision``.
 RESULTS_VERSION = 1
-SEED_LIMIT = 2**32
 _MOST_BYTES = 4 << 20
 TrainOn = Literal["all", "clean"]
 
@@ -79,8 +78,8 @@ class RunSpec:
             object.__setattr__(self, "poison_classes", check_classes(self.poison_classes))
         for name in ("seed", "attack_seed"):
             value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < SEED_LIMIT:
-                raise SpecError(f"{name} is {value!r}, but it must be a whole number from 0 to {SEED_LIMIT - 1}.")
+            if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= LARGEST_SEED:
+                raise SpecError(f"{name} is {value!r}, but it must be a whole number from 0 to {LARGEST_SEED}.")
         if self.train_on not in get_args(TrainOn):
             raise SpecError(f"train_on is {self.train_on!r}, but it must be 'all' or 'clean'.")
         if self.train_on == "clean" and self.attack is None:

@@ -15,6 +15,8 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
 
+from ued_core.params import LARGEST_SEED
+
 LATEST = 4_102_444_800.0
 """1 January 2100: no clock of a working machine says so."""
 MOST_DAMAGE = 6
@@ -78,7 +80,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Amount = Annotated[float, Field(ge=-1e300, le=1e300)]
 Count = Annotated[int, BeforeValidator(_integral), Field(ge=0, le=10**12)]
 Epoch = Annotated[int, BeforeValidator(_integral), Field(ge=0, le=10**7)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
 Line = Annotated[str, BeforeValidator(_written), Field(max_length=2_000)]
 Prose = Annotated[str, BeforeValidator(_written), Field(max_length=1_000_000)]
 Plain = Annotated[Any, BeforeValidator(_plain)]
