@@ -25,9 +25,8 @@ from ued_core.context import Context
 from ued_core.data import DATASETS, load_split
 from ued_core.errors import UedError
 from ued_core.files import write_json
-from ued_core.records import ImageSet
+from ued_core.records import ImageSet, balanced_rows
 from ued_core.studies.edge_comparison import evading_version
-from ued_core.studies.layout import balanced_rows
 
 RESULTS = asset("results", "edge_detector.json")
 BLURS = (0.1, 0.3, 0.5)

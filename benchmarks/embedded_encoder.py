@@ -26,7 +26,7 @@ from ued_core.attacks.encoders import ASSETS, EMBEDDED_SIDE, Encoder, encoder_fo
 from ued_core.attacks.feature_clusters import agreement_with, find_clusters
 from ued_core.context import Context
 from ued_core.data import DATASETS, Shapes
-from ued_core.data.shapes import _templates
+from ued_core.data.shapes import shape_masks
 from ued_core.files import write_json
 from ued_core.models import MODELS, Network
 from ued_core.records import ImageSet
@@ -130,7 +130,7 @@ def coarse(mask: Mask) -> np.ndarray:
 
 def likenesses() -> np.ndarray:
     """The classes of *shapes* at many turns and sizes, float32 (M, 64 * 64)."""
-    masks = _templates().view(-1, 1, SIDE, SIDE)
+    masks = shape_masks().view(-1, 1, SIDE, SIDE)
     found = []
     for turn in range(0, 360, 15):
         c, s = math.cos(math.radians(turn)), math.sin(math.radians(turn))
@@ -244,9 +244,9 @@ def main() -> None:
 
 
 def _as_encoder(network: Network) -> Encoder:
-    from ued_core.attacks.encoders import _own
+    from ued_core.attacks.encoders import encoder_of
 
-    encoder = _own(network, "")
+    encoder = encoder_of(network, "")
     for parameter in network.parameters():
         parameter.requires_grad_(True)
     return encoder

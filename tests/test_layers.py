@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -73,10 +74,15 @@ def module_name(path: Path, root: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports(path: Path, root: Path) -> Iterator[Import]:
+def imports(path: Path, root: Path) -> tuple[Import, ...]:
     """Every import of a file: plain, from, relative, inside functions, under TYPE_CHECKING, and by literal name."""
     module = module_name(path, root)
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    return _imports(path.read_text(encoding="utf-8"), package)
+
+
+@cache
+def _imports(text: str, package: str) -> tuple[Import, ...]:
 
     def visit(node: ast.AST, lazy: bool) -> Iterator[Import]:
         for child in ast.iter_child_nodes(node):
@@ -93,7 +99,7 @@ def imports(path: Path, root: Path) -> Iterator[Import]:
                 yield Import(child.args[0].value, child.lineno, lazy)
             yield from visit(child, lazy or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda))
 
-    yield from visit(ast.parse(path.read_text(encoding="utf-8"), str(path)), False)
+    return tuple(visit(ast.parse(text), False))
 
 
 def _imports_by_name(call: ast.Call) -> bool:
@@ -109,6 +115,53 @@ def place(name: str) -> str | None:
 
 def within(module: str, homes: tuple[str, ...]) -> bool:
     return any(module == home or module.startswith(home + ".") for home in homes)
+
+
+# Recursion that the data itself has: the recipe in a file names the data set that it was made from.
+RECURSIVE = "ued_core.data"
+
+
+def cycles(root: Path) -> list[str]:
+    """Modules that import each other, whether at the top, inside functions or for type checkers alone."""
+    files = {module_name(path, root): path for path in python_files(root)}
+
+    def target(name: str) -> str:
+        while name and name not in files:
+            name = name.rpartition(".")[0]
+        return name
+
+    graph = {
+        module: {target(item.name) for item in imports(path, root)} - {module, ""} for module, path in files.items()
+    }
+
+    def reached(start: str) -> set[str]:
+        found: set[str] = set()
+        ahead = [start]
+        while ahead:
+            for name in graph[ahead.pop()] - found:
+                found.add(name)
+                ahead.append(name)
+        return found
+
+    ways = {module: reached(module) for module in graph}
+    found = []
+    for module, reach in sorted(ways.items()):
+        others = sorted(name for name in reach if module in ways[name] and name != module)
+        if others and not within(module, (RECURSIVE,)):
+            found.append(f"{module}: imports itself by way of {', '.join(others)}")
+    return found
+
+
+def private_names(root: Path) -> list[str]:
+    """Names that begin with an underscore and are imported from a module of ours."""
+    found = []
+    for path in python_files(root):
+        module = module_name(path, root)
+        for item in imports(path, root):
+            name = item.name.rpartition(".")[2]
+            if item.name.split(".")[0] in OURS and name.startswith("_") and not name.startswith("__"):
+                found.append(f"{module}:{item.line}: {item.name} is private to its module")
+    return found
 
 
 def violations(root: Path) -> list[str]:
@@ -146,6 +199,14 @@ def violations(root: Path) -> list[str]:
 
 def test_imports_point_down() -> None:
     assert violations(ROOT) == []
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    assert cycles(ROOT) == []
+
+
+def test_private_names_stay_in_their_module() -> None:
+    assert private_names(ROOT) == []
 
 
 def test_the_checker_reads_every_file() -> None:
@@ -260,6 +321,31 @@ def test_each_kind_of_violation_is_found(case: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("case", ALLOWED)
 def test_what_is_allowed_is_not_reported(case: str, tmp_path: Path) -> None:
     assert violations(tree(tmp_path, *ALLOWED[case])) == []
+
+
+CYCLES = {
+    "at the top": "from pages.state.b import g",
+    "in a function": "def f():\n    from pages.state.b import g",
+    "for type checkers": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from pages.state.b import g",
+}
+
+
+@pytest.mark.parametrize("kind", CYCLES)
+def test_a_cycle_inside_a_rung_is_found(kind: str, tmp_path: Path) -> None:
+    tree(tmp_path, "pages/state/a.py", CYCLES[kind])
+    tree(tmp_path, "pages/state/b.py", "from pages.state import c")
+    tree(tmp_path, "pages/state/c.py", "import ued_core.errors")
+    assert cycles(tmp_path) == []
+    tree(tmp_path, "pages/state/c.py", "from pages.state.a import f")
+    assert [line.split(":")[0] for line in cycles(tmp_path)] == ["pages.state.a", "pages.state.b", "pages.state.c"]
+    assert "by way of pages.state.b, pages.state.c" in cycles(tmp_path)[0]
+
+
+def test_a_private_name_that_travels_is_found(tmp_path: Path) -> None:
+    tree(tmp_path, "ued_core/theory/x.py", "from ued_core.theory.y import __all__, open_one\nfrom torch import _C")
+    assert private_names(tmp_path) == []
+    tree(tmp_path, "ued_core/theory/z.py", "def f():\n    from ued_core.theory.y import _taps")
+    assert private_names(tmp_path) == ["ued_core.theory.z:2: ued_core.theory.y._taps is private to its module"]
 
 
 # ---------------------------------------------------------------- what an import really loads

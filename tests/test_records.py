@@ -14,7 +14,17 @@ from ued_core.compiled import in_threads
 from ued_core.errors import DataError
 from ued_core.files import write_atomic, write_json
 from ued_core.home import home
-from ued_core.records import DataSplit, Embedding, History, ImageSet, PoisonedSet, round_levels, to_bytes, to_float
+from ued_core.records import (
+    DataSplit,
+    Embedding,
+    History,
+    ImageSet,
+    PoisonedSet,
+    balanced_rows,
+    round_levels,
+    to_bytes,
+    to_float,
+)
 
 
 def image_set(count: int = 6, classes: int = 3, shape: tuple[int, int, int] = (3, 4, 5)) -> ImageSet:
@@ -226,3 +236,12 @@ def test_an_error_in_a_thread_is_raised() -> None:
 def test_round_levels(rounding: str, expected: list[int]) -> None:
     levels = torch.tensor([-3.0, 0.4, 0.6, 2.3, 254.9, 270.0])
     assert round_levels(levels, rounding).tolist() == expected
+
+
+def test_balanced_rows() -> None:
+    labels = torch.tensor([0] * 20 + [1] * 3 + [2] * 20)
+    rows = balanced_rows(labels, 5, 1)
+    assert labels[rows].tolist() == [0] * 5 + [1] * 3 + [2] * 5
+    assert len(set(rows.tolist())) == 13
+    assert np.array_equal(rows, balanced_rows(labels, 5, 1))
+    assert not np.array_equal(rows, balanced_rows(labels, 5, 2))

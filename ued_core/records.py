@@ -236,3 +236,23 @@ class Embedding:
             raise DataError(
                 f"An embedding needs (M, 2) points and M rows, labels and groups; got lengths {sorted(sizes)}."
             )
+
+
+def balanced_rows(labels: torch.Tensor, per_class: int, seed: int) -> np.ndarray:
+    """The same number of random images of every class.
+
+    Args:
+        labels: int64 (N,).
+        per_class: how many of each class; all of a class that has fewer.
+        seed: which ones.
+
+    Returns:
+        Rows, int64, ordered by class.
+    """
+    rng = np.random.default_rng(seed)
+    values = labels.numpy()
+    chosen = []
+    for label in np.unique(values):
+        own = np.flatnonzero(values == label)
+        chosen.append(rng.choice(own, min(per_class, len(own)), replace=False))
+    return np.concatenate(chosen)

@@ -3,10 +3,11 @@
 import streamlit as st
 
 from pages.frame.navigation import script
+from pages.state.choice import protocol_line
 from pages.state.crafting import crafting_note
 from pages.state.handover import train_with_this
 from pages.state.kernel_controls import class_control, kernel_table
-from pages.state.selection import protocol_line, sidebar_selection
+from pages.state.selection import sidebar_selection
 from pages.widgets.live_chart import live_chart
 from pages.widgets.tile_rows import tile_rows
 from ued_core.figures.operators import kernel_grid

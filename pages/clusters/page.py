@@ -4,7 +4,8 @@ import streamlit as st
 
 from pages.clusters.effects import effect_part
 from pages.clusters.views import room, variant_line
-from pages.state.selection import protocol_line, sidebar_selection
+from pages.state.choice import protocol_line
+from pages.state.selection import sidebar_selection
 from ued_core.attacks import UnlearnableClusters
 
 st.title("Unlearnable Clusters")

@@ -16,8 +16,9 @@ from pages.frame.guard import guarded, plain
 from pages.frame.navigation import script
 from pages.state import background
 from pages.state.background import Handle
+from pages.state.choice import Selection
 from pages.state.crafting import crafting_note, is_crafted, offer_crafting
-from pages.state.selection import Selection, selection_address
+from pages.state.selection import selection_address
 from pages.widgets.controls import parameter_control, pick, segments, set_control
 from pages.widgets.live_chart import fresh_click, live_chart
 from pages.widgets.tile_rows import tile_rows
@@ -37,7 +38,7 @@ from ued_core.figures.clusters import (
 from ued_core.figures.perturbation import mean_tiles
 from ued_core.figures.tiles import amplified_difference, fitting_gain
 from ued_core.params import Parameter
-from ued_core.records import Embedding, ImageSet
+from ued_core.records import Embedding, ImageSet, balanced_rows
 from ued_core.results.measured import ATTACKS_FILE, stored, surrogates
 from ued_core.studies.cluster_room import (
     Grouping,
@@ -47,7 +48,6 @@ from ued_core.studies.cluster_room import (
     slice_size,
     surrogate_features,
 )
-from ued_core.studies.layout import balanced_rows
 
 EVERY = "all"
 AS_THEY_ARE = "own"

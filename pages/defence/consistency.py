@@ -11,7 +11,7 @@ import streamlit as st
 
 from pages.frame.cache import cached, key_of
 from pages.state import background
-from pages.state.selection import Selection
+from pages.state.choice import Selection
 from pages.state.theta_words import SAMPLES, STRENGTHS, few_words, limit_words
 from pages.widgets.controls import parameter_control
 from pages.widgets.live_chart import live_chart, power

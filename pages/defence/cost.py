@@ -9,8 +9,7 @@ import streamlit as st
 from pages.frame.cache import key_of
 from pages.frame.guard import guarded, plain
 from pages.state import background
-from pages.state.handover import spec_of
-from pages.state.selection import Selection
+from pages.state.choice import Selection
 from ued_core.defenses import Defense
 from ued_core.records import ImageSet
 from ued_core.runs import RunRecord, RunSpec
@@ -36,7 +35,7 @@ def cost_view(
     """
     with guarded():
         few, _ = choice.shown(PER_CLASS)
-        poisoned, spec = choice.trained_on(few), spec_of(choice, stack)
+        poisoned, spec = choice.trained_on(few), choice.spec(stack)
         work, treating = (poisoned, spec.model, spec.plan), (poisoned, stack)
         handles = [
             background.submit(key_of(plain_seconds, *work), plain_seconds, *work, slot="cost_plain", after_s=AT_REST_S),

@@ -10,8 +10,9 @@ from pages.defence.tradeoff import measure_wanted, sweep_button, tradeoff_view
 from pages.frame.crowd import in_turn
 from pages.frame.guard import guarded, plain
 from pages.frame.navigation import script
+from pages.state.choice import Selection, protocol_line
 from pages.state.handover import examine_this, train_with_this
-from pages.state.selection import Selection, protocol_line, sidebar_selection
+from pages.state.selection import sidebar_selection
 from pages.state.stack import checkpoint_words, defended, main_control, stack_sidebar, when_drawn, whole_set
 from pages.widgets.tile_rows import tile_rows
 from ued_core import runs

@@ -12,9 +12,8 @@ from pages.frame.guard import guarded, plain
 from pages.frame.navigation import script
 from pages.frame.visitor import who
 from pages.state import background
-from pages.state.handover import spec_of
+from pages.state.choice import Selection
 from pages.state.run_cost import run_cost
-from pages.state.selection import Selection
 from pages.widgets.controls import parameter_control
 from pages.widgets.live_chart import live_chart
 from ued_core import runs
@@ -159,9 +158,9 @@ def sweep_button(choice: Selection, stack: tuple[Defense, ...], known: Sequence[
             "page Runs."
         )
         if chosen:
-            run_cost(spec_of(choice, stack), known, len(chosen))
+            run_cost(choice.spec(stack), known, len(chosen))
         if st.button(f"Start {len(chosen)} runs", type="primary", disabled=not chosen, key="sweep_start"):
             stacks = [(stack[0].with_values(**{parameter.name: value}), *stack[1:]) for value in chosen]
-            made = runs.submit_many([spec_of(choice, own) for own in stacks], by=who())
+            made = runs.submit_many([choice.spec(own) for own in stacks], by=who())
             st.session_state["swept"] = made
             st.switch_page(script("runs/page.py"))

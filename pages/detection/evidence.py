@@ -11,7 +11,8 @@ from pages.frame.cache import key_of
 from pages.frame.guard import guarded, plain
 from pages.frame.navigation import script
 from pages.state import background
-from pages.state.selection import PICK, Selection, protocol_line, selection_address
+from pages.state.choice import Selection, protocol_line
+from pages.state.selection import PICK, selection_address
 from pages.state.stack import defended
 from pages.widgets.controls import parameter_control
 from pages.widgets.live_chart import live_chart

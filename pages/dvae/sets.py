@@ -12,8 +12,8 @@ import torch
 from pages.dvae.views import VARIANT_WORDS, decibels, part_of
 from pages.frame.cache import cached
 from pages.frame.guard import plain
+from pages.state.choice import Selection
 from pages.state.run_words import percent, short_id
-from pages.state.selection import Selection
 from pages.widgets.controls import pick
 from pages.widgets.live_chart import live_chart
 from pages.widgets.tile_rows import tile_rows

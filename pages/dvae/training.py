@@ -18,9 +18,8 @@ from pages.frame.guard import guarded, plain, refusable, show_refusal
 from pages.frame.hidden import seen
 from pages.frame.navigation import script
 from pages.frame.visitor import who
-from pages.state.handover import spec_of
+from pages.state.choice import Selection
 from pages.state.run_words import short_id
-from pages.state.selection import Selection
 from pages.widgets.controls import method_controls
 from pages.widgets.live_chart import live_chart
 from pages.widgets.tile_rows import tile_rows
@@ -183,4 +182,4 @@ def purifying_run(choice: Selection, defense: Dvae, records: Sequence[RunRecord]
 
 def _start(choice: Selection, defense: Dvae) -> None:
     with refusable():
-        runs.submit(spec_of(choice, (defense,)), by=who())
+        runs.submit(choice.spec((defense,)), by=who())

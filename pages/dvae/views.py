@@ -12,8 +12,9 @@ import torch
 
 from pages.frame.cache import cached
 from pages.frame.guard import guarded, plain
+from pages.state.choice import Selection, protocol_line
 from pages.state.run_words import percent
-from pages.state.selection import Selection, choose_all_poisoned, protocol_line
+from pages.state.selection import choose_all_poisoned
 from pages.widgets.controls import pick, slide
 from pages.widgets.live_chart import live_chart
 from pages.widgets.tile_rows import tile_rows
@@ -33,9 +34,8 @@ from ued_core.errors import Unavailable
 from ued_core.figures.separation import RatePoint, amplified, rate_distortion
 from ued_core.figures.tiles import amplified_difference, fitting_gain
 from ued_core.models.dvae import DvaeNetwork
-from ued_core.records import ImageSet
+from ued_core.records import ImageSet, balanced_rows
 from ued_core.results.shipped_separations import Shipped, all_shipped, shipped_for
-from ued_core.studies.layout import balanced_rows
 from ued_core.training.rate_constrained import separated
 
 PER_CLASS = 20

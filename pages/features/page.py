@@ -5,7 +5,8 @@ import streamlit as st
 from pages.features.film import film_part
 from pages.features.views import PER_CLASS, marks, plot_part, quality_part, scene_of, viewer_controls
 from pages.frame.guard import guarded
-from pages.state.selection import Selection, protocol_line, sidebar_selection
+from pages.state.choice import Selection, protocol_line
+from pages.state.selection import sidebar_selection
 from pages.state.stack import main_control, stack_sidebar
 from pages.widgets.controls import parameter_control
 from ued_core.defenses import Defense

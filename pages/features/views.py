@@ -14,8 +14,8 @@ import streamlit as st
 from pages.frame.cache import cached, key_of
 from pages.frame.guard import plain
 from pages.state import background
+from pages.state.choice import Selection
 from pages.state.marked import MOST, mark_rows, marked_rows
-from pages.state.selection import Selection
 from pages.state.whose import is_open
 from pages.widgets.controls import parameter_control, pick, segments
 from pages.widgets.live_chart import live_chart

@@ -15,7 +15,7 @@ from pages.frame.cache import Shelf, key_of
 from pages.frame.guard import plain
 from pages.frame.hidden import seen
 from pages.frame.visitor import who
-from pages.state.selection import Selection
+from pages.state.choice import Selection
 from pages.widgets.controls import parameter_control, pick, segments
 from pages.widgets.path_upload import make_room_for
 from ued_core.attacks import Attack

@@ -14,8 +14,7 @@ from pages.files.choice import Chosen
 from pages.frame.cache import Shelf, cached, key_of
 from pages.frame.guard import guarded, plain
 from pages.state import background
-from pages.state.handover import spec_of
-from pages.state.selection import Selection, protocol_line
+from pages.state.choice import Selection, protocol_line
 from pages.widgets.controls import parameter_control, pick, segments
 from pages.widgets.live_chart import live_chart
 from pages.widgets.tile_rows import tile_rows
@@ -227,7 +226,7 @@ def export_view(choice: Selection) -> None:
         kind = segments(
             "Form", {key: words.partition(":")[0] for key, words in KINDS.items()}, key="form", default="npz"
         )
-        spec = spec_of(choice, ())
+        spec = choice.spec()
         key = key_of(export_for_download, export_folder(spec, kind).name)
         st.caption(
             f"{protocol_line(choice)}: all {len(choice.train):,} training images. "
@@ -266,5 +265,5 @@ def export_view(choice: Selection) -> None:
 
 
 def _progress(choice: Selection, kind: str) -> None:
-    told = export_progress(spec_of(choice, ()), kind)
+    told = export_progress(choice.spec(), kind)
     st.progress(told.done, told.text or "Waiting for its turn …")

@@ -13,7 +13,8 @@ from pages.matrices.views import (
     singular_view,
     taps_view,
 )
-from pages.state.selection import Selection, protocol_line, sidebar_selection
+from pages.state.choice import Selection, protocol_line
+from pages.state.selection import sidebar_selection
 
 
 @st.fragment

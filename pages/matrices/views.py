@@ -13,8 +13,8 @@ from scipy import sparse
 
 from pages.frame.cache import cached, key_of
 from pages.state import background
+from pages.state.choice import Selection
 from pages.state.kernel_controls import class_control
-from pages.state.selection import Selection
 from pages.state.stack import DRAW
 from pages.widgets.controls import method_controls, parameter_control, segments, set_control
 from pages.widgets.live_chart import fresh_click, live_chart

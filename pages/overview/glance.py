@@ -19,10 +19,9 @@ from ued_core.data import DATASETS
 from ued_core.defenses import Coin, preview
 from ued_core.figures.learning import run_figure
 from ued_core.figures.phenomenon import condition_dots
-from ued_core.records import ImageSet
+from ued_core.records import ImageSet, balanced_rows
 from ued_core.results.open_answers import difference, kind, points
 from ued_core.results.phenomenon import COMMAND, READOUT_COMMAND, Condition, conditions, filter_readout, shipped
-from ued_core.studies.layout import balanced_rows
 from ued_core.training import PLANS
 
 WORKS, IN_PART = 0.6, 0.9

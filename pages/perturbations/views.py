@@ -12,7 +12,7 @@ from pages.frame.cache import cached, key_of
 from pages.frame.guard import guarded, plain
 from pages.state import background
 from pages.state.background import Handle
-from pages.state.selection import Selection, poisoned, protocol_line
+from pages.state.choice import Selection, poisoned, protocol_line
 from pages.widgets.compare_slider import compare_slider
 from pages.widgets.controls import parameter_control
 from pages.widgets.live_chart import live_chart

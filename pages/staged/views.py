@@ -16,10 +16,10 @@ from pages.frame.hidden import seen
 from pages.frame.navigation import script
 from pages.frame.visitor import who
 from pages.state import background
-from pages.state.handover import spec_of
+from pages.state.choice import Selection, protocol_line
 from pages.state.run_progress import run_progress
 from pages.state.run_words import method_words, percent, short_id
-from pages.state.selection import Selection, protocol_line, sidebar_selection
+from pages.state.selection import sidebar_selection
 from pages.state.staged_expectation import staged_expectation, stored_rows
 from pages.state.whose import title_of
 from pages.widgets.controls import choose, method_controls, pick
@@ -164,7 +164,7 @@ def own_part() -> None:
         model = method_controls(model_class, key="staged_model")
     with right, st.expander("Parameters of staged training"):
         method = method_controls(StagedTraining, key=StagedTraining.key)
-    wanted = pair(spec_of(choice, (method,), model), method)
+    wanted = pair(choice.spec((method,), model), method)
     st.markdown(_announced(choice, model, method, len(wanted)))
     staged_expectation(wanted[0])
     _time(choice, wanted)

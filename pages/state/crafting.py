@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import streamlit as st
 
@@ -11,6 +11,7 @@ from pages.frame.guard import plain, refusable, show_refusal
 from pages.frame.hidden import seen
 from pages.frame.navigation import script
 from pages.frame.visitor import who
+from pages.state.choice import Selection
 from pages.state.run_cost import crafting_seconds
 from pages.state.run_words import short_id
 from ued_core import runs
@@ -18,9 +19,6 @@ from ued_core.attacks.checkpoint import crafted_card
 from ued_core.attacks.whole_set import WholeSetAttack
 from ued_core.runs import RunRecord
 from ued_core.studies.estimate import duration
-
-if TYPE_CHECKING:
-    from pages.state.selection import Selection
 
 LOOK_EVERY_S = 2.0
 
@@ -108,8 +106,5 @@ def crafting_run(choice: Selection, records: Sequence[RunRecord]) -> RunRecord |
 
 
 def _start(choice: Selection) -> None:
-    # The handing over of a selection imports the selection, which imports this module.
-    from pages.state.handover import spec_of
-
     with refusable():
-        runs.submit(spec_of(choice, ()), by=who())
+        runs.submit(choice.spec(), by=who())

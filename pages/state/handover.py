@@ -7,28 +7,11 @@ from collections.abc import Sequence
 import streamlit as st
 
 from pages.frame.navigation import script
-from pages.state.selection import PICK, Selection, selection_address
+from pages.state.choice import Selection
+from pages.state.run_address import hand_over
+from pages.state.selection import PICK, selection_address
 from pages.state.stack import QUICK, stack_address
 from ued_core.defenses import Defense
-from ued_core.models import MODELS, Model
-from ued_core.runs.spec import RunSpec
-from ued_core.training import PLANS
-
-
-def spec_of(choice: Selection, defenses: Sequence[Defense], model: Model | None = None) -> RunSpec:
-    """The run that trains exactly what the page shows, with the default plan, and the default model where no other one
-    is named."""
-    plan = PLANS.build(next(iter(PLANS)), **choice.dataset.recommended_plan)
-    return RunSpec(
-        dataset=choice.dataset,
-        attack=choice.attack,
-        poison_rate=choice.poison_rate,
-        attack_seed=choice.seed,
-        defenses=tuple(defenses),
-        model=model or MODELS.build(next(iter(MODELS))),
-        plan=plan,
-        seed=choice.seed,
-    )
 
 
 def train_with_this(choice: Selection, defenses: Sequence[Defense] = (), *, page: str) -> None:
@@ -44,8 +27,7 @@ def train_with_this(choice: Selection, defenses: Sequence[Defense] = (), *, page
         type="primary",
         help="Opens a run with exactly this configuration; nothing starts before you say so.",
     ):
-        st.session_state["handed_spec"] = spec_of(choice, defenses).to_json()
-        st.session_state["handed_from"] = page
+        hand_over(choice.spec(defenses).to_json(), page)
         st.switch_page(script("runs/page.py"))
 
 

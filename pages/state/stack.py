@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import streamlit as st
 
 from pages.frame.cache import cached
+from pages.state.choice import Selection
 from pages.widgets.controls import choose, choose_several, method_address, method_controls, parameter_control
 from ued_core.context import Context
 from ued_core.defenses import DEFENSES, Coin, Defense, preview, purify_all
@@ -15,9 +14,6 @@ from ued_core.errors import Unavailable
 from ued_core.params import Catalogue, Parameter
 from ued_core.records import ImageSet
 from ued_core.studies.estimate import duration
-
-if TYPE_CHECKING:
-    from pages.state.selection import Selection
 
 QUICK: Catalogue[Defense] = Catalogue("defence", [d for d in DEFENSES.values() if not issubclass(d, TrainedDefense)])
 """Those whose work can be seen at once; the others train for minutes."""

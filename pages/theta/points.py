@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pages.frame.cache import cached
+from pages.state.choice import Selection
 from pages.state.run_words import method_words, seed_words, short_id
-from pages.state.selection import Selection
 from ued_core import runs
 from ued_core.attacks import ATTACKS
 from ued_core.defenses import DEFENSES, Coin

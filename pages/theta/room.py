@@ -9,7 +9,7 @@ from pages.frame.cache import cached, key_of
 from pages.frame.guard import guarded
 from pages.frame.navigation import script
 from pages.state import background
-from pages.state.selection import Selection, protocol_line
+from pages.state.choice import Selection, protocol_line
 from pages.state.theta_words import SAMPLES, STRENGTHS, few_words, limit_words
 from pages.widgets.controls import method_controls, parameter_control
 from pages.widgets.live_chart import live_chart, power

@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 
 from ued_core.context import Context
 from ued_core.data import DATASETS
-from ued_core.data.shapes import LUMA, Shapes, _colour, _place, _templates
+from ued_core.data.shapes import LUMA, Shapes, _colour, _place, shape_masks
 from ued_core.errors import Cancelled, ParameterError
 
 
@@ -138,7 +138,7 @@ def test_colour_has_the_wanted_luma_hue_and_range():
 
 def test_placing_moves_and_scales_as_told():
     """A disc of radius 0.8 at scale s in a 32-pixel image has area pi (12.8 s)^2 and the centre it was given."""
-    templates = _templates()
+    templates = shape_masks()
     scale = torch.tensor([0.5, 0.75])
     right, down = torch.tensor([0.25, 0.0]), torch.tensor([-0.25, 0.125])
     cover = _place(templates, torch.tensor([0, 0]), scale, torch.zeros(2), right, down, 2)[:, 0]
@@ -150,7 +150,7 @@ def test_placing_moves_and_scales_as_told():
 
 
 def test_a_full_turn_changes_nothing_and_a_quarter_turn_points_the_arrow_right():
-    templates = _templates()
+    templates = shape_masks()
     arrow = torch.tensor([8, 8, 8])
     angles = torch.tensor([0.0, 2 * torch.pi, torch.pi / 2])
     cover = _place(templates, arrow, torch.full((3,), 0.8), angles, torch.zeros(3), torch.zeros(3), 2)[:, 0]
@@ -159,7 +159,7 @@ def test_a_full_turn_changes_nothing_and_a_quarter_turn_points_the_arrow_right()
 
 
 def test_templates_are_ten_different_shapes_with_empty_borders():
-    templates = _templates().view(10, 64, 64)
+    templates = shape_masks().view(10, 64, 64)
     assert templates.min() >= 0
     assert templates.max() <= 1
     for index in range(10):

@@ -4,6 +4,7 @@ import json
 
 from tests.pages.components import charts, tiles
 from ued_core.attacks import Cuda
+from ued_core.params import LARGEST_SEED
 
 SMALL = {"data_shapes_train_size": "200", "data_shapes_test_size": "100"}
 
@@ -70,3 +71,13 @@ def test_train_with_this_hands_over_the_exact_configuration(open_page):
     assert spec["dataset"]["train_size"] == 200
     assert spec["defenses"] == []
     json.dumps(spec)
+
+
+def test_every_key_that_a_run_may_have_is_shown(open_page):
+    largest = str(LARGEST_SEED)
+    page = open_page("attack", {**SMALL, "key": largest})
+    assert not page.exception
+    assert not page.error
+    assert page.number_input(key="key").value == LARGEST_SEED
+    beyond = open_page("attack", {**SMALL, "key": str(LARGEST_SEED + 1)})
+    assert any(largest in notice.value for notice in (*beyond.warning, *beyond.error))

@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from pages.dvae.training import LOOK_EVERY_S
 from pages.dvae.views import recovery_words, trained_for
-from pages.state.selection import Selection
+from pages.state.choice import Selection
 from tests.pages.components import charts, tiles
 from ued_core import runs
 from ued_core.analysis.purification import Recovery

@@ -14,7 +14,7 @@ from ued_core.attacks import ATTACKS
 from ued_core.attacks.checkpoint import poison_once
 from ued_core.context import Context
 from ued_core.data import DATASETS, load_split
-from ued_core.studies.layout import balanced_rows
+from ued_core.records import balanced_rows
 
 SMALL = {"data_shapes_train_size": "200", "data_shapes_test_size": "100"}
 CHARTS = [

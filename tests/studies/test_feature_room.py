@@ -18,7 +18,7 @@ from ued_core.data import DATASETS
 from ued_core.defenses import Coin
 from ued_core.errors import RunError, UnknownName
 from ued_core.files import write_json
-from ued_core.records import ImageSet, to_float
+from ued_core.records import ImageSet, balanced_rows, to_float
 from ued_core.runs import RunFolder, RunSpec
 from ued_core.runs.pipeline import execute
 from ued_core.studies.feature_room import (
@@ -29,7 +29,7 @@ from ued_core.studies.feature_room import (
     look_at_epochs,
     quality_at,
 )
-from ued_core.studies.layout import COPIES, balanced_rows, copies
+from ued_core.studies.layout import COPIES, copies
 from ued_core.training import features, predict
 
 RUN = "20261121-000000-000-0000"

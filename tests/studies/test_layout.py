@@ -12,8 +12,8 @@ from ued_core.attacks import Cuda
 from ued_core.context import Context
 from ued_core.data import DATASETS
 from ued_core.defenses import Coin, preview
-from ued_core.records import Embedding, ImageSet
-from ued_core.studies.layout import COPIES, balanced_rows, copies, lay_out, summary_of
+from ued_core.records import Embedding, ImageSet, balanced_rows
+from ued_core.studies.layout import COPIES, copies, lay_out, summary_of
 from ued_core.training import features
 
 
@@ -22,15 +22,6 @@ def chosen() -> tuple[ImageSet, np.ndarray]:
     data = DATASETS.build("shapes", train_size=200, test_size=100).load(Context()).train
     rows = balanced_rows(data.labels, 4, 0)
     return data.take(rows), rows
-
-
-def test_balanced_rows() -> None:
-    labels = torch.tensor([0] * 20 + [1] * 3 + [2] * 20)
-    rows = balanced_rows(labels, 5, 1)
-    assert labels[rows].tolist() == [0] * 5 + [1] * 3 + [2] * 5
-    assert len(set(rows.tolist())) == 13
-    assert np.array_equal(rows, balanced_rows(labels, 5, 1))
-    assert not np.array_equal(rows, balanced_rows(labels, 5, 2))
 
 
 def test_copies_are_what_attack_and_defence_make(chosen: tuple[ImageSet, np.ndarray]) -> None:

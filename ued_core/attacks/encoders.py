@@ -183,7 +183,7 @@ def _embedded() -> Encoder:
         f"UC (proxy surrogate): the embedded encoder is a small CNN that tells {forms} drawn forms apart, "
         "not the ImageNet or CLIP encoder of the paper."
     )
-    return _own(_kept_embedded(), note)
+    return encoder_of(_kept_embedded(), note)
 
 
 def _labelled(name: str) -> Encoder:
@@ -192,10 +192,11 @@ def _labelled(name: str) -> Encoder:
         f"{name!r}. "
         "On these data this is not label-agnostic. It is a control, not a bound: another encoder's noise may harm more."
     )
-    return _own(_Shipped("reference", name).network(), note)
+    return encoder_of(_Shipped("reference", name).network(), note)
 
 
-def _own(network: Network, note: str) -> Encoder:
+def encoder_of(network: Network, note: str) -> Encoder:
+    """A network of this program as an encoder: its features before the last layer, and where it comes from."""
     encoder = Encoder(_Body(network), EMBEDDED_SIDE, (0.0,) * 3, (1.0,) * 3, note, proxy=True)
     return encoder.to(memory_format=torch.channels_last)
 

@@ -102,7 +102,7 @@ class Shapes(Dataset):
             Cancelled: the user stopped the work.
         """
         generator = ctx.with_seed(self.seed).generator(self.key, stream, device="cpu")
-        templates = _templates()
+        templates = shape_masks()
         labels = torch.arange(count) % len(CLASS_NAMES)
         labels = labels[torch.randperm(count, generator=generator)]
         images = torch.empty(count, 3, self.side, self.side, dtype=torch.uint8)
@@ -228,7 +228,7 @@ def _place(
     that one ``grid_sample`` serves the chunk without copying a template for every image.
 
     Args:
-        templates: (1, 1, classes * 64, 64), from :func:`_templates`.
+        templates: (1, 1, classes * 64, 64), from :func:`shape_masks`.
         shape: int64 (N,), which template.
         scale: (N,), object size as a share of the image.
         angle: (N,), radians.
@@ -260,7 +260,7 @@ def _plane(
     return start[:, :, None] + (across[:, None] * (axis - right[:, None]))[:, None, :]
 
 
-def _templates() -> torch.Tensor:
+def shape_masks() -> torch.Tensor:
     """Soft masks of the ten shapes, one below the other: float32 (1, 1, 640, 64) in [0, 1]."""
     axis = (torch.arange(2 * _TEMPLATE) + 0.5) / _TEMPLATE - 1
     y, x = torch.meshgrid(axis, axis, indexing="ij")

@@ -20,17 +20,6 @@ from ued_core.training import features
 COPIES = ("clean", "poisoned", "defended")
 
 
-def balanced_rows(labels: torch.Tensor, per_class: int, seed: int) -> np.ndarray:
-    """The same number of random images of every class; int64, ordered by class."""
-    rng = np.random.default_rng(seed)
-    values = labels.numpy()
-    chosen = []
-    for label in np.unique(values):
-        own = np.flatnonzero(values == label)
-        chosen.append(rng.choice(own, min(per_class, len(own)), replace=False))
-    return np.concatenate(chosen)
-
-
 def copies(
     chosen: ImageSet,
     attack: Attack | None,

@@ -55,7 +55,14 @@ def _cosines(gram: np.ndarray) -> np.ndarray:
     return gram / np.outer(norms, norms)
 
 
-def _assemble(variance: np.ndarray, gram: np.ndarray, pixels: int) -> Theta:
+def theta_from(variance: np.ndarray, gram: np.ndarray, pixels: int) -> Theta:
+    """Both metrics from the variance summed per class, float64 (c,), and the inner products of the class means, (c, c).
+
+    Args:
+        variance: of all d² entries of a matrix, d = ``pixels``.
+        gram: symmetric.
+        pixels: height times width.
+    """
     above = np.triu_indices(len(gram), 1)
     return Theta(
         imi=float(variance.mean() / pixels**2),
@@ -65,7 +72,13 @@ def _assemble(variance: np.ndarray, gram: np.ndarray, pixels: int) -> Theta:
     )
 
 
-def _check(kernels: np.ndarray, strength: float) -> np.ndarray:
+def checked_kernels(kernels: np.ndarray, strength: float) -> np.ndarray:
+    """The kernels as contiguous float64 (c, k, k).
+
+    Raises:
+        DataError: fewer than two classes, an even or unequal side, or a kernel that is all zero.
+        ParameterError: the strength is negative or not finite.
+    """
     kernels = np.ascontiguousarray(kernels, dtype=np.float64)
     if kernels.ndim != 3 or kernels.shape[1] != kernels.shape[2] or kernels.shape[1] % 2 == 0 or len(kernels) < 2:
         raise DataError(f"The kernels have shape {kernels.shape}, but must be (c, k, k) with c ≥ 2 classes and odd k.")
@@ -212,7 +225,7 @@ def theta_of_fields(kernels: np.ndarray, dx: np.ndarray, dy: np.ndarray, boundar
         dx, dy: float (c, n, H, W), one COIN field a sample, in pixels.
         boundary: as in :func:`ued_core.defenses.coin.displace`.
     """
-    kernels = _check(kernels, 0.0)
+    kernels = checked_kernels(kernels, 0.0)
     if dx.shape != dy.shape or dx.ndim != 4 or len(dx) != len(kernels):
         raise DataError(f"Fields of shape {dx.shape} and {dy.shape} must both be ({len(kernels)}, n, H, W).")
     classes, samples, height, width = dx.shape
@@ -245,7 +258,7 @@ def theta(
     Raises:
         DataError, ParameterError: kernels, strength or samples cannot be used.
     """
-    kernels = _check(kernels, strength)
+    kernels = checked_kernels(kernels, strength)
     if samples < 1:
         raise ParameterError(f"The number of samples is {samples!r}, but it must be a whole number of at least 1.")
     if strength == 0:
@@ -320,10 +333,10 @@ class _Sums:
     def theta(self, samples: int) -> Theta:
         gram = self.gram / samples**2
         variance = np.maximum(self.squares / samples - np.diag(gram), 0.0)
-        return _assemble(variance, gram, self.height * self.width)
+        return theta_from(variance, gram, self.height * self.width)
 
 
-def _moments(size: int, strength: float, boundary: Boundary) -> tuple[np.ndarray, np.ndarray]:
+def axis_moments(size: int, strength: float, boundary: Boundary) -> tuple[np.ndarray, np.ndarray]:
     """One axis of COIN: MᵀM of the expected matrix M, and Σ_p E[rowᵀ row]; both (size, size)."""
     if strength == 0:
         return np.eye(size), np.eye(size)
@@ -339,7 +352,7 @@ def _moments(size: int, strength: float, boundary: Boundary) -> tuple[np.ndarray
     return mean.T @ mean, second
 
 
-def _taps(moment: np.ndarray, k: int) -> np.ndarray:
+def tap_sums(moment: np.ndarray, k: int) -> np.ndarray:
     """T[δ, δ'] = Σ_c moment[c-δ, c-δ'] over all columns c for which both indices exist; (k, k)."""
     size, reach = len(moment), k // 2
     table = np.zeros((k, k))
@@ -359,13 +372,13 @@ def limit(
     Rows and columns are displaced independently, so every expectation is a Kronecker product of
     two one-dimensional ones; inner products of class matrices then need only k×k tables.
     """
-    kernels = _check(kernels, strength)
-    (my, sy), (mx, sx) = (_moments(n, strength, boundary) for n in size)
+    kernels = checked_kernels(kernels, strength)
+    (my, sy), (mx, sx) = (axis_moments(n, strength, boundary) for n in size)
     k = kernels.shape[1]
-    gram = np.einsum("jab,lcd,ac,bd->jl", kernels, kernels, _taps(my, k), _taps(mx, k), optimize=True)
-    total = np.einsum("jab,jcd,ac,bd->j", kernels, kernels, _taps(sy, k), _taps(sx, k), optimize=True)
+    gram = np.einsum("jab,lcd,ac,bd->jl", kernels, kernels, tap_sums(my, k), tap_sums(mx, k), optimize=True)
+    total = np.einsum("jab,jcd,ac,bd->j", kernels, kernels, tap_sums(sy, k), tap_sums(sx, k), optimize=True)
     variance = np.zeros(len(kernels)) if strength == 0 else np.maximum(total - np.diag(gram), 0.0)
-    return _assemble(variance, (gram + gram.T) / 2, size[0] * size[1])
+    return theta_from(variance, (gram + gram.T) / 2, size[0] * size[1])
 
 
 def expected(full: Theta, samples: int, pixels: int) -> tuple[float, float]:
@@ -377,6 +390,6 @@ def expected(full: Theta, samples: int, pixels: int) -> tuple[float, float]:
     matrices with many entries.
     """
     gram = full.gram + np.diag(full.variance / samples)
-    return _assemble(full.variance * (samples - 1) / samples, gram, pixels).imi, _assemble(
+    return theta_from(full.variance * (samples - 1) / samples, gram, pixels).imi, theta_from(
         full.variance, gram, pixels
     ).imc

@@ -22,7 +22,7 @@ import numpy as np
 
 from ued_core.compiled import compiled
 from ued_core.errors import DataError, ParameterError
-from ued_core.theory.consistency import Theta, _assemble, _check, _moments, _taps, theta
+from ued_core.theory.consistency import Theta, axis_moments, checked_kernels, tap_sums, theta, theta_from
 from ued_core.theory.matrices import Boundary, fold
 
 #: draws of a field that are held at a time; bounds the memory
@@ -57,7 +57,7 @@ class Repeated:
 def _checked(kernels: np.ndarray, strength: float, jitter: float) -> np.ndarray:
     if not np.isfinite(jitter) or jitter < 0:
         raise ParameterError(f"The jitter is {jitter!r}, but it must be a number of at least 0.")
-    return _check(kernels, strength)
+    return checked_kernels(kernels, strength)
 
 
 def support_of(kernels: np.ndarray) -> np.ndarray:
@@ -69,8 +69,8 @@ def support_of(kernels: np.ndarray) -> np.ndarray:
 @lru_cache(maxsize=128)
 def _tap_tables(k: int, strength: float, size: tuple[int, int], boundary: Boundary) -> tuple[np.ndarray, np.ndarray]:
     """G[δ, δ'] = <E[R]·S_δ, E[R]·S_δ'> and S[δ, δ'] = E <R·S_δ, R·S_δ'> over all pairs of taps; each (k², k²)."""
-    (my, sy), (mx, sx) = (_moments(n, strength, boundary) for n in size)
-    return np.kron(_taps(my, k), _taps(mx, k)), np.kron(_taps(sy, k), _taps(sx, k))
+    (my, sy), (mx, sx) = (axis_moments(n, strength, boundary) for n in size)
+    return np.kron(tap_sums(my, k), tap_sums(mx, k)), np.kron(tap_sums(sy, k), tap_sums(sx, k))
 
 
 def limit_jittered(
@@ -98,7 +98,7 @@ def limit_jittered(
     gram = a @ first @ a.T
     variance = np.zeros(len(a)) if strength == 0 else np.maximum(((a @ second) * a).sum(1) - np.diag(gram), 0.0)
     variance = variance + jitter**2 / 3 * np.diag(second)[support_of(kernels).ravel()].sum()
-    return _assemble(variance, (gram + gram.T) / 2, size[0] * size[1])
+    return theta_from(variance, (gram + gram.T) / 2, size[0] * size[1])
 
 
 def expected_jittered(
@@ -264,7 +264,7 @@ def _add(
 def _assembled(squares: np.ndarray, gram: np.ndarray, samples: int, pixels: int) -> Theta:
     gram = np.triu(gram) / samples**2
     gram = gram + np.triu(gram, 1).T
-    return _assemble(np.maximum(squares / samples - np.diag(gram), 0.0), gram, pixels)
+    return theta_from(np.maximum(squares / samples - np.diag(gram), 0.0), gram, pixels)
 
 
 def theta_jittered(

@@ -1,0 +1,112 @@
+"""One choice of data, attack and private key, and what pages make of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from pages.frame.cache import cached
+from ued_core.attacks import Attack
+from ued_core.attacks.base import touched_rows
+from ued_core.attacks.checkpoint import poison_once
+from ued_core.context import Context
+from ued_core.data.base import Dataset
+from ued_core.defenses import Defense
+from ued_core.models import MODELS, Model
+from ued_core.records import DataSplit, ImageSet, PoisonedSet, balanced_rows
+from ued_core.runs.spec import RunSpec
+from ued_core.training import PLANS
+
+
+@dataclass(frozen=True)
+class Selection:
+    """One choice of data, attack and key.
+
+    Attributes:
+        dataset, attack: as configured.
+        seed: the private key.
+        pick: which images of each class are shown.
+        data: the loaded images.
+        poison_rate: share of the training images that are poisoned, 0..1; only pages that offer the choice know other
+            ones than 1.
+    """
+
+    dataset: Dataset
+    attack: Attack
+    seed: int
+    pick: int
+    data: DataSplit
+    poison_rate: float = 1.0
+
+    @property
+    def train(self) -> ImageSet:
+        """The clean training images."""
+        return self.data.train
+
+    def shown(self, per_class: int) -> tuple[ImageSet, list[int]]:
+        """Some images of every class, and their rows in the training set."""
+        return _shown(self.train, per_class, self.pick)
+
+    def poisoned(self, images: ImageSet) -> PoisonedSet:
+        """The attack on some rows of the training images."""
+        return poisoned(images, self.attack, self.seed)
+
+    def trained_on(self, images: ImageSet) -> ImageSet:
+        """The same as a set to train on."""
+        return _trained_on(images, self.attack, self.seed)
+
+    def published(self) -> ImageSet:
+        """The whole training set as a run gets it: at a poison rate below 1 some of its images are clean."""
+        if self.poison_rate == 1:
+            return self.trained_on(self.train)
+        return _published(self.train, self.attack, self.seed, self.poison_rate)
+
+    def spec(self, defenses: Sequence[Defense] = (), model: Model | None = None) -> RunSpec:
+        """The run that trains exactly what the page shows, with the default plan, and the default model where no other
+        one is named."""
+        return RunSpec(
+            dataset=self.dataset,
+            attack=self.attack,
+            poison_rate=self.poison_rate,
+            attack_seed=self.seed,
+            defenses=tuple(defenses),
+            model=model or MODELS.build(next(iter(MODELS))),
+            plan=PLANS.build(next(iter(PLANS)), **self.dataset.recommended_plan),
+            seed=self.seed,
+        )
+
+    def touched(self) -> torch.Tensor:
+        """Which images of :meth:`published` are poisoned, bool (N,)."""
+        return touched_rows(self.train, Context(seed=self.seed), self.poison_rate)
+
+
+@cached(max_entries=32)
+def _shown(train: ImageSet, per_class: int, pick: int) -> tuple[ImageSet, list[int]]:
+    rows = balanced_rows(train.labels, per_class, pick)
+    return train.take(rows), rows.tolist()
+
+
+@cached(max_entries=32)
+def poisoned(images: ImageSet, attack: Attack, seed: int) -> PoisonedSet:
+    """The attack's work, kept for the last few choices."""
+    return attack.preview(images, seed)
+
+
+@cached(max_entries=32)
+def _trained_on(images: ImageSet, attack: Attack, seed: int) -> ImageSet:
+    return poisoned(images, attack, seed).as_training_set()
+
+
+@cached(max_entries=8)
+def _published(train: ImageSet, attack: Attack, seed: int, poison_rate: float) -> ImageSet:
+    return poison_once(attack, train, Context(seed=seed), poison_rate).as_training_set()
+
+
+def protocol_line(choice: Selection) -> str:
+    """The choice in words, for captions."""
+    values = choice.attack.model_dump()
+    shown = ", ".join(f"{p.label} {values[p.name]}" for p in choice.attack.parameters())
+    part = "" if choice.poison_rate == 1 else f" · {100 * choice.poison_rate:g} % of the images poisoned"
+    return f"{choice.dataset.title} · {choice.attack.title} ({shown}) · key {choice.seed}{part}"
