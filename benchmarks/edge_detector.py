@@ -128,7 +128,7 @@ def show(rows: list[dict[str, Any]]) -> None:
 def main() -> None:
     """Measure, print, store."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=int, default=1000, help="images a data set; half of them train EPD")
+    parser.add_argument("--images", type=int, default=1000, help="images per data set; half of them train EPD")
     parser.add_argument("--seed", type=int, default=0, help="of data, private keys and halves")
     parser.add_argument("--quick", action="store_true", help="opponents with their quick parameters")
     parser.add_argument("--only", nargs="*", help="opponents by name; clean images are always there")

@@ -236,7 +236,7 @@ def tables(options: argparse.Namespace, device: torch.device) -> list[str]:
             f"ResNet-18 (width {options.width}), {options.images} random 3×32×32 images, batches of {options.batch}, "
             "crop and flip, SGD; "
             f"median of {options.epochs} epochs after one.", "",
-            "| arithmetic | images/s | s an epoch | first epoch, s | whole run with tests, s | peak "
+            "| arithmetic | images/s | s per epoch | first epoch, s | whole run with tests, s | peak "
             "memory |", "|---|---|---|---|---|---|",
         ],
         "defences": [
@@ -245,7 +245,7 @@ def tables(options: argparse.Namespace, device: torch.device) -> list[str]:
             f"pixels {options.large_images} were trained on. D-VAE has two such stages, of 60 epochs on CIFAR-10, of "
             "20 on ImageNet-100.",
             "",
-            "| | images a step | ms a step | s an epoch | peak memory |", "|---|---|---|---|---|",
+            "| | images per step | ms per step | s per epoch | peak memory |", "|---|---|---|---|---|",
         ],
         "methods": [
             "", f"Attack and COIN (α = {STRENGTH:g}, periodic) on {options.method_images} images that are on the "

@@ -113,8 +113,8 @@ async def crowd(
 
 
 HEAD = (
-    ("clients", "reruns", "first visit p50, ms", "rerun p50, ms", "p95", "max", "server CPU a rerun, ms")
-    + (*(f"{kind}, kB a rerun" for kind in KINDS), "all, kB")
+    ("clients", "reruns", "first visit p50, ms", "rerun p50, ms", "p95", "max", "server CPU per rerun, ms")
+    + (*(f"{kind}, kB per rerun" for kind in KINDS), "all, kB")
     + ("fragment reruns", "errors", "load", "foreign cores")
 )
 

@@ -347,7 +347,7 @@ def test_norm_bound_of_crafted_sets_holds_after_storage(name: str) -> None:
 
 @every_attack
 def test_perturbations_belong_to_images_or_to_groups(name: str) -> None:
-    """Away from black and white nothing is clipped: as many perturbations as images, or at most one a class or a
+    """Away from black and white nothing is clipped: as many perturbations as images, or at most one per class or a
     cluster."""
     attack, data = ATTACKS.build(name, **ATTACKS[name].quick_values()), image_set(count=48)
     data = data.with_images(64 + data.images // 2)

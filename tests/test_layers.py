@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# One folder a page; no page imports another.
+# One folder per page; no page imports another.
 ROOMS = tuple(f"pages.{folder.name}" for folder in sorted((ROOT / "pages").iterdir()) if (folder / "page.py").exists())
 # Top to bottom. A module may import what stands on a lower rung; the names on one rung are
 # neighbours, and neighbours never import each other.

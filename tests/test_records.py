@@ -68,7 +68,7 @@ def test_rounding_leaves_its_input() -> None:
         (lambda i, t: (i.float(), t), "must be uint8 with shape"),
         (lambda i, t: (i[0], t), "must be uint8 with shape"),
         (lambda i, t: (i, t.int()), "must be int64 with shape"),
-        (lambda i, t: (i, t[:-1]), "one a image"),
+        (lambda i, t: (i, t[:-1]), "one per image"),
         (lambda i, t: (i[:0], t[:0]), "has no images"),
         (lambda i, t: (i, t + 1), "run from 1 to 3"),
         (lambda i, t: (i, t - 1), "run from -1 to 1"),

@@ -344,7 +344,7 @@ def train(options: argparse.Namespace) -> int:
 
 
 def _cost(spec: Any, known: Sequence[Any]) -> list[str]:
-    """What a run will cost, one line a part."""
+    """What a run will cost, one line per part."""
     from ued_core.data import load_split
     from ued_core.studies.estimate import UNKNOWN, crafting_cost, estimate, in_all
 
@@ -655,7 +655,7 @@ def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         p.add_argument("--attack", default="cuda", metavar="ATTACK")
         p.add_argument("--seed", type=_seed, default=0, help="the private key; also seeds the sample")
         p.add_argument("--strength", type=float, default=2.0, help="COIN's α in pixels")
-        p.add_argument("--samples", type=_at_least(1), default=50, help="matrices a class")
+        p.add_argument("--samples", type=_at_least(1), default=50, help="matrices per class")
         p.add_argument("--boundary", choices=("periodic", "scipy_wrap"), default="periodic")
         p.add_argument("--size", type=_at_least(2), default=32, help="side length of the images")
         p.add_argument("--classes", type=_at_least(2), default=10)

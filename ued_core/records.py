@@ -74,7 +74,7 @@ class ImageSet:
         if self.labels.dtype != torch.int64 or self.labels.shape != (len(self.images),):
             raise DataError(
                 f"The labels of {self.name!r} are {self.labels.dtype} with shape {tuple(self.labels.shape)}, "
-                f"but they must be int64 with shape ({len(self.images)},): one a image.",
+                f"but they must be int64 with shape ({len(self.images)},): one per image.",
             )
         if len(self.images) == 0:
             raise DataError(f"{self.name!r} has no images.", "Give at least one.")
@@ -186,7 +186,7 @@ class PoisonedSet:
 
 @dataclass
 class History:
-    """One row an epoch: loss, accuracies, seconds, images a second.
+    """One row per epoch: loss, accuracies, seconds, images per second.
 
     Rows are dicts with at least ``epoch``; epochs must increase.
     """

@@ -44,7 +44,7 @@ tile_rows(
 )
 crafting_note(choice)
 if kernels is not None:
-    st.subheader("One kernel a class")
+    st.subheader("One kernel per class")
     st.markdown(
         "Every image of a class passes through that class's filter. **Compare two kernels:** the more weight "
         "beside the 1, "

@@ -523,7 +523,7 @@ def noise_part(scene: Scene) -> None:
         ],
         key=NOISE_TILES,
         alt=f"The noise of each cluster amplified {gain:g} times, and one image before and after.",
-        caption=f"One noise a cluster, drawn as 127.5 + **{gain:g}** · δ; the largest value is "
+        caption=f"One noise per cluster, drawn as 127.5 + **{gain:g}** · δ; the largest value is "
         f"{np.abs(read.maps).max()}/255 of "
         f"the {scene.attack.epsilon}/255 allowed. It is read off {len(rows):,} published images: "
         f"**{100 * read.held:.0f} %** of them are "

@@ -56,7 +56,7 @@ def _sampled(kernels: np.ndarray, strength: float, samples: int, seed: int, side
 
 
 def theta_sidebar() -> int:
-    """How many matrices a class the point is computed from."""
+    """How many matrices per class the point is computed from."""
     with st.sidebar, st.expander("Θ"):
         return parameter_control(SAMPLES, key="samples", default=SAMPLES.default)
 

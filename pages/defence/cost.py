@@ -75,7 +75,7 @@ def _show(spec: RunSpec, cost: EpochCost | None, pace: Estimate | None, images: 
         if cost.augmenting_share >= 0.005
         else "**under 1 %** of the time"
     )
-    drawn = f", {step.draws:.3g} draws a step" if step.draws != 1 else ""
+    drawn = f", {step.draws:.3g} draws per step" if step.draws != 1 else ""
     once = f"about {_span(cost.once_s(images))}" if cost.once_s(images) else "nothing"
     st.markdown(
         f"**An epoch of {images:,} images takes about {_span(images * _seconds_an_image(cost, pace))} here.** The "

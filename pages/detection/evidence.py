@@ -74,7 +74,8 @@ def evidence_view(choice: Selection, stack: tuple[Defense, ...], draw: int) -> N
         missing = [role for role, handle in handles.items() if handle.state not in ("ready", "failed")]
         if missing:
             st.info(
-                f"Training small networks on {len(clean):,} {listed(list(missing))} images each; some seconds a copy …"
+                f"Training small networks on {len(clean):,} {listed(list(missing))} images each; some seconds "
+                "per copy …"
             )
         if edges.state == "failed":
             st.warning(plain(f"The trained edge detectors could not be applied: {edges.error}"))

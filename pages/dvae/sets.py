@@ -28,7 +28,7 @@ from ued_core.studies.estimate import duration
 # Where it is narrow, a line ends with the stroke rather than beginning with it.
 BETWEEN_SEEDS = "\u00a0/ "
 MEASURED_TEXT = (
-    "Accuracy on clean test images in per cent, one value a seed; the column *clean* is what D-VAE costs data that "
+    "Accuracy on clean test images in per cent, one value per seed; the column *clean* is what D-VAE costs data that "
     "nobody poisoned. "
     "Digits at 16×16 with half their contrast, 1,000 images, networks of width 8 and 1,240 steps a stage, classifier "
     "without crops. "
@@ -64,7 +64,7 @@ def stages_part(choice: Selection, poisoned: ImageSet) -> None:
                 *after,
             ],
             key="dvae_stage_tiles",
-            alt="One image a class: clean, poisoned, and after each stage of the purification.",
+            alt="One image per class: clean, poisoned, and after each stage of the purification.",
             names=part.names,
             caption=plain(
                 f"{card['log']['note']} Made once in {duration(card['log']['seconds'])}. PSNR over all "

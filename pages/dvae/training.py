@@ -154,9 +154,10 @@ def _live(choice: Selection, going: tuple[dict[str, Any], dict[str, np.ndarray]]
         gain = gain_of(pictures["perturbation"])
         rows.append(("p̂, found", f"× {gain:g}", amplified(pictures["perturbation"], gain)))
     tile_rows(
-        rows, key="dvae_live_tiles", alt="What the network that is being trained makes of one image a class.",
+        rows, key="dvae_live_tiles", alt="What the network that is being trained makes of one image per class.",
         names=[choice.train.class_names[k] for k in labels],
-        caption=f"Stage {stage['stage']}, epoch {done} of {planned}: {stage['trace'][-1]['rate']:.2f} nats a position "
+        caption=f"Stage {stage['stage']}, epoch {done} of {planned}: {stage['trace'][-1]['rate']:.2f} nats per "
+                "position "
         f"(target {stage['target']:g}), x̂ at {stage['trace'][-1]['psnr']:.1f} dB.",
     )  # fmt: skip
     if not running:

@@ -205,7 +205,7 @@ def rate_room(choice: Selection, published: ImageSet, trained: list[Trained]) ->
                 chosen = slide(
                     "Rate target, nats a latent position "
                     "(2×2 pixels)", targets, key="rate", default=_middle(list(targets)),
-                    help="1 nat a position is 0.36 bits a pixel. The slider snaps between the targets for which a "
+                    help="1 nat per position is 0.36 bits per pixel. The slider snaps between the targets for which a "
                          "network is there.",
                 )  # fmt: skip
             else:
@@ -239,12 +239,13 @@ def _at_rate(choice: Selection, published: ImageSet, group: Trained, target: flo
         rate_distortion([_point(t, s) for t, s in points.items()], target),
         key="dvae_rate_chart",
         height=400,
-        alt=f"At {now.nats:.2f} nats a position the reconstruction has {now.psnr_clean:.1f} dB to the clean images and "
+        alt=f"At {now.nats:.2f} nats per position the reconstruction has {now.psnr_clean:.1f} dB to the clean "
+        "images and "
         f"{100 * now.surviving:.1f} % of the perturbation passes.",
         filename=f"dvae_rate_{choice.dataset.key}_{choice.attack.key}",
         question="What does a looser limit let through?",
         formula="passing = ⟨x̂(x+δ) − x̂(x), δ⟩ ÷ ⟨δ, δ⟩",
-        caption=f"At target {target:g}: **{now.nats:.2f} nats a position** ({now.bits_per_pixel:.2f} bits a "
+        caption=f"At target {target:g}: **{now.nats:.2f} nats per position** ({now.bits_per_pixel:.2f} bits a "
         "pixel), x̂ at "
         f"**{now.psnr_clean:.1f} dB** to the clean and {now.psnr_input:.1f} dB to the poisoned images; "
         f"**{100 * now.surviving:.1f} %** of the perturbation passes. {len(many.rows)} "
@@ -274,7 +275,7 @@ def _rate_tiles(
             ("poisoned − p̂", "what stage 1 gives", _bytes(part.published.images.float() / 255 - perturbation)),
         ],
         key="dvae_rate_tiles",
-        alt=f"One image a class at a rate target of {target:g} nats: clean, poisoned, reconstruction, estimated and "
+        alt=f"One image per class at a rate target of {target:g} nats: clean, poisoned, reconstruction, estimated and "
         "true perturbation.",
         names=part.names,
         caption=f"{protocol_line(choice)}. The networks see published images and labels only.",
@@ -301,7 +302,7 @@ def _untouched_tiles(
             ("clean − p̂", "what stage 1 gives", _bytes(part.published.images.float() / 255 - perturbation)),
         ],
         key="dvae_untouched_tiles",
-        alt=f"One image a class that was not poisoned, at a rate target of {target:g} nats: as published, "
+        alt=f"One image per class that was not poisoned, at a rate target of {target:g} nats: as published, "
         "reconstruction, what is taken "
         "for a perturbation, and what poisoning would have added.",
         names=part.names,

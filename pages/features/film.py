@@ -53,7 +53,7 @@ class Film:
         epochs: rising.
         points: float32 (E, M, 2).
         predictions: int64 (E, M).
-        measures: one dict an epoch: copy → measures.
+        measures: one dict per epoch: copy → measures.
         origin: ``stored`` or ``recomputed``.
     """
 

@@ -410,7 +410,7 @@ def marked_table(look: Look, layout: Embedding, names: Sequence[str], places: Se
         places: of the images among those that are shown.
 
     Returns:
-        A row an image: its row in the data set, its class, and answer and confidence (%) on each copy.
+        A row per image: its row in the data set, its class, and answer and confidence (%) on each copy.
     """
     count = len(layout.rows) // len(COPIES)
     columns: dict[str, list[Any]] = {

@@ -1,6 +1,6 @@
 """When Python collects garbage: by the clock, and over as little as possible.
 
-A full collection looks at everything that every open session keeps alive, 0.3 to 0.4 ms a session,
+A full collection looks at everything that every open session keeps alive, 0.3 to 0.4 ms per session,
 and nobody is served meanwhile. Streamlit's own after every rerun (``runner.postScriptGC``, off in
 ``.streamlit/config.toml``) would be dearer than the rerun once some sixty readers are there.
 """

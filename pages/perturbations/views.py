@@ -216,7 +216,7 @@ def _table(found: Distortion, rows: np.ndarray, names: list[str]) -> pd.DataFram
     return pd.DataFrame({"image": rows, "class": names, **numbers})
 
 
-# ---- one pattern a class -----------------------------------------------------------------------
+# ---- one pattern per class -----------------------------------------------------------------------
 
 
 @cached(max_entries=16)
@@ -244,7 +244,7 @@ def mean_view(choice: Selection) -> None:
         key="mean_tiles",
         alt=f"The mean perturbation of each class, amplified {gain:g} times; the largest value is {largest:.1f}/255.",
         names=names,
-        caption=f"Means over about {len(_few(images)[0]) // images.classes} images a class: {words} "
+        caption=f"Means over about {len(_few(images)[0]) // images.classes} images per class: {words} "
         "(100 %: the same pattern on every image of a class; 0 %: images of a class share nothing on average). "
         "Largest mean "
         f"value {largest:.1f}/255. "
@@ -300,7 +300,7 @@ def spectrum_view(choice: Selection) -> None:
         filename=f"{choice.attack.key}_spectra",
         question="Which frequencies do the images lose or gain?",
         formula="log_{10} mean_{i, channels} |DFT x_{i}|^{2} / (HW)^{2}",
-        caption="The middle is the mean brightness (frequency 0), the edge the finest detail (½ cycle a pixel). "
+        caption="The middle is the mean brightness (frequency 0), the edge the finest detail (½ cycle per pixel). "
         "Compare above with below: "
         f"darker means lost. Mean over {len(_few(images)[0])} images of {shape[0]}×{shape[1]} pixels.{some}",
     )
@@ -326,7 +326,7 @@ def spectrum_view(choice: Selection) -> None:
         filename=f"{choice.attack.key}_radial",
         question="Is the perturbation stronger than the image at some frequency?",
         formula="P(r) = mean_{|f| ≈ r} mean_{i} |DFT(f)|^{2} / (HW)^{2}",
-        caption=f"Poisoned images have **{high:.2f} times** the clean power above ¼ cycle a pixel (sum of ring "
+        caption=f"Poisoned images have **{high:.2f} times** the clean power above ¼ cycle per pixel (sum of ring "
         f"means), and {low:.2f} times "
         "below it (without frequency 0). δ: the perturbation of a class; where it lies above the clean curve it "
         "outweighs the image.",

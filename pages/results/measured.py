@@ -165,7 +165,7 @@ def condition_columns(
         name: of the table.
         heading, width: of the conditions' names; CSS pixels.
         goal: where the first button leads, as in :func:`table_button`.
-        seen, specs: one a row: what the first and the second button take.
+        seen, specs: one per row: what the first and the second button take.
     """
     kit = st.column_config
     return {
@@ -269,7 +269,7 @@ def table_button(key: str, goal: str, specs: Sequence[RunSpec | None]) -> Any:
     Args:
         key: of the column.
         goal: ``attack``, ``runs``, or ``images``: the page Defence where the run has a defence, otherwise Attack.
-        specs: one a row of the table; None where its button leads nowhere.
+        specs: one per row of the table; None where its button leads nowhere.
     """
 
     def clicked() -> None:

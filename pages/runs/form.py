@@ -197,7 +197,7 @@ def _data_part() -> Dataset | None:
 
 
 UPLOADS: Mapping[str, tuple[str, list[str] | None]] = {
-    "folder": ("Zip of images, one subfolder a class", ["zip"]),
+    "folder": ("Zip of images, one subfolder per class", ["zip"]),
     "npz": ("An npz file", ["npz"]),
     "idx": ("IDX files: images and labels, of the test part too", None),
     "parquet": ("Parquet files: all shards, of the test part too", ["parquet"]),

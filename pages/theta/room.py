@@ -39,8 +39,9 @@ JITTER = Parameter(
     help="Every sample's kernel entries move by up to j at random: an attacker who does not repeat the same filter.",
 )  # fmt: skip
 TRAIN = Parameter(
-    name="train", label="training samples a class", kind="int", default=0, minimum=0, maximum=5000, step=250,
-    help="How many poisoned samples a class the classifier is fitted to; 0 stands for infinitely many (exact moments).",
+    name="train", label="training samples per class", kind="int", default=0, minimum=0, maximum=5000, step=250,
+    help="How many poisoned samples per class the classifier is fitted to; 0 stands for infinitely many (exact "
+         "moments).",
 )  # fmt: skip
 #: where samples are repeated, in px
 GRID = np.array([0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.5, 6.0])
@@ -155,7 +156,7 @@ def real_images(choice: Selection, points: tuple[MeasuredPoint, ...]) -> None:
                 changes=moved_to(panels, (alpha, now.imi, now.imc)),
                 height=800 if points else 500,
                 alt=f"At strength {alpha:g} pixels Θ_imi is {now.imi:.3g} and Θ_imc {now.imc:.3f} for {samples} "
-                "samples a class. "
+                "samples per class. "
                 f"{len(points)} trained models are shown below on the same axis.",
                 filename=f"theta_{choice.attack.key}_{choice.seed}",
                 question="Do both metrics rise when α grows, and do samples agree with the closed form?",
@@ -189,7 +190,7 @@ def real_images(choice: Selection, points: tuple[MeasuredPoint, ...]) -> None:
 
 
 ANSWER = r"""
-**No approximation is involved:** COIN *is* multiplication with a random sparse matrix (four entries a row), so both
+**No approximation is involved:** COIN *is* multiplication with a random sparse matrix (four entries per row), so both
 metrics of the real, two-dimensional transform can be computed exactly. What reviewers asked of the paper is the green
 curve.
 

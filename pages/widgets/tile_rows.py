@@ -1,4 +1,4 @@
-"""Rows of image tiles with labels beside them: one picture a row, text as text, tiles that can be picked."""
+"""Rows of image tiles with labels beside them: one picture per row, text as text, tiles that can be picked."""
 
 from __future__ import annotations
 

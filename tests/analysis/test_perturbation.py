@@ -102,7 +102,7 @@ def test_class_share_of_a_class_wise_pattern_is_one() -> None:
 def test_class_share_of_independent_noise_is_zero_on_average() -> None:
     rng = np.random.default_rng(0)
     labels = torch.arange(2).repeat(2)
-    # Only two images a class: the plain ‖mean‖² would be half of the energy.
+    # Only two images per class: the plain ‖mean‖² would be half of the energy.
     shares = [class_share(torch.from_numpy(rng.normal(size=(4, 1, 16, 16))), labels) for _ in range(200)]
     assert abs(np.mean(shares)) < 4 * np.std(shares) / np.sqrt(200)
 

@@ -1,4 +1,4 @@
-"""Class-wise noise: one uniform pattern a class, and adding with clipping and rounding by hand."""
+"""Class-wise noise: one uniform pattern per class, and adding with clipping and rounding by hand."""
 
 from __future__ import annotations
 

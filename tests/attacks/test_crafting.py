@@ -153,7 +153,7 @@ def test_same_bytes_wherever_it_is_crafted(name, monkeypatch, tmp_path):
     assert torch.equal(attack.poison(data, Context(seed=2)).images, first)
 
 
-# DeepConfuse takes a second-order step a batch: minutes for a set whose copies would be seen beside the slack.
+# DeepConfuse takes a second-order step per batch: minutes for a set whose copies would be seen beside the slack.
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in WHOLE_SET if name != "deep_confuse"])
 def test_memory_is_bounded_by_the_batch(name, tmp_path):

@@ -270,7 +270,7 @@ PEAK = """
 @pytest.mark.skipif(not os.path.exists("/proc/self/clear_refs"), reason="peak memory is read from Linux's /proc")
 @pytest.mark.parametrize(("mode", "bound_mb"), [("L", 90), ("P", 90), ("RGB", 240), ("RGBA", 240)])
 def test_fifty_megapixels_are_in_memory_once(tmp_path, mode, bound_mb):
-    """Bound: 4 bytes a pixel (1 where a pixel is one byte) and 40 MB; before, up to 433 MB on top."""
+    """Bound: 4 bytes per pixel (1 where a pixel is one byte) and 40 MB; before, up to 433 MB on top."""
     Image.new(mode, (7070, 7070)).save(tmp_path / "large.png")
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(PEAK), str(tmp_path / "large.png")],

@@ -143,7 +143,7 @@ def test_sizes(tmp_path):
         ({"images": PIXELS.astype(np.int16) - 1, "labels": LABELS}, "neither whole numbers"),
         ({"images": np.zeros((20, 12, 12, 4), np.uint8), "labels": LABELS}, "are no images"),
         ({"images": np.zeros((20, 12), np.uint8), "labels": LABELS}, "are no images"),
-        ({"images": PIXELS, "labels": LABELS + 0.5}, "one whole number an image"),
+        ({"images": PIXELS, "labels": LABELS + 0.5}, "one whole number per image"),
         ({"data": PIXELS, "labels": LABELS - 1}, "run from -1 to 0"),
         ({"images": PIXELS, "labels": np.array([None] * 20)}, "pickled Python objects"),
         ({"images": PIXELS, "labels": np.arange(20)}, "has one usable image"),

@@ -18,7 +18,7 @@ def luma(images: torch.Tensor) -> torch.Tensor:
 
 
 def contrast(scenes) -> torch.Tensor:
-    """|mean luma well inside the object - mean luma well outside|, one an image."""
+    """|mean luma well inside the object - mean luma well outside|, one per image."""
     grey = luma(scenes.images)
     inside, outside = (scenes.coverage > 0.99).float(), (scenes.coverage < 0.01).float()
 

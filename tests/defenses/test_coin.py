@@ -177,7 +177,7 @@ def test_bad_input():
     images, field = torch.rand(2, 3, 4, 4), torch.zeros(2, 4, 4)
     with pytest.raises(ParameterError, match="boundary is 'mirror'"):
         displace(images, field, field, "mirror")
-    with pytest.raises(DataError, match="one a pixel"):
+    with pytest.raises(DataError, match="one per pixel"):
         displace(images, field[:1], field)
     with pytest.raises(DataError, match=r"must be float \(N, C, H, W\)"):
         displace((images * 255).to(torch.uint8), field, field)

@@ -391,7 +391,7 @@ def test_progress_rises_over_both_stages() -> None:
 
 
 def test_pictures_of_every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are those of the network as it is then, of one image a class, and the log has all epochs so far."""
+    """They are those of the network as it is then, of one image per class, and the log has all epochs so far."""
     data, defense = image_set(), quick(epochs=3)
     folder = defense.folder(data.content_hash)
     seen: list[tuple[dict[str, Any], dict[str, Any]]] = []

@@ -19,7 +19,7 @@ SETTINGS: dict[str, dict[str, Any]] = {"staged": {"most_alarms": 0}}
 
 
 def counted(defenses: Sequence[Defense]) -> StepCost:
-    """Passes and draws a step, counted over four epochs of two steps: forward is a third of a pass, backward two."""
+    """Passes and draws per step, counted over four epochs of two steps: forward is a third of a pass, backward two."""
     data, net, recipe, ctx = image_set(count=48), network(), plan(epochs=4, batch_size=24), Context(seed=2)
     passes, draws = [0.0], [0]
 

@@ -191,7 +191,7 @@ def moment(progress=0.0):
 
 
 def drawn_losses(values):
-    """A batch whose draws have the given losses, one row a draw, and an inner loss that reads them."""
+    """A batch whose draws have the given losses, one row per draw, and an inner loss that reads them."""
     rows = iter(values)
 
     def batch_of(row):

@@ -50,7 +50,7 @@ def test_kernel_grid_writes_the_numbers_and_frames_the_chosen_class() -> None:
     assert (frame.y0, frame.y1) == (rows.min() - 0.5, rows.max() + 0.5)
     assert [note.text for note in figure.layout.annotations] == ["a", "b", "c", "<b>d</b>"]
     assert kernel_grid(Cuda(kernel_size=7).kernels(4, 1), list("abcd")).data[0].text is None, (
-        "49 numbers a kernel are no help"
+        "49 numbers per kernel are no help"
     )
 
 

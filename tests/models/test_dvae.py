@@ -160,7 +160,7 @@ def test_bits_per_pixel() -> None:
 
 @pytest.mark.parametrize("target", [1.0, 3.0])
 def test_nats_of_a_whole_image(target: float) -> None:
-    """A 32×32 image has 256 positions, so a rate of k nats a position is 256·k nats, or 256·k/(1024·ln 2) bits a
+    """A 32×32 image has 256 positions, so a rate of k nats per position is 256·k nats, or 256·k/(1024·ln 2) bits a
     pixel."""
     with torch.device("meta"):
         made = DvaeNetwork((3, 32, 32), 10, 64)(torch.empty(1, 3, 32, 32), torch.zeros(1, dtype=torch.int64))

@@ -91,13 +91,13 @@ def test_cost_of_an_epoch_stands_on_the_page(open_page, cost_at_once):
         "defence", {**SMALL, "defence": "ueraser", "defence_ueraser_variant": "max", "further": "jpeg,staged"}
     )
     assert "**5 ×** that of a plain epoch" in cost(page)
-    assert "of the time, 5 draws a step" in cost(page)
+    assert "of the time, 5 draws per step" in cost(page)
     assert re.search(r"once before training: \*\*about [0-9.]+ m?s\*\*$", cost(page))
     assert any("Every check of staged training" in c.value for c in page.caption)
 
 
 def test_a_finished_run_tells_the_time_of_an_epoch(open_page, cost_at_once):
-    """200 images at 100 a second: two seconds an epoch, twenty-two with ten steps of crafting before each."""
+    """200 images at 100 a second: two seconds per epoch, twenty-two with ten steps of crafting before each."""
     page = open_page("defence", {**SMALL, "defence": "adversarial_training"})
     next(b for b in page.button if b.label.startswith("Train with this")).click().run()
     spec = RunSpec.from_json(page.session_state["handed_spec"])

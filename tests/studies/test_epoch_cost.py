@@ -42,7 +42,7 @@ class Busy(Defense):
 
 
 def test_parts_by_hand() -> None:
-    """3 passes of 2 ms and 2 draws of 1 ms: 8 ms an image, a quarter of them augmentation."""
+    """3 passes of 2 ms and 2 draws of 1 ms: 8 ms per image, a quarter of them augmentation."""
     cost = EpochCost(StepCost(3, 2), 0.002, Treatment(augment_s=0.001, purify_s=0.01, learn_s=5.0))
     assert cost.image_s == pytest.approx(0.008)
     assert cost.augmenting_share == pytest.approx(0.25)

@@ -120,7 +120,7 @@ def speed_under(stack: list[object]) -> float:
 
 
 def test_speed_of_other_runs_is_scaled_by_what_defences_declare() -> None:
-    """100 images/s without a defence: eleven passes a step take eleven times as long, two draws of UEraser on average
+    """100 images/s without a defence: eleven passes per step take eleven times as long, two draws of UEraser on average
     twice."""
     recorded(spec_of())
     assert speed_under([]) == speed_under(["coin"]) == 100

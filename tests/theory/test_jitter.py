@@ -65,7 +65,7 @@ def test_constant_kernels_give_what_the_class_kernels_give() -> None:
 
 @pytest.mark.parametrize("strength", [0.0, 0.4, 1.5])
 def test_limit_equals_the_moments_of_many_dense_matrices(strength: float) -> None:
-    """E[A] and E[A²] at 6×6 by brute force over 3000 dense matrices a class."""
+    """E[A] and E[A²] at 6×6 by brute force over 3000 dense matrices per class."""
     kernels, jitter, count, side = draw_kernels(2, 3, 0.3, "full", 3), 0.25, 3000, 6
     rng = np.random.default_rng(0)
     full = limit_jittered(kernels, strength, jitter, (side, side))

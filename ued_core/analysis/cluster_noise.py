@@ -1,4 +1,4 @@
-"""The noise of every cluster, read off published images: what an attack with one noise a cluster added."""
+"""The noise of every cluster, read off published images: what an attack with one noise per cluster added."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ued_core.errors import DataError
 
 @dataclass(frozen=True)
 class NoiseMaps:
-    """One noise a cluster.
+    """One noise per cluster.
 
     Attributes:
         maps: int16 (p, C, H, W), in 1/255; 0 where nothing is known.

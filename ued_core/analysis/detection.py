@@ -112,7 +112,7 @@ class Examination:
     """All tests on one set.
 
     Attributes:
-        evidence: one entry a test, in the order of :data:`TESTS`.
+        evidence: one entry per test, in the order of :data:`TESTS`.
         images: how many images were looked at, a fifth of them held out.
         seed: of the choice, the parting, the networks.
     """

@@ -122,7 +122,7 @@ def class_means(values: torch.Tensor, labels: torch.Tensor) -> tuple[np.ndarray,
 
 
 def class_share(delta: torch.Tensor, labels: torch.Tensor) -> float:
-    """How much of the perturbation is one pattern a class: 1 for class-wise noise, 0 for independent zero-mean noise.
+    """How much of the perturbation is one pattern per class: 1 for class-wise noise, 0 for independent zero-mean noise.
 
     Σ_k n_k ‖μ_k‖² ÷ Σ_i ‖δ_i‖², where ‖μ_k‖² is estimated without the bias of few images: the mean of
     δ_iᵀδ_j over pairs i ≠ j of the class.

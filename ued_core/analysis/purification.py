@@ -206,7 +206,7 @@ def stored_rows(path: Path = STORED) -> list[dict[str, Any]]:
 
 
 def accuracy_by_arm(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, list[float]]]:
-    """Clean test accuracies of :func:`stored_rows`: arm → attack → one value a seed, in the order of the file."""
+    """Clean test accuracies of :func:`stored_rows`: arm → attack → one value per seed, in the order of the file."""
     found: dict[str, dict[str, list[float]]] = {}
     for row in rows:
         if row["part"] == "stages":

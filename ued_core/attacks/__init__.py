@@ -1,4 +1,4 @@
-"""Attacks: one file a method, one verb: ``poison``."""
+"""Attacks: one file per method, one verb: ``poison``."""
 
 from ued_core.attacks.adversarial_poison import AdversarialPoison
 from ued_core.attacks.autoregressive import Autoregressive

@@ -234,7 +234,7 @@ class AdditiveAttack(Attack):
 
 
 class ClassTableAttack(AdditiveAttack):
-    """An additive attack with one perturbation a class; subclasses implement :meth:`table` and ``bound``."""
+    """An additive attack with one perturbation per class; subclasses implement :meth:`table` and ``bound``."""
 
     @abstractmethod
     def table(self, classes: int, shape: tuple[int, int, int], seed: int) -> torch.Tensor:

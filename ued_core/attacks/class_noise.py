@@ -1,4 +1,4 @@
-"""Class-wise random noise: one random pattern a class, the simplest shortcut there is."""
+"""Class-wise random noise: one random pattern per class, the simplest shortcut there is."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ class ErrorMaximising(TrainedSurrogateAttack):
     def _climb_together(
         self, network: Network, data: ImageSet, part: torch.Tensor, table: torch.Tensor, effort: Effort, words: str
     ) -> float:
-        """One step a batch for the noise of every class, in place; the error afterwards."""
+        """One step per batch for the noise of every class, in place; the error afterwards."""
         device, epsilon = effort.ctx.device, self.epsilon * LEVEL
         for rows in chunks(len(part), chunk_of(device)):
             clean, labels = on_device(data, part[rows], device)

@@ -37,7 +37,7 @@ class ErrorMinimising(SurrogateAttack):
         APBench). Batches of 128 where the release takes 512. Noise keeps its sign: the release cut the negative half
         off while building the data set, which its author confirmed as a mistake; "as released" does the same. At most
         max_rounds rounds. Perturbed images are clipped in every phase. Order of the batches: drawn once, and none is
-        dropped. Class-wise noise takes one step a batch, as there, but of ε/5 instead of ε/10, and ends when the
+        dropped. Class-wise noise takes one step per batch, as there, but of ε/5 instead of ε/10, and ends when the
         surrogate is right on 99 % of the subset, as in most of the release's scripts; its README says 90 %.
     """
 

@@ -106,8 +106,8 @@ class Ntga(WholeSetAttack):
             draft: holds the blocks that are done.
 
         Returns:
-            Its log's ``trace`` has one row a block: ``images``, and ``clean_accuracy`` and ``poisoned_accuracy``, 0..1,
-            of the kernel regression before and after, on clean images that were used for no step of this block.
+            Its log's ``trace`` has one row per block: ``images``, and ``clean_accuracy`` and ``poisoned_accuracy``,
+            0..1, of the kernel regression before and after, on clean images that were used for no step of this block.
         """
         effort = Effort(ctx, self.gradient_evaluations(len(data)))
         parts = chunks(len(data), self.block)

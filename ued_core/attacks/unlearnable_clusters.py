@@ -175,7 +175,7 @@ class UnlearnableClusters(WholeSetAttack):
             draft: holds the noise of the clusters that are done.
 
         Returns:
-            Its log's ``trace`` has one row a cluster: ``cluster``, ``images``, ``anchor``, ``clean_kl`` and
+            Its log's ``trace`` has one row per cluster: ``cluster``, ``images``, ``anchor``, ``clean_kl`` and
             ``clean_own_kl`` (without noise, to the anchor and to the own centre), ``first_kl`` (noise of the untrained
             generator), ``last_kl``, ``ratio`` (last to first), ``hit_rate`` (share of the probed images whose nearest
             centre is the anchor afterwards) and ``curve``: lists ``step`` (how many lie behind, from 0), ``anchor_kl``

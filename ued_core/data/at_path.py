@@ -14,7 +14,7 @@ from ued_core.data.parquet_set import Parquet
 from ued_core.errors import DataError
 
 KINDS = (
-    "an npz file, IDX files (as MNIST's), Parquet files with images, or a folder with one subfolder of images a class"
+    "an npz file, IDX files (as MNIST's), Parquet files with images, or a folder with one subfolder of images per class"
 )
 
 

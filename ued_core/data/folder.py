@@ -1,4 +1,4 @@
-"""A folder of the user's own images, one subfolder a class."""
+"""A folder of the user's own images, one subfolder per class."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _RECORD_BYTES = 16 << 20
 
 
 class Folder(Dataset):
-    """Your own images: a folder with one subfolder a class.
+    """Your own images: a folder with one subfolder per class.
 
     PNG, JPEG, WebP, BMP, TIFF, AVIF and HEIC (the last two where their decoders are there) of
     any size and colour mode become RGB, cut to the centred square and resized. A folder that

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from PIL import Image
 
 MAX_PIXELS = 50_000_000
-"""Larger images are skipped before they are decoded: Pillow takes 4 bytes a pixel."""
+"""Larger images are skipped before they are decoded: Pillow takes 4 bytes per pixel."""
 BUFFERED_PIXELS = 20_000_000
-"""The same for WebP, AVIF and HEIC, whose decoders take up to 16 bytes a pixel."""
+"""The same for WebP, AVIF and HEIC, whose decoders take up to 16 bytes per pixel."""
 MAX_FILE_BYTES = 256 << 20
 LARGE_PIXELS = 16_000_000
 """From here on an image is averaged down in strips before its colours are converted, so that it is in memory once."""
@@ -114,7 +114,7 @@ def read_square(path: Path, size: int, report: Report) -> np.ndarray:
     transparent parts are laid on white; 16-bit values are scaled to 8 bits. What stands
     beside the pixels (texts, profiles, broken tags) never decides whether they are read.
 
-    Decoding takes at most 4 bytes of memory a pixel and some for strips, and up to 16 bytes a
+    Decoding takes at most 4 bytes of memory per pixel and some for strips, and up to 16 bytes per
     pixel for the formats of :data:`BUFFERED_PIXELS`: about 350 MB at worst.
 
     Args:

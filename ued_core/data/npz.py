@@ -204,7 +204,7 @@ def _read_images(archive: zipfile.ZipFile, path: Path, count: int) -> np.ndarray
     if header.dtype != np.uint8 or len(header.shape) != 4 or header.shape[3] != 3 or 0 in header.shape[1:]:
         raise DataError(f"'images' in {path.name} is {header.dtype} with shape {header.shape}.", _RULE)
     if header.shape[0] != count:
-        raise DataError(f"{path.name} has {header.shape[0]} images but {count} labels.", "Give one label an image.")
+        raise DataError(f"{path.name} has {header.shape[0]} images but {count} labels.", "Give one label per image.")
     if header.fortran:
         return np.ascontiguousarray(_read_array(archive, path, "images").transpose(0, 3, 1, 2))
     _, height, width, channels = header.shape

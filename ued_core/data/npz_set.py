@@ -228,7 +228,7 @@ def _part(path: Path, images: str, labels: str, report: Report) -> Part:
     pixels = _pixels(read_array(path, images), f"{images!r} in {path.name}", report)
     if len(pixels) != len(numbers):
         what = f"{path.name} has {len(pixels):,} images in {images!r} but {len(numbers):,} labels in {labels!r}."
-        raise DataError(what, "Give one label an image.")
+        raise DataError(what, "Give one label per image.")
     if len(pixels) == 0:
         raise DataError(f"{path.name} has no images in {images!r}.", "Give at least one.")
     if names is None and "class_names" in array_names(path):

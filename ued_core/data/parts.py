@@ -23,7 +23,7 @@ class Part:
     Attributes:
         images: uint8 (N, 3, H, W).
         labels: int64 (N,), from 0.
-        names: one a class; None where the file names none.
+        names: one per class; None where the file names none.
         origin: what the file says of where they come from; None where it says nothing.
     """
 

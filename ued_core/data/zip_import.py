@@ -223,7 +223,7 @@ def _what_to_do(error: OSError) -> str:
 
 
 def _advice() -> str:
-    return f"Zip a folder that has one subfolder of {readable_formats()} images a class."
+    return f"Zip a folder that has one subfolder of {readable_formats()} images per class."
 
 
 def _shown(name: str) -> str:

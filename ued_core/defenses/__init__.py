@@ -1,4 +1,4 @@
-"""Defences: one file a method or a family of small ones, hooks ``purify``, ``augment`` and ``training``."""
+"""Defences: one file per method or a family of small ones, hooks ``purify``, ``augment`` and ``training``."""
 
 from ued_core.defenses.adversarial_training import AdversarialTraining, Trades
 from ued_core.defenses.base import Defense, StepCost, augment_all, blend_all, marks_of, preview, purify_all, step_cost

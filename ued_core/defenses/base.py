@@ -201,7 +201,7 @@ def preview(
         defenses: the stack, in order.
         data: the images to defend.
         ctx: seed and device; the draws come from its named stream.
-        chunk: images a step; bounds the memory.
+        chunk: images per step; bounds the memory.
         stream: name of the stream of draws, so that two previews can differ.
         whole: the training set that ``data`` are rows of, for defences with ``needs_whole_set``; None: ``data`` itself.
     """

@@ -164,7 +164,9 @@ def displace(images: torch.Tensor, dx: torch.Tensor, dy: torch.Tensor, boundary:
     expected = (images.shape[0], *images.shape[2:])
     for name, field in (("dx", dx), ("dy", dy)):
         if tuple(field.shape) != expected or not field.is_floating_point():
-            raise DataError(f"{name} is {field.dtype} {tuple(field.shape)}, but must be float {expected}: one a pixel.")
+            raise DataError(
+                f"{name} is {field.dtype} {tuple(field.shape)}, but must be float {expected}: one per pixel."
+            )
         # Not finite or enormous displacements would index outside the image; nan fails every comparison.
         if field.numel() and not bool(field.abs().amax() < FARTHEST):
             raise DataError(

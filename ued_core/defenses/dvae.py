@@ -27,7 +27,7 @@ from ued_core.training.rate_constrained import DvaeJob, dvae_loss, train_dvae
 
 CHUNK = 256
 PICTURES = 10
-"""Images whose separation is shown while training, one a class."""
+"""Images whose separation is shown while training, one per class."""
 
 Step = Literal["subtract", "reconstruct"]
 
@@ -35,7 +35,7 @@ Step = Literal["subtract", "reconstruct"]
 class Dvae(TrainedDefense):
     """Trains a rate-limited autoencoder on the poisoned images and gives back what it lets through.
 
-    Few nats a position suffice for what an image looks like, not for weak noise. What the class alone foretells, a
+    Few nats per position suffice for what an image looks like, not for weak noise. What the class alone foretells, a
     second decoder may draw without limit, p̂; it is taken off the images. Stage 1 subtracts p̂ under a tight limit.
     Stage 2 trains a new network on the result, subtracts again, and passes the images through itself. Only the poisoned
     images and their labels are used. Steps matter most: p̂ becomes like the noise after some thousands.
@@ -54,7 +54,8 @@ class Dvae(TrainedDefense):
     title: ClassVar[str] = "D-VAE"
 
     rate_1: float = param(
-        1.0, "Limit of stage 1, in nats a latent position (2×2 pixels); 1 nat is 0.36 bits a pixel. The only limit of "
+        1.0, "Limit of stage 1, in nats a latent position (2×2 pixels); 1 nat is 0.36 bits per pixel. The only "
+             "limit of "
              "one-stage variants.",
         label="rate target, stage 1", unit="nats", ge=0.1, le=10.0, step=0.1, quick=0.3,
     )  # fmt: skip
@@ -305,7 +306,7 @@ class _Separation:
 
     def _log(self) -> dict[str, Any]:
         words = "; ".join(
-            f"stage {log['stage']} kept {log['rate']:.2f} nats a position (target {log['target']:g}), "
+            f"stage {log['stage']} kept {log['rate']:.2f} nats per position (target {log['target']:g}), "
             f"x̂ at {log['psnr']:.1f} dB of its input" for log in self.logs
         )  # fmt: skip
         early = [f"stage {log['stage']} {log[STOPPED]}" for log in self.logs if STOPPED in log]

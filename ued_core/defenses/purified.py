@@ -2,7 +2,7 @@
 
 What a trained defence made of a training set is a folder under the home, named by the defence and the content of the
 set that it was given; it appears whole or not at all. While it is being made a workshop lies beside it, where the state
-of unfinished work, one row an epoch and a few pictures of the latest epoch can be found.
+of unfinished work, one row per epoch and a few pictures of the latest epoch can be found.
 """
 
 from __future__ import annotations

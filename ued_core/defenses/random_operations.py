@@ -1,4 +1,4 @@
-"""Random operations on images, each with one magnitude an image: smooth lighting, colours, tones, geometry, JPEG."""
+"""Random operations on images, each with one magnitude per image: smooth lighting, colours, tones, geometry, JPEG."""
 
 from __future__ import annotations
 

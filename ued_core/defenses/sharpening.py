@@ -138,7 +138,7 @@ class FixedSharpening(FixedTransform):
 def draw_sharpening(
     count: int, centre: float, spread: float, rng: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """One random sharpening kernel an image.
+    """One random sharpening kernel per image.
 
     Args:
         count: number of images.

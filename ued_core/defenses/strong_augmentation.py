@@ -25,7 +25,7 @@ SPEED = 8e9
 
 
 def augment_strongly(images: torch.Tensor, strength: float, rng: torch.Generator) -> torch.Tensor:
-    """Resized crop, colour jitter and grey, each growing with the strength; one draw an image.
+    """Resized crop, colour jitter and grey, each growing with the strength; one draw per image.
 
     Args:
         images: float (N, C, H, W) in [0, 1], C 1 or 3.

@@ -237,7 +237,7 @@ def circular_blur(side: int, sigma: float) -> torch.Tensor:
 class SmoothField(Warp):
     """Moves a coarse grid of points at random; pixels between them follow a smooth surface.
 
-    A few control points an axis each get two uniform numbers, and cubic B-splines carry them to the
+    A few control points per axis each get two uniform numbers, and cubic B-splines carry them to the
     pixels. Fewer points give larger regions that move together.
 
     Source:

@@ -288,7 +288,8 @@ def agreement_map(counts: np.ndarray, class_names: Sequence[str], selected: int 
 
 
 def distance_curves(trace: Sequence[Mapping[str, Any]], selected: int | None = None) -> go.Figure:
-    """KL divergence to the anchor and to the own centre while the generators learn, one line a cluster and their mean.
+    """KL divergence to the anchor and to the own centre while the generators learn, one line per cluster and their
+    mean.
 
     Args:
         trace: rows of the crafting log with ``cluster``, ``clean_kl``, ``clean_own_kl`` and ``curve``.

@@ -25,7 +25,7 @@ def embedding_scatter(embedding: Embedding, class_names: Sequence[str]) -> go.Fi
 
     Args:
         embedding: the layout; ``group`` names the copy of each point.
-        class_names: one a class.
+        class_names: one per class.
     """
     groups = list(dict.fromkeys(embedding.group.tolist()))
     traces = []
@@ -89,9 +89,9 @@ def point_colours(
     Args:
         colouring: by true class, by predicted class, by whether both agree, or by copy.
         labels: int (M,).
-        predictions: int (…, M): of one network, or of one an epoch.
+        predictions: int (…, M): of one network, or of one per epoch.
         group: str (M,), the copies.
-        class_names: one a class.
+        class_names: one per class.
 
     Returns:
         An index of the shape of ``predictions`` where these decide, else (M,).
@@ -126,7 +126,7 @@ def feature_scatter(
 
     Args:
         embedding: the layout; the same images in every group.
-        class_names: one a class.
+        class_names: one per class.
         predictions: int (M,), what the network answers.
         colouring: what a colour means.
         joined: join the copies of every image.
@@ -206,7 +206,7 @@ def feature_scatter(
 def _joins(
     embedding: Embedding, places: np.ndarray, copies: int, kind: str, colour: str, width: float, opacity: float
 ) -> dict[str, Any]:
-    """One line an image through its copies, a gap after each."""
+    """One line per image through its copies, a gap after each."""
     stacked = embedding.points.reshape(copies, -1, 2)[:, places]
     gap = np.full((1, len(places), 2), np.nan, np.float32)
     path = np.concatenate([stacked, gap]).transpose(1, 0, 2).reshape(-1, 2)

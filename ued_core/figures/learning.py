@@ -141,7 +141,7 @@ def histogram_figure(shares: Sequence[float], class_names: Sequence[str]) -> go.
     """How often each class is the answer on clean test images.
 
     Args:
-        shares: of the answers, one a class, sum 1.
+        shares: of the answers, one per class, sum 1.
         class_names: in the same order.
     """
     values = 100 * np.asarray(shares, dtype=np.float64)

@@ -41,7 +41,7 @@ CLEAN_WORDS = "clean data"
 
 
 def cost_figure(lines: Sequence[Line]) -> go.Figure:
-    """(b) Accuracy on clean data over α, one line a data set; the axis begins below the lowest run.
+    """(b) Accuracy on clean data over α, one line per data set; the axis begins below the lowest run.
 
     Raises:
         DataError: there are no lines.
@@ -60,7 +60,7 @@ def resolution_figure(lines: Sequence[Line]) -> go.Figure:
 
 
 def optimum_figure(by_blur: Sequence[Line], by_size: Sequence[Line]) -> go.Figure:
-    """(h) The attack over α: one line a p_b on the left, one a kernel size on the right.
+    """(h) The attack over α: one line per p_b on the left, one per kernel size on the right.
 
     Raises:
         DataError: there are no lines.

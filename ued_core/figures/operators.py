@@ -28,7 +28,7 @@ def kernel_grid(kernels: np.ndarray, names: Sequence[str], columns: int = 5, sel
 
     Args:
         kernels: float (c, k, k), 0..1.
-        names: one a class.
+        names: one per class.
         columns: kernels in a row.
         selected: class to frame.
 

@@ -115,8 +115,8 @@ def spectra(rows: Sequence[tuple[str, np.ndarray]], names: Sequence[str]) -> go.
     """The log power of every class, one small map each, all on one colour scale.
 
     Args:
-        rows: label and power (K, H, W), centred; each row of maps has one map a class.
-        names: one a class; at most ten are drawn.
+        rows: label and power (K, H, W), centred; each row of maps has one map per class.
+        names: one per class; at most ten are drawn.
 
     Raises:
         DataError: the rows differ in shape.
@@ -179,8 +179,8 @@ def radial_curves(
     Args:
         frequencies: float (R,), cycles a pixel.
         curves: role of the theme → power (R,).
-        perturbations: power (K, R), one row a class; at most ten are drawn.
-        names: one a class.
+        perturbations: power (K, R), one row per class; at most ten are drawn.
+        names: one per class.
     """
     traces: list[dict[str, Any]] = []
     for k, row in enumerate(perturbations[:MOST_CLASSES]):

@@ -16,7 +16,7 @@ RUN_LENGTHS = 3
 
 
 def strip(images: Images) -> bytes:
-    """Images side by side, without gaps, one pixel a pixel.
+    """Images side by side, without gaps, one pixel per pixel.
 
     Labels, gaps and marks are the page's business: text in a picture is neither readable by a
     screen reader nor able to follow the theme.

@@ -165,7 +165,7 @@ def rate(mean: torch.Tensor, log_variance: torch.Tensor) -> torch.Tensor:
 
 
 def bits_per_pixel(nats: float, stride: int) -> float:
-    """A rate in nats a latent position → bits a pixel."""
+    """A rate in nats a latent position → bits per pixel."""
     return nats / (stride**2 * math.log(2))
 
 

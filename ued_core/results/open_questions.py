@@ -274,7 +274,7 @@ def _lines(
 
 
 def cost_lines(conditions: Sequence[Condition]) -> list[Line]:
-    """(b) Clean data over α, one line a data set."""
+    """(b) Clean data over α, one line per data set."""
     plain = [c for c in conditions if attack_of(c) is None]
     return _lines(plain, lambda s: s.dataset, lambda s: data_title(s.dataset))
 
@@ -345,8 +345,8 @@ def resolution_lines(conditions: Sequence[Condition], rows: Sequence[Row]) -> li
 
 
 def optimum_lines(conditions: Sequence[Condition], rows: Sequence[Row]) -> tuple[list[Line], list[Line]]:
-    """(h) The attack over α: one line a p_b at the smallest kernel, and one line a kernel size at the p_b that most of
-    them have."""
+    """(h) The attack over α: one line per p_b at the smallest kernel, and one line per kernel size at the p_b that most
+    of them have."""
     known = [c for c in conditions if setting(c).kernel_size is not None]
     if not known:
         return [], []

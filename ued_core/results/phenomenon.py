@@ -24,7 +24,7 @@ class Condition:
 
     Attributes:
         name: what was trained on.
-        rows: the runs, one a seed.
+        rows: the runs, one per seed.
     """
 
     name: str

@@ -12,8 +12,8 @@
 | ``environments.jsonl`` | worker | one line an execution, once torch is there: device, precision, threads, versions |
 | ``attempts.jsonl`` | worker | one line an execution: when, where, which process |
 | ``heartbeat`` | worker | touched every second |
-| ``progress.jsonl`` | worker | one line a report |
-| ``history.jsonl`` | worker | one line an epoch |
+| ``progress.jsonl`` | worker | one line per report |
+| ``history.jsonl`` | worker | one line per epoch |
 | ``checkpoint.pt`` | worker | for resuming; removed when the run has finished |
 | ``crafted/`` | worker | a poisoned set whose crafting was ended early; it belongs to this run alone |
 | ``weights.safetensors`` | worker | the trained weights |
@@ -285,7 +285,8 @@ class RunFolder:
                 for number, row in read_lines(self.environments_path)]  # fmt: skip
 
     def history(self, damage: list[str] | None = None) -> list[dict[str, float]]:
-        """One row an epoch, as :func:`ued_core.training.train` describes them; epochs increase, every number is finite.
+        """One row per epoch, as :func:`ued_core.training.train` describes them; epochs increase, every number is
+        finite.
 
         A row with a wrong value is left out. After a resume the epochs since the last checkpoint are trained again;
         their first rows give way to the new ones.

@@ -1,7 +1,7 @@
 """The process that executes one run: ``python -m ued_core.runs.worker FOLDER``.
 
 It takes the run's token, or leaves without touching anything. Then it writes a heartbeat,
-a line a report, a row an epoch, checkpoints, and in the end the result or the error.
+a line per report, a row per epoch, checkpoints, and in the end the result or the error.
 
 Exit codes:
     0 finished, 1 failed (error.json says why), 2 wrong arguments, 3 not taken: another worker

@@ -57,12 +57,12 @@ class EpochCost:
 
     @property
     def augmenting_s(self) -> float:
-        """CPU seconds an image and epoch that batch hooks take, all draws together."""
+        """CPU seconds per image and epoch that batch hooks take, all draws together."""
         return self.step.draws * self.treatment.augment_s
 
     @property
     def image_s(self) -> float:
-        """CPU seconds an image and epoch, average over a training."""
+        """CPU seconds per image and epoch, average over a training."""
         return self.step.passes * self.plain_s + self.augmenting_s
 
     @property

@@ -214,7 +214,7 @@ def lay_out_epochs(frames: Sequence[np.ndarray], method: Literal["umap", "pca"])
     """One aligned layout for all epochs: the stored one when the same was asked for before.
 
     Args:
-        frames: float32 (M, D), one an epoch.
+        frames: float32 (M, D), one per epoch.
         method: UMAP, each epoch started from the one before, or principal components of all epochs together.
 
     Returns:

@@ -245,12 +245,12 @@ def theta(
     size: tuple[int, int] = (32, 32),
     boundary: Boundary = "periodic",
 ) -> Theta:
-    """Both metrics for ``samples`` freshly drawn COIN matrices a class.
+    """Both metrics for ``samples`` freshly drawn COIN matrices per class.
 
     Args:
         kernels: float (c, k, k), the class kernels.
         strength: COIN's α in pixels; 0 means no COIN, and then Θ_imi is exactly 0.
-        samples: n, matrices a class.
+        samples: n, matrices per class.
         rng: draws the displacements, uniform on (-α, α).
         size: (H, W).
         boundary: as in :func:`ued_core.defenses.coin.displace`.

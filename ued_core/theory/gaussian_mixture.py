@@ -1,4 +1,5 @@
-"""The simplified experiment: two Gaussian classes, one matrix a class, and a Bayes classifier tested on clean samples.
+"""The simplified experiment: two Gaussian classes, one matrix per class, and a Bayes classifier tested on clean
+samples.
 
 A clean sample is x = y·μ + z with y = ±1 equally likely and z ~ N(0, I_d). The poisoned training sample is
 A_i x with A_i = R_i · (T(a_y) + J_i): T is tridiagonal with ones on the diagonal and a_y beside it, J_i holds an
@@ -283,7 +284,7 @@ def draw_poisoned(mixture: Mixture, count: int, rng: np.random.Generator, seed: 
     """Poisoned training samples, each with a matrix of its own; float64 (2, n, d), classes +1 and -1.
 
     Args:
-        count: n, samples a class.
+        count: n, samples per class.
         rng: draws samples, jitter and random matrices.
         seed: names the random direction of μ.
     """
@@ -320,7 +321,7 @@ def fitted_classifier(samples: np.ndarray) -> Quadratic:
         samples: float (2, n, d), classes +1 and -1, n ≥ 2.
 
     Raises:
-        ParameterError: fewer than two samples a class.
+        ParameterError: fewer than two samples per class.
     """
     if samples.ndim != 3 or len(samples) != 2 or samples.shape[1] < 2:
         raise ParameterError(f"The samples have shape {samples.shape}, but must be (2, n, d) with n of at least 2.")
@@ -336,7 +337,7 @@ def clean_samples(mixture: Mixture, count: int, seed: int = 0) -> np.ndarray:
     """Clean test samples, float64 (2, n, d); the same noise for every mixture of the same size and seed.
 
     Args:
-        count: n, samples a class.
+        count: n, samples per class.
         seed: names the streams of the noise and of the random direction.
     """
     noise, mu = _noise(count, mixture.size, seed), mixture.mean(seed)
@@ -355,8 +356,8 @@ def evaluate(mixture: Mixture, train: int = 0, test: int = 4000, seed: int = 0) 
     """Poison, fit, and test on clean samples.
 
     Args:
-        train: poisoned training samples a class; 0 stands for infinitely many (exact moments).
-        test: clean test samples a class.
+        train: poisoned training samples per class; 0 stands for infinitely many (exact moments).
+        test: clean test samples per class.
         seed: names all random streams.
 
     Raises:
@@ -379,7 +380,7 @@ def sweep(mixture: Mixture, way: Way, points: int = 31, test: int = 2000, seed: 
     Args:
         way: ``jitter``, ``approach`` or ``strength``.
         points: values, evenly spaced over the declared range.
-        test: clean test samples a class, the same at all values.
+        test: clean test samples per class, the same at all values.
         seed: names the random streams.
 
     Raises:

@@ -36,7 +36,7 @@ class Repeated:
     Attributes:
         strengths: float64 (S,), α in pixels.
         imi, imc: float64 (S, R), the metrics of each repetition.
-        samples: n, matrices a class in one repetition.
+        samples: n, matrices per class in one repetition.
     """
 
     strengths: np.ndarray
@@ -141,7 +141,7 @@ def expected_jittered(
 
 @compiled
 def _accumulate_each(kernels: Any, place: Any, weight: Any, height: int, width: int, squares: Any, gram: Any) -> None:
-    """As ``consistency._accumulate``, with one kernel a sample.
+    """As ``consistency._accumulate``, with one kernel per sample.
 
     Args:
         kernels: float64 (c, n, k, k).
@@ -276,11 +276,11 @@ def theta_jittered(
     size: tuple[int, int] = (32, 32),
     boundary: Boundary = "periodic",
 ) -> Theta:
-    """Both metrics for ``samples`` freshly drawn kernels and COIN matrices a class.
+    """Both metrics for ``samples`` freshly drawn kernels and COIN matrices per class.
 
     Args:
         kernels, strength, jitter, size, boundary: as in :func:`limit_jittered`.
-        samples: n, matrices a class.
+        samples: n, matrices per class.
         rng: draws the jitter first, then the displacements.
 
     Raises:
@@ -318,7 +318,7 @@ def repeated(
     Args:
         kernels, size, boundary, jitter: as in :func:`limit_jittered`.
         strengths: the values of α in pixels.
-        samples: n, matrices a class in one repetition.
+        samples: n, matrices per class in one repetition.
         repeats: R ≥ 2, independent repetitions at each strength.
         seed: names the streams; each (strength, repetition) has its own.
 

@@ -24,7 +24,7 @@ def random_matrix(size: int, strength: float, rng: np.random.Generator) -> np.nd
     Args:
         size: d, at least 2.
         strength: α ≥ 0, in entries.
-        rng: draws one number a row.
+        rng: draws one number per row.
 
     Raises:
         ParameterError: size or strength cannot be used.

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 
 def random_crop(images: torch.Tensor, padding: int, rng: torch.Generator) -> torch.Tensor:
-    """Pad with zeros and cut a window of the old size at a random place, one an image.
+    """Pad with zeros and cut a window of the old size at a random place, one per image.
 
     Args:
         images: (N, C, H, W), any dtype.

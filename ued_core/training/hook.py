@@ -56,7 +56,7 @@ class Graded:
     """What came out of a batch; losses and scores with gradient.
 
     Attributes:
-        losses: float32 (N,), one an image; training minimises their mean.
+        losses: float32 (N,), one per image; training minimises their mean.
         scores: float (N, K), from which the training accuracy is counted.
         targets: int64 (N,) or float (N, K), the labels that the scores were compared with: a batch that was drawn anew
             may have others.

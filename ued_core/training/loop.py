@@ -67,7 +67,7 @@ class Job:
 
 
 def train(job: Job, ctx: Context) -> History:
-    """Train and return one row an epoch.
+    """Train and return one row per epoch.
 
     Every epoch draws from its own stream of the seed, so a run that is resumed from its
     checkpoint does what an uninterrupted run does, bit for bit on the same CPU with the same

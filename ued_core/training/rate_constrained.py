@@ -83,7 +83,7 @@ class DvaeJob:
         network: weights drawn.
         target: of the rate, in nats a latent position.
         epochs: passes over the data; the learning rate falls from 0.005 to 0 along half a cosine.
-        batch_size: images a step; a remainder is left out of an epoch.
+        batch_size: images per step; a remainder is left out of an epoch.
         resume: what ``on_state`` was given last by an interrupted execution; None begins.
         on_epoch: called with each new row.
         on_state: called after every epoch with a function that returns the state to resume from.
@@ -102,7 +102,7 @@ class DvaeJob:
 
 
 def train_dvae(job: DvaeJob, ctx: Context) -> list[dict[str, float]]:
-    """Train with Adam and return one row an epoch.
+    """Train with Adam and return one row per epoch.
 
     Every epoch draws from its own stream of the seed, so a training that is resumed does what an uninterrupted one
     does. Images are not augmented.

@@ -102,7 +102,7 @@ def as_labels(value: Any, name: str, what: str) -> np.ndarray:
         or np.any(array != np.floor(array))
     ):
         raise DataError(
-            f"{what} in {name} is {words_for(array)}, but it must be whole numbers, one an entry, or one-hot rows.",
+            f"{what} in {name} is {words_for(array)}, but it must be whole numbers, one per entry, or one-hot rows.",
             "Save class numbers or indices as integers.",
         )
     if len(array) and (array.min() < 0 or array.max() >= 2**31):

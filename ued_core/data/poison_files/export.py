@@ -25,7 +25,7 @@ RECIPE_VERSION = 1
 KINDS: Mapping[str, str] = MappingProxyType(
     {
         "npz": "npz: images, labels and the recipe in one file",
-        "folder": "zip of PNG files, one folder a class (lossless)",
+        "folder": "zip of PNG files, one folder per class (lossless)",
         "em": "perturbation.pt as EM's loader reads it, the recipe beside it",
     }
 )

@@ -172,7 +172,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
             Format(
                 "uc",
                 "Unlearnable Clusters .pth",
-                "one noise map a cluster",
+                "one noise map per cluster",
                 "jiamingzhang94/Unlearnable-Clusters",
                 ("uc",),
                 radius=16.0,

@@ -14,8 +14,8 @@ CONTENTS = ("noise", "images")
 PER = ("sample", "class", "cluster", "pool")
 _PER_WORDS = {
     "sample": "one a training image",
-    "class": "one a class",
-    "cluster": "one a cluster",
+    "class": "one per class",
+    "cluster": "one per cluster",
     "pool": "a pool of each class",
 }
 

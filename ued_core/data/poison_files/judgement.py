@@ -19,7 +19,7 @@ _UNLIKE = 0.2
 _DARKEST = 64
 """Bytes that stay at or below this are darker than pictures are."""
 MOST_CLASSES = 200
-"""Without a data set to compare with, at most so many noise maps are taken for one a class."""
+"""Without a data set to compare with, at most so many noise maps are taken for one per class."""
 _MOST_LABELS = 1000
 """Without a data set, numbers that repeat are labels below this."""
 _WORDS = {"images": "whole images", "noise": "noise"}
