@@ -245,7 +245,7 @@ def _at_rate(choice: Selection, published: ImageSet, group: Trained, target: flo
         filename=f"dvae_rate_{choice.dataset.key}_{choice.attack.key}",
         question="What does a looser limit let through?",
         formula="passing = ⟨x̂(x+δ) − x̂(x), δ⟩ ÷ ⟨δ, δ⟩",
-        caption=f"At target {target:g}: **{now.nats:.2f} nats per position** ({now.bits_per_pixel:.2f} bits a "
+        caption=f"At target {target:g}: **{now.nats:.2f} nats per position** ({now.bits_per_pixel:.2f} bits per "
         "pixel), x̂ at "
         f"**{now.psnr_clean:.1f} dB** to the clean and {now.psnr_input:.1f} dB to the poisoned images; "
         f"**{100 * now.surviving:.1f} %** of the perturbation passes. {len(many.rows)} "
