@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -20,7 +21,12 @@ LONG = 1000
 
 
 def zombies() -> list[psutil.Process]:
-    return [p for p in psutil.Process().children(recursive=True) if p.status() == psutil.STATUS_ZOMBIE]
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        # One that has been waited for since it was listed is gone, and no zombie.
+        with suppress(psutil.NoSuchProcess):
+            found += [process] if process.status() == psutil.STATUS_ZOMBIE else []
+    return found
 
 
 def test_waiting_outlives_the_supervisor(home, spec_of, until, pids, tmp_path):

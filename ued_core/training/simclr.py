@@ -25,8 +25,7 @@ PROBE_ROUNDS = 100
 
 
 class SimClr(Plan):
-    """SimCLR without labels, then a linear layer on the frozen features, trained with the labels of the training
-    images.
+    """SimCLR without labels, then a linear layer on the frozen features, trained with the labels of the training set.
 
     Two random views of an image are to have similar features, views of different images different ones. After every
     epoch the linear layer is fitted anew to the features of the training images as stored; both accuracies are its.
