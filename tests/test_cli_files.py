@@ -124,7 +124,7 @@ def test_inspect_with_corrections_and_refusals(run: Run, tmp_path: Path) -> None
     with open(tmp_path / "noise.pkl", "wb") as file:
         pickle.dump(np.ones((12, 3, 8, 8), np.int8), file)
     assert "one per class" in run("inspect", tmp_path / "noise.pkl")[1]
-    assert "one a training image" in run("inspect", tmp_path / "noise.pkl", "--per", "sample", "--radius", 4)[1]
+    assert "one per training image" in run("inspect", tmp_path / "noise.pkl", "--per", "sample", "--radius", 4)[1]
     code, _, err = run("inspect", tmp_path / "noise.pkl", "--layout", "NHWC")
     assert code == 2
     assert "8 channels" in err

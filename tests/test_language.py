@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 COUNTED = (
     "one|number|rows|line|lines|matrices|kernel|samples|pattern|bytes|bits|images|magnitude|label|step|passes|draws"
 )
-OVER = "class|image|row|pixel|epoch|cluster|channel|step|sample|batch|layer|session|seed|axis|data set"
+OVER = "class|image|training image|row|pixel|epoch|cluster|channel|step|sample|batch|layer|session|seed|axis|data set"
 # "How many times an image passes" has an article before a noun of its own; no such word stands in COUNTED.
 DISTRIBUTIVE = re.compile(rf"\b({COUNTED}) an? ({OVER})\b")
 

@@ -622,7 +622,7 @@ def test_report_in_words(tmp_path: Path, data: ImageSet, delta: np.ndarray) -> N
     path = torch_file(tmp_path / "perturbation.pt", torch.from_numpy(delta).float() / 255)
     told = "\n".join(detect(path, data).lines())
     shape = "40 of 3 × 8 × 8, stored as NCHW, float32"
-    for part in ("EM perturbation.pt", "noise to be added, one a training image", shape, "8/255", "% negative"):
+    for part in ("EM perturbation.pt", "noise to be added, one per training image", shape, "8/255", "% negative"):
         assert part in told
     assert json.loads(json.dumps(detect(path).to_json()))["format"] == "em"
 

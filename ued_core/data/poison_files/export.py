@@ -103,7 +103,7 @@ def _npz(poisoned: PoisonedSet, path: Path, about: Mapping[str, Any], ctx: Conte
 
 
 def _em(poisoned: PoisonedSet, path: Path, about: Mapping[str, Any], ctx: Context) -> list[Path]:
-    """δ in fractions of 1, float32 (N, C, H, W), one a training image."""
+    """δ in fractions of 1, float32 (N, C, H, W), one per training image."""
     ctx.report(0, 1, "Writing the perturbation")
     delta = poisoned.delta.to(torch.float32).div_(255)
     write_atomic(path, lambda temporary: _save(delta, temporary))

@@ -13,7 +13,7 @@ LAYOUTS = ("NCHW", "NHWC")
 CONTENTS = ("noise", "images")
 PER = ("sample", "class", "cluster", "pool")
 _PER_WORDS = {
-    "sample": "one a training image",
+    "sample": "one per training image",
     "class": "one per class",
     "cluster": "one per cluster",
     "pool": "a pool of each class",
