@@ -134,8 +134,7 @@ def agreement(data: ImageSet) -> list[str]:
     coin = np.abs(moved - displace_each(images.numpy(), *(f.numpy() for f in fields)))
     return [
         f"Agreement: CUDA differs by at most {int(attack.max())}/255, on {int((attack > 0).sum())} of "
-        f"{attack.numel()} values; "
-        f"COIN by at most {coin.max():.1e} on a scale of 1.",
+        f"{attack.numel()} values; COIN by at most {coin.max():.1e} on a scale of 1.",
     ]
 
 

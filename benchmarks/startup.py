@@ -79,8 +79,7 @@ def main() -> None:
             links = rows[0][2] if all(row[2] == rows[0][2] for row in rows) else ["differs between repeats"]
             print(
                 f"| {name} | {kind} | {median(r[0] for r in rows):.1f} | {', '.join(seen)} | "
-                f"**{median(r[1] for r in rows):.1f}** "
-                f"| {', '.join(links)} |",
+                f"**{median(r[1] for r in rows):.1f}** | {', '.join(links)} |",
                 flush=True,
             )
     print(f"\nLoad at the end: {load()}")

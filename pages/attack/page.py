@@ -16,8 +16,7 @@ from ued_core.figures.tiles import amplified_difference, fitting_gain
 st.title("Attack")
 st.markdown(
     "**What does the attack change, and what gives the class away?** An availability attack alters training images "
-    "so that "
-    "a model scores high on them and fails on clean ones. Choose data and attack on the left."
+    "so that a model scores high on them and fails on clean ones. Choose data and attack on the left."
 )
 choice = sidebar_selection()
 images, rows = choice.shown(1)
@@ -38,8 +37,7 @@ tile_rows(
     f"{gain:g} times.",
     names=[names[label] for label in images.labels.tolist()],
     caption=f"{protocol_line(choice)}. The difference is shown × {gain:g}; the largest change of a pixel is "
-    f"{largest}/255, "
-    f"the mean {float(result.delta.abs().float().mean()):.1f}/255."
+    f"{largest}/255, the mean {float(result.delta.abs().float().mean()):.1f}/255."
     + (" Look for the dark frame: beyond the border lies zero." if kernels is not None else ""),
 )
 crafting_note(choice)
@@ -47,8 +45,7 @@ if kernels is not None:
     st.subheader("One kernel per class")
     st.markdown(
         "Every image of a class passes through that class's filter. **Compare two kernels:** the more weight "
-        "beside the 1, "
-        "the stronger the blur. The blur alone already tells the class."
+        "beside the 1, the stronger the blur. The blur alone already tells the class."
     )
     chosen = class_control(names, key="class", label="class")
     live_chart(

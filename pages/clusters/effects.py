@@ -157,8 +157,7 @@ def reported_part() -> None:
     models = {row.model.key: row.model.label for row in rows}
     st.markdown(
         "**Reported, not measured here.** The authors' encoders are ResNet-50 (UC) and CLIP (UC-CLIP), both "
-        "pre-trained on large data; the "
-        "embedded proxy is neither."
+        "pre-trained on large data; the embedded proxy is neither."
     )
     model = segments("Network that was trained", models, key="reported_model", default=next(iter(models)))
     own = [row for row in rows if row.model.key == model]
@@ -172,7 +171,6 @@ def reported_part() -> None:
         question="How much do models learn from images whose labels the protector did not know?",
         formula="clean test accuracy after training on poisoned images (%)",
         caption=f"Bright is learnable; **read down a column**. Source: **{own[0].source.title}** "
-        f"({own[0].source.kind}; "
-        f"{own[0].source.where}). {own[0].source.note}",
+        f"({own[0].source.kind}; {own[0].source.where}). {own[0].source.note}",
     )
     st.page_link(script("results/page.py"), label="All reported and measured results →")

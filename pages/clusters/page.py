@@ -13,8 +13,7 @@ st.markdown(
     "**How can images be protected from training when nobody knows which labels they will get?** Most attacks put one "
     "perturbation on each "
     "*class*. Unlearnable Clusters lets a frozen encoder divide the images into *clusters* and puts one noise on each "
-    "of those. Whatever "
-    "the labels are, if they resemble the clusters, the noise is a shortcut."
+    "of those. Whatever the labels are, if they resemble the clusters, the noise is a shortcut."
 )
 choice = sidebar_selection(attacked=False, only=UnlearnableClusters)
 st.caption(f"{protocol_line(choice)}")

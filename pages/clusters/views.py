@@ -117,8 +117,7 @@ def variant_line(choice: Selection) -> str:
         "embedded": "a small encoder that ships with the program **stands in for** the paper's, which were trained on "
         "ImageNet or by CLIP",
         "labelled": "the encoder learned the labels themselves, so this is a **control and not label-agnostic**; "
-        "another encoder's noise "
-        "may harm more",
+        "another encoder's noise may harm more",
         "resnet50": "the encoder is ResNet-50, trained on ImageNet, as in the paper",
         "clip": "the encoder is CLIP's RN50, as in the paper",
     }
@@ -292,8 +291,7 @@ def groups_part(scene: Scene) -> None:
         caption=f"k-means on the encoder's features of all **{len(train):,} training images**, which looked at no "
         f"label: {len(grouping)} "
         f"clusters of {sizes.min():,} to {sizes.max():,} images. **3 → 4** means: the noise of cluster 3 should make "
-        "its images look "
-        "like cluster 4 to the encoder. Click a tile to mark its cluster everywhere.",
+        "its images look like cluster 4 to the encoder. Click a tile to mark its cluster everywhere.",
     )
     _agreement(scene)
 
@@ -403,8 +401,7 @@ def shift_part(scene: Scene) -> None:
         "still missing."
         if rates is None
         else f"Crosses are the same images with their noise: **{100 * np.nanmean(rates[:, 0]):.0f} %** are nearest to "
-        "their anchor, "
-        f"{100 * np.nanmean(rates[:, 1]):.0f} % are still nearest to their own centre."
+        f"their anchor, {100 * np.nanmean(rates[:, 1]):.0f} % are still nearest to their own centre."
     )
     live_chart(
         _scatter(picture.embedding, scene.aims, scene.selected),
@@ -447,8 +444,7 @@ def _destinations(scene: Scene, picture: Picture, rates: np.ndarray) -> None:
         caption=f"Mean over clusters: **{100 * np.nanmean(rates[:, 0]):.0f} %** by distance, "
         f"**{100 * np.nanmean(profile[:, 0]):.0f} %** "
         f"by profile (hit rate).{crafted} The generators follow profiles, and a constant added to all features "
-        "changes none: an image can "
-        "have the anchor's profile and still lie nearer to another centre.",
+        "changes none: an image can have the anchor's profile and still lie nearer to another centre.",
     )
 
 
@@ -526,8 +522,7 @@ def noise_part(scene: Scene) -> None:
         caption=f"One noise per cluster, drawn as 127.5 + **{gain:g}** · δ; the largest value is "
         f"{np.abs(read.maps).max()}/255 of "
         f"the {scene.attack.epsilon}/255 allowed. It is read off {len(rows):,} published images: "
-        f"**{100 * read.held:.0f} %** of them are "
-        f"exactly their clean version plus this noise, cut to 0..255.{unseen}",
+        f"**{100 * read.held:.0f} %** of them are exactly their clean version plus this noise, cut to 0..255.{unseen}",
     )
     crafting_note(choice)
     address = selection_address(choice.dataset, choice.attack, choice.seed)
@@ -548,8 +543,7 @@ def learning_part(scene: Scene) -> None:
     if not trace:
         st.markdown(
             "Crafting keeps, for every cluster, how far its images are from the anchor and from their own centre "
-            "while the generator "
-            "learns. "
+            "while the generator learns. "
             + (
                 "The curves appear here once the set is crafted."
                 if scene.log is None
@@ -577,8 +571,7 @@ def learning_part(scene: Scene) -> None:
             distance_curves(trace, scene.selected),
             height=460,
             alt=f"KL divergence over generator steps; to the anchor from {first:.2f} to {last:.2f}, to the own centre "
-            f"from {own[0]:.2f} to "
-            f"{own[1]:.2f} nats.",
+            f"from {own[0]:.2f} to {own[1]:.2f} nats.",
             caption=f"Mean over {len(trace)} clusters: {ratio}; the distance to the own centre {grew} from "
             f"{own[0]:.2f} to "
             f"**{own[1]:.2f} nats**. Measured on up to 128 images of each cluster; colours as in the layout above. "

@@ -99,8 +99,7 @@ def _sources(spec: RunSpec, cost: EpochCost, pace: Estimate | None, few: int) ->
     if pace is None:
         time = (
             f"The time is what steps on {few} images take one thread of this machine's processor: no run of this "
-            "model on this data set "
-            "has finished here yet."
+            "model on this data set has finished here yet."
         )
     else:
         time = f"The time is {pace.source()}" + (

@@ -98,8 +98,7 @@ def follow_the_slider(
 st.title("Defence")
 st.markdown(
     "**How much must the images be shaken before the shortcut is gone?** COIN moves every pixel by a random amount of "
-    "up to α. "
-    "Pull the slider and watch three things: the images, the two Θ metrics, and the clusters of features. "
+    "up to α. Pull the slider and watch three things: the images, the two Θ metrics, and the clusters of features. "
     "Other defences are in the sidebar, alone or one after another."
 )
 choice = sidebar_selection()

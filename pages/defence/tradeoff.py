@@ -114,8 +114,7 @@ def _show(
     label = "" if parameter is None else parameter.label + (f" ({parameter.unit})" if parameter.unit else "")
     words = (
         f"**{100 * now.energy:.0f} %** of the perturbation's energy is left (**{100 * now.aligned:.0f} %** in its old "
-        "place) for a "
-        f"PSNR of **{now.psnr:.1f} dB** and an SSIM of {now.ssim:.3f} to the clean images (poisoned: "
+        f"place) for a PSNR of **{now.psnr:.1f} dB** and an SSIM of {now.ssim:.3f} to the clean images (poisoned: "
         f"{now.psnr_poisoned:.1f} dB, "
         f"{now.ssim_poisoned:.3f}). Border score {now.border_poisoned:.3f} before, {now.border:.3f} after."
     )

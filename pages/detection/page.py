@@ -11,8 +11,7 @@ st.markdown(
     "**Would anybody notice?** Four tests that need nothing but the images and their labels, and one that has seen "
     "known attacks, on the "
     "clean set (the control that a victim does not have), on the poisoned one, and on what a defence leaves of it. "
-    "None of them is proof: "
-    "each says where it fails."
+    "None of them is proof: each says where it fails."
 )
 choice = sidebar_selection()
 rest, draw = stack_sidebar()

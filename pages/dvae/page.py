@@ -14,8 +14,7 @@ st.markdown(
     "each position: enough for what an image shows (x̂), too little for weak noise. A second decoder is told the "
     "class and may draw "
     "without limit what the class foretells (p̂). Stage 1 takes p̂ off the images; stage 2 does so again with a "
-    "looser limit and passes "
-    "them through itself. It needs no clean images. **Drag the limit and watch both.**"
+    "looser limit and passes them through itself. It needs no clean images. **Drag the limit and watch both.**"
 )
 choice = sidebar_selection(rates=True)
 poisoned = whole_poisoned(choice)

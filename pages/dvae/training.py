@@ -117,8 +117,7 @@ def _offer(choice: Selection, published: ImageSet, missing: Mapping[str, Dvae]) 
         f"About {' and '.join(takes)} of this machine's processor for {len(published):,} images, in the background; a "
         "run then trains the "
         "default model on the purified images, so that the accuracy after each stage can be compared. What both runs "
-        "have in common is "
-        "trained once."
+        "have in common is trained once."
     )
     with st.container(horizontal=True):
         for key, job in missing.items():

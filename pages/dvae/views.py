@@ -240,14 +240,12 @@ def _at_rate(choice: Selection, published: ImageSet, group: Trained, target: flo
         key="dvae_rate_chart",
         height=400,
         alt=f"At {now.nats:.2f} nats per position the reconstruction has {now.psnr_clean:.1f} dB to the clean "
-        "images and "
-        f"{100 * now.surviving:.1f} % of the perturbation passes.",
+        f"images and {100 * now.surviving:.1f} % of the perturbation passes.",
         filename=f"dvae_rate_{choice.dataset.key}_{choice.attack.key}",
         question="What does a looser limit let through?",
         formula="passing = ⟨x̂(x+δ) − x̂(x), δ⟩ ÷ ⟨δ, δ⟩",
         caption=f"At target {target:g}: **{now.nats:.2f} nats per position** ({now.bits_per_pixel:.2f} bits per "
-        "pixel), x̂ at "
-        f"**{now.psnr_clean:.1f} dB** to the clean and {now.psnr_input:.1f} dB to the poisoned images; "
+        f"pixel), x̂ at **{now.psnr_clean:.1f} dB** to the clean and {now.psnr_input:.1f} dB to the poisoned images; "
         f"**{100 * now.surviving:.1f} %** of the perturbation passes. {len(many.rows)} "
         f"images{', all of them poisoned' * partly}.",
     )
@@ -303,8 +301,7 @@ def _untouched_tiles(
         ],
         key="dvae_untouched_tiles",
         alt=f"One image per class that was not poisoned, at a rate target of {target:g} nats: as published, "
-        "reconstruction, what is taken "
-        "for a perturbation, and what poisoning would have added.",
+        "reconstruction, what is taken for a perturbation, and what poisoning would have added.",
         names=part.names,
         caption="Images that the attack left as they are. D-VAE is not told which ones: all that it takes off here "
         "is damage.",
@@ -406,8 +403,7 @@ def _class_tiles(
         caption=f"All × {gain:g}. Correlation of p̂'s class mean with the true one: **{signed(now.found)}** with its "
         "own class, "
         f"{signed(now.found_elsewhere)} with the others. Near 0 means that the second decoder has not found the "
-        "noise: that takes "
-        "thousands of steps, and noise that is a function of the class.",
+        "noise: that takes thousands of steps, and noise that is a function of the class.",
     )
 
 
@@ -435,8 +431,7 @@ def nothing_there(choice: Selection) -> None:
     part = "" if choice.poison_rate == 1 else f", {100 * choice.poison_rate:g} % of the images poisoned"
     st.info(
         f"**No D-VAE is there for {choice.dataset.title} with {choice.attack.title} and key {choice.seed}{part}.** "
-        "Train one below: it "
-        "runs in the background, and its pictures appear here. Or look at what ships:"
+        "Train one below: it runs in the background, and its pictures appear here. Or look at what ships:"
     )
     with st.container(horizontal=True):
         for shipped in all_shipped():

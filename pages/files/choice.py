@@ -56,8 +56,7 @@ def chosen_file(choice: Selection, reading: Reading) -> Chosen | None:
         images, _ = choice.shown(EXAMPLE_PER_CLASS)
         st.caption(
             f"{choice.attack.title} on {len(images)} images of {plain(choice.dataset.title)}, written the way EM "
-            "publishes its noise. "
-            "Take it as an example, then try files of your own."
+            "publishes its noise. Take it as an example, then try files of your own."
         )
         return Chosen(Path(_example(images, choice.attack, choice.seed, str(home()))), images)
     if source == "upload":

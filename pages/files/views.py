@@ -230,8 +230,7 @@ def export_view(choice: Selection) -> None:
         key = key_of(export_for_download, export_folder(spec, kind).name)
         st.caption(
             f"{protocol_line(choice)}: all {len(choice.train):,} training images. "
-            f"{KINDS[kind][:1].upper()}{KINDS[kind][1:]}. "
-            "The recipe names attack, key, data, hashes and versions."
+            f"{KINDS[kind][:1].upper()}{KINDS[kind][1:]}. The recipe names attack, key, data, hashes and versions."
         )
         asked = st.session_state.setdefault("exports_asked", set())
         if st.button("Make the file", key="make_export"):

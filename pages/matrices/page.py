@@ -35,8 +35,7 @@ def room(choice: Selection, kernels: np.ndarray | None) -> None:
         download(shown)
         st.caption(
             f"{protocol_line(choice)}. A matrix acts on one channel; the attack's division by the image's maximum is "
-            "left out of it. "
-            "COIN's border wraps, as in the paper's formula."
+            "left out of it. COIN's border wraps, as in the paper's formula."
         )
 
 

@@ -447,8 +447,7 @@ def singular_view(shown: Shown) -> None:
         "Exact, by a dense decomposition."
         if complete
         else f"{d:,} pixels are too many for all values of a matrix without symmetry: the lines are **approximations "
-        "by the frequency "
-        "response** (exact for a border that wraps), the diamonds the six largest true values."
+        "by the frequency response** (exact for a border that wraps), the diamonds the six largest true values."
     )
     spoken = {c.name: c.name.replace("<sub>k</sub>", "_{k}") for c in curves}
     low = ", ".join(f"{spoken[c.name]} {np.mean(c.values < c.values[0] / 10):.0%}" for c in curves if c.complete)

@@ -99,8 +99,7 @@ def three_pictures() -> None:
             "**COIN** moves every pixel by a random fraction, anew in every epoch, and the classes' filters become "
             "alike. Trained so "
             f"on the same images, models reach **{_level(back)}** on clean ones, against {_level(attacked)} "
-            "without COIN "
-            f"(mean ± standard deviation, {len(back.rows)} seeds)."
+            f"without COIN (mean ± standard deviation, {len(back.rows)} seeds)."
         )
 
 
@@ -163,24 +162,21 @@ def reading(found: list[Condition], dataset: str) -> str:
     if ends.max() - ends.min() > 0.2:
         lines.append(
             f"- **It depends on the key**: the {len(ends)} runs end between {percent(ends.min())} and "
-            f"{percent(ends.max())}, "
-            "each with its own kernels."
+            f"{percent(ends.max())}, each with its own kernels."
         )
     lines.append(_coin(by))
     true, followed = attacked.mean("wrong_true_rate"), attacked.mean("wrong_perturbation_rate")
     if all(row["probe"] and row["probe"].get("images", ENOUGH) >= ENOUGH for row in attacked.rows):
         lines.append(
             "- **What did the model learn that was trained on CUDA?** Give test images another class's filter: "
-            f"{percent(true)} are still "
-            f"called by their true class, {percent(followed)} by the class of the filter. "
+            f"{percent(true)} are still called by their true class, {percent(followed)} by the class of the filter. "
             f"{_learned(true, followed, poisoned)}"
         )
     histogram = attacked.histogram()
     if histogram is not None and poisoned < WORKS * clean:
         lines.append(
             f"- On clean images its answers pile up: its favourite class gets {percent(float(histogram[0]))} of "
-            "them, the "
-            f"next {percent(float(histogram[1]))}."
+            f"them, the next {percent(float(histogram[1]))}."
         )
     return "\n".join(lines)
 
@@ -235,8 +231,7 @@ def _learned(true: float, followed: float, poisoned: float) -> str:
     if true - poisoned > 0.2:
         return (
             "As long as an image is filtered, it reads mostly the shape; what it cannot do is cope with images that "
-            "were never filtered: "
-            f"it is right about {percent(poisoned)} of those."
+            f"were never filtered: it is right about {percent(poisoned)} of those."
         )
     return f"It reads the shape, with a filter and without one ({percent(poisoned)} of the clean images)."
 

@@ -133,8 +133,7 @@ def difference_view(choice: Selection) -> None:
             f"{gain:g} times.",
             names=names,
             caption=f"{protocol_line(choice)}. The difference is drawn as 127.5 + **{gain:g}** · (poisoned − clean): "
-            "changes beyond "
-            f"±{lost:.0f}/255 are cut off, the largest here is {largest}/255.",
+            f"changes beyond ±{lost:.0f}/255 are cut off, the largest here is {largest}/255.",
         )
         shown = st.selectbox("Image to compare", range(len(names)), format_func=names.__getitem__, key="compare")
         compare_slider(
@@ -177,16 +176,14 @@ def _distortion(choice: Selection) -> None:
         key="distortion",
         height=280,
         alt=f"Four histograms over {len(found)} images with medians L∞ {middle['linf']:.0f}/255, L2 "
-        f"{middle['l2']:.2f}, "
-        f"PSNR {middle['psnr']:.1f} dB, SSIM {middle['ssim']:.3f}.",
+        f"{middle['l2']:.2f}, PSNR {middle['psnr']:.1f} dB, SSIM {middle['ssim']:.3f}.",
         filename=f"{choice.attack.key}_distortion",
         question="How far is a poisoned image from its original?",
         formula="δ = x_{poisoned} − x,  PSNR = −10 log_{10} mean δ^{2}",
         caption=f"{note}Medians over {len(found)} images (full lines): **L∞ {middle['linf']:.0f}/255**, **L2 "
         f"{middle['l2']:.2f}** with "
         f"pixel values in 0..1 ({255 * middle['l2']:.0f} in 1/255), **PSNR {middle['psnr']:.1f} dB**, **SSIM "
-        f"{middle['ssim']:.3f}**. "
-        "Dotted: 8/255, what most bounded attacks allow themselves."
+        f"{middle['ssim']:.3f}**. Dotted: 8/255, what most bounded attacks allow themselves."
         + (f" {same} unchanged images have infinite PSNR and are not in its histogram." if same else ""),
     )
     with st.expander("The numbers of every image"):
@@ -246,8 +243,7 @@ def mean_view(choice: Selection) -> None:
         names=names,
         caption=f"Means over about {len(_few(images)[0]) // images.classes} images per class: {words} "
         "(100 %: the same pattern on every image of a class; 0 %: images of a class share nothing on average). "
-        "Largest mean "
-        f"value {largest:.1f}/255. "
+        f"Largest mean value {largest:.1f}/255. "
         "The share is Σ δᵢ·δⱼ over pairs of different images of a class, divided by Σ ‖δᵢ‖² and scaled for the number "
         "of pairs.",
     )
@@ -313,16 +309,14 @@ def spectrum_view(choice: Selection) -> None:
         question="Where does the perturbation itself lie, and do the classes differ?",
         formula="log_{10} mean_{i, channels} |DFT δ_{i}|^{2} / (HW)^{2}",
         caption="A bright middle is a change of brightness or of coarse shapes, a bright edge is fine noise. Maps "
-        "that differ between "
-        "classes more than those of the clean images do are a shortcut that needs no shape.",
+        "that differ between classes more than those of the clean images do are a shortcut that needs no shape.",
     )
     live_chart(
         radial,
         key="radial",
         height=400,
         alt="Mean power against spatial frequency for clean and poisoned images and each class's perturbation; above "
-        "a quarter cycle "
-        f"a pixel poisoned images have {high:.2f} times the clean power.",
+        f"a quarter cycle a pixel poisoned images have {high:.2f} times the clean power.",
         filename=f"{choice.attack.key}_radial",
         question="Is the perturbation stronger than the image at some frequency?",
         formula="P(r) = mean_{|f| ≈ r} mean_{i} |DFT(f)|^{2} / (HW)^{2}",
@@ -361,8 +355,7 @@ def _separability(choice: Selection) -> None:
         key="separability",
         height=360,
         alt=f"Held-out accuracy {kept:.0f} % on perturbations, {control:.0f} % with shuffled labels, {clean:.0f} % on "
-        "clean images; "
-        f"chance {100 * found.chance:.0f} %.",
+        f"clean images; chance {100 * found.chance:.0f} %.",
         filename=f"{choice.attack.key}_separability",
         question="Is the perturbation, taken alone, linearly separable by class?",
         formula="argmax_{k} w_{k}·δ + b_{k}, fitted on one half, scored on the other",
@@ -432,8 +425,7 @@ def _against(choice: Selection) -> None:
         format_func=lambda name: name if name == CLEAN else ATTACKS[name].title,
         key="opponent",
         help="EPD was published as a test among unlearnable examples: convolution or another attack. In practice one "
-        "also wants to know "
-        "whether a set is clean.",
+        "also wants to know whether a set is clean.",
     )
     opponent = None if rival == CLEAN else ATTACKS.build(rival)
     name = CLEAN if opponent is None else opponent.title

@@ -127,8 +127,7 @@ def _attack_part(rows: Sequence[Row], dataset: str) -> None:
         filename=f"attacks_{dataset}",
         question=f"{data_title(dataset)}: how well does a model do on clean images after training on …?",
         caption="Each mark is one run (hover for its numbers), the upright bar is the mean, the blue line what the "
-        "same training "
-        f"reaches on clean data. {reading(found)}",
+        f"same training reaches on clean data. {reading(found)}",
     )
     _attack_table(found, dataset)
     made_by(found, ATTACKS_COMMAND, runs_csv(found), f"attacks_{dataset}.csv")
@@ -317,8 +316,7 @@ def protocol(found: Sequence[Condition]) -> str:
     several = len({row["spec"]["dataset"]["name"] for row in (c.rows[0] for c in found)}) > 1
     sizes = dict.fromkeys(_size(c.rows[0], several) for c in found)
     return (
-        f"Unless a name says otherwise: {', '.join(names)}; "
-        f"{'; '.join(sizes)}; "
+        f"Unless a name says otherwise: {', '.join(names)}; {'; '.join(sizes)}; "
         f"{seeds} {'seed' if seeds == '1' else 'seeds'} each (one seed draws images, private key, weights and order); "
         f"{machine['precision']}, {machine['device']}, PyTorch {machine['torch']}."
     )
@@ -352,8 +350,7 @@ def _defence_table(rows: Sequence[Row], dataset: str) -> None:
         filename=f"defences_{plain_name(dataset)}",
         question=f"{data_title(dataset)}: clean test accuracy (%) after training on attacked and then defended images",
         caption=f"Bright is learnable. **Read along a {along}**: its first cell is the attack alone, the others are "
-        "what a defence makes "
-        f"of it. The {along} of clean images is what a defence costs where nothing was attacked. "
+        f"what a defence makes of it. The {along} of clean images is what a defence costs where nothing was attacked. "
         "Last epoch, mean over seeds; hover for spread and seeds.",
     )
     found = list(table.cells.values())

@@ -37,8 +37,7 @@ INTRODUCTION = (
     "own. While a network trains, COIN moves every pixel by a random fraction of up to α pixels, anew in every epoch. "
     "These questions were "
     "asked about it and not answered in print. The runs here are small (a small network, built-in images): read "
-    "differences between "
-    "conditions, not absolute values."
+    "differences between conditions, not absolute values."
 )
 MARKS = (
     "Large marks: means over seeds; whiskers: one standard deviation either way; small dots: single runs (hover "
@@ -139,8 +138,7 @@ def _seeds(own: Sequence[Condition], known: Sequence[Row]) -> Shown:
     return Shown(
         named, open_answers.seeds_answer(groups), figures.seeds_figure(groups), figures.strips_height(groups),
         "The wider the dots of a line are spread, the less a single run says. With one common kernel for all classes "
-        "only the blur of "
-        "the attack is left, and nothing gives the class away.",
+        "only the blur of the attack is left, and nothing gives the class away.",
     )  # fmt: skip
 
 

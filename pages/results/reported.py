@@ -36,8 +36,7 @@ WARNING = (
     "**Not measured here, and not one experiment.** Sources differ in crafting code, budget, network, schedule and "
     "whether they print "
     "the last or the best epoch; the same attack without a defence can differ by more than 20 points between two "
-    "of them. "
-    "Compare within one source; never average over sources."
+    "of them. Compare within one source; never average over sources."
 )
 
 
@@ -127,8 +126,7 @@ def _every_source(rows: Sequence[ReportedRow], dataset: str, defense: str) -> No
         filename="reported_sources",
         question=f"{dataset}, defence: {defense}. How far are the sources apart?",
         caption="One symbol is one reported value; several of one kind on a line are several networks or forms of the "
-        "defence. "
-        "Hover for network, source and the source's own spelling.",
+        "defence. Hover for network, source and the source's own spelling.",
     )
     _table(rows, "reported_table")
 

@@ -12,8 +12,7 @@ st.markdown(
     "become tight clusters early. Staged training (ST) measures this during training. When the clusters have grown "
     "too far, it goes back "
     "to the last good check and goes on with slower shallow layers. The paper's formulas were not at hand; these are "
-    "**our readings** of "
-    "its idea, each beside plain training."
+    "**our readings** of its idea, each beside plain training."
 )
 SOURCES = {"stored": "Stored runs", "own": "Trained here"}
 if segments("Runs", SOURCES, key="source", default="stored") == "stored":

@@ -178,8 +178,7 @@ def _announced(choice: Selection, model: Model, method: StagedTraining, count: i
     names = model.layer_names()
     second = (
         "one as set above, the other only **watched** (reaction *none*: bit for bit the same as training without this "
-        "defence, with the "
-        "layers measured)"
+        "defence, with the layers measured)"
         if count > 1
         else "only **watched** (bit for bit the same as training without this defence, with the layers measured)"
     )
@@ -346,8 +345,7 @@ def charts(shown: Shown) -> None:
             question="At which layer do classes become clusters?",
             formula="ACM = distance between classes / distance inside classes",
             caption="Measured on training images as they are stored. Upright dashes: alarms, with their number when "
-            "training "
-            "was taken back there more than once.",
+            "training was taken back there more than once.",
         )
     with right:
         when = "at the end" if trace.whole else "so far"

@@ -9,8 +9,7 @@ from pages.theta.room import more_theta, one_dimensional, real_images
 st.title("Consistency Θ")
 st.markdown(
     "**Why does shaking pixels break the shortcut?** COIN's authors answer with two numbers: how much the noise "
-    "varies *within* "
-    "a class (Θ_imi) and "
+    "varies *within* a class (Θ_imi) and "
     "how alike it is *between* classes (Θ_imc). Their hypothesis: more of either gives more accuracy. Here it is "
     "tested three times."
 )

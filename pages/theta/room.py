@@ -156,16 +156,13 @@ def real_images(choice: Selection, points: tuple[MeasuredPoint, ...]) -> None:
                 changes=moved_to(panels, (alpha, now.imi, now.imc)),
                 height=800 if points else 500,
                 alt=f"At strength {alpha:g} pixels Θ_imi is {now.imi:.3g} and Θ_imc {now.imc:.3f} for {samples} "
-                "samples per class. "
-                f"{len(points)} trained models are shown below on the same axis.",
+                f"samples per class. {len(points)} trained models are shown below on the same axis.",
                 filename=f"theta_{choice.attack.key}_{choice.seed}",
                 question="Do both metrics rise when α grows, and do samples agree with the closed form?",
                 formula="A_{i} = R_{i}·A(K + J_{i});  Θ_{imi} = mean_{k} Σ Var A / d^{2};  Θ_{imc} = mean_{j<k} "
                 "cos(A_{μj}, A_{μk})",
                 caption=f"At α = {alpha:.2f} px: **Θ_{{imi}} = {power(now.imi)}**, **Θ_{{imc}} = {now.imc:.3f}** (n = "
-                f"{samples}, j "
-                f"= {jitter:g}). "
-                f"{note} {protocol_line(choice)}.",
+                f"{samples}, j = {jitter:g}). {note} {protocol_line(choice)}.",
             )
         with right:
             size, blur = kernels.shape[1], choice.attack.model_dump().get("blur", 0.3)
@@ -176,8 +173,7 @@ def real_images(choice: Selection, points: tuple[MeasuredPoint, ...]) -> None:
                 changes=moved_to(supports, (alpha,)),
                 height=800 if points else 500,
                 alt="Both metrics for n to infinity against the strength, for full, column and row kernels with blur "
-                f"{blur:g} "
-                f"and key {choice.seed}.",
+                f"{blur:g} and key {choice.seed}.",
                 filename=f"theta_supports_{choice.seed}",
                 question="Does the kernel's support matter?",
                 formula="n → ∞, same p_{b} and key",
@@ -215,11 +211,9 @@ def more_theta(choice: Selection, points: tuple[MeasuredPoint, ...]) -> None:
         if not points:
             st.info(
                 f"No model has been trained on {choice.dataset.title} under {choice.attack.title} yet, so there is "
-                "nothing to "
-                f"show. To get points: "
+                f"nothing to show. To get points: "
                 "start runs with this attack, once without a defence and once with COIN at several strengths, and "
-                "come back "
-                "when they are finished."
+                "come back when they are finished."
             )
             st.page_link(script("runs/page.py"), label="Start runs →")
             return
@@ -239,11 +233,9 @@ def more_theta(choice: Selection, points: tuple[MeasuredPoint, ...]) -> None:
             question="Do models with more Θ score higher on clean test images?",
             formula="Θ of each model's own kernels and α, n → ∞;  accuracy after the last epoch",
             caption=f"{len(points)} {'model' if len(points) == 1 else 'models'} ({said}; recipes mixed). "
-            "Dotted: guessing. One point a model: compare "
-            f"points of one recipe only. "
+            f"Dotted: guessing. One point a model: compare points of one recipe only. "
             "Correlation over a few α is not proof of a cause: models on one common kernel have **Θ_{imc} = 1**, and "
-            "without COIN "
-            "**Θ_{imi} = 0**.",
+            "without COIN **Θ_{imi} = 0**.",
         )
         st.page_link(script("runs/page.py"), label="More points: train at other strengths →")
 
@@ -294,17 +286,14 @@ def one_dimensional(seed: int) -> None:
             key="theta_ways",
             height=400,
             alt=f"Accuracy {100 * accuracy:.1f} % at Θ_imi {theta.imi:.3g} and Θ_imc {theta.imc:.4f}; the clean "
-            "classifier "
-            f"reaches {100 * clean:.1f} %.",
+            f"classifier reaches {100 * clean:.1f} %.",
             filename="mixture_accuracy_theta",
             question="Does raising one metric, or both, bring the accuracy back?",
             formula="x = yμ + z,  z ~ N(0, I_{d});  trained on A_{i}x;  clean: Φ(‖μ‖)",
             caption=f"Now: **{100 * accuracy:.1f} %** (± {100 * found.standard_error:.1f}) of clean test samples, "
-            f"Θ_{{imi}} = "
-            f"{power(theta.imi)}, "
+            f"Θ_{{imi}} = {power(theta.imi)}, "
             f"Θ_{{imc}} = {theta.imc:.4f}. {note}Each curve moves one slider from zero with the other two at zero "
-            "(infinitely "
-            f"many training samples); "
+            f"(infinitely many training samples); "
             f"the dot is where all three stand. Dotted: Φ(‖μ‖) = {100 * clean:.1f} %. Curves that are vertical keep "
             "that metric constant.",
         )
@@ -315,14 +304,12 @@ def one_dimensional(seed: int) -> None:
                 key="theta_scores",
                 height=360,
                 alt=f"Histograms of the discriminant score of clean samples: {100 * found.recalls[0]:.1f} % of "
-                "class +1 and "
-                f"{100 * found.recalls[1]:.1f} % of class −1 are recognised.",
+                f"class +1 and {100 * found.recalls[1]:.1f} % of class −1 are recognised.",
                 filename="mixture_scores",
                 question="On which side of the decision do clean samples fall?",
                 formula="s(x) = log p_{+1}(x) − log p_{−1}(x),  p_{y} = N(m_{y}, C_{y})",
                 caption=f"Recognised: **{100 * found.recalls[0]:.1f} %** of class +1, "
-                f"**{100 * found.recalls[1]:.1f} %** of "
-                f"class −1. When one class is "
+                f"**{100 * found.recalls[1]:.1f} %** of class −1. When one class is "
                 "recognised completely and the other not at all, the classifier has learned the filters' covariances, "
                 "not the means.",
             )
@@ -338,8 +325,7 @@ def one_dimensional(seed: int) -> None:
                 question="What do the matrices of one sample look like?",
                 formula="A_{i} = A_{r}·(T(a_{y}) + J_{i})",
                 caption="The first ten rows and columns, zeros left empty. A_{r} wraps around, so some of its "
-                "entries lie "
-                "outside this corner.",
+                "entries lie outside this corner.",
             )
         with st.expander("What is computed, and what the curves say"):
             along = next((s for s in ready if s.way == "strength"), None)

@@ -56,8 +56,7 @@ def test_new_data_keeps_node_and_zoom(stage: Page) -> None:
 
 def test_a_figure_that_stays_is_not_drawn_again(stage: Page) -> None:
     stage.evaluate(
-        "window.drawn = []; const react = Plotly.react;"
-        "const name = (el) => el.querySelector('[role=img]').ariaLabel;"
+        "window.drawn = []; const react = Plotly.react;const name = (el) => el.querySelector('[role=img]').ariaLabel;"
         "Plotly.react = (el, ...rest) => { drawn.push(name(el)); return react(el, ...rest) }; 0"
     )
     stage.get_by_text("Noisy").click()

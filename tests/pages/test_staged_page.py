@@ -120,8 +120,7 @@ def test_stored_runs_are_shown_at_once_beside_plain_training(open_page, stored_r
     told = " ".join(c.value for c in page.caption)
     assert (
         "Highest mean at the last epoch: **ST**, 70.0 % ± 14.1; +30.0 points against plain training (1 seed of both). "
-        "The control whose "
-        "shallow layers stay"
+        "The control whose shallow layers stay"
     ) in told
     page = checked(open_page("staged", {"scene": "clean digits"}))
     assert "plain training" not in charts(page)[0]["alt"]

@@ -121,8 +121,7 @@ def test_encoders_are_compared_in_numbers() -> None:
     ]
     assert measured.surrogates(rows) == (
         "Clean test accuracy in the stored runs: on Shapes 30.0 % after UC, proxy (n = 2), 75.0 % after UC, labelled "
-        "(n = 1); "
-        "on Digits 25.0 % after UC, labelled (n = 1), 95.0 % after UC, proxy (n = 1)."
+        "(n = 1); on Digits 25.0 % after UC, labelled (n = 1), 95.0 % after UC, proxy (n = 1)."
     )
     assert measured.surrogates(rows[:2]) == ""
     assert measured.surrogates([]) == ""

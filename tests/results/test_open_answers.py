@@ -135,8 +135,7 @@ def test_spread_of_seeds() -> None:
     sure = central([0.2, 0.25, 0.3])
     assert sure.verdict == (
         "The standard deviation over seeds reaches 5 points (CUDA on Shapes); COIN's gain is clear in 1 of 1 settings "
-        "where the attack "
-        "does harm."
+        "where the attack does harm."
     )
     assert "between 20.0 and 30.0 %. COIN's gain is +57.0 ± 3.0 points: clear." in sure.details[0]
     unsure = central([0.2, 0.8, 0.85])
@@ -201,8 +200,7 @@ def test_what_throwing_away_costs() -> None:
     )
     assert answers.mixtures_answer(series.mixtures(conditions(*rows), [])).details == (
         "80 % of the images poisoned: no defence 90.5 ± 0.7 %, the clean images alone 40.5 ± 0.7 %; throwing the "
-        "others away: "
-        "−50.0 ± 0.0 points against no defence.",
+        "others away: −50.0 ± 0.0 points against no defence.",
     )
 
 
@@ -221,8 +219,7 @@ def test_attackers_win_if_less_is_left_after_coin() -> None:
     verdict = adaptive([0.3, 0.32]).verdict
     assert verdict == (
         "It helps less against 1 of 1 who adapt: after COIN, less is left by 7×7 kernels than by the attack as "
-        "published "
-        "(−40.0 ± 0.0 points)."
+        "published (−40.0 ± 0.0 points)."
     )
     assert adaptive([0.25, 0.25]).verdict.endswith("Against 7×7 kernels COIN gives nothing clear back.")
     assert adaptive([0.7, 0.75]).verdict == (
@@ -259,8 +256,7 @@ def test_gain_and_strength_over_the_size() -> None:
     )
     assert sizes([0.5, 0.5], [0.7, 0.71]).verdict == (
         "From 32×32 px to 64×64 px COIN's best gain does not clearly change (0.0 ± 0.0 points); the best strength is "
-        "2 px at 32×32 px, "
-        "4 px at 64×64 px."
+        "2 px at 32×32 px, 4 px at 64×64 px."
     )
     assert (
         "does not clearly move with the size"

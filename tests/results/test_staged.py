@@ -49,8 +49,7 @@ def test_words_by_hand() -> None:
     assert staged.expectation(ROWS, {"defenses": [{"name": "coin"}]}) == ""
     assert expected(threshold=1.25) == (
         "Stored runs of plain training whose signal acm exceeded 1.25: 0 of 1 on clean digits, 2 of 2 on poisoned "
-        "digits. "
-        "Clean test accuracy with exactly these settings (3 runs): most gained: LSP digits from 60 to 85 %; "
+        "digits. Clean test accuracy with exactly these settings (3 runs): most gained: LSP digits from 60 to 85 %; "
         "most lost: clean digits from 99 to 96 %."
     )
     assert "exceeded 1.5: 0 of 1 on clean digits, 1 of 2 on poisoned digits." in expected(threshold=1.5)

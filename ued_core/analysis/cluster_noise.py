@@ -42,8 +42,7 @@ def noise_maps(clean: np.ndarray, published: np.ndarray, assignment: np.ndarray,
     if clean.shape != published.shape or clean.shape[:1] != assignment.shape or not len(clean):
         raise DataError(
             f"Clean images {clean.shape}, published images {published.shape} and clusters {assignment.shape} must "
-            "belong together "
-            "row by row, and there must be one at least."
+            "belong together row by row, and there must be one at least."
         )
     change = published.astype(np.int16) - clean
     maps = np.zeros((count, *clean.shape[1:]), np.int16)

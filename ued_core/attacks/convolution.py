@@ -226,8 +226,7 @@ class Convolution(Attack):
     selection: Literal["drawn", "against COIN"] = param(
         "drawn",
         "Kernels as they are drawn, or chosen from forty times as many so that the classes stay apart when COIN has "
-        "blurred them: "
-        "an attacker who knows the defence.",
+        "blurred them: an attacker who knows the defence.",
         label="kernel choice",
         later=True,
     )

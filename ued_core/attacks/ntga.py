@@ -125,8 +125,7 @@ class Ntga(WholeSetAttack):
         )
         note = (
             f"NTGA (FC-NTK): kernel regression recognises {100 * clean:.1f} % of held-out clean images when it learns "
-            "from clean blocks, "
-            f"{100 * poisoned:.1f} % when it learns from the perturbed ones."
+            f"from clean blocks, {100 * poisoned:.1f} % when it learns from the perturbed ones."
         )
         effort.finish(note)
         return Crafted(state["images"], {"converged": poisoned < clean, "note": note, "trace": trace})

@@ -59,8 +59,7 @@ class RobustErrorMinimising(SurrogateAttack):
         if self.adversarial_radius > self.epsilon:
             raise ParameterError(
                 f"{self.title}: adversarial_radius is {self.adversarial_radius} and ε is {self.epsilon}, but "
-                "noise cannot "
-                "survive shifts that are larger than itself.",
+                "noise cannot survive shifts that are larger than itself.",
                 "Take a radius of at most ε.",
             )
 

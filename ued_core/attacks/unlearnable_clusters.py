@@ -66,8 +66,7 @@ class UnlearnableClusters(WholeSetAttack):
         "What sees the images. embedded: a small proxy, pre-trained on drawn forms, works offline. labelled: a "
         "proxy that "
         "learned the labels of Shapes or Digits: a control, not label-agnostic. resnet50 (ImageNet) and clip (CLIP "
-        "RN50) are the paper's "
-        "and need files.",
+        "RN50) are the paper's and need files.",
     )
     clusters: int = param(10, "How many clusters, so how many different noises.", ge=2, le=64, quick=4)
     offset: int = param(
@@ -97,8 +96,7 @@ class UnlearnableClusters(WholeSetAttack):
         if self.offset % self.clusters == 0:
             raise ValueError(
                 f"offset is {self.offset} and clusters is {self.clusters}, but the offset must be no multiple of the "
-                "number of clusters: "
-                "every cluster would keep its own centre"
+                "number of clusters: every cluster would keep its own centre"
             )
         return self
 

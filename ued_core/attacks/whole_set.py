@@ -72,8 +72,7 @@ class WholeSetAttack(Attack):
         if found is None:
             raise Unavailable(
                 f"{self.title} works on the whole training set, and no set that holds these images has been "
-                "crafted with "
-                f"these parameters and the key {seed} yet.",
+                f"crafted with these parameters and the key {seed} yet.",
                 "Start a training run with this attack: it crafts the set first and keeps it.",
             )
         return PoisonedSet(images, found, torch.ones(len(images), dtype=torch.bool), self.to_json(), seed)

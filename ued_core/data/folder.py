@@ -77,8 +77,7 @@ class Folder(Dataset):
             if report.poison:
                 report.say(
                     f"{NOT_CLEAN}: the test images were split from images that hold a poison ({report.poison}), so "
-                    "accuracy on them is no "
-                    "clean accuracy. Give the folder a test part of clean images."
+                    "accuracy on them is no clean accuracy. Give the folder a test part of clean images."
                 )
             generator = ctx.with_seed(self.seed).generator(self.key, "split", device="cpu")
             wanted = max(len(names), round(self.test_rate * len(train_set)))

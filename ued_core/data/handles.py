@@ -18,8 +18,7 @@ _HANDLE = re.compile(PREFIX + "[0-9a-f]{16}")
 _PLACE = re.compile(r"/imports/[0-9a-f]{16}(/|$)")
 GONE = (
     "It was uploaded to another machine, or has been removed because other uploads needed the room. Upload it again, "
-    "and name it anew "
-    "in the spec."
+    "and name it anew in the spec."
 )
 
 

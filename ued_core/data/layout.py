@@ -220,8 +220,7 @@ def _train_alone(level: _Level, train: str, others: list[str], tree: Tree, shown
     if unknown:
         raise DataError(
             f"{readable(train)!r} in {_within(shown)} holds class folders like a training part, but beside it lie "
-            "images in "
-            f"{_listed(unknown)}, and it is not clear whether they are parts or classes.",
+            f"images in {_listed(unknown)}, and it is not clear whether they are parts or classes.",
             f"Parts: name the other one 'test'. Classes: put the images of {readable(train)!r} directly into it, "
             "without subfolders.",
         )

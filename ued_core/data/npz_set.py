@@ -123,8 +123,7 @@ class Npz(FileSet):
         if origin is None:
             notes.append(
                 f"The test part was split from {name}. Should its images be poisoned, then so are these, and accuracy "
-                "on them is no clean "
-                "accuracy; give clean ones as test_path."
+                "on them is no clean accuracy; give clean ones as test_path."
             )
             return None
         clean, why = origin_test(origin, ctx)
@@ -138,8 +137,7 @@ class Npz(FileSet):
         if not self.split_poisoned:
             raise DataError(
                 f"The images of {name} were changed by {changes}, and a test part split from them would be no "
-                "clean one. "
-                f"There is none to take instead: {why}.",
+                f"clean one. There is none to take instead: {why}.",
                 "Give clean test images as test_path (the command 'data' writes a part of a data set as npz), "
                 "or set split_poisoned to test on changed images all the same.",
             )

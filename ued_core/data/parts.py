@@ -182,8 +182,7 @@ def as_labels(values: np.ndarray, name: str) -> tuple[torch.Tensor, tuple[str, .
     if values.ndim != 1 or not whole:
         raise DataError(
             f"The labels {name} are {values.dtype} with shape {values.shape}, but they must be one whole number "
-            "per image, "
-            "one row of zeros and a one, or one text.",
+            "per image, one row of zeros and a one, or one text.",
             "Write them so.",
         )
     if len(values) and (values.min() < 0 or values.max() >= MAX_CLASSES):

@@ -55,8 +55,7 @@ class Dvae(TrainedDefense):
 
     rate_1: float = param(
         1.0, "Limit of stage 1, in nats a latent position (2×2 pixels); 1 nat is 0.36 bits per pixel. The only "
-             "limit of "
-             "one-stage variants.",
+             "limit of one-stage variants.",
         label="rate target, stage 1", unit="nats", ge=0.1, le=10.0, step=0.1, quick=0.3,
     )  # fmt: skip
     rate_2: float = param(

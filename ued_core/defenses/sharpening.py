@@ -25,8 +25,7 @@ _KEPT_HELP = (
 )
 _BORDER_HELP = (
     "The outermost pixels have no neighbour: black, because the official code cuts them off and pads with zeros, or "
-    "computed from "
-    "a reflected border."
+    "computed from a reflected border."
 )
 
 

@@ -51,8 +51,7 @@ class StagedTraining(Defense):
     acts: ClassVar[frozenset[str]] = frozenset({"augment", "training"})
     beyond_step_cost: ClassVar[str] = (
         "Every check of staged training passes the watched images through the network once, and an alarm that takes "
-        "training back repeats "
-        "the steps since the last good check."
+        "training back repeats the steps since the last good check."
     )
 
     signal: Signal = param(

@@ -326,8 +326,7 @@ def attackers_answer(pairs: Sequence[Attacker]) -> Answer:
     most = f"{f'least by {worst}, ' if len(gain) > 1 else ''}{points(kinds[worst][1])}"
     verdict = (
         f"It helps less against {len(gain)} of {len(kinds)} who adapt: after COIN, less is left by {listed(gain)} "
-        "than by the attack as "
-        f"published ({most}).{vain}"
+        f"than by the attack as published ({most}).{vain}"
     )
     return Answer(verdict, tuple(details), seeds)
 

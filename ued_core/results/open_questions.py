@@ -51,8 +51,7 @@ _QUESTIONS = (
         "Clean data",
         "What does COIN cost where nothing was poisoned?",
         "A defender rarely knows whether data was attacked, so the price on clean data is always paid. A network is "
-        "trained on clean "
-        "images with COIN at several strengths α.",
+        "trained on clean images with COIN at several strengths α.",
         _COMMAND + "b",
     ),
     Question(
@@ -60,8 +59,7 @@ _QUESTIONS = (
         "Seeds",
         "How far does chance alone move the central result?",
         "Papers print one number for each condition. Here every condition is trained several times; each seed draws "
-        "its own images, "
-        "private key, weights and order.",
+        "its own images, private key, weights and order.",
         phenomenon.COMMAND,
     ),
     Question(
@@ -69,8 +67,7 @@ _QUESTIONS = (
         "Other warps",
         "Is COIN's design needed, or does any random distortion do?",
         "COIN moves every pixel on its own by whole and fractional steps. Against it stand its two parts alone, and "
-        "smooth random warps "
-        "that move pixels equally far but together with their neighbours.",
+        "smooth random warps that move pixels equally far but together with their neighbours.",
         _COMMAND + "d",
     ),
     Question(
@@ -88,8 +85,7 @@ _QUESTIONS = (
         "Adaptive attackers",
         "Does COIN still help against an attacker who expects it?",
         "Tried are reflection at the image border (which hides the attack from the detector), larger kernels, and "
-        "kernels chosen so that "
-        "they stay apart after COIN has blurred them.",
+        "kernels chosen so that they stay apart after COIN has blurred them.",
         _COMMAND + "f",
     ),
     Question(
@@ -97,8 +93,7 @@ _QUESTIONS = (
         "Image size",
         "Does COIN's gain shrink as images grow, and should its strength α grow with them?",
         "Papers report smaller gains on larger images, always with other data as well. Here the same scenes are drawn "
-        "at several sizes "
-        "and nothing else changes.",
+        "at several sizes and nothing else changes.",
         _COMMAND + "g",
     ),
     Question(

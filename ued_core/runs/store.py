@@ -165,8 +165,7 @@ class Table:
             "INSERT INTO job (id, state, wants, person, began, record, slot, worker) VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
             "ON CONFLICT (id) DO UPDATE SET state = excluded.state, wants = excluded.wants, person = excluded.person, "
             "began = MAX(job.began, excluded.began), record = excluded.record, slot = excluded.slot, worker = "
-            "excluded.worker "
-            "WHERE job.slot IS NULL OR job.worker IS NOT NULL OR job.claimed < ?",
+            "excluded.worker WHERE job.slot IS NULL OR job.worker IS NOT NULL OR job.claimed < ?",
             (record.id, record.state, wants, record.by, record.started or 0.0, dump(record), slot,
              handle.to_json() if handle else None, time.time() - CLAIM_S),
         )  # fmt: skip

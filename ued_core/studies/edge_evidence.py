@@ -29,11 +29,9 @@ KNOWN = Known(
     "It needs clean images of the same kind, which the other tests do without, and looks for convolutions alone. "
     "Reflection padding "
     "leaves it little to see, CUDA's filters darken no certain side and are often missed, and what else changes the "
-    "brightness of frames, "
-    "such as a blur of digits, can be taken for a convolution.",
+    "brightness of frames, such as a blur of digits, can be taken for a convolution.",
     "Each attack against clean images, instead of against other attacks, and a bound for a whole set; the published "
-    "penalty could not be "
-    "read, ours is 1.",
+    "penalty could not be read, ours is 1.",
 )
 
 

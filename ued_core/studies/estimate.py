@@ -62,8 +62,7 @@ class CraftingCost:
             f"{self.title} is crafted first: at most {self.evaluations:,} gradient evaluations, at most about "
             f"{duration(self.seconds)} "
             "on this machine's processor, from one timed step. What is cancelled goes on later where it was, and a "
-            "crafted set is kept "
-            "for every run with the same images, parameters and key."
+            "crafted set is kept for every run with the same images, parameters and key."
         )
 
 
@@ -142,8 +141,7 @@ class Estimate:
         step = "a plain step" if self.passes == 1 else f"a step as long as {self.passes:.3g} plain ones"
         return (
             f"from {counted} with other defences or none, scaled to {step}, as defences declare it: "
-            f"{self.images_per_s:,.0f} images/s, "
-            "the augmentation of batches left out"
+            f"{self.images_per_s:,.0f} images/s, the augmentation of batches left out"
         )
 
 

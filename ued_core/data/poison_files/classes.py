@@ -116,7 +116,6 @@ def _of_numbers(
         return numbers, tuple(names)
     notes.append(
         f"Judged: the folders {names[0]!r} to {names[-1]!r} are names, not labels, because they do not run from 0 "
-        "without a gap; "
-        "classes are numbered in their order."
+        "without a gap; classes are numbered in their order."
     )
     return _labels(folders, {name: place for place, name in enumerate(names)}), tuple(names)

@@ -154,15 +154,13 @@ def judge_content(
         despite = f" although the file calls them {raw.called}" if raw.content == "noise" else ""
         notes.append(
             f"Judged: whole images{despite}, because they are the clean ones with a change: {alike.apart:.1f}/255 "
-            "apart on average, "
-            f"correlation {alike.correlation:.2f} ({alike.compared} compared)."
+            f"apart on average, correlation {alike.correlation:.2f} ({alike.compared} compared)."
         )
         return "images"
     if alike is not None and alike.rescaled and told.low < -0.5 and dtype.kind == "f":
         raise DataError(
             f"{name} follows the clean images (correlation {alike.correlation:.2f}), but its values run from "
-            f"{told.low:.3g} to "
-            f"{told.high:.3g}: images after a normalisation.",
+            f"{told.low:.3g} to {told.high:.3g}: images after a normalisation.",
             "Undo it (x · std + mean) and save again, or choose the content yourself.",
         )
     if raw.content:
@@ -178,16 +176,14 @@ def judge_content(
     if alike is not None and alike.correlation > 0.5 and by_values == "images":
         notes.append(
             f"Judged: noise, because they follow the clean images (correlation {alike.correlation:.2f}) and are "
-            "weaker: "
-            f"{alike.size:.1f}/255 on average, and {alike.apart:.1f}/255 away from them."
+            f"weaker: {alike.size:.1f}/255 on average, and {alike.apart:.1f}/255 away from them."
         )
         return "noise"
     notes.append(f"Judged: {_WORDS[by_values]}, because {why}.")
     if alike is not None and by_values == "images" and abs(alike.correlation) < _UNLIKE:
         notes.append(
             f"They do not follow the clean images in the same places (correlation {alike.correlation:.2f}): another "
-            "data set, another "
-            "order, or noise in bytes without a sign, where 255 means −1. Check it by eye."
+            "data set, another order, or noise in bytes without a sign, where 255 means −1. Check it by eye."
         )
     return by_values
 
@@ -310,8 +306,7 @@ def judge_numbers(
         if len(numbers.values) != count:
             raise DataError(
                 f"{name} has {count:,} {'images' if content == 'images' else 'entries of noise'} but "
-                f"{len(numbers.values):,} "
-                f"{'indices' if role == 'ids' else 'labels'}.",
+                f"{len(numbers.values):,} {'indices' if role == 'ids' else 'labels'}.",
                 "Write it again.",
             )
         if role == "ids" and len(np.unique(numbers.values)) != count:

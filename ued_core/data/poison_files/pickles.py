@@ -134,8 +134,7 @@ class _Reader:
             if step is None:
                 raise DataError(
                     f"{self.name} uses the pickle instruction {opcode.name}, which arrays, lists and pictures do "
-                    "not need; "
-                    "nothing was read.",
+                    "not need; nothing was read.",
                     _ADVICE,
                 )
             step(self, argument)

@@ -53,8 +53,7 @@ def rows_of(
         if there is not None and there.same:
             notes.append(
                 "The entries are sorted by class, as DUNE writes them. Judged: within a class they have the order of "
-                "the training set "
-                f"(correlation with the clean images {there.correlation:.2f})."
+                f"the training set (correlation with the clean images {there.correlation:.2f})."
             )
             return sorted_rows, "sorted by class; within a class in the order of the training set"
     notes.append(

@@ -123,8 +123,7 @@ def _depth(files: Sequence[Member], found: Members) -> int:
     tops = sorted({readable(file.parts[0]) for file in files})
     raise DataError(
         f"The images in {found.name} all lie {depths.pop() - 1} folders deep, such as {files[0].shown!r}; at most one "
-        "folder, the class, "
-        f"may stand above an image.",
+        f"folder, the class, may stand above an image.",
         f"Give one of the outer folders alone: {', '.join(map(repr, tops[:5]))}{' …' if len(tops) > 5 else ''}.",
     )
 
