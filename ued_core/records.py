@@ -18,6 +18,8 @@ import torch
 from ued_core.errors import DataError
 
 Rounding = Literal["nearest", "truncate"]
+LUMA = (0.299, 0.587, 0.114)
+"""Shares of red, green and blue in the brightness of a pixel, ITU-R 601; they sum to 1."""
 
 
 def to_float(images: torch.Tensor) -> torch.Tensor:

@@ -9,8 +9,9 @@ from sklearn.linear_model import LogisticRegression
 
 from ued_core.context import Context
 from ued_core.data import DATASETS
-from ued_core.data.shapes import LUMA, Shapes, _colour, _place, shape_masks
+from ued_core.data.shapes import Shapes, _colour, _place, shape_masks
 from ued_core.errors import Cancelled, ParameterError
+from ued_core.records import LUMA
 
 
 def luma(images: torch.Tensor) -> torch.Tensor:

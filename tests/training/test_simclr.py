@@ -15,8 +15,9 @@ from ued_core.errors import Cancelled, RunError
 from ued_core.models import MODELS, Network
 from ued_core.records import History, ImageSet
 from ued_core.training import Job, SimClr, TrainingHook, accuracy, train
+from ued_core.training.colour import hue_rotation, jitter_by_rotation, random_grey
 from ued_core.training.simclr import info_nce, linear_fit
-from ued_core.training.views import greyed, hue_rotation, jittered, resized_crop, view
+from ued_core.training.views import resized_crop, view
 
 TIMES = ("seconds", "images_per_s")
 
@@ -95,9 +96,9 @@ def test_hue_turns_by_hand() -> None:
 def test_shares_of_changed_images() -> None:
     images = 0.2 + 0.6 * torch.rand(2000, 3, 2, 2, generator=rng())
     # Four standard deviations of a binomial share of 2,000.
-    same = (jittered(images, rng(1), 0.5) == images).flatten(1).all(1).float().mean()
+    same = (jitter_by_rotation(images, rng(1), 0.5) == images).flatten(1).all(1).float().mean()
     assert abs(float(same) - 0.2) < 4 * (0.16 / 2000) ** 0.5
-    made = greyed(images, rng(1))
+    made = random_grey(images, rng(1))
     grey = (made[:, 0] == made[:, 1]).flatten(1).all(1)
     assert abs(float(grey.float().mean()) - 0.2) < 4 * (0.16 / 2000) ** 0.5
     assert torch.allclose(

@@ -12,12 +12,10 @@ from ued_core.compiled import one_thread
 from ued_core.context import Context
 from ued_core.data.base import Dataset
 from ued_core.params import param
-from ued_core.records import DataSplit, ImageSet, to_bytes
+from ued_core.records import LUMA, DataSplit, ImageSet, to_bytes
 
 CLASS_NAMES = ("disc", "ring", "square", "triangle", "star", "cross", "crescent", "heart", "arrow", "hourglass")
 SIDE = 32
-LUMA = (0.299, 0.587, 0.114)
-"""Rec. 601 weights of red, green and blue; what greyscale conversion uses."""
 
 _TEMPLATE = 64
 _CHUNK = 250

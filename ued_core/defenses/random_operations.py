@@ -7,9 +7,9 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 
-from ued_core.defenses.colour_jitter import luma
 from ued_core.defenses.squeezing import through_jpeg
 from ued_core.records import to_bytes, to_float
+from ued_core.training.colour import luma
 
 LARGEST_TURN = torch.pi / 6
 LARGEST_SHEAR = 0.3

@@ -13,10 +13,11 @@ from ued_core.compiled import in_threads
 from ued_core.defenses.fixed import FixedTransform
 from ued_core.errors import DataError
 from ued_core.params import param
+from ued_core.records import LUMA
 
 COLOURS = 3
-# Red, green and blue of ITU-R 601 in 1/65536, as Pillow has them; they sum to 65536.
-LUMA = (19595, 38470, 7471)
+# As Pillow has them, in 1/65536; they sum to 65536.
+WHOLE_LUMA = tuple(round(65536 * share) for share in LUMA)
 BITS = 8
 
 
@@ -77,7 +78,7 @@ class Greyscale(FixedTransform):
             raise DataError(
                 f"Images have {channels} channels, but greyscale needs red, green and blue, or one channel."
             )
-        weights = torch.tensor(LUMA, dtype=torch.int32, device=images.device).view(1, COLOURS, 1, 1)
+        weights = torch.tensor(WHOLE_LUMA, dtype=torch.int32, device=images.device).view(1, COLOURS, 1, 1)
         # Whole numbers with half a level added, as Pillow rounds.
         grey = (images.to(torch.int32).mul_(weights).sum(1, keepdim=True, dtype=torch.int32) + (1 << 15)) >> 16
         return grey.to(torch.uint8).expand(-1, COLOURS, -1, -1)

@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 
 from ued_core.defenses.base import Defense
-from ued_core.defenses.colour_jitter import jitter, random_grey
 from ued_core.models import HEAD
 from ued_core.params import param
 from ued_core.records import ImageSet
 from ued_core.training.activation_clusters import activation_clusters, fisher_ratio
+from ued_core.training.colour import jitter, random_grey
 from ued_core.training.hook import Control, Setup, Snapshot, TrainingHook
 from ued_core.training.loop import layer_fields
 

@@ -7,8 +7,8 @@ import colorsys
 import pytest
 import torch
 
-from ued_core.defenses.colour_jitter import jitter, random_grey, turn_hue
 from ued_core.errors import DataError
+from ued_core.training.colour import jitter, random_grey, turn_hue
 
 
 def rng(seed: int = 0) -> torch.Generator:
