@@ -64,7 +64,7 @@ def rehearse() -> None:
 
     from ued_core.attacks.convolution import Cuda
     from ued_core.defenses.coin import Coin
-    from ued_core.figures.operators import theta_curves
+    from ued_core.figures.consistency import theta_curves
     from ued_core.theory import theta
 
     attack = Cuda()

@@ -17,8 +17,8 @@ from pages.widgets.controls import parameter_control
 from pages.widgets.live_chart import live_chart, power
 from ued_core.analysis.reference import reference_for, reference_words
 from ued_core.defenses import Coin, Defense
+from ued_core.figures.consistency import moved_to, theta_curves
 from ued_core.figures.layouts import embedding_scatter
-from ued_core.figures.operators import moved_to, theta_curves
 from ued_core.records import Embedding, ImageSet
 from ued_core.studies.layout import COPIES, lay_out_copies, summary_of
 from ued_core.theory import Theta, expected, limit, theta

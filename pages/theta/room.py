@@ -22,12 +22,12 @@ from ued_core.figures.consistency import (
     accuracy_curves,
     accuracy_points,
     mini_matrices,
+    moved_to,
     score_histograms,
     support_curves,
     theta_panels,
     with_state,
 )
-from ued_core.figures.operators import moved_to
 from ued_core.params import Parameter
 from ued_core.theory import Theta
 from ued_core.theory.curve_words import ends_words, number, shape_words

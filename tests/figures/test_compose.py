@@ -4,8 +4,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from ued_core.figures.compose import compose
+from ued_core.figures.consistency import theta_curves
 from ued_core.figures.layouts import embedding_scatter
-from ued_core.figures.operators import theta_curves
 from ued_core.figures.theme import base_layout
 from ued_core.records import Embedding
 

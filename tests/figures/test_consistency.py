@@ -17,12 +17,12 @@ from ued_core.figures.consistency import (
     accuracy_curves,
     accuracy_points,
     mini_matrices,
+    moved_to,
     score_histograms,
     support_curves,
     theta_panels,
     with_state,
 )
-from ued_core.figures.operators import moved_to
 from ued_core.theory import tridiagonal
 from ued_core.theory.jitter import Repeated
 

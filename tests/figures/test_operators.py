@@ -10,7 +10,8 @@ import pytest
 
 from tests.changed_figure import changed
 from ued_core.attacks import Cuda
-from ued_core.figures.operators import kernel_grid, moved_to, theta_curves
+from ued_core.figures.consistency import moved_to, theta_curves
+from ued_core.figures.operators import kernel_grid
 from ued_core.figures.theme import ROLE_COLOURS
 
 
