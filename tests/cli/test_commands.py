@@ -23,7 +23,7 @@ from ued_core.defenses import Coin, preview
 from ued_core.records import ImageSet
 from ued_core.theory import limit, theta
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "golden"
 Run = Callable[..., tuple[int, str, str]]
 

@@ -16,7 +16,7 @@ from PIL import Image
 from tests.runs.conftest import end_all
 from ued_core.cli import main
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(autouse=True)
