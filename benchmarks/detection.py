@@ -23,7 +23,7 @@ def main() -> None:
 
     torch.set_num_threads(1)
     from benchmarks.attack_table import CONDITIONS
-    from ued_core.analysis.detection import COMMAND, FILE, TESTS, examine
+    from ued_core.analysis.detection import COMMAND, FILE, examine
     from ued_core.attacks import ATTACKS
     from ued_core.attacks.checkpoint import poison_once
     from ued_core.context import Context
@@ -44,13 +44,6 @@ def main() -> None:
         else [r for r in json.loads(FILE.read_text(encoding="utf-8"))["rows"] if r["title"] not in wanted]
     )
     rows: list[dict[str, Any]] = []
-    print(
-        "| data | attack | "
-        + " | ".join(t.title for t in TESTS.values())
-        + " | alarms |\n|---"
-        + "|---" * (2 + len(TESTS))
-        + "|"
-    )
     for dataset in ("shapes", "digits"):
         train = load_split(DATASETS.build(dataset, seed=SEED), Context()).train
         for name, spec in {"clean": None, **attacks}.items():
@@ -71,11 +64,25 @@ def main() -> None:
                     **seen.to_json(),
                 }
             )
-            cells = [f"{e.value:.3f}" if e.test == "border" else f"{100 * e.value:.1f}" for e in seen.evidence]
-            print("| " + " | ".join([dataset, name, *cells, str(seen.alarms)]) + " |", flush=True)
+            print(f"({dataset}, {name}: {seen.alarms} alarms)", flush=True)
     order = [(dataset, name) for dataset in ("shapes", "digits") for name in ("clean", *attacks)]
     rows = sorted([*kept, *rows], key=lambda row: order.index((row["dataset"], row["title"])))
     write_json(FILE, {"command": COMMAND, "seed": SEED, "rows": rows})
+    print(table(rows))
+
+
+def table(found: list[dict[str, Any]]) -> str:
+    """Markdown: every value of every test (accuracies in per cent, the border score as it is), and the alarms."""
+    from ued_core.analysis.detection import TESTS
+
+    lines = [
+        "| data | attack | " + " | ".join(test.title for test in TESTS.values()) + " | alarms |",
+        "|---" * (3 + len(TESTS)) + "|",
+    ]
+    for row in found:
+        cells = [f"{e['value']:.3f}" if e["test"] == "border" else f"{100 * e['value']:.1f}" for e in row["evidence"]]
+        lines.append("| " + " | ".join([row["dataset"], row["title"], *cells, str(row["alarms"])]) + " |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

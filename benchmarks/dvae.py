@@ -172,22 +172,23 @@ def reconstructed(alone: Any, published: Any) -> Any:
     return reconstruction_of(alone, published, Context())
 
 
-def table(found: list[dict[str, Any]]) -> None:
-    """Markdown."""
+def table(found: list[dict[str, Any]]) -> str:
+    """Markdown: the sweep over rate targets, then what networks reach on purified sets, mean ± sd over seeds."""
 
     def cell(values: list[float | None], digits: int, scale: float = 1.0) -> str:
         return rows.spread(values, digits, scale)
 
     def both(some: list[dict[str, Any]]) -> str:
-        return (
-            f"{cell([r['last'] for r in some], 1, 100)} ({cell([r['psnr_clean'] for r in some], 1)} dB)" if some else ""
-        )
+        if not some:
+            return ""
+        changed = cell([r["psnr_clean"] for r in some], 1)
+        return cell([r["last"] for r in some], 1, 100) + (f" ({changed} dB)" if changed else "")
 
-    print(
+    lines = [
         "| attack | labels | steps | target, nats | rate | x̂: PSNR to input | to clean | surviving | p̂ ~ its "
-        "class's noise | ~ others' |"
-    )
-    print("|---|---|---|---|---|---|---|---|---|---|")
+        "class's noise | ~ others' |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
     sweeps = [r for r in found if r["part"] == "sweep"]
     kinds = sorted(
         {(r["attack"], r["labels"], r["steps"], r["target"]) for r in sweeps},
@@ -203,17 +204,13 @@ def table(found: list[dict[str, Any]]) -> None:
             ("found", 3),
             ("found_elsewhere", 3),
         ]
-        print(
-            "| {} | {} | {:,} | {:g} | ".format(*kind)
-            + " | ".join(cell([r[n] for r in own], d) for n, d in numbers)
-            + " |"
-        )
-    print("\n| trained on | " + " | ".join(ATTACKS) + " |")
-    print("|---|" + "---|" * len(ATTACKS))
+        cells = " | ".join(cell([r[n] for r in own], d) for n, d in numbers)
+        lines.append("| {} | {} | {:,} | {:g} | ".format(*kind) + cells + " |")
+    lines += ["", "| trained on | " + " | ".join(ATTACKS) + " |", "|---|" + "---|" * len(ATTACKS)]
     for arm in (*ARMS, PLAIN):
-        own = [[r for r in found if r["part"] == "stages" and r["arm"] == arm and r["attack"] == a] for a in ATTACKS]
-        print(f"| {arm} | " + " | ".join(map(both, own)) + " |")
-    print(f"\nProcessor time: {sum(r['cpu_s'] for r in found):,.0f} s.")
+        stages = [r for r in found if r["part"] == "stages" and r["arm"] == arm]
+        lines.append(f"| {arm} | " + " | ".join(both([r for r in stages if r["attack"] == a]) for a in ATTACKS) + " |")
+    return "\n".join([*lines, "", f"Processor time: {sum(r['cpu_s'] for r in found):,.0f} s."])
 
 
 def ship(only: str) -> None:
@@ -268,7 +265,7 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="*", type=int, default=(0,))
     options = parser.parse_args()
     if options.table:
-        table(rows.stored(RESULTS))
+        print(table(rows.stored(RESULTS)))
         return
     if options.assets:
         ship(options.only)

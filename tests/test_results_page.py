@@ -1,0 +1,30 @@
+"""docs/results.md shows what the stored rows say, and nothing else."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks import results_page
+
+
+def test_the_tables_are_those_of_the_stored_rows() -> None:
+    there = results_page.PAGE.read_text(encoding="utf-8")
+    assert results_page.with_tables(there) == there, "Run python -m benchmarks.results_page"
+
+
+def test_every_table_is_on_the_page() -> None:
+    marked = [found[2] for found in results_page.MARKED.finditer(results_page.PAGE.read_text(encoding="utf-8"))]
+    assert sorted(marked) == sorted(results_page.TABLES)
+
+
+def test_a_stale_table_is_replaced_and_the_text_around_it_is_kept() -> None:
+    text = "Before.\n\n<!-- table: feature_quality -->\n\n| old |\n\n<!-- end -->\n\nAfter.\n"
+    now = results_page.with_tables(text)
+    assert now.startswith("Before.\n\n<!-- table: feature_quality -->\n\n| data | trained on |")
+    assert now.endswith("\n\n<!-- end -->\n\nAfter.\n")
+    assert results_page.with_tables(now) == now
+
+
+def test_a_mark_without_a_table_is_an_error() -> None:
+    with pytest.raises(KeyError):
+        results_page.with_tables("<!-- table: unknown -->\n<!-- end -->")
