@@ -37,6 +37,7 @@ LADDER: tuple[tuple[str, ...], ...] = (
     ("ued_core.records",),
     ("ued_core.context",),
     ("ued_core.params",),
+    ("ued_core.class_numbers",),
     ("ued_core.errors", "ued_core.home", "ued_core.files", "ued_core.compiled", "ued_core.person"),
     ("ued_core.assets",),
 )

@@ -10,12 +10,17 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, Self, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
 
+from ued_core.class_numbers import read_classes, write_classes
 from ued_core.errors import ParameterError, UnknownName
 
 UPLOAD = "import:"
@@ -37,6 +42,7 @@ def param(
     step: float | None = None,
     quick: Any = None,
     min_length: int | None = None,
+    max_length: int | None = None,
     later: bool = False,
     path: bool = False,
 ) -> Any:
@@ -50,30 +56,29 @@ def param(
         ge, le: inclusive range; both are needed for a slider.
         step: a control's step.
         quick: a value that makes the method cheap enough for a contract test.
-        min_length: shortest text that is accepted.
+        min_length, max_length: length of the shortest and longest text that is accepted.
         later: declared after results were stored: left out of :meth:`Method.to_json` while it has its default, so that
             runs from before keep their keys. Such a default must do what the method did without the parameter.
         path: the text names a file or folder of the machine that runs UED Studio (:meth:`Method.chosen_paths`);
             :meth:`Method.located` makes it absolute. Empty means none.
     """
-    extra = {"label": label, "unit": unit, "step": step, "quick": quick, "later": later or None, "path": path or None}
-    limits = {k: v for k, v in {"ge": ge, "le": le, "min_length": min_length}.items() if v is not None}
-    return (
-        Field(
-            default=default,
-            description=help,
-            json_schema_extra={k: v for k, v in extra.items() if v is not None},
-            allow_inf_nan=False,
-            **limits,
-        )
-        if isinstance(default, float)
-        else Field(
-            default=default,
-            description=help,
-            json_schema_extra={k: v for k, v in extra.items() if v is not None},
-            **limits,
-        )
-    )
+    limits: dict[str, Any] = {"ge": ge, "le": le, "min_length": min_length, "max_length": max_length}
+    limits |= {"allow_inf_nan": False} if isinstance(default, float) else {}
+    field = Field(default=default, description=help, **{k: v for k, v in limits.items() if v is not None})
+    field.metadata.append(Declared(label, unit, step, quick, later, path))
+    return field
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What :func:`param` declares beyond a pydantic field; it stands in the field's metadata."""
+
+    label: str | None = None
+    unit: str = ""
+    step: float | None = None
+    quick: Any = None
+    later: bool = False
+    path: bool = False
 
 
 class Parameter(BaseModel):
@@ -83,7 +88,7 @@ class Parameter(BaseModel):
 
     name: str
     label: str
-    kind: Literal["int", "float", "bool", "choice", "text"]
+    kind: Literal["int", "float", "bool", "choice", "text", "classes"]
     default: Any
     minimum: float | None = None
     maximum: float | None = None
@@ -93,14 +98,23 @@ class Parameter(BaseModel):
     help: str = ""
     quick: Any = None
     path: bool | None = None
+    longest: int | None = None
 
     @property
     def rule(self) -> str:
         """The rule in words, generated from the same numbers that are checked."""
         if self.kind == "choice":
             return "one of " + ", ".join(repr(c) for c in self.choices)
-        words = {"int": "a whole number", "float": "a number", "bool": "true or false", "text": "text"}[self.kind]
+        words = {
+            "int": "a whole number",
+            "float": "a number",
+            "bool": "true or false",
+            "text": "text",
+            "classes": "a list of class numbers",
+        }[self.kind]
         unit = f" {self.unit}" if self.unit else ""
+        if self.longest is not None:
+            return f"{words} of at most {self.longest} characters"
         if self.minimum is not None and self.maximum is not None:
             return f"{words} from {_written(self.minimum)} to {_written(self.maximum)}{unit}"
         if self.minimum is not None:
@@ -112,6 +126,7 @@ class Parameter(BaseModel):
 
         Raises:
             ValueError: the text is no number, or no word for true or false.
+            ParameterError: the text holds something that is no class number.
         """
         match self.kind:
             case "int":
@@ -122,7 +137,39 @@ class Parameter(BaseModel):
                 if text.lower() not in (*WORDS_FOR_TRUE, *WORDS_FOR_FALSE):
                     raise ValueError(text)
                 return text.lower() in WORDS_FOR_TRUE
+            case "classes":
+                return read_classes(text)
         return text
+
+    def parse(self, text: str) -> Any:
+        """The value that a text means, which keeps the rule.
+
+        Raises:
+            ValueError: it breaks the rule (:attr:`rule`), or :meth:`read` does not take it.
+            ParameterError: the text holds something that is no class number.
+        """
+        value = self.read(text)
+        match self.kind:
+            case "int" | "float":
+                low = -math.inf if self.minimum is None else self.minimum
+                high = math.inf if self.maximum is None else self.maximum
+                # Whole numbers may be too large for math.isfinite.
+                kept = low <= value <= high and (self.kind == "int" or math.isfinite(value))
+            case "choice":
+                kept = value in self.choices
+            case "text":
+                kept = self.longest is None or len(value) <= self.longest
+            case _:
+                kept = True
+        if not kept:
+            raise ValueError(text)
+        return value
+
+    def write(self, value: Any) -> str:
+        """The text that :meth:`read` takes for a value."""
+        if self.kind == "classes":
+            return write_classes(value)
+        return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _written(limit: float) -> str:
@@ -130,7 +177,19 @@ def _written(limit: float) -> str:
     return f"{limit:.0f}" if float(limit).is_integer() and abs(limit) < 1e15 else f"{limit:g}"
 
 
-class Method(BaseModel):
+class Declaring(BaseModel):
+    """A frozen value whose fields are declared with :func:`param`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    @cache
+    def parameters(cls) -> tuple[Parameter, ...]:
+        """The declared parameters, in order."""
+        return tuple(_parameter(name, field) for name, field in cls.model_fields.items() if declared(field))
+
+
+class Method(Declaring):
     """A configured attack, defence, data set, model or plan.
 
     Subclasses set ``key`` and declare fields with :func:`param`. The first line of the
@@ -139,8 +198,6 @@ class Method(BaseModel):
     Raises:
         ParameterError: for an unknown parameter or a value outside its declaration.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     key: ClassVar[str]
     title: ClassVar[str]
@@ -165,11 +222,6 @@ class Method(BaseModel):
             f"{cls.title}: {name} is {first['input']!r}, but it must be {declared[name].rule}.",
             f"Its default is {declared[name].default!r}.",
         )
-
-    @classmethod
-    def parameters(cls) -> tuple[Parameter, ...]:
-        """The declared parameters, in order."""
-        return tuple(_parameter(name, field) for name, field in cls.model_fields.items())
 
     @classmethod
     def quick_values(cls) -> dict[str, Any]:
@@ -230,7 +282,7 @@ class Method(BaseModel):
         """``{"name": key, parameter: value, …}``; :meth:`Catalogue.parse` reads it back."""
         values = self.model_dump(mode="json")
         for name, field in type(self).model_fields.items():
-            if (field.json_schema_extra or {}).get("later") and values[name] == field.default:
+            if (known := declared(field)) and known.later and values[name] == field.default:
                 del values[name]
         return {"name": self.key, **values}
 
@@ -295,29 +347,39 @@ def absolute_path(text: str, base: Path | None) -> str | None:
     return str(path.resolve() if ".." in path.parts else path)
 
 
-def _parameter(name: str, field: Any) -> Parameter:
-    extra = field.json_schema_extra or {}
-    annotation = field.annotation
+def declared(field: FieldInfo) -> Declared | None:
+    """What :func:`param` said of a field; None for a field that it did not make."""
+    return next((known for known in field.metadata if isinstance(known, Declared)), None)
+
+
+def _parameter(name: str, field: FieldInfo) -> Parameter:
+    known = declared(field) or Declared()
+    annotation: Any = field.annotation
     choices: tuple[str, ...] = ()
+    kind: Any
     if get_origin(annotation) is Literal:
         kind, choices = "choice", tuple(get_args(annotation))
     else:
-        kind = {bool: "bool", int: "int", float: "float", str: "text"}[annotation]
+        kind = _KINDS[annotation]
     bounds = {type(m).__name__: m for m in field.metadata}
     return Parameter(
         name=name,
-        label=extra.get("label") or name.replace("_", " "),
+        label=known.label or name.replace("_", " "),
         kind=kind,
         default=field.default,
         minimum=getattr(bounds.get("Ge"), "ge", None),
         maximum=getattr(bounds.get("Le"), "le", None),
-        step=extra.get("step"),
+        step=known.step,
         choices=choices,
-        unit=extra.get("unit", ""),
+        unit=known.unit,
         help=field.description or "",
-        quick=extra.get("quick"),
-        path=extra.get("path"),
+        quick=known.quick,
+        path=known.path or None,
+        longest=getattr(bounds.get("MaxLen"), "max_length", None),
     )
+
+
+_KINDS: dict[Any, Any] = {bool: "bool", int: "int", float: "float", str: "text", tuple[int, ...] | None: "classes"}
 
 
 M = TypeVar("M", bound=Method)

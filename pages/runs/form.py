@@ -23,7 +23,7 @@ from pages.widgets.controls import choose, control_key, method_controls, set_con
 from pages.widgets.path_upload import kept
 from ued_core import runs
 from ued_core.attacks import ATTACKS, Attack
-from ued_core.attacks.base import read_classes, write_classes
+from ued_core.class_numbers import read_classes, write_classes
 from ued_core.data import DATASETS, Dataset, FileSet, Folder
 from ued_core.data.base import NOT_CLEAN
 from ued_core.data.image_file import readable_formats

@@ -12,7 +12,7 @@ from pages.state.run_address import HANDED, HANDED_FROM, discard_handed, hand_ov
 from pages.state.run_cost import run_cost
 from pages.state.run_words import method_words
 from ued_core import runs
-from ued_core.attacks.base import write_classes
+from ued_core.class_numbers import write_classes
 from ued_core.errors import SpecError, UedError
 from ued_core.runs import RunSpec
 from ued_core.runs.permission import check_spec

@@ -11,7 +11,7 @@ import streamlit as st
 from pages.frame.guard import plain
 from pages.frame.hidden import seen, seen_parameter
 from pages.state.run_words import flat, percent
-from ued_core.attacks.base import write_classes
+from ued_core.class_numbers import write_classes
 from ued_core.data.base import NOT_CLEAN
 from ued_core.data.handles import is_handle
 from ued_core.errors import UedError

@@ -242,17 +242,9 @@ def from_text(parameter: Parameter, text: str) -> Any:
     """
     refused = UedError(f"{text!r} was asked for, but it must be {parameter.rule}.")
     try:
-        value = parameter.read(text)
+        return parameter.parse(text)
     except ValueError:
         raise refused from None
-    low = -math.inf if parameter.minimum is None else parameter.minimum
-    high = math.inf if parameter.maximum is None else parameter.maximum
-    numeric = parameter.kind in ("int", "float")
-    if (numeric and not (math.isfinite(value) and low <= value <= high)) or (
-        parameter.kind == "choice" and value not in parameter.choices
-    ):
-        raise refused
-    return value
 
 
 def _capital(label: str) -> str:

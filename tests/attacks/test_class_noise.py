@@ -8,7 +8,8 @@ import torch
 
 from ued_core.attacks import ClassNoise
 from ued_core.attacks import base as additive
-from ued_core.attacks.base import add_in_blocks, read_classes, row_normals, write_classes
+from ued_core.attacks.base import add_in_blocks, row_normals
+from ued_core.class_numbers import read_classes, write_classes
 from ued_core.context import Context
 from ued_core.errors import ParameterError
 from ued_core.records import ImageSet

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 
+from ued_core.class_numbers import check_classes
 from ued_core.compiled import compiled, has_compiler, in_threads
 from ued_core.context import Context
 from ued_core.errors import ParameterError
@@ -130,48 +131,6 @@ def touched_rows(
             f"Their numbers run from 0 to {data.classes - 1}.",
         )
     return touched & torch.isin(data.labels, torch.tensor(wanted))
-
-
-def check_classes(numbers: Sequence[int]) -> tuple[int, ...]:
-    """The class numbers in order, each once.
-
-    Raises:
-        ParameterError: none is given, or something is no class number.
-    """
-    if isinstance(numbers, str) or not isinstance(numbers, Sequence) or not numbers:
-        raise ParameterError(
-            f"The poisoned classes are {numbers!r}, but they must be a list of class numbers.",
-            "Leave them out for all.",
-        )
-    for number in numbers:
-        if not isinstance(number, int) or isinstance(number, bool) or number < 0:
-            raise ParameterError(f"A poisoned class is {number!r}, but it must be a whole number of at least 0.")
-    return tuple(sorted(set(numbers)))
-
-
-def read_classes(text: str) -> tuple[int, ...] | None:
-    """Class numbers from what a person writes: ``"0, 3, 5-7"``; nothing means all classes, None.
-
-    Raises:
-        ParameterError: it cannot be read.
-    """
-    found: list[int] = []
-    for word in text.replace(",", " ").split():
-        first, dash, last = word.partition("-")
-        if not (first.isdecimal() and len(first) < 6) or (
-            dash and not (last.isdecimal() and len(last) < 6 and int(first) <= int(last))
-        ):
-            raise ParameterError(
-                f"The poisoned classes are {text!r}, but {word!r} is no class number and no range of them.",
-                "Write for example 0, 3, 5-7; nothing means all classes.",
-            )
-        found += range(int(first), int(last or first) + 1)
-    return check_classes(found) if found else None
-
-
-def write_classes(numbers: Sequence[int] | None) -> str:
-    """Class numbers as :func:`read_classes` reads them."""
-    return "" if numbers is None else ", ".join(map(str, numbers))
 
 
 # ---------------------------------------------------------------- additive attacks

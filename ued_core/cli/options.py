@@ -100,7 +100,7 @@ def seed(text: str) -> int:
 
 def class_numbers(text: str) -> tuple[int, ...] | None:
     """The class numbers that a text such as ``0,3,5-7`` means, None where it is empty; argparse's error otherwise."""
-    from ued_core.attacks.base import read_classes
+    from ued_core.class_numbers import read_classes
 
     try:
         return read_classes(text)

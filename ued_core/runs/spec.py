@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ued_core.attacks import ATTACKS, Attack
-from ued_core.attacks.base import check_classes
+from ued_core.class_numbers import check_classes
 from ued_core.data import DATASETS
 from ued_core.data.base import Dataset
 from ued_core.data.relabel import RELABELLINGS, Relabelling
