@@ -171,3 +171,56 @@ def test_large_limits_are_written_with_all_their_digits() -> None:
     rules = {p.name: p.rule for p in Seeded.parameters()}
     assert rules["seed"] == "a whole number from 0 to 4294967295"
     assert rules["share"] == "a number from 0 to 0.5"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [("radius", "4", 4.0), ("passes", "1", 1), ("edge", "zero", "zero"), ("keep", "on", True), ("tag", "", "")],
+)
+def test_texts_that_keep_the_rule(name: str, text: str, value: object) -> None:
+    parameter = next(p for p in Blur.parameters() if p.name == name)
+    assert parameter.parse(text) == value
+    assert parameter.parse(parameter.write(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("radius", "4.1"), ("radius", "nan"), ("radius", "inf"), ("passes", "0"), ("passes", "x"), ("edge", "Zero"),
+     ("keep", "maybe"), ("passes", "-" + "9" * 400)],
+)  # fmt: skip
+def test_texts_that_break_it(name: str, text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        next(p for p in Blur.parameters() if p.name == name).parse(text)
+
+
+def test_a_whole_number_may_be_larger_than_any_other_number() -> None:
+    assert next(p for p in Blur.parameters() if p.name == "passes").parse("9" * 400) == int("9" * 400)
+
+
+def test_class_numbers_and_longest_texts_are_declared_too() -> None:
+    class Chosen(Blur):
+        some: tuple[int, ...] | None = param(None, "Which.")
+        words: str = param("", "Said of it.", max_length=5)
+
+    some, words = Chosen.parameters()[-2:]
+    assert (some.parse("0, 3, 5-7"), some.parse(""), some.write((0, 3)), some.write(None)) == (
+        (0, 3, 5, 6, 7),
+        None,
+        "0, 3",
+        "",
+    )
+    with pytest.raises(ParameterError, match="'x' is no class number"):
+        some.parse("x")
+    assert words.rule == "text of at most 5 characters"
+    with pytest.raises(ParameterError, match="of at most 5 characters"):
+        Chosen(words="longer")
+    with pytest.raises(ValueError, match="longer"):
+        words.parse("longer")
+
+
+def test_parameters_are_listed_once_per_class() -> None:
+    class Wider(Blur):
+        more: int = param(0, "More.")
+
+    assert Blur.parameters() is Blur.parameters()
+    assert [p.name for p in Wider.parameters()] == [*(p.name for p in Blur.parameters()), "more"]
