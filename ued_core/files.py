@@ -1,13 +1,16 @@
-"""Writing files so that a crash leaves the old one or the new one, never half of one, and their checksums."""
+"""Writing files and folders so that a crash leaves the old one or the new one, never half of one; checksums."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import secrets
+import shutil
 import tempfile
 from codecs import BOM_UTF8
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 PIECE = 1 << 24
+NEW, GONE = ".new-", ".gone-"
+"""How the names of folders begin that are being written, and of what is being deleted; a crash leaves such a name."""
 
 
 def write_atomic(path: Path, write: Callable[[Path], None], parents: bool = True) -> None:
@@ -40,6 +45,65 @@ def write_atomic(path: Path, write: Callable[[Path], None], parents: bool = True
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_atomic(folder: Path, stays: Callable[[Path], bool] | None = None, parents: bool = True) -> Iterator[Path]:
+    """Fill a temporary folder beside ``folder``, then move it there: ``folder`` appears whole or not at all.
+
+    When the body of the ``with`` statement raises, nothing is left behind and ``folder`` is untouched.
+
+    Args:
+        folder: the folder.
+        stays: whether a folder that is found in the place stays, so that what was just written is dropped; otherwise
+            the new one replaces it. Without this function a folder in the place is an error.
+        parents: as for :func:`write_atomic`.
+
+    Yields:
+        An empty folder to be filled, of the same name and alone in a folder of its own.
+
+    Raises:
+        OSError: it cannot be written, or another folder is in the place and ``stays`` is None.
+    """
+    if parents:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f"{NEW}{folder.name}."))
+    try:
+        fresh = aside / folder.name
+        fresh.mkdir()
+        yield fresh
+        _settle(fresh, folder, stays)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _settle(fresh: Path, folder: Path, stays: Callable[[Path], bool] | None) -> None:
+    for attempt in range(3):
+        try:
+            os.rename(fresh, folder)
+            return
+        except OSError:
+            if stays is None:
+                raise
+            if stays(folder):
+                return
+            with suppress(FileNotFoundError):
+                os.rename(folder, fresh.with_name(f".old-{attempt}"))
+    raise OSError(f"{folder.name} changes while it is replaced")
+
+
+def remove_at_once(path: Path) -> None:
+    """Take a file or folder out of sight in one step, then delete it; readers that have it open go on.
+
+    Raises:
+        OSError: it cannot be moved; it is then untouched.
+    """
+    away = path.with_name(f"{GONE}{path.name}-{secrets.token_hex(4)}")
+    os.rename(path, away)
+    if away.is_dir() and not away.is_symlink():
+        shutil.rmtree(away, ignore_errors=True)
+    else:
+        away.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any, parents: bool = True) -> None:

@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -25,7 +24,7 @@ import torch
 
 from ued_core.attacks.base import Attack, touched_rows
 from ued_core.context import Context
-from ued_core.files import sha256_of, write_atomic, write_json
+from ued_core.files import folder_atomic, sha256_of, write_atomic, write_json
 from ued_core.home import home
 from ued_core.params import fingerprint
 from ued_core.records import ImageSet, PoisonedSet
@@ -258,22 +257,12 @@ def _mapped(folder: Path, written: int) -> Crafted:
 
 
 def _write(folder: Path, images: torch.Tensor, data: ImageSet, card: Mapping[str, Any]) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
-        entry = fresh / "entry"
-        entry.mkdir()
+    # Another process that crafted the same may have been quicker: its files are equal.
+    with folder_atomic(folder, stays=lambda other: read_crafted(other) is not None) as entry:
         array = images.contiguous().numpy()
         np.save(entry / "images.npy", array)
         np.save(entry / "rows.npy", _digests(data))
         write_json(entry / "card.json", {**card, "data_hash": data.content_hash, "sha256": sha256_of(array)})
-        if folder.exists() and read_crafted(folder) is None:
-            os.rename(folder, fresh / "damaged")
-        # Another process that crafted the same was quicker: its files are equal.
-        with suppress(OSError):
-            os.rename(entry, folder)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
     _make_room(folder)
 
 

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
 import zlib
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +15,7 @@ from ued_core.data.base import Dataset
 from ued_core.data.handles import located
 from ued_core.data.room import cache_root, loaded, make_room, removed_words, touch, touch_upload
 from ued_core.errors import DataError
-from ued_core.files import write_json
+from ued_core.files import folder_atomic, write_json
 from ued_core.params import fingerprint
 from ued_core.records import DataSplit, ImageSet
 
@@ -107,33 +103,12 @@ def _mapped(path: Path, crc32: int) -> torch.Tensor:
 
 
 def _write(folder: Path, split: DataSplit) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
-        entry = fresh / "entry"
-        entry.mkdir()
+    with folder_atomic(folder, stays=lambda other: _read(other) is not None) as entry:
         checksums = {}
         for name, array in _arrays(split).items():
             np.save(entry / f"{name}.npy", array)
             checksums[name] = _crc32(array)
         write_json(entry / "about.json", _about(split, checksums))
-        _settle(entry, folder, fresh)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-
-
-def _settle(entry: Path, folder: Path, aside: Path) -> None:
-    """Move the entry into place; another process's good entry wins, a damaged one is moved aside."""
-    for attempt in range(3):
-        try:
-            os.rename(entry, folder)
-            return
-        except OSError:
-            if _read(folder) is not None:
-                return
-            with suppress(FileNotFoundError):
-                os.rename(folder, aside / str(attempt))
-    raise OSError(f"{folder.name} changes while it is replaced")
 
 
 def _arrays(split: DataSplit) -> dict[str, np.ndarray]:

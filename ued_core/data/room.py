@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Collection, Iterable
 from contextlib import suppress
@@ -15,6 +13,7 @@ from typing import NamedTuple
 
 from ued_core.data.handles import imports_root
 from ued_core.errors import DataError, ParameterError
+from ued_core.files import remove_at_once
 from ued_core.home import home
 
 VARIABLE = "UED_CACHE_GB"
@@ -180,13 +179,9 @@ def _log(removed: Collection[Entry]) -> None:
 
 
 def _remove(path: Path) -> bool:
-    """Take something out of sight at once, then delete it; readers that have it open go on."""
+    """Whether it could be removed."""
     try:
-        aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=".gone-"))
-        try:
-            os.rename(path, aside / path.name)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
+        remove_at_once(path)
     except OSError:
         return False
     return True

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import tarfile
-import tempfile
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +16,7 @@ from ued_core.context import Context
 from ued_core.data.base import Dataset
 from ued_core.data.download import fetch
 from ued_core.errors import Unavailable
+from ued_core.files import folder_atomic
 from ued_core.home import home
 from ued_core.params import param
 from ued_core.records import DataSplit, ImageSet
@@ -226,15 +224,9 @@ def _unpack(archive: Path, folder: Path) -> None:
     Raises:
         Unavailable: the archive cannot be unpacked here.
     """
-    fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
-        with tarfile.open(archive) as packed:
-            packed.extractall(fresh, filter="data")
-        if folder.exists():
-            os.replace(folder, fresh / "replaced")
-        os.replace(fresh / folder.name, folder)
+        with folder_atomic(folder, stays=lambda older: False) as fresh, tarfile.open(archive) as packed:
+            packed.extractall(fresh.parent, filter="data")
     except (tarfile.TarError, EOFError, OSError) as error:
         advice = f"Delete {archive} and try again."
         raise Unavailable(f"{archive.name} could not be unpacked: {error}.", advice) from error
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,6 +13,7 @@ from ued_core.context import Context
 from ued_core.data.handles import handle_of, imports_root
 from ued_core.data.zip_import import import_zip
 from ued_core.errors import DataError
+from ued_core.files import folder_atomic
 
 MOST_FILES = 64
 _ODD = re.compile(r"[^A-Za-z0-9._-]+")
@@ -60,19 +59,12 @@ def _harmless(name: str) -> str:
 def _write(named: dict[str, BinaryIO], target: Path) -> None:
     """All of the files or none."""
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(dir=target.parent, prefix=".import-"))
-        try:
+        # Somebody else may have kept the same files meanwhile.
+        with folder_atomic(target, stays=Path.is_dir) as fresh:
             for name, content in named.items():
                 content.seek(0)
                 with open(fresh / name, "wb") as out:
                     shutil.copyfileobj(content, out)
-            # Somebody else may have kept the same files meanwhile.
-            with suppress(FileExistsError):
-                if not target.is_dir():
-                    fresh.rename(target)
-        finally:
-            shutil.rmtree(fresh, ignore_errors=True)
     except OSError as error:
         raise DataError(
             f"The upload could not be kept: {error.strerror or error}.", "Ask the owner to make room on the disk."

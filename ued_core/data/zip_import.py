@@ -5,9 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
-import os
-import shutil
-import tempfile
 import zipfile
 import zlib
 from collections import Counter
@@ -24,7 +21,7 @@ from ued_core.data.names import readable
 from ued_core.data.report import Report, Unusable
 from ued_core.data.walk import Found, open_plain, unreadable
 from ued_core.errors import DataError
-from ued_core.files import write_json
+from ued_core.files import folder_atomic, write_json
 
 MAX_TOTAL_BYTES = 1 << 30
 MAX_FILES = 150_000
@@ -112,29 +109,24 @@ class _Unpacking:
 
     def into(self, target: Path, layout: Layout, poison: str) -> Path:
         """Unpack the files of a layout beside ``target``, then move them there."""
-        fresh: Path | None = None
+        total = max(1, sum(file.size for file, _ in (*layout.train, *layout.test)))
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            fresh = Path(tempfile.mkdtemp(dir=target.parent, prefix=".import-"))
-            total = max(1, sum(file.size for file, _ in (*layout.train, *layout.test)))
-            for number, (file, label) in enumerate((*layout.train, *layout.test)):
-                if number % 64 == 0:
-                    self.ctx.report(self.done, total, f"Unpacking {self.name}")
-                if number == _HOPELESS and not self.sound:
-                    raise DataError(f"None of the first {number:,} files of {self.name!r} is an image.", _advice())
-                if self._one(fresh, file) and number < len(layout.train):
-                    self.sound[label] += 1
-            refuse_few_classes(layout.class_names, sorted(self.sound), self.report)
-            notes = self.report.lines()
-            write_json(fresh / ORIGIN, {"name": Path(self.name).stem or self.name, "notes": notes, "poison": poison})
-            _settle(fresh, target)
+            # Another process may have imported the same content meanwhile.
+            with folder_atomic(target, stays=Path.is_dir) as fresh:
+                for number, (file, label) in enumerate((*layout.train, *layout.test)):
+                    if number % 64 == 0:
+                        self.ctx.report(self.done, total, f"Unpacking {self.name}")
+                    if number == _HOPELESS and not self.sound:
+                        raise DataError(f"None of the first {number:,} files of {self.name!r} is an image.", _advice())
+                    if self._one(fresh, file) and number < len(layout.train):
+                        self.sound[label] += 1
+                refuse_few_classes(layout.class_names, sorted(self.sound), self.report)
+                origin = {"name": Path(self.name).stem or self.name, "notes": self.report.lines(), "poison": poison}
+                write_json(fresh / ORIGIN, origin)
         except OSError as error:
             raise DataError(
                 f"The archive {self.name!r} could not be unpacked here: {error.strerror or error}.", _what_to_do(error)
             ) from error
-        finally:
-            if fresh is not None:
-                shutil.rmtree(fresh, ignore_errors=True)
         return target
 
     def _one(self, folder: Path, file: Found) -> bool:
@@ -203,15 +195,6 @@ def _poison(archive: zipfile.ZipFile, listed: Listing, name: str) -> str:
             except _DAMAGED:
                 return ""
     return ""
-
-
-def _settle(fresh: Path, target: Path) -> None:
-    try:
-        os.rename(fresh, target)
-    except OSError:
-        # Another process has just imported the same content.
-        if not target.is_dir():
-            raise
 
 
 def _what_to_do(error: OSError) -> str:

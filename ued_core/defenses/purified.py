@@ -13,7 +13,6 @@ import io
 import json
 import os
 import shutil
-import tempfile
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -31,7 +30,7 @@ from safetensors.torch import load_file, save_file
 from ued_core.context import Context
 from ued_core.defenses.base import Defense
 from ued_core.errors import Unavailable
-from ued_core.files import sha256_of, write_atomic, write_json
+from ued_core.files import folder_atomic, sha256_of, write_atomic, write_json
 from ued_core.home import home
 from ued_core.params import fingerprint
 from ued_core.records import ImageSet
@@ -420,11 +419,8 @@ def _mapped(folder: Path, written: int) -> Purified:
 
 
 def _write(folder: Path, made: Purified, card: Mapping[str, Any], pictures: Path) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
-        entry = fresh / "entry"
-        entry.mkdir()
+    # What is there is damaged, or was ended early at another time.
+    with folder_atomic(folder, stays=lambda other: False) as entry:
         sums = []
         for number, (images, weights) in enumerate(zip(made.stages, made.weights, strict=True), 1):
             array = images.contiguous().numpy()
@@ -435,12 +431,6 @@ def _write(folder: Path, made: Purified, card: Mapping[str, Any], pictures: Path
         if pictures.exists():
             shutil.copyfile(pictures, entry / "pictures.npz")
         write_json(entry / "card.json", {**card, "stages": sums})
-        if folder.exists():
-            # Damaged, or ended early at another time.
-            os.rename(folder, fresh / "old")
-        os.rename(entry, folder)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def _make_room(newest: Path) -> None:

@@ -44,7 +44,7 @@ from pathlib import Path
 from typing import Any
 
 from ued_core.errors import RunError, in_short
-from ued_core.files import write_json
+from ued_core.files import GONE, NEW, folder_atomic, remove_at_once, write_json
 from ued_core.home import home
 from ued_core.runs.jsonl import modified, read_lines, read_object, read_tail, read_value
 from ued_core.runs.last_words import keep_room, speak
@@ -209,19 +209,15 @@ class RunFolder:
             RunError: the folder cannot be written.
         """
         run_id = new_run_id()
-        temporary = root / f".new-{run_id}"
         try:
-            temporary.mkdir(parents=True)
-            made = cls(temporary)
-            write_json(made.spec_path, spec)
-            write_json(made.request_path, request)
-            made.reserve()
-            made.token.touch()
-            os.rename(temporary, root / run_id)
+            with folder_atomic(root / run_id) as fresh:
+                made = cls(fresh)
+                write_json(made.spec_path, spec)
+                write_json(made.request_path, request)
+                made.reserve()
+                made.token.touch()
         except OSError as error:
             raise cannot_write(error, root) from error
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
         return cls(root / run_id)
 
     def spec(self) -> tuple[dict[str, Any], str]:
@@ -408,12 +404,10 @@ class RunFolder:
         Raises:
             RunError: it cannot be moved.
         """
-        away = self.path.with_name(f".gone-{self.run_id}-{secrets.token_hex(4)}")
         try:
-            os.rename(self.path, away)
+            remove_at_once(self.path)
         except OSError as error:
             raise RunError(f"The run {self.run_id} cannot be deleted: {error}.") from error
-        shutil.rmtree(away, ignore_errors=True)
 
 
 def cannot_write(error: OSError, root: Path) -> RunError:
@@ -446,7 +440,7 @@ def run_ids(root: Path) -> list[str]:
 
 def sweep(root: Path) -> None:
     """Remove what crashed submissions and deletions left behind more than an hour ago."""
-    for path in [*root.glob(".new-*"), *root.glob(".gone-*")]:
+    for path in [*root.glob(f"{NEW}*"), *root.glob(f"{GONE}*")]:
         if time.time() - (modified(path) or 0.0) > 3600:
             shutil.rmtree(path, ignore_errors=True)
 
