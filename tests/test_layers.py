@@ -28,7 +28,7 @@ LADDER: tuple[tuple[str, ...], ...] = (
     ("pages.frame",),
     ("ued_core.__main__",),
     ("ued_core.cli",),
-    ("ued_core.studies",),
+    ("ued_core.studies", "ued_core.checks"),
     ("ued_core.runs", "ued_core.figures"),
     ("ued_core.results",),
     ("ued_core.attacks", "ued_core.defenses", "ued_core.analysis", "ued_core.theory"),

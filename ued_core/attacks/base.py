@@ -31,9 +31,11 @@ class Attack(Method):
         keyed: whether the private key changes the perturbation.
         needs_whole_set: what it does to an image depends on all others (a surrogate is trained on them), so that a
             few images cannot be poisoned by themselves; see :class:`ued_core.attacks.whole_set.WholeSetAttack`.
+        uses_labels: whether other labels give other perturbations.
     """
 
     keyed: ClassVar[bool] = True
+    uses_labels: ClassVar[bool] = True
     needs_whole_set: ClassVar[bool] = False
 
     @abstractmethod

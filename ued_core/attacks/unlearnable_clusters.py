@@ -59,6 +59,7 @@ class UnlearnableClusters(WholeSetAttack):
 
     key: ClassVar[str] = "uc"
     title: ClassVar[str] = "Unlearnable Clusters"
+    uses_labels: ClassVar[bool] = False
 
     epsilon: int = param(16, "Largest change of a value.", label="ε", unit="1/255", ge=1, le=32)
     encoder: EncoderName = param(

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from ued_core.attacks.base import Attack
+from ued_core.attacks.base import Attack, Bound
 from ued_core.attacks.checkpoint import Crafted, Draft, crafted_card, crafted_rows
 from ued_core.context import Context
 from ued_core.errors import Unavailable
@@ -19,7 +19,7 @@ class WholeSetAttack(Attack):
 
     One crafted set so serves every poison rate and every page. :meth:`poison` always computes;
     :func:`ued_core.attacks.checkpoint.poison_once` reads what was crafted before. Subclasses implement
-    :meth:`craft`, :meth:`gradient_evaluations` and :meth:`seconds_for`.
+    :meth:`craft`, :meth:`bound`, :meth:`gradient_evaluations` and :meth:`seconds_for`.
 
     Where what is crafted so far could be published, :meth:`craft` asks ``ctx.enough`` between its parts, and when that
     is true it returns what there is, with ``stopped_early`` in its log.
@@ -36,6 +36,10 @@ class WholeSetAttack(Attack):
             ctx: private key, device, progress, cancellation.
             draft: where the state of unfinished work is kept and found.
         """
+
+    @abstractmethod
+    def bound(self, shape: tuple[int, int, int]) -> Bound:
+        """What the published images keep to on images of this shape (C, H, W)."""
 
     @abstractmethod
     def gradient_evaluations(self, n_images: int) -> int:
