@@ -38,7 +38,7 @@ def store(path: Path, row: Row, name_of: Callable[[Row], Hashable], order: Seque
         rows = {name_of(r): r for r in stored(path)} | {name_of(row): row}
         kept = [rows[name] for name in order if name in rows]
         text = "[\n" + ",\n".join(json.dumps(r, ensure_ascii=False) for r in kept) + "\n]\n"
-        write_atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8") and None)
+        write_atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def train_once(spec: Row, others: Sequence[Path] = ()) -> Row:

@@ -22,7 +22,7 @@ NEW, GONE = ".new-", ".gone-"
 """How the names of folders begin that are being written, and of what is being deleted; a crash leaves such a name."""
 
 
-def write_atomic(path: Path, write: Callable[[Path], None], parents: bool = True) -> None:
+def write_atomic(path: Path, write: Callable[[Path], object], parents: bool = True) -> None:
     """Let ``write`` fill a temporary file beside ``path``, then move it there.
 
     The temporary file is removed when ``write`` fails; ``path`` is then untouched.
@@ -113,7 +113,7 @@ def write_json(path: Path, value: Any, parents: bool = True) -> None:
     # Bytes of a path that are no text are lone surrogates; as "\udce9", which this writes, JSON has them too.
     write_atomic(
         path,
-        lambda temporary: temporary.write_text(text, encoding="utf-8", errors="backslashreplace") and None,
+        lambda temporary: temporary.write_text(text, encoding="utf-8", errors="backslashreplace"),
         parents,
     )
 
@@ -151,5 +151,5 @@ def sha256_of(content: Path | np.ndarray) -> str:
     digest = hashlib.sha256()
     flat = content.reshape(-1)
     for start in range(0, len(flat), PIECE):
-        digest.update(flat[start : start + PIECE])
+        digest.update(flat[start : start + PIECE].data)
     return digest.hexdigest()

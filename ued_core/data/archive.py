@@ -10,8 +10,8 @@ import struct
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO
 
 from ued_core.data.names import OTHERS, is_junk, readable, refusal
 from ued_core.data.walk import MAX_DEPTH, Found, Tree
@@ -43,7 +43,9 @@ class Listing:
     infos: dict[tuple[str, ...], zipfile.ZipInfo]
 
 
-def opened(file: BinaryIO | Path, name: str, most: int, advice: str = "Write the archive again.") -> zipfile.ZipFile:
+def opened(
+    file: BufferedIOBase | Path, name: str, most: int, advice: str = "Write the archive again."
+) -> zipfile.ZipFile:
     """The archive, opened; the number of its members is judged before they are listed.
 
     Args:
@@ -205,7 +207,7 @@ def _name(info: zipfile.ZipInfo) -> str:
         return raw.decode("utf-8", "surrogateescape") if info.create_system == _UNIX else info.filename
 
 
-def _declared(file: BinaryIO | Path) -> tuple[int, int]:
+def _declared(file: BufferedIOBase | Path) -> tuple[int, int]:
     """Number of members and bytes of their list, as the archive's end says; zeros when it has none."""
     if isinstance(file, Path):
         with open(file, "rb") as handle:

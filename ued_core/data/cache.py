@@ -129,5 +129,5 @@ def _crc32(array: np.ndarray) -> int:
     flat = array.reshape(-1).view(np.uint8)
     value = 0
     for start in range(0, len(flat), _BLOCK):
-        value = zlib.crc32(flat[start : start + _BLOCK], value)
+        value = zlib.crc32(flat[start : start + _BLOCK].data, value)
     return value

@@ -41,7 +41,7 @@ def to_rgb(image: Image.Image, raw_mode: str = "") -> tuple[Image.Image, tuple[s
     if mode.startswith("I;16") or mode in ("1", "L"):
         values = np.asarray(image)
         grey = (values // 257).astype(np.uint8) if mode.startswith("I;16") else np.asarray(image.convert("L"))
-        notes = ("16-bit grey → RGB" if deep else "grey → RGB",)
+        notes: tuple[str, ...] = ("16-bit grey → RGB" if deep else "grey → RGB",)
         if isinstance(clear, int):
             grey = np.where(values == _stored(clear, raw_mode, mode), np.uint8(255), grey)
             notes = (*notes, WHITE)

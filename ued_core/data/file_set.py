@@ -58,7 +58,7 @@ class FileSet(Dataset):
     )  # fmt: skip
 
     @property
-    def mirror_safe(self) -> bool:
+    def mirror_safe(self) -> bool:  # type: ignore[override]  # a class variable of data sets that know it beforehand
         """As ``mirror`` says."""
         return self.mirrors if self.mirror == "auto" else self.mirror == "yes"
 

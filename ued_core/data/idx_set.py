@@ -6,9 +6,10 @@ import gzip
 import re
 import struct
 import zlib
+from io import BufferedIOBase
 from math import prod
 from pathlib import Path
-from typing import BinaryIO, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -59,7 +60,7 @@ class Idx(FileSet):
     def read(cls, source: Path, size: int, ctx: Context) -> Parts:
         """Both parts; where only one is there, it is the one to train on."""
         found, report = find(source).files, Report()
-        parts = []
+        parts: list[Part] = []
         for test in (False, True):
             if (test, "images") in found:
                 ctx.report(len(parts), 2, f"Reading {found[test, 'images'].name}")
@@ -156,7 +157,7 @@ def read_idx(path: Path, axes: int) -> np.ndarray:
         ) from error
 
 
-def _array(file: BinaryIO, path: Path, axes: int) -> np.ndarray:
+def _array(file: BufferedIOBase, path: Path, axes: int) -> np.ndarray:
     magic = file.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] != 8 or magic[3] != axes:
         raise DataError(

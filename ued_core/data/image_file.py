@@ -106,7 +106,7 @@ def header_size(source: Path | BinaryIO) -> tuple[int, int]:
     raise _not_an_image()
 
 
-def read_square(path: Path, size: int, report: Report) -> np.ndarray:
+def read_square(source: Path | BinaryIO, size: int, report: Report) -> np.ndarray:
     """The centre of an image as RGB.
 
     The image is turned as its camera tag says, cut to the largest centred square and
@@ -118,7 +118,7 @@ def read_square(path: Path, size: int, report: Report) -> np.ndarray:
     pixel for the formats of :data:`BUFFERED_PIXELS`: about 350 MB at worst.
 
     Args:
-        path: an image file of one of the :func:`readable_formats`.
+        source: an image file of one of the :func:`readable_formats`: its path, or the open binary file.
         size: side of the result, in pixels.
         report: told of conversions and of the size before.
 
@@ -129,7 +129,7 @@ def read_square(path: Path, size: int, report: Report) -> np.ndarray:
         Unusable: the file cannot be opened or decoded, or it is too large.
     """
     failure: Exception | None = None
-    with _file(path) as file:
+    with _file(source) as file:
         for content in _attempts(file):
             image = _opened(content)
             if image is None:
@@ -247,7 +247,8 @@ def _centre(image: Image.Image, turn: int, size: int, raw_mode: str) -> tuple[Im
     if side * side <= LARGE_PIXELS or factor < 2:
         return to_rgb(image.crop((left, top, left + side, top + side)), raw_mode)
     across = -(-side // factor)
-    square, notes = Image.new("RGB", (across, across)), ()
+    square = Image.new("RGB", (across, across))
+    notes: tuple[str, ...] = ()
     rows = max(1, _STRIP_PIXELS // (side * factor))
     for row in range(0, across, rows):
         bottom = min(side, (row + rows) * factor)
@@ -258,8 +259,8 @@ def _centre(image: Image.Image, turn: int, size: int, raw_mode: str) -> tuple[Im
 
 def _raw_mode(image: Image.Image) -> str:
     """How the file stores a pixel, as ``L;4``; empty where that is not known."""
-    tile = image.tile[0] if getattr(image, "tile", None) else None
-    args = tile[3] if tile else ""
+    tile = getattr(image, "tile", None)
+    args = tile[0][3] if tile and tile[0] else ""
     first = args[0] if isinstance(args, tuple) and args else args
     return first if isinstance(first, str) else ""
 

@@ -247,7 +247,7 @@ def _header(archive: zipfile.ZipFile, path: Path, key: str) -> _Header:
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran, dtype = read(member)
         start = member.tell()
-    if dtype.itemsize == 0 and prod(shape):
+    if dtype.itemsize == 0 and 0 not in shape:
         # Such values take no room in the file, so that nothing else bounds how many there are.
         raise DataError(f"{key!r} in {path.name} is {dtype}: its values have no content.", _RULE)
     if dtype.hasobject:

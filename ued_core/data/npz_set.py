@@ -52,7 +52,7 @@ class Npz(FileSet):
     )
 
     @property
-    def mirror_safe(self) -> bool:
+    def mirror_safe(self) -> bool:  # type: ignore[override]  # as in FileSet
         """As ``mirror`` says; ``auto`` asks the data set that the file names."""
         if self.mirror == "auto":
             try:
@@ -126,11 +126,10 @@ class Npz(FileSet):
                 "on them is no clean accuracy; give clean ones as test_path."
             )
             return None
+        dataset = origin.origin()
         clean, why = origin_test(origin, ctx)
-        if clean is not None:
-            notes.append(
-                f"Tested on the clean test part of {origin.origin().title}, from whose training part {name} was made."
-            )
+        if dataset is not None and clean is not None:
+            notes.append(f"Tested on the clean test part of {dataset.title}, from whose training part {name} was made.")
             return Part(clean.images, clean.labels, clean.class_names)
         if not changes:
             return None

@@ -93,7 +93,7 @@ def find(source: Path) -> dict[str, list[Path]]:
                 f"{str(folder)!r} has the parts {', '.join(parts)}, but none to train on.", "Give one of the files."
             )
         train, test = (parts[""], test) if "" in parts else (test, None)
-    return {"train": train, **({"test": test} if test else {})}
+    return {name: paths for name, paths in (("train", train), ("test", test)) if paths}
 
 
 def _refuse_gaps(paths: list[Path]) -> None:

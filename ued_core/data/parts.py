@@ -115,8 +115,7 @@ def uneven(train: ImageSet, test: ImageSet | None = None) -> list[str]:
             f"{len(names):,} of {train.classes:,} classes have no training images: "
             f"{', '.join(map(repr, names[:3]))}{more}."
         )
-    lost = int(empty[test.labels].sum()) if test is not None else 0
-    if lost:
+    if test is not None and (lost := int(empty[test.labels].sum())):
         lines.append(
             f"{lost:,} of the {len(test):,} test images are of classes without training images; they count as errors."
         )

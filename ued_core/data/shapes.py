@@ -139,9 +139,10 @@ class Shapes(Dataset):
         swap = draw.between(0, 1) < 0.5
         behind = torch.where(swap, dark, dark + apart)
         front = torch.where(swap, dark + apart, dark)
-        return tuple(
+        behind, front = (
             _colour(draw.between(0, 1), draw.between(0.15, 0.90), luma)[:, :, None, None] for luma in (behind, front)
         )
+        return behind, front
 
     def _surface(self, draw: _Draws) -> torch.Tensor:
         """Texture to add to a flat colour, (N, 3, side, side): mostly of luma, a third of it coloured."""
@@ -247,7 +248,8 @@ def _place(
     drawn = F.grid_sample(templates, grid.view(1, -1, fine, 2), mode="bilinear", align_corners=False)
     drawn = drawn.view(len(shape), 1, fine, fine)
     offsets = [(i, j) for i in range(supersample) for j in range(supersample)]
-    return sum(drawn[..., i::supersample, j::supersample] for i, j in offsets) / len(offsets)
+    samples = (drawn[..., i::supersample, j::supersample] for i, j in offsets)
+    return sum(samples, drawn.new_zeros(())) / len(offsets)
 
 
 def _plane(

@@ -6,8 +6,8 @@ import hashlib
 import re
 import shutil
 from collections.abc import Sequence
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO
 
 from ued_core.context import Context
 from ued_core.data.handles import handle_of, imports_root
@@ -19,7 +19,7 @@ MOST_FILES = 64
 _ODD = re.compile(r"[^A-Za-z0-9._-]+")
 
 
-def keep_files(files: Sequence[tuple[str, BinaryIO]], ctx: Context) -> str:
+def keep_files(files: Sequence[tuple[str, BufferedIOBase]], ctx: Context) -> str:
     """Keep files that belong together; a single zip of images is unpacked.
 
     Args:
@@ -56,7 +56,7 @@ def _harmless(name: str) -> str:
     return _ODD.sub("_", Path(name.replace("\\", "/")).name).lstrip(".") or "file"
 
 
-def _write(named: dict[str, BinaryIO], target: Path) -> None:
+def _write(named: dict[str, BufferedIOBase], target: Path) -> None:
     """All of the files or none."""
     try:
         # Somebody else may have kept the same files meanwhile.

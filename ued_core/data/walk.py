@@ -9,8 +9,9 @@ import stat
 import time
 from dataclasses import dataclass, field
 from functools import cache
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from ued_core.context import Context
 from ued_core.data.handles import where_to_look
@@ -164,7 +165,7 @@ def kind_of_mode(mode: int) -> str:
     return next((words for is_kind, words in _KINDS if is_kind(mode)), "neither a file nor a folder")
 
 
-def open_plain(path: str | Path) -> BinaryIO:
+def open_plain(path: str | Path) -> BufferedReader:
     """A plain file, opened for reading; anything else is neither waited for nor read.
 
     Raises:

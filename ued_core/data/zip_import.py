@@ -9,7 +9,6 @@ import zipfile
 import zlib
 from collections import Counter
 from pathlib import Path
-from typing import BinaryIO
 
 from ued_core.context import Context
 from ued_core.data.archive import Listing, listing, opened, pieces
@@ -44,7 +43,7 @@ _CANNOT_BE_NAMED = (
 )
 
 
-def import_zip(source: bytes | Path | BinaryIO, name: str, ctx: Context) -> Path:
+def import_zip(source: bytes | Path | io.BufferedIOBase, name: str, ctx: Context) -> Path:
     """Unpack an image archive into the program's home.
 
     Only images that stand in class folders are unpacked, into a folder named after the
@@ -78,7 +77,7 @@ def import_zip(source: bytes | Path | BinaryIO, name: str, ctx: Context) -> Path
     return _import(io.BytesIO(source) if isinstance(source, bytes) else source, name, ctx)
 
 
-def _import(file: BinaryIO, name: str, ctx: Context) -> Path:
+def _import(file: io.BufferedIOBase, name: str, ctx: Context) -> Path:
     file.seek(0)
     content = hashlib.file_digest(file, "sha256").hexdigest()
     target = imports_root() / hashlib.sha256(f"{_RULES} {content}".encode()).hexdigest()[:16]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from plotly.graph_objects import Figure
 
-from ued_core.analysis.detection import TESTS, Examination
+from ued_core.analysis.detection import TESTS, Examination, Test
 from ued_core.figures.compose import compose
 from ued_core.figures.theme import INK, MUTED, ROLE_COLOURS, ROLE_SYMBOLS, axis_title, base_layout, faded
 
@@ -26,7 +26,11 @@ def evidence_dots(found: Mapping[str, Examination]) -> Figure:
     for role, examination in found.items():
         seen = {e.test: e for e in examination.evidence}
         marker = {"color": ROLE_COLOURS[role], "symbol": ROLE_SYMBOLS[role], "size": 13}
-        for tests, axes, name in ((trained, {}, "accuracy"), (["border"], {"xaxis": "x2", "yaxis": "y2"}, "score")):
+        both: tuple[tuple[Sequence[Test], dict[str, str], str], ...] = (
+            (trained, {}, "accuracy"),
+            (("border",), {"xaxis": "x2", "yaxis": "y2"}, "score"),
+        )
+        for tests, axes, name in both:
             values = [seen[test].value for test in tests]
             words = [f"{100 * v:.1f} %" if name == "accuracy" else f"{v:.3f}" for v in values]
             traces.append(
@@ -153,7 +157,7 @@ def edge_dots(rows: Sequence[EdgeRow]) -> Figure:
     )
 
 
-def _row(trained: list[str], test: str) -> float:
+def _row(trained: Sequence[Test], test: Test) -> float:
     """Tests from top to bottom; the border score alone on its own axis."""
     return len(trained) - 1 - trained.index(test) if test in trained else 0.0
 

@@ -60,7 +60,7 @@ def operator_heatmap(block: np.ndarray, first_row: int, first_column: int, row: 
         "colorbar": {**ABOVE, "title": {"text": "entry", "side": "top"}, "len": 0.6},
     }  # fmt: skip
     # Given, not found by Plotly: a range that is found anew takes the reader's zoom away.
-    across = [first_column - 0.5, first_column + width - 0.5]
+    across = (first_column - 0.5, first_column + width - 0.5)
     down = [first_row + height - 0.5, first_row - 0.5]
     y: dict[str, Any] = {
         "title": {"text": axis_title("output pixel p", "index")},

@@ -70,7 +70,9 @@ def growth_figure(trace: Trace, plain: Trace | None = None) -> go.Figure:
     """
     figure = go.Figure(layout=_over_epochs(trace, plain, axis_title("Clusters, relative to the first check", "×")))
     for drawn, thin in ((plain, True), (trace, False)):
-        for place, layer in enumerate(drawn.layers if drawn else ()):
+        if drawn is None:
+            continue
+        for place, layer in enumerate(drawn.layers):
             points = drawn.growth(layer)
             colour = RUN_COLOURS[place % len(RUN_COLOURS)]
             # Layers are told apart by symbol; the plain run is dotted and faded.

@@ -194,7 +194,8 @@ def _cells(strength: float) -> list[tuple[int, float, float, float]]:
     found = []
     for cell in range(int(np.floor(-strength)), int(np.ceil(strength))):
         a, b = max(-strength - cell, 0.0), min(strength - cell, 1.0)
-        found.append((cell, *((b**e - a**e) / e / (2 * strength) for e in (1, 2, 3))))
+        one, first, second = ((b**e - a**e) / e / (2 * strength) for e in (1, 2, 3))
+        found.append((cell, one, first, second))
     return found
 
 

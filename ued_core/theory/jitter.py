@@ -240,9 +240,9 @@ def theta_of_kernels(kernels: np.ndarray, dx: np.ndarray, dy: np.ndarray, bounda
     if dx.shape != dy.shape or dx.ndim != 4 or dx.shape[:2] != kernels.shape[:2]:
         raise DataError(f"Fields of shape {dx.shape} and {dy.shape} must both be {kernels.shape[:2]} + (H, W).")
     classes, samples, height, width = dx.shape
-    fields = [f.reshape(classes, samples, -1).transpose(2, 0, 1) for f in (dx, dy)]
+    right, down = (f.reshape(classes, samples, -1).transpose(2, 0, 1) for f in (dx, dy))
     squares, gram = np.zeros(classes), np.zeros((classes, classes))
-    _add(kernels, *fields, 0, height, width, boundary, squares, gram)
+    _add(kernels, right, down, 0, height, width, boundary, squares, gram)
     return _assembled(squares, gram, samples, height * width)
 
 
@@ -252,7 +252,8 @@ def _add(
 ) -> None:  # fmt: skip
     """Add the matrix rows from ``first`` on; dx, dy are (rows, c, n)."""
     y, x = np.divmod(np.arange(first, first + len(dx)), width)
-    place, weight = [], []
+    place: list[np.ndarray] = []
+    weight: list[np.ndarray] = []
     for own, shift, side in ((y, dy, height), (x, dx, width)):
         whole = np.floor(shift)
         fraction = shift - whole

@@ -120,9 +120,10 @@ def _slots(size: int, strength: float, boundary: Boundary) -> tuple[np.ndarray, 
     columns = np.full((size, max(map(len, reached))), -1, dtype=np.int64)
     for p, own in enumerate(reached):
         columns[p, : len(own)] = own
-    return columns, *(
+    low_slot, high_slot = (
         np.stack([np.searchsorted(own, row) for own, row in zip(reached, side, strict=True)]) for side in (low, high)
     )
+    return columns, low_slot, high_slot
 
 
 def operator(
@@ -161,7 +162,7 @@ def operator(
             f"The operator {name!r} needs the kernels of a convolution-based attack, but there are none."
         )
     rng = np.random.default_rng(seed)
-    if name == "difference":
+    if name == "difference" and kernel is not None and other is not None:
         apart = convolution_matrix(kernel - other, *size, padding).sparse()
         return _summed(coin_expectation(strength, size, boundary) @ apart)
     attack = (

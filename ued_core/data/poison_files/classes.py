@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -77,7 +77,7 @@ def _of_own_export(names: list[str], recipe: Any, data: ImageSet | None) -> _Fou
     return None
 
 
-def _names_of(known: Any, numbers: dict[str, int]) -> bool:
+def _names_of(known: Any, numbers: dict[str, int]) -> TypeGuard[list[str]]:
     """Whether these are the names of the classes whose folders these are."""
     return isinstance(known, list) and all(
         number < len(known) and isinstance(known[number], str) and class_folder(number, known[number]) == name

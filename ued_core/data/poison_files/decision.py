@@ -74,6 +74,7 @@ def decide(raw: Raw, name: str, reading: Reading, data: ImageSet | None) -> Deci
         np.array(CIFAR10_STD) * 255 if scale == "std" else np.array({"unit": 255.0, "levels": 1.0}.get(scale, 1.0))
     )
     clip = reading.radius if reading.radius is not None else FORMATS[format_key].radius
+    entries, channels, height, width = array.shape
     found = Found(
         name=name,
         format=format_key,
@@ -81,7 +82,7 @@ def decide(raw: Raw, name: str, reading: Reading, data: ImageSet | None) -> Deci
         layout=layout,
         scale=scale,
         per=per,
-        shape=tuple(int(side) for side in array.shape),
+        shape=(entries, channels, height, width),
         sets=sets,
         dtype=raw.stored or str(array.dtype),
         low=told.low,

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -38,7 +38,7 @@ class _Name(NamedTuple):
 @dataclass
 class _Dtype:
     code: str
-    order: str = "="
+    order: Literal["<", ">", "=", "|"] = "="
 
 
 @dataclass
@@ -129,7 +129,7 @@ class _Reader:
         self.items = 0
 
     def run(self, file: mmap.mmap | bytes) -> Any:
-        for opcode, argument, _ in pickletools.genops(file):
+        for opcode, argument, _ in pickletools.genops(file):  # type: ignore[arg-type]  # read and readline are enough
             step = _STEPS.get(opcode.name)
             if step is None:
                 raise DataError(
@@ -352,7 +352,7 @@ def _nothing(reader: _Reader, argument: Any) -> None:
     """An instruction about the file, not about its content."""
 
 
-_STEPS: dict[str, Callable[[_Reader, Any], None]] = {
+_STEPS: dict[str, Callable[[_Reader, Any], object]] = {
     **dict.fromkeys(("PROTO", "FRAME", "STOP"), _nothing),
     **dict.fromkeys(
         (
@@ -368,8 +368,8 @@ _STEPS: dict[str, Callable[[_Reader, Any], None]] = {
     "NEWTRUE": lambda reader, _: reader.push(True),
     "NEWFALSE": lambda reader, _: reader.push(False),
     "MARK": lambda reader, _: reader.push(_MARK),
-    "POP": lambda reader, _: reader.stack.pop() and None,
-    "POP_MARK": lambda reader, _: reader.since_mark() and None,
+    "POP": lambda reader, _: reader.stack.pop(),
+    "POP_MARK": lambda reader, _: reader.since_mark(),
     "DUP": lambda reader, _: reader.push(reader.stack[-1]),
     "EMPTY_LIST": lambda reader, _: reader.push([]),
     "EMPTY_TUPLE": lambda reader, _: reader.push(()),

@@ -128,7 +128,7 @@ def _write(path: Path, content: bytes) -> None:
     if path.is_file():
         return
     try:
-        write_atomic(path, lambda temporary: temporary.write_bytes(content) and None)
+        write_atomic(path, lambda temporary: temporary.write_bytes(content))
     except OSError as error:
         raise DataError(
             f"The upload could not be kept on the server: {error.strerror or type(error).__name__}.",
