@@ -92,6 +92,8 @@ def _distortion(clean: torch.Tensor, other: torch.Tensor) -> tuple[np.ndarray, .
     before, after = to_float(clean), to_float(other)
     psnr = peak_signal_noise_ratio(after, before, data_range=1.0, reduction="none", dim=(1, 2, 3))
     ssim = structural_similarity_index_measure(after, before, data_range=1.0, kernel_size=SSIM_WINDOW, reduction="none")
+    # A pair only where the contrast is asked for too.
+    assert isinstance(ssim, torch.Tensor)
     found = (
         delta.abs().amax(1),
         delta.double().div_(255).norm(dim=1),

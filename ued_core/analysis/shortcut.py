@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -55,7 +54,7 @@ def shortcut_probe(
         classes: number of classes.
     """
     true_rate, followed = float((crossed == labels).mean()), float((crossed == wrong).mean())
-    histogram: Sequence[float] = np.bincount(clean, minlength=classes) / len(clean)
+    histogram = np.bincount(clean, minlength=classes) / len(clean)
     return ShortcutProbe(
         clean_histogram=tuple(float(v) for v in histogram),
         clean_accuracy=float((clean == labels).mean()),

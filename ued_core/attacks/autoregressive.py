@@ -105,9 +105,9 @@ def processes(weights: np.ndarray, starts: np.ndarray, size: tuple[int, int]) ->
         return result
     height, width = size[0] + DROPPED, size[1] + DROPPED
     plane = torch.empty(height, width, len(starts), dtype=torch.float64)
-    begun = torch.from_numpy(np.ascontiguousarray(starts.T, np.float64))
-    plane[:2] = begun[: 2 * width].view(2, width, -1)
-    plane[2:, :2] = begun[2 * width :].view(height - 2, 2, -1)
+    first = torch.from_numpy(np.ascontiguousarray(starts.T, np.float64))
+    plane[:2] = first[: 2 * width].view(2, width, -1)
+    plane[2:, :2] = first[2 * width :].view(height - 2, 2, -1)
     factor = torch.from_numpy(np.ascontiguousarray(weights.reshape(-1, 9).T, np.float64))
     # One position at a time over all processes: the order within a process cannot be changed.
     for y in range(2, height):

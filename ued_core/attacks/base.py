@@ -211,7 +211,8 @@ class ClassTableAttack(AdditiveAttack):
     def as_class(
         self, images: torch.Tensor, classes: torch.Tensor, total: int, seed: int, train: ImageSet | None = None
     ) -> torch.Tensor:
-        table = self.table(total, tuple(images.shape[1:]), seed)
+        channels, height, width = images.shape[1:]
+        table = self.table(total, (channels, height, width), seed)
         return add_in_blocks(
             images, torch.arange(len(images)), lambda own: table[classes[own]], self._rounding, Context()
         )

@@ -298,7 +298,7 @@ def loss_after_step(
     Returns:
         A scalar, differentiable with respect to ``poisoned`` through the step.
     """
-    weights = dict(network.named_parameters())
+    weights: dict[str, torch.Tensor] = dict(network.named_parameters())
     averages = {name: value.clone() for name, value in network.named_buffers()}
     loss = F.cross_entropy(functional_call(network, (weights, averages), (poisoned,)), labels)
     slopes = torch.autograd.grad(loss, list(weights.values()), create_graph=True)

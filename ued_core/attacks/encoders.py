@@ -48,6 +48,9 @@ class Encoder(nn.Module):
         proxy: whether it only stands in for the pre-trained encoders of the paper.
     """
 
+    mean: torch.Tensor
+    std: torch.Tensor
+
     def __init__(
         self, body: nn.Module, side: int, mean: tuple[float, ...], std: tuple[float, ...], note: str, proxy: bool
     ) -> None:

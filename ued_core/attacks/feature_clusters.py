@@ -63,7 +63,7 @@ def find_clusters(features: torch.Tensor, count: int, ctx: Context, starts: int 
     points = points - middle
     rounds = int(min(MOST_ROUNDS, max(1, MOST_WORK // (points.size * wanted))))
     draws = np.random.RandomState(ctx.stream_seed("clusters") % 2**32)
-    best = None
+    tried: list[KMeans] = []
     with threadpool_limits(1):
         for _ in range(starts):
             ctx.check()
@@ -75,8 +75,8 @@ def find_clusters(features: torch.Tensor, count: int, ctx: Context, starts: int 
                 ctx.check()
                 if found.n_iter_ < rounds:
                     break
-            if best is None or found.inertia_ < best.inertia_:
-                best = found
+            tried.append(found)
+    best = min(tried, key=lambda found: found.inertia_)
     # A cluster may end up empty in rare cases; numbers without an image are left out.
     kept, assignment = np.unique(best.labels_, return_inverse=True)
     centres = torch.from_numpy((best.cluster_centers_[kept] + middle).astype(np.float32))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +13,8 @@ import torch.nn.functional as F
 from ued_core.context import Context
 from ued_core.models import Network
 from ued_core.records import ImageSet, to_bytes, to_float
+
+N = TypeVar("N", bound=torch.nn.Module)
 
 LEVEL = 1 / 255
 STEPS_OF_NOISE = 127
@@ -60,7 +63,7 @@ class Effort:
 
 
 @contextmanager
-def frozen(network: Network) -> Iterator[Network]:
+def frozen(network: N) -> Iterator[N]:
     """The network in evaluation mode, its weights without gradients; afterwards as it was."""
     training = network.training
     needed = [p.requires_grad for p in network.parameters()]

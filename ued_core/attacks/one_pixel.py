@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -124,7 +125,7 @@ def moments(data: ImageSet, ctx: Context) -> tuple[np.ndarray, np.ndarray, np.nd
         images, labels = data.images[start:stop], data.labels[start:stop]
         if has_compiler():
             source, owners = images.numpy(), labels.numpy()
-            in_threads(lambda a, b, i=source, k=owners: _add_moments(i, k, sums, a, b), data.shape[1], smallest=1)
+            in_threads(partial(_add_moments, source, owners, sums), data.shape[1], smallest=1)
         else:
             for k in labels.unique().tolist():
                 own = images[labels == k].to(torch.int64)

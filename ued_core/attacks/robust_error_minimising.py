@@ -150,7 +150,8 @@ class RobustErrorMinimising(SurrogateAttack):
         epsilon = self.epsilon * LEVEL
         delta = uniform(clean, epsilon, rng)
         for _ in range(self.noise_steps):
-            slope = sum(self.slope(network, clean, delta, labels, rng, effort, words) for _ in range(self.views))
+            slopes = (self.slope(network, clean, delta, labels, rng, effort, words) for _ in range(self.views))
+            slope = sum(slopes, torch.zeros_like(delta))
             delta = (delta - self.step_size * epsilon * slope.sign()).clamp_(-epsilon, epsilon)
         return delta
 

@@ -130,7 +130,7 @@ class UnlearnableClusters(WholeSetAttack):
         count = min(len(data), _pass_size(encoder, torch.device("cpu")))
         images = to_float(data.images[:1]).expand(count, -1, -1, -1).contiguous(memory_format=torch.channels_last)
         drawing = Drawing(self, data.shape, 0, Context())
-        target = features_of(encoder, data.take([0]), Context())[0]
+        target = features_of(encoder, data.take(torch.tensor([0])), Context())[0]
 
         def step() -> None:
             leaf = drawing.noise().detach().requires_grad_(True)
@@ -260,6 +260,7 @@ class UnlearnableClusters(WholeSetAttack):
                 images = to_float(data.images[part].to(ctx.device)).contiguous(memory_format=torch.channels_last)
                 (profile_distance(encoder, images, leaf, target).sum() / len(rows)).backward()
                 effort.spend(len(part), f"{words}, step {step + 1} of {self.steps}")
+            assert leaf.grad is not None
             drawing.step(leaf.grad, step / self.steps)
             if step + 1 in moments:
                 measured[step + 1] = judge(drawing.noise())

@@ -179,13 +179,15 @@ class TrainedDefense(Defense):
         rows = None
         if kept is not None or state is not None:
             rows = torch.arange(len(whole)) if data is whole else rows_of(whole, data)
-        if rows is None:
-            raise Unavailable(
-                f"{self.title} is trained on the whole training set, and this set has not been purified with these "
-                "parameters yet.",
-                "Start a training run with this defence: it purifies the set first and keeps it.",
-            )
-        return data.with_images(self.so_far(state, whole, rows, ctx) if state is not None else kept.images[rows])
+        if rows is not None and state is not None:
+            return data.with_images(self.so_far(state, whole, rows, ctx))
+        if rows is not None and kept is not None:
+            return data.with_images(kept.images[rows])
+        raise Unavailable(
+            f"{self.title} is trained on the whole training set, and this set has not been purified with these "
+            "parameters yet.",
+            "Start a training run with this defence: it purifies the set first and keeps it.",
+        )
 
     def checkpoint(self, whole: ImageSet) -> str | None:
         """What :meth:`purify_rows` shows, in words: "purified" when the work is done, None when there is nothing to
@@ -463,7 +465,7 @@ def _digest(data: ImageSet, row: int) -> tuple[bytes, int]:
 def _write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     # Through memory: numpy would add an ending to the name of a temporary file.
     held = io.BytesIO()
-    np.savez(held, **arrays)
+    np.savez(held, allow_pickle=False, **arrays)
     path.write_bytes(held.getvalue())
 
 

@@ -212,6 +212,8 @@ class Stages(TrainingHook):
 
     def _signal(self, found: dict[str, float], control: Control) -> float:
         """How much the sign of the trap has grown since before training; 1 is not at all."""
+        # Measured before the first step.
+        assert self.start is not None
         if self.method.signal == "loss":
             return (self.start["loss"] / max(found["loss"], 1e-12)) ** (control.epoch_steps / control.step)
         shallow = self.layers[self.first_watched : self.depth]
@@ -221,6 +223,7 @@ class Stages(TrainingHook):
         return self._growth(found, self.method.signal, shallow)
 
     def _growth(self, found: dict[str, float], measure: str, layers: tuple[str, ...]) -> float:
+        assert self.start is not None
         now, before = (sum(values[f"{measure} {name}"] for name in layers) for values in (found, self.start))
         return now / max(before, 1e-12)
 
@@ -262,6 +265,8 @@ class Stages(TrainingHook):
         self._note(
             control, found, signal, "rolled back" if goes_back else {"reset": "reset"}.get(method.reaction, "slowed")
         )
+        # Kept by every reaction that answers an alarm.
+        assert self._kept is not None
         if goes_back:
             control.rollback(self._kept)
         elif method.reaction == "reset":

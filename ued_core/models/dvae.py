@@ -43,7 +43,7 @@ class TransposedConv(nn.ConvTranspose2d):
     def __init__(self, inside: int, outside: int) -> None:
         super().__init__(inside, outside, 3, 1, 1)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor) -> torch.Tensor:  # type: ignore[override]  # the size is always that of x
         """Maps (N, inside, H, W) → (N, outside, H, W)."""
         return F.conv2d(x, self.weight.transpose(0, 1).flip(2, 3), self.bias, padding=1)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import OrderedDict
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -118,4 +118,6 @@ class RegNetX(ImageNetNet):
 
 def _first(made: nn.Conv2d, channels: int) -> nn.Conv2d:
     """A first convolution of the same form for images of so many channels."""
-    return nn.Conv2d(channels, made.out_channels, made.kernel_size, made.stride, made.padding, bias=False)
+    # torch declares these pairs as tuples of any length.
+    kernel, stride, padding = (cast("tuple[int, int]", pair) for pair in (made.kernel_size, made.stride, made.padding))
+    return nn.Conv2d(channels, made.out_channels, kernel, stride, padding, bias=False)

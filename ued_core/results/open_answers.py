@@ -162,9 +162,9 @@ def cost_answer(lines: Sequence[Line]) -> Answer:
     if not kinds:
         return Answer(NOT_YET, tuple(details), rests_on([c for line in lines for _, c in line.points]))
     judged = f" (judged at α = {listed([f'{s:g}' for s in sorted({s for _, s in kinds.values()})])} px)"
-    words = {"more": "costs accuracy", "alike": "costs no clear amount of accuracy", "less": "adds accuracy"}
-    by = {word: [name for name, (what, _) in kinds.items() if what == word] for word in words}
-    parts = [f"{words[word]} on {listed(names)}" for word, names in by.items() if names]
+    effects = {"more": "costs accuracy", "alike": "costs no clear amount of accuracy", "less": "adds accuracy"}
+    by = {word: [name for name, (what, _) in kinds.items() if what == word] for word in effects}
+    parts = [f"{effects[word]} on {listed(names)}" for word, names in by.items() if names]
     verdict = f"{'It depends: on' if len(parts) > 1 else 'On'} clean data COIN {'; it '.join(parts)}{judged}."
     return Answer(verdict, tuple(details), rests_on([c for line in lines for _, c in line.points]))
 

@@ -292,7 +292,7 @@ def rivals(conditions: Sequence[Condition], rows: Sequence[Row]) -> Group | None
     """(d) No defence, COIN, its parts, other warps; None without rows."""
     if not conditions:
         return None
-    place = {(): 0, (COIN,): 1, **{(part,): 2 for part in COIN_PARTS}}
+    place: dict[tuple[str, ...], int] = {(): 0, (COIN,): 1, **{(part,): 2 for part in COIN_PARTS}}
     ordered = sorted(conditions, key=lambda c: place.get(defences_of(c), 3))
     ordered = [c if defences_of(c) else replace(c, name=UNDEFENDED) for c in ordered]
     return Group("", tuple(ordered), clean_like(ordered[0], rows))

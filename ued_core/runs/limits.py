@@ -33,7 +33,7 @@ class Limits:
             ParameterError: one is not a whole number of at least 1.
         """
         environ = os.environ if environ is None else environ
-        chosen = {}
+        chosen: dict[str, int] = {}
         for name in (f.name for f in fields(cls)):
             variable = f"UED_VISITOR_{name.upper()}"
             text = environ.get(variable, "").strip()

@@ -198,8 +198,10 @@ def probe(spec: RunSpec, split: DataSplit, network: Network, ctx: Context) -> di
     labels = test.labels.numpy()
     wrong = wrong_classes(labels, test.classes, np.random.default_rng(ctx.stream_seed("wrong classes")))
     crossed = spec.attack.as_class(test.images, torch.from_numpy(wrong), test.classes, spec.attack_seed, split.train)
-    guesses = [predict(network, images, ctx, dtype).numpy() for images in (test.images, own, crossed)]
-    return shortcut_probe(labels, wrong, *guesses, classes=test.classes).to_json()
+    if crossed is None:
+        return None
+    guessed, followed, misled = (predict(network, images, ctx, dtype).numpy() for images in (test.images, own, crossed))
+    return shortcut_probe(labels, wrong, guessed, followed, misled, test.classes).to_json()
 
 
 def environment(device: torch.device, dtype: torch.dtype) -> dict[str, Any]:

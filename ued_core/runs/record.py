@@ -128,14 +128,14 @@ class RunRecord:
         Raises:
             ValueError: a value is wrong, or there is no id.
         """
-        known = _names(cls)
+        known = _names()
         given = {name: entry for name, entry in value.items() if name in known}
         return cls(**{**given, "damaged": tuple(given.get("damaged") or ())})
 
 
 @cache
-def _names(of: type) -> frozenset[str]:
-    return frozenset(field.name for field in fields(of))
+def _names() -> frozenset[str]:
+    return frozenset(field.name for field in fields(RunRecord))
 
 
 def worker_of(folder: RunFolder, started: Handle | None = None) -> Handle | None:

@@ -177,7 +177,7 @@ class Measured(BaseModel):
     """A part of a result that is there as a whole or not at all."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="allow", allow_inf_nan=False)
-    __pydantic_extra__: dict[str, Plain]
+    __pydantic_extra__: dict[str, Plain] = Field(init=False)
 
 
 class MeasuredEpoch(EpochRow):

@@ -95,9 +95,12 @@ def wait_behind(
     """
     if len(running) + len(ahead) < slots:
         return 0.0
-    times = [seconds_of(other) for other in (*running, *ahead)]
-    if any(time is None for time in times):
-        return None
+    times: list[float] = []
+    for other in (*running, *ahead):
+        seconds = seconds_of(other)
+        if seconds is None:
+            return None
+        times.append(seconds)
     # Each run in turn takes the slot that is free first.
     free = [0.0] * slots
     for seconds in times:

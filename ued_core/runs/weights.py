@@ -117,8 +117,9 @@ def network_at(folder: RunFolder, epoch: int) -> Network:
             card = WeightsCard.model_validate(json.loads((file.metadata() or {})[CARD]))
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         model = RunSpec.read(folder.spec_path).model
+        channels, height, width = card.shape
         with torch.device("meta"):
-            network = model.network(tuple(card.shape), card.classes)
+            network = model.network((channels, height, width), card.classes)
         network.load_state_dict(state, assign=True)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError, RecursionError, UedError) as error:
         raise RunError(

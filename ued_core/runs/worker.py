@@ -299,7 +299,10 @@ def main(arguments: list[str]) -> int:
 def attend(folder: RunFolder, stop: Stopper, attempt: int, threads: int) -> int:
     """Work with a beating heart and good manners; tell the supervisor at the end."""
     with suppress(psutil.Error, OSError):
-        psutil.Process().nice(psutil.BELOW_NORMAL_PRIORITY_CLASS if os.name == "nt" else NICENESS)
+        if sys.platform == "win32":
+            psutil.Process().nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
+        else:
+            psutil.Process().nice(NICENESS)
     over = threading.Event()
     threading.Thread(target=beat, args=(folder, over), daemon=True).start()
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from statistics import median
 from typing import TypeVar
@@ -116,7 +117,7 @@ def treatment_of(
     for place, defense in enumerate(defenses):
         if "purify" not in defense.acts:
             continue
-        took, made = _timed(lambda defense=defense, data=data, whole=whole: defense.purify_rows(data, whole, ctx))
+        took, made = _timed(partial(defense.purify_rows, data, whole, ctx))
         if isinstance(defense, TrainedDefense | LearnedDefense):
             learn_s += defense.seconds_for(whole)
         # Of a defence that trains networks, finished work was looked up, which no run does.

@@ -130,8 +130,11 @@ def lay_out_vectors(
         points = pca_layout(vectors)
         return (points if previous is None else align(points, previous)), "recomputed"
     key = layout_key([vectors], method)
-    points, origin = stored_layout(key), "stored"
-    if points is None or points.shape != (len(vectors), 2):
+    origin: Origin
+    stored = stored_layout(key)
+    if stored is not None and stored.shape == (len(vectors), 2):
+        points, origin = stored, "stored"
+    else:
         if method == "umap":
             points = umap_layout(vectors, previous=previous, previous_features=previous_vectors)
         else:

@@ -144,7 +144,7 @@ class TrainingHook:
 
 def grade_all(hooks: Sequence[TrainingHook], batch: Batch, moment: Moment) -> Graded:
     """The loss of a batch under a stack of hooks, the first one outermost."""
-    inner = moment.grade
+    inner: Callable[[Batch], Graded] = moment.grade
     for hook in reversed(hooks):
         inner = _wrapped(hook, inner, moment)
     return inner(batch)

@@ -184,7 +184,7 @@ def _epoch(
         tally.seen += len(rows)
         index += 1
         if control is not None and control.passed():
-            tally, index, retry = control.tally, control.epoch_step, retry + 1
+            tally, index, retry = control.tally or tally, control.epoch_step, retry + 1
             # The rows that are left, in an order that the retry alone decides, and draws of its own.
             left = torch.randperm(
                 len(order) - index * size, generator=ctx.generator("order", epoch, "retry", retry, device="cpu")
