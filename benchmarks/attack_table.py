@@ -109,10 +109,10 @@ def measure(spec: Any, train: Any) -> dict[str, Any]:
     poisoned = poison_once(spec.attack, train, ctx)
     spent, cpu_spent = time.perf_counter() - began, time.process_time() - cpu
     card = crafted_card(spec.attack, spec.attack_seed, train.content_hash) if spec.attack.needs_whole_set else None
-    evaluations = 0
+    evaluations = 0.0
     if card is not None:
         # The last report jumps to the end, whatever was needed.
-        evaluations = max((done for done, text in told if not text.startswith(card["log"]["note"])), default=0)
+        evaluations = max((done for done, text in told if not text.startswith(card["log"]["note"])), default=0.0)
     size = distortion(train.images, poisoned.images)
     grouped = getattr(spec.attack, "agreement", None)
     return {

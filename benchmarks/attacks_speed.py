@@ -16,6 +16,7 @@ import argparse
 import itertools
 import sys
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -87,7 +88,8 @@ def one_pixel_each(attack: OnePixel, data: ImageSet) -> list[torch.Tensor]:
     images, taken, made = to_float(data.images).flatten(2), set(), data.images.clone()
     for k in range(data.classes):
         own = images[data.labels == k]
-        best, found = -1.0, (0, (0, 0, 0))
+        best = -1.0
+        found: tuple[int, tuple[int, ...]] = (0, (0, 0, 0))
         for place in range(images.shape[2]):
             for colour in itertools.product((0, 1), repeat=3):
                 distance = (torch.tensor(colour) - own[:, :, place]).abs()
@@ -122,7 +124,7 @@ def main() -> int:
     if options.plain:
         for module in (compiled, base, autoregressive, one_pixel):
             module.has_compiler = lambda: False  # type: ignore[attr-defined]
-    data = load_split(DATASETS["shapes"](train_size=min(options.images, 5000), seed=SEED), Context()).train
+    data = load_split(DATASETS.build("shapes", train_size=min(options.images, 5000), seed=SEED), Context()).train
     data = data.take(torch.arange(options.images) % len(data))
     print(
         f"{machine()}; {options.threads} threads{', without the compiler' if options.plain else ''}; "
@@ -132,9 +134,9 @@ def main() -> int:
     print("|---|---|---|---|---|")
     for attack, reference, few in EVERY:
         part = data.take(torch.arange(few))
-        works = {
-            "reference": lambda attack=attack, reference=reference, part=part: reference(attack, part),
-            "here": lambda attack=attack: attack.poison(data, Context(seed=SEED)),
+        works: dict[str, Callable[[], object]] = {
+            "reference": partial(reference, attack, part),
+            "here": partial(attack.poison, data, Context(seed=SEED)),
         }
         cost = interleaved(works, options.repeats)
         slow, fast = few / cost["reference"].wall_s, len(data) / cost["here"].wall_s

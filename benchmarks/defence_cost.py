@@ -17,6 +17,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
@@ -84,7 +85,7 @@ def rows_of(data: ImageSet, repeats: int, only: list[str]) -> list[Row]:
     for defense in made:
         pure = data
         if "purify" in defense.acts:
-            before[defense.key] = cost_of(lambda d=defense: purify_all((d,), data, Context(seed=SEED))).cpu_s
+            before[defense.key] = cost_of(partial(purify_all, (defense,), data, Context(seed=SEED))).cpu_s
             pure = purify_all((defense,), data, Context(seed=SEED))
         works[defense.key] = epoch_of((defense,), pure)
     cost = interleaved(works, repeats)
@@ -103,7 +104,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         # What was learned by another measurement must not be read.
         os.environ["UED_HOME"] = folder
-        data = load_split(DATASETS["shapes"](train_size=options.images, test_size=100, seed=SEED), Context()).train
+        data = load_split(
+            DATASETS.build("shapes", train_size=options.images, test_size=100, seed=SEED), Context()
+        ).train
         rows = rows_of(data, options.repeats, options.only)
     print(
         f"{machine()}; torch {torch.__version__}; one thread, {len(data)} images, medians of {options.repeats} turns, "

@@ -26,6 +26,7 @@ def main() -> None:
     from ued_core.analysis.detection import COMMAND, FILE, examine
     from ued_core.attacks import ATTACKS
     from ued_core.attacks.checkpoint import poison_once
+    from ued_core.attacks.whole_set import WholeSetAttack
     from ued_core.context import Context
     from ued_core.data import DATASETS, load_split
     from ued_core.files import write_json
@@ -50,7 +51,7 @@ def main() -> None:
             if wanted is not None and name not in wanted:
                 continue
             attack = ATTACKS.parse(spec) if spec else None
-            if attack is not None and attack.needs_whole_set and not attack.is_crafted(train, SEED):
+            if isinstance(attack, WholeSetAttack) and not attack.is_crafted(train, SEED):
                 print(f"({dataset}, {name}: not crafted, skipped)")
                 continue
             data = train if attack is None else poison_once(attack, train, Context(seed=SEED)).as_training_set()

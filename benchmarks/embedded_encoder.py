@@ -144,7 +144,8 @@ def likenesses() -> np.ndarray:
 
 def draw_forms(count: int, rng: np.random.Generator) -> torch.Tensor:
     """An atlas of forms one below the other, float32 (1, 1, count * 64, 64), as :class:`Shapes` takes it."""
-    known, kept = likenesses(), []
+    known = likenesses()
+    kept: list[np.ndarray] = []
     sizes = known.sum(1)
     while len(kept) < count:
         form = coarse(FAMILIES[len(kept) % len(FAMILIES)](rng))

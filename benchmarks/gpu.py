@@ -79,8 +79,11 @@ def training_rows(options: argparse.Namespace, device: torch.device) -> list[str
     for words, precision, compile_first in kinds:
         if compile_first and options.skip_compile:
             continue
-        network = MODELS["resnet18"](width=options.width).build(data.shape, 10, torch.Generator().manual_seed(SEED))
-        plan = PLANS["sgd"](
+        network = MODELS.build("resnet18", width=options.width).build(
+            data.shape, 10, torch.Generator().manual_seed(SEED)
+        )
+        plan = PLANS.build(
+            "sgd",
             epochs=options.epochs + 1,
             batch_size=options.batch,
             precision=precision,
@@ -129,9 +132,14 @@ def dvae_row(options: argparse.Namespace, device: torch.device, data: ImageSet, 
 def staged_row(options: argparse.Namespace, device: torch.device, method: StagedTraining | None) -> str:
     """ResNet-18 with or without staged training; its epochs hold its checks and the steps that it took back."""
     data, ctx = random_images(options.images, SEED), Context(seed=SEED, device=device)
-    network = MODELS["resnet18"](width=options.width).build(data.shape, 10, torch.Generator().manual_seed(SEED))
-    plan = PLANS["sgd"](
-        epochs=options.epochs + 1, batch_size=PAPER_BATCH, learning_rate=0.1, schedule="cosine", precision="float32"
+    network = MODELS.build("resnet18", width=options.width).build(data.shape, 10, torch.Generator().manual_seed(SEED))
+    plan = PLANS.build(
+        "sgd",
+        epochs=options.epochs + 1,
+        batch_size=PAPER_BATCH,
+        learning_rate=0.1,
+        schedule="cosine",
+        precision="float32",
     )
     hook = None if method is None else method.training(Setup(data, network, plan, ctx))
     forget_peak(device)

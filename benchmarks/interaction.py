@@ -143,10 +143,10 @@ def in_browser(presses: int, app: Server, bare: Server) -> None:
         f"\nThe layout came a median of {median(follow):.0f} ms after tiles and Θ, which waited for it {waited} times "
         f"of {presses}."
     )
-    words = {
+    fates = {
         n: "was never set" if before[n] == untouched[n] else "kept" if before[n] == after[n] else "LOST" for n in before
     }
-    print(f"After {presses + 2} updates: " + ", ".join(f"{name} {word}" for name, word in words.items()) + ".")
+    print(f"After {presses + 2} updates: " + ", ".join(f"{name} {word}" for name, word in fates.items()) + ".")
 
 
 def on_the_server(app: Server, seconds: float) -> None:

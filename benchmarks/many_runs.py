@@ -59,9 +59,12 @@ class Viewer:
     async def arrive(self) -> None:
         """Open the page."""
         import websockets
+        from websockets.typing import Subprotocol
 
         url = self.address.replace("http", "ws") + "/_stcore/stream"
-        self.socket = await websockets.connect(url, subprotocols=["streamlit"], max_size=None, compression=None)
+        self.socket = await websockets.connect(
+            url, subprotocols=[Subprotocol("streamlit")], max_size=None, compression=None
+        )
         await self._run()
         if not self.waits:
             raise RuntimeError("The page Runs waits for no changes.")

@@ -54,10 +54,14 @@ class Reader:
     async def arrive(self) -> None:
         """Open the page."""
         import websockets
+        from websockets.typing import Subprotocol
 
         url = self.address.replace("http", "ws") + "/_stcore/stream"
-        self.socket = await websockets.connect(url, subprotocols=["streamlit"], max_size=None, compression=None)
-        self.slider, self.fragment, self.timed = "", "", {}
+        self.socket = await websockets.connect(
+            url, subprotocols=[Subprotocol("streamlit")], max_size=None, compression=None
+        )
+        self.slider, self.fragment = "", ""
+        self.timed: dict[str, float] = {}
         self.page, self.query = "", ""
         self.runs = 0
         # What a browser keeps: whole messages (when last used, kind) by their hash, parts of messages by their name.
@@ -141,8 +145,9 @@ class Reader:
             self.messages[answer.ref_hash] = (self.runs, kind)
             return kind
         element = answer.delta.new_element if answer.WhichOneof("type") == "delta" else None
-        found = element is not None and element.WhichOneof("type") == "bidi_component"
-        kind = kind_of(element.bidi_component) if found else "other"
+        kind = "other"
+        if element is not None and element.WhichOneof("type") == "bidi_component":
+            kind = kind_of(element.bidi_component)
         if answer.metadata.cacheable:
             self.messages[answer.hash] = (self.runs, kind)
         return kind

@@ -38,7 +38,7 @@ SEED, STRENGTH, BATCH = 0, 2.0, 128
 
 def images_of(count: int) -> ImageSet:
     """Images of the procedural set, which is what the app runs on."""
-    return load_split(DATASETS["shapes"](train_size=count, seed=SEED), Context()).train
+    return load_split(DATASETS.build("shapes", train_size=count, seed=SEED), Context()).train
 
 
 def copy_speed(repeats: int) -> float:
@@ -78,8 +78,8 @@ def ratios(data: ImageSet, threads: int, repeats: int) -> list[str]:
             coin.augment(batch, rng)
 
     def in_batches() -> None:
-        for part in parts:
-            displace(*part, "scipy_wrap")
+        for batch, right, down in parts:
+            displace(batch, right, down, "scipy_wrap")
 
     def reference_attack() -> None:
         # A second thread only slows single images down; the reference gets its best.

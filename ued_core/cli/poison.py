@@ -17,6 +17,7 @@ def poison(options: argparse.Namespace) -> int:
     """Poison a data set and write it as npz."""
     from ued_core.attacks import ATTACKS
     from ued_core.attacks.checkpoint import poison_once
+    from ued_core.attacks.whole_set import WholeSetAttack
     from ued_core.data import write_npz
     from ued_core.studies.estimate import crafting_cost
 
@@ -24,7 +25,7 @@ def poison(options: argparse.Namespace) -> int:
     attack = method(**given(options, method))
     ctx = context(options.seed, options.device)
     data, about = read_data(options, ctx)
-    if attack.needs_whole_set:
+    if isinstance(attack, WholeSetAttack):
         print(crafting_cost(attack, data, options.seed).sentence(), file=sys.stderr)
     result = poison_once(attack, data, ctx, options.poison_rate, options.poison_classes)
     recipe = {
