@@ -105,8 +105,8 @@ def _qualities(
     """PSNR to the clean images before and after each stage, of all images or of those of a mask; ``sums`` name what the
     folder holds."""
     kept = read_purified(Path(folder))
-    rows = slice(None) if rows is None else rows
-    return [psnr(images[rows], clean.images[rows]) for images in (published.images, *(kept.stages if kept else ()))]
+    taken = slice(None) if rows is None else rows
+    return [psnr(images[taken], clean.images[taken]) for images in (published.images, *(kept.stages if kept else ()))]
 
 
 def _folder_name(folder: Path) -> str:

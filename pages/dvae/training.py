@@ -89,7 +89,7 @@ def _state(choice: Selection, published: ImageSet, job: Dvae, known: Sequence[Ru
         st.success(
             f"**{what}**: a set purified with exactly these parameters is on the disk; a run that asks for it reads it."
         )
-    if going:
+    if found is not None and going:
         doing = "queued" if found.state == "queued" else "training its classifier" if there else "purifying"
         words = f"{what}: the run {short_id(found.id)} is {doing}. {seen(found.text)}"
         st.progress(found.fraction if found.state == "running" else 0.0, plain(words))

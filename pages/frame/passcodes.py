@@ -180,7 +180,7 @@ class Keeper:
         """The name of a visitor who comes back; empty for a new one."""
         return str(self._said(cookie, None).get("name", ""))
 
-    def _said(self, cookie: str, max_age: float | None) -> dict[str, Any]:
+    def _said(self, cookie: str, max_age: int | None) -> dict[str, Any]:
         try:
             said = self._signer.loads(cookie, max_age=max_age)
         except BadData:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import streamlit as st
@@ -37,13 +38,14 @@ DRAWS = Parameter(
     name="draws", label="draws in the mean (n)", kind="int", default=50, minimum=1, maximum=200,
     help="How many random COIN matrices the mean is taken over. A mean of one draw is that draw.",
 )  # fmt: skip
-NAMES: dict[str, str] = {
+NAMES: dict[OperatorName, str] = {
     "attack": "attack A",
     "coin": "COIN R",
     "product": "product R·A",
     "mean": "mean of many draws",
     "difference": "difference of two classes",
 }
+WITHOUT_KERNELS: tuple[OperatorName, ...] = ("coin", "mean")
 FORMULAS = {
     "attack": "y = A_{k} x,   A_{k}[p, q] = K_{k}[q − p] inside the image",
     "coin": "y = R x,   row p: bilinear weights at p + s_{p},   s_{p} ~ U(−α, α)^{2}",
@@ -54,7 +56,17 @@ FORMULAS = {
 KEYS = ("operator_matrix", "operator_overview", "operator_taps", "operator_kernel")
 
 
-Parts = tuple[OperatorName, np.ndarray | None, int, float, int, int, np.ndarray | None, Padding]
+class Parts(NamedTuple):
+    """The arguments of :func:`ued_core.figures.operators.operator_spectrum`, by which results are kept."""
+
+    name: OperatorName
+    kernel: np.ndarray | None
+    side: int
+    strength: float
+    draws: int
+    seed: int
+    other: np.ndarray | None
+    padding: Padding
 
 
 @dataclass(frozen=True)
@@ -106,7 +118,7 @@ class Shown:
 def parts_of(name: OperatorName, shown: Shown) -> Parts:
     """What one operator is made from, and nothing else, so that results are kept as long as they hold."""
     random = name in ("coin", "product", "mean")
-    return (
+    return Parts(
         name,
         None if name == "coin" else shown.kernel,
         shown.side,
@@ -123,7 +135,7 @@ def parts_of(name: OperatorName, shown: Shown) -> Parts:
 
 def controls(choice: Selection, kernels: np.ndarray | None) -> tuple[Shown, int]:
     """All controls of the room; what is shown, and the chosen output pixel."""
-    options = NAMES if kernels is not None else {name: NAMES[name] for name in ("coin", "mean")}
+    options = NAMES if kernels is not None else {name: NAMES[name] for name in WITHOUT_KERNELS}
     names = choice.train.class_names
     with st.container(border=True):
         left, middle, right = st.columns([14, 4, 4])
@@ -200,17 +212,17 @@ def _matrix(
 
 
 @cached(max_entries=128)
-def _bands(*parts: object) -> forms.Bands:
+def _bands(parts: Parts) -> forms.Bands:
     return forms.band_statistics(_matrix(*parts))
 
 
 @cached(max_entries=64)
-def _density(*parts: object) -> np.ndarray:
+def _density(parts: Parts) -> np.ndarray:
     return forms.block_density(_matrix(*parts))
 
 
 @cached(max_entries=128)
-def _spectrum(*parts: object) -> np.ndarray:
+def _spectrum(parts: Parts) -> np.ndarray:
     return forms.operator_spectrum(*parts)
 
 
@@ -261,7 +273,7 @@ def written(
 
 def matrix_view(shown: Shown, row: int) -> None:
     """The matrix: whole when small; else the part around the row, and where the entries lie."""
-    matrix, bands = _matrix(*shown.parts), _bands(*shown.parts)
+    matrix, bands = _matrix(*shown.parts), _bands(shown.parts)
     side, d = shown.side, shown.side**2
     caption = (
         f"**{d:,} × {d:,} entries, {bands.entries:,} of them not zero** ({100 * bands.share:.2g} %), "
@@ -298,7 +310,7 @@ def matrix_view(shown: Shown, row: int) -> None:
         caption=f"The rows around row {row}, cell by cell; the rest of the matrix is below. " + caption,
     )
     live_chart(
-        pictures.operator_overview(_density(*shown.parts), d, row), key="operator_overview", height=400, clickable=True,
+        pictures.operator_overview(_density(shown.parts), d, row), key="operator_overview", height=400, clickable=True,
         alt="Where the entries of the whole matrix lie: bands along the diagonal, denser for stronger shaking. Row "
             f"{row} is marked.",
         filename=f"overview_{name}",
@@ -331,7 +343,8 @@ def taps_view(shown: Shown, row: int, image: torch.Tensor) -> None:
     y, x = divmod(row, side)
     mixed = int(np.count_nonzero(weights))
     border = ""
-    if shown.name == "attack" and shown.padding == "zero" and (missing := int(np.count_nonzero(shown.kernel)) - mixed):
+    taps = 0 if shown.kernel is None else int(np.count_nonzero(shown.kernel))
+    if shown.name == "attack" and shown.padding == "zero" and (missing := taps - mixed):
         border = f" {missing} of its taps fall off the image: beyond the border lies zero, which darkens the frame."
     elif shown.name != "attack" and mixed and _across(weights, y, x):
         border = " Some of them lie at the other side: COIN wraps around the border."
@@ -417,7 +430,9 @@ def singular_view(shown: Shown) -> None:
     side, d = shown.side, shown.side**2
     complete = d <= forms.SVD_LIMIT
     curves: list[pictures.Spectrum] = []
-    wanted: list[tuple[OperatorName, str, str, str]] = [("coin", "R: one draw of COIN", "clean", "dash")]
+    wanted: list[tuple[OperatorName, str, pictures.Meaning, pictures.Dash]] = [
+        ("coin", "R: one draw of COIN", "clean", "dash")
+    ]
     if shown.kernel is not None:
         wanted += [("attack", "A: attack", "poisoned", "solid"), ("product", "R·A: one draw", "control", "dashdot")]
     if complete:
@@ -474,9 +489,9 @@ def _sorted(response: np.ndarray) -> np.ndarray:
 def _values(wanted: Sequence[tuple[OperatorName, Parts]]) -> tuple[dict[str, np.ndarray], list[background.Handle], str]:
     """Singular values by name, what is still being computed, and what went wrong; the last ones of the same size stand
     in."""
-    side = wanted[0][1][2]
+    side = wanted[0][1].side
     if side <= AT_ONCE:
-        return {name: _spectrum(*parts) for name, parts in wanted}, [], ""
+        return {name: _spectrum(parts) for name, parts in wanted}, [], ""
     last: dict[tuple[str, int], np.ndarray] = st.session_state.setdefault("last_spectra", {})
     waiting, failed = [], ""
     for name, parts in wanted:
@@ -496,7 +511,7 @@ def download(shown: Shown) -> None:
     """The shown operator as a sparse matrix; made when the button is pressed."""
     st.download_button(
         f"This matrix as .npz ({NAMES[shown.name]}, {shown.side} × {shown.side})",
-        functools.partial(_archive, *shown.parts),
+        functools.partial(_archive, shown.parts),
         f"{shown.name}_{shown.side}.npz",
         "application/octet-stream",
         on_click="ignore",
@@ -504,5 +519,5 @@ def download(shown: Shown) -> None:
     )
 
 
-def _archive(*parts: object) -> bytes:
+def _archive(parts: Parts) -> bytes:
     return forms.archive(_matrix(*parts))

@@ -20,6 +20,7 @@ from pages.state.selection import selection_address
 from pages.widgets.controls import method_address, segments
 from pages.widgets.csv_export import csv_text
 from pages.widgets.live_chart import live_chart
+from ued_core.attacks import Attack
 from ued_core.data import DATASETS
 from ued_core.errors import UedError
 from ued_core.figures.results import (
@@ -76,14 +77,14 @@ def plain_name(name: str) -> str:
 def go_where_asked() -> None:
     """Follow the button that was pressed in a table; at the top of the page, because callbacks cannot change pages."""
     match st.session_state.pop(GO_TO, None):
-        case ("images", RunSpec() as spec) if spec.defenses:
-            address = selection_address(spec.dataset, spec.attack, spec.attack_seed)
+        case ("images", RunSpec(attack=Attack() as attack) as spec) if spec.defenses:
+            address = selection_address(spec.dataset, attack, spec.attack_seed)
             # An empty list of further defences, in place of what was chosen there before.
             address |= {**method_address(spec.defenses[0], key="defence"), "further": ""}
             st.switch_page(script("defence/page.py"), query_params=address)
-        case ("attack" | "images", RunSpec() as spec):
+        case ("attack" | "images", RunSpec(attack=Attack() as attack) as spec):
             st.switch_page(
-                script("attack/page.py"), query_params=selection_address(spec.dataset, spec.attack, spec.attack_seed)
+                script("attack/page.py"), query_params=selection_address(spec.dataset, attack, spec.attack_seed)
             )
         case ("runs", RunSpec() as spec):
             hand_over(spec.to_json(), "the page Results")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import pandas as pd
 import streamlit as st
@@ -91,25 +92,23 @@ def _by_data(rows: tuple[ReportedRow, ...]) -> None:
 def _one_source(rows: Sequence[ReportedRow], dataset: str, model: str) -> None:
     source = rows[0].source
     cells = reported_cells(rows)
-    shared = {
-        "alt": "; ".join(
-            f"{row.attack.label} with {row.defense.label} {100 * row.test_accuracy:.1f} %" for row in rows
-        ),
-        "question": f"{dataset}, {model}: clean test accuracy (%), reported by {source.title}",
-        "filename": "reported",
-    }
+    chart = partial(
+        live_chart,
+        alt="; ".join(f"{row.attack.label} with {row.defense.label} {100 * row.test_accuracy:.1f} %" for row in rows),
+        question=f"{dataset}, {model}: clean test accuracy (%), reported by {source.title}",
+        filename="reported",
+    )
     where = f"Source: **{source.title}** ({source.kind}; {source.where}). {source.note}"
     if len(cells.columns) == 1:
-        live_chart(
+        chart(
             source_dots(rows), key="reported_dots", height=dots_height(len(cells.rows)),
-            caption=f"This source reports the defence “{cells.columns[0]}” only. {where}", **shared,
+            caption=f"This source reports the defence “{cells.columns[0]}” only. {where}",
         )  # fmt: skip
     else:
-        live_chart(
+        chart(
             accuracy_map(cells), key="reported_map", height=map_height(cells),
             caption="Bright is learnable. **Read along a row**: what each defence makes of one attack. Empty: not "
                     f"reported. {where}",
-            **shared,
         )  # fmt: skip
     _table(rows, "reported_table")
 

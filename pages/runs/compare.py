@@ -89,11 +89,11 @@ def _choice(records: Mapping[str, RunRecord]) -> list[RunRecord]:
     wanted = [found for run_id in asked if (found := _resolved(run_id, records))]
     if st.session_state.get("compare_runs") != wanted:
         st.session_state["compare_runs"] = wanted[:MOST_RUNS]
-    found = st.multiselect(
+    chosen = st.multiselect(
         "Runs", list(records), key="compare_runs", format_func=lambda run_id: run_label(records[run_id]),
         max_selections=MOST_RUNS, placeholder="Choose runs", on_change=_to_address,
     )  # fmt: skip
-    return [records[run_id] for run_id in found]
+    return [records[run_id] for run_id in chosen]
 
 
 def _to_address() -> None:

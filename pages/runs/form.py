@@ -109,7 +109,7 @@ class HackerPart(Method):
     @classmethod
     def of(cls, spec: RunSpec) -> HackerPart:
         """The controls that show a spec."""
-        merged = {"labels": spec.relabel.key, "classes": spec.relabel.classes} if spec.relabel else {}
+        merged: dict[str, Any] = {"labels": spec.relabel.key, "classes": spec.relabel.classes} if spec.relabel else {}
         return cls(train_on=spec.train_on, **merged)
 
 
@@ -213,12 +213,15 @@ def _upload_part(chosen: type[Dataset]) -> None:
             label = what if own else "Clean test images in a file of their own, if there are any"
             key = "new_zip" if chosen.key == "folder" else f"new_upload_{chosen.key}_{parameter.name}"
             formats = f"{readable_formats()} of any size. " if chosen.key == "folder" else ""
-            uploads = st.file_uploader(
+            given = st.file_uploader(
                 label, type=endings if own else None, accept_multiple_files=not one, key=key,
                 help=f"{formats}Or give a path on the server below.",
             )  # fmt: skip
-            uploads = [uploads] if one and uploads else uploads or []
-            _take(uploads, key, control_key("new_data", chosen, parameter.name))
+            _take(
+                given if isinstance(given, list) else [given] if given else [],
+                key,
+                control_key("new_data", chosen, parameter.name),
+            )
 
 
 def _take(uploads: Sequence[UploadedFile], key: str, control: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from functools import lru_cache, partial
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -173,7 +173,7 @@ def _frame(now: Snapshot, page: int, zone: str, _reader: Person) -> pd.DataFrame
     if not any(record.by for record in shown):
         frame = frame.drop(columns="By")
     if any(differs := told_apart(shown)):
-        frame.insert(frame.columns.get_loc("Run") + 1, "Differs in", differs)
+        frame.insert(list(frame.columns).index("Run") + 1, "Differs in", differs)
     return frame
 
 
@@ -201,6 +201,7 @@ def local_time(moment: float | None, zone: str = "") -> datetime | None:
     """The moment in the reader's own time zone, or the one that is named, without a zone, as tables show it."""
     if moment is None:
         return None
+    there: tzinfo
     try:
         there = ZoneInfo(zone or st.context.timezone or "UTC")
     except (KeyError, ValueError, OSError):

@@ -83,12 +83,13 @@ def stored_part() -> None:
     seeds = [str(row["seed"]) for row in shown if (row["scene"], row["arm"]) == (scene, arm)]
     with right:
         seed = int(pick("Seed", {name: name for name in seeds}, key="seed", default=seeds[0]))
-    row = find(rows, scene, arm, seed)
+    row = next(row for row in shown if (row["scene"], row["arm"], row["seed"]) == (scene, arm, seed))
     base, watched = find(rows, scene, PLAIN, seed), find(rows, scene, WATCHED, seed)
     own = trace_of(row["spec"], row["history"], row["training"])
     beside = trace_of(watched["spec"], watched["history"], watched["training"]) if watched and arm != WATCHED else None
     history = (base or watched or {}).get("history")
-    charts(Shown(f"{scene} · {arm}", own, history, beside, f"staged_{scene}_{arm}_{seed}".replace(" ", "_")))
+    if own is not None:
+        charts(Shown(f"{scene} · {arm}", own, history, beside, f"staged_{scene}_{arm}_{seed}".replace(" ", "_")))
     _all_readings([r for r in rows if r["scene"] == scene], scene)
 
 

@@ -38,8 +38,8 @@ def marked_rows(data: str, count: int) -> tuple[int, ...]:
     if belongs_to != data:
         rows = ()
         state[_MARKS], state[_NOTICE] = (data, rows), ""
-    if problem := state.get(_NOTICE):
-        st.warning(f"**Marked images** in the link: {plain(problem)}")
+    if notice := state.get(_NOTICE):
+        st.warning(f"**Marked images** in the link: {plain(notice)}")
     _write(rows)
     return rows
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from pages.frame.hidden import seen, seen_parameter
 from ued_core.params import Method
@@ -20,7 +20,7 @@ class StateWords:
 
     icon: str
     word: str
-    colour: str
+    colour: Literal["gray", "blue", "green", "red", "orange"]
     meaning: str
 
 

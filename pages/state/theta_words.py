@@ -14,7 +14,7 @@ SAMPLES = Parameter(
     name="samples", label="samples per class (n)", kind="int", default=20, minimum=2, maximum=500,
     help="How many random matrices of each class the orange point is computed from.",
 )  # fmt: skip
-STRENGTHS = np.linspace(0.0, next(p for p in Coin.parameters() if p.name == "strength").maximum, 49)
+STRENGTHS = np.linspace(0.0, next(p.maximum or 0.0 for p in Coin.parameters() if p.name == "strength"), 49)
 
 
 def limit_words(strengths: np.ndarray, limits: Sequence[np.ndarray]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import streamlit as st
 
@@ -13,7 +15,7 @@ from pages.state.choice import Selection, protocol_line
 from pages.state.theta_words import SAMPLES, STRENGTHS, few_words, limit_words
 from pages.widgets.controls import method_controls, parameter_control
 from pages.widgets.live_chart import live_chart, power
-from ued_core.attacks.convolution import draw_kernels
+from ued_core.attacks.convolution import Support, draw_kernels
 from ued_core.defenses import Coin
 from ued_core.figures.consistency import (
     Curves,
@@ -45,7 +47,7 @@ TRAIN = Parameter(
 )  # fmt: skip
 #: where samples are repeated, in px
 GRID = np.array([0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.5, 6.0])
-SUPPORTS = {"CUDA (k × k)": "full", "VUDA (k × 1)": "column", "HUDA (1 × k)": "row"}
+SUPPORTS: Mapping[str, Support] = {"CUDA (k × k)": "full", "VUDA (k × 1)": "column", "HUDA (1 × k)": "row"}
 WAY_WORDS = {
     "jitter": ("(a) jitter within a class", "j"),
     "approach": ("(b) approach of the classes", "t"),
@@ -75,8 +77,8 @@ def _panels(
     samples: int,
     jitter: float,
     side: int,
-    sampled: tuple[np.ndarray, ...] | None,
-    points: tuple[tuple, ...],
+    sampled: tuple[np.ndarray, np.ndarray, np.ndarray] | None,
+    points: tuple[tuple[float, float, float, float, str, str], ...],
 ) -> str:
     limits, means = _curves(kernels, samples, jitter, side)
     return theta_panels(

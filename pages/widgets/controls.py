@@ -21,6 +21,7 @@ from ued_core.errors import UedError
 from ued_core.params import Catalogue, Method, Parameter
 
 M = TypeVar("M", bound=Method)
+T = TypeVar("T", bound=str)
 
 MOST_SLIDER_STEPS = 500
 
@@ -159,7 +160,7 @@ def _permitted(parameter: Parameter, value: Any) -> Any:
     return value
 
 
-def segments(label: str, options: Mapping[str, str], *, key: str, default: str, help: str = "") -> str:
+def segments(label: str, options: Mapping[T, str], *, key: str, default: T, help: str = "") -> T:
     """Let the reader pick one of a few, all of them in sight.
 
     Args:
@@ -182,11 +183,12 @@ def segments(label: str, options: Mapping[str, str], *, key: str, default: str, 
         on_change=_forget_notice,
         args=(key,),
     )
+    assert chosen is not None, "Streamlit lets nobody take back a required choice."
     _keep(key, chosen, default)
     return chosen
 
 
-def slide(label: str, options: Mapping[str, str], *, key: str, default: str, help: str = "") -> str:
+def slide(label: str, options: Mapping[T, str], *, key: str, default: T, help: str = "") -> T:
     """Let the reader drag between a few values in their order; arguments as in :func:`segments`."""
     known = Parameter(name=key, label=label, kind="choice", default=default, choices=tuple(options))
     _drop_unknown(key, known.choices)
@@ -204,7 +206,7 @@ def slide(label: str, options: Mapping[str, str], *, key: str, default: str, hel
     return chosen
 
 
-def pick(label: str, options: Mapping[str, str], *, key: str, default: str, help: str = "") -> str:
+def pick(label: str, options: Mapping[T, str], *, key: str, default: T, help: str = "") -> T:
     """Let the reader pick one of many from a list; arguments as in :func:`segments`."""
     known = Parameter(name=key, label=label, kind="choice", default=default, choices=tuple(options))
     _drop_unknown(key, known.choices)

@@ -65,8 +65,11 @@ def kept(uploads: list[UploadedFile]) -> str:
         DataError: as :func:`ued_core.data.uploads.keep_files`, or there is no room.
     """
     bar = st.progress(0.0, "Unpacking …")
+
+    def report(done: float, total: float, text: str) -> None:
+        bar.progress(min(1.0, done / total if total else 0.0), text or "Unpacking …")
+
     try:
-        report = lambda done, total, text: bar.progress(min(1.0, done / total if total else 0.0), text or "Unpacking …")  # noqa: E731
         handle = keep_files([(upload.name, upload) for upload in uploads], Context(on_report=report))
         make_room_for(located(handle))
         return handle

@@ -28,7 +28,10 @@ def _version() -> str:
 
 def plotly_file() -> Path:
     """The script inside the installed package; found without importing it."""
-    return Path(find_spec("plotly").origin).parent / "package_data" / "plotly.min.js"
+    spec = find_spec("plotly")
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError("plotly is not installed; install requirements.txt.")
+    return Path(spec.origin).parent / "package_data" / "plotly.min.js"
 
 
 @cache

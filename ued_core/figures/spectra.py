@@ -251,6 +251,10 @@ def kernel_heatmap(window: np.ndarray) -> go.Figure:
     return compose([cells], layout)
 
 
+Meaning = Literal["clean", "poisoned", "defended", "control", "neutral"]
+Dash = Literal["solid", "dash", "dot", "dashdot"]
+
+
 @dataclass(frozen=True)
 class Spectrum:
     """Singular values of one operator.
@@ -265,8 +269,8 @@ class Spectrum:
 
     name: str
     values: np.ndarray
-    role: Literal["clean", "poisoned", "defended", "control", "neutral"]
-    dash: Literal["solid", "dash", "dot", "dashdot"] = "solid"
+    role: Meaning
+    dash: Dash = "solid"
     complete: bool = True
 
 

@@ -26,6 +26,7 @@ from ued_core.training import PLANS, Plan
 RESULTS_VERSION = 1
 _MOST_BYTES = 4 << 20
 TrainOn = Literal["all", "clean"]
+Device = Literal["auto", "cpu", "cuda"]
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class RunSpec:
     relabel: Relabelling | None = None
     defenses: tuple[Defense, ...] = field(default=())
     seed: int = 0
-    device: str = "auto"
+    device: Device = "auto"
     note: str = ""
 
     def __post_init__(self) -> None:
