@@ -6,8 +6,9 @@ from typing import ClassVar, Literal
 
 import pytest
 
+from ued_core.catalogue import Catalogue
 from ued_core.errors import ParameterError, UedError, UnknownName
-from ued_core.params import LARGEST_SEED, Catalogue, Method, fingerprint, param
+from ued_core.params import LARGEST_SEED, Method, fingerprint, param
 
 
 class Blur(Method):

@@ -1,4 +1,4 @@
-"""How a method declares its parameters, and how methods are listed.
+"""How a method declares its parameters.
 
 A configured method *is* a frozen pydantic model: its fields are its parameters. Controls,
 command-line options, JSON, cache keys, run identity and the contract tests are derived from
@@ -11,11 +11,10 @@ import hashlib
 import inspect
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Literal, Self, TypeVar, get_args, get_origin
+from typing import Any, ClassVar, Literal, Self, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
@@ -380,59 +379,6 @@ def _parameter(name: str, field: FieldInfo) -> Parameter:
 
 
 _KINDS: dict[Any, Any] = {bool: "bool", int: "int", float: "float", str: "text", tuple[int, ...] | None: "classes"}
-
-
-M = TypeVar("M", bound=Method)
-
-
-class Catalogue(Mapping[str, type[M]], Generic[M]):
-    """The explicit list of everything of one kind: name → class.
-
-    Args:
-        kind: the word for one entry, used in messages (``"attack"``).
-        entries: the classes, in the order in which they are shown.
-    """
-
-    def __init__(self, kind: str, entries: Sequence[type[M]]) -> None:
-        self.kind = kind
-        self._entries = {entry.key: entry for entry in entries}
-        if len(self._entries) != len(entries):
-            raise ValueError(f"two {kind} entries share one key")
-
-    def __getitem__(self, name: str) -> type[M]:
-        if not isinstance(name, str) or name not in self._entries:
-            raise UnknownName(self.kind, name, self._entries)
-        return self._entries[name]
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._entries
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._entries)
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def build(self, name: str, **values: Any) -> M:
-        """A configured entry.
-
-        Raises:
-            UnknownName: no such entry.
-            ParameterError: a value outside its declaration.
-        """
-        return self[name](**values)
-
-    def parse(self, value: Any) -> M:
-        """Read what :meth:`Method.to_json` wrote; a bare name means its defaults."""
-        if isinstance(value, str):
-            return self.build(value)
-        if not isinstance(value, Mapping) or "name" not in value:
-            raise ParameterError(
-                f"The {self.kind} is {value!r}, but it must be a name or an object with a 'name'.",
-                f'For example {{"name": "{next(iter(self._entries))}"}}.',
-            )
-        values = {k: v for k, v in value.items() if k != "name"}
-        return self.build(value["name"], **values)
 
 
 def fingerprint(value: Any) -> str:

@@ -23,6 +23,7 @@ from pages.widgets.controls import choose, control_key, method_controls, set_con
 from pages.widgets.path_upload import kept
 from ued_core import runs
 from ued_core.attacks import ATTACKS, Attack
+from ued_core.catalogue import Catalogue
 from ued_core.class_numbers import read_classes, write_classes
 from ued_core.data import DATASETS, Dataset, FileSet, Folder
 from ued_core.data.base import NOT_CLEAN
@@ -31,7 +32,7 @@ from ued_core.data.relabel import RELABELLINGS
 from ued_core.defenses import DEFENSES, Defense
 from ued_core.errors import SpecError, UedError
 from ued_core.models import MODELS
-from ued_core.params import LARGEST_SEED, Catalogue, Method, param
+from ued_core.params import LARGEST_SEED, Method, param
 from ued_core.runs import RunSpec
 from ued_core.training import PLANS, Plan
 

@@ -19,9 +19,10 @@ from pages.widgets.controls import (
     slide,
 )
 from ued_core.attacks import ATTACKS, Attack
+from ued_core.catalogue import Catalogue
 from ued_core.data import DATASETS
 from ued_core.data.base import Dataset
-from ued_core.params import LARGEST_SEED, Catalogue, Parameter
+from ued_core.params import LARGEST_SEED, Parameter
 
 SEED = Parameter(
     name="seed", label="private key (seed)", kind="int", default=0, minimum=0, maximum=LARGEST_SEED,

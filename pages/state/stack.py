@@ -7,11 +7,12 @@ import streamlit as st
 from pages.frame.cache import cached
 from pages.state.choice import Selection
 from pages.widgets.controls import choose, choose_several, method_address, method_controls, parameter_control
+from ued_core.catalogue import Catalogue
 from ued_core.context import Context
 from ued_core.defenses import DEFENSES, Coin, Defense, preview, purify_all
 from ued_core.defenses.purified import TrainedDefense
 from ued_core.errors import Unavailable
-from ued_core.params import Catalogue, Parameter
+from ued_core.params import Parameter
 from ued_core.records import ImageSet
 from ued_core.studies.estimate import duration
 

@@ -16,9 +16,10 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from pages.frame.guard import plain
 from pages.frame.visitor import who
 from pages.widgets.path_upload import upload_control
+from ued_core.catalogue import Catalogue
 from ued_core.data.handles import is_handle
 from ued_core.errors import UedError
-from ued_core.params import Catalogue, Method, Parameter
+from ued_core.params import Method, Parameter
 
 M = TypeVar("M", bound=Method)
 T = TypeVar("T", bound=str)

@@ -14,7 +14,8 @@ def panel() -> None:
     import streamlit as st
 
     from pages.widgets.controls import choose, method_controls
-    from ued_core.params import Catalogue, Method, param
+    from ued_core.catalogue import Catalogue
+    from ued_core.params import Method, param
 
     class Blur(Method):
         """Blurs."""

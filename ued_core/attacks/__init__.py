@@ -16,7 +16,7 @@ from ued_core.attacks.robust_error_minimising import RobustErrorMinimising
 from ued_core.attacks.surrogate import Surrogate, SurrogateAttack
 from ued_core.attacks.synper import SynPer
 from ued_core.attacks.unlearnable_clusters import UnlearnableClusters
-from ued_core.params import Catalogue
+from ued_core.catalogue import Catalogue
 
 ATTACKS: Catalogue[Attack] = Catalogue(
     "attack",

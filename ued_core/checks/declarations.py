@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ued_core.catalogue import Catalogue
 from ued_core.checks.sample import needed_values, other_value, refused
 from ued_core.errors import ParameterError
-from ued_core.params import Catalogue, Method, Parameter
+from ued_core.params import Method, Parameter
 
 
 def description_is_complete(entry: type[Method]) -> None:

@@ -5,6 +5,7 @@ cache; :func:`import_zip` turns an uploaded archive into a folder for :class:`Fo
 :func:`read_npz` and :func:`write_npz` exchange image sets with other programs.
 """
 
+from ued_core.catalogue import Catalogue
 from ued_core.data.at_path import method_at
 from ued_core.data.base import Dataset
 from ued_core.data.cache import load_split
@@ -19,7 +20,6 @@ from ued_core.data.provenance import origin_json, provenance, without_paths
 from ued_core.data.shapes import Shapes
 from ued_core.data.torchvision_sets import Cifar10, Cifar100, Svhn
 from ued_core.data.zip_import import import_zip
-from ued_core.params import Catalogue
 
 DATASETS: Catalogue[Dataset] = Catalogue(
     "data set", [Shapes, Digits, Cifar10, Cifar100, Svhn, Folder, Npz, Idx, Parquet]

@@ -7,8 +7,9 @@ from typing import ClassVar
 
 import torch
 
+from ued_core.catalogue import Catalogue
 from ued_core.errors import ParameterError
-from ued_core.params import Catalogue, Method, param
+from ued_core.params import Method, param
 from ued_core.records import ImageSet
 
 LONGEST_NAME = 24

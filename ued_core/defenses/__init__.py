@@ -1,5 +1,6 @@
 """Defences: one file per method or a family of small ones, hooks ``purify``, ``augment`` and ``training``."""
 
+from ued_core.catalogue import Catalogue
 from ued_core.defenses.adversarial_training import AdversarialTraining, Trades
 from ued_core.defenses.base import Defense, StepCost, augment_all, blend_all, marks_of, preview, purify_all, step_cost
 from ued_core.defenses.blending import CutMix, Mixup
@@ -17,7 +18,6 @@ from ued_core.defenses.staged_training import StagedTraining
 from ued_core.defenses.strong_augmentation import SdaAn, StrongAugmentation
 from ued_core.defenses.ueraser import UEraser
 from ued_core.defenses.warps import Elastic, RandomAffine, RandomPerspective, SmoothField
-from ued_core.params import Catalogue
 
 DEFENSES: Catalogue[Defense] = Catalogue(
     "defence",

@@ -1,10 +1,10 @@
 """Models that are trained or whose features are shown."""
 
+from ued_core.catalogue import Catalogue
 from ued_core.models.base import HEAD, PENULTIMATE, Model, Network
 from ued_core.models.imagenet_nets import EfficientNetB1, RegNetX
 from ued_core.models.resnet18 import ResNet18
 from ued_core.models.small_cnn import SmallCnn
-from ued_core.params import Catalogue
 
 MODELS: Catalogue[Model] = Catalogue("model", [SmallCnn, ResNet18, EfficientNetB1, RegNetX])
 

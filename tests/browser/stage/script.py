@@ -12,8 +12,9 @@ import streamlit as st
 from pages.widgets.controls import choose, method_controls
 from pages.widgets.delivery import KEPT_BYTES, SENT, Part, kept
 from pages.widgets.live_chart import live_chart, pieces
+from ued_core.catalogue import Catalogue
 from ued_core.figures import theme
-from ued_core.params import Catalogue, Method, param
+from ued_core.params import Method, param
 
 
 @contextmanager
