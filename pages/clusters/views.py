@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -557,17 +558,18 @@ def learning_part(scene: Scene) -> None:
         f"the distance to the anchor went from {first:.2f} to **{last:.2f} nats** (to **{share:.0f} %**, averaged "
         "cluster by cluster)"
     )
-    told = {
-        "key": CURVES,
-        "filename": "cluster_kl",
-        "clickable": True,
-        "question": "Does the noise bring the images to the anchor, and away from where they were?",
-        "formula": "KL(softmax μ ‖ softmax h(x + δ)), mean over images of the cluster",
-    }
+    chart = partial(
+        live_chart,
+        key=CURVES,
+        filename="cluster_kl",
+        clickable=True,
+        question="Does the noise bring the images to the anchor, and away from where they were?",
+        formula="KL(softmax μ ‖ softmax h(x + δ)), mean over images of the cluster",
+    )
     if all("curve" in row for row in trace):
         own = [float(np.mean([row["curve"]["own_kl"][place] for row in trace])) for place in (0, -1)]
         grew = "grew" if own[1] > own[0] else "fell"
-        live_chart(
+        chart(
             distance_curves(trace, scene.selected),
             height=460,
             alt=f"KL divergence over generator steps; to the anchor from {first:.2f} to {last:.2f}, to the own centre "
@@ -576,17 +578,15 @@ def learning_part(scene: Scene) -> None:
             f"{own[0]:.2f} to "
             f"**{own[1]:.2f} nats**. Measured on up to 128 images of each cluster; colours as in the layout above. "
             "Dotted: without noise. Step 0 is the noise of an untrained generator, which already moves the features.",
-            **told,
         )
         return
     st.info(
         "This set was crafted by an older version, which kept the distance to the anchor at three moments only; here "
         "they are as bars."
     )
-    live_chart(
+    chart(
         distance_bars(trace, scene.selected),
         height=340,
         alt=f"KL divergence to the anchor, clean, before and after learning; mean from {first:.2f} to {last:.2f} nats.",
         caption=f"Mean over {len(trace)} clusters: {ratio}.",
-        **told,
     )

@@ -22,6 +22,7 @@ from ued_core.figures.layouts import embedding_scatter
 from ued_core.records import Embedding, ImageSet
 from ued_core.studies.layout import COPIES, lay_out_copies, summary_of
 from ued_core.theory import Theta, expected, limit, theta
+from ued_core.theory.matrices import Boundary
 
 PER_CLASS = 20
 # Tiles and Θ are on the screen by then: until they are, a layout would only take a core from the browser.
@@ -29,12 +30,14 @@ DRAWN_FIRST_S = 0.25
 
 
 @cached(max_entries=16)
-def _limits(kernels: np.ndarray, side: int, boundary: str) -> tuple[Theta, ...]:
+def _limits(kernels: np.ndarray, side: int, boundary: Boundary) -> tuple[Theta, ...]:
     return tuple(limit(kernels, float(a), (side, side), boundary) for a in STRENGTHS)
 
 
 @cached(max_entries=64)
-def _curves(kernels: np.ndarray, samples: int, side: int, boundary: str) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+def _curves(
+    kernels: np.ndarray, samples: int, side: int, boundary: Boundary
+) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
     """Θ_imi and Θ_imc over the strengths: for n → ∞, and what n samples show on average."""
     full = _limits(kernels, side, boundary)
     means = [expected(t, samples, side * side) for t in full]
@@ -45,13 +48,13 @@ def _curves(kernels: np.ndarray, samples: int, side: int, boundary: str) -> tupl
 
 
 @cached(max_entries=16)
-def _theta_figure(kernels: np.ndarray, samples: int, side: int, boundary: str) -> str:
+def _theta_figure(kernels: np.ndarray, samples: int, side: int, boundary: Boundary) -> str:
     limits, means = _curves(kernels, samples, side, boundary)
     return theta_curves(STRENGTHS, limits, means, samples, (0.0, 0.0, 0.0)).to_json(validate=False)
 
 
 @cached(max_entries=1024)
-def _sampled(kernels: np.ndarray, strength: float, samples: int, seed: int, side: int, boundary: str) -> Theta:
+def _sampled(kernels: np.ndarray, strength: float, samples: int, seed: int, side: int, boundary: Boundary) -> Theta:
     return theta(kernels, strength, samples, np.random.default_rng(seed), (side, side), boundary)
 
 

@@ -27,7 +27,7 @@ from ued_core.analysis.embedding import MOST_TSNE_POINTS
 from ued_core.analysis.feature_quality import FeatureQuality
 from ued_core.analysis.reference import reference_card, reference_for, reference_words
 from ued_core.defenses import Defense
-from ued_core.figures.layouts import feature_scatter
+from ued_core.figures.layouts import Colouring, feature_scatter
 from ued_core.figures.tiles import amplified_difference, fitting_gain
 from ued_core.models import MODELS, PENULTIMATE
 from ued_core.params import Parameter
@@ -48,7 +48,7 @@ SHOWN_TILES = 12
 SAME = 0.02
 """Accuracies that differ by less are called equal: two networks of other seeds do so too."""
 METHODS: Mapping[str, str] = {"umap": "UMAP", "pca": "PCA", "tsne": "t-SNE"}
-COLOURINGS: Mapping[str, str] = {
+COLOURINGS: Mapping[Colouring, str] = {
     "class": "class",
     "prediction": "prediction",
     "correctness": "right or wrong",
@@ -215,7 +215,7 @@ def _scatter(
     shown: Embedding,
     names: tuple[str, ...],
     answers: np.ndarray,
-    colouring: str,
+    colouring: Colouring,
     joined: bool,
     marked: tuple[int, ...],
     focus: int | None,

@@ -213,7 +213,7 @@ class SideProcess:
             if pause > 0:
                 self._lock.wait(min(pause, IDLE_LOOK_S))
                 return None
-            if self._closed:
+            if self._closed or first is None:
                 return None
             self._queue.remove(first)
             self._running, first.state = first, "running"
@@ -281,8 +281,9 @@ class SideProcess:
             self._process.kill()
             self._process.wait(5)
             for pipe in (self._process.stdin, self._process.stdout):
-                with suppress(OSError):
-                    pipe.close()
+                if pipe is not None:
+                    with suppress(OSError):
+                        pipe.close()
 
     def _ask(self, call: Any) -> Any:
         process = self._process

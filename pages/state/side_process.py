@@ -14,7 +14,7 @@ import struct
 import sys
 import traceback
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from ued_core.errors import UedError
 
@@ -30,7 +30,7 @@ class Failure:
     details: str
 
 
-def write_message(pipe: BinaryIO, value: Any) -> None:
+def write_message(pipe: IO[bytes], value: Any) -> None:
     """Send one object.
 
     Raises:
@@ -43,7 +43,7 @@ def write_message(pipe: BinaryIO, value: Any) -> None:
     pipe.flush()
 
 
-def read_message(pipe: BinaryIO) -> Any:
+def read_message(pipe: IO[bytes]) -> Any:
     """Receive one object.
 
     Raises:
@@ -67,7 +67,7 @@ def failure(error: BaseException) -> Failure:
     return Failure(f"{type(error).__name__}: {error}", "", details)
 
 
-def answer_one(requests: BinaryIO, answers: BinaryIO) -> None:
+def answer_one(requests: IO, answers: IO) -> None:
     """Read a call, compute it, send the value or a :class:`Failure`."""
     try:
         function, args = read_message(requests)
