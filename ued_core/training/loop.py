@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -89,13 +89,13 @@ def train(job: Job, ctx: Context) -> History:
     if course is not None:
         return course(job, ctx)
     device, plan = ctx.device, job.plan
-    network = job.network.to(device, memory_format=torch.channels_last)
+    network = job.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's omission
     optimizer = plan.optimizer(layer_groups(network) if job.hooks else network.parameters())
     for group in optimizer.param_groups:
         group["peak"] = group["lr"]
     history = resume(job, network, optimizer)
     images, labels = job.train.images.to(device), job.train.labels.to(device)
-    forward = torch.compile(network) if plan.compile else network
+    forward = cast(nn.Module, torch.compile(network)) if plan.compile else network
     done, saved = len(history.rows), Saver(job)
     control = Control(network, optimizer, job.hooks, _steps(job), _steps(job) * plan.epochs) if job.hooks else None
     job.on_weights(done, network)

@@ -77,7 +77,8 @@ class SimClr(Plan):
                 "SimCLR has no labels in its loss, so defences that act during training have nothing to act on.",
                 "Take them out of the run, or choose a plan with labels.",
             )
-        learner = Learner(job.network, ctx).to(ctx.device, memory_format=torch.channels_last)
+        learner = Learner(job.network, ctx)
+        learner.to(ctx.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's omission
         optimizer = self.optimizer([*job.network.body.parameters(), *learner.projection.parameters()])
         for group in optimizer.param_groups:
             group["peak"] = group["lr"]
@@ -164,9 +165,10 @@ class Learner(nn.Module):
         self.network = network
         width = network.head.in_features
         with torch.random.fork_rng(devices=[]):
-            self.projection = nn.Sequential(nn.Linear(width, width), nn.ReLU(inplace=True), nn.Linear(width, self.OUT))
+            inner, outer = nn.Linear(width, width), nn.Linear(width, self.OUT)
+        self.projection = nn.Sequential(inner, nn.ReLU(inplace=True), outer)
         rng = ctx.generator("projection", device="cpu")
-        for layer in (self.projection[0], self.projection[2]):
+        for layer in (inner, outer):
             nn.init.kaiming_normal_(layer.weight, generator=rng)
             nn.init.zeros_(layer.bias)
 
