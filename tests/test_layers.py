@@ -36,6 +36,7 @@ LADDER: tuple[tuple[str, ...], ...] = (
     ("ued_core.models", "ued_core.data"),
     ("ued_core.records",),
     ("ued_core.context",),
+    ("ued_core.artefacts",),
     ("ued_core.catalogue",),
     ("ued_core.params",),
     ("ued_core.class_numbers",),

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from tests.small_disk import full_disk
 from ued_core.analysis import layout_store
-from ued_core.analysis.layout_store import layout_key, layouts_root, store_layout, stored_layout
+from ued_core.analysis.layout_store import layout_key, store_layout, stored_layout
+from ued_core.artefacts import LAYOUTS
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +30,7 @@ def test_points_come_back_as_they_were() -> None:
     points = FEATURES[:, :2].astype(np.float32)
     store_layout(key, points)
     np.testing.assert_array_equal(stored_layout(key), points)
-    assert [path.name for path in layouts_root().iterdir()] == [f"{key}.safetensors"]
+    assert [path.name for path in LAYOUTS.root().iterdir()] == [key]
 
 
 def test_the_key_names_features_method_parameters_and_version(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,18 +53,30 @@ def test_the_key_names_features_method_parameters_and_version(monkeypatch: pytes
 def test_a_damaged_file_is_none() -> None:
     key = layout_key([FEATURES], "umap")
     store_layout(key, FEATURES[:, :2])
-    (layouts_root() / f"{key}.safetensors").write_bytes(b"broken")
+    (LAYOUTS.root() / key / "points.npy").write_bytes(b"broken")
     assert stored_layout(key) is None
+    store_layout(key, FEATURES[:, :2])
+    assert stored_layout(key) is not None
+
+
+def test_layouts_of_older_versions_look_the_same() -> None:
+    """They were single files without checksums."""
+    LAYOUTS.root().mkdir()
+    path = LAYOUTS.root() / f"{0:016x}.safetensors"
+    save_file({"points": FEATURES[:, :2].copy()}, path)
+    np.testing.assert_array_equal(stored_layout(f"{0:016x}"), FEATURES[:, :2])
+    path.write_bytes(b"broken")
+    assert stored_layout(f"{0:016x}") is None
 
 
 def test_the_ones_not_used_longest_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layout_store, "MOST_LAYOUTS", 3)
+    monkeypatch.setattr(layout_store, "LAYOUTS", replace(LAYOUTS, most_entries=3))
     for number in range(3):
         store_layout(f"{number:016x}", FEATURES[:, :2])
-        os.utime(layouts_root() / f"{number:016x}.safetensors", (number, number))
+        os.utime(LAYOUTS.root() / f"{number:016x}", (number, number))
     assert stored_layout(f"{0:016x}") is not None
     store_layout(f"{3:016x}", FEATURES[:, :2])
-    assert sorted(int(path.stem, 16) for path in layouts_root().iterdir()) == [0, 2, 3], "the first one was used again"
+    assert sorted(int(path.name, 16) for path in LAYOUTS.root().iterdir()) == [0, 2, 3], "the first one was used again"
 
 
 def test_a_home_that_cannot_be_written_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,4 +92,4 @@ def test_full_disk() -> None:
     with full_disk(room=50):
         store_layout(key, FEATURES[:, :2])
     assert stored_layout(key) is None
-    assert list(layouts_root().iterdir()) == []
+    assert list(LAYOUTS.root().iterdir()) == []

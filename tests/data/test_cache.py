@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from ued_core.artefacts import LOADED, store
 from ued_core.context import Context
 from ued_core.data import DATASETS, Folder, load_split
 from ued_core.data import cache as cache_module
@@ -75,7 +76,7 @@ def test_every_parameter_and_the_version_change_the_entry(counted, ued_home, mon
     assert len(entries(ued_home)) == 3
 
 
-@pytest.mark.parametrize("name", ["about.json", "train_images.npy", "train_labels.npy", "test_images.npy"])
+@pytest.mark.parametrize("name", ["card.json", "train_images.npy", "train_labels.npy", "test_images.npy"])
 @pytest.mark.parametrize("damage", ["missing", "cut", "empty", "changed"])
 def test_a_damaged_entry_is_made_anew(counted, ued_home, name, damage):
     good = load_split(counted, Context())
@@ -90,6 +91,18 @@ def test_a_damaged_entry_is_made_anew(counted, ued_home, name, damage):
     assert same(load_split(counted, Context()), good)
     assert len(counted.calls) == 2, "the new entry is whole"
     assert len(entries(ued_home)) == 1
+
+
+def test_an_entry_of_an_older_version_is_made_anew(counted, ued_home):
+    """Its description was called otherwise and had other checksums."""
+    good = load_split(counted, Context())
+    (entry,) = entries(ued_home)
+    os.rename(entry / "card.json", entry / "about.json")
+    assert not cache_module.is_kept(counted)
+    assert same(load_split(counted, Context()), good)
+    assert len(counted.calls) == 2
+    assert sorted(path.name for path in entry.iterdir())[0] == "card.json"
+    assert entries(ued_home) == [entry]
 
 
 def test_cancelling_leaves_no_entry(counted, ued_home):
@@ -110,7 +123,7 @@ def test_a_failure_while_writing_leaves_no_half_entry(counted, ued_home, monkeyp
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(cache_module, "write_json", full)
+    monkeypatch.setattr(store, "write_json", full)
     assert "No space left" in load_split(counted, Context()).notes[-1]
     assert entries(ued_home) == []
 
@@ -119,9 +132,9 @@ def test_of_two_writers_the_first_wins_and_both_read_the_same(counted, ued_home)
     split = counted.load(Context())
     folder = ued_home / "cache" / "data" / "raced"
     cache_module._write(folder, split)
-    inode = (folder / "about.json").stat().st_ino
+    inode = (folder / "card.json").stat().st_ino
     cache_module._write(folder, split)
-    assert (folder / "about.json").stat().st_ino == inode
+    assert (folder / "card.json").stat().st_ino == inode
     assert entries(ued_home) == [folder]
 
 
@@ -141,7 +154,7 @@ def test_writers_race_for_one_damaged_entry(ued_home):
         with ThreadPoolExecutor(4) as pool:
             assert all(same(split, good) for split in pool.map(race, range(4)))
         assert len(entries(ued_home)) == 1
-        assert same(cache_module._read(entries(ued_home)[0]), good)
+        assert same(LOADED.read(entries(ued_home)[0], cache_module._split), good)
 
 
 def test_a_changed_folder_is_read_again_with_its_notes(class_folder, picture, ued_home):

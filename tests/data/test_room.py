@@ -9,22 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from ued_core.artefacts import LOADED
+from ued_core.artefacts.limits import entry, gigabytes, limit, limit_words, log_path, make_room, removed_words
 from ued_core.context import Context
 from ued_core.data import DATASETS, load_split
 from ued_core.data.handles import handle_of, imports_root, located
-from ued_core.data.room import (
-    cache_root,
-    entry,
-    gigabytes,
-    limit,
-    loaded,
-    log_path,
-    make_room,
-    refuse_without_room,
-    removed_words,
-    touch_upload,
-    uploads,
-)
+from ued_core.data.room import refuse_without_room, touch_upload, uploads
 from ued_core.errors import DataError, ParameterError
 
 
@@ -55,31 +45,31 @@ def test_the_default_and_words(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_was_not_used_for_longest_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     small(monkeypatch, 250)
-    old, older, new = (put(cache_root() / name, 100, age) for name, age in (("old", 50), ("older", 60), ("new", 1)))
+    old, older, new = (put(LOADED.root() / name, 100, age) for name, age in (("old", 50), ("older", 60), ("new", 1)))
     assert entry(older)[:2] == (older, 100)
-    assert [one.path for one in make_room(loaded(), {new})] == [older]
+    assert [one.path for one in make_room(LOADED.entries(), limit(), {new})] == [older]
     assert (old.exists(), older.exists(), new.exists()) == (True, False, True)
-    assert not [path for path in cache_root().iterdir() if path.name.startswith(".")], "nothing half removed is left"
+    assert not [path for path in LOADED.root().iterdir() if path.name.startswith(".")], "nothing half removed is left"
     assert [json.loads(line)["path"] for line in log_path().read_text().splitlines()] == [str(older)]
     small(monkeypatch, 1)
-    gone = make_room(loaded(), {old}, recent_s=30)
+    gone = make_room(LOADED.entries(), limit(), {old}, recent_s=30)
     assert gone == []
     assert (old.exists(), new.exists()) == (True, True), "spared, and used a moment ago"
-    words = removed_words(make_room(loaded()), "Loaded data sets")
+    words = removed_words(make_room(LOADED.entries(), limit()), "Loaded data sets", limit_words())
     assert (
         words
         == "Loaded data sets may take 1 B (UED_CACHE_GB), so 2 that were not used for longest were removed: old, new "
         "(200 B)."
     )
-    assert removed_words([], "x") == ""
+    assert removed_words([], "x", "y") == ""
 
 
 def test_loading_keeps_within_the_limit_and_says_what_went(monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = (DATASETS.build("shapes", train_size=200, test_size=100, seed=seed) for seed in (0, 1))
     load_split(first, Context())
-    size = sum(one.bytes for one in loaded())
+    size = sum(one.bytes for one in LOADED.entries())
     small(monkeypatch, 1.5 * size)
-    (kept,) = cache_root().iterdir()
+    (kept,) = LOADED.root().iterdir()
     os.utime(kept, (0, 0))
     split = load_split(second, Context())
     assert any("so 1 that were not used for longest were removed: shapes-" in note for note in split.notes)
@@ -87,7 +77,7 @@ def test_loading_keeps_within_the_limit_and_says_what_went(monkeypatch: pytest.M
     assert not load_split(second, Context()).notes, "said once"
     assert len(split.train) == 200
     load_split(first, Context())
-    assert len(loaded()) == 1
+    assert len(LOADED.entries()) == 1
     small(monkeypatch, 10)
     assert len(load_split(second, Context()).train) == 200, "what is larger than the limit is loaded all the same"
 
@@ -96,13 +86,13 @@ def test_loading_again_counts_as_use(monkeypatch: pytest.MonkeyPatch) -> None:
     made = [DATASETS.build("shapes", train_size=200, test_size=100, seed=seed) for seed in (0, 1)]
     for dataset in made:
         load_split(dataset, Context())
-    for path in cache_root().iterdir():
+    for path in LOADED.root().iterdir():
         os.utime(path, (time.time() - 100,) * 2)
     load_split(made[0], Context())
-    small(monkeypatch, 0.9 * sum(one.bytes for one in loaded()))
-    make_room(loaded())
+    small(monkeypatch, 0.9 * sum(one.bytes for one in LOADED.entries()))
+    make_room(LOADED.entries(), limit())
     assert not load_split(made[0], Context()).notes
-    assert len(loaded()) == 1
+    assert len(LOADED.entries()) == 1
 
 
 def test_every_shelf_of_uploads_is_counted_and_use_is_noted() -> None:

@@ -1,7 +1,7 @@
 """Layouts that are kept: a picture somebody has talked about must look the same tomorrow.
 
 UMAP and t-SNE give another picture on another machine or with another version of their library.
-A layout is therefore a file under the home, named by the features it shows, the parameters and the
+A layout is therefore an artefact under the home, named by the features it shows, the parameters and the
 version of the library; whoever asks for the same again gets the same points.
 """
 
@@ -12,24 +12,17 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
-from ued_core.files import write_atomic
-from ued_core.home import home
+from ued_core.artefacts import CANNOT_WRITE, LAYOUTS
+from ued_core.artefacts.limits import touch
 
 LIBRARIES: Mapping[str, str] = {"umap": "umap-learn", "tsne": "scikit-learn", "pca": "numpy"}
 FORMAT = 1
-MOST_LAYOUTS = 500
-
-
-def layouts_root() -> Path:
-    """The folder of all stored layouts; it is not made here."""
-    return home() / "layouts"
 
 
 def layout_key(frames: Sequence[np.ndarray], method: str, parameters: Mapping[str, Any] | None = None) -> str:
@@ -54,25 +47,27 @@ def layout_key(frames: Sequence[np.ndarray], method: str, parameters: Mapping[st
 
 
 def stored_layout(key: str) -> np.ndarray | None:
-    """The points stored under a key, float32 (…, 2), or None; a damaged file counts as none."""
-    path = layouts_root() / f"{key}.safetensors"
-    try:
-        points = load_file(path)["points"]
-        path.touch()
-    except (OSError, SafetensorError, KeyError):
-        return None
-    return points
+    """The points stored under a key, float32 (…, 2), or None; damaged ones count as none."""
+    points = LAYOUTS.read(LAYOUTS.root() / key, lambda kept: np.array(kept.array("points")))
+    return _of_an_older_version(key) if points is None else points
 
 
 def store_layout(key: str, points: np.ndarray) -> None:
-    """Keep points under a key, atomically; of more than :data:`MOST_LAYOUTS` the ones not used longest go.
+    """Keep points under a key; of more than :data:`ued_core.artefacts.LAYOUTS` allows the ones not used longest go.
 
     A full or read-only disk is no error: the layout is then computed again next time.
     """
-    root = layouts_root()
-    with suppress(OSError, SafetensorError):
-        array = {"points": np.ascontiguousarray(points, np.float32)}
-        write_atomic(root / f"{key}.safetensors", lambda temporary: save_file(array, temporary, {"key": key}))
-        files = sorted(root.glob("*.safetensors"), key=lambda path: path.stat().st_mtime, reverse=True)
-        for path in files[MOST_LAYOUTS:]:
-            path.unlink(missing_ok=True)
+    folder = LAYOUTS.root() / key
+    with suppress(*CANNOT_WRITE):
+        LAYOUTS.write(folder, {}, {"points": np.asarray(points, np.float32)}, replace=True)
+        LAYOUTS.make_room(folder)
+
+
+def _of_an_older_version(key: str) -> np.ndarray | None:
+    path = LAYOUTS.root() / f"{key}.safetensors"
+    try:
+        points = load_file(path)["points"]
+    except (OSError, SafetensorError, KeyError):
+        return None
+    touch(path)
+    return points

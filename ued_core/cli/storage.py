@@ -12,7 +12,7 @@ from ued_core.cli.command import Command
 
 def storage(options: argparse.Namespace) -> int:
     """What lies below the home and how much room it takes; what was removed to stay within the limit."""
-    from ued_core.data.room import DEFAULT_GB, VARIABLE, gigabytes
+    from ued_core.artefacts.limits import DEFAULT_GB, VARIABLE, gigabytes
     from ued_core.home import home
     from ued_core.runs.storage import areas, removals
 
@@ -25,7 +25,10 @@ def storage(options: argparse.Namespace) -> int:
     for area in found:
         most = "" if area.limit is None else f" of {gigabytes(area.limit)}"
         print(f"  {area.name:<12} {gigabytes(area.bytes):>9}{most:<10} {area.entries:>6,} entries  {area.words}")
-    print(f"What has a limit gives way to newer things; {VARIABLE} sets it, {DEFAULT_GB:g} when left out.")
+    print(
+        f"What has a limit gives way to newer things; {VARIABLE} sets that of imports and of cache, {DEFAULT_GB:g} "
+        "when left out."
+    )
     for row in gone:
         print(
             f"removed {time.strftime('%Y-%m-%d %H:%M', time.localtime(row['time']))}  {gigabytes(row['bytes']):>9}  "

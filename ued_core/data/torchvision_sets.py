@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import tarfile
 from abc import abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
+from ued_core.artefacts import alone
 from ued_core.context import Context
 from ued_core.data.base import Dataset
 from ued_core.data.download import fetch
@@ -31,7 +30,9 @@ class TorchvisionSet(Dataset):
         """Read both parts; fetch the files first when they are missing and may be fetched."""
         root = data_folder()
         if not self._complete(root):
-            with _alone(root / f".{self.key}.lock", ctx):
+            root.mkdir(parents=True, exist_ok=True)
+            waiting = "Waiting for another process that fetches the same files"
+            with alone(root / f".{self.key}.lock", lambda: ctx.report(0, 1, waiting)):
                 if not self._complete(root):
                     self._obtain(root, ctx)
         ctx.report(0, 2, f"Reading {self.title}, training part")
@@ -197,25 +198,6 @@ class Svhn(TorchvisionSet):
 def data_folder() -> Path:
     """Where the files of published sets lie."""
     return home() / "data"
-
-
-@contextmanager
-def _alone(path: Path, ctx: Context) -> Iterator[None]:
-    """Hold a lock between processes, so that only one of them fetches a set; the others wait, cancellable."""
-    from filelock import FileLock, Timeout
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path)
-    while True:
-        try:
-            lock.acquire(timeout=0.5)
-            break
-        except Timeout:
-            ctx.report(0, 1, "Waiting for another process that fetches the same files")
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _unpack(archive: Path, folder: Path) -> None:

@@ -7,19 +7,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ued_core.artefacts import STORES
+from ued_core.artefacts.limits import RECENT_S, limit, limit_words, log_path, make_room, removed_words, size_of
 from ued_core.data.handles import imports_root, is_handle, located
-from ued_core.data.room import (
-    RECENT_S,
-    VARIABLE,
-    limit,
-    loaded,
-    log_path,
-    make_room,
-    refuse_without_room,
-    removed_words,
-    size_of,
-    uploads,
-)
+from ued_core.data.room import refuse_without_room, uploads
 from ued_core.errors import DataError
 from ued_core.home import home
 from ued_core.runs.folder import RunFolder, run_ids, runs_root
@@ -66,13 +57,12 @@ def areas() -> list[Area]:
         found = sorted(home().iterdir())
     except OSError:
         return []
-    kept = {"imports": uploads(), "cache": loaded()}
+    kept = {"imports": (uploads, limit)} | {store.place.split("/")[0]: (store.entries, store.limit) for store in STORES}
     made = []
     for path in found:
-        inside = len(kept[path.name]) if path.name in kept else sum(1 for _ in path.iterdir()) if path.is_dir() else 1
-        made.append(
-            Area(path.name, _WORDS.get(path.name, ""), inside, size_of(path), limit() if path.name in kept else None)
-        )
+        entries, most = kept.get(path.name, (None, None))
+        inside = len(entries()) if entries else sum(1 for _ in path.iterdir()) if path.is_dir() else 1
+        made.append(Area(path.name, _WORDS.get(path.name, ""), inside, size_of(path), most() if most else None))
     return sorted(made, key=lambda area: -area.bytes)
 
 
@@ -113,9 +103,9 @@ def tidy_uploads(new: Path) -> str:
     kept = uploads()
     if sum(one.bytes for one in kept) <= limit():
         return ""
-    removed = make_room(kept, {new, *new.parents, *needed_uploads()}, RECENT_S)
+    removed = make_room(kept, limit(), {new, *new.parents, *needed_uploads()}, RECENT_S)
     refuse_without_room(new, "uploads of the last hour and those that runs need")
-    return removed_words(removed, "Uploads")
+    return removed_words(removed, "Uploads", limit_words())
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -135,4 +125,4 @@ def _upload(text: str) -> Path | None:
         return None
 
 
-__all__ = ["VARIABLE", "Area", "areas", "needed_uploads", "removals", "tidy_uploads"]
+__all__ = ["Area", "areas", "needed_uploads", "removals", "tidy_uploads"]
