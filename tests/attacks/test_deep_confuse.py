@@ -10,12 +10,13 @@ from tests.attacks.toy_set import toy_set
 from ued_core.attacks import ATTACKS, DeepConfuse
 from ued_core.attacks.checkpoint import Draft
 from ued_core.attacks.deep_confuse import _Crafting, loss_after_step, noisy, parted
-from ued_core.attacks.gradient import LEVEL, frozen
+from ued_core.attacks.gradient import LEVEL
 from ued_core.attacks.surrogate import build_network
 from ued_core.context import Context
 from ued_core.errors import Cancelled
 from ued_core.models.u_net import build_u_net
 from ued_core.records import to_float
+from ued_core.training.ascent import frozen
 
 SMALL = DeepConfuse(surrogate_width=8, loops=2, epochs=1, generator_rate=0.01)
 

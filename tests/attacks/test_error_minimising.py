@@ -7,12 +7,12 @@ from tests.attacks.toy_set import CLASSES, toy_set
 from ued_core.attacks import ErrorMinimising
 from ued_core.attacks.checkpoint import Draft, crafted_root, poison_once
 from ued_core.attacks.error_minimising import _ClassWise, surrogate_error
-from ued_core.attacks.gradient import frozen
 from ued_core.attacks.surrogate import BATCH, build_network
 from ued_core.context import Context
 from ued_core.errors import Cancelled
 from ued_core.models import SmallCnn
 from ued_core.training import AdamW, Job, accuracy, train
+from ued_core.training.ascent import frozen
 
 SMALL = ErrorMinimising(surrogate_width=8, batches=12)
 

@@ -5,10 +5,11 @@ import torch
 from torch import nn
 
 from tests.attacks.toy_set import toy_set
-from ued_core.attacks.gradient import LEVEL, Effort, Noise, descend, frozen, input_gradient, project, published
+from ued_core.attacks.gradient import LEVEL, Effort, Noise, published
 from ued_core.context import Context
 from ued_core.errors import Cancelled
 from ued_core.models import Network
+from ued_core.training.ascent import descend, frozen, input_gradient, project
 
 
 def linear() -> Network:

@@ -6,12 +6,13 @@ import torch
 from tests.attacks.toy_set import toy_set
 from ued_core.attacks import RobustErrorMinimising
 from ued_core.attacks.checkpoint import Draft
-from ued_core.attacks.gradient import LEVEL, Effort, frozen, input_gradient, on_device
+from ued_core.attacks.gradient import LEVEL, Effort, on_device
 from ued_core.attacks.robust_error_minimising import robust
 from ued_core.attacks.surrogate import build_network
 from ued_core.context import Context
 from ued_core.errors import Cancelled, ParameterError
 from ued_core.models import SmallCnn
+from ued_core.training.ascent import frozen, input_gradient
 
 QUICK = RobustErrorMinimising(surrogate_width=8, train_steps=6, noise_steps=2, adversarial_steps=2)
 

@@ -8,9 +8,10 @@ import torch.nn.functional as F
 
 from tests.training.test_loop import image_set, job, network, plan
 from ued_core.context import Context
-from ued_core.defenses.adversarial_training import AdversarialTraining, Trades, climb, evaluating, into_ball
+from ued_core.defenses.adversarial_training import AdversarialTraining, Trades
 from ued_core.models import MODELS
 from ued_core.training import PLANS, train
+from ued_core.training.ascent import climb, evaluating, into_ball
 from ued_core.training.hook import Batch, Moment, Setup, grade_all
 
 

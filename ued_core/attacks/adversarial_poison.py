@@ -9,12 +9,13 @@ import torch
 import torch.nn.functional as F
 
 from ued_core.attacks.checkpoint import STOPPED, Crafted, Draft
-from ued_core.attacks.gradient import LEVEL, Effort, chunk_of, descend, frozen, on_device, project
+from ued_core.attacks.gradient import LEVEL, Effort, chunk_of, on_device
 from ued_core.attacks.surrogate import TrainedSurrogateAttack, chunks
 from ued_core.context import Context
 from ued_core.models import Network
 from ued_core.params import param
 from ued_core.records import ImageSet, to_bytes
+from ued_core.training.ascent import descend, frozen, project
 from ued_core.training.batch import random_crop, random_flip
 
 SHIFT = 4

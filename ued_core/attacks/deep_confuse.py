@@ -14,13 +14,14 @@ from torch.func import functional_call
 
 from ued_core.attacks.checkpoint import Crafted, Draft
 from ued_core.attacks.error_minimising import judged
-from ued_core.attacks.gradient import LEVEL, Effort, chunk_of, frozen, on_device, published
+from ued_core.attacks.gradient import LEVEL, Effort, chunk_of, on_device, published
 from ued_core.attacks.surrogate import SurrogateAttack, at_least_two, build_network, chunks
 from ued_core.context import Context
 from ued_core.models import Network
 from ued_core.models.u_net import UNet, build_u_net
 from ued_core.params import param
 from ued_core.records import ImageSet, to_float
+from ued_core.training.ascent import frozen
 
 BATCH = 64
 LEAST_TO_HOLD_OUT = 50

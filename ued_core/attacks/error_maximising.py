@@ -8,12 +8,13 @@ import torch
 
 from ued_core.attacks.checkpoint import Crafted, Draft, log_of
 from ued_core.attacks.error_minimising import CLASS_SHARE, judged
-from ued_core.attacks.gradient import LEVEL, Effort, Noise, chunk_of, descend, frozen, input_gradient, on_device
+from ued_core.attacks.gradient import LEVEL, Effort, Noise, chunk_of, on_device
 from ued_core.attacks.surrogate import TrainedSurrogateAttack, chunks
 from ued_core.context import Context
 from ued_core.models import Network
 from ued_core.params import param
 from ued_core.records import ImageSet
+from ued_core.training.ascent import descend, frozen, input_gradient
 
 WANTED_ERROR = {"sample": 0.9, "class": 0.8}
 

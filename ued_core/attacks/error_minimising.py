@@ -9,12 +9,13 @@ import torch
 import torch.nn.functional as F
 
 from ued_core.attacks.checkpoint import Crafted, Draft, log_of
-from ued_core.attacks.gradient import LEVEL, Effort, Noise, chunk_of, descend, frozen, input_gradient, on_device
+from ued_core.attacks.gradient import LEVEL, Effort, Noise, chunk_of, on_device
 from ued_core.attacks.surrogate import BATCH, SurrogateAttack, at_least_two, build_network, chunks
 from ued_core.context import Context
 from ued_core.models import Network
 from ued_core.params import param
 from ued_core.records import ImageSet, to_float
+from ued_core.training.ascent import descend, frozen, input_gradient
 
 STOP_ACCURACY = 0.99
 CLASS_SHARE = 0.2

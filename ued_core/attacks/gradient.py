@@ -1,20 +1,13 @@
-"""Gradient steps on images: the arithmetic that all surrogate-based attacks share."""
+"""What surrogate-based attacks keep count of and keep: gradient evaluations, the noise of a whole set, its bytes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from typing import TypeVar
 
 import torch
-import torch.nn.functional as F
 
 from ued_core.context import Context
-from ued_core.models import Network
 from ued_core.records import ImageSet, to_bytes, to_float
-
-N = TypeVar("N", bound=torch.nn.Module)
 
 LEVEL = 1 / 255
 STEPS_OF_NOISE = 127
@@ -62,85 +55,9 @@ class Effort:
         return replace(self.ctx, on_report=report)
 
 
-@contextmanager
-def frozen(network: N) -> Iterator[N]:
-    """The network in evaluation mode, its weights without gradients; afterwards as it was."""
-    training = network.training
-    needed = [p.requires_grad for p in network.parameters()]
-    network.eval()
-    for parameter in network.parameters():
-        parameter.requires_grad_(False)
-    try:
-        yield network
-    finally:
-        network.train(training)
-        for parameter, need in zip(network.parameters(), needed, strict=True):
-            parameter.requires_grad_(need)
-
-
 def chunk_of(device: torch.device) -> int:
     """Images in one gradient step: few on a CPU, so that a wish to stop is heard within a second."""
     return 1024 if device.type == "cuda" else 128
-
-
-def input_gradient(network: Network, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Gradient of the summed cross-entropy with respect to the images.
-
-    Args:
-        images: float (N, C, H, W) in [0, 1].
-        labels: int64 (N,).
-
-    Returns:
-        Float (N, C, H, W). Images do not influence each other, whatever the batch.
-    """
-    images = images.detach().requires_grad_(True)
-    with torch.enable_grad():
-        loss = F.cross_entropy(network(images), labels, reduction="sum")
-        return torch.autograd.grad(loss, images)[0]
-
-
-def project(images: torch.Tensor, clean: torch.Tensor, epsilon: float) -> torch.Tensor:
-    """The nearest images within ``epsilon`` of the clean ones in every pixel, and in [0, 1]."""
-    return torch.clamp(images, clean - epsilon, clean + epsilon).clamp_(0, 1)
-
-
-def descend(
-    network: Network,
-    clean: torch.Tensor,
-    start: torch.Tensor,
-    labels: torch.Tensor,
-    *,
-    epsilon: float,
-    step: float,
-    steps: int,
-    uphill: bool = False,
-    prepare: Callable[[torch.Tensor], torch.Tensor] = lambda images: images,
-    after: Callable[[int], None] = lambda images: None,
-) -> torch.Tensor:
-    """Projected sign-gradient steps on the cross-entropy towards ``labels``.
-
-    Args:
-        network: frozen.
-        clean, start: float (N, C, H, W) in [0, 1]; the ball's centre and where to begin.
-        labels: int64 (N,).
-        epsilon, step: in units of 1, not of 1/255.
-        steps: how many.
-        uphill: climb instead.
-        prepare: what the network sees of the images; differentiable, drawn anew at every step.
-        after: told the number of images after every step; may raise to stop.
-
-    Returns:
-        Float (N, C, H, W) within the ball and [0, 1].
-    """
-    images, sign = start, 1.0 if uphill else -1.0
-    for _ in range(steps):
-        leaf = images.detach().requires_grad_(True)
-        with torch.enable_grad():
-            loss = F.cross_entropy(network(prepare(leaf)), labels, reduction="sum")
-            slope = torch.autograd.grad(loss, leaf)[0]
-        images = project(images + sign * step * slope.sign(), clean, epsilon)
-        after(len(images))
-    return images
 
 
 def on_device(data: ImageSet, rows: torch.Tensor | slice, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:

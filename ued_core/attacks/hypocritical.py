@@ -8,11 +8,12 @@ import torch
 
 from ued_core.attacks.checkpoint import STOPPED, Crafted, Draft
 from ued_core.attacks.error_minimising import judged
-from ued_core.attacks.gradient import LEVEL, Effort, chunk_of, descend, frozen, on_device
+from ued_core.attacks.gradient import LEVEL, Effort, chunk_of, on_device
 from ued_core.attacks.surrogate import TrainedSurrogateAttack, chunks
 from ued_core.context import Context
 from ued_core.params import param
 from ued_core.records import ImageSet, to_bytes
+from ued_core.training.ascent import descend, frozen
 
 
 class Hypocritical(TrainedSurrogateAttack):

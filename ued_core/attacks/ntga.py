@@ -11,13 +11,14 @@ import torch.nn.functional as F
 
 from ued_core.attacks.base import Bound
 from ued_core.attacks.checkpoint import Crafted, Draft
-from ued_core.attacks.gradient import LEVEL, Effort, project
+from ued_core.attacks.gradient import LEVEL, Effort
 from ued_core.attacks.surrogate import chunks
 from ued_core.attacks.whole_set import WholeSetAttack
 from ued_core.context import Context
 from ued_core.models.tangent_kernel import tangent_kernel
 from ued_core.params import param
 from ued_core.records import ImageSet, to_bytes, to_float
+from ued_core.training.ascent import project
 
 CENTRE, SPREAD = 0.5, 0.25
 """What the models of this program subtract from images and divide them by."""

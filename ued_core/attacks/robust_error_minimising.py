@@ -8,13 +8,14 @@ import torch
 import torch.nn.functional as F
 
 from ued_core.attacks.checkpoint import Crafted, Draft, log_of
-from ued_core.attacks.gradient import LEVEL, Effort, chunk_of, descend, frozen, input_gradient, on_device
+from ued_core.attacks.gradient import LEVEL, Effort, chunk_of, on_device
 from ued_core.attacks.surrogate import BATCH, SurrogateAttack, at_least_two, build_network, chunks
 from ued_core.context import Context
 from ued_core.errors import ParameterError
 from ued_core.models import Network
 from ued_core.params import param
 from ued_core.records import ImageSet, to_bytes
+from ued_core.training.ascent import descend, frozen, input_gradient
 from ued_core.training.batch import random_crop, random_flip
 
 CONVERGED_LOSS = 0.1

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from ued_core.attacks.base import Bound
-from ued_core.attacks.gradient import LEVEL, Effort, descend, frozen
+from ued_core.attacks.gradient import LEVEL, Effort
 from ued_core.attacks.whole_set import WholeSetAttack
 from ued_core.context import Context
 from ued_core.errors import DataError
@@ -25,6 +25,7 @@ from ued_core.models import MODELS, Model, Network
 from ued_core.params import fingerprint, param
 from ued_core.records import ImageSet, to_float
 from ued_core.training import AdamW, Job, Plan, accuracy, train
+from ued_core.training.ascent import descend, frozen
 from ued_core.training.batch import random_crop
 
 #: raised whenever code changes how surrogates are trained

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from typing import ClassVar, Literal
 
@@ -12,75 +11,9 @@ import torch
 import torch.nn.functional as F
 
 from ued_core.defenses.base import Defense, StepCost
-from ued_core.models import Network
 from ued_core.params import param
+from ued_core.training.ascent import Norm, climb, evaluating, into_ball
 from ued_core.training.hook import Batch, Graded, Moment, Setup, TrainingHook
-
-Norm = Literal["linf", "l2"]
-TINY = 1e-12
-
-
-@contextmanager
-def evaluating(network: Network) -> Iterator[None]:
-    """Every module in evaluation mode, so that batch normalisation uses and keeps its statistics; afterwards as
-    before."""
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
-
-
-def lengths(images: torch.Tensor) -> torch.Tensor:
-    """L2 norm of every image, (N, 1, 1, 1); never zero."""
-    return images.flatten(1).norm(dim=1).clamp(min=TINY).view(-1, 1, 1, 1)
-
-
-def into_ball(images: torch.Tensor, clean: torch.Tensor, norm: Norm, radius: float) -> torch.Tensor:
-    """The images moved into the ball around the clean ones, then clipped to [0, 1], which does not leave it.
-
-    Args:
-        images, clean: float (N, C, H, W), the clean ones in [0, 1].
-        norm: ``linf`` bounds every value, ``l2`` the length of an image's change.
-        radius: in units of 1.
-    """
-    change = images - clean
-    change = change.clamp(-radius, radius) if norm == "linf" else change * (radius / lengths(change)).clamp(max=1)
-    return (clean + change).clamp_(0, 1)
-
-
-def climb(
-    clean: torch.Tensor,
-    start: torch.Tensor,
-    loss: Callable[[torch.Tensor], torch.Tensor],
-    norm: Norm,
-    radius: float,
-    step: float,
-    steps: int,
-) -> torch.Tensor:
-    """Projected gradient ascent on the images.
-
-    Args:
-        clean, start: float (N, C, H, W); the ball's centre in [0, 1], and where to begin, which may lie outside the
-            ball.
-        loss: images → a sum over images.
-        norm, radius: as in :func:`into_ball`.
-        step: length of a step, in units of 1: of every value, or of the image's change.
-        steps: how many.
-
-    Returns:
-        Float (N, C, H, W), without gradient, within the ball and [0, 1]. The network's gradients are not touched.
-    """
-    images = start
-    for _ in range(steps):
-        leaf = images.detach().requires_grad_(True)
-        with torch.enable_grad():
-            slope = torch.autograd.grad(loss(leaf), leaf)[0]
-        direction = slope.sign() if norm == "linf" else slope / lengths(slope)
-        images = into_ball(images + step * direction, clean, norm, radius)
-    return images.detach()
 
 
 class _Hook(TrainingHook):

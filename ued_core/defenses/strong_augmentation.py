@@ -9,11 +9,11 @@ import torch.nn.functional as F
 
 from ued_core.compiled import one_thread
 from ued_core.context import Context
-from ued_core.defenses.adversarial_training import climb
 from ued_core.defenses.base import Defense
 from ued_core.defenses.learned import LearnedDefense
 from ued_core.params import param
 from ued_core.records import ImageSet, to_bytes, to_float
+from ued_core.training.ascent import climb
 from ued_core.training.batch import random_resized_crop
 from ued_core.training.colour import jitter, random_grey
 
