@@ -22,7 +22,7 @@ from ued_core.models import MODELS, Network
 from ued_core.records import ImageSet
 from ued_core.training import Control, Job, Setup, train
 from ued_core.training.activation_clusters import activation_clusters, fisher_ratio
-from ued_core.training.loop import layer_fields
+from ued_core.training.evaluation import layer_fields
 
 SEED = 3
 

@@ -207,7 +207,7 @@ def test_accuracy_and_features_by_hand() -> None:
 def test_evaluation_does_not_depend_on_the_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
     data, net = image_set(count=30), network()
     whole = features(net, data.images, Context())
-    monkeypatch.setattr("ued_core.training.loop.CHUNK", 7)
+    monkeypatch.setattr("ued_core.training.evaluation.CHUNK", 7)
     assert torch.allclose(features(net, data.images, Context()), whole, atol=1e-5)
 
 

@@ -14,8 +14,8 @@ from ued_core.params import param
 from ued_core.records import ImageSet
 from ued_core.training.activation_clusters import activation_clusters, fisher_ratio
 from ued_core.training.colour import jitter, random_grey
+from ued_core.training.evaluation import layer_fields
 from ued_core.training.hook import Control, Setup, Snapshot, TrainingHook
-from ued_core.training.loop import layer_fields
 
 Signal = Literal["acm", "fisher", "gap", "loss"]
 Reaction = Literal["slow", "freeze", "reset", "fixed", "none"]

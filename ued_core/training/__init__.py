@@ -1,8 +1,10 @@
 """Training: plan, batched augmentations, loop and its hooks, evaluation."""
 
 from ued_core.catalogue import Catalogue
+from ued_core.training.evaluation import accuracy, features, inside, layer_fields, predict
 from ued_core.training.hook import Batch, Control, Graded, Moment, Setup, Snapshot, TrainingHook, soft_labels
-from ued_core.training.loop import Job, accuracy, features, inside, layer_fields, predict, train
+from ued_core.training.job import Job
+from ued_core.training.loop import train
 from ued_core.training.plan import AdamW, Plan, Sgd
 from ued_core.training.simclr import SimClr
 

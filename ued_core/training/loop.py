@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -14,56 +11,12 @@ from torch import nn
 
 from ued_core.context import Context
 from ued_core.errors import DataError, RunError
-from ued_core.files import write_atomic
-from ued_core.models import Network
-from ued_core.records import History, ImageSet, to_float
-from ued_core.training.activation_clusters import GRID
+from ued_core.records import History, to_float
 from ued_core.training.batch import random_crop, random_flip
-from ued_core.training.hook import Batch, Control, Moment, Tally, TrainingHook, grade_all, layer_groups, overrides_loss
-from ued_core.training.plan import Plan
-
-Augment = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
-Blend = Callable[..., tuple[torch.Tensor, torch.Tensor]]
-CHUNK = 1024
-
-
-@dataclass(frozen=True)
-class Job:
-    """What one training needs.
-
-    Attributes:
-        train: what is trained on (usually poisoned).
-        test: clean test images; never augmented, never defended.
-        network: the network, weights drawn.
-        plan: the recipe.
-        augment: a batch hook that leaves labels alone; float batch in [0, 1] → the same.
-        blend: the defences' batch hook: images and targets, int64 (N,) or float (N, K), → the same; it acts after
-            ``augment``.
-        marks: bool (N, D), which training image each defence of the batch hook treats; its rows that belong to a batch
-            are then a fourth argument of ``blend``. None: every defence treats every image, and there is no such
-            argument.
-        hooks: what acts during training, the first one outermost.
-        flip: whether images may be mirrored.
-        touched: bool (N,), which training images an attack changed: they and the others are then counted apart as well.
-        checkpoint: file for resuming; None keeps none.
-        on_epoch: called with each new row of the history.
-        on_weights: called with the number of epochs trained and the network: once before the first
-            epoch of this execution, then after every epoch, before its checkpoint is written.
-    """
-
-    train: ImageSet
-    test: ImageSet
-    network: Network
-    plan: Plan
-    augment: Augment = lambda images, rng: images
-    blend: Blend = lambda images, targets, rng: (images, targets)
-    marks: torch.Tensor | None = None
-    hooks: Sequence[TrainingHook] = ()
-    flip: bool = True
-    touched: torch.Tensor | None = None
-    checkpoint: Path | None = None
-    on_epoch: Callable[[dict[str, float]], None] = lambda row: None
-    on_weights: Callable[[int, Network], None] = lambda epoch, network: None
+from ued_core.training.checkpoint import Saver, resume
+from ued_core.training.evaluation import accuracy
+from ued_core.training.hook import Batch, Control, Moment, Tally, grade_all, layer_groups, overrides_loss
+from ued_core.training.job import Job
 
 
 def train(job: Job, ctx: Context) -> History:
@@ -240,149 +193,3 @@ def _with_redraw(job: Job, cropped: torch.Tensor, batch: torch.Tensor, target: t
         return Batch(*_drawn(job, cropped, *given), redraw)
 
     return Batch(batch, target, redraw)
-
-
-@torch.no_grad()
-def predict(network: Network, images: torch.Tensor, ctx: Context, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-    """Predicted classes, int64 (N,) on the CPU, of uint8 images (N, C, H, W)."""
-    return _in_chunks(network, network.forward, images, ctx, dtype).argmax(1)
-
-
-@torch.no_grad()
-def features(network: Network, images: torch.Tensor, ctx: Context, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-    """Penultimate features, float32 (N, D) on the CPU, of uint8 images (N, C, H, W)."""
-    return _in_chunks(network, network.features, images, ctx, dtype)
-
-
-@torch.no_grad()
-def inside(
-    network: Network, images: torch.Tensor, layer: str, ctx: Context, grid: int = 4
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """What a network answers and what one of its layers holds, of uint8 images (N, C, H, W).
-
-    Returns:
-        Scores, means and averages over fields, as :meth:`ued_core.models.Network.inside`; float32 on the CPU.
-    """
-    means: list[torch.Tensor] = []
-    fields: list[torch.Tensor] = []
-
-    def step(batch: torch.Tensor) -> torch.Tensor:
-        scores, mean, field = network.inside(batch, layer, grid)
-        means.append(mean.cpu())
-        fields.append(field.cpu())
-        return scores
-
-    scores = _in_chunks(network, step, images, ctx, torch.float32)
-    return scores, torch.cat(means), torch.cat(fields)
-
-
-@torch.no_grad()
-def layer_fields(
-    network: Network, images: torch.Tensor, ctx: Context, grid: int = GRID
-) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """Scores and all layers' averages over fields, of uint8 images (N, C, H, W); statistics and gradients stay as they
-    are.
-
-    Returns:
-        Float32 (N, classes), and layer → float32 (N, channels · fields) as :meth:`ued_core.models.Network.activations`;
-        on the CPU.
-    """
-    parts: list[dict[str, torch.Tensor]] = []
-
-    def step(batch: torch.Tensor) -> torch.Tensor:
-        scores, fields = network.scores_and_activations(batch, tuple(network.layers), grid)
-        parts.append({name: value.float().cpu() for name, value in fields.items()})
-        return scores
-
-    scores = _in_chunks(network, step, images, ctx, torch.float32)
-    return scores, {name: torch.cat([part[name] for part in parts]) for name in network.layers}
-
-
-def _in_chunks(
-    network: Network,
-    step: Callable[[torch.Tensor], torch.Tensor],
-    images: torch.Tensor,
-    ctx: Context,
-    dtype: torch.dtype,
-) -> torch.Tensor:
-    was_training = network.training
-    network.eval()
-    parts = []
-    try:
-        for start in range(0, len(images), CHUNK):
-            ctx.check()
-            batch = to_float(images[start : start + CHUNK].to(ctx.device)).contiguous(memory_format=torch.channels_last)
-            with torch.autocast(ctx.device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
-                parts.append(step(batch).float().cpu())
-    finally:
-        network.train(was_training)
-    return torch.cat(parts)
-
-
-def accuracy(network: Network, data: ImageSet, ctx: Context, dtype: torch.dtype = torch.float32) -> float:
-    """Share of images whose predicted class is their label, 0..1."""
-    return int((predict(network, data.images, ctx, dtype) == data.labels).sum()) / len(data)
-
-
-class Saver:
-    """Writes checkpoints of a training, but spends at most a tenth of the time on it."""
-
-    def __init__(self, job: Job) -> None:
-        self.job = job
-        self.cost = 0.0
-        self.last = -1e9
-
-    def after_epoch(self, network: nn.Module, optimizer: torch.optim.Optimizer, history: History, last: bool) -> None:
-        """Write one unless it is too early; the last epoch's is always written. ``network`` is all that has weights."""
-        path = self.job.checkpoint
-        began = time.perf_counter()
-        if path is None or not (last or began - self.last > 10 * self.cost):
-            return
-        state = {
-            "network": network.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "history": history.rows,
-            "plan": self.job.plan.to_json(),
-            "hooks": [hook.state() for hook in self.job.hooks],
-        }
-        # A run whose folder was deleted stays deleted.
-        write_atomic(path, lambda temporary: torch.save(state, temporary), parents=False)
-        self.last = time.perf_counter()
-        self.cost = self.last - began
-
-
-def resume(job: Job, network: nn.Module, optimizer: torch.optim.Optimizer) -> History:
-    """Take up the job's checkpoint where there is one; the rows of the epochs that lie behind.
-
-    Args:
-        job: names the file.
-        network, optimizer: as :class:`Saver` was given them; they are overwritten.
-
-    Raises:
-        RunError: the checkpoint belongs to another network or plan, or is damaged.
-    """
-    path = job.checkpoint
-    if path is None or not path.exists():
-        return History()
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        if state["plan"] != job.plan.to_json():
-            raise RunError(
-                f"The checkpoint {path.name} was written under the plan {state['plan']}, this run has "
-                f"{job.plan.to_json()}.",
-                "Start a new run for a new plan.",
-            )
-        network.load_state_dict(state["network"])
-        optimizer.load_state_dict(state["optimizer"])
-        for hook, held in zip(job.hooks, state.get("hooks", []), strict=True):
-            hook.restore(held)
-    except RunError:
-        raise
-    except Exception as error:
-        # torch's own words run over many lines and advise to load the file unsafely.
-        raise RunError(
-            f"The checkpoint {path.name} cannot be used: it is damaged or belongs to another network "
-            f"({type(error).__name__}).",
-            "Delete it to start this run from the beginning.",
-        ) from error
-    return History(list(state["history"]))

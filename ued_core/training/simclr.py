@@ -16,7 +16,10 @@ from ued_core.models import Network
 from ued_core.params import param
 from ued_core.records import History, to_float
 from ued_core.training.batch import random_crop
-from ued_core.training.loop import Job, Saver, accuracy, counted_apart, features, resume
+from ued_core.training.checkpoint import Saver, resume
+from ued_core.training.evaluation import accuracy, features
+from ued_core.training.job import Job
+from ued_core.training.loop import counted_apart
 from ued_core.training.plan import Parameters, Plan
 from ued_core.training.views import view
 

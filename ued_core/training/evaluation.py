@@ -1,0 +1,96 @@
+"""What a network answers and holds inside, for whole sets of stored images, chunk by chunk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from ued_core.context import Context
+from ued_core.models import Network
+from ued_core.records import ImageSet, to_float
+from ued_core.training.activation_clusters import GRID
+
+CHUNK = 1024
+
+
+@torch.no_grad()
+def predict(network: Network, images: torch.Tensor, ctx: Context, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    """Predicted classes, int64 (N,) on the CPU, of uint8 images (N, C, H, W)."""
+    return _in_chunks(network, network.forward, images, ctx, dtype).argmax(1)
+
+
+@torch.no_grad()
+def features(network: Network, images: torch.Tensor, ctx: Context, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    """Penultimate features, float32 (N, D) on the CPU, of uint8 images (N, C, H, W)."""
+    return _in_chunks(network, network.features, images, ctx, dtype)
+
+
+@torch.no_grad()
+def inside(
+    network: Network, images: torch.Tensor, layer: str, ctx: Context, grid: int = 4
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """What a network answers and what one of its layers holds, of uint8 images (N, C, H, W).
+
+    Returns:
+        Scores, means and averages over fields, as :meth:`ued_core.models.Network.inside`; float32 on the CPU.
+    """
+    means: list[torch.Tensor] = []
+    fields: list[torch.Tensor] = []
+
+    def step(batch: torch.Tensor) -> torch.Tensor:
+        scores, mean, field = network.inside(batch, layer, grid)
+        means.append(mean.cpu())
+        fields.append(field.cpu())
+        return scores
+
+    scores = _in_chunks(network, step, images, ctx, torch.float32)
+    return scores, torch.cat(means), torch.cat(fields)
+
+
+@torch.no_grad()
+def layer_fields(
+    network: Network, images: torch.Tensor, ctx: Context, grid: int = GRID
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """Scores and all layers' averages over fields, of uint8 images (N, C, H, W); statistics and gradients stay as they
+    are.
+
+    Returns:
+        Float32 (N, classes), and layer → float32 (N, channels · fields) as :meth:`ued_core.models.Network.activations`;
+        on the CPU.
+    """
+    parts: list[dict[str, torch.Tensor]] = []
+
+    def step(batch: torch.Tensor) -> torch.Tensor:
+        scores, fields = network.scores_and_activations(batch, tuple(network.layers), grid)
+        parts.append({name: value.float().cpu() for name, value in fields.items()})
+        return scores
+
+    scores = _in_chunks(network, step, images, ctx, torch.float32)
+    return scores, {name: torch.cat([part[name] for part in parts]) for name in network.layers}
+
+
+def _in_chunks(
+    network: Network,
+    step: Callable[[torch.Tensor], torch.Tensor],
+    images: torch.Tensor,
+    ctx: Context,
+    dtype: torch.dtype,
+) -> torch.Tensor:
+    was_training = network.training
+    network.eval()
+    parts = []
+    try:
+        for start in range(0, len(images), CHUNK):
+            ctx.check()
+            batch = to_float(images[start : start + CHUNK].to(ctx.device)).contiguous(memory_format=torch.channels_last)
+            with torch.autocast(ctx.device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
+                parts.append(step(batch).float().cpu())
+    finally:
+        network.train(was_training)
+    return torch.cat(parts)
+
+
+def accuracy(network: Network, data: ImageSet, ctx: Context, dtype: torch.dtype = torch.float32) -> float:
+    """Share of images whose predicted class is their label, 0..1."""
+    return int((predict(network, data.images, ctx, dtype) == data.labels).sum()) / len(data)
