@@ -41,7 +41,7 @@ LADDER: tuple[tuple[str, ...], ...] = (
     ("ued_core.params",),
     ("ued_core.class_numbers",),
     ("ued_core.errors", "ued_core.home", "ued_core.files", "ued_core.compiled", "ued_core.person"),
-    ("ued_core.assets",),
+    ("ued_core.assets", "ued_core.border"),
 )
 RUNG = {name: rung for rung, names in enumerate(LADDER) for name in names}
 OURS = ("app", "pages", "benchmarks", "ued_core")

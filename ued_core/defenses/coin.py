@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
+from ued_core.border import BOUNDARIES, Boundary
 from ued_core.compiled import compiled, has_compiler, in_threads
 from ued_core.defenses.base import Defense
 from ued_core.errors import DataError, ParameterError
 from ued_core.params import param
 
-Boundary = Literal["periodic", "scipy_wrap"]
-BOUNDARIES: tuple[Boundary, ...] = ("periodic", "scipy_wrap")
 FARTHEST = 2**20
 
 

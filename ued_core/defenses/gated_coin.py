@@ -6,9 +6,10 @@ from typing import ClassVar
 
 import torch
 
+from ued_core.border import Boundary
 from ued_core.data.border import border_score
 from ued_core.defenses.base import Defense
-from ued_core.defenses.coin import Boundary, Coin
+from ued_core.defenses.coin import Coin
 from ued_core.params import param
 from ued_core.records import ImageSet
 

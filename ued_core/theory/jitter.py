@@ -20,10 +20,12 @@ from typing import Any
 
 import numpy as np
 
+from ued_core.border import Boundary
 from ued_core.compiled import compiled
 from ued_core.errors import DataError, ParameterError
-from ued_core.theory.consistency import Theta, axis_moments, checked_kernels, tap_sums, theta, theta_from
-from ued_core.theory.matrices import Boundary, fold
+from ued_core.theory.consistency import Theta, theta, theta_from
+from ued_core.theory.matrices import fold
+from ued_core.theory.stencils import axis_moments, checked_kernels, tap_sums
 
 #: draws of a field that are held at a time; bounds the memory
 DRAWS_AT_ONCE = 250_000

@@ -14,9 +14,9 @@ from typing import Literal
 import numpy as np
 from scipy import sparse
 
+from ued_core.border import Boundary
 from ued_core.errors import DataError, ParameterError
 
-Boundary = Literal["periodic", "scipy_wrap"]
 Padding = Literal["zero", "reflect"]
 DENSE_LIMIT = 4096
 

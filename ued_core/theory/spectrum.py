@@ -13,9 +13,9 @@ from typing import Literal
 import numpy as np
 from scipy import sparse
 
+from ued_core.border import Boundary
 from ued_core.errors import DataError, ParameterError
 from ued_core.theory.matrices import (
-    Boundary,
     LocalMatrix,
     Padding,
     coin_matrix,
