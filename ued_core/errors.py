@@ -101,13 +101,20 @@ class Unavailable(UedError):
 
 
 class UnknownName(UedError):
-    """A name that is in no catalogue; the message offers the closest ones."""
+    """A name that is in no catalogue; the message offers the closest ones.
 
-    def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
+    Args:
+        kind: the word for one entry.
+        name: what was asked for.
+        known: all names there are.
+        note: a sentence more, such as why a name that one might expect is missing.
+    """
+
+    def __init__(self, kind: str, name: object, known: Iterable[str], note: str = "") -> None:
         known = list(known)
         close = difflib.get_close_matches(str(name), known, n=2, cutoff=0.5)
         hint = f"Did you mean {' or '.join(repr(c) for c in close)}? " if close else ""
-        super().__init__(f"There is no {kind} {name!r}.", f"{hint}Known: {', '.join(known)}.")
+        super().__init__(f"There is no {kind} {name!r}.", f"{hint}Known: {', '.join(known)}. {note}".rstrip())
 
 
 class Cancelled(Exception):

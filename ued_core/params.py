@@ -228,6 +228,25 @@ class Method(Declaring):
         return {p.name: p.quick for p in cls.parameters() if p.quick is not None}
 
     @classmethod
+    def capabilities(cls) -> dict[str, bool | list[str]]:
+        """What classes of this kind declare of themselves beside parameters, such as ``needs_whole_set``; JSON-ready.
+
+        These are the class variables that hold true, false, or a set of words.
+        """
+        found: dict[str, bool | list[str]] = {}
+        for base in cls.__mro__:
+            if issubclass(base, Method):
+                for name in inspect.get_annotations(base):
+                    value = getattr(cls, name, None)
+                    if (
+                        not name.startswith("_")
+                        and name not in cls.model_fields
+                        and isinstance(value, bool | frozenset)
+                    ):
+                        found[name] = value if isinstance(value, bool) else sorted(value)
+        return dict(sorted(found.items()))
+
+    @classmethod
     def section(cls, name: str) -> str:
         """A section of the docstring (``Source``, ``Differs``), its lines joined; empty if absent."""
         lines = inspect.cleandoc(cls.__doc__ or "").splitlines()
@@ -266,6 +285,7 @@ class Method(Declaring):
             "summary": cls.summary(),
             "source": cls.section("Source"),
             "differs": cls.section("Differs"),
+            "capabilities": cls.capabilities(),
             "parameters": [
                 {k: v for k, v in p.model_dump().items() if v not in (None, (), "")} | {"default": p.default}
                 for p in cls.parameters()

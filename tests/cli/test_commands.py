@@ -81,7 +81,7 @@ def test_methods_json(run: Run) -> None:
     for kind, catalogue in catalogues().items():
         assert [entry["name"] for entry in told[kind]] == list(catalogue)
         for entry, declared in zip(told[kind], catalogue.values(), strict=True):
-            assert {"name", "title", "summary", "source", "differs", "parameters"} == set(entry)
+            assert {"name", "title", "summary", "source", "differs", "capabilities", "parameters"} == set(entry)
             for p, own in zip(entry["parameters"], declared.parameters(), strict=True):
                 assert (p["name"], p["kind"], p["default"], p["help"]) == (own.name, own.kind, own.default, own.help)
                 assert (p.get("minimum"), p.get("maximum")) == (own.minimum, own.maximum)
@@ -97,6 +97,30 @@ def test_methods_for_people(run: Run) -> None:
         for name, entry in catalogue.items():
             assert f"  {name} " in out
             assert all(f"--{p.name.replace('_', '-')}" in out for p in entry.parameters())
+
+
+def test_methods_are_chosen_by_name_and_by_what_they_declare(run: Run) -> None:
+    def names(*words: str) -> dict[str, list[str]]:
+        code, out, err = run("methods", "--json", *words)
+        assert (code, err) == (0, "")
+        return {kind: [entry["name"] for entry in entries] for kind, entries in json.loads(out).items()}
+
+    assert names("cu*")["attacks"] == ["cuda"]
+    assert names("cu*")["defenses"] == ["cutout", "cutmix"]
+    expected = [name for name, entry in catalogues()["defenses"].items() if "training" in entry.acts]
+    assert names("--kind", "defenses", "--where", "acts=training") == {"defenses": expected}
+    assert names("--kind", "attacks", "--where", "needs-whole-set=no", "--where", "keyed=off") == {
+        "attacks": ["one_pixel"]
+    }
+    assert run("methods", "nothing like it")[1] == "No method fits.\n"
+    for words, told in (
+        (["--where", "keyed=no"], "Add --kind with one of: attacks, "),
+        (["--kind", "attacks", "--where", "keyed"], "it must be NAME=VALUE"),
+        (["--kind", "attacks", "--where", "colour=no"], "They declare: keyed, needs_whole_set"),
+    ):
+        code, _, err = run("methods", *words)
+        assert code == 2
+        assert told in err
 
 
 # ---------------------------------------------------------------- poison

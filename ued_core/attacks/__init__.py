@@ -26,6 +26,8 @@ ATTACKS: Catalogue[Attack] = Catalogue(
         *(ErrorMinimising, RobustErrorMinimising, AdversarialPoison, ErrorMaximising, Hypocritical),
         *(UnlearnableClusters, Ntga, DeepConfuse),
     ],
+    group="ued_core.attacks",
+    base=Attack,
 )
 
 __all__ = [

@@ -12,7 +12,7 @@ from ued_core.errors import ParameterError
 if TYPE_CHECKING:
     # Listing and cancelling runs must not wait for what describes methods.
     from ued_core.catalogue import Catalogue
-from ued_core.params import Method, Parameter
+    from ued_core.params import Method, Parameter
 
 
 def catalogues() -> dict[str, Catalogue[Any]]:

@@ -22,7 +22,10 @@ from ued_core.data.torchvision_sets import Cifar10, Cifar100, Svhn
 from ued_core.data.zip_import import import_zip
 
 DATASETS: Catalogue[Dataset] = Catalogue(
-    "data set", [Shapes, Digits, Cifar10, Cifar100, Svhn, Folder, Npz, Idx, Parquet]
+    "data set",
+    [Shapes, Digits, Cifar10, Cifar100, Svhn, Folder, Npz, Idx, Parquet],
+    group="ued_core.datasets",
+    base=Dataset,
 )
 
 __all__ = [

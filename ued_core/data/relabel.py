@@ -77,7 +77,9 @@ class Blocks(Relabelling):
         return torch.arange(before) * self.classes // before
 
 
-RELABELLINGS: Catalogue[Relabelling] = Catalogue("relabelling", [Modulo, Blocks])
+RELABELLINGS: Catalogue[Relabelling] = Catalogue(
+    "relabelling", [Modulo, Blocks], group="ued_core.relabellings", base=Relabelling
+)
 
 
 def _joined(names: list[str]) -> str:

@@ -52,6 +52,8 @@ DEFENSES: Catalogue[Defense] = Catalogue(
         Trades,
         StagedTraining,
     ],
+    group="ued_core.defenses",
+    base=Defense,
 )
 
 __all__ = [

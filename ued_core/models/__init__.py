@@ -6,6 +6,8 @@ from ued_core.models.imagenet_nets import EfficientNetB1, RegNetX
 from ued_core.models.resnet18 import ResNet18
 from ued_core.models.small_cnn import SmallCnn
 
-MODELS: Catalogue[Model] = Catalogue("model", [SmallCnn, ResNet18, EfficientNetB1, RegNetX])
+MODELS: Catalogue[Model] = Catalogue(
+    "model", [SmallCnn, ResNet18, EfficientNetB1, RegNetX], group="ued_core.models", base=Model
+)
 
 __all__ = ["HEAD", "MODELS", "PENULTIMATE", "EfficientNetB1", "Model", "Network", "RegNetX", "ResNet18", "SmallCnn"]

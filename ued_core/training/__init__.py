@@ -8,7 +8,7 @@ from ued_core.training.loop import train
 from ued_core.training.plan import AdamW, Plan, Sgd
 from ued_core.training.simclr import SimClr
 
-PLANS: Catalogue[Plan] = Catalogue("plan", [AdamW, Sgd, SimClr])
+PLANS: Catalogue[Plan] = Catalogue("plan", [AdamW, Sgd, SimClr], group="ued_core.plans", base=Plan)
 
 __all__ = [
     "PLANS",
