@@ -1,19 +1,23 @@
-"""docs/results.md shows what the stored rows say, and nothing else."""
+"""docs/results.md and the README show what the stored rows say, and nothing else."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 
 from benchmarks import results_page
 
 
-def test_the_tables_are_those_of_the_stored_rows() -> None:
-    there = results_page.PAGE.read_text(encoding="utf-8")
+@pytest.mark.parametrize("page", results_page.PAGES, ids=lambda page: page.name)
+def test_the_tables_are_those_of_the_stored_rows(page: Path) -> None:
+    there = page.read_text(encoding="utf-8")
     assert results_page.with_tables(there) == there, "Run python -m benchmarks.results_page"
 
 
-def test_every_table_is_on_the_page() -> None:
-    marked = [found[2] for found in results_page.MARKED.finditer(results_page.PAGE.read_text(encoding="utf-8"))]
+def test_every_table_is_on_one_page() -> None:
+    texts = [page.read_text(encoding="utf-8") for page in results_page.PAGES]
+    marked = [found[2] for text in texts for found in results_page.MARKED.finditer(text)]
     assert sorted(marked) == sorted(results_page.TABLES)
 
 
