@@ -1,3 +1,5 @@
+// @ts-check
+/// <reference types="./scripts.d.ts" />
 // Two pictures of one size, one over the other; the slider moves the cut between them. The cut stays with the reader:
 // no rerun moves it, and new pictures keep it.
 

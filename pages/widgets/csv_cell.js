@@ -1,4 +1,6 @@
+// @ts-check
 // One cell of a CSV file, the same rule as csv_export.py: what a spreadsheet would take for a formula begins with an apostrophe.
+// deno-lint-ignore no-unused-vars -- components call it: this script is put before theirs
 function csvCell(value) {
   if (value === null || value === undefined) return "";
   const number = /^[+\-\u2212]?(\d+\.?\d*|\.\d+)([eE][+\-]?\d+)?$/;

@@ -1,3 +1,4 @@
+// @ts-check
 // Opens what delivery.py packs. A part comes with a message the first time and is only named afterwards: it is kept
 // here, and fetched where it is not.
 
@@ -28,6 +29,7 @@ async function fetched(address) {
 
 // The words of a message and its parts, each with `name` and `content`. Null when a part is neither here nor on the
 // server; `lost` is then called, and a message with everything follows.
+// deno-lint-ignore no-unused-vars -- components call it: this script is put before theirs
 async function opened(packet, lost) {
   const length = new DataView(packet.buffer, packet.byteOffset).getUint32(0, true);
   const head = JSON.parse(new TextDecoder().decode(packet.subarray(4, 4 + length)));

@@ -26,7 +26,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 HERE = Path(__file__).parent
-SHARED_SCRIPTS = ("delivery.js", "csv_cell.js")
+SHARED_SCRIPTS = ("delivery.js", "csv_cell.js", "save_file.js")
 # What is found under an address here never changes, since its name is a hash of it.
 FOREVER = {"Cache-Control": "public, max-age=31536000, immutable"}
 MINE_FOREVER = {"Cache-Control": "private, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}

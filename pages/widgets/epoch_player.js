@@ -1,3 +1,5 @@
+// @ts-check
+/// <reference types="./scripts.d.ts" />
 // The film is decoded once; a frame is one pass over typed arrays and a stamp for every point.
 
 const films = new WeakMap();
@@ -284,14 +286,6 @@ function latest(line, epoch) {
 
 // ---- downloads -----------------------------------------------------------------------------
 
-function save(name, parts, type) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob(parts, { type }));
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-}
-
 function png(film) {
   const picture = document.createElement("canvas");
   Object.assign(picture, { width: film.canvas.width, height: film.canvas.height });
@@ -299,7 +293,7 @@ function png(film) {
   pen.fillStyle = getComputedStyle(film.root).getPropertyValue("--st-background-color").trim() || "#ffffff";
   pen.fillRect(0, 0, picture.width, picture.height);
   pen.drawImage(film.canvas, 0, 0);
-  picture.toBlob((blob) => save(`${film.data.filename}.png`, [blob], "image/png"));
+  picture.toBlob((blob) => saveFile(`${film.data.filename}.png`, [blob], "image/png"));
 }
 
 function vector(film) {
@@ -324,7 +318,7 @@ function vector(film) {
       stroke: open ? colour : "none", "stroke-width": 0.7 * r,
     }));
   }
-  save(`${data.filename}.svg`, [new XMLSerializer().serializeToString(picture)], "image/svg+xml");
+  saveFile(`${data.filename}.svg`, [new XMLSerializer().serializeToString(picture)], "image/svg+xml");
 }
 
 function table(film) {
@@ -341,15 +335,18 @@ function table(film) {
   for (const part of data.strips) {
     for (const line of part.lines) line.x.forEach((epoch, i) => rows.push([epoch, `${part.title}: ${line.name}`, "", "", line.y[i]]));
   }
-  save(`${data.filename}.csv`, ["\ufeff", rows.map((row) => row.map(csvCell).join(",")).join("\r\n"), "\r\n"], "text/csv");
+  saveFile(`${data.filename}.csv`, ["\ufeff", rows.map((row) => row.map(csvCell).join(",")).join("\r\n"), "\r\n"], "text/csv");
 }
 
 function keepers(film) {
   const place = film.root.querySelector(".keep");
-  for (const [name, words, work] of [["PNG", "Download the picture as PNG", png], ["SVG", "Download the picture as SVG", vector],
-    ["CSV", "Download places and curves of all epochs as CSV", table]]) {
+  for (const { name, title, work } of [
+    { name: "PNG", title: "Download the picture as PNG", work: png },
+    { name: "SVG", title: "Download the picture as SVG", work: vector },
+    { name: "CSV", title: "Download places and curves of all epochs as CSV", work: table },
+  ]) {
     const button = document.createElement("button");
-    Object.assign(button, { type: "button", textContent: name, title: words });
+    Object.assign(button, { type: "button", textContent: name, title });
     button.addEventListener("click", () => work(film));
     place.append(button);
   }

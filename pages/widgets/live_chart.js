@@ -1,3 +1,5 @@
+// @ts-check
+/// <reference types="./scripts.d.ts" />
 // One Plotly node per mounted chart. Streamlit calls the default export again whenever data or
 // theme change; a call that changes neither is ignored.
 
@@ -96,12 +98,10 @@ function parse({ figure: given, changes, colours }, theme) {
 
 // ---- downloads -----------------------------------------------------------------------------
 
-function save(name, type, parts) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob(parts, { type }));
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+// Plotly holds lists of numbers as arrays or as typed arrays. Null for what is no list.
+function listed(value) {
+  if (Array.isArray(value)) return value;
+  return ArrayBuffer.isView(value) ? Array.from(/** @type {any} */ (value)) : null;
 }
 
 function matrixRows(trace) {
@@ -115,8 +115,8 @@ function pointRows(traces) {
   const names = ["x", "y", "z", "text", "customdata"].filter((n) => traces.some((t) => t[n]?.length));
   const rows = [["trace", ...names]];
   traces.forEach((trace, index) => {
-    const length = Math.max(0, ...names.map((n) => (Array.isArray(trace[n]) || ArrayBuffer.isView(trace[n]) ? trace[n].length : 0)));
-    const flat = (v) => (Array.isArray(v) || ArrayBuffer.isView(v) ? Array.from(v).join(";") : v);
+    const length = Math.max(0, ...names.map((n) => listed(trace[n])?.length ?? 0));
+    const flat = (v) => listed(v)?.join(";") ?? v;
     for (let i = 0; i < length; i++) {
       rows.push([trace.name || index, ...names.map((n) => flat(trace[n]?.[i]))]);
     }
@@ -150,10 +150,10 @@ async function html(chart) {
   const { data, layout } = printable(chart);
   const figure = JSON.stringify({ data, layout }).replaceAll("<", "\\u003c");
   const alt = chart.data.alt.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
-  save(`${chart.data.filename}.html`, "text/html", [
+  saveFile(`${chart.data.filename}.html`, [
     `<!doctype html><meta charset="utf-8"><title>${alt}</title><div id="c" style="height:95vh"></div><script>`, source,
     `</script><script>const f=${figure};Plotly.newPlot("c",f.data,f.layout,${JSON.stringify({ ...PRIVATE, responsive: true, displaylogo: false })})</script>`,
-  ]);
+  ], "text/html");
 }
 
 function buttons(Plotly, chart) {
@@ -172,7 +172,7 @@ function buttons(Plotly, chart) {
     { name: "PNG", title: "Download as PNG", icon: Plotly.Icons.camera, click: () => picture("png") },
     { name: "SVG", title: "Download as SVG", icon: icon(curve), click: () => picture("svg") },
     { name: "CSV", title: "Download the data as CSV", icon: icon(table),
-      click: () => save(`${chart.data.filename}.csv`, "text/csv", ["\ufeff", csv(chart.node)]) },
+      click: () => saveFile(`${chart.data.filename}.csv`, ["\ufeff", csv(chart.node)], "text/csv") },
     { name: "HTML", title: "Download as interactive HTML", icon: icon(code), click: () => html(chart) },
   ];
 }
@@ -180,7 +180,7 @@ function buttons(Plotly, chart) {
 // ---- events --------------------------------------------------------------------------------
 
 function plain(value) {
-  if (ArrayBuffer.isView(value)) return Array.from(value);
+  if (ArrayBuffer.isView(value)) return listed(value);
   return value === undefined ? null : value;
 }
 

@@ -1,3 +1,5 @@
+// @ts-check
+/// <reference types="./scripts.d.ts" />
 // Each row of tiles is one picture; a tile is a window on it, so gaps, marks and clicks are the page's business.
 
 const drawn = new WeakMap();

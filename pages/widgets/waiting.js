@@ -1,3 +1,5 @@
+// @ts-check
+/// <reference types="./scripts.d.ts" />
 // Asks the server, without running the page, whether one of some pieces of work is done; then the page is run once.
 
 const waits = new WeakMap();
