@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ued_core.errors import ParameterError
 
 
-def check_classes(numbers: Sequence[int]) -> tuple[int, ...]:
+def check_classes(numbers: object) -> tuple[int, ...]:
     """The class numbers in order, each once.
 
     Raises:

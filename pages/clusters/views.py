@@ -141,11 +141,10 @@ def _kept(slot: str, key: str) -> dict[str, Any]:
 def _grouping(choice: Selection) -> Grouping | None:
     """The clusters of the whole training set, or None after saying what is waited for, or what failed."""
     found = _grouping_or_work(choice)
-    waits = isinstance(found, Work)
-    background.rerun_when_done(*([found.handle] if waits else []), key="waiting_clusters")
+    background.rerun_when_done(*([found.handle] if isinstance(found, Work) else []), key="waiting_clusters")
     # A place of its own: what is waited for must not move what follows, and is gone at once when it is there.
     place = st.empty()
-    if not waits:
+    if not isinstance(found, Work):
         return found
     if found.handle.state == "failed":
         place.error(f"The clusters could not be found: {plain(str(found.handle.error))}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import streamlit as st
@@ -16,6 +16,7 @@ from pages.state.theta_words import SAMPLES, STRENGTHS, few_words, limit_words
 from pages.widgets.controls import parameter_control
 from pages.widgets.live_chart import live_chart, power
 from ued_core.analysis.reference import reference_for, reference_words
+from ued_core.attacks import Attack
 from ued_core.defenses import Coin, Defense
 from ued_core.figures.consistency import moved_to, theta_curves
 from ued_core.figures.layouts import embedding_scatter
@@ -138,12 +139,25 @@ def feature_view(
         reached: which state of a trained defence is looked at.
     """
     chosen, rows = choice.shown(PER_CLASS)
-    work = (chosen, choice.attack, choice.seed, tuple(stack), draw, np.array(rows), reference_for(choice.dataset.key))
+    reference = reference_for(choice.dataset.key)
+    work = Copies(chosen, choice.attack, choice.seed, tuple(stack), draw, np.array(rows), reference)
     _follow(work, choice, whole, reached)
 
 
+class Copies(NamedTuple):
+    """The first arguments of :func:`ued_core.studies.layout.lay_out_copies`: what is laid out, whatever the method."""
+
+    chosen: ImageSet
+    attack: Attack
+    attack_seed: int
+    defenses: tuple[Defense, ...]
+    seed: int
+    rows: np.ndarray
+    reference: str
+
+
 @cached(max_entries=16)
-def _stand_in(*work: Any, whole: ImageSet | None, reached: str) -> Embedding:
+def _stand_in(work: Copies, whole: ImageSet | None, reached: str) -> Embedding:
     return lay_out_copies(*work, "pca", whole=whole)
 
 
@@ -152,11 +166,10 @@ def _scatter(shown: Embedding, names: tuple[str, ...]) -> str:
     return embedding_scatter(shown, names).to_json(validate=False)
 
 
-def _follow(work: tuple[Any, ...], choice: Selection, whole: ImageSet | None, reached: str) -> None:
+def _follow(work: Copies, choice: Selection, whole: ImageSet | None, reached: str) -> None:
     """Ask for the layout of what is chosen now, and show the last one meanwhile."""
     state = st.session_state
-    chosen, *_, rows, reference = work
-    base = key_of(_stand_in, chosen, rows, reference)
+    base = key_of(_stand_in, work.chosen, work.rows, work.reference)
     if state.get("layout_base") != base:
         state["layout_base"], state["layout"], state["layout_wanted"] = base, None, None
     wanted = key_of(lay_out_copies, *work, whole, reached)
@@ -169,7 +182,7 @@ def _follow(work: tuple[Any, ...], choice: Selection, whole: ImageSet | None, re
         state["layout_wanted"] = wanted
     if state["layout"] is None and state["layout_handle"].state != "ready":
         # Features of six hundred images take longer than the rest of the page: once, not at every move.
-        state["layout"] = _stand_in(*work, whole=whole, reached=reached)
+        state["layout"] = _stand_in(work, whole, reached)
     _feature_chart(choice)
 
 

@@ -69,7 +69,8 @@ def tradeoff_view(choice: Selection, stack: tuple[Defense, ...], draw: int, whol
             slot="suppression",
         )
         handles = [point]
-        curve, values = None, ()
+        curve: tuple[Suppression, ...] | None = None
+        values: tuple[float, ...] = ()
         if parameter is not None:
             values = sweep_values(parameter)
             base = (stack[0].with_values(**{parameter.name: parameter.default}), *stack[1:])
@@ -85,13 +86,13 @@ def tradeoff_view(choice: Selection, stack: tuple[Defense, ...], draw: int, whol
             if handle.state == "failed":
                 st.warning(plain(f"This could not be measured: {handle.error}"))
         kept = st.session_state.setdefault("tradeoff", {})
-        base = key_of(suppression, clean, poisoned, [d.key for d in stack])
+        alike = key_of(suppression, clean, poisoned, [d.key for d in stack])
         if point.state == "ready":
-            kept[base] = (point.value, curve or kept.get(base, (None, None))[1])
-        if base not in kept:
+            kept[alike] = (point.value, curve or kept.get(alike, (None, None))[1])
+        if alike not in kept:
             st.info(f"Measuring {len(clean)} images …")
             return
-        _show(choice, stack, kept[base][0], curve or kept[base][1], values, parameter)
+        _show(choice, stack, kept[alike][0], curve or kept[alike][1], values, parameter)
 
 
 def _swept(stack: tuple[Defense, ...]) -> Parameter | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -26,6 +26,7 @@ from ued_core.analysis.confidence import ENOUGH, share_interval
 from ued_core.analysis.embedding import MOST_TSNE_POINTS
 from ued_core.analysis.feature_quality import FeatureQuality
 from ued_core.analysis.reference import reference_card, reference_for, reference_words
+from ued_core.attacks import Attack
 from ued_core.defenses import Defense
 from ued_core.figures.layouts import Colouring, feature_scatter
 from ued_core.figures.tiles import amplified_difference, fitting_gain
@@ -157,6 +158,10 @@ def runs_of(choice: Selection) -> list[RunRecord]:
 # ---- the plot --------------------------------------------------------------------------------
 
 
+Copies = tuple[ImageSet, Attack, int, tuple[Defense, ...], int]
+"""The arguments of :func:`ued_core.studies.layout.copies`."""
+
+
 @dataclass(frozen=True)
 class Scene:
     """What is looked at: some images of every class, and what is done to them.
@@ -175,7 +180,7 @@ class Scene:
     rows: tuple[int, ...]
 
     @property
-    def work(self) -> tuple[Any, ...]:
+    def work(self) -> Copies:
         """The first arguments of everything that is computed about the copies."""
         return (self.images, self.choice.attack, self.choice.seed, self.stack, self.draw)
 
@@ -200,13 +205,27 @@ def _taken(train: ImageSet, rows: tuple[int, ...]) -> ImageSet:
     return train.take(np.array(rows))
 
 
+class Looked(NamedTuple):
+    """The first arguments of :func:`ued_core.studies.feature_room.feature_room`: what is looked at and by whom."""
+
+    chosen: ImageSet
+    attack: Attack
+    attack_seed: int
+    defenses: tuple[Defense, ...]
+    seed: int
+    rows: np.ndarray
+    source: str
+    epoch: int | None
+    layer: str
+
+
 @cached(max_entries=8)
-def _stand_in(*work: Any) -> Room:
+def _stand_in(work: Looked) -> Room:
     return feature_room(*work, "pca")
 
 
 @cached(max_entries=8)
-def _copies(*work: Any) -> dict[str, ImageSet]:
+def _copies(work: Copies) -> dict[str, ImageSet]:
     return copies(*work)
 
 
@@ -285,7 +304,7 @@ def marks(choice: Selection) -> tuple[int, ...]:
 def _room(scene: Scene, viewer: Viewer, method: str) -> tuple[Room | None, str]:
     """The picture of what is chosen now, or the last one and what is waited for."""
     state = st.session_state
-    work = (*scene.work, np.array(scene.rows), viewer.source, viewer.epoch, viewer.layer)
+    work = Looked(*scene.work, np.array(scene.rows), viewer.source, viewer.epoch, viewer.layer)
     base = key_of(_stand_in, scene.images, np.array(scene.rows))
     if state.get("room_base") != base:
         state["room_base"], state["room"], state["room_wanted"] = base, None, None
@@ -317,7 +336,7 @@ def _room(scene: Scene, viewer: Viewer, method: str) -> tuple[Room | None, str]:
         return before, "**The next picture is being computed …** Still shown: "
     if viewer.record is None and not background.status().ready:
         # Compiling takes ten seconds after the start; principal components need none of it.
-        state["room"] = _stand_in(*work)
+        state["room"] = _stand_in(work)
         return state[
             "room"
         ], "**UMAP is compiling (about ten seconds after the start); principal components stand in.** "
@@ -376,7 +395,7 @@ def _table_and_tiles(scene: Scene, room: Room, marked: tuple[int, ...]) -> None:
 
 
 def _tiles(scene: Scene, places: list[int], rows: list[int]) -> None:
-    made = {name: stack.images[places] for name, stack in _copies(*scene.work).items()}
+    made = {name: stack.images[places] for name, stack in _copies(scene.work).items()}
     clean, poisoned, defended = (made[name] for name in COPIES)
     gain = fitting_gain(clean, defended)
     state = st.session_state

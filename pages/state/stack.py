@@ -149,11 +149,11 @@ def _when(learners: list[int], place: int, stack: tuple[Defense, ...]) -> str:
 
 def checkpoint_words(stack: tuple[Defense, ...], whole: ImageSet | None) -> str:
     """Which states of trained defences are shown, for a caption; empty without any."""
-    learned = [
-        place for place, defense in enumerate(stack if whole is not None else ()) if isinstance(defense, TrainedDefense)
-    ]
+    if whole is None:
+        return ""
+    learned = [(place, defense) for place, defense in enumerate(stack) if isinstance(defense, TrainedDefense)]
     return "".join(
-        f" {stack[place].title}: {stack[place].checkpoint(_purified(whole, stack[:place]))}." for place in learned
+        f" {defense.title}: {defense.checkpoint(_purified(whole, stack[:place]))}." for place, defense in learned
     )
 
 

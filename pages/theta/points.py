@@ -20,13 +20,14 @@ from ued_core.figures.consistency import MeasuredPoint
 from ued_core.models import MODELS
 from ued_core.results.phenomenon import shipped
 from ued_core.theory.jitter import limit_jittered
+from ued_core.theory.matrices import Boundary
 from ued_core.training import PLANS
 
 Row = tuple[Mapping[str, Any], float, str, str]
 
 
 @cached(max_entries=256)
-def _metrics(kernels: np.ndarray, strength: float, side: int, boundary: str) -> tuple[float, float]:
+def _metrics(kernels: np.ndarray, strength: float, side: int, boundary: Boundary) -> tuple[float, float]:
     full = limit_jittered(kernels, strength, 0.0, (side, side), boundary)
     return full.imi, full.imc
 
@@ -45,7 +46,7 @@ def _rows() -> Iterator[Row]:
         yield row["spec"], float(row["last"]), "shipped", "shipped"
 
 
-def _strength(spec: Mapping[str, Any]) -> tuple[float, str] | None:
+def _strength(spec: Mapping[str, Any]) -> tuple[float, Boundary] | None:
     """COIN's α and boundary; α = 0 without any defence; None when something else defends too.
 
     Raises:
