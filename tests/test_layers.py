@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import os
 import subprocess
 import sys
@@ -167,6 +168,47 @@ def private_names(root: Path) -> list[str]:
     return found
 
 
+# Names that no module of the program uses, and why they stay: people who use the library call them.
+FOR_OTHERS = {
+    "ued_core.checks.check_attack": "whoever writes an attack calls it",
+    "ued_core.checks.check_defense": "whoever writes a defence calls it",
+    "ued_core.checks.declaration_checks": "whoever writes a method of another kind calls it",
+    "ued_core.data.poison_files.imported.detect": "says what a file of poison is, without laying it on images",
+    "ued_core.defenses.coin.severity": "turns the official code's severity levels into strengths",
+    "ued_core.defenses.warps.matched_strength": "finds the strength of equal distortion for comparisons",
+    "ued_core.theory.consistency.theta_of_fields": "Θ of given displacement fields",
+    "ued_core.theory.jitter.theta_of_kernels": "Θ of one given kernel per sample",
+}
+
+
+def unused_names(root: Path) -> list[str]:
+    """Public names of modules that nothing in the program uses: dead, or alive for a test alone.
+
+    A name counts as used where code anywhere reads it, whatever module it means; being imported or listed in
+    ``__all__`` is no use.
+    """
+    defined: list[tuple[str, str, int]] = []
+    used: set[str] = set()
+    for path in python_files(root):
+        tree = ast.parse(path.read_text("utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+                used.add(node.id)
+            elif isinstance(node, ast.Attribute):
+                used.add(node.attr)
+        for node in tree.body:
+            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+            names = [target.id for target in targets if isinstance(target, ast.Name)]
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                names = [node.name]
+            defined += [(module_name(path, root), name, node.lineno) for name in names if not name.startswith("_")]
+    return [
+        f"{module}:{line}: nothing uses {name}"
+        for module, name, line in defined
+        if name not in used and f"{module}.{name}" not in FOR_OTHERS
+    ]
+
+
 def violations(root: Path) -> list[str]:
     """What breaks the rules, one line each; empty when all is well."""
     found = []
@@ -210,6 +252,16 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
 
 def test_private_names_stay_in_their_module() -> None:
     assert private_names(ROOT) == []
+
+
+def test_every_public_name_is_used() -> None:
+    assert unused_names(ROOT) == []
+
+
+def test_names_for_others_exist() -> None:
+    for name in FOR_OTHERS:
+        module, _, short = name.rpartition(".")
+        assert callable(getattr(importlib.import_module(module), short))
 
 
 def test_the_checker_reads_every_file() -> None:
@@ -352,6 +404,16 @@ def test_a_private_name_that_travels_is_found(tmp_path: Path) -> None:
 
 
 # ---------------------------------------------------------------- what an import really loads
+
+
+def test_a_name_that_nothing_uses_is_found(tmp_path: Path) -> None:
+    tree(tmp_path, "ued_core/attacks/cuda.py", "SIZE = 3\nLOST: int = 4\ndef craft(): return SIZE\ndef _own(): pass")
+    tree(tmp_path, "ued_core/attacks/__init__.py", "from .cuda import craft, Lost\n__all__ = ['craft', 'Lost']")
+    tree(tmp_path, "ued_core/runs/queue.py", "from ued_core import attacks\nclass Lost: pass\nattacks.craft()")
+    assert unused_names(tmp_path) == [
+        "ued_core.attacks.cuda:2: nothing uses LOST",
+        "ued_core.runs.queue:2: nothing uses Lost",
+    ]
 
 
 def loaded_by(code: str) -> set[str]:

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
-
-CELL_SCRIPT = Path(__file__).with_name("csv_cell.js")
-"""The same rule for tables that the browser writes: ``csvCell(value)``."""
 
 # Spreadsheets of many countries divide lines at semicolons, so a cell may begin after one.
 _FORMULA = re.compile(r"(^|[;\t\r\n])(\s*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])")

@@ -11,7 +11,6 @@ from ued_core.analysis.embedding import (
     align,
     aligned_umap_layouts,
     exact_neighbours,
-    new_neighbours,
     pca_layout,
     shared_pca_layouts,
     tsne_layout,
@@ -132,17 +131,6 @@ def test_unchanged_features_do_not_move_and_a_refresh_is_quick() -> None:
     assert np.median(spent) < 0.6
     shaken = align(umap_layout(features, previous=first, seed=1), first)
     assert np.linalg.norm(shaken - first, axis=1).mean() > 0, "without its features the start is optimised anew"
-
-
-def test_new_neighbours_by_hand() -> None:
-    line = np.arange(6.0, dtype=np.float32)[:, None] ** 2
-    assert new_neighbours(line, line, 3) == 0.0
-    assert new_neighbours(line, line * 3 + 7, 3) == pytest.approx(0.0)
-    # Two pairs that swap partners: each keeps itself and has one new neighbour.
-    first, second = np.float32([[0], [1], [10], [11]]), np.float32([[0], [10], [1], [11]])
-    assert new_neighbours(first, second, 2) == pytest.approx(0.5)
-    with pytest.raises(DataError, match="rows"):
-        new_neighbours(line, line[:4], 2)
 
 
 def drift(epochs: int = 5) -> list[np.ndarray]:

@@ -3,10 +3,11 @@
 import pytest
 import torch
 
+from tests.attacks.surrogate_error import surrogate_error
 from tests.attacks.toy_set import CLASSES, toy_set
 from ued_core.attacks import ErrorMinimising
 from ued_core.attacks.checkpoint import Draft, crafted_root, poison_once
-from ued_core.attacks.error_minimising import _ClassWise, surrogate_error
+from ued_core.attacks.error_minimising import _ClassWise
 from ued_core.attacks.surrogate import BATCH, build_network
 from ued_core.context import Context
 from ued_core.errors import Cancelled

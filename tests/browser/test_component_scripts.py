@@ -9,7 +9,7 @@ import plotly
 import pytest
 from playwright.sync_api import Browser, Page
 
-from pages.widgets.csv_export import CELL_SCRIPT
+from pages.widgets.delivery import HERE as SCRIPTS
 from pages.widgets.delivery import script as script_of
 from pages.widgets.live_chart import FRAME
 from tests.pages.test_csv_export import FORMULAS, KEPT
@@ -207,7 +207,7 @@ def test_a_page_goes_on_waiting_for_what_a_newer_call_waits_for(blank: Page) -> 
 
 
 def test_cells_of_tables_are_no_formulas(blank: Page) -> None:
-    cell = "(text) => {" + CELL_SCRIPT.read_text("utf-8") + "; return csvCell(text); }"
+    cell = "(text) => {" + (SCRIPTS / "csv_cell.js").read_text("utf-8") + "; return csvCell(text); }"
     for text, expected in FORMULAS.items():
         quoted = f'"{expected}"' if "\n" in expected or "\r" in expected else expected
         assert blank.evaluate(cell, text) == quoted

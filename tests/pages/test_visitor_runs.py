@@ -18,7 +18,7 @@ from tests.studies.test_estimate import recorded
 from ued_core import runs
 from ued_core.person import OWNER, Person
 from ued_core.runs import RunSpec
-from ued_core.runs.turns import expected_wait
+from ued_core.runs.turns import queue_order, wait_behind
 
 ADA, BOB = Person("ada", "Ada"), Person("bob", "Bob")
 SMALL = {"dataset": {"name": "shapes", "train_size": 100, "test_size": 50}, "plan": {"name": "adamw", "epochs": 2}}
@@ -227,7 +227,9 @@ def test_position_and_wait(open_page) -> None:
     recorded(RunSpec.from_json({**SMALL, "seed": 9}))
     told = words(open_page("runs", {"run": own}))
     known = runs.runs()
-    assert expected_wait(runs.run(own), known, lambda run: 60.0) == 60.0
+    order = queue_order(known)
+    ahead = order[: [run.id for run in order].index(own)]
+    assert wait_behind([], ahead, lambda run: 60.0) == 60.0
     assert "and it begins in about" in told
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from ued_core.runs.devices import Slot
 from ued_core.runs.record import RunRecord
 from ued_core.runs.store import Table
-from ued_core.runs.turns import expected_wait, in_turn, queue_order
+from ued_core.runs.turns import in_turn, queue_order, wait_behind
 
 CPU = Slot("cpu:0", "CPU", "")
 
@@ -95,6 +96,14 @@ def test_position_is_what_the_supervisor_will_do(tmp_path: Path) -> None:
             table.release(run_id)
     assert [one.id for one in queue_order(known)] == begun
     table.close()
+
+
+def expected_wait(
+    run: RunRecord, known: list[RunRecord], seconds_of: Callable[[RunRecord], float | None], slots: int = 1
+) -> float | None:
+    """Seconds until a run begins, by its place in the queue."""
+    order = queue_order(known)
+    return wait_behind([one for one in known if one.state == "running"], order[: order.index(run)], seconds_of, slots)
 
 
 def test_expected_wait() -> None:

@@ -181,18 +181,6 @@ def umap_layout(
     )
 
 
-def new_neighbours(features: np.ndarray, previous: np.ndarray, k: int = 15) -> float:
-    """Share of the ``k`` nearest neighbours of each row, itself included, that were not near it before; 0..1.
-
-    Args:
-        features, previous: float (M, D) and (M, E); row i of one belongs to row i of the other.
-
-    Raises:
-        DataError: another number of rows, or features that :func:`exact_neighbours` refuses.
-    """
-    return _change(exact_neighbours(features, k)[0], previous)
-
-
 def _change(indices: np.ndarray, previous: np.ndarray) -> float:
     if len(previous) != len(indices):
         raise DataError(f"The previous features have {len(previous)} rows, but there are {len(indices)} points.")

@@ -14,7 +14,7 @@ from ued_core.attacks.surrogate import BATCH, SurrogateAttack, at_least_two, bui
 from ued_core.context import Context
 from ued_core.models import Network
 from ued_core.params import param
-from ued_core.records import ImageSet, to_float
+from ued_core.records import ImageSet
 from ued_core.training.ascent import descend, frozen, input_gradient
 
 STOP_ACCURACY = 0.99
@@ -276,13 +276,3 @@ def judged(network: Network, images: torch.Tensor, labels: torch.Tensor) -> tupl
     """How many images are recognised, and the sum of their losses."""
     scores = network(images)
     return int((scores.argmax(1) == labels).sum()), float(F.cross_entropy(scores, labels, reduction="sum"))
-
-
-def surrogate_error(network: Network, images: torch.Tensor, labels: torch.Tensor, ctx: Context) -> float:
-    """Share of uint8 images that the network does not recognise, 0..1."""
-    right = 0
-    with frozen(network):
-        for rows in chunks(len(images), chunk_of(ctx.device)):
-            ctx.check()
-            right += judged(network, to_float(images[rows].to(ctx.device)), labels[rows].to(ctx.device))[0]
-    return 1 - right / len(images)

@@ -2,7 +2,7 @@
 
 from ued_core.catalogue import Catalogue
 from ued_core.defenses.adversarial_training import AdversarialTraining, Trades
-from ued_core.defenses.base import Defense, StepCost, augment_all, blend_all, marks_of, preview, purify_all, step_cost
+from ued_core.defenses.base import Defense, StepCost, blend_all, marks_of, preview, purify_all, step_cost
 from ued_core.defenses.blending import CutMix, Mixup
 from ued_core.defenses.coin import Coin
 from ued_core.defenses.coin_parts import CoinInterpolation, CoinShifts
@@ -61,7 +61,6 @@ __all__ = [
     "Coin",
     "Defense",
     "StepCost",
-    "augment_all",
     "blend_all",
     "marks_of",
     "preview",

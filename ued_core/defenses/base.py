@@ -163,13 +163,6 @@ def blend_all(
     return images, targets
 
 
-def augment_all(defenses: Sequence[Defense], images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """Apply the label-free batch hook of a stack in its order."""
-    for defense in defenses:
-        images = defense.augment(images, rng)
-    return images
-
-
 def purify_all(defenses: Sequence[Defense], data: ImageSet, ctx: Context) -> ImageSet:
     """Apply the data hook of a stack in its order."""
     for defense in defenses:

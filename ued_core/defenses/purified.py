@@ -345,14 +345,6 @@ def progress_of(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]] | 
     return _log_and_pictures(work_of(folder))
 
 
-def pictures_of(folder: Path) -> dict[str, np.ndarray]:
-    """The last pictures of a purified set; empty when there are none."""
-    try:
-        return _read_arrays(folder / "pictures.npz")
-    except (OSError, ValueError):
-        return {}
-
-
 def _log_and_pictures(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
     try:
         return json.loads((folder / "log.json").read_text(encoding="utf-8")), _read_arrays(folder / "pictures.npz")

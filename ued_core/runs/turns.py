@@ -63,23 +63,6 @@ def queue_order(records: Sequence[RunRecord]) -> list[RunRecord]:
     return [queued[run_id] for run_id in in_turn(((r.id, r.by) for r in queued.values()), began)]
 
 
-def expected_wait(
-    record: RunRecord, records: Sequence[RunRecord], seconds_of: Callable[[RunRecord], float | None], slots: int = 1
-) -> float | None:
-    """Seconds until a queued run begins, if nobody submits another one; None where the time of one before it is not
-    known.
-
-    Args:
-        record: the run.
-        records: all runs.
-        seconds_of: how long a run that has not begun takes, or what is left of a running one; None where unknown.
-        slots: how many runs are executed at the same time.
-    """
-    order = queue_order(records)
-    ahead = order[: next((place for place, other in enumerate(order) if other.id == record.id), len(order))]
-    return wait_behind([other for other in records if other.state == "running"], ahead, seconds_of, slots)
-
-
 def wait_behind(
     running: Sequence[RunRecord],
     ahead: Sequence[RunRecord],
@@ -91,7 +74,8 @@ def wait_behind(
     Args:
         running: runs that are being executed.
         ahead: queued runs that begin before it, in their order.
-        seconds_of, slots: as in :func:`expected_wait`.
+        seconds_of: how long a run that has not begun takes, or what is left of a running one; None where unknown.
+        slots: how many runs are executed at the same time.
     """
     if len(running) + len(ahead) < slots:
         return 0.0
