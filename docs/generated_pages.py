@@ -18,6 +18,7 @@ sys.path[:0] = [str(HERE.parent), str(HERE)]
 from plain_roles import plain  # noqa: E402
 
 from ued_core.attacks import ATTACKS, Attack  # noqa: E402
+from ued_core.attacks.whole_set import WholeSetAttack  # noqa: E402
 from ued_core.catalogue import Catalogue  # noqa: E402
 from ued_core.data import DATASETS, Dataset  # noqa: E402
 from ued_core.defenses import DEFENSES, Defense, StepCost  # noqa: E402
@@ -35,6 +36,7 @@ CHAPTERS: dict[str, tuple[str, Catalogue[Any], str]] = {
 """Folder on the site → title, catalogue, one sentence."""
 PACKAGES = {
     "ued_core": "Foundations",
+    "ued_core.artefacts": "Artefacts",
     "ued_core.data": "Data sets",
     "ued_core.models": "Models",
     "ued_core.training": "Training",
@@ -66,7 +68,7 @@ def row(parameter: Parameter) -> str:
 def cost_of(method: type[Method]) -> str:
     """What a method costs at its defaults, in one sentence or two; empty where its catalogue declares none."""
     if issubclass(method, Attack):
-        if not method.needs_whole_set:
+        if not issubclass(method, WholeSetAttack):
             return "No network takes part: images are changed one by one, thousands per second."
         count = method().gradient_evaluations(5000)
         return (
@@ -89,7 +91,7 @@ def method_page(method: type[Method]) -> str:
     """A method's page: what it does, its parameters with their ranges, what it costs, where it comes from, how it
     differs from that."""
     lines = [f"# {method.title}", "", f"**{method.summary()}**", "", method.description(), ""]
-    if isinstance(getattr(method, "acts", None), frozenset) and method.acts:
+    if issubclass(method, Defense):
         lines += ["Acts in: " + ", ".join(f"`{moment}`" for moment in sorted(method.acts)) + ".", ""]
     parameters = method.parameters()
     lines += ["## Parameters", ""]

@@ -20,7 +20,14 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 TUTORIALS = sorted((ROOT / "docs" / "tutorials").glob("*.md"))
 MOST_TOUCHED = 2
-COPIED = ("ued_core", "pages", "tests/pages/conftest.py", "tests/pages/test_navigation.py", "tests/test_contracts.py")
+COPIED = (
+    "ued_core",
+    "pages",
+    "tests/pages/conftest.py",
+    "tests/pages/test_navigation.py",
+    "tests/test_contracts.py",
+    "docs/tour.md",
+)
 KEPT = ("assets", "pyproject.toml", ".streamlit", "app.py", "benchmarks")
 BLOCK = re.compile(r'^```(\w+) title="([^"]+)"\n(.*?)^```$', re.M | re.S)
 FIGURE_CONTRACT = '''"""What every figure promises, asked of the tutorial's."""
