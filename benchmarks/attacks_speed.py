@@ -123,7 +123,7 @@ def main() -> int:
     torch.set_num_threads(options.threads)
     if options.plain:
         for module in (compiled, base, autoregressive, one_pixel):
-            module.has_compiler = lambda: False  # type: ignore[attr-defined]
+            module.has_compiler = lambda: False  # type: ignore[attr-defined]  # a module is no class
     data = load_split(DATASETS.build("shapes", train_size=min(options.images, 5000), seed=SEED), Context()).train
     data = data.take(torch.arange(options.images) % len(data))
     print(

@@ -8,12 +8,15 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import ParamSpec, TypeVar
 
 import torch
 
+P = ParamSpec("P")
+R = TypeVar("R")
 
-def compiled(function: Callable[..., Any], *, contract: bool = False) -> Callable[..., Any]:
+
+def compiled(function: Callable[P, R], *, contract: bool = False) -> Callable[P, R]:
     """Compile with numba at the first call: no GIL, cached on disk.
 
     numba is imported at that first call, not with this module. A product that is added is
@@ -23,15 +26,15 @@ def compiled(function: Callable[..., Any], *, contract: bool = False) -> Callabl
     """
 
     @functools.cache
-    def kernel() -> Callable[..., Any]:
+    def kernel() -> Callable[P, R]:
         import numba
 
         relaxed = {"contract"} if contract else False
         return numba.njit(function, nogil=True, cache=True, error_model="numpy", fastmath=relaxed)
 
     @functools.wraps(function)
-    def call(*arguments: Any) -> Any:
-        return kernel()(*arguments)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        return kernel()(*args, **kwargs)
 
     return call
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -120,7 +120,7 @@ def processes(weights: np.ndarray, starts: np.ndarray, size: tuple[int, int]) ->
 
 
 @compiled
-def _run_processes(weights: Any, starts: Any, result: Any, first: int, last: int) -> None:
+def _run_processes(weights: np.ndarray, starts: np.ndarray, result: np.ndarray, first: int, last: int) -> None:
     """:func:`processes` ``first`` to ``last``, eight side by side."""
     height, width = result.shape[1] + DROPPED, result.shape[2] + DROPPED
     plane = np.zeros((height, width, LANES))

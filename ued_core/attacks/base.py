@@ -273,7 +273,14 @@ def _add_compiled(
 
 @compiled
 def _add_bytes(
-    images: Any, rows: Any, delta: Any, nearest: bool, result: Any, places: Any, start: int, stop: int
+    images: np.ndarray,
+    rows: np.ndarray,
+    delta: np.ndarray,
+    nearest: bool,
+    result: np.ndarray,
+    places: np.ndarray,
+    start: int,
+    stop: int,
 ) -> None:
     """:func:`round_levels` of images plus perturbation, in one pass.
 

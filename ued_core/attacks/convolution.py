@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -83,7 +83,15 @@ def choose_apart(candidates: np.ndarray, count: int, strength: float) -> np.ndar
 
 
 @partial(compiled, contract=True)
-def _filter_bytes(images: Any, rows: Any, classes: Any, kernels: Any, taps: Any, reflect: bool, result: Any) -> None:
+def _filter_bytes(
+    images: np.ndarray,
+    rows: np.ndarray,
+    classes: np.ndarray,
+    kernels: np.ndarray,
+    taps: np.ndarray,
+    reflect: bool,
+    result: np.ndarray,
+) -> None:
     """:func:`filter_images` from bytes to truncated bytes, one image at a time so that it stays in the cache.
 
     Args:

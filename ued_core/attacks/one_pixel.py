@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -136,7 +136,7 @@ def moments(data: ImageSet, ctx: Context) -> tuple[np.ndarray, np.ndarray, np.nd
 
 
 @compiled
-def _add_moments(images: Any, labels: Any, sums: Any, top: int, bottom: int) -> None:
+def _add_moments(images: np.ndarray, labels: np.ndarray, sums: np.ndarray, top: int, bottom: int) -> None:
     """Add values and squares of uint8 (M, C, H, W) to int64 (2, K, C, H, W), image rows ``top`` to ``bottom`` alone."""
     count, channels, _, width = images.shape
     for m in range(count):

@@ -19,7 +19,7 @@ FARTHEST = 2**20
 
 
 @compiled
-def _displace(images: Any, dx: Any, dy: Any, scipy_wrap: bool, result: Any) -> None:
+def _displace(images: np.ndarray, dx: np.ndarray, dy: np.ndarray, scipy_wrap: bool, result: np.ndarray) -> None:
     """Displace and clip; all arrays C-contiguous.
 
     Per image first where and how much, then the channels: both loops are free of branches, so the

@@ -13,7 +13,6 @@ Nothing of size d×d is ever made: the cost is linear in d and n.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -75,16 +74,16 @@ def theta_from(variance: np.ndarray, gram: np.ndarray, pixels: int) -> Theta:
 
 @compiled
 def _accumulate(
-    kernels: Any,
-    products: Any,
-    dx: Any,
-    dy: Any,
+    kernels: np.ndarray,
+    products: np.ndarray,
+    dx: np.ndarray,
+    dy: np.ndarray,
     first: int,
-    tall: Any,
-    wide: Any,
+    tall: np.ndarray,
+    wide: np.ndarray,
     margin: int,
-    squares: Any,
-    gram: Any,
+    squares: np.ndarray,
+    gram: np.ndarray,
 ) -> None:
     """Add the rows of one block: ``squares[k] += Σ A_i²`` and ``gram[j, k] += (Σ A_i)_j·(Σ A_i)_k``.
 

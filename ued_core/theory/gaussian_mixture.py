@@ -81,7 +81,8 @@ class Mixture(Method):
     def off_diagonals(self) -> tuple[float, float]:
         """a_{+1} and a_{-1} after the approach."""
         middle = (self.plus + self.minus) / 2
-        return tuple(a + self.approach * (middle - a) for a in (self.plus, self.minus))  # type: ignore[return-value]
+        plus, minus = (a + self.approach * (middle - a) for a in (self.plus, self.minus))
+        return plus, minus
 
     @property
     def clean_accuracy(self) -> float:

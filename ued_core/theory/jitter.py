@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
@@ -142,7 +141,15 @@ def expected_jittered(
 
 
 @compiled
-def _accumulate_each(kernels: Any, place: Any, weight: Any, height: int, width: int, squares: Any, gram: Any) -> None:
+def _accumulate_each(
+    kernels: np.ndarray,
+    place: np.ndarray,
+    weight: np.ndarray,
+    height: int,
+    width: int,
+    squares: np.ndarray,
+    gram: np.ndarray,
+) -> None:
     """As ``consistency._accumulate``, with one kernel per sample.
 
     Args:
