@@ -6,13 +6,18 @@ import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ued_core.cli.options import add_options, given, option_value, seed
 from ued_core.errors import UedError, UnknownName
 
+if TYPE_CHECKING:
+    from ued_core.context import Context
+    from ued_core.data import Dataset
+    from ued_core.records import ImageSet
 
-def _dataset(text: str) -> type[Any]:
+
+def _dataset(text: str) -> type[Dataset]:
     """The data set that ``--data`` means: one of the catalogue, or what lies at a path.
 
     Raises:
@@ -36,7 +41,7 @@ def _here(text: str) -> str:
     return absolute_path(text, Path.cwd()) or text
 
 
-def read_data(options: argparse.Namespace, ctx: Any) -> tuple[Any, dict[str, Any]]:
+def read_data(options: argparse.Namespace, ctx: Context) -> tuple[ImageSet, dict[str, Any]]:
     """The images that ``--data`` names, and what a recipe keeps of where they come from.
 
     A file that is given by its path is taken whole; a data set that is divided gives the part that was asked for.

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ued_core.context import Context
 
 
 class Progress:
@@ -36,7 +39,7 @@ class Progress:
             print(file=sys.stderr)
 
 
-def context(seed: int, device: str = "auto") -> Any:
+def context(seed: int, device: str = "auto") -> Context:
     """A context that shows progress and notes on standard error."""
     from ued_core.context import Context, pick_device
 

@@ -6,10 +6,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ued_core.cli.command import Command
 from ued_core.cli.progress import context, follow
+
+if TYPE_CHECKING:
+    from ued_core.runs import RunRecord, RunSpec
 
 
 def train(options: argparse.Namespace) -> int:
@@ -34,13 +37,14 @@ def train(options: argparse.Namespace) -> int:
     return follow(run_id) if options.wait else 0
 
 
-def _cost(spec: Any, known: Sequence[Any]) -> list[str]:
+def _cost(spec: RunSpec, known: Sequence[RunRecord]) -> list[str]:
     """What a run will cost, one line per part."""
+    from ued_core.attacks.whole_set import WholeSetAttack
     from ued_core.data import load_split
     from ued_core.studies.estimate import UNKNOWN, crafting_cost, estimate, in_all
 
     crafting, training = None, estimate(spec, known)
-    if spec.attack is not None and spec.attack.needs_whole_set and spec.poison_rate > 0:
+    if isinstance(spec.attack, WholeSetAttack) and spec.poison_rate > 0:
         crafting = crafting_cost(spec.attack, load_split(spec.dataset, context(0, "cpu")).train, spec.attack_seed)
     told = [
         crafting.sentence() if crafting else "",
@@ -50,7 +54,7 @@ def _cost(spec: Any, known: Sequence[Any]) -> list[str]:
     return [line for line in told if line]
 
 
-def _expected(spec: Any) -> list[str]:
+def _expected(spec: RunSpec) -> list[str]:
     """What stored runs let expect of a defence that may do nothing, one line a defence."""
     from ued_core.results import staged
     from ued_core.results.measured import stored
