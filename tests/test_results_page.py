@@ -9,9 +9,9 @@ import pytest
 from benchmarks import results_page
 
 
-@pytest.mark.parametrize("page", results_page.PAGES, ids=lambda page: page.name)
-def test_the_tables_are_those_of_the_stored_rows(page: Path) -> None:
-    there = page.read_text(encoding="utf-8")
+@pytest.mark.parametrize("path", results_page.PAGES, ids=lambda path: path.name)
+def test_the_tables_are_those_of_the_stored_rows(path: Path) -> None:
+    there = path.read_text(encoding="utf-8")
     assert results_page.with_tables(there) == there, "Run python -m benchmarks.results_page"
 
 

@@ -118,12 +118,12 @@ def test_there_are_five() -> None:
     assert [page.stem for page in TUTORIALS] == ["attack", "data-set", "defence", "figure", "page"]
 
 
-@pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)
-def test_a_tutorial_touches_the_files_that_it_names_and_at_most_two(page: Path) -> None:
-    tutorial = read(page)
-    assert tutorial.stated == tuple(dict.fromkeys(path for path, _ in tutorial.changes))
+@pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
+def test_a_tutorial_touches_the_files_that_it_names_and_at_most_two(path: Path) -> None:
+    tutorial = read(path)
+    assert tutorial.stated == tuple(dict.fromkeys(file for file, _ in tutorial.changes))
     assert len(tutorial.stated) <= MOST_TOUCHED
-    assert any(path.startswith("tests/") for path in tutorial.new), "every tutorial ends with a test"
+    assert any(file.startswith("tests/") for file in tutorial.new), "every tutorial ends with a test"
 
 
 def test_the_additions_keep_all_contracts(copy: Path, tmp_path: Path) -> None:
