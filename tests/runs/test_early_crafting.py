@@ -20,7 +20,7 @@ from ued_core.records import PoisonedSet
 from ued_core.runs import RunSpec
 from ued_core.runs.pipeline import execute
 from ued_core.runs.record import read_record
-from ued_core.runs.worker import Enough, Stopper, claim, work
+from ued_core.runs.worker import EarlyStop, Stopper, claim, work
 
 QUICK = {"surrogate_width": 8}
 LONG = {
@@ -174,9 +174,9 @@ def test_from_the_request_to_the_result(monkeypatch: pytest.MonkeyPatch) -> None
     folder = submitted()
     assert claim(folder, 1) == 1
     seen = []
-    whole = Enough.__call__
+    whole = EarlyStop.__call__
 
-    def watch(self: Enough) -> bool:
+    def watch(self: EarlyStop) -> bool:
         self._next = 0.0
         answer = whole(self)
         seen.append(folder.usable.exists())
@@ -186,7 +186,7 @@ def test_from_the_request_to_the_result(monkeypatch: pytest.MonkeyPatch) -> None
             runs.stop_crafting(folder.run_id)
         return answer
 
-    monkeypatch.setattr(Enough, "__call__", watch)
+    monkeypatch.setattr(EarlyStop, "__call__", watch)
     said: list[str] = []
     monkeypatch.setattr("ued_core.runs.worker.say", said.append)
     assert work(folder, Stopper(folder), 1, 1) == 0

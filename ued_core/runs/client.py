@@ -17,7 +17,7 @@ from filelock import FileLock
 
 from ued_core.errors import RunError
 from ued_core.person import OWNER, Person
-from ued_core.runs.folder import RUN_ID, RunFolder, cannot_write, ring, run_ids, runs_root
+from ued_core.runs.folder import RUN_ID, RunFolder, cannot_write, notify, run_ids, runs_root
 from ued_core.runs.launcher import ensure_supervisor, watch_of
 from ued_core.runs.listing import listing_of, snapshot
 from ued_core.runs.permission import check_own, check_quota, check_spec
@@ -258,5 +258,5 @@ def _counted(root: Path, by: Person) -> Iterator[list[RunRecord]]:
 
 def _changed(root: Path, run_id: str) -> None:
     """Tell the supervisor, and whoever lists runs in this process."""
-    ring(root, run_id)
+    notify(root, run_id)
     listing_of(root).doubt(run_id)

@@ -445,7 +445,7 @@ def sweep(root: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def ring(root: Path, run_id: str) -> None:
+def notify(root: Path, run_id: str) -> None:
     """Tell the supervisor that a run's folder has changed; it would find out later anyway."""
     with suppress(OSError):
         inbox = root / ".inbox"
@@ -453,8 +453,8 @@ def ring(root: Path, run_id: str) -> None:
         (inbox / run_id).touch()
 
 
-def rung(root: Path, empty: bool = True) -> list[str]:
-    """The runs that were rung for since the inbox was last emptied."""
+def notified(root: Path, empty: bool = True) -> list[str]:
+    """The runs whose folders have changed since the inbox was last emptied."""
     try:
         names = [name for name in os.listdir(root / ".inbox") if RUN_ID.fullmatch(name)]
     except OSError:

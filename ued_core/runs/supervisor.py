@@ -23,7 +23,7 @@ from filelock import Timeout
 
 from ued_core.errors import ParameterError
 from ued_core.runs.devices import Slot, slots
-from ued_core.runs.folder import RunFolder, ring, run_ids, rung, runs_root, sweep
+from ued_core.runs.folder import RunFolder, notified, notify, run_ids, runs_root, sweep
 from ued_core.runs.launcher import NOT_CLAIMED, Handle, Launcher, LocalLauncher, supervisor_lock
 from ued_core.runs.limits import Limits
 from ued_core.runs.record import ENDED, read_record, worker_of
@@ -78,7 +78,7 @@ class Supervisor:
 
     def _step(self, table: Table) -> bool:
         self.launcher.reap()
-        changed = set(rung(self.root))
+        changed = set(notified(self.root))
         if time.monotonic() >= self._next_scan:
             changed |= self._doubtful(table)
             self._next_scan = time.monotonic() + SCAN_S
@@ -135,7 +135,7 @@ class Supervisor:
         """Bring a run's row up to date with its folder."""
         folder, row = RunFolder(self.root / run_id), table.get(run_id)
         if row and row.launching:
-            ring(self.root, run_id)
+            notify(self.root, run_id)
             return
         if not folder.path.is_dir():
             if row and not (row.handle and self.launcher.alive(row.handle)):
@@ -218,7 +218,7 @@ class Supervisor:
                 what = f"No worker could be started: {error}."
                 folder.write_error(what, "Resume the run when the machine has room.", "worker")
             table.release(run_id)
-            ring(self.root, run_id)
+            notify(self.root, run_id)
             return
         table.started(run_id, worker)
         self.log.info("%s: process %d on %s", run_id, worker.pid, slot.label)
@@ -245,7 +245,7 @@ def supervise(root: Path, log: logging.Logger) -> None:
         elif time.monotonic() > busy_until:
             lock.release()
             # A run that was submitted while this supervisor still held the lock rang before it looked at the lock.
-            if not rung(root, empty=False):
+            if not notified(root, empty=False):
                 break
             try:
                 lock.acquire(timeout=0)

@@ -29,7 +29,7 @@ from filelock import FileLock, Timeout
 
 from ued_core.errors import Cancelled, UedError
 from ued_core.files import write_json
-from ued_core.runs.folder import RunFolder, ring
+from ued_core.runs.folder import RunFolder, notify
 from ued_core.runs.jsonl import append_line, finite
 from ued_core.runs.launcher import NOT_CLAIMED
 from ued_core.runs.record import process_name
@@ -69,8 +69,11 @@ class Stopper:
         return self.signalled
 
 
-class Enough:
-    """Answers cheaply whether to end crafting with what is there; being asked tells that there is something."""
+class EarlyStop:
+    """Whether somebody asked to end crafting early, answered cheaply.
+
+    Whoever crafts asks only once there is something that could be published; being asked makes this known.
+    """
 
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
@@ -135,7 +138,7 @@ def claim(folder: RunFolder, threads: int) -> int | None:
     row = {"attempt": attempt, "time": time.time(), **process_name(), **where, "threads": threads}
     append_line(folder.attempts_path, row)
     append_line(folder.progress_path, {"attempt": attempt, "time": time.time()})
-    ring(folder.path.parent, folder.run_id)
+    notify(folder.path.parent, folder.run_id)
     return attempt
 
 
@@ -165,7 +168,7 @@ def compute(folder: RunFolder, stop: Callable[[], bool], threads: int) -> dict[s
     from ued_core.runs.spec import RunSpec
 
     torch.set_num_threads(threads)
-    enough = Enough(folder)
+    enough = EarlyStop(folder)
     spec = RunSpec.read_submitted(folder.spec_path)
     device = pick_device(spec.device)
     append_line(folder.environments_path, environment(device, spec.plan.dtype(device)))
@@ -309,7 +312,7 @@ def attend(folder: RunFolder, stop: Stopper, attempt: int, threads: int) -> int:
         return work(folder, stop, attempt, threads)
     finally:
         over.set()
-        ring(folder.path.parent, folder.run_id)
+        notify(folder.path.parent, folder.run_id)
 
 
 if __name__ == "__main__":
