@@ -59,7 +59,7 @@ def test_looking_starts_the_supervisor(home, spec_of, pids, command):
     subprocess.run(
         [sys.executable, "-m", "ued_core", *words], cwd=PACKAGE_PARENT, check=True, stdout=subprocess.DEVNULL
     )
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not runs.run(run_id).over and time.monotonic() < deadline:
         time.sleep(0.05)
     assert runs.run(run_id).state == "finished"
