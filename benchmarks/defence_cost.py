@@ -24,8 +24,7 @@ import torch
 from benchmarks.measure import cost_of, interleaved, load, machine
 from ued_core.context import Context
 from ued_core.data import DATASETS, load_split
-from ued_core.defenses import DEFENSES, Defense, blend_all, marks_of, purify_all, step_cost
-from ued_core.defenses.purified import TrainedDefense
+from ued_core.defenses import DEFENSES, Defense, DefenseStack
 from ued_core.models import MODELS
 from ued_core.records import ImageSet
 from ued_core.training import PLANS, Job, Setup, train
@@ -51,7 +50,7 @@ class Row:
     @property
     def predicted(self) -> float | None:
         """The ratio that the defence declares for its training hook; None without one."""
-        return step_cost([self.defense]).passes if "training" in self.defense.acts else None
+        return DefenseStack([self.defense]).step_cost().passes if "training" in self.defense.acts else None
 
     def line(self) -> str:
         """A row of the table."""
@@ -60,34 +59,33 @@ class Row:
         return f"| {self.defense.title} | {self.before_s:.2f} | **{self.ratio:.2f}** | {share:.0f} % | {predicted} |"
 
 
-def epoch_of(defenses: tuple[Defense, ...], pure: ImageSet) -> Callable[[], object]:
+def epoch_of(defenses: DefenseStack, pure: ImageSet) -> Callable[[], object]:
     """One epoch of a fresh small CNN on purified images."""
     network = MODELS["small_cnn"]().build(pure.shape, pure.classes, torch.Generator().manual_seed(SEED))
     plan, ctx = PLANS["adamw"](epochs=1, precision="float32"), Context(seed=SEED)
-    hooks = [hook for d in defenses if (hook := d.training(Setup(pure, network, plan, ctx))) is not None]
     job = Job(
         train=pure,
         test=pure.take(torch.arange(8)),
         network=network,
         plan=plan,
-        hooks=hooks,
-        marks=marks_of(defenses, pure),
-        blend=lambda images, targets, rng, *marks: blend_all(defenses, images, targets, pure.classes, rng, *marks),
+        hooks=[hook for _, hook in defenses.hooks(Setup(pure, network, plan, ctx))],
+        marks=defenses.marks(pure),
+        blend=lambda images, targets, rng, *marks: defenses.blend(images, targets, pure.classes, rng, *marks),
     )
     return lambda: train(job, ctx)
 
 
 def rows_of(data: ImageSet, repeats: int, only: list[str]) -> list[Row]:
     """All rows, measured in turns."""
-    made = [entry(**SETTINGS.get(key, {})) for key, entry in DEFENSES.items() if not issubclass(entry, TrainedDefense)]
+    made = [entry(**SETTINGS.get(key, {})) for key, entry in DEFENSES.items() if not entry.trains_networks]
     made = [defense for defense in made if not only or defense.key in only]
-    before, works = {}, {"": epoch_of((), data)}
+    before, works = {}, {"": epoch_of(DefenseStack(), data)}
     for defense in made:
-        pure = data
+        pure, alone = data, DefenseStack([defense])
         if "purify" in defense.acts:
-            before[defense.key] = cost_of(partial(purify_all, (defense,), data, Context(seed=SEED))).cpu_s
-            pure = purify_all((defense,), data, Context(seed=SEED))
-        works[defense.key] = epoch_of((defense,), pure)
+            before[defense.key] = cost_of(partial(defense.purify, data, Context(seed=SEED))).cpu_s
+            pure = alone.purify(data, Context(seed=SEED))
+        works[defense.key] = epoch_of(alone, pure)
     cost = interleaved(works, repeats)
     plain = cost[""].cpu_s
     return [Row(d, before.get(d.key, 0.0), cost[d.key].cpu_s / plain) for d in made]

@@ -21,7 +21,7 @@ from ued_core.checks.sample import batch, global_randomness_unused, image_set, o
 from ued_core.cli import catalogues
 from ued_core.context import Context
 from ued_core.data import DATASETS
-from ued_core.defenses import DEFENSES
+from ued_core.defenses import DEFENSES, DefenseStack
 from ued_core.errors import Cancelled, ParameterError, UnknownName
 from ued_core.models import MODELS, Model
 from ued_core.params import Method
@@ -91,7 +91,7 @@ def test_memory_is_bounded_by_the_chunk(tmp_path: Path) -> None:
         import psutil, sys, threading, numpy as np, torch
         from ued_core.attacks import ATTACKS
         from ued_core.context import Context
-        from ued_core.defenses import DEFENSES, preview
+        from ued_core.defenses import DEFENSES, DefenseStack
         from ued_core.records import ImageSet
         torch.set_num_threads(1)
 
@@ -118,7 +118,7 @@ def test_memory_is_bounded_by_the_chunk(tmp_path: Path) -> None:
         data = ImageSet(mapped, torch.arange(count) % 10, tuple("0123456789"), "large")
         small = data.take(torch.arange(500))
         for works in ([lambda d, a=a: a().poison(d, Context()) for a in ATTACKS.values() if not a.needs_whole_set],
-                      [lambda d, a=a: preview((a(),), d, Context()) for a in DEFENSES.values() if not
+                      [lambda d, a=a: DefenseStack([a()]).preview(d, Context()) for a in DEFENSES.values() if not
                       a.needs_whole_set]):
             for work in works:
                 work(small)
@@ -159,7 +159,7 @@ def test_preview_of_a_stack_shows_what_training_sees(names: tuple[str, str]) -> 
     data.images[::2, :, [0, -1]] //= 4
     data.images[::2, :, :, [0, -1]] //= 4
     first, second = (DEFENSES.build(name, **DEFENSES[name].quick_values()) for name in names)
-    seen, expected = seen_and_previewed((first, second), data, ctx)
+    seen, expected = seen_and_previewed(DefenseStack([first, second]), data, ctx)
     assert torch.equal(seen, expected)
     if second.chosen(data) is None:
         # Written out: the first one first.
@@ -167,10 +167,10 @@ def test_preview_of_a_stack_shows_what_training_sees(names: tuple[str, str]) -> 
         rows = torch.randperm(len(data), generator=ctx.generator("order", 0))[:16]
         once = first.blend(to_float(pure.images[rows]), pure.labels[rows], 4, draws)
         assert torch.equal(to_bytes(second.blend(*once, 4, draws)[0]), expected)
-    assert not torch.equal(seen_and_previewed((first,), data, ctx)[0], expected)
-    assert not torch.equal(seen_and_previewed((second,), data, ctx)[0], expected)
+    assert not torch.equal(seen_and_previewed(DefenseStack([first]), data, ctx)[0], expected)
+    assert not torch.equal(seen_and_previewed(DefenseStack([second]), data, ctx)[0], expected)
     if "augment" in first.acts:
-        assert not torch.equal(seen_and_previewed((second, first), data, ctx)[0], expected), (
+        assert not torch.equal(seen_and_previewed(DefenseStack([second, first]), data, ctx)[0], expected), (
             "the order of the stack does not matter"
         )
 

@@ -194,12 +194,18 @@ class Method(Declaring):
     Subclasses set ``key`` and declare fields with :func:`param`. The first line of the
     docstring is what users read; its ``Source:`` and ``Differs:`` sections are shown too.
 
+    Attributes:
+        page: the folder below ``pages/`` of the page that is about this method alone; empty without one.
+        page_words: what a link to that page says where the method's work cannot be seen yet; empty for no link.
+
     Raises:
         ParameterError: for an unknown parameter or a value outside its declaration.
     """
 
     key: ClassVar[str]
     title: ClassVar[str]
+    page: ClassVar[str] = ""
+    page_words: ClassVar[str] = ""
 
     def __init__(self, **values: Any) -> None:
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +16,7 @@ from pages.widgets.controls import parameter_control
 from pages.widgets.live_chart import live_chart, power
 from ued_core.analysis.reference import reference_for, reference_words
 from ued_core.attacks import Attack
-from ued_core.defenses import Coin, Defense
+from ued_core.defenses import DefenseStack, Displacements
 from ued_core.figures.consistency import moved_to, theta_curves
 from ued_core.figures.layouts import embedding_scatter
 from ued_core.records import Embedding, ImageSet
@@ -65,7 +64,7 @@ def theta_sidebar() -> int:
         return parameter_control(SAMPLES, key="samples", default=SAMPLES.default)
 
 
-def theta_view(choice: Selection, stack: Sequence[Defense], samples: int) -> bool:
+def theta_view(choice: Selection, stack: DefenseStack, samples: int) -> bool:
     """Both metrics over α for the chosen kernels, and the values just drawn; whether Θ is defined here."""
     kernels, coin = _explained(choice, stack)
     if kernels is None or coin is None:
@@ -93,13 +92,12 @@ def theta_view(choice: Selection, stack: Sequence[Defense], samples: int) -> boo
     return True
 
 
-def _explained(choice: Selection, stack: Sequence[Defense]) -> tuple[np.ndarray | None, Coin | None]:
+def _explained(choice: Selection, stack: DefenseStack) -> tuple[np.ndarray | None, Displacements | None]:
     """What Θ is of; None for what is missing."""
-    coin = stack[0] if len(stack) == 1 and isinstance(stack[0], Coin) else None
-    return choice.attack.kernels(choice.train.classes, choice.seed), coin
+    return choice.attack.kernels(choice.train.classes, choice.seed), stack.displacements()
 
 
-def theta_text(choice: Selection, stack: Sequence[Defense], samples: int) -> None:
+def theta_text(choice: Selection, stack: DefenseStack, samples: int) -> None:
     """What the curves say, folded away; nothing where there are none."""
     kernels, coin = _explained(choice, stack)
     if kernels is None or coin is None:
@@ -130,7 +128,7 @@ accuracy without end: COIN also costs detail.
 
 
 def feature_view(
-    choice: Selection, stack: Sequence[Defense], draw: int, whole: ImageSet | None = None, reached: str = ""
+    choice: Selection, stack: DefenseStack, draw: int, whole: ImageSet | None = None, reached: str = ""
 ) -> None:
     """Features of clean, poisoned and defended copies; follows without holding the page up.
 
@@ -140,7 +138,7 @@ def feature_view(
     """
     chosen, rows = choice.shown(PER_CLASS)
     reference = reference_for(choice.dataset.key)
-    work = Copies(chosen, choice.attack, choice.seed, tuple(stack), draw, np.array(rows), reference)
+    work = Copies(chosen, choice.attack, choice.seed, stack, draw, np.array(rows), reference)
     _follow(work, choice, whole, reached)
 
 
@@ -150,7 +148,7 @@ class Copies(NamedTuple):
     chosen: ImageSet
     attack: Attack
     attack_seed: int
-    defenses: tuple[Defense, ...]
+    defenses: DefenseStack
     seed: int
     rows: np.ndarray
     reference: str

@@ -10,7 +10,7 @@ from pages.frame.cache import key_of
 from pages.frame.guard import guarded, plain
 from pages.state import background
 from pages.state.choice import Selection
-from ued_core.defenses import Defense
+from ued_core.defenses import DefenseStack
 from ued_core.records import ImageSet
 from ued_core.runs import RunRecord, RunSpec
 from ued_core.studies.epoch_cost import EpochCost, epoch_cost, plain_seconds, treatment_of
@@ -22,9 +22,7 @@ AT_REST_S = 0.5
 
 
 @st.fragment
-def cost_view(
-    choice: Selection, stack: tuple[Defense, ...], whole: ImageSet | None, known: Sequence[RunRecord]
-) -> None:
+def cost_view(choice: Selection, stack: DefenseStack, whole: ImageSet | None, known: Sequence[RunRecord]) -> None:
     """The time of an epoch, the network's work, what of it is augmentation, and what comes once.
 
     Args:

@@ -13,11 +13,10 @@ from pages.frame.navigation import script
 from pages.state.choice import Selection, protocol_line
 from pages.state.handover import examine_this, train_with_this
 from pages.state.selection import sidebar_selection
-from pages.state.stack import checkpoint_words, defended, main_control, stack_sidebar, when_drawn, whole_set
+from pages.state.stack import defended, main_control, stack_sidebar, when_drawn, whole_set
 from pages.widgets.tile_rows import tile_rows
 from ued_core import runs
-from ued_core.defenses import Defense
-from ued_core.defenses.dvae import Dvae
+from ued_core.defenses import DefenseStack
 from ued_core.errors import Unavailable
 from ued_core.figures.tiles import amplified_difference, fitting_gain
 from ued_core.records import ImageSet
@@ -28,7 +27,7 @@ RECENT_RUNS = 50
 
 
 def _not_yet(
-    choice: Selection, images: ImageSet, poisoned: ImageSet, stack: tuple[Defense, ...], missing: Unavailable
+    choice: Selection, images: ImageSet, poisoned: ImageSet, stack: DefenseStack, missing: Unavailable
 ) -> None:
     """What there is before a defence has learned: no mistake of the reader's."""
     tile_rows(
@@ -38,39 +37,38 @@ def _not_yet(
         caption=f"{protocol_line(choice)}.",
     )
     st.info(f"{plain(missing.what)}\n\n**What to do:** {plain(missing.do)}")
-    if any(isinstance(defense, Dvae) for defense in stack):
-        st.page_link(
-            script("dvae/page.py"), label="D-VAE has a page of its own, with networks that ship with this program →"
-        )
+    for defense in stack:
+        if defense.page_words:
+            st.page_link(script(f"{defense.page}/page.py"), label=f"{defense.page_words} →")
 
 
 @st.fragment
 def follow_the_slider(
-    choice: Selection, rest: tuple[Defense, ...], draw: int, samples: int, known: Sequence[RunRecord]
-) -> tuple[Defense, ...]:
+    choice: Selection, rest: DefenseStack, draw: int, samples: int, known: Sequence[RunRecord]
+) -> DefenseStack:
     """What moves with the slider; the rest of the page is not run again then, so it holds as little as possible.
 
     Returns:
         The stack, to whoever runs the whole page.
     """
-    stack: tuple[Defense, ...] = ()
+    stack = DefenseStack()
     with guarded(), in_turn():
         stack = main_control(rest)
         images, _ = choice.shown(1)
         poisoned = choice.trained_on(images)
         try:
-            whole = whole_set(stack, choice)
+            whole, reached = whole_set(stack, choice)
         except Unavailable as missing:
             _not_yet(choice, images, poisoned, stack, missing)
             return stack
-        result = defended(poisoned, stack, draw, whole)
+        result = defended(poisoned, stack, draw, whole, reached)
         names = choice.train.class_names
         gain = fitting_gain(images.images, result.images)
         tile_rows(
             [
                 ("clean", "", images.images),
                 ("poisoned", choice.attack.title, poisoned.images),
-                ("defended", " + ".join(d.title for d in stack) or "nothing", result.images),
+                ("defended", stack.title or "nothing", result.images),
                 (
                     "defended − clean",
                     f"× {gain:g}, grey = none",
@@ -80,7 +78,7 @@ def follow_the_slider(
             alt=f"One image of each class: clean, poisoned by {choice.attack.title}, defended, "
             f"and what remains different, amplified {gain:g} times.",
             names=[names[label] for label in images.labels.tolist()],
-            caption=f"{protocol_line(choice)}. {when_drawn(stack, draw)}{checkpoint_words(stack, whole)}",
+            caption=f"{protocol_line(choice)}. {when_drawn(stack, draw)}{reached}",
         )
         cost_view(choice, stack, whole, known)
         left, right = st.columns([1, 1], gap="medium")
@@ -89,7 +87,7 @@ def follow_the_slider(
             if not defined:
                 tradeoff_view(choice, stack, draw, whole)
         with right:
-            feature_view(choice, stack, draw, whole, checkpoint_words(stack, whole))
+            feature_view(choice, stack, draw, whole, reached)
         if defined and measure_wanted():
             tradeoff_view(choice, stack, draw, whole)
     return stack
@@ -106,8 +104,8 @@ rest, draw = stack_sidebar(trained=True)
 known = runs.snapshot().records[:RECENT_RUNS]
 samples = theta_sidebar()
 stack = follow_the_slider(choice, rest, draw, samples, known)
-theta_text(choice, stack, samples)
 if stack:
+    theta_text(choice, stack, samples)
     with st.container(horizontal=True):
         train_with_this(choice, stack, page="Defence")
         examine_this(choice, stack, draw)

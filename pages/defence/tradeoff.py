@@ -17,8 +17,7 @@ from pages.state.run_cost import run_cost
 from pages.widgets.controls import parameter_control
 from pages.widgets.live_chart import live_chart
 from ued_core import runs
-from ued_core.defenses import Defense
-from ued_core.defenses.purified import TrainedDefense
+from ued_core.defenses import DefenseStack
 from ued_core.figures.tradeoff import tradeoff
 from ued_core.params import Parameter
 from ued_core.records import ImageSet
@@ -40,14 +39,14 @@ def measure_wanted() -> bool:
     return parameter_control(MEASURE, key="measure", default=MEASURE.default)
 
 
-def tradeoff_view(choice: Selection, stack: tuple[Defense, ...], draw: int, whole: ImageSet | None) -> None:
+def tradeoff_view(choice: Selection, stack: DefenseStack, draw: int, whole: ImageSet | None) -> None:
     """What the stack takes from the perturbation and from the images; the curve over the first defence's first
     parameter.
 
     The fragment around the call runs again when the measurement is done.
     """
     with st.container(), guarded():
-        if trained := [d for d in stack if isinstance(d, TrainedDefense)]:
+        if trained := [d for d in stack if d.trains_networks]:
             # What is left of the perturbation needs the clean images treated alike, which are in no purified set.
             st.info(
                 f"What {trained[0].title} takes from the perturbation and from the images is measured on its own page."
@@ -73,7 +72,7 @@ def tradeoff_view(choice: Selection, stack: tuple[Defense, ...], draw: int, whol
         values: tuple[float, ...] = ()
         if parameter is not None:
             values = sweep_values(parameter)
-            base = (stack[0].with_values(**{parameter.name: parameter.default}), *stack[1:])
+            base = stack.with_first(**{parameter.name: parameter.default})
             work = (clean, poisoned, base, parameter.name, values, draw)
             handles.append(
                 background.submit(
@@ -95,7 +94,7 @@ def tradeoff_view(choice: Selection, stack: tuple[Defense, ...], draw: int, whol
         _show(choice, stack, kept[alike][0], curve or kept[alike][1], values, parameter)
 
 
-def _swept(stack: tuple[Defense, ...]) -> Parameter | None:
+def _swept(stack: DefenseStack) -> Parameter | None:
     """The first parameter of the first defence, when it has a range."""
     first = stack[0].parameters()[:1] if stack else ()
     return first[0] if first and sweep_values(first[0]) else None
@@ -103,7 +102,7 @@ def _swept(stack: tuple[Defense, ...]) -> Parameter | None:
 
 def _show(
     choice: Selection,
-    stack: tuple[Defense, ...],
+    stack: DefenseStack,
     now: Suppression,
     curve: tuple[Suppression, ...] | None,
     values: tuple[float, ...],
@@ -137,7 +136,7 @@ def _point(measured: Suppression) -> tuple[float, float, float]:
     return measured.psnr, measured.energy, measured.aligned
 
 
-def sweep_button(choice: Selection, stack: tuple[Defense, ...], known: Sequence[RunRecord]) -> None:
+def sweep_button(choice: Selection, stack: DefenseStack, known: Sequence[RunRecord]) -> None:
     """Start one run a value of the first defence's first parameter; ``known`` are runs, newest first, which tell how
     long one takes."""
     parameter = _swept(stack)
@@ -160,7 +159,7 @@ def sweep_button(choice: Selection, stack: tuple[Defense, ...], known: Sequence[
         if chosen:
             run_cost(choice.spec(stack), known, len(chosen))
         if st.button(f"Start {len(chosen)} runs", type="primary", disabled=not chosen, key="sweep_start"):
-            stacks = [(stack[0].with_values(**{parameter.name: value}), *stack[1:]) for value in chosen]
+            stacks = [stack.with_first(**{parameter.name: value}) for value in chosen]
             made = runs.submit_many([choice.spec(own) for own in stacks], by=who())
             st.session_state["swept"] = made
             st.switch_page(script("runs/page.py"))

@@ -20,7 +20,7 @@ from ued_core.analysis.confidence import ENOUGH
 from ued_core.analysis.detection import COMMAND, MOST_IMAGES, TESTS, Examination, Known, examine, shipped_examinations
 from ued_core.analysis.edge_detector import shipped_detections
 from ued_core.context import Context
-from ued_core.defenses import Defense
+from ued_core.defenses import DefenseStack
 from ued_core.errors import Unavailable
 from ued_core.figures.detection import EdgeRow, edge_dots, evidence_dots
 from ued_core.params import Parameter
@@ -45,7 +45,7 @@ def examine_set(data: ImageSet, seed: int) -> Examination:
 
 
 @st.fragment
-def evidence_view(choice: Selection, stack: tuple[Defense, ...], draw: int) -> None:
+def evidence_view(choice: Selection, stack: DefenseStack, draw: int) -> None:
     """Ask for three examinations, show those that are there."""
     with st.container(), guarded():
         with st.sidebar, st.expander("Tests"):
@@ -91,9 +91,7 @@ def evidence_view(choice: Selection, stack: tuple[Defense, ...], draw: int) -> N
             _numbers(choice, whole)
 
 
-def _show(
-    choice: Selection, stack: tuple[Defense, ...], found: dict[str, Examination], whole: dict[str, Examination]
-) -> None:
+def _show(choice: Selection, stack: DefenseStack, found: dict[str, Examination], whole: dict[str, Examination]) -> None:
     said = {role: _verdict(role, examination, whole.get("clean")) for role, examination in whole.items()}
     counted = any(len(whole[role].evidence) > len(found[role].evidence) for role in found)
     together = "The detectors below count as one of the tests. " if counted else ""
@@ -106,7 +104,7 @@ def _show(
         question="Which tests find these images suspicious?",
         formula="accuracy on the fifth that is held out;  border score = −mean_{sides} log (b_{border} / b_{inside})",
         caption=f"{' '.join(said.values())} {together}{protocol_line(choice)}; "
-        f"defended by {' + '.join(d.title for d in stack) or 'nothing'}. "
+        f"defended by {stack.title or 'nothing'}. "
         f"{next(iter(found.values())).images:,} images, a fifth of them held out.",
     )
 

@@ -9,11 +9,11 @@ from pages.state.choice import Selection, protocol_line
 from pages.state.selection import sidebar_selection
 from pages.state.stack import main_control, stack_sidebar
 from pages.widgets.controls import parameter_control
-from ued_core.defenses import Defense
+from ued_core.defenses import DefenseStack
 
 
 @st.fragment
-def room(choice: Selection, stack: tuple[Defense, ...], draw: int, per_class: int) -> None:
+def room(choice: Selection, stack: DefenseStack, draw: int, per_class: int) -> None:
     """Everything that follows the network, the layer and the marks."""
     with guarded():
         with st.container():

@@ -27,7 +27,7 @@ from ued_core.analysis.embedding import MOST_TSNE_POINTS
 from ued_core.analysis.feature_quality import FeatureQuality
 from ued_core.analysis.reference import reference_card, reference_for, reference_words
 from ued_core.attacks import Attack
-from ued_core.defenses import Defense
+from ued_core.defenses import DefenseStack
 from ued_core.figures.layouts import Colouring, feature_scatter
 from ued_core.figures.tiles import amplified_difference, fitting_gain
 from ued_core.models import MODELS, PENULTIMATE
@@ -158,7 +158,7 @@ def runs_of(choice: Selection) -> list[RunRecord]:
 # ---- the plot --------------------------------------------------------------------------------
 
 
-Copies = tuple[ImageSet, Attack, int, tuple[Defense, ...], int]
+Copies = tuple[ImageSet, Attack, int, DefenseStack, int]
 """The arguments of :func:`ued_core.studies.layout.copies`."""
 
 
@@ -174,7 +174,7 @@ class Scene:
     """
 
     choice: Selection
-    stack: tuple[Defense, ...]
+    stack: DefenseStack
     draw: int
     images: ImageSet
     rows: tuple[int, ...]
@@ -190,14 +190,14 @@ class Scene:
         return tuple(self.choice.train.class_names)
 
 
-def scene_of(choice: Selection, stack: Sequence[Defense], draw: int, per_class: int, marked: Sequence[int]) -> Scene:
+def scene_of(choice: Selection, stack: DefenseStack, draw: int, per_class: int, marked: Sequence[int]) -> Scene:
     """What is looked at: some images of every class, and the marked ones, wherever they were marked."""
     images, rows = choice.shown(max(1, min(per_class, MOST_IMAGES // choice.train.classes)))
     others = [row for row in marked if row not in set(rows)]
     if others:
         rows = [*rows, *others]
         images = _taken(choice.train, tuple(rows))
-    return Scene(choice, tuple(stack), draw, images, tuple(rows))
+    return Scene(choice, stack, draw, images, tuple(rows))
 
 
 @cached(max_entries=8)
@@ -211,7 +211,7 @@ class Looked(NamedTuple):
     chosen: ImageSet
     attack: Attack
     attack_seed: int
-    defenses: tuple[Defense, ...]
+    defenses: DefenseStack
     seed: int
     rows: np.ndarray
     source: str
@@ -407,7 +407,7 @@ def _tiles(scene: Scene, places: list[int], rows: list[int]) -> None:
         [
             ("clean", "", clean),
             ("poisoned", scene.choice.attack.title, poisoned),
-            ("defended", " + ".join(d.title for d in scene.stack) or "nothing", defended),
+            ("defended", scene.stack.title or "nothing", defended),
             ("poisoned − clean", f"× {gain:g}, grey = none", amplified_difference(clean, poisoned, gain)),
             ("defended − clean", f"× {gain:g}, grey = none", amplified_difference(clean, defended, gain)),
         ],

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from ued_core.context import Context
+from ued_core.defenses import DefenseStack
 from ued_core.params import Method, fingerprint
 from ued_core.records import DataSplit, Embedding, ImageSet, PoisonedSet
 
@@ -56,7 +57,7 @@ def content_id(value: Any) -> Any:
             return content_id(value.detach().cpu().numpy())
         case np.ndarray():
             return ["array", str(value.dtype), list(value.shape), _hashed(value)]
-        case tuple() | list():
+        case tuple() | list() | DefenseStack():
             return [content_id(part) for part in value]
         case dict():
             return [[content_id(key), content_id(part)] for key, part in value.items()]

@@ -16,7 +16,7 @@ from ued_core.analysis.confidence import ENOUGH
 from ued_core.attacks import Cuda
 from ued_core.context import Context
 from ued_core.data import DATASETS
-from ued_core.defenses import Coin, preview
+from ued_core.defenses import Coin, DefenseStack
 from ued_core.figures.learning import run_figure
 from ued_core.figures.phenomenon import condition_dots
 from ued_core.records import ImageSet, balanced_rows
@@ -35,7 +35,7 @@ def _pictures(train: ImageSet) -> tuple[ImageSet, ImageSet, ImageSet]:
     """Three clean, poisoned and defended images: a star, a heart, an arrow."""
     chosen = train.take(balanced_rows(train.labels, 1, 3)[[4, 7, 8]])
     poisoned = Cuda().poison(chosen, Context(seed=0)).as_training_set()
-    return chosen, poisoned, preview((Coin(),), poisoned, Context(seed=0))
+    return chosen, poisoned, DefenseStack([Coin()]).preview(poisoned, Context(seed=0))
 
 
 @cached(max_entries=1)

@@ -12,7 +12,6 @@ import streamlit as st
 
 from pages.frame.navigation import script
 from pages.results.measured import RUN_COLUMNS, condition_columns, made_by, numeric, run_spec, stored_rows
-from pages.state.stack import QUICK
 from pages.widgets.controls import segments
 from pages.widgets.csv_export import csv_text
 from pages.widgets.live_chart import live_chart
@@ -255,7 +254,7 @@ def on_page(spec: RunSpec | None) -> RunSpec | None:
         spec is not None
         and spec.attack is not None
         and len(spec.defenses) < 2
-        and all(d.key in QUICK for d in spec.defenses)
+        and not any(d.trains_networks for d in spec.defenses)
     )
     return spec if shown else None
 

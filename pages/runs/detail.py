@@ -32,6 +32,7 @@ from pages.state.whose import (
 from pages.widgets.csv_export import csv_text
 from pages.widgets.live_chart import live_chart
 from ued_core import runs
+from ued_core.defenses import DefenseStack
 from ued_core.errors import RunError, UedError
 from ued_core.figures.learning import histogram_figure, loss_figure, probe_figure, run_figure
 from ued_core.runs import RunFolder, RunRecord, RunSpec
@@ -230,7 +231,7 @@ def _reference_part(record: RunRecord) -> None:
     spec = _spec(record)
     if spec is None or (spec.attack is None and not spec.defenses):
         return
-    clean = replace(spec, attack=None, poison_rate=1.0, attack_seed=0, defenses=(), note="clean reference")
+    clean = replace(spec, attack=None, poison_rate=1.0, attack_seed=0, defenses=DefenseStack(), note="clean reference")
     found = runs.find(clean.key())
     # Another arithmetic would make a difference of its own.
     done = next((r for r in found if r.state == "finished" and r.precision == record.precision), None)

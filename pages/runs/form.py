@@ -29,7 +29,7 @@ from ued_core.data import DATASETS, Dataset, FileSet, Folder
 from ued_core.data.base import NOT_CLEAN
 from ued_core.data.image_file import readable_formats
 from ued_core.data.relabel import RELABELLINGS
-from ued_core.defenses import DEFENSES, Defense
+from ued_core.defenses import DEFENSES, DefenseStack
 from ued_core.errors import SpecError, UedError
 from ued_core.models import MODELS
 from ued_core.params import LARGEST_SEED, Method, param
@@ -272,7 +272,7 @@ def _hacker_part(*hidden: str) -> HackerPart:
         return method_controls(HackerPart, key="new", exclude=hidden)
 
 
-def _defence_part() -> tuple[Defense, ...]:
+def _defence_part() -> DefenseStack:
     with st.container(border=True):
         st.subheader("Defence")
         if DEFENCES_KEY not in st.session_state:
@@ -292,7 +292,7 @@ def _defence_part() -> tuple[Defense, ...]:
         for name in names:
             st.caption(f"**{DEFENSES[name].title}:** {DEFENSES[name].summary()}")
             made.append(_controls(DEFENSES[name], "new_defence"))
-        return tuple(made)
+        return DefenseStack(made)
 
 
 def _part(title: str, catalogue: Catalogue[M], key: str, help: str) -> M:

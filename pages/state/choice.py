@@ -13,7 +13,7 @@ from ued_core.attacks.base import touched_rows
 from ued_core.attacks.checkpoint import poison_once
 from ued_core.context import Context
 from ued_core.data.base import Dataset
-from ued_core.defenses import Defense
+from ued_core.defenses import Defense, DefenseStack
 from ued_core.models import MODELS, Model
 from ued_core.records import DataSplit, ImageSet, PoisonedSet, balanced_rows
 from ued_core.runs.spec import RunSpec
@@ -71,7 +71,7 @@ class Selection:
             attack=self.attack,
             poison_rate=self.poison_rate,
             attack_seed=self.seed,
-            defenses=tuple(defenses),
+            defenses=DefenseStack(defenses),
             model=model or MODELS.build(next(iter(MODELS))),
             plan=PLANS.build(next(iter(PLANS)), **self.dataset.recommended_plan),
             seed=self.seed,

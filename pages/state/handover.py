@@ -10,8 +10,8 @@ from pages.frame.navigation import script
 from pages.state.choice import Selection
 from pages.state.run_address import hand_over
 from pages.state.selection import PICK, selection_address
-from pages.state.stack import QUICK, stack_address
-from ued_core.defenses import Defense
+from pages.state.stack import stack_address
+from ued_core.defenses import Defense, DefenseStack
 
 
 def train_with_this(choice: Selection, defenses: Sequence[Defense] = (), *, page: str) -> None:
@@ -31,7 +31,7 @@ def train_with_this(choice: Selection, defenses: Sequence[Defense] = (), *, page
         st.switch_page(script("runs/page.py"))
 
 
-def examine_this(choice: Selection, stack: tuple[Defense, ...], draw: int) -> None:
+def examine_this(choice: Selection, stack: DefenseStack, draw: int) -> None:
     """A button that opens Detection with the configuration on this page.
 
     Args:
@@ -39,7 +39,7 @@ def examine_this(choice: Selection, stack: tuple[Defense, ...], draw: int) -> No
         stack: the defences on the page, at least one.
         draw: the epoch shown.
     """
-    slow = [defense.title for defense in stack if defense.key not in QUICK]
+    slow = [defense.title for defense in stack if defense.trains_networks]
     why = (
         f" Detection shows defences whose work is seen at once; {' and '.join(slow)} trains networks first."
         if slow

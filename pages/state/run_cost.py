@@ -12,7 +12,7 @@ from pages.state.sets import split
 from ued_core.attacks.whole_set import WholeSetAttack
 from ued_core.data.base import Dataset
 from ued_core.data.cache import is_kept
-from ued_core.defenses.purified import TrainedDefense
+from ued_core.defenses import Defense
 from ued_core.errors import Unavailable
 from ued_core.records import ImageSet
 from ued_core.runs import RunRecord, RunSpec
@@ -34,7 +34,7 @@ def run_cost(spec: RunSpec, known: Sequence[RunRecord], runs: int = 1) -> None:
         runs: how many that differ in their seed only are to come.
     """
     for defense in spec.defenses:
-        if isinstance(defense, TrainedDefense):
+        if defense.trains_networks:
             _purifying(defense, spec.dataset)
     training = estimate(spec, known)
     crafting = (
@@ -53,11 +53,11 @@ def run_cost(spec: RunSpec, known: Sequence[RunRecord], runs: int = 1) -> None:
 
 
 @cache.cached(max_entries=64)
-def _purifying_seconds(defense: TrainedDefense, train: ImageSet) -> float:
+def _purifying_seconds(defense: Defense, train: ImageSet) -> float:
     return defense.seconds_for(train)
 
 
-def _purifying(defense: TrainedDefense, dataset: Dataset) -> None:
+def _purifying(defense: Defense, dataset: Dataset) -> None:
     """Say what a defence that trains networks of its own takes; whether it is ready is known once the poison is
     there."""
     train = _at_hand(dataset)

@@ -9,15 +9,15 @@ from pages.state.choice import Selection
 from pages.widgets.controls import choose, choose_several, method_address, method_controls, parameter_control
 from ued_core.catalogue import Catalogue
 from ued_core.context import Context
-from ued_core.defenses import DEFENSES, Coin, Defense, preview, purify_all
-from ued_core.defenses.purified import TrainedDefense
+from ued_core.defenses import DEFENSES, Defense, DefenseStack
 from ued_core.errors import Unavailable
 from ued_core.params import Parameter
 from ued_core.records import ImageSet
 from ued_core.studies.estimate import duration
 
-QUICK: Catalogue[Defense] = Catalogue("defence", [d for d in DEFENSES.values() if not issubclass(d, TrainedDefense)])
+QUICK: Catalogue[Defense] = Catalogue("defence", [d for d in DEFENSES.values() if not d.trains_networks])
 """Those whose work can be seen at once; the others train for minutes."""
+CHOSEN_AT_FIRST: type[Defense] = next(iter(DEFENSES.values()))
 PATIENCE_S = 30.0
 """What a page may spend on learning before it shows anything."""
 DRAW = Parameter(
@@ -27,7 +27,7 @@ DRAW = Parameter(
 )  # fmt: skip
 
 
-def stack_sidebar(*, trained: bool = False) -> tuple[tuple[Defense, ...], int]:
+def stack_sidebar(*, trained: bool = False) -> tuple[DefenseStack, int]:
     """Everything about the defences but the first parameter of the first one, in the sidebar.
 
     Args:
@@ -54,10 +54,10 @@ def stack_sidebar(*, trained: bool = False) -> tuple[tuple[Defense, ...], int]:
                     rest.append(method_controls(added, key="further"))
             else:
                 rest.append(added())
-    return tuple(rest), draw
+    return DefenseStack(rest), draw
 
 
-def stack_address(stack: tuple[Defense, ...], draw: int) -> dict[str, str]:
+def stack_address(stack: DefenseStack, draw: int) -> dict[str, str]:
     """The address under which every page with :func:`stack_sidebar` shows this stack."""
     main, *further = stack
     address = {**method_address(main, key="defence"), DRAW.name: str(draw)}
@@ -66,7 +66,7 @@ def stack_address(stack: tuple[Defense, ...], draw: int) -> dict[str, str]:
     return {**address, "further": ",".join(defense.key for defense in further)}
 
 
-def main_control(rest: tuple[Defense, ...], *, named: bool = False) -> tuple[Defense, ...]:
+def main_control(rest: DefenseStack, *, named: bool = False) -> DefenseStack:
     """The first parameter of the first defence, large; returns the stack.
 
     Args:
@@ -75,16 +75,15 @@ def main_control(rest: tuple[Defense, ...], *, named: bool = False) -> tuple[Def
     main, *further = rest
     with st.container(border=True):
         if named and (main.parameters() or further):
-            st.markdown(
-                f"The defence that is tried: **{' + '.join(d.title for d in rest)}**. Others are in the sidebar."
-            )
+            st.markdown(f"The defence that is tried: **{rest.title}**. Others are in the sidebar.")
         if not main.parameters():
             st.markdown(f"**{main.title}.** {main.summary()} It has no parameters.")
             return rest
-        if not named and not isinstance(main, Coin):
-            # The page's first lines are about COIN; a slider called "quality" would be anybody's.
+        if not named and type(main) is not CHOSEN_AT_FIRST:
+            # The page's first lines are about that one; a slider called "quality" would be anybody's.
             st.markdown(f"**{main.title}.** {main.summary()}")
-        return (method_controls(type(main), key="defence", only=_first(type(main)), values=main.model_dump()), *further)
+        main = method_controls(type(main), key="defence", only=_first(type(main)), values=main.model_dump())
+        return DefenseStack([main, *further])
 
 
 def _first(method: type[Defense]) -> tuple[str, ...]:
@@ -92,69 +91,43 @@ def _first(method: type[Defense]) -> tuple[str, ...]:
     return tuple(p.name for p in method.parameters()[:1])
 
 
-def when_drawn(stack: tuple[Defense, ...], draw: int) -> str:
+def when_drawn(stack: DefenseStack, draw: int) -> str:
     """Whether what is shown is one draw of many, in words for a caption."""
-    if any("augment" in d.acts for d in stack):
-        hidden = (
-            " What is done to the training itself cannot be seen on images."
-            if any("training" in d.acts for d in stack)
-            else ""
-        )
+    if "augment" in stack.acts:
+        hidden = " What is done to the training itself cannot be seen on images." if "training" in stack.acts else ""
         return (
             f"These are the draws of one epoch (number {draw}); training draws anew in every epoch, with the same "
             f"code.{hidden}"
         )
-    if stack and all(d.acts == {"training"} for d in stack):
+    if stack.acts == {"training"}:
         return "These defences leave the images as they are and act on the training itself."
     return "Every image is treated once, before training, with the same code; there are no random draws."
 
 
-def whole_set(stack: tuple[Defense, ...], choice: Selection) -> ImageSet | None:
-    """The poisoned training set, when a defence must see all of it; it has then learned what it needs, or does so
-    quickly.
+def whole_set(stack: DefenseStack, choice: Selection) -> tuple[ImageSet | None, str]:
+    """What a stack needs besides a few images to be shown.
+
+    Returns:
+        The poisoned training set when a defence must see all of it, which has then learned what it needs or does so
+        quickly, and None otherwise; and for a caption which states of unfinished work are shown.
 
     Raises:
         Unavailable: a defence would learn longer than a page should wait.
     """
-    learners = [place for place, defense in enumerate(stack) if defense.needs_whole_set]
-    if not learners:
-        return None
+    if not stack.needs_whole_set:
+        return None, ""
     whole = choice.trained_on(choice.train)
-    for place in learners:
-        learner, given = stack[place], _purified(whole, stack[:place])
-        if isinstance(learner, TrainedDefense):
-            # A preview never trains networks. What comes after this one learns from finished work alone.
-            missing = (learner.checkpoint(given) if place == learners[-1] else learner.kept(given)) is None
-        else:
-            missing = learner.seconds_before(given) > PATIENCE_S
-        if missing:
-            seconds = _estimate(learner, given)
+    for learner in stack.learners(whole, _purified):
+        if not learner.ready(PATIENCE_S):
+            takes = duration(_estimate(learner.defense, learner.given))
+            looked_at = learner.last and learner.defense.trains_networks
+            when = "from its first saved state on" if looked_at else "when it has learned"
             raise Unavailable(
-                f"{learner.title} first learns from all {len(whole):,} images, which takes about "
-                f"{duration(seconds)} here.",
-                f"Start a training run with it: the run learns first and keeps it, and this page shows the images "
-                f"{_when(learners, place, stack)}.",
+                f"{learner.defense.title} first learns from all {len(whole):,} images, which takes about {takes} here.",
+                "Start a training run with it: the run learns first and keeps it, and this page shows the images "
+                f"{when}.",
             )
-    return whole
-
-
-def _when(learners: list[int], place: int, stack: tuple[Defense, ...]) -> str:
-    """From when on a preview has what it needs."""
-    return (
-        "from its first saved state on"
-        if isinstance(stack[place], TrainedDefense) and place == learners[-1]
-        else "when it has learned"
-    )
-
-
-def checkpoint_words(stack: tuple[Defense, ...], whole: ImageSet | None) -> str:
-    """Which states of trained defences are shown, for a caption; empty without any."""
-    if whole is None:
-        return ""
-    learned = [(place, defense) for place, defense in enumerate(stack) if isinstance(defense, TrainedDefense)]
-    return "".join(
-        f" {defense.title}: {defense.checkpoint(_purified(whole, stack[:place]))}." for place, defense in learned
-    )
+    return whole, stack.state_words(whole, _purified)
 
 
 @cached(max_entries=16)
@@ -163,17 +136,13 @@ def _estimate(learner: Defense, given: ImageSet) -> float:
 
 
 @cached(max_entries=4)
-def _purified(whole: ImageSet, stack: tuple[Defense, ...]) -> ImageSet:
-    return purify_all(stack, whole, Context())
-
-
-def defended(images: ImageSet, stack: tuple[Defense, ...], draw: int, whole: ImageSet | None = None) -> ImageSet:
-    """What a network would see of the images in one epoch; ``whole`` is that of :func:`whole_set`."""
-    return _defended(images, stack, draw, whole, checkpoint_words(stack, whole))
+def _purified(whole: ImageSet, stack: DefenseStack) -> ImageSet:
+    return stack.purify(whole, Context())
 
 
 @cached(max_entries=64)
-def _defended(
-    images: ImageSet, stack: tuple[Defense, ...], draw: int, whole: ImageSet | None, reached: str
+def defended(
+    images: ImageSet, stack: DefenseStack, draw: int, whole: ImageSet | None = None, reached: str = ""
 ) -> ImageSet:
-    return preview(stack, images, Context(seed=draw), whole=whole)
+    """What a network would see of the images in one epoch; ``whole`` and ``reached`` are those of :func:`whole_set`."""
+    return stack.preview(images, Context(seed=draw), whole=whole)

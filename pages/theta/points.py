@@ -14,13 +14,13 @@ from pages.state.choice import Selection
 from pages.state.run_words import method_words, seed_words, short_id
 from ued_core import runs
 from ued_core.attacks import ATTACKS
-from ued_core.defenses import DEFENSES, Coin
+from ued_core.border import Boundary
+from ued_core.defenses import DEFENSES, DefenseStack
 from ued_core.errors import UedError
 from ued_core.figures.consistency import MeasuredPoint
 from ued_core.models import MODELS
 from ued_core.results.phenomenon import shipped
 from ued_core.theory.jitter import limit_jittered
-from ued_core.theory.matrices import Boundary
 from ued_core.training import PLANS
 
 Row = tuple[Mapping[str, Any], float, str, str]
@@ -46,19 +46,6 @@ def _rows() -> Iterator[Row]:
         yield row["spec"], float(row["last"]), "shipped", "shipped"
 
 
-def _strength(spec: Mapping[str, Any]) -> tuple[float, Boundary] | None:
-    """COIN's α and boundary; α = 0 without any defence; None when something else defends too.
-
-    Raises:
-        UedError: a defence cannot be read.
-    """
-    defenses = [DEFENSES.parse(value) for value in spec.get("defenses") or ()]
-    if not defenses:
-        return 0.0, "periodic"
-    [*others, last] = defenses
-    return (last.strength, last.boundary) if isinstance(last, Coin) and not others else None
-
-
 class _Point(NamedTuple):
     """Where a model stands against Θ, and what it is called."""
 
@@ -75,16 +62,16 @@ def _point(parts: str, classes: int, side: int) -> _Point | None:
     runs do."""
     attack, seed, defenses, model_json, plan_json = json.loads(parts)
     try:
-        placed = _strength({"defenses": defenses})
+        moved = DefenseStack.from_json(defenses or (), DEFENSES).displacements()
         own, model, plan = ATTACKS.parse(attack), MODELS.parse(model_json), PLANS.parse(plan_json)
         kernels = own.kernels(classes, seed or 0)
     except UedError:
         # A run of an older version, whose parameters this one does not have.
         return None
-    if kernels is None or placed is None:
+    if kernels is None or moved is None:
         return None
-    imi, imc = _metrics(kernels, placed[0], side, placed[1])
-    return _Point(placed[0], imi, imc, f"{method_words(own)}, {model.title}, {plan.title}", plan.epochs)
+    imi, imc = _metrics(kernels, moved.strength, side, moved.boundary)
+    return _Point(moved.strength, imi, imc, f"{method_words(own)}, {model.title}, {plan.title}", plan.epochs)
 
 
 def measured_points(choice: Selection) -> tuple[MeasuredPoint, ...]:

@@ -19,7 +19,7 @@ from ued_core.attacks import ATTACKS
 from ued_core.cli import catalogues, main
 from ued_core.context import Context
 from ued_core.data import DATASETS
-from ued_core.defenses import Coin, preview
+from ued_core.defenses import Coin, DefenseStack
 from ued_core.records import ImageSet
 from ued_core.theory import limit, theta
 
@@ -275,7 +275,9 @@ def test_defend_is_the_preview(run: Run, photos: Path, tmp_path: Path) -> None:
     )
     defense = Coin(strength=1.5, boundary="scipy_wrap")
     made = arrays(out)
-    assert np.array_equal(made["images"], preview((defense,), data, Context(seed=4)).images.permute(0, 2, 3, 1).numpy())
+    assert np.array_equal(
+        made["images"], DefenseStack([defense]).preview(data, Context(seed=4)).images.permute(0, 2, 3, 1).numpy()
+    )
     assert np.array_equal(made["labels"], given["labels"])
     assert json.loads(str(made["recipe"]))["defenses"] == [defense.to_json()]
 

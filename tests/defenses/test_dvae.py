@@ -13,8 +13,8 @@ from filelock import FileLock
 from tests.small_disk import full_disk
 from ued_core.attacks import RegionNoise
 from ued_core.context import Context
+from ued_core.defenses import DefenseStack
 from ued_core.defenses import dvae as module
-from ued_core.defenses import preview
 from ued_core.defenses.dvae import Dvae
 from ued_core.defenses.orthogonal_projection import OrthogonalProjection
 from ued_core.defenses.purified import (
@@ -347,7 +347,7 @@ def test_nothing_is_taken_from_an_older_version(monkeypatch: pytest.MonkeyPatch)
 def test_a_look_at_unfinished_work_trains_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A defence further on learns from the whole set, as far as it is purified by now."""
     data, rows, seen = image_set(), torch.tensor([7, 3, 20]), []
-    stack = (quick(latent="mean"), OrthogonalProjection(steps=3, rounds=1))
+    stack = DefenseStack([quick(latent="mean"), OrthogonalProjection(steps=3, rounds=1)])
     save = Workshop.save
     monkeypatch.setattr(Workshop, "save", lambda self, state, now=False: save(self, state, True))
     with pytest.raises(Cancelled):
@@ -355,7 +355,7 @@ def test_a_look_at_unfinished_work_trains_nothing(monkeypatch: pytest.MonkeyPatc
     words = stack[0].checkpoint(data)
     now = stack[0].purify_rows(data, data, Context())
     expected = stack[1].purify_rows(now.take(rows), now, Context()).images
-    assert torch.equal(preview(stack, data.take(rows), Context(), whole=data).images, expected)
+    assert torch.equal(stack.preview(data.take(rows), Context(), whole=data).images, expected)
     assert stack[0].checkpoint(data) == words != "purified"
 
 

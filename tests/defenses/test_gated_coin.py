@@ -6,7 +6,7 @@ import torch
 from ued_core.attacks import ATTACKS
 from ued_core.context import Context
 from ued_core.data.border import border_score
-from ued_core.defenses import Coin, blend_all, marks_of, preview
+from ued_core.defenses import Coin, DefenseStack
 from ued_core.defenses.gated_coin import GatedCoin
 from ued_core.defenses.squeezing import Jpeg
 from ued_core.models import MODELS
@@ -52,41 +52,41 @@ def test_reflection_padding_is_not_noticed():
 def test_only_marked_images_move(mixed):
     data = mixed.as_training_set()
     marks = GatedCoin().chosen(data)
-    shown = preview((GatedCoin(),), data, Context(seed=2))
+    shown = DefenseStack([GatedCoin()]).preview(data, Context(seed=2))
     same = (shown.images == data.images).flatten(1).all(1)
     assert torch.equal(same, ~marks)
     # Those that move do what COIN does with the same draws.
     batch, labels = to_float(data.images), data.labels
-    made = blend_all((GatedCoin(),), batch, labels, 4, rng(7), marks[:, None])[0]
+    made = DefenseStack([GatedCoin()]).blend(batch, labels, 4, rng(7), marks[:, None])[0]
     assert torch.equal(made[marks], Coin().augment(batch[marks], rng(7)))
     assert torch.equal(made[~marks], batch[~marks])
 
 
 def test_marks_of_a_stack(mixed):
     data = mixed.as_training_set()
-    assert marks_of((Coin(), Jpeg()), data) is None
-    marks = marks_of((Coin(), GatedCoin()), data)
+    assert DefenseStack([Coin(), Jpeg()]).marks(data) is None
+    marks = DefenseStack([Coin(), GatedCoin()]).marks(data)
     assert marks.shape == (120, 2)
     assert marks[:, 0].all()
     batch = to_float(data.images)
     first = Coin().augment(batch, draws := rng(3))
     expected = first.clone()
     expected[marks[:, 1]] = Coin().augment(first[marks[:, 1]], draws)
-    assert torch.equal(blend_all((Coin(), GatedCoin()), batch, data.labels, 4, rng(3), marks)[0], expected)
+    assert torch.equal(DefenseStack([Coin(), GatedCoin()]).blend(batch, data.labels, 4, rng(3), marks)[0], expected)
     nobody = torch.zeros(120, 1, dtype=torch.bool)
-    assert blend_all((GatedCoin(),), batch, data.labels, 4, rng(), nobody)[0] is batch
+    assert DefenseStack([GatedCoin()]).blend(batch, data.labels, 4, rng(), nobody)[0] is batch
 
 
 def test_marks_follow_their_images_through_training(mixed):
     """Crops hide the frame, and every epoch has another order; still the same images move."""
     data, ctx = mixed.as_training_set(), Context(seed=4)
-    marks = marks_of((GatedCoin(),), data)
+    marks = DefenseStack([GatedCoin()]).marks(data)
     plan = PLANS.build("adamw", epochs=2, batch_size=50, crop=2, flip="off", precision="float32")
     network = MODELS.build("small_cnn", width=4).build(data.shape, 4, rng())
     moved = []
 
     def blend(images, targets, draws, own):
-        made, targets = blend_all((GatedCoin(),), images, targets, 4, draws, own)
+        made, targets = DefenseStack([GatedCoin()]).blend(images, targets, 4, draws, own)
         moved.append(((made != images).flatten(1).any(1), own[:, 0]))
         return made, targets
 

@@ -8,7 +8,7 @@ import torch
 from tests.small_disk import full_disk
 from ued_core.attacks import ATTACKS
 from ued_core.context import Context
-from ued_core.defenses import preview
+from ued_core.defenses import DefenseStack
 from ued_core.defenses.dvae import Dvae
 from ued_core.defenses.orthogonal_projection import OrthogonalProjection, basis_of, linear_weights, mean_of, without
 from ued_core.defenses.strong_augmentation import SdaAn
@@ -133,7 +133,7 @@ def test_learned_once_and_named_by_its_content(monkeypatch):
         defense.with_values(rounds=3).purify(poisoned, Context())
         rows = torch.tensor([5, 2])
         assert torch.equal(
-            preview((defense,), poisoned.take(rows), Context(), whole=poisoned).images, first.images[rows]
+            DefenseStack([defense]).preview(poisoned.take(rows), Context(), whole=poisoned).images, first.images[rows]
         )
     defense.path(poisoned).write_bytes(b"torn")
     assert torch.equal(defense.purify(poisoned, Context()).images, first.images)
@@ -163,10 +163,10 @@ def test_earlier_defences_come_first_in_a_part_too():
     from ued_core.defenses.squeezing import Jpeg
 
     _, poisoned = noisy_photos(count=80)
-    stack = (Jpeg(quality=30), OrthogonalProjection(steps=5))
+    stack = DefenseStack([Jpeg(quality=30), OrthogonalProjection(steps=5)])
     rows = torch.tensor([3, 70])
-    whole = preview(stack, poisoned, Context())
-    assert torch.equal(preview(stack, poisoned.take(rows), Context(), whole=poisoned).images, whole.images[rows])
+    whole = stack.preview(poisoned, Context())
+    assert torch.equal(stack.preview(poisoned.take(rows), Context(), whole=poisoned).images, whole.images[rows])
 
 
 def test_full_disk():

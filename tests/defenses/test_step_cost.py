@@ -11,7 +11,7 @@ import torch
 
 from tests.training.test_loop import image_set, network, plan
 from ued_core.context import Context
-from ued_core.defenses import DEFENSES, Defense, StepCost, blend_all, step_cost
+from ued_core.defenses import DEFENSES, Defense, DefenseStack, StepCost
 from ued_core.training import Job, Setup, train
 
 #: a step that is taken back is no part of what is declared
@@ -33,7 +33,7 @@ def counted(defenses: Sequence[Defense]) -> StepCost:
 
     def blend(images: torch.Tensor, targets: torch.Tensor, rng: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         draws[0] += 1
-        return blend_all(defenses, images, targets, data.classes, rng)
+        return DefenseStack(defenses).blend(images, targets, data.classes, rng)
 
     net.register_forward_hook(went_forward)
     hooks = [hook for d in defenses if (hook := d.training(Setup(data, net, recipe, ctx))) is not None]
@@ -44,11 +44,11 @@ def counted(defenses: Sequence[Defense]) -> StepCost:
 @pytest.mark.parametrize("name", list(DEFENSES))
 def test_every_defence_does_what_it_declares(name: str) -> None:
     defense = DEFENSES.build(name, **DEFENSES[name].quick_values()).with_values(**SETTINGS.get(name, {}))
-    declared, found = step_cost([defense]), counted([defense])
+    declared, found = DefenseStack([defense]).step_cost(), counted([defense])
     assert found.passes == pytest.approx(declared.passes)
     assert found.draws == declared.draws
     for built in (defense, DEFENSES.build(name)):
-        usual, inside = step_cost([built]), built.step_cost(StepCost(2.5, 3.0))
+        usual, inside = DefenseStack([built]).step_cost(), built.step_cost(StepCost(2.5, 3.0))
         assert all(math.isfinite(value) and value >= 1 for value in (usual.passes, usual.draws))
         assert inside.passes >= 2.5
         assert inside.draws >= 3
@@ -86,7 +86,7 @@ def erased(draws: int, variant: str = "max") -> Defense:
     ids=lambda value: "+".join(d.key for d in value) if isinstance(value, tuple) else None,
 )
 def test_stacks_by_hand(defenses: tuple[Defense, ...], passes: float, draws: float) -> None:
-    assert step_cost(defenses).passes == pytest.approx(passes)
-    assert step_cost(defenses).draws == pytest.approx(draws)
+    assert DefenseStack(defenses).step_cost().passes == pytest.approx(passes)
+    assert DefenseStack(defenses).step_cost().draws == pytest.approx(draws)
     found = counted(defenses)
     assert (found.passes, found.draws) == (pytest.approx(passes), pytest.approx(draws))

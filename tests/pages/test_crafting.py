@@ -58,7 +58,7 @@ def test_button_starts_exactly_one_run_of_this_choice(open_page, monkeypatch):
     assert spec.attack == ATTACKS.build("em", **QUICK)
     assert spec.attack_seed == 4
     assert spec.dataset.train_size == 200
-    assert spec.defenses == ()
+    assert not spec.defenses
 
 
 def test_images_are_those_of_the_crafted_set(open_page):

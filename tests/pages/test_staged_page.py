@@ -20,6 +20,7 @@ from tests.studies.test_estimate import recorded
 from tests.training.test_loop import job, network, plan
 from ued_core import runs
 from ued_core.context import Context
+from ued_core.defenses import DefenseStack
 from ued_core.defenses.staged_training import StagedTraining
 from ued_core.figures.learning import RUN_COLOURS
 from ued_core.models import MODELS
@@ -150,8 +151,8 @@ def test_both_runs_are_started_once(open_page, monkeypatch: pytest.MonkeyPatch) 
     page.button(key="staged_start").click().run()
     checked(page)
     answered, watching = submitted
-    assert answered.defenses == (StagedTraining(threshold=1.5),)
-    assert watching.defenses == (StagedTraining(threshold=1.5, reaction="none"),)
+    assert answered.defenses == DefenseStack([StagedTraining(threshold=1.5)])
+    assert watching.defenses == DefenseStack([StagedTraining(threshold=1.5, reaction="none")])
     assert answered.attack.key == "class_noise"
     assert len(pair(watching, watching.defenses[0])) == 1
 

@@ -11,7 +11,7 @@ import pytest
 
 from ued_core.attacks import Cuda, ErrorMinimising
 from ued_core.data import DATASETS
-from ued_core.defenses import Coin
+from ued_core.defenses import Coin, DefenseStack
 from ued_core.errors import ParameterError, SpecError, UedError, UnknownName
 from ued_core.runs.spec import RunSpec
 from ued_core.training import AdamW, Sgd
@@ -40,12 +40,13 @@ def test_round_trip() -> None:
     assert RunSpec.from_json(json.loads(text)) == first
     assert json.loads(text)["defenses"][1]["strength"] == Coin().strength, "defaults are written out"
     assert first.plan == Sgd(epochs=3)
-    assert first.defenses == (Coin(strength=1.5), Coin())
+    assert first.defenses == DefenseStack([Coin(strength=1.5), Coin()])
 
 
 def test_everything_has_a_default_but_the_data_set() -> None:
     least = RunSpec.from_json({"dataset": "shapes"})
-    assert (least.attack, least.poison_rate, least.attack_seed, least.defenses, least.seed) == (None, 1.0, 0, (), 0)
+    assert (least.attack, least.poison_rate, least.attack_seed, least.seed) == (None, 1.0, 0, 0)
+    assert least.defenses == DefenseStack()
     assert (least.model.key, least.plan, least.device, least.note) == ("small_cnn", AdamW(), "auto", "")
     nothing = {"attack": None, "defenses": None, "model": None, "plan": None}
     assert RunSpec.from_json({"dataset": "shapes", **nothing}) == least

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from ued_core.defenses import DEFENSES
+from ued_core.defenses import DEFENSES, DefenseStack
 from ued_core.defenses.base import Defense
 from ued_core.records import ImageSet
 from ued_core.studies.suppression import suppression, suppression_curve, sweep_values
@@ -32,27 +32,27 @@ def pair():
 
 def test_no_defence_leaves_all_of_it():
     clean, poisoned = pair()
-    found = suppression(clean, poisoned, ())
+    found = suppression(clean, poisoned, DefenseStack())
     assert found.energy == found.aligned == 1
     assert found.psnr == found.psnr_poisoned == pytest.approx(20 * math.log10(255 / 8))
 
 
 def test_half_the_values_leave_a_quarter_of_the_energy():
     clean, poisoned = pair()
-    found = suppression(clean, poisoned, (Halved(),))
+    found = suppression(clean, poisoned, DefenseStack([Halved()]))
     assert found.energy == pytest.approx(0.25)
     assert found.aligned == pytest.approx(0.5)
 
 
 def test_nothing_added_means_nothing_to_measure():
     clean, _ = pair()
-    assert math.isnan(suppression(clean, clean, ()).energy)
+    assert math.isnan(suppression(clean, clean, DefenseStack()).energy)
 
 
 def test_both_copies_get_the_same_draws():
     clean, poisoned = pair()
     coin = DEFENSES.build("coin", strength=2.0)
-    found = suppression(clean, poisoned, (coin,), seed=3)
+    found = suppression(clean, poisoned, DefenseStack([coin]), seed=3)
     # COIN is linear: with other draws for the clean copy, the content itself would count as perturbation.
     assert 0 < found.energy < 1
     assert abs(found.aligned) < found.energy
@@ -61,7 +61,7 @@ def test_both_copies_get_the_same_draws():
 def test_a_curve_is_one_measurement_a_value():
     clean, poisoned = pair()
     coin = DEFENSES.build("coin")
-    curve = suppression_curve(clean, poisoned, (coin,), "strength", (0.0, 2.0))
+    curve = suppression_curve(clean, poisoned, DefenseStack([coin]), "strength", (0.0, 2.0))
     assert curve[0].energy == pytest.approx(1)
     assert curve[1].energy < 0.9
     assert curve[0].psnr > curve[1].psnr

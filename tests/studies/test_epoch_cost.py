@@ -9,7 +9,7 @@ import torch
 
 from tests.training.test_loop import image_set, plan
 from ued_core.context import Context
-from ued_core.defenses import DEFENSES, StepCost
+from ued_core.defenses import DEFENSES, DefenseStack, StepCost
 from ued_core.defenses.base import Defense
 from ued_core.models import MODELS
 from ued_core.records import ImageSet
@@ -48,17 +48,17 @@ def test_parts_by_hand() -> None:
     assert cost.augmenting_share == pytest.approx(0.25)
     assert cost.once_s(200) == pytest.approx(7.0)
     assert epoch_cost(
-        [DEFENSES.build("ueraser", variant="max", draws=4)], 0.002, cost.treatment
+        DefenseStack([DEFENSES.build("ueraser", variant="max", draws=4)]), 0.002, cost.treatment
     ).image_s == pytest.approx(0.012)
 
 
 def test_treatment_is_measured_an_image() -> None:
     data = image_set(count=20)
-    found = treatment_of(data, [Busy()])
+    found = treatment_of(data, DefenseStack([Busy()]))
     assert 20 * found.augment_s == pytest.approx(WORK, rel=0.3)
     assert 20 * found.purify_s == pytest.approx(3 * WORK, rel=0.3)
     assert found.learn_s == 0
-    assert treatment_of(data, [DEFENSES.build("adversarial_training")]) == Treatment(0.0, 0.0, 0.0), (
+    assert treatment_of(data, DefenseStack([DEFENSES.build("adversarial_training")])) == Treatment(0.0, 0.0, 0.0), (
         "nothing is done to the images"
     )
 
@@ -72,7 +72,7 @@ def test_learning_is_said_though_it_was_done_before(tmp_path, monkeypatch) -> No
     projection.purify(whole, Context())
     assert projection.seconds_before(whole) == 0
     assert (
-        treatment_of(whole.take(torch.arange(8)), [projection], whole=whole).learn_s
+        treatment_of(whole.take(torch.arange(8)), DefenseStack([projection]), whole=whole).learn_s
         == projection.seconds_for(whole)
         > 0
     )
@@ -83,7 +83,7 @@ def test_a_defence_that_trains_costs_its_training_alone(tmp_path, monkeypatch) -
     monkeypatch.setenv("UED_HOME", str(tmp_path))
     whole, separation = image_set(count=48), DEFENSES.build("dvae", **DEFENSES["dvae"].quick_values())
     separation.purify(whole, Context())
-    found = treatment_of(whole.take(torch.arange(20)), [separation, Busy()], whole=whole)
+    found = treatment_of(whole.take(torch.arange(20)), DefenseStack([separation, Busy()]), whole=whole)
     assert found.learn_s > 0
     assert 20 * found.purify_s == pytest.approx(3 * WORK, rel=0.3)
     assert 20 * found.augment_s == pytest.approx(WORK, rel=0.3)

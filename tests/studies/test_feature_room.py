@@ -15,7 +15,7 @@ from ued_core.analysis.reference import reference_network
 from ued_core.attacks import Cuda
 from ued_core.context import Context
 from ued_core.data import DATASETS
-from ued_core.defenses import Coin
+from ued_core.defenses import Coin, DefenseStack
 from ued_core.errors import RunError, UnknownName
 from ued_core.files import write_json
 from ued_core.records import ImageSet, balanced_rows, to_float
@@ -48,7 +48,7 @@ def chosen() -> tuple[ImageSet, np.ndarray]:
 
 
 def work(chosen: tuple[ImageSet, np.ndarray]) -> tuple:
-    return (chosen[0], Cuda(), 7, (Coin(),), 3)
+    return (chosen[0], Cuda(), 7, DefenseStack([Coin()]), 3)
 
 
 def test_a_room_of_the_reference_model(chosen: tuple[ImageSet, np.ndarray]) -> None:

@@ -11,7 +11,7 @@ from ued_core.analysis.reference import reference_network
 from ued_core.attacks import Cuda
 from ued_core.context import Context
 from ued_core.data import DATASETS
-from ued_core.defenses import Coin, preview
+from ued_core.defenses import Coin, DefenseStack
 from ued_core.records import Embedding, ImageSet, balanced_rows
 from ued_core.studies.layout import COPIES, copies, lay_out, summary_of
 from ued_core.training import features
@@ -26,20 +26,20 @@ def chosen() -> tuple[ImageSet, np.ndarray]:
 
 def test_copies_are_what_attack_and_defence_make(chosen: tuple[ImageSet, np.ndarray]) -> None:
     data, _ = chosen
-    made = copies(data, Cuda(), 7, [Coin()], 3)
+    made = copies(data, Cuda(), 7, DefenseStack([Coin()]), 3)
     assert tuple(made) == COPIES
     poisoned = Cuda().poison(data, Context(seed=7)).as_training_set()
     assert torch.equal(made["clean"].images, data.images)
     assert torch.equal(made["poisoned"].images, poisoned.images)
-    assert torch.equal(made["defended"].images, preview((Coin(),), poisoned, Context(seed=3)).images)
-    plain = copies(data, None, 7, [], 3)
+    assert torch.equal(made["defended"].images, DefenseStack([Coin()]).preview(poisoned, Context(seed=3)).images)
+    plain = copies(data, None, 7, DefenseStack(), 3)
     assert torch.equal(plain["poisoned"].images, data.images)
     assert torch.equal(plain["defended"].images, data.images)
 
 
 def test_pca_layout_of_the_copies(chosen: tuple[ImageSet, np.ndarray]) -> None:
     data, rows = chosen
-    made = {name: part.images for name, part in copies(data, Cuda(), 7, [Coin()], 3).items()}
+    made = {name: part.images for name, part in copies(data, Cuda(), 7, DefenseStack([Coin()]), 3).items()}
     laid = lay_out(made, data.labels.numpy(), rows, "shapes", "pca")
     assert laid.points.shape == (3 * len(rows), 2)
     assert np.isfinite(laid.points).all()
@@ -53,7 +53,7 @@ def test_pca_layout_of_the_copies(chosen: tuple[ImageSet, np.ndarray]) -> None:
 
 def test_a_new_layout_turns_towards_the_previous_one(chosen: tuple[ImageSet, np.ndarray]) -> None:
     data, rows = chosen
-    made = {name: part.images for name, part in copies(data, Cuda(), 7, [Coin()], 3).items()}
+    made = {name: part.images for name, part in copies(data, Cuda(), 7, DefenseStack([Coin()]), 3).items()}
     plain = lay_out(made, data.labels.numpy(), rows, "shapes", "pca").points
     turned = plain[:, ::-1] * np.float32([1, -1])
     near = lay_out(made, data.labels.numpy(), rows, "shapes", "pca", previous=turned).points

@@ -20,7 +20,7 @@ from ued_core.checks.sample import (
     rng,
 )
 from ued_core.context import Context
-from ued_core.defenses import Defense, blend_all, marks_of, preview, purify_all
+from ued_core.defenses import Defense, DefenseStack
 from ued_core.errors import Cancelled
 from ued_core.models import MODELS
 from ued_core.records import ImageSet, to_bytes, to_float
@@ -34,7 +34,7 @@ def configured(entry: type[Defense]) -> Defense:
 
 def blended(defense: Defense, images: torch.Tensor, draws: torch.Generator) -> torch.Tensor:
     """What the batch hook makes of images of four classes; float32 (N, C, H, W)."""
-    return blend_all((defense,), images, torch.arange(len(images)) % 4, 4, draws)[0]
+    return DefenseStack([defense]).blend(images, torch.arange(len(images)) % 4, 4, draws)[0]
 
 
 def augment_gives_images(entry: type[Defense]) -> None:
@@ -124,10 +124,8 @@ def every_parameter_matters(entry: type[Defense]) -> None:
     def outcome(one: Defense) -> tuple[torch.Tensor, str]:
         if "training" in one.acts:
             return trained(one, data, Context())[:2]
-        pure = one.purify(data, Context())
-        images, targets = blend_all(
-            (one,), to_float(pure.images), data.labels, data.classes, rng(1), marks_of((one,), pure)
-        )
+        pure, alone = one.purify(data, Context()), DefenseStack([one])
+        images, targets = alone.blend(to_float(pure.images), data.labels, data.classes, rng(1), alone.marks(pure))
         return torch.cat([images.flatten(), soft_labels(targets, data.classes).flatten()]), ""
 
     plain, told = outcome(defense)
@@ -136,7 +134,7 @@ def every_parameter_matters(entry: type[Defense]) -> None:
         assert said != told or not torch.equal(result, plain), f"{p.name} changes nothing"
 
 
-def seen_and_previewed(stack: tuple[Defense, ...], data: ImageSet, ctx: Context) -> tuple[torch.Tensor, torch.Tensor]:
+def seen_and_previewed(stack: DefenseStack, data: ImageSet, ctx: Context) -> tuple[torch.Tensor, torch.Tensor]:
     """The first batch that reaches the network in epoch 1, and the preview of its images under the same stream of
     draws; both uint8."""
     plan = PLANS.build("adamw", epochs=1, batch_size=16, crop=0, flip="off", precision="float32")
@@ -146,24 +144,24 @@ def seen_and_previewed(stack: tuple[Defense, ...], data: ImageSet, ctx: Context)
     network.body.register_forward_pre_hook(
         lambda module, inputs: seen.append(inputs[0].clone()) if network.training else None
     )
-    pure = purify_all(stack, data, ctx)
+    pure = stack.purify(data, ctx)
 
     def blend(
         images: torch.Tensor, targets: torch.Tensor, draws: torch.Generator, marks: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        return blend_all(stack, images, targets, data.classes, draws, marks)
+        return stack.blend(images, targets, data.classes, draws, marks)
 
     job = Job(pure, data, network, plan, blend=blend)
-    train(replace(job, marks=marks_of(stack, pure)), ctx)
+    train(replace(job, marks=stack.marks(pure)), ctx)
     order = torch.randperm(len(data), generator=ctx.generator("order", 0))
     assert len(seen) == 3
-    expected = preview(stack, data.take(order[:16]), ctx, stream=("train", 0), whole=data)
+    expected = stack.preview(data.take(order[:16]), ctx, stream=("train", 0), whole=data)
     return to_bytes(seen[0] * 0.25 + 0.5), expected.images
 
 
 def preview_shows_what_training_sees(entry: type[Defense]) -> None:
     """The pictures on a page are the bytes that reach the network."""
-    seen, expected = seen_and_previewed((configured(entry),), image_set(count=40), Context(seed=8))
+    seen, expected = seen_and_previewed(DefenseStack([configured(entry)]), image_set(count=40), Context(seed=8))
     assert torch.equal(seen, expected), "the preview shows other images than training sees"
 
 
@@ -212,9 +210,11 @@ def preview_is_cancelled_and_reports(entry: type[Defense]) -> None:
     """A preview can be stopped, and reports its way to the end."""
     defense, data = configured(entry), image_set(count=50)
     with refused(Cancelled):
-        preview((defense,), data, Context(stop=lambda: True))
+        DefenseStack([defense]).preview(data, Context(stop=lambda: True))
     seen: list[float] = []
-    preview((defense,), data, Context(on_report=lambda done, total, text: seen.append(done / total)), chunk=20)
+    DefenseStack([defense]).preview(
+        data, Context(on_report=lambda done, total, text: seen.append(done / total)), chunk=20
+    )
     assert seen[-1] == 1, "the last progress is not the whole"
     assert len(seen) >= 3
 

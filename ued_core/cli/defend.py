@@ -15,13 +15,13 @@ from ued_core.cli.progress import context
 def defend(options: argparse.Namespace) -> int:
     """Apply a defence once to a data set and write it as npz."""
     from ued_core.data import write_npz
-    from ued_core.defenses import DEFENSES, preview
+    from ued_core.defenses import DEFENSES, DefenseStack
 
     method = DEFENSES[options.defense]
     defense = method(**given(options, method))
     ctx = context(options.seed, options.device)
     data, about = read_data(options, ctx)
-    result = preview((defense,), data, ctx)
+    result = DefenseStack([defense]).preview(data, ctx)
     recipe = {"defenses": [defense.to_json()], "seed": options.seed, "given_hash": data.content_hash, **about}
     write_npz(Path(options.out), result, recipe=recipe)
     print(f"{options.out}: {len(result)} images defended by {defense.title}")

@@ -2,7 +2,7 @@
 
 from ued_core.catalogue import Catalogue
 from ued_core.defenses.adversarial_training import AdversarialTraining, Trades
-from ued_core.defenses.base import Defense, StepCost, blend_all, marks_of, preview, purify_all, step_cost
+from ued_core.defenses.base import Defense, Displacements, StepCost
 from ued_core.defenses.blending import CutMix, Mixup
 from ued_core.defenses.coin import Coin
 from ued_core.defenses.coin_parts import CoinInterpolation, CoinShifts
@@ -14,6 +14,7 @@ from ued_core.defenses.noise import GaussianNoise, UniformNoise
 from ued_core.defenses.orthogonal_projection import OrthogonalProjection
 from ued_core.defenses.sharpening import FixedSharpening, FrequencyFilter, RandomSharpening
 from ued_core.defenses.squeezing import BitDepth, Greyscale, Jpeg
+from ued_core.defenses.stack import DefenseStack
 from ued_core.defenses.staged_training import StagedTraining
 from ued_core.defenses.strong_augmentation import SdaAn, StrongAugmentation
 from ued_core.defenses.ueraser import UEraser
@@ -60,10 +61,7 @@ __all__ = [
     "DEFENSES",
     "Coin",
     "Defense",
+    "DefenseStack",
+    "Displacements",
     "StepCost",
-    "blend_all",
-    "marks_of",
-    "preview",
-    "purify_all",
-    "step_cost",
 ]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar
 
 import torch
 
+from ued_core.border import Boundary
 from ued_core.context import Context
 from ued_core.params import Method
-from ued_core.records import ImageSet, to_bytes, to_float
+from ued_core.records import ImageSet
 from ued_core.training.hook import Setup, TrainingHook
 
 
@@ -28,6 +30,19 @@ class StepCost:
     draws: float = 1.0
 
 
+@dataclass(frozen=True)
+class Displacements:
+    """What Θ needs to know of a defence: it displaces every pixel independently, uniformly, and interpolates.
+
+    Attributes:
+        strength: displacements are drawn from (-strength, strength), in pixels; 0 leaves the images as they are.
+        boundary: as in :func:`ued_core.defenses.coin.displace`.
+    """
+
+    strength: float
+    boundary: Boundary
+
+
 class Defense(Method):
     """A defence; it acts before training (``purify``), on every batch (``augment``), or while the network learns
     (``training``).
@@ -39,10 +54,13 @@ class Defense(Method):
         beyond_step_cost: what training under this defence takes besides :meth:`step_cost`, for people; often empty.
         needs_whole_set: what :meth:`purify` does to an image depends on all others, so that a few images cannot be
             treated by themselves; see :class:`ued_core.defenses.learned.LearnedDefense`.
+        trains_networks: networks are trained on the whole set before :meth:`purify` has anything to give, for minutes
+            to hours; see :class:`ued_core.defenses.purified.TrainedDefense`.
     """
 
     acts: ClassVar[frozenset[str]] = frozenset()
     needs_whole_set: ClassVar[bool] = False
+    trains_networks: ClassVar[bool] = False
     beyond_step_cost: ClassVar[str] = ""
 
     def purify(self, data: ImageSet, ctx: Context) -> ImageSet:
@@ -59,9 +77,44 @@ class Defense(Method):
         """
         return self.purify(data, ctx)
 
+    def purify_logged(
+        self, data: ImageSet, ctx: Context, partial: Path | None = None
+    ) -> tuple[ImageSet, Mapping[str, Any] | None]:
+        """:meth:`purify` for a run, and the log of what was trained for it; None where nothing was.
+
+        Args:
+            data, ctx: as in :meth:`purify`.
+            partial: as in :func:`ued_core.defenses.purified.purify_once`.
+        """
+        return self.purify(data, ctx), None
+
+    def seconds_for(self, data: ImageSet) -> float:
+        """How long learning from a training set takes on this machine's processor, whether it was learned from before
+        or not; rough, itself quick. 0 for a defence that learns nothing."""
+        return 0.0
+
     def seconds_before(self, whole: ImageSet) -> float:
         """How long this defence must learn from a training set before it can treat images of it; 0 when it is ready."""
         return 0.0
+
+    def ready(self, whole: ImageSet, patience_s: float = 0.0, finished: bool = False) -> bool:
+        """Whether :meth:`purify_rows` can treat images of a training set without learning for long first.
+
+        Args:
+            whole: the training set.
+            patience_s: learning that takes no longer than this does not count.
+            finished: what is learned must be complete, because another defence learns from the treated set. Otherwise
+                unfinished work will do where it can be looked at.
+        """
+        return self.seconds_before(whole) <= patience_s
+
+    def state_words(self, whole: ImageSet) -> str:
+        """Which state of its work on a training set :meth:`purify_rows` shows; empty where there is one only."""
+        return ""
+
+    def displacements(self) -> Displacements | None:
+        """The random displacements that this defence consists of; None when it is anything else, and Θ undefined."""
+        return None
 
     def augment(self, images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
         """One batch as the network sees it in this epoch, with fresh draws.
@@ -115,97 +168,3 @@ class Defense(Method):
             inner: under what is further inside in the stack; :class:`StepCost` as it is where there is nothing.
         """
         return inner
-
-
-def step_cost(defenses: Sequence[Defense]) -> StepCost:
-    """What a training step takes under a stack; hooks wrap each other with the first defence outermost."""
-    cost = StepCost()
-    for defense in reversed(defenses):
-        cost = defense.step_cost(cost)
-    return cost
-
-
-def marks_of(defenses: Sequence[Defense], data: ImageSet) -> torch.Tensor | None:
-    """Which image each defence's batch hook treats; bool (N, D) on the CPU, or None: every defence treats all.
-
-    Args:
-        defenses: the stack of D defences.
-        data: the N purified images.
-    """
-    chosen = [defense.chosen(data) for defense in defenses]
-    if all(marks is None for marks in chosen):
-        return None
-    everything = torch.ones(len(data), dtype=torch.bool)
-    return torch.stack([everything if marks is None else marks for marks in chosen], 1)
-
-
-def blend_all(
-    defenses: Sequence[Defense],
-    images: torch.Tensor,
-    targets: torch.Tensor,
-    classes: int,
-    rng: torch.Generator,
-    marks: torch.Tensor | None = None,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Apply the batch hook of a stack in its order; the training loop and the previews share it.
-
-    Args:
-        defenses: the stack of D defences.
-        images, targets, classes, rng: as in :meth:`Defense.blend`.
-        marks: bool (N, D) on the same device, the batch's rows of :func:`marks_of`.
-    """
-    for place, defense in enumerate(defenses):
-        own = None if marks is None else marks[:, place]
-        if own is None or bool(own.all()):
-            images, targets = defense.blend(images, targets, classes, rng)
-        elif bool(own.any()):
-            images = images.index_put((own,), defense.augment(images[own], rng))
-    return images, targets
-
-
-def purify_all(defenses: Sequence[Defense], data: ImageSet, ctx: Context) -> ImageSet:
-    """Apply the data hook of a stack in its order."""
-    for defense in defenses:
-        data = defense.purify(data, ctx)
-    return data
-
-
-def purify_part(defenses: Sequence[Defense], data: ImageSet, whole: ImageSet, ctx: Context) -> ImageSet:
-    """The rows of ``purify_all(defenses, whole, ctx)`` that belong to ``data``, without treating more than needed."""
-    for place, defense in enumerate(defenses):
-        data = defense.purify_rows(data, whole, ctx)
-        if any(later.needs_whole_set for later in defenses[place + 1 :]):
-            # Not purify: it would train what the rows above are shown unfinished.
-            whole = defense.purify_rows(whole, whole, ctx)
-    return data
-
-
-def preview(
-    defenses: Sequence[Defense],
-    data: ImageSet,
-    ctx: Context,
-    chunk: int = 1024,
-    stream: tuple[object, ...] = ("preview",),
-    whole: ImageSet | None = None,
-) -> ImageSet:
-    """What a network would be shown in one epoch: every hook applied once, stored with 8 bits.
-
-    Args:
-        defenses: the stack, in order.
-        data: the images to defend.
-        ctx: seed and device; the draws come from its named stream.
-        chunk: images per step; bounds the memory.
-        stream: name of the stream of draws, so that two previews can differ.
-        whole: the training set that ``data`` are rows of, for defences with ``needs_whole_set``; None: ``data`` itself.
-    """
-    data = purify_all(defenses, data, ctx) if whole is None else purify_part(defenses, data, whole, ctx)
-    marks, rng = marks_of(defenses, data), ctx.generator(*stream)
-    # Written in place: a list of parts, joined at the end, would hold the images twice.
-    images = torch.empty(data.images.shape, dtype=torch.uint8)
-    for start in range(0, len(data), chunk):
-        batch = to_float(data.images[start : start + chunk].to(ctx.device))
-        labels = data.labels[start : start + chunk].to(ctx.device)
-        own = None if marks is None else marks[start : start + chunk].to(ctx.device)
-        images[start : start + chunk] = to_bytes(blend_all(defenses, batch, labels, data.classes, rng, own)[0]).cpu()
-        ctx.report(min(start + chunk, len(data)), len(data), "defending images")
-    return data.with_images(images)

@@ -11,7 +11,7 @@ import torch
 
 from ued_core.border import BOUNDARIES, Boundary
 from ued_core.compiled import compiled, has_compiler, in_threads
-from ued_core.defenses.base import Defense
+from ued_core.defenses.base import Defense, Displacements
 from ued_core.errors import DataError, ParameterError
 from ued_core.params import param
 
@@ -247,6 +247,9 @@ class Coin(Defense):
         dx, dy = draw_fields((n, height, width), self.strength, rng)
         moved = displace(images, dx, dy, self.boundary)
         return _Passing.apply(moved, lambda values: values.mul(255).floor_().div_(255)) if self.truncate else moved
+
+    def displacements(self) -> Displacements:
+        return Displacements(self.strength, self.boundary)
 
 
 def severity(level: int) -> float:

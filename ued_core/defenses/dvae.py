@@ -52,6 +52,8 @@ class Dvae(TrainedDefense):
 
     key: ClassVar[str] = "dvae"
     title: ClassVar[str] = "D-VAE"
+    page: ClassVar[str] = "dvae"
+    page_words: ClassVar[str] = "D-VAE has a page of its own, with networks that ship with this program"
 
     rate_1: float = param(
         1.0, "Limit of stage 1, in nats a latent position (2×2 pixels); 1 nat is 0.36 bits per pixel. The only "

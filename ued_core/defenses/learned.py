@@ -63,8 +63,7 @@ class LearnedDefense(Defense):
         """
 
     @abstractmethod
-    def seconds_for(self, data: ImageSet) -> float:
-        """How long learning takes on this machine's processor; rough."""
+    def seconds_for(self, data: ImageSet) -> float: ...
 
     def path(self, data: ImageSet) -> Path:
         """Where what was learned from this set is, or will be."""

@@ -15,7 +15,7 @@ import os
 import shutil
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -131,6 +131,7 @@ class TrainedDefense(Defense):
 
     acts: ClassVar[frozenset[str]] = frozenset({"purify"})
     needs_whole_set: ClassVar[bool] = True
+    trains_networks: ClassVar[bool] = True
 
     @abstractmethod
     def separate(self, data: ImageSet, ctx: Context, workshop: Workshop) -> Purified:
@@ -143,8 +144,7 @@ class TrainedDefense(Defense):
         """
 
     @abstractmethod
-    def seconds_for(self, data: ImageSet) -> float:
-        """How long it takes on this machine's processor; rough, itself quick."""
+    def seconds_for(self, data: ImageSet) -> float: ...
 
     @abstractmethod
     def reached(self, state: Mapping[str, Any]) -> str:
@@ -166,7 +166,13 @@ class TrainedDefense(Defense):
         """
 
     def purify(self, data: ImageSet, ctx: Context) -> ImageSet:
-        return data.with_images(purify_once(self, data, ctx).images)
+        return self.purify_logged(data, ctx)[0]
+
+    def purify_logged(
+        self, data: ImageSet, ctx: Context, partial: Path | None = None
+    ) -> tuple[ImageSet, Mapping[str, Any]]:
+        made = purify_once(self, data, ctx, partial)
+        return data.with_images(made.images), made.log
 
     def purify_rows(self, data: ImageSet, whole: ImageSet, ctx: Context) -> ImageSet:
         """The purified versions of some images, for looking at: of the purified set, or of the newest state of its
@@ -209,6 +215,13 @@ class TrainedDefense(Defense):
 
     def seconds_before(self, whole: ImageSet) -> float:
         return 0.0 if self.checkpoint(whole) is not None else self.seconds_for(whole)
+
+    def ready(self, whole: ImageSet, patience_s: float = 0.0, finished: bool = False) -> bool:
+        """As for every defence; but networks are never trained for looking at images, however patient somebody is."""
+        return (self.kept(whole) if finished else self.checkpoint(whole)) is not None
+
+    def state_words(self, whole: ImageSet) -> str:
+        return self.checkpoint(whole) or ""
 
     def folder(self, data_hash: str) -> Path:
         """Where the purified version of the set with this content hash is, or will be."""
@@ -263,29 +276,6 @@ def purify_once(defense: TrainedDefense, data: ImageSet, ctx: Context, partial: 
         return _made(defense, data, ctx, folder, own)
     finally:
         lock.release()
-
-
-def purify_stack(
-    defenses: Sequence[Defense], data: ImageSet, ctx: Context, partial: Path | None = None
-) -> tuple[ImageSet, list[dict[str, Any]]]:
-    """:func:`ued_core.defenses.purify_all` for a run.
-
-    Args:
-        defenses, data, ctx: as there.
-        partial: as :func:`purify_once`.
-
-    Returns:
-        The set to train on, and the log of each defence that was trained for it, with its ``name``.
-    """
-    logs: list[dict[str, Any]] = []
-    for defense in defenses:
-        if isinstance(defense, TrainedDefense):
-            made = purify_once(defense, data, ctx, partial)
-            data = data.with_images(made.images)
-            logs.append({"name": defense.key, **made.log})
-        else:
-            data = defense.purify(data, ctx)
-    return data, logs
 
 
 def _made(defense: TrainedDefense, data: ImageSet, ctx: Context, folder: Path, own: Path | None) -> Purified:

@@ -17,8 +17,6 @@ from ued_core.attacks.base import touched_rows
 from ued_core.attacks.checkpoint import poison_once
 from ued_core.context import Context, pick_device
 from ued_core.data import load_split
-from ued_core.defenses import blend_all, marks_of
-from ued_core.defenses.purified import purify_stack
 from ued_core.errors import DataError
 from ued_core.models import Network
 from ued_core.records import DataSplit, History, ImageSet, PoisonedSet
@@ -72,20 +70,17 @@ def execute(
     test_set = split.test
     if spec.relabel is not None:
         stored, test_set = spec.relabel.apply(stored), spec.relabel.apply(test_set)
-    train_set, purification = purify_stack(spec.defenses, stored, ctx, partial)
-    marks = marks_of(spec.defenses, train_set)
+    train_set, purification = spec.defenses.purify_logged(stored, ctx, partial)
+    marks = spec.defenses.marks(train_set)
     network = spec.model.build(train_set.shape, train_set.classes, ctx.generator("weights", device="cpu"))
     keeper = EpochWeights(epoch_folder, spec.key(), train_set.shape, spec.plan.epochs) if epoch_folder else None
-    setup = Setup(train_set, network, spec.plan, ctx)
-    hooks = [(defense.key, hook) for defense in spec.defenses if (hook := defense.training(setup)) is not None]
+    hooks = spec.defenses.hooks(Setup(train_set, network, spec.plan, ctx))
     job = Job(
         train=train_set,
         test=test_set,
         network=network,
         plan=spec.plan,
-        blend=lambda images, targets, rng, *marks: blend_all(
-            spec.defenses, images, targets, train_set.classes, rng, *marks
-        ),
+        blend=lambda images, targets, rng, *marks: spec.defenses.blend(images, targets, train_set.classes, rng, *marks),
         marks=marks,
         hooks=[hook for _, hook in hooks],
         flip=spec.dataset.mirror_safe,

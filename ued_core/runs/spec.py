@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -14,7 +14,7 @@ from ued_core.data import DATASETS
 from ued_core.data.base import Dataset
 from ued_core.data.relabel import RELABELLINGS, Relabelling
 from ued_core.data.walk import open_plain
-from ued_core.defenses import DEFENSES, Defense
+from ued_core.defenses import DEFENSES, DefenseStack
 from ued_core.errors import SpecError, in_short
 from ued_core.files import text_of
 from ued_core.models import MODELS, Model
@@ -43,7 +43,7 @@ class RunSpec:
             1.
         relabel: the labels that the hacker gives training and test images, or None for those of the data set; the
             attack never sees them.
-        defenses: applied in this order.
+        defenses: the stack that the run trains under; any sequence of defences is taken for one.
         model: what is trained.
         plan: how.
         seed: weights, order of the images, augmentation and defence draws.
@@ -63,7 +63,7 @@ class RunSpec:
     attack_seed: int = 0
     train_on: TrainOn = "all"
     relabel: Relabelling | None = None
-    defenses: tuple[Defense, ...] = field(default=())
+    defenses: DefenseStack = DefenseStack()
     seed: int = 0
     device: Device = "auto"
     note: str = ""
@@ -75,6 +75,7 @@ class RunSpec:
             or not 0.0 <= self.poison_rate <= 1.0
         ):
             raise SpecError(f"The poison rate is {self.poison_rate!r}, but it must be a number from 0 to 1.")
+        object.__setattr__(self, "defenses", DefenseStack(self.defenses))
         if self.poison_classes is not None:
             object.__setattr__(self, "poison_classes", check_classes(self.poison_classes))
         for name in ("seed", "attack_seed"):
@@ -116,7 +117,7 @@ class RunSpec:
             "poison_rate": float(self.poison_rate) if self.attack else 1.0,
             **some,
             "attack_seed": self.attack_seed if self.attack else 0,
-            "defenses": [d.to_json() for d in self.defenses],
+            "defenses": self.defenses.to_json(),
             "model": self.model.to_json(),
             "plan": self.plan.to_json(),
             "seed": self.seed,
@@ -146,7 +147,7 @@ class RunSpec:
             for name in ("dataset", "attack", "relabel", "model", "plan")
             if (value := getattr(self, name))
         }
-        return replace(self, **one, defenses=tuple(defense.located(base) for defense in self.defenses))
+        return replace(self, **one, defenses=self.defenses.located(base))
 
     @classmethod
     def from_json(cls, value: Any) -> RunSpec:
@@ -197,7 +198,7 @@ class RunSpec:
             attack_seed=value.get("attack_seed", 0),
             train_on="all" if value.get("train_on") is None else value["train_on"],
             relabel=RELABELLINGS.parse(value["relabel"]) if value.get("relabel") is not None else None,
-            defenses=tuple(DEFENSES.parse(d) for d in defenses),
+            defenses=DefenseStack.from_json(defenses, DEFENSES),
             model=MODELS.parse("small_cnn" if value.get("model") is None else value["model"]),
             plan=PLANS.parse(plan),
             seed=value.get("seed", 0),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -13,9 +13,7 @@ from typing import TypeVar
 import torch
 
 from ued_core.context import Context
-from ued_core.defenses import Defense, StepCost, blend_all, marks_of, step_cost
-from ued_core.defenses.learned import LearnedDefense
-from ued_core.defenses.purified import TrainedDefense
+from ued_core.defenses import DefenseStack, StepCost
 from ued_core.models import Model
 from ued_core.records import ImageSet, to_float
 from ued_core.training import Job, Plan, train
@@ -76,9 +74,9 @@ class EpochCost:
         return self.treatment.learn_s + images * self.treatment.purify_s
 
 
-def epoch_cost(defenses: Sequence[Defense], plain_s: float, treatment: Treatment) -> EpochCost:
+def epoch_cost(defenses: DefenseStack, plain_s: float, treatment: Treatment) -> EpochCost:
     """The parts put together; see :func:`plain_seconds` and :func:`treatment_of`."""
-    return EpochCost(step_cost(defenses), plain_s, treatment)
+    return EpochCost(defenses.step_cost(), plain_s, treatment)
 
 
 def plain_seconds(images: ImageSet, model: Model, plan: Plan) -> float:
@@ -100,14 +98,12 @@ def plain_seconds(images: ImageSet, model: Model, plan: Plan) -> float:
     return median(after - before for before, after in pairwise(ends)) / len(few)
 
 
-def treatment_of(
-    images: ImageSet, defenses: Sequence[Defense], seed: int = 0, whole: ImageSet | None = None
-) -> Treatment:
+def treatment_of(images: ImageSet, defenses: DefenseStack, seed: int = 0, whole: ImageSet | None = None) -> Treatment:
     """What a stack takes for treating images, over all threads of this process.
 
     Args:
         images: some training images; one batch of CIFAR's size is taken at most.
-        defenses: the stack, in order.
+        defenses: the stack.
         seed: of the draws.
         whole: the training set, for defences that learn from all of it; what they learn must be there already.
     """
@@ -118,16 +114,15 @@ def treatment_of(
         if "purify" not in defense.acts:
             continue
         took, made = _timed(partial(defense.purify_rows, data, whole, ctx))
-        if isinstance(defense, TrainedDefense | LearnedDefense):
-            learn_s += defense.seconds_for(whole)
+        learn_s += defense.seconds_for(whole)
         # Of a defence that trains networks, finished work was looked up, which no run does.
-        purify_s += 0.0 if isinstance(defense, TrainedDefense) else took
-        if any(later.needs_whole_set for later in defenses[place + 1 :]):
+        purify_s += 0.0 if defense.trains_networks else took
+        if defenses[place + 1 :].needs_whole_set:
             whole = defense.purify_rows(whole, whole, ctx)
         data = made
-    if any("augment" in defense.acts for defense in defenses):
-        batch, marks, rng = to_float(data.images), marks_of(defenses, data), ctx.generator("cost")
-        augment_s, _ = _timed(lambda: blend_all(defenses, batch, data.labels, data.classes, rng, marks))
+    if "augment" in defenses.acts:
+        batch, marks, rng = to_float(data.images), defenses.marks(data), ctx.generator("cost")
+        augment_s, _ = _timed(lambda: defenses.blend(batch, data.labels, data.classes, rng, marks))
     return Treatment(augment_s / len(data), purify_s / len(data), learn_s)
 
 

@@ -18,7 +18,7 @@ from ued_core.runs.record import RunRecord
 
 if TYPE_CHECKING:
     from ued_core.attacks.whole_set import WholeSetAttack
-    from ued_core.defenses import Defense
+    from ued_core.defenses import DefenseStack
     from ued_core.records import ImageSet
     from ued_core.runs.spec import RunSpec
 
@@ -110,7 +110,7 @@ class Estimate:
     Attributes:
         seconds: from its start in the queue's first place to its result, crafting left out.
         images_per_s: median of the training speeds of finished runs, each over its whole training; of runs with other
-            defences scaled by what both declare (:func:`ued_core.defenses.step_cost`).
+            defences scaled by what both declare (:meth:`ued_core.defenses.DefenseStack.step_cost`).
         count: how many finished runs it rests on.
         same_defences: whether those runs had the same defences.
         passes: what a step of the run to come takes, in units of a plain step, as declared.
@@ -184,10 +184,8 @@ def estimate(spec: RunSpec, records: Sequence[RunRecord]) -> Estimate | None:
 
     same = (r for r in alike() if r.spec.get("defenses") == wanted["defenses"])
     # A set that was purified before training is trained on at the speed of any other.
-    untouched = (
-        r for r in alike() if (stack := _stack(r.spec)) is not None and not any(d.acts - {"purify"} for d in stack)
-    )
-    passes = _passes(spec.defenses)
+    untouched = (r for r in alike() if (stack := _stack(r.spec)) is not None and not stack.acts - {"purify"})
+    passes = spec.defenses.step_cost().passes
     for pool, exact in ((same, True), (untouched, False), (alike(), False)):
         found = [
             m for r in islice(pool, MOST_RUNS) if (m := _measure(r, spec.device, None if exact else passes)) is not None
@@ -220,7 +218,7 @@ def _measure(record: RunRecord, device: str, passes: float | None) -> _Measured 
         stack = _stack(record.spec)
         if stack is None:
             return None
-        speed *= _passes(stack) / passes
+        speed *= stack.step_cost().passes / passes
     return _Measured(speed, overhead, (result.get("data") or {}).get("train", 0), record.spec)
 
 
@@ -237,18 +235,12 @@ def _read(folder: Path, written: int) -> dict[str, Any]:
     return RunFolder(folder).result() or {}
 
 
-def _passes(defenses: Sequence[Defense]) -> float:
-    from ued_core.defenses import step_cost
-
-    return step_cost(defenses).passes
-
-
-def _stack(spec: dict[str, Any]) -> tuple[Defense, ...] | None:
+def _stack(spec: dict[str, Any]) -> DefenseStack | None:
     """A run's defences, or None when they cannot be read any more."""
-    from ued_core.defenses import DEFENSES
+    from ued_core.defenses import DEFENSES, DefenseStack
 
     try:
-        return tuple(DEFENSES.parse(value) for value in spec.get("defenses") or ())
+        return DefenseStack.from_json(spec.get("defenses") or (), DEFENSES)
     except UedError:
         return None
 

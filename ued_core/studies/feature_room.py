@@ -28,7 +28,7 @@ from ued_core.analysis.reference import reference_network
 from ued_core.attacks import Attack
 from ued_core.context import Context
 from ued_core.data import load_split
-from ued_core.defenses import Defense
+from ued_core.defenses import DefenseStack
 from ued_core.models import Network
 from ued_core.records import Embedding, ImageSet
 from ued_core.runs.client import folder
@@ -148,7 +148,7 @@ def feature_room(
     chosen: ImageSet,
     attack: Attack | None,
     attack_seed: int,
-    defenses: Sequence[Defense],
+    defenses: DefenseStack,
     seed: int,
     rows: np.ndarray,
     source: str,
@@ -194,7 +194,7 @@ def look_at_epochs(
     chosen: ImageSet,
     attack: Attack | None,
     attack_seed: int,
-    defenses: Sequence[Defense],
+    defenses: DefenseStack,
     seed: int,
     run: str,
     epochs: Sequence[int],

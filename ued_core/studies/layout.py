@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from ued_core.analysis.embedding import align, pca_layout, umap_layout
 from ued_core.analysis.reference import reference_network
 from ued_core.attacks import Attack
 from ued_core.context import Context
-from ued_core.defenses import Defense, preview
+from ued_core.defenses import DefenseStack
 from ued_core.errors import Unavailable
 from ued_core.records import Embedding, ImageSet
 from ued_core.training import features
@@ -24,7 +23,7 @@ def copies(
     chosen: ImageSet,
     attack: Attack | None,
     attack_seed: int,
-    defenses: Sequence[Defense],
+    defenses: DefenseStack,
     seed: int,
     whole: ImageSet | None = None,
 ) -> dict[str, ImageSet]:
@@ -52,7 +51,7 @@ def copies(
     return {
         "clean": chosen,
         "poisoned": poisoned,
-        "defended": preview(tuple(defenses), poisoned, Context(seed=seed), whole=whole),
+        "defended": defenses.preview(poisoned, Context(seed=seed), whole=whole),
     }
 
 
@@ -98,7 +97,7 @@ def lay_out_copies(
     chosen: ImageSet,
     attack: Attack | None,
     attack_seed: int,
-    defenses: Sequence[Defense],
+    defenses: DefenseStack,
     seed: int,
     rows: np.ndarray,
     reference: str,

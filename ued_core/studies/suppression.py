@@ -11,7 +11,7 @@ import numpy as np
 from ued_core.analysis.edge_detector import verdict
 from ued_core.analysis.perturbation import difference, distortion
 from ued_core.context import Context
-from ued_core.defenses import Defense, preview
+from ued_core.defenses import DefenseStack
 from ued_core.params import Parameter
 from ued_core.records import ImageSet
 
@@ -45,19 +45,19 @@ class Suppression:
 
 
 def suppression(
-    clean: ImageSet, poisoned: ImageSet, defenses: Sequence[Defense], seed: int = 0, whole: ImageSet | None = None
+    clean: ImageSet, poisoned: ImageSet, defenses: DefenseStack, seed: int = 0, whole: ImageSet | None = None
 ) -> Suppression:
     """Measure a stack.
 
     Args:
         clean, poisoned: the same images without and with the perturbation.
-        defenses: the stack, in order.
+        defenses: the stack.
         seed: of the draws, the same for both copies.
         whole: the poisoned training set, for defences that learn from all of it.
     """
     ctx = Context(seed=seed)
-    after = preview(defenses, poisoned, ctx, whole=whole)
-    without = preview(defenses, clean, ctx, whole=whole)
+    after = defenses.preview(poisoned, ctx, whole=whole)
+    without = defenses.preview(clean, ctx, whole=whole)
     delta = difference(clean.images, poisoned.images).double()
     left = difference(without.images, after.images).double()
     energy = float(delta.square().sum())
@@ -87,7 +87,7 @@ def sweep_values(parameter: Parameter, count: int = VALUES) -> tuple[int | float
 def suppression_curve(
     clean: ImageSet,
     poisoned: ImageSet,
-    defenses: Sequence[Defense],
+    defenses: DefenseStack,
     parameter: str,
     values: Sequence[int | float],
     seed: int = 0,
@@ -100,8 +100,7 @@ def suppression_curve(
         parameter: its name.
         values: which.
     """
-    first, *rest = defenses
-    stacks = [(first.with_values(**{parameter: value}), *rest) for value in values]
+    stacks = [defenses.with_first(**{parameter: value}) for value in values]
     return tuple(suppression(clean, poisoned, stack, seed, whole) for stack in stacks)
 
 
