@@ -13,10 +13,9 @@ import streamlit as st
 import torch
 
 from pages.frame.cache import cached, key_of
-from pages.frame.guard import guarded, plain
+from pages.frame.guard import guarded
 from pages.frame.navigation import script
 from pages.state import background
-from pages.state.background import Handle
 from pages.state.choice import Selection
 from pages.state.crafting import crafting_note, is_crafted, offer_crafting
 from pages.state.selection import selection_address
@@ -130,76 +129,48 @@ def variant_line(choice: Selection) -> str:
 # ---- what waits ----------------------------------------------------------------------------------
 
 
-def _kept(slot: str, key: str) -> dict[str, Any]:
-    """This reader's store for one piece of work; empty when it is about something else now."""
-    kept = st.session_state.setdefault("cluster_work", {})
-    if kept.get(slot, {}).get("key") != key:
-        kept[slot] = {"key": key}
-    return kept[slot]
-
-
 def _grouping(choice: Selection) -> Grouping | None:
-    """The clusters of the whole training set, or None after saying what is waited for, or what failed."""
-    found = _grouping_or_work(choice)
-    background.rerun_when_done(*([found.handle] if isinstance(found, Work) else []), key="waiting_clusters")
-    # A place of its own: what is waited for must not move what follows, and is gone at once when it is there.
-    place = st.empty()
-    if not isinstance(found, Work):
-        return found
-    if found.handle.state == "failed":
-        place.error(f"The clusters could not be found: {plain(str(found.handle.error))}")
-    else:
-        place.info(found.words)
-    return None
+    """The clusters of the whole training set, or None after saying what is waited for, or what failed.
 
-
-@dataclass(frozen=True)
-class Work:
-    """Background work that is not done: its handle, and what it is in words."""
-
-    handle: Handle
-    words: str
-
-
-def _grouping_or_work(choice: Selection) -> Grouping | Work:
+    The encoder looks at slice after slice, so that other readers get their turn.
+    """
     attack, train = cast(UnlearnableClusters, choice.attack), choice.train
     looked = key_of(surrogate_features, train.content_hash, train.name, attack.encoder, attack.crafting_inputs())
     wanted = key_of(group_images, looked, attack.clusters, choice.seed)
-    done = _kept("grouping", wanted)
-    if "value" in done:
-        return done["value"]
-    features = _features_or_work(train, attack, looked)
-    if isinstance(features, Work):
-        return features
-    work = (features, train.labels.numpy(), train.classes, attack.clusters, choice.seed)
-    handle = background.submit(wanted, group_images, *work, slot="clusters", after_s=DRAWN_FIRST_S)
-    if handle.state != "ready":
-        return Work(
-            handle,
-            f"k-means divides {len(train):,} images into {attack.clusters} clusters, ten times over (a few seconds) …",
-        )
-    done["value"] = handle.value
-    return handle.value
-
-
-def _features_or_work(train: ImageSet, attack: UnlearnableClusters, key: str) -> np.ndarray | Work:
-    """What the encoder holds of every image, slice after slice, so that other readers get their turn."""
-    parts: list[np.ndarray] = _kept("features", key).setdefault("parts", [])
+    done: dict[str, Any] = st.session_state.setdefault("cluster_work", {})
+    if done.get("grouped") == wanted:
+        _say_wait()
+        return done["grouping"]
+    if done.get("looked") != looked:
+        done["looked"], done["features"] = looked, []
+    features: list[np.ndarray] = done["features"]
     size = slice_size(attack.encoder, train.name)
-    starts = range(0, len(train), size)
-    while len(parts) < len(starts):
-        start = starts[len(parts)]
+    for start in range(len(features) * size, len(train), size):
         images = train.take(np.arange(start, min(start + size, len(train))))
-        name = f"{key}:{start}"
-        handle = background.submit(
-            name, surrogate_features, images, attack.encoder, slot="clusters", after_s=DRAWN_FIRST_S
+        part = background.ask(
+            surrogate_features,
+            images,
+            attack.encoder,
+            slot="clusters",
+            key=f"{looked}:{start}",
+            after_s=DRAWN_FIRST_S,
         )
-        if handle.state != "ready":
-            return Work(
-                handle, f"The encoder looks at {len(train):,} images{f'; {start:,} are done' if start else ''} …"
-            )
-        parts.append(handle.value)
-    return np.concatenate(parts)
+        if part.value is None:
+            told = f"; {start:,} are done" if start else ""
+            _say_wait(part, words=f"The encoder looks at {len(train):,} images{told} …")
+            return None
+        features.append(part.value)
+    work = (np.concatenate(features), train.labels.numpy(), train.classes, attack.clusters, choice.seed)
+    grouped = background.ask(group_images, *work, slot="clusters", key=wanted, after_s=DRAWN_FIRST_S)
+    words = f"k-means divides {len(train):,} images into {attack.clusters} clusters, ten times over (a few seconds) …"
+    _say_wait(grouped, words=words)
+    if grouped.value is not None:
+        done["grouped"], done["grouping"] = wanted, grouped.value
+    return grouped.value
+
+
+def _say_wait(*parts: background.Answer[Any], words: str = "") -> None:
+    background.wait_for(*parts, slot="clusters", words=words, trouble="The clusters could not be found")
 
 
 # ---- the picked cluster --------------------------------------------------------------------------
@@ -455,24 +426,19 @@ def _picture(scene: Scene, method: str) -> tuple[Picture | None, str]:
     chosen = _taken(choice.train, rows)
     published = choice.poisoned(chosen).images if scene.log else None
     work = (chosen, published, rows, grouping.assignment[rows], grouping.centres, scene.attack.encoder, method)
-    key = key_of(cluster_picture, *work)
-    handle = background.submit(key, cluster_picture, *work, slot="cluster_picture", after_s=DRAWN_FIRST_S)
-    background.rerun_when_done(handle, key="waiting_cluster_picture")
-    place = st.empty()
-    kept = _kept("picture", key_of(cluster_picture, chosen, rows, scene.attack.encoder, scene.log is None))
-    if handle.state == "ready":
-        kept["value"] = handle.value
-        return handle.value, ""
-    if handle.state == "failed":
-        place.error(f"The features could not be laid out: {plain(str(handle.error))}")
-        return None, ""
-    if "value" in kept:
-        return kept["value"], "**The next picture is being computed …** Still shown: "
-    place.info(
-        f"The encoder looks at {len(rows)} images, then they are laid out (UMAP: ten seconds more after the start of "
-        "the app) …"
+    found = background.latest(
+        cluster_picture,
+        *work,
+        slot="cluster_picture",
+        words=f"The encoder looks at {len(rows)} images, then they are laid out (UMAP: ten seconds more after the "
+        "start of the app) …",
+        trouble="The features could not be laid out",
+        like=key_of(cluster_picture, chosen, rows, scene.attack.encoder, scene.log is None),
+        after_s=DRAWN_FIRST_S,
     )
-    return None, ""
+    if found.value is None or found.error is not None:
+        return None, ""
+    return found.value, "" if found.ready else "**The next picture is being computed …** Still shown: "
 
 
 # ---- noise ---------------------------------------------------------------------------------------

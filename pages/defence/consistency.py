@@ -139,7 +139,20 @@ def feature_view(
     chosen, rows = choice.shown(PER_CLASS)
     reference = reference_for(choice.dataset.key)
     work = Copies(chosen, choice.attack, choice.seed, stack, draw, np.array(rows), reference)
-    _follow(work, choice, whole, reached)
+    found = background.latest(
+        functools.partial(lay_out_copies, whole=whole),
+        *work,
+        "umap",
+        slot="features",
+        key=key_of(lay_out_copies, *work, whole, reached),
+        like=key_of(_stand_in, chosen, np.array(rows), reference),
+        after=_start_at,
+        # Features of six hundred images take longer than the rest of the page: once, not at every move.
+        first=lambda: _stand_in(work, whole, reached),
+        after_s=DRAWN_FIRST_S,
+    )
+    if found.value is not None:
+        _feature_chart(choice, found.value, _note(found))
 
 
 class Copies(NamedTuple):
@@ -164,46 +177,23 @@ def _scatter(shown: Embedding, names: tuple[str, ...]) -> str:
     return embedding_scatter(shown, names).to_json(validate=False)
 
 
-def _follow(work: Copies, choice: Selection, whole: ImageSet | None, reached: str) -> None:
-    """Ask for the layout of what is chosen now, and show the last one meanwhile."""
-    state = st.session_state
-    base = key_of(_stand_in, work.chosen, work.rows, work.reference)
-    if state.get("layout_base") != base:
-        state["layout_base"], state["layout"], state["layout_wanted"] = base, None, None
-    wanted = key_of(lay_out_copies, *work, whole, reached)
-    if state["layout_wanted"] != wanted:
-        previous = state["layout"]
-        start = previous.points if previous is not None and previous.method == "umap" else None
-        name = f"{wanted}:{key_of(align_key, start) if start is not None else 'cold'}"
-        call = functools.partial(lay_out_copies, previous=start, whole=whole)
-        state["layout_handle"] = background.submit(name, call, *work, "umap", slot="features", after_s=DRAWN_FIRST_S)
-        state["layout_wanted"] = wanted
-    if state["layout"] is None and state["layout_handle"].state != "ready":
-        # Features of six hundred images take longer than the rest of the page: once, not at every move.
-        state["layout"] = _stand_in(work, whole, reached)
-    _feature_chart(choice)
+def _start_at(last: Embedding) -> dict[str, np.ndarray]:
+    """A layout begins where the last one ended, so that points move as little as they must."""
+    return {"previous": last.points} if last.method == "umap" else {}
 
 
-def align_key(points: np.ndarray) -> None:
-    """Names a starting layout in the key of its successor."""
+def _note(layout: background.Answer[Embedding]) -> str:
+    """What is said in place of distances while the layout is not that of the chosen defence."""
+    if layout.ready:
+        return ""
+    if layout.error is not None:
+        return f"UMAP failed: {layout.error}"
+    if background.status().ready:
+        return "UMAP is following …"
+    return "UMAP is compiling (about ten seconds after the start); principal components stand in."
 
 
-def _feature_chart(choice: Selection) -> None:
-    state, note = st.session_state, ""
-    handle = state["layout_handle"]
-    if handle.state == "ready":
-        state["layout"] = handle.value
-    elif handle.state == "failed":
-        note = f"UMAP failed: {handle.error}"
-    else:
-        ready = background.status().ready
-        note = (
-            "UMAP is following …"
-            if ready
-            else "UMAP is compiling (about ten seconds after the start); principal components stand in."
-        )
-    background.rerun_when_done(handle, key="waiting_features")
-    shown: Embedding = state["layout"]
+def _feature_chart(choice: Selection, shown: Embedding, note: str) -> None:
     words = _words(shown)
     network = reference_words(choice.dataset.key)
     count = len(shown.rows) // len(COPIES)

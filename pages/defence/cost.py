@@ -34,30 +34,27 @@ def cost_view(choice: Selection, stack: DefenseStack, whole: ImageSet | None, kn
     with guarded():
         few, _ = choice.shown(PER_CLASS)
         poisoned, spec = choice.trained_on(few), choice.spec(stack)
-        work, treating = (poisoned, spec.model, spec.plan), (poisoned, stack)
-        handles = [
-            background.submit(key_of(plain_seconds, *work), plain_seconds, *work, slot="cost_plain", after_s=AT_REST_S),
-            background.submit(
-                key_of(treatment_of, *treating),
-                treatment_of,
-                *treating,
-                0,
-                whole,
-                slot="cost_treatment",
-                after_s=AT_REST_S,
-            ),
-        ]
-        background.rerun_when_done(*handles, key="waiting_cost")
-        for handle in handles:
-            if handle.state == "failed":
-                st.warning(plain(f"What the defence costs could not be measured: {handle.error}"))
+        plain_step = background.ask(
+            plain_seconds, poisoned, spec.model, spec.plan, slot="cost_plain", after_s=AT_REST_S
+        )
         # What was measured at another place of the slider stands until the new numbers are there.
-        alike = key_of(cost_view, *work, [defense.key for defense in stack])
-        kept = st.session_state.setdefault("cost", {})
-        if all(handle.state == "ready" for handle in handles):
-            kept.clear()
-            kept[alike] = tuple(handle.value for handle in handles)
-        measured = epoch_cost(stack, *kept[alike]) if alike in kept else None
+        treatment = background.ask(
+            treatment_of,
+            poisoned,
+            stack,
+            0,
+            whole,
+            slot="cost_treatment",
+            like=key_of(cost_view, poisoned, [defense.key for defense in stack]),
+            after_s=AT_REST_S,
+        )
+        background.wait_for(plain_step, treatment, slot="cost")
+        for step in (plain_step, treatment):
+            if step.error is not None:
+                st.warning(plain(f"What the defence costs could not be measured: {step.error}"))
+        measured = None
+        if plain_step.value is not None and treatment.value is not None:
+            measured = epoch_cost(stack, plain_step.value, treatment.value)
         _show(spec, measured, estimate(spec, known), len(choice.train), len(poisoned))
 
 

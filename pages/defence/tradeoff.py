@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import streamlit as st
 
@@ -57,8 +58,9 @@ def tradeoff_view(choice: Selection, stack: DefenseStack, draw: int, whole: Imag
         # What is learned, and what acts inside training alone, has no curve that a page could wait for.
         drawn = not any(d.needs_whole_set or d.acts == {"training"} for d in stack)
         parameter = _swept(stack) if drawn else None
-        point = background.submit(
-            key_of(suppression, clean, poisoned, stack, draw),
+        # The last ones stand until the new ones are there: of the same images, and of defences of the same names.
+        alike = key_of(suppression, clean, poisoned, [d.key for d in stack])
+        point = background.ask(
             suppression,
             clean,
             poisoned,
@@ -66,32 +68,34 @@ def tradeoff_view(choice: Selection, stack: DefenseStack, draw: int, whole: Imag
             draw,
             whole,
             slot="suppression",
+            key=key_of(suppression, clean, poisoned, stack, draw),
+            like=alike,
         )
-        handles = [point]
+        asked: list[background.Answer[Any]] = [point]
         curve: tuple[Suppression, ...] | None = None
         values: tuple[float, ...] = ()
         if parameter is not None:
             values = sweep_values(parameter)
             base = stack.with_first(**{parameter.name: parameter.default})
             work = (clean, poisoned, base, parameter.name, values, draw)
-            handles.append(
-                background.submit(
-                    key_of(suppression_curve, *work), suppression_curve, *work, whole, slot="suppression_curve"
-                )
+            swept = background.ask(
+                suppression_curve,
+                *work,
+                whole,
+                slot="suppression_curve",
+                key=key_of(suppression_curve, *work),
+                like=alike,
             )
-            curve = handles[1].value if handles[1].state == "ready" else None
-        background.rerun_when_done(*handles, key="waiting_suppression")
-        for handle in handles:
-            if handle.state == "failed":
-                st.warning(plain(f"This could not be measured: {handle.error}"))
-        kept = st.session_state.setdefault("tradeoff", {})
-        alike = key_of(suppression, clean, poisoned, [d.key for d in stack])
-        if point.state == "ready":
-            kept[alike] = (point.value, curve or kept.get(alike, (None, None))[1])
-        if alike not in kept:
+            asked.append(swept)
+            curve = swept.value
+        background.wait_for(*asked, slot="suppression")
+        for answer in asked:
+            if answer.error is not None:
+                st.warning(plain(f"This could not be measured: {answer.error}"))
+        if point.value is None:
             st.info(f"Measuring {len(clean)} images …")
             return
-        _show(choice, stack, kept[alike][0], curve or kept[alike][1], values, parameter)
+        _show(choice, stack, point.value, curve, values, parameter)
 
 
 def _swept(stack: DefenseStack) -> Parameter | None:

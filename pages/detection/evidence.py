@@ -7,7 +7,6 @@ from dataclasses import replace
 import pandas as pd
 import streamlit as st
 
-from pages.frame.cache import key_of
 from pages.frame.guard import guarded, plain
 from pages.frame.navigation import script
 from pages.state import background
@@ -55,37 +54,30 @@ def evidence_view(choice: Selection, stack: DefenseStack, draw: int) -> None:
         copies = {"clean": clean, "poisoned": poisoned, "defended": defended(poisoned, stack, draw)}
         versions = {role: data.images for role, data in copies.items()}
         # Before the others: they train networks, this one takes no second.
-        edges = background.submit(
-            key_of(edge_evidence, clean, versions, seed), edge_evidence, clean, versions, seed, slot="examine_edges"
-        )
-        handles = {
-            role: background.submit(
-                f"{key_of(examine_set, data, seed)}", examine_set, data, seed, slot=f"examine_{role}"
-            )
-            for role, data in copies.items()
-        }
-        background.rerun_when_done(edges, *handles.values(), key="waiting_examine")
-        failed = {role: handle.error for role, handle in handles.items() if handle.state == "failed"}
+        edges = background.ask(edge_evidence, clean, versions, seed, slot="examine_edges")
+        asked = {role: background.ask(examine_set, data, seed, slot=f"examine_{role}") for role, data in copies.items()}
+        background.wait_for(edges, *asked.values(), slot="examine")
+        failed = {role: answer.error for role, answer in asked.items() if answer.error is not None}
         if failed:
             # Most often the set is too small, and all copies fail alike.
             first = next(iter(failed.values()))
             st.warning(plain(f"The {listed(list(failed))} images could not be examined: {first}"))
-        found = {role: handle.value for role, handle in handles.items() if handle.state == "ready"}
-        missing = [role for role, handle in handles.items() if handle.state not in ("ready", "failed")]
+        found = {role: answer.value for role, answer in asked.items() if answer.value is not None}
+        missing = [role for role, answer in asked.items() if answer.waiting]
         if missing:
             st.info(
                 f"Training small networks on {len(clean):,} {listed(list(missing))} images each; some seconds "
                 "per copy …"
             )
-        if edges.state == "failed":
+        if edges.error is not None:
             st.warning(plain(f"The trained edge detectors could not be applied: {edges.error}"))
-        known = edges.value if edges.state == "ready" else None
+        known = edges.value
         whole = {role: _with_edges(seen, known, role) for role, seen in found.items()}
         if found:
             _show(choice, stack, found, whole)
         if known is not None:
             _edges(choice, known, ROLES)
-        elif edges.state != "failed":
+        elif edges.waiting:
             st.info("The edge detectors are learning from known convolutions (a second) …")
         if found:
             _numbers(choice, whole)

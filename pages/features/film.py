@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import streamlit as st
 
 from pages.features.views import MEASURES, METHODS, Scene, Viewer, runs_of
 from pages.frame.cache import key_of
-from pages.frame.guard import plain
 from pages.frame.navigation import script
 from pages.state import background
 from pages.widgets.controls import parameter_control, segments
@@ -125,39 +125,32 @@ def _film(scene: Scene, viewer: Viewer, method: str) -> Film | None:
     epochs = frame_epochs(viewer.epochs)
     wanted = key_of(look_at_epochs, *scene.work, viewer.source, list(epochs), viewer.layer, method)
     if state.get("feature_film_key") == wanted:
-        background.rerun_when_done(key="waiting_film")
+        background.wait_for(slot="film")
         return state["feature_film"]
+    steps = len(epochs) + 2
     looks: list[Look] = []
     for start in range(0, len(epochs), BATCH):
         batch = epochs[start : start + BATCH]
-        arguments = (*scene.work, viewer.source, batch, viewer.layer)
-        handle = background.submit(key_of(look_at_epochs, *arguments), look_at_epochs, *arguments, slot="film")
-        if not _ready(
-            handle, len(looks) / (len(epochs) + 2), f"The network of epoch {batch[0]} of {epochs[-1]} is looking …"
-        ):
+        found = background.ask(look_at_epochs, *scene.work, viewer.source, batch, viewer.layer, slot="film")
+        if found.value is None:
+            _wait_for(found, len(looks) / steps, f"The network of epoch {batch[0]} of {epochs[-1]} is looking …")
             return None
-        looks.extend(handle.value)
+        looks.extend(found.value)
     frames = [seen.vectors for seen in looks]
-    handle = background.submit(f"{wanted}:layout", lay_out_epochs, frames, method, slot="film")
-    if not _ready(handle, len(epochs) / (len(epochs) + 2), f"{len(epochs)} epochs are being laid out together …"):
+    layout = background.ask(lay_out_epochs, frames, method, slot="film", key=f"{wanted}:layout")
+    if layout.value is None:
+        _wait_for(layout, len(epochs) / steps, f"{len(epochs)} epochs are being laid out together …")
         return None
-    points, origin = handle.value
+    points, origin = layout.value
     predictions = np.stack([seen.predictions for seen in looks])
     state["feature_film"] = Film(epochs, points, predictions, tuple(seen.measures for seen in looks), origin)
     state["feature_film_key"] = wanted
-    background.rerun_when_done(key="waiting_film")
+    background.wait_for(slot="film")
     return state["feature_film"]
 
 
-def _ready(handle: background.Handle, share: float, words: str) -> bool:
-    if handle.state == "ready":
-        return True
-    background.rerun_when_done(handle, key="waiting_film")
-    if handle.state == "failed":
-        st.error(f"The film could not be made: {plain(str(handle.error))}")
-        return False
-    st.progress(share, words)
-    return False
+def _wait_for(part: background.Answer[Any], share: float, words: str) -> None:
+    background.wait_for(part, slot="film", words=words, trouble="The film could not be made", share=share)
 
 
 def _play(scene: Scene, viewer: Viewer, film: Film, measure: str, method: str, marked: Sequence[int]) -> None:

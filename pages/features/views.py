@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -303,49 +302,42 @@ def marks(choice: Selection) -> tuple[int, ...]:
 
 def _room(scene: Scene, viewer: Viewer, method: str) -> tuple[Room | None, str]:
     """The picture of what is chosen now, or the last one and what is waited for."""
-    state = st.session_state
     work = Looked(*scene.work, np.array(scene.rows), viewer.source, viewer.epoch, viewer.layer)
-    base = key_of(_stand_in, scene.images, np.array(scene.rows))
-    if state.get("room_base") != base:
-        state["room_base"], state["room"], state["room_wanted"] = base, None, None
     if method == "tsne" and len(COPIES) * len(scene.rows) > MOST_TSNE_POINTS:
         method = "umap"
         st.info(
             f"t-SNE takes up to {MOST_TSNE_POINTS} points, that is {MOST_TSNE_POINTS // len(COPIES)} images; UMAP is "
             "shown instead."
         )
-    wanted = key_of(feature_room, *work, method)
-    before: Room | None = state["room"]
-    if state["room_wanted"] != wanted or state["room_handle"].state == "superseded":
-        start = before if before is not None and before.embedding.method == method else None
-        name = f"{wanted}:{key_of(_after, start.embedding) if start else 'cold'}"
-        previous = (start.embedding.points, start.look.vectors) if start else (None, None)
-        call = functools.partial(feature_room, previous=previous[0], previous_vectors=previous[1])
-        state["room_handle"] = background.submit(name, call, *work, method, slot="room", after_s=DRAWN_FIRST_S)
-        state["room_wanted"] = wanted
-    handle = state["room_handle"]
-    background.rerun_when_done(handle, key="waiting_room")
-    if handle.state == "ready":
-        state["room"] = handle.value
-        return handle.value, ""
-    if handle.state == "failed":
-        st.error(f"The features could not be computed: {plain(str(handle.error))}")
-        state["room_wanted"] = None
+
+    def start_at(last: Room) -> dict[str, np.ndarray]:
+        alike = last.embedding.method == method
+        return {"previous": last.embedding.points, "previous_vectors": last.look.vectors} if alike else {}
+
+    # Compiling takes ten seconds after the start; principal components need none of it.
+    compiling = viewer.record is None and not background.status().ready
+    found = background.latest(
+        feature_room,
+        *work,
+        method,
+        slot="room",
+        words=f"The network is looking at {len(COPIES) * len(scene.rows)} images …",
+        trouble="The features could not be computed",
+        like=key_of(_stand_in, scene.images, np.array(scene.rows)),
+        after=start_at,
+        first=lambda: _stand_in(work) if compiling else None,
+        after_s=DRAWN_FIRST_S,
+    )
+    if found.value is None or found.error is not None:
         return None, ""
-    if before is not None:
-        return before, "**The next picture is being computed …** Still shown: "
-    if viewer.record is None and not background.status().ready:
-        # Compiling takes ten seconds after the start; principal components need none of it.
-        state["room"] = _stand_in(work)
-        return state[
-            "room"
-        ], "**UMAP is compiling (about ten seconds after the start); principal components stand in.** "
-    st.info(f"The network is looking at {len(COPIES) * len(scene.rows)} images …")
-    return None, ""
-
-
-def _after(layout: Embedding) -> None:
-    """Names a starting layout in the key of its successor."""
+    if found.ready:
+        return found.value, ""
+    if compiling and found.value.embedding.method == "pca" != method:
+        return (
+            found.value,
+            "**UMAP is compiling (about ten seconds after the start); principal components stand in.** ",
+        )
+    return found.value, "**The next picture is being computed …** Still shown: "
 
 
 def _measure_words(measures: Mapping[str, ClusterMeasures]) -> str:
@@ -462,15 +454,16 @@ def quality_part(viewer: Viewer) -> None:
         st.session_state["quality_wanted"] = (viewer.source, viewer.epoch)
     if st.session_state.get("quality_wanted") != (viewer.source, viewer.epoch):
         return
-    arguments = (viewer.source, viewer.epoch)
-    handle = background.submit(key_of(quality_at, *arguments), quality_at, *arguments, slot="quality")
-    background.rerun_when_done(handle, key="waiting_quality")
-    if handle.state == "failed":
-        st.error(f"The last layer could not be refitted: {plain(str(handle.error))}")
-    elif handle.state == "ready":
-        _quality(handle.value, viewer)
-    else:
-        st.info("A new last layer is being fitted …")
+    found = background.latest(
+        quality_at,
+        viewer.source,
+        viewer.epoch,
+        slot="quality",
+        words="A new last layer is being fitted …",
+        trouble="The last layer could not be refitted",
+    )
+    if found.value is not None:
+        _quality(found.value, viewer)
 
 
 def quality_words(found: FeatureQuality) -> str:

@@ -236,21 +236,20 @@ def export_view(choice: Selection) -> None:
         if st.button("Make the file", key="make_export"):
             asked.add(key)
         if key not in asked:
-            background.rerun_when_done(key="waiting_export")
+            background.wait_for(slot="export")
             return
-        handle = background.submit(key, export_for_download, spec, kind, slot="export")
-        background.rerun_when_done(handle, key="waiting_export")
-        if handle.state == "failed":
+        export = background.latest(export_for_download, spec, kind, slot="export", key=key)
+        if export.error is not None:
             asked.discard(key)
-            raise handle.error or background.WorkFailed("The file could not be written.")
-        if handle.state != "ready":
+            raise export.error
+        if export.value is None:
             st.fragment(_progress, run_every=1.0)(choice, kind)
             return
-        files = [Path(path) for path in handle.value.files]
+        files = [Path(path) for path in export.value.files]
         if not all(path.is_file() for path in files):
             st.info("This export has been cleared away since; change the key or ask again after a restart.")
             return
-        st.success(f"{handle.value.images:,} images, {handle.value.poisoned:,} of them poisoned.")
+        st.success(f"{export.value.images:,} images, {export.value.poisoned:,} of them poisoned.")
         for path in files:
             st.download_button(
                 f"{path.name} ({path.stat().st_size / 2**20:.1f} MiB)",

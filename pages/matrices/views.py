@@ -12,7 +12,7 @@ import streamlit as st
 import torch
 from scipy import sparse
 
-from pages.frame.cache import cached, key_of
+from pages.frame.cache import cached
 from pages.state import background
 from pages.state.choice import Selection
 from pages.state.kernel_controls import class_control
@@ -439,7 +439,7 @@ def singular_view(shown: Shown) -> None:
         wanted.append(("mean", f"mean of {shown.draws} draws", "defended", "solid"))
         if shown.name == "difference":
             wanted.append(("difference", "difference of two classes", "neutral", "dash"))
-    found, waiting, failed = _values([(name, parts_of(name, shown)) for name, *_ in wanted])
+    found, asked = _values([(name, parts_of(name, shown)) for name, *_ in wanted])
     for name, label, role, dash in wanted:
         if (values := found.get(name)) is not None:
             curves.append(
@@ -466,8 +466,9 @@ def singular_view(shown: Shown) -> None:
     )
     spoken = {c.name: c.name.replace("<sub>k</sub>", "_{k}") for c in curves}
     low = ", ".join(f"{spoken[c.name]} {np.mean(c.values < c.values[0] / 10):.0%}" for c in curves if c.complete)
-    follows = " The last curves are following …" if waiting else ""
-    follows += f" **Could not be computed:** {failed}" if failed else ""
+    follows = " The last curves are following …" if any(answer.waiting for answer in asked) else ""
+    failed = [answer.error for answer in asked if answer.error is not None]
+    follows += f" **Could not be computed:** {failed[-1]}" if failed else ""
     live_chart(
         pictures.singular_value_curves(curves, d), key="operator_values", height=430,
         alt="Singular values, largest "
@@ -479,32 +480,30 @@ def singular_view(shown: Shown) -> None:
                 "keeps most directions, "
         f"the mean over draws keeps few.** Share of values below a tenth of the largest: {low}. {words}{follows}",
     )  # fmt: skip
-    background.rerun_when_done(*waiting, key="waiting_spectra")
+    background.wait_for(*asked, slot="spectra")
 
 
 def _sorted(response: np.ndarray) -> np.ndarray:
     return np.sort(response.ravel())[::-1]
 
 
-def _values(wanted: Sequence[tuple[OperatorName, Parts]]) -> tuple[dict[str, np.ndarray], list[background.Handle], str]:
-    """Singular values by name, what is still being computed, and what went wrong; the last ones of the same size stand
-    in."""
+def _values(
+    wanted: Sequence[tuple[OperatorName, Parts]],
+) -> tuple[dict[str, np.ndarray], list[background.Answer[np.ndarray]]]:
+    """Singular values by name, and what was asked for; the last ones of the same size stand in."""
     side = wanted[0][1].side
     if side <= AT_ONCE:
-        return {name: _spectrum(parts) for name, parts in wanted}, [], ""
-    last: dict[tuple[str, int], np.ndarray] = st.session_state.setdefault("last_spectra", {})
-    waiting, failed = [], ""
-    for name, parts in wanted:
-        key = key_of(forms.operator_spectrum, *parts)
-        handle = background.submit(key, forms.operator_spectrum, *parts, slot=f"spectrum {name}", after_s=DRAWN_FIRST_S)
-        if handle.state == "ready":
-            last[name, side] = handle.value
-        elif handle.state == "failed":
-            last.pop((name, side), None)
-            failed = str(handle.error)
-        else:
-            waiting.append(handle)
-    return {name: last[name, side] for name, _ in wanted if (name, side) in last}, waiting, failed
+        return {name: _spectrum(parts) for name, parts in wanted}, []
+    asked = [
+        background.ask(forms.operator_spectrum, *parts, slot=f"spectrum {name}", like=str(side), after_s=DRAWN_FIRST_S)
+        for name, parts in wanted
+    ]
+    found: dict[str, np.ndarray] = {
+        name: answer.value
+        for (name, _), answer in zip(wanted, asked, strict=True)
+        if answer.value is not None and answer.error is None
+    }
+    return found, asked
 
 
 def download(shown: Shown) -> None:

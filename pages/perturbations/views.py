@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
 from pages.frame.cache import cached, key_of
-from pages.frame.guard import guarded, plain
+from pages.frame.guard import guarded
 from pages.state import background
-from pages.state.background import Handle
 from pages.state.choice import Selection, poisoned, protocol_line
 from pages.widgets.compare_slider import compare_slider
 from pages.widgets.controls import parameter_control
@@ -28,7 +28,7 @@ from ued_core.analysis.perturbation import (
     radial_average,
     ring_profile,
 )
-from ued_core.analysis.separability import MOST_IMAGES, Separability, separability
+from ued_core.analysis.separability import MOST_IMAGES, separability
 from ued_core.attacks import ATTACKS, Attack
 from ued_core.context import Context
 from ued_core.figures.perturbation import (
@@ -46,6 +46,7 @@ from ued_core.params import Parameter
 from ued_core.records import ImageSet
 from ued_core.studies.edge_comparison import EdgeComparison, compare_edges, evading_version
 
+T = TypeVar("T")
 GAIN = Parameter(
     name="gain", label="gain of the difference", kind="int", default=0, minimum=0, maximum=64,
     help="By how much the difference is multiplied before it is drawn around grey. 0 takes the largest power of two "
@@ -77,28 +78,32 @@ def _few(images: ImageSet) -> tuple[np.ndarray, ImageSet]:
     return rows, images.take(rows)
 
 
-def _waits_for(handle: Handle, slot: str, base: str, waiting: str) -> tuple[Any, str]:
-    """What the work gave. While it runs, the last result for the same ``base`` and a note that it is old, so that
-    charts stay.
+def _measured(
+    choice: Selection,
+    function: Callable[..., T],
+    *args: Any,
+    slot: str,
+    words: str,
+    against: str = "",
+    opponent: Attack | None = None,
+) -> tuple[T | None, str]:
+    """What is measured of the chosen perturbation, beside the server, and a note where it belongs to the last choice.
 
-    The fragment around the call runs again when the work is done.
-
-    Returns:
-        ``None`` after saying what the page waits for, or why the work failed.
+    The arguments follow from images, attack, private key and opponent, which name the work; hashing a thousand poisoned
+    images for it would take longer.
     """
-    background.rerun_when_done(handle, key=f"waiting_{slot}")
-    kept = st.session_state.setdefault("perturbation_results", {})
-    if handle.state == "ready":
-        kept[slot] = (base, handle.value)
-        return handle.value, ""
-    if handle.state == "failed":
-        st.warning(plain(f"This could not be measured: {handle.error}"))
+    images, _ = measured(choice)
+    found = background.latest(
+        function,
+        *args,
+        slot=slot,
+        words=words,
+        key=key_of(function, images, choice.attack, choice.seed, opponent),
+        like=f"{images.content_hash} {choice.attack.key} {against}",
+    )
+    if found.value is None or found.error is not None:
         return None, ""
-    old_base, old = kept.get(slot, ("", None))
-    if old is not None and old_base == base:
-        return old, f"**{waiting}** Until then this belongs to the last choice. "
-    st.info(waiting)
-    return None, ""
+    return found.value, f"**{words}** Until then this belongs to the last choice. " if found.waiting else ""
 
 
 @cached(max_entries=32)
@@ -161,12 +166,14 @@ def distortion_view(choice: Selection) -> None:
 def _distortion(choice: Selection) -> None:
     images, rows = measured(choice)
     chosen, _ = _few(images)
-    key = key_of(distortion, images, choice.attack, choice.seed)
-    result = choice.poisoned(images)
-    handle = background.submit(key, distortion, images.images[chosen], result.images[chosen], slot="distortion")
-    waiting = f"Measuring {len(chosen)} images, SSIM among them (a second; the first time a few) …"
-    found: Distortion | None
-    found, note = _waits_for(handle, "distortion", f"{images.content_hash} {choice.attack.key}", waiting)
+    found, note = _measured(
+        choice,
+        distortion,
+        images.images[chosen],
+        choice.poisoned(images).images[chosen],
+        slot="distortion",
+        words=f"Measuring {len(chosen)} images, SSIM among them (a second; the first time a few) …",
+    )
     if found is None:
         return
     same = int((~np.isfinite(found.psnr)).sum())
@@ -339,13 +346,15 @@ def separability_view(choice: Selection) -> None:
 
 def _separability(choice: Selection) -> None:
     images, _ = measured(choice)
-    key = key_of(separability, images, choice.attack, choice.seed)
-    handle = background.submit(
-        key, separability, images.images, choice.poisoned(images).images, images.labels, slot="separability"
+    found, note = _measured(
+        choice,
+        separability,
+        images.images,
+        choice.poisoned(images).images,
+        images.labels,
+        slot="separability",
+        words=f"Fitting linear models to {len(images)} perturbations (one to three seconds) …",
     )
-    waiting = f"Fitting linear models to {len(images)} perturbations (one to three seconds) …"
-    found: Separability | None
-    found, note = _waits_for(handle, "separability", f"{images.content_hash} {choice.attack.key}", waiting)
     if found is None:
         return
     kept, control, clean = (100 * fit.held_out for fit in (found.perturbation, found.shuffled, found.clean))
@@ -429,12 +438,16 @@ def _against(choice: Selection) -> None:
     )
     opponent = None if rival == CLEAN else ATTACKS.build(rival)
     name = CLEAN if opponent is None else opponent.title
-    key = key_of(compare_edges, images, choice.attack, choice.seed, opponent)
     work = (images, choice.poisoned(images).images, choice.attack, choice.seed, opponent)
-    handle = background.submit(key, compare_edges, *work, slot="edges")
-    waiting = f"Training EPD on {choice.attack.title} against {name} (a second or two) …"
-    found: EdgeComparison | None
-    found, note = _waits_for(handle, "edges", f"{images.content_hash} {choice.attack.key} {name}", waiting)
+    found, note = _measured(
+        choice,
+        compare_edges,
+        *work,
+        slot="edges",
+        words=f"Training EPD on {choice.attack.title} against {name} (a second or two) …",
+        against=name,
+        opponent=opponent,
+    )
     if found is not None:
         _edges(choice, found, name, note)
 

@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from pages.frame.cache import key_of
 from pages.frame.guard import guarded, plain, refusable, show_refusal
 from pages.frame.hidden import seen
 from pages.frame.navigation import script
@@ -197,25 +196,22 @@ def _time(choice: Selection, specs: Sequence[RunSpec]) -> None:
     with guarded():
         spec = specs[0]
         known = estimate(spec, runs.snapshot().records)
-        handles = []
+        timed = []
         if known is None:
             few, _ = choice.shown(TIMED_PER_CLASS)
-            work = (few, spec.model, spec.plan)
-            handles = [
-                background.submit(key_of(plain_seconds, *work), plain_seconds, *work, slot="staged_time", after_s=0.3)
-            ]
-        background.rerun_when_done(*handles, key="waiting_staged_time")
+            timed = [background.ask(plain_seconds, few, spec.model, spec.plan, slot="staged_time", after_s=0.3)]
+        background.wait_for(*timed, slot="staged_time")
         st.caption(
-            known.sentence(len(specs)) if known is not None else _timed(handles[0], spec, len(choice.train), len(specs))
+            known.sentence(len(specs)) if known is not None else _timed(timed[0], spec, len(choice.train), len(specs))
         )
 
 
-def _timed(handle: background.Handle, spec: RunSpec, images: int, count: int) -> str:
-    if handle.state == "failed":
-        return plain(f"No time estimate: {seen(str(handle.error))}")
-    if handle.state != "ready":
+def _timed(step: background.Answer[float], spec: RunSpec, images: int, count: int) -> str:
+    if step.error is not None:
+        return plain(f"No time estimate: {seen(str(step.error))}")
+    if step.value is None:
         return "Timing a few steps of this model …"
-    each = handle.value * images * spec.plan.epochs
+    each = step.value * images * spec.plan.epochs
     return (
         f"**About {duration(each)}** each"
         + (f", {duration(count * each)} for both" if count > 1 else "")

@@ -8,6 +8,7 @@ server, also when that is killed: its input then ends.
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import subprocess
@@ -15,19 +16,22 @@ import sys
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
+import streamlit as st
 from starlette.routing import Route
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from pages.frame.cache import content_id, key_of
+from pages.frame.guard import plain
 from pages.state.side_process import Failure, failure, read_message, write_message
 from pages.widgets.waiting import rerun_when, waiting_route
 from ued_core.errors import UedError
+from ued_core.params import fingerprint
 
 State = Literal["waiting", "running", "ready", "failed", "superseded"]
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,6 +41,9 @@ RETRY_AFTER_S = 60.0
 # How soon the death of an idle process is noticed.
 IDLE_LOOK_S = 2.0
 DONE = "background/done"
+PLACES = "background_places"
+NOT_MEASURED = "This could not be measured"
+T = TypeVar("T")
 log = logging.getLogger("ued")
 
 
@@ -305,7 +312,7 @@ class SideProcess:
 # ---- the server's one side process -----------------------------------------------------------
 
 
-@cache
+@functools.cache
 def _side_process() -> SideProcess:
     from ued_core.analysis.embedding import warm_up
 
@@ -344,15 +351,142 @@ def status() -> Status:
     return _side_process().status()
 
 
-def rerun_when_done(*handles: Handle, key: str = "waiting") -> None:
-    """Run the fragment (or page) around this call again once one of the handles is done
-    (:func:`pages.widgets.waiting.rerun_when`).
+@dataclass(frozen=True)
+class Answer(Generic[T]):
+    """What is known now of something that was asked for.
+
+    Attributes:
+        key: names the work.
+        value: the result; while it is on its way or cannot be had, the last one that may stand in for it, or ``None``.
+        ready: whether the value is what was asked for.
+        error: why it cannot be had.
+    """
+
+    key: str
+    value: T | None
+    ready: bool
+    error: BaseException | None = None
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the work is still to be done."""
+        return not self.ready and self.error is None
+
+
+@dataclass
+class _Place(Generic[T]):
+    """What a reader saw last in a slot: for which ``like``, asked for under which name, and how that is computed."""
+
+    like: str
+    name: str = ""
+    call: tuple[str, Callable[..., T]] | None = None
+    value: T | None = None
+    ready: bool = False
+
+
+def ask(
+    function: Callable[..., T],
+    *args: Any,
+    slot: str,
+    key: str = "",
+    like: str | None = None,
+    after: Callable[[T], Mapping[str, Any]] | None = None,
+    first: Callable[[], T | None] | None = None,
+    after_s: float = 0.0,
+) -> Answer[T]:
+    """Have ``function(*args)`` computed beside the server; tell what is known of it now.
 
     Args:
-        handles: what the page waits for; those that are done do not count.
-        key: unique on the page.
+        function: a module-level function of ``ued_core``.
+        args: anything that can be pickled.
+        slot: the place on this reader's page that waits for it; older work for it is dropped.
+        key: names the result and every input of it; from the function and its arguments when left out.
+        like: names for what a last value may stand in: one that was asked for with the same word does, until the new
+            one is there. Without it nothing is kept.
+        after: keyword arguments with which the work begins where the last value ended.
+        first: makes what stands in when there is no last value yet; asked once, and ``None`` is nothing.
+        after_s: seconds before it may begin.
     """
-    rerun_when(DONE, sorted(handle.key for handle in handles if not handle.done.is_set()), key)
+    name = key or key_of(function, *args)
+    if like is None:
+        return _answer(submit(name, function, *args, slot=slot, after_s=after_s), None)
+    places: dict[str, _Place[T]] = st.session_state.setdefault(PLACES, {})
+    place = places.get(slot)
+    if place is None or place.like != like:
+        place = places[slot] = _Place(like)
+    if place.name != name or place.call is None:
+        start = after(place.value) if after is not None and place.value is not None else {}
+        place.name, place.ready, place.call = name, False, (name, function)
+        if start:
+            place.call = f"{name}:{fingerprint(content_id(dict(start)))}", functools.partial(function, **start)
+    if place.ready:
+        return Answer(name, place.value, ready=True)
+    named, call = place.call
+    handle = submit(named, call, *args, slot=slot, after_s=after_s)
+    if handle.state == "ready":
+        place.value, place.ready = handle.value, True
+    elif place.value is None and first is not None:
+        place.value = first()
+    return _answer(handle, place.value)
+
+
+def _answer(handle: Handle, last: T | None) -> Answer[T]:
+    if handle.state == "ready":
+        return Answer(handle.key, handle.value, ready=True)
+    return Answer(handle.key, last, ready=False, error=handle.error if handle.state == "failed" else None)
+
+
+def wait_for(
+    *answers: Answer[Any], slot: str, words: str | None = None, trouble: str = NOT_MEASURED, share: float | None = None
+) -> None:
+    """Say what the page waits for or why it waits in vain, and run the fragment (or page) around this call again once
+    one of the answers is there.
+
+    Call it also when nothing is waited for: what comes and goes would move the elements after it.
+
+    Args:
+        answers: of :func:`ask`.
+        slot: unique on the page; that of the answers where they have one.
+        words: what is being done, and how long it takes where that is known; shown while an answer has no value.
+            Without words nothing is shown, failures neither: the page says it.
+        trouble: begins the sentence about a failure.
+        share: how much has been done, 0..1; drawn as a bar.
+    """
+    rerun_when(DONE, sorted(answer.key for answer in answers if answer.waiting), f"waiting_{slot}")
+    if words is None:
+        return
+    # A place of its own: what is said here and gone at once must not move what follows.
+    place = st.empty()
+    error = next((answer.error for answer in answers if answer.error is not None), None)
+    if error is not None:
+        place.warning(f"{trouble}: {plain(str(error))}")
+    elif any(answer.value is None for answer in answers):
+        if share is None:
+            place.info(words)
+        else:
+            place.progress(share, words)
+
+
+def latest(
+    function: Callable[..., T],
+    *args: Any,
+    slot: str,
+    words: str | None = None,
+    trouble: str = NOT_MEASURED,
+    key: str = "",
+    like: str | None = None,
+    after: Callable[[T], Mapping[str, Any]] | None = None,
+    first: Callable[[], T | None] | None = None,
+    after_s: float = 0.0,
+) -> Answer[T]:
+    """Measure beside the server: the last value stays while the new one is computed, the wait and a failure are said,
+    and the fragment (or page) around the call runs again when it is done.
+
+    Arguments as in :func:`ask` and :func:`wait_for`, which do this for several measurements at once.
+    """
+    answer = ask(function, *args, slot=slot, key=key, like=like, after=after, first=first, after_s=after_s)
+    wait_for(answer, slot=slot, words=words, trouble=trouble)
+    return answer
 
 
 async def _is_done(keys: list[str]) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import streamlit as st
 
-from pages.frame.cache import cached, key_of
+from pages.frame.cache import cached
 from pages.frame.guard import guarded
 from pages.frame.navigation import script
 from pages.state import background
@@ -92,18 +92,10 @@ def _repeats(classes: int, samples: int, jitter: float) -> int:
     return max(3, min(8, (1000 if jitter else 4000) // (classes * samples)))
 
 
-def _sampled(kernels: np.ndarray, samples: int, jitter: float, seed: int, side: int) -> background.Handle:
-    arguments = (
-        kernels,
-        GRID,
-        samples,
-        _repeats(len(kernels), samples, jitter),
-        seed,
-        (side, side),
-        "periodic",
-        jitter,
-    )
-    return background.submit(key_of(repeated, *arguments), repeated, *arguments, slot="theta_samples")
+def _sampled(kernels: np.ndarray, samples: int, jitter: float, seed: int, side: int) -> background.Answer[Repeated]:
+    repeats = _repeats(len(kernels), samples, jitter)
+    drawing = (kernels, GRID, samples, repeats, seed, (side, side), "periodic", jitter)
+    return background.latest(repeated, *drawing, slot="theta_samples")
 
 
 @cached(max_entries=16)
@@ -140,14 +132,13 @@ def real_images(choice: Selection, points: tuple[MeasuredPoint, ...]) -> None:
             with third:
                 jitter = parameter_control(JITTER, key="theta_jitter", default=JITTER.default)
         now = _drawn(kernels, alpha, jitter, samples, choice.seed, side)
-        handle = _sampled(kernels, samples, jitter, choice.seed, side)
+        sampled = _sampled(kernels, samples, jitter, choice.seed, side)
         arrays, note = None, "The sampled points are being drawn in the background …"
-        if handle.state == "ready":
-            arrays = (handle.value.strengths, handle.value.imi, handle.value.imc)
-            note = f"Blue squares: {handle.value.imi.shape[1]} independent repetitions, bars of two standard errors."
-        elif handle.state == "failed":
-            note = f"The sampled points failed: {handle.error}"
-        background.rerun_when_done(handle, key="theta_waiting")
+        if (drawn := sampled.value) is not None:
+            arrays = (drawn.strengths, drawn.imi, drawn.imc)
+            note = f"Blue squares: {drawn.imi.shape[1]} independent repetitions, bars of two standard errors."
+        elif sampled.error is not None:
+            note = f"The sampled points failed: {sampled.error}"
         left, right = st.columns([3, 2], gap="medium")
         with left:
             plain = tuple((p.strength, p.accuracy, p.imi, p.imc, p.group, p.label) for p in points)
@@ -272,14 +263,11 @@ def one_dimensional(seed: int) -> None:
         mixture, base = rest.with_values(**moved), rest
         found = _verdict(mixture, train, seed)
         clean = mixture.clean_accuracy
-        handles = [
-            background.submit(key_of(sweep, base, way, 31, 2000, seed), sweep, base, way, 31, 2000, seed)
-            for way in WAYS
-        ]
-        ready = [h.value for h in handles if h.state == "ready"]
-        failed = [str(h.error) for h in handles if h.state == "failed"]
-        background.rerun_when_done(*handles, key="mixture_waiting")
-        note = "The curves are being computed in the background … " if len(ready) + len(failed) < len(handles) else ""
+        curves = [background.ask(sweep, base, way, 31, 2000, seed, slot=f"mixture_{way}") for way in WAYS]
+        background.wait_for(*curves, slot="mixture")
+        ready = [curve.value for curve in curves if curve.value is not None]
+        failed = [str(curve.error) for curve in curves if curve.error is not None]
+        note = "The curves are being computed in the background … " if any(c.waiting for c in curves) else ""
         note += f"A curve failed: {failed[0]} " if failed else ""
         accuracy, theta = found.accuracy, found.theta
         parts = tuple((s.way, s.values, s.imi, s.imc, s.accuracy) for s in ready)

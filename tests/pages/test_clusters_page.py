@@ -363,7 +363,7 @@ def test_it_says_what_it_waits_for_and_what_failed(open_page, monkeypatch) -> No
     assert "The encoder looks at 200 images" in page.info[0].value
     state[0] = "failed"
     page.run()
-    assert "No luck" in page.error[0].value
+    assert "No luck" in page.warning[0].value
 
 
 def test_proxy_is_named_and_nothing_else_is(open_page, at_once) -> None:

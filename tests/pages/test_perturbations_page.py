@@ -32,7 +32,7 @@ def at_once(monkeypatch):
     """The side process's work is done here and now; what was asked for is kept."""
     asked = []
 
-    def submit(key, function, *args, slot=""):
+    def submit(key, function, *args, slot="", after_s=0.0):
         handle = Handle(key, None, state="ready", value=function(*args))
         handle.done.set()
         asked.append((slot, handle))
@@ -158,7 +158,7 @@ def test_evasion_is_judged_by_what_was_measured(open_page, at_once):
 
 
 def test_it_says_what_it_waits_for_and_what_failed(open_page, monkeypatch):
-    def submit(key, function, *args, slot=""):
+    def submit(key, function, *args, slot="", after_s=0.0):
         handle = Handle(key, None, state="failed" if slot == "edges" else "waiting")
         if slot == "edges":
             handle.error = WorkFailed("No luck.")
@@ -176,7 +176,7 @@ def test_it_says_what_it_waits_for_and_what_failed(open_page, monkeypatch):
 def test_the_last_result_stays_until_the_next_is_ready(open_page, monkeypatch):
     ready = [True]
 
-    def submit(key, function, *args, slot=""):
+    def submit(key, function, *args, slot="", after_s=0.0):
         handle = Handle(key, None)
         if ready[0]:
             handle.state, handle.value = "ready", function(*args)
