@@ -80,6 +80,9 @@ class Declared:
     path: bool = False
 
 
+Kind = Literal["int", "float", "bool", "choice", "text", "classes"]
+
+
 class Parameter(BaseModel):
     """What is known of one declared parameter; derived, never written by hand."""
 
@@ -87,7 +90,7 @@ class Parameter(BaseModel):
 
     name: str
     label: str
-    kind: Literal["int", "float", "bool", "choice", "text", "classes"]
+    kind: Kind
     default: Any
     minimum: float | None = None
     maximum: float | None = None
@@ -381,7 +384,7 @@ def _parameter(name: str, field: FieldInfo) -> Parameter:
     known = declared(field) or Declared()
     annotation: Any = field.annotation
     choices: tuple[str, ...] = ()
-    kind: Any
+    kind: Kind
     if get_origin(annotation) is Literal:
         kind, choices = "choice", tuple(get_args(annotation))
     else:
@@ -404,7 +407,13 @@ def _parameter(name: str, field: FieldInfo) -> Parameter:
     )
 
 
-_KINDS: dict[Any, Any] = {bool: "bool", int: "int", float: "float", str: "text", tuple[int, ...] | None: "classes"}
+_KINDS: dict[object, Kind] = {
+    bool: "bool",
+    int: "int",
+    float: "float",
+    str: "text",
+    tuple[int, ...] | None: "classes",
+}
 
 
 def fingerprint(value: Any) -> str:
