@@ -235,7 +235,7 @@ def main() -> None:
         "test_accuracy": scored,
         "chance": 1 / training.classes,
         "cpu_seconds": round(seconds),
-        "environment": environment(ctx.device, torch.float32),
+        "environment": environment(ctx.device, torch.float32).to_json(),
     }
     write_json(ASSETS / "encoder" / "embedded.json", card)
     card["nmi"] = cluster_agreement(encoder_for("embedded", ""), ctx)

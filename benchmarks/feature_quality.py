@@ -52,7 +52,7 @@ def compute(dataset: str, attack: str, seed: int) -> rows.Row:
         "key": spec.key(),
         "spec": spec.to_json(),
     }
-    measured = {**found.to_json(), "last": result["last"], "environment": result["environment"]}
+    measured = {**found.to_json(), "last": result.last, "environment": result.environment.to_json()}
     return {**labels, **measured, "seconds": time.perf_counter() - began}
 
 

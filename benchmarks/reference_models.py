@@ -30,12 +30,12 @@ def main() -> None:
             "command": "python -m benchmarks.reference_models",
             "spec": spec.to_json(),
             "shape": [3, 32, 32],
-            "class_names": result["data"]["class_names"],
-            "clean_test_accuracy": result["last"],
-            "environment": result["environment"],
+            "class_names": result.data.class_names,
+            "clean_test_accuracy": result.last,
+            "environment": result.environment.to_json(),
         }
         write_json(FOLDER / f"{name}.json", card)
-        print(name, result["last"])
+        print(name, result.last)
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ def train_once(spec: Row, others: Sequence[Path] = ()) -> Row:
         return {name: value for name, value in known.items() if name not in LABELS} | {"spec": read.to_json()}
     cpu = time.process_time()
     result = execute(read, Context())
-    return {"key": read.key(), "spec": read.to_json(), **result, "cpu_s": time.process_time() - cpu}
+    return {"key": read.key(), "spec": read.to_json(), **result.to_json(), "cpu_s": time.process_time() - cpu}
 
 
 def fill(

@@ -39,6 +39,7 @@ LADDER: tuple[tuple[str, ...], ...] = (
     ("ued_core.context",),
     ("ued_core.artefacts",),
     ("ued_core.catalogue",),
+    ("ued_core.stored",),
     ("ued_core.params",),
     ("ued_core.class_numbers",),
     ("ued_core.errors", "ued_core.home", "ued_core.files", "ued_core.compiled", "ued_core.person"),

@@ -20,6 +20,7 @@ from ued_core.analysis.clusters import ClusterMeasures
 from ued_core.figures.layouts import point_colours
 from ued_core.figures.theme import ROLE_COLOURS, ROLE_SYMBOLS
 from ued_core.params import Parameter
+from ued_core.results.parts import EpochRow
 from ued_core.studies.feature_room import Look, frame_epochs, lay_out_epochs, look_at_epochs
 from ued_core.studies.layout import COPIES
 
@@ -184,12 +185,12 @@ def _play(scene: Scene, viewer: Viewer, film: Film, measure: str, method: str, m
     )
 
 
-def learning_strip(rows: Sequence[Mapping[str, float]]) -> Strip:
+def learning_strip(rows: Sequence[EpochRow]) -> Strip:
     """Training accuracy and accuracy on clean test images over the epochs, in per cent."""
-    epochs = tuple(float(row["epoch"]) for row in rows)
+    epochs = tuple(float(row.epoch) for row in rows)
     curves = (("training", "train_accuracy", "poisoned", "6 3"), ("clean test", "test_accuracy", "clean", ""))
     lines = tuple(
-        Line(name, ROLE_COLOURS[role], dash, epochs, tuple(100 * float(row[column]) for row in rows))
+        Line(name, ROLE_COLOURS[role], dash, epochs, tuple(100 * float(row.numbers[column]) for row in rows))
         for name, column, role, dash in curves
     )
     return Strip("Accuracy (%)", " %", 1, 0.0, 100.0, lines)

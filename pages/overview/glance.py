@@ -21,6 +21,7 @@ from ued_core.figures.learning import run_figure
 from ued_core.figures.phenomenon import condition_dots
 from ued_core.records import ImageSet, balanced_rows
 from ued_core.results.open_answers import difference, kind, points
+from ued_core.results.parts import EpochRow
 from ued_core.results.phenomenon import COMMAND, READOUT_COMMAND, Condition, conditions, filter_readout, shipped
 from ued_core.training import PLANS
 
@@ -71,7 +72,7 @@ def three_pictures() -> None:
         st.subheader("2 · The trap")
         attacked = _named(found, "CUDA")
         run = _typical(attacked)
-        figure = run_figure(run["history"], len(run["history"]), chance=1 / clean.classes)
+        figure = run_figure([EpochRow(row) for row in run["history"]], len(run["history"]), chance=1 / clean.classes)
         live_chart(
             figure,
             key="trap",

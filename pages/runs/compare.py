@@ -29,6 +29,7 @@ from ued_core import runs
 from ued_core.errors import UedError
 from ued_core.figures.learning import QUANTITIES, Curve, Quantity, compare_figure
 from ued_core.params import fingerprint
+from ued_core.results.parts import EpochRow
 from ued_core.runs import RunRecord
 
 MOST_RUNS = 30
@@ -155,7 +156,7 @@ def grouped(records: Sequence[RunRecord], together: bool) -> list[Group]:
 _IN_TITLE = frozenset({"dataset", "attack", "defenses", "model"})
 
 
-def _rows(record: RunRecord) -> list[dict[str, float]]:
+def _rows(record: RunRecord) -> list[EpochRow]:
     return runs.folder(record.id).history()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +35,8 @@ from ued_core import runs
 from ued_core.defenses import DefenseStack
 from ued_core.errors import RunError, UedError
 from ued_core.figures.learning import histogram_figure, loss_figure, probe_figure, run_figure
-from ued_core.runs import RunFolder, RunRecord, RunSpec
+from ued_core.results.parts import EpochRow, Probe
+from ued_core.runs import RunRecord, RunResult, RunSpec
 from ued_core.studies.estimate import duration
 
 if TYPE_CHECKING:
@@ -60,18 +61,15 @@ def run_detail(run_id: str) -> None:
     by = f" by {plain(name_of(record))}" if record.by else ""
     st.caption(f"Run {record.id} · seed {seed_words(record.spec)} · submitted {moment}{by}{computed}"
                + (f" · {plain(seen(record.note))}" if record.note else ""))  # fmt: skip
-    _live_part(record)
-    if not record.over:
-        _files_part(record)
-        return
-    folder = runs.folder(record.id)
-    result = folder.result()
+    measured = runs.folder(record.id).result() if record.over else None
+    result = result_for_reader(record, measured) if measured else None
+    _live_part(record, result)
     if result:
-        _result_part(record, result_for_reader(record, result))
-    _files_part(record)
+        _result_part(record, result)
+    _files_part(record, result)
 
 
-def _live_part(before: RunRecord) -> None:
+def _live_part(before: RunRecord, result: RunResult | None) -> None:
     """State, progress, buttons and curves; asks again every second until the run is over."""
 
     @st.fragment(run_every=None if before.over else 1.0)
@@ -87,7 +85,7 @@ def _live_part(before: RunRecord) -> None:
             _buttons(record)
             run_progress(record)
             _explanation(record)
-            _curves(record, runs.folder(record.id))
+            _curves(record, result)
 
     live()
 
@@ -165,16 +163,15 @@ def _mend(record: RunRecord) -> str:
     return "Delete the run and train again." if own([record]) else "Tell the owner of this server."
 
 
-def _curves(record: RunRecord, folder: RunFolder) -> None:
-    rows = folder.history()
+def _curves(record: RunRecord, result: RunResult | None) -> None:
+    rows = runs.folder(record.id).history()
     if not rows and record.state != "running":
         return
-    result = folder.result()
-    chance = 1 / len(result["data"]["class_names"]) if result else None
+    chance = 1 / len(result.data.class_names) if result else None
     last = (f"after epoch {record.epoch} of {record.epochs}: training {percent(record.train_accuracy, 1)}, "
             f"clean test {percent(record.last, 1)}") if rows else "no epoch is over yet"  # fmt: skip
     # A training that diverged has no loss any more, but still its accuracies.
-    loss = f"{rows[-1]['loss']:.3f}" if rows and "loss" in rows[-1] else "not known"
+    loss = f"{rows[-1].loss:.3f}" if rows and rows[-1].loss is not None else "not known"
     left, right = st.columns([3, 2], gap="medium")
     with left:
         alt = f"Training accuracy and accuracy on clean test images over the epochs; {last}."
@@ -188,17 +185,17 @@ def _chart(figure: Figure, name: str, record: RunRecord, alt: str, height: int =
     live_chart(figure, key=f"run_{name}_{record.id}", height=height, filename=f"{name}-{record.id}", alt=alt)
 
 
-def _result_part(record: RunRecord, result: Mapping[str, Any]) -> None:
-    names: Sequence[str] = result["data"]["class_names"]
-    tested = int(result["data"]["test"])
-    found = verdict(result["train_accuracy"], result["last"], len(names), bool(record.spec.get("attack")), tested)
+def _result_part(record: RunRecord, result: RunResult) -> None:
+    names = result.data.class_names
+    attacked = bool(record.spec.get("attack"))
+    found = verdict(result.train_accuracy, result.last, len(names), attacked, result.data.test)
     with st.container(border=True):
         st.subheader("Result", anchor=False)
         st.markdown(f"**{found.sentence}**")
         _reference_part(record)
         with st.popover("How this sentence is chosen"):
             st.markdown(RULE)
-    probe = result.get("probe")
+    probe = result.probe
     if probe:
         left, right = st.columns([2, 3], gap="medium")
         with left:
@@ -207,22 +204,22 @@ def _result_part(record: RunRecord, result: Mapping[str, Any]) -> None:
         with right:
             _chart(probe_figure(probe), "probe", record, _probe_alt(probe))
         left, right = st.columns([2, 3], gap="medium")
-        shares = probe["clean_histogram"]
+        shares = probe.clean_histogram
         with left:
             st.subheader("What it answers on clean test images", anchor=False)
-            st.markdown(histogram_words(shares, names, int(probe["images"])))
+            st.markdown(histogram_words(shares, names, probe.images))
         with right:
             told = ", ".join(f"{name} {percent(share)}" for name, share in zip(names, shares, strict=True))
             _chart(histogram_figure(shares, names), "answers", record, f"Answers on clean test images: {told}.")
     protocol_card(record, result)
 
 
-def _probe_alt(probe: Mapping[str, float]) -> str:
-    told = {name: percent(value) for name, value in probe.items() if name != "clean_histogram"}
+def _probe_alt(probe: Probe) -> str:
     return (
-        f"Right when clean: {told['clean_accuracy']}; with their own class's perturbation: {told['own_accuracy']}. "
-        f"With another class's perturbation: {told['wrong_true_rate']} the true class, "
-        f"{told['wrong_perturbation_rate']} the class of the perturbation, {told['wrong_other_rate']} another."
+        f"Right when clean: {percent(probe.clean_accuracy)}; with their own class's perturbation: "
+        f"{percent(probe.own_accuracy)}. With another class's perturbation: {percent(probe.wrong_true_rate)} the true "
+        f"class, {percent(probe.wrong_perturbation_rate)} the class of the perturbation, "
+        f"{percent(probe.wrong_other_rate)} another."
     )
 
 
@@ -253,15 +250,15 @@ def _reference_part(record: RunRecord) -> None:
                 start([clean])
 
 
-def _files_part(record: RunRecord) -> None:
+def _files_part(record: RunRecord, result: RunResult | None) -> None:
     folder = runs.folder(record.id)
     st.subheader("Files and repetition", anchor=False)
     with st.container(horizontal=True):
         _download("spec.json", json.dumps(seen(record.spec), indent=2, ensure_ascii=False), "application/json", record)
         if rows := folder.history():
             _download("history.csv", history_csv(rows), "text/csv", record)
-        if result := folder.result():
-            readable = seen(result_for_reader(record, result))
+        if result:
+            readable = seen(result.to_json())
             _download("result.json", json.dumps(readable, indent=2, ensure_ascii=False), "application/json", record)
         if folder.weights.exists():
             _download("weights.safetensors", folder.weights.read_bytes, "application/octet-stream", record)
@@ -291,9 +288,9 @@ def _download(name: str, data: Any, mime: str, record: RunRecord) -> None:
     )
 
 
-def history_csv(rows: Sequence[Mapping[str, float]]) -> str:
+def history_csv(rows: Sequence[EpochRow]) -> str:
     """The history as a table; a column for everything that any epoch has."""
-    return csv_text(rows)
+    return csv_text([row.numbers for row in rows])
 
 
 def _spec(record: RunRecord) -> RunSpec | None:

@@ -10,6 +10,7 @@ from typing import Literal
 from pages.frame.guard import plain
 from pages.state.run_words import percent
 from ued_core.analysis.confidence import ENOUGH, LEVEL, share_interval
+from ued_core.results.parts import Probe
 
 # ---- the verdict ---------------------------------------------------------------------------
 #
@@ -126,10 +127,10 @@ def histogram_words(shares: Sequence[float], class_names: Sequence[str], images:
     return text + " Look for tall bars: a model that lost its cue answers a few classes for everything."
 
 
-def probe_words(probe: Mapping[str, float]) -> str:
+def probe_words(probe: Probe) -> str:
     """What to look at in the bars of the shortcut probe."""
-    followed, true, images = probe["wrong_perturbation_rate"], probe["wrong_true_rate"], int(probe["images"])
-    clean, own = probe["clean_accuracy"], probe["own_accuracy"]
+    followed, true, images = probe.wrong_perturbation_rate, probe.wrong_true_rate, probe.images
+    clean, own = probe.clean_accuracy, probe.own_accuracy
     text = (
         "Look at the lowest bar: with another class's perturbation the model answers that class in "
         f"{percent(followed)} and the true class in {percent(true)} of {images:,} images."

@@ -30,7 +30,8 @@ from ued_core.figures.staged import growth_figure, legend_growth, rates_figure, 
 from ued_core.models import MODELS, Model
 from ued_core.results import staged
 from ued_core.results.open_answers import kind, minus, over, points
-from ued_core.results.staged import COMMAND, HELD, PLAIN, WATCHED, Row, Trace, find, trace_of
+from ued_core.results.parts import EpochRow
+from ued_core.results.staged import COMMAND, HELD, PLAIN, WATCHED, Row, Trace, epochs_of, find, trace_of
 from ued_core.runs import RunRecord
 from ued_core.runs.spec import RunSpec
 from ued_core.studies.epoch_cost import plain_seconds
@@ -56,7 +57,7 @@ class Shown:
 
     name: str
     trace: Trace
-    plain: Sequence[Mapping[str, float]] | None
+    plain: Sequence[EpochRow] | None
     watched: Trace | None
     slug: str
 
@@ -84,9 +85,10 @@ def stored_part() -> None:
         seed = int(pick("Seed", {name: name for name in seeds}, key="seed", default=seeds[0]))
     row = next(row for row in shown if (row["scene"], row["arm"], row["seed"]) == (scene, arm, seed))
     base, watched = find(rows, scene, PLAIN, seed), find(rows, scene, WATCHED, seed)
-    own = trace_of(row["spec"], row["history"], row["training"])
-    beside = trace_of(watched["spec"], watched["history"], watched["training"]) if watched and arm != WATCHED else None
-    history = (base or watched or {}).get("history")
+    own = trace_of(row["spec"], epochs_of(row), row["training"])
+    beside = trace_of(watched["spec"], epochs_of(watched), watched["training"]) if watched and arm != WATCHED else None
+    plain_run = base or watched
+    history = epochs_of(plain_run) if plain_run else None
     if own is not None:
         charts(Shown(f"{scene} · {arm}", own, history, beside, f"staged_{scene}_{arm}_{seed}".replace(" ", "_")))
     _all_readings([r for r in rows if r["scene"] == scene], scene)
@@ -297,8 +299,9 @@ def _of_run(record: RunRecord) -> Shown | None:
 
 def _trace(record: RunRecord, spec: RunSpec) -> Trace | None:
     folder = runs.folder(record.id)
-    result = folder.result() or {}
-    return trace_of(spec.to_json(), folder.history(), result.get("training") or ())
+    result = folder.result()
+    reports = [report.to_json() for report in result.training] if result else ()
+    return trace_of(spec.to_json(), folder.history(), reports)
 
 
 # ---- the charts --------------------------------------------------------------------------------
@@ -361,7 +364,7 @@ def charts(shown: Shown) -> None:
 
 def _numbers(shown: Shown) -> None:
     trace = shown.trace
-    own, other = trace.history[-1].get("test_accuracy"), (shown.plain[-1].get("test_accuracy") if shown.plain else None)
+    own, other = trace.history[-1].test_accuracy, (shown.plain[-1].test_accuracy if shown.plain else None)
     first, second, third, fourth = st.columns(4)
     first.metric("Staged", percent(own, 1), help="Accuracy on clean test images after the last epoch.")
     second.metric(
@@ -383,8 +386,7 @@ def _numbers(shown: Shown) -> None:
 def _ends(shown: Shown) -> str:
     parts = [("staged training", shown.trace.history), *([("plain training", shown.plain)] if shown.plain else [])]
     return ", ".join(
-        f"{name} at {percent(rows[-1].get('test_accuracy'), 1)} after epoch {rows[-1]['epoch']:g}"
-        for name, rows in parts
+        f"{name} at {percent(rows[-1].test_accuracy, 1)} after epoch {rows[-1].epoch}" for name, rows in parts
     )
 
 

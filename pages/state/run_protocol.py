@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,11 @@ from ued_core.data.base import NOT_CLEAN
 from ued_core.data.handles import is_handle
 from ued_core.errors import UedError
 from ued_core.params import Method, Parameter
-from ued_core.runs import RunRecord, RunSpec
+from ued_core.runs import RunRecord, RunResult, RunSpec
 from ued_core.studies.estimate import duration
 
 
-def protocol_card(record: RunRecord, result: Mapping[str, Any]) -> None:
+def protocol_card(record: RunRecord, result: RunResult) -> None:
     """Draw the card."""
     try:
         spec = RunSpec.from_json(record.spec)
@@ -34,7 +33,7 @@ def protocol_card(record: RunRecord, result: Mapping[str, Any]) -> None:
         st.subheader("Protocol", anchor=False)
         lines = "\n".join(f"| {plain(name)} | {plain(text)} |" for name, text in rows.items())
         st.markdown(f"| What | How |\n|---|---|\n{lines}")
-        notes = result["data"].get("notes") or []
+        notes = result.data.notes
         for note in notes:
             if note.startswith(NOT_CLEAN):
                 st.warning(plain(seen(note)))
@@ -43,10 +42,10 @@ def protocol_card(record: RunRecord, result: Mapping[str, Any]) -> None:
                 st.markdown("\n".join(f"- {plain(seen(note))}" for note in notes))
 
 
-def protocol(spec: RunSpec, result: Mapping[str, Any]) -> dict[str, str]:
+def protocol(spec: RunSpec, result: RunResult) -> dict[str, str]:
     """The rows of the card, in the order in which things happen."""
-    data, env = result["data"], result["environment"]
-    peak = max(result["history"], key=lambda row: row["test_accuracy"])
+    data, env = result.data, result.environment
+    where = f" in epoch {result.peak.epoch}" if result.peak else ""
     poison, key = "none", ""
     if spec.attack:
         share = f"{100 * spec.poison_rate:g} % of the training images"
@@ -55,10 +54,10 @@ def protocol(spec: RunSpec, result: Mapping[str, Any]) -> dict[str, str]:
         poison = f"{in_words(spec.attack)} on {share}, private key {spec.attack_seed}; the test images stay clean"
         poison += "; of them, those alone are trained on that it leaves clean" if spec.train_on == "clean" else ""
         key = f"; attack {spec.attack_seed}"
-    sizes = f"{data['train']:,} training and {data['test']:,} test images, {len(data['class_names'])} classes"
-    times = f"{duration(result['train_seconds'])} training of {duration(result['seconds'])} in all"
-    threads = f"{env['threads']} thread" + "s" * (env["threads"] != 1)
-    versions = f"torch {env['torch']}, numpy {env['numpy']}, Python {env['python']}"
+    sizes = f"{data.train:,} training and {data.test:,} test images, {len(data.class_names)} classes"
+    times = f"{duration(result.train_seconds)} training of {duration(result.seconds)} in all"
+    threads = f"{env.threads} thread" + "s" * (env.threads != 1)
+    versions = f"torch {env.torch}, numpy {env.numpy}, Python {env.python}"
     return {
         "Data": f"{in_words(spec.dataset)}: {sizes}",
         "Poison": poison,
@@ -68,20 +67,20 @@ def protocol(spec: RunSpec, result: Mapping[str, Any]) -> dict[str, str]:
         "A training image passes": _order(spec),
         "Model": in_words(spec.model),
         "Optimiser": in_words(spec.plan),
-        "Epochs": f"{result['epochs']}, batches of {spec.plan.batch_size}; {times}",
+        "Epochs": f"{result.epochs}, batches of {spec.plan.batch_size}; {times}",
         "Seeds": f"run {spec.seed} (weights, order, augmentation, defence draws){key}",
         "Clean test accuracy": (
-            f"{percent(result['last'], 1)} after the last epoch; peak {percent(result['best'], 1)} in epoch "
-            f"{peak['epoch']:g} (picked by looking at the test images, so it flatters)"
+            f"{percent(result.last, 1)} after the last epoch; peak {percent(result.best, 1)}{where} "
+            f"(picked by looking at the test images, so it flatters)"
         ),
         "Training accuracy": (
-            f"{percent(result['train_accuracy'], 1)} over the last epoch as trained; the finished model on the stored "
-            f"training images, without augmentation: {percent(result['poisoned_accuracy'], 1)}"
+            f"{percent(result.train_accuracy, 1)} over the last epoch as trained; the finished model on the stored "
+            f"training images, without augmentation: {percent(result.poisoned_accuracy, 1)}"
         ),
         **_parts(result),
-        "Arithmetic": f"{env['precision']}, {_chosen(spec.plan.precision, env['device'])}",
-        "Environment": f"{env['device']} ({env['device_name']}), {threads}, {versions}",
-        "Content hashes": f"clean {data['clean_hash']} → trained on {data['trained_on_hash']}",
+        "Arithmetic": f"{env.precision}, {_chosen(spec.plan.precision, env.device)}",
+        "Environment": f"{env.device} ({env.device_name}), {threads}, {versions}",
+        "Content hashes": f"clean {data.clean_hash} → trained on {data.trained_on_hash}",
         "Spec key": spec.key(),
     }
 
@@ -98,27 +97,23 @@ def _labels(spec: RunSpec) -> dict[str, str]:
     return {"Labels": f"{in_words(spec.relabel)}; given after poisoning, to training and test images"}
 
 
-def _parts(result: Mapping[str, Any]) -> dict[str, str]:
-    if result.get("touched_accuracy") is None or result.get("untouched_accuracy") is None:
+def _parts(result: RunResult) -> dict[str, str]:
+    if result.touched_accuracy is None or result.untouched_accuracy is None:
         return {}
     words = (
-        f"of the poisoned {percent(result['touched_accuracy'], 1)}, of the clean ones "
-        f"{percent(result['untouched_accuracy'], 1)}"
+        f"of the poisoned {percent(result.touched_accuracy, 1)}, of the clean ones "
+        f"{percent(result.untouched_accuracy, 1)}"
     )
     return {"Accuracy on stored training images": words}
 
 
-def _crafting(result: Mapping[str, Any]) -> dict[str, str]:
-    log = result.get("crafting")
+def _crafting(result: RunResult) -> dict[str, str]:
+    log = result.crafting
     if not log:
         return {}
-    early = (
-        f"; stopped early {log['stopped_early']}, so this is not the attack as configured"
-        if log.get("stopped_early")
-        else ""
-    )
-    known = f" {log['surrogate']}" if log.get("surrogate") else ""
-    return {"Crafting": f"{duration(log['seconds'])}{early}. {log['note']}{known}"}
+    early = f"; stopped early {log.stopped_early}, so this is not the attack as configured" if log.stopped_early else ""
+    known = f" {log.surrogate}" if log.surrogate else ""
+    return {"Crafting": f"{duration(log.seconds)}{early}. {log.note}{known}"}
 
 
 def in_words(method: Method) -> str:

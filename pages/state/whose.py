@@ -15,7 +15,7 @@ from ued_core.data import DATASETS
 from ued_core.data.base import NOT_CLEAN
 from ued_core.errors import UedError
 from ued_core.person import OWNER, Person
-from ued_core.runs import RunRecord, RunSpec, Snapshot
+from ued_core.runs import RunRecord, RunResult, RunSpec, Snapshot
 from ued_core.runs.devices import slots
 from ued_core.runs.permission import check_data, check_spec, may_act_on
 from ued_core.runs.turns import queue_order, wait_behind
@@ -78,17 +78,15 @@ def is_open(spec: Mapping[str, Any]) -> bool:
     return True
 
 
-def result_for_reader(record: RunRecord, result: Mapping[str, Any]) -> Mapping[str, Any]:
+def result_for_reader(record: RunRecord, result: RunResult) -> RunResult:
     """The result of a run; where a visitor may not see its images, classes have numbers, because their names are those
     of the owner's folders, and of the notes, which name files, only those are left that say what was tested on."""
     if is_open(record.spec):
         return result
-    data = result["data"]
-    notes = [note for note in data.get("notes") or [] if note.startswith(NOT_CLEAN)]
-    return {
-        **result,
-        "data": {**data, "class_names": [f"class {k}" for k in range(len(data["class_names"]))], "notes": notes},
-    }
+    notes = [note for note in result.data.notes if note.startswith(NOT_CLEAN)]
+    numbered = [f"class {k}" for k in range(len(result.data.class_names))]
+    data = result.data.model_copy(update={"class_names": numbered, "notes": notes})
+    return result.model_copy(update={"data": data})
 
 
 def error_for_reader(record: RunRecord, error: Mapping[str, Any]) -> tuple[str, str]:

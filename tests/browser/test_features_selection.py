@@ -11,7 +11,6 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from ued_core.context import Context
-from ued_core.files import write_json
 from ued_core.runs import RunFolder, RunSpec
 from ued_core.runs.jsonl import append_line
 from ued_core.runs.pipeline import execute
@@ -45,7 +44,7 @@ def app(
         folder.take_token()
         rows = lambda row: append_line(folder.history_path, row)  # noqa: E731
         result = execute(spec, Context(), weights=folder.weights, epoch_folder=folder.epoch_folder, on_epoch=rows)
-        write_json(folder.result_path, {**result, "attempts": 1})
+        folder.write_result(result.model_copy(update={"attempts": 1}))
     with serve("app.py", home) as address:
         yield address, folder.run_id
 

@@ -8,15 +8,16 @@ import pytest
 from tests.figures.test_theme import contrast
 from ued_core.figures import learning
 from ued_core.figures.learning import LOSS, TEST, TRAIN, Curve
+from ued_core.results.parts import EpochRow, Probe
 
 ROWS = [
-    {"epoch": 1, "loss": 2.0, "train_accuracy": 0.3, "test_accuracy": 0.2},
-    {"epoch": 2, "loss": 1.0, "train_accuracy": 0.9, "test_accuracy": 0.25},
+    EpochRow({"epoch": 1, "loss": 2.0, "train_accuracy": 0.3, "test_accuracy": 0.2}),
+    EpochRow({"epoch": 2, "loss": 1.0, "train_accuracy": 0.9, "test_accuracy": 0.25}),
 ]
 
 
-def moved(by: float) -> list[dict[str, float]]:
-    return [{**row, "test_accuracy": row["test_accuracy"] + by} for row in ROWS]
+def moved(by: float) -> list[EpochRow]:
+    return [EpochRow({**row.numbers, "test_accuracy": row.numbers["test_accuracy"] + by}) for row in ROWS]
 
 
 def test_one_run_shows_both_accuracies_in_per_cent() -> None:
@@ -39,7 +40,7 @@ def test_a_run_without_epochs_is_an_empty_chart_with_axes() -> None:
 
 
 def test_a_row_without_a_quantity_is_left_out_not_zero() -> None:
-    figure = learning.run_figure([ROWS[0], {"epoch": 2, "train_accuracy": 0.5}], epochs=2)
+    figure = learning.run_figure([ROWS[0], EpochRow({"epoch": 2, "train_accuracy": 0.5})], epochs=2)
     by_name = {trace.name: trace for trace in figure.data}
     assert by_name[TEST.title].x.tolist() == [1]
     assert by_name[TRAIN.title].x.tolist() == [1, 2]
@@ -93,10 +94,15 @@ def test_histogram_shows_every_class_and_the_even_share() -> None:
 
 
 def test_probe_bars_fill_every_row_exactly() -> None:
-    probe = {
-        "clean_accuracy": 0.2, "own_accuracy": 0.97,
-        "wrong_true_rate": 0.05, "wrong_perturbation_rate": 0.9, "wrong_other_rate": 0.05,
-    }  # fmt: skip
+    probe = Probe(
+        clean_accuracy=0.2,
+        own_accuracy=0.97,
+        wrong_true_rate=0.05,
+        wrong_perturbation_rate=0.9,
+        wrong_other_rate=0.05,
+        clean_histogram=[0.5, 0.5],
+        images=100,
+    )
     figure = learning.probe_figure(probe)
     assert np.sum([trace.x for trace in figure.data], axis=0) == pytest.approx([100, 100, 100])
     by_name = {trace.name: trace.x for trace in figure.data}

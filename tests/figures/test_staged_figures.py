@@ -8,6 +8,7 @@ import math
 import pytest
 
 from ued_core.figures.staged import FROZEN, Alarm, alarms, growth_figure, legend_growth, rates_figure, signal_figure
+from ued_core.results.parts import EpochRow
 from ued_core.results.staged import Check, Trace, trace_of
 
 LAYERS = ("block 1", "penultimate")
@@ -96,11 +97,11 @@ def test_a_run_under_way_is_read_from_its_history() -> None:
         "staged rate penultimate": 1.0,
     }
     spec = {"defenses": [METHOD]}
-    trace = trace_of(spec, [{"epoch": 1, **row}])
+    trace = trace_of(spec, [EpochRow({"epoch": 1, **row})])
     assert trace.layers == LAYERS
     assert trace.checks[0] == Check(
         1, {"block 1": 1.1, "penultimate": 2.0}, 1.7, True, "", {"block 1": 0.3, "penultimate": 1.0}
     )
     assert [len(figure(trace).data) > 0 for figure in (rates_figure, signal_figure, growth_figure)] == [True] * 3
-    assert trace_of(spec, [{"epoch": 1, "test_accuracy": 0.5}]) is None
-    assert trace_of({"defenses": []}, [{"epoch": 1, **row}]) is None
+    assert trace_of(spec, [EpochRow({"epoch": 1, "test_accuracy": 0.5})]) is None
+    assert trace_of({"defenses": []}, [EpochRow({"epoch": 1, **row})]) is None

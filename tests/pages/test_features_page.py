@@ -26,7 +26,7 @@ from ued_core.context import Context
 from ued_core.data import DATASETS
 from ued_core.errors import DataError
 from ued_core.figures.layouts import PointColours
-from ued_core.files import write_json
+from ued_core.results.parts import EpochRow
 from ued_core.runs import RunFolder, RunSpec
 from ued_core.runs.jsonl import append_line
 from ued_core.runs.listing import Snapshot
@@ -69,7 +69,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     folder.take_token()
     on_epoch = lambda row: append_line(folder.history_path, row)  # noqa: E731
     result = execute(spec, Context(), weights=folder.weights, epoch_folder=folder.epoch_folder, on_epoch=on_epoch)
-    write_json(folder.result_path, {**result, "attempts": 1})
+    folder.write_result(result.model_copy(update={"attempts": 1}))
     return folder
 
 
@@ -195,7 +195,7 @@ def test_a_run_is_looked_into_at_every_epoch(run: RunFolder, features: Callable[
     assert len(played["marked"]) == 2
     learning, measure = played["strips"]
     rows = run.history()
-    assert learning["lines"][1]["y"] == pytest.approx([100 * row["test_accuracy"] for row in rows])
+    assert learning["lines"][1]["y"] == pytest.approx([100 * row.test_accuracy for row in rows])
     assert measure["lines"][0]["x"] == [0, 1, 2, 3]
     assert [line["name"] for line in measure["lines"]] == ["clean", "poisoned", "defended"]
     slider = page.slider(key=f"epoch_{run.run_id[-4:]}")
@@ -215,7 +215,7 @@ def test_the_last_layer_of_a_run_is_refitted_on_demand(run: RunFolder, features:
     found = quality_at(run.run_id, 3)
     shown = {metric.label: metric.value for metric in page.metric}
     assert shown == {
-        "As trained": f"{100 * run.history()[-1]['test_accuracy']:.1f} %",
+        "As trained": f"{100 * run.history()[-1].test_accuracy:.1f} %",
         "Last layer refitted": f"{100 * found.refitted:.1f} %",
         "Refitted, never trained": f"{100 * found.untrained:.1f} %",
     }
@@ -260,7 +260,7 @@ def test_a_film_is_two_bytes_a_coordinate() -> None:
 
 
 def test_the_learning_strip_is_in_per_cent() -> None:
-    strip = learning_strip([{"epoch": 1, "train_accuracy": 0.5, "test_accuracy": 0.25}])
+    strip = learning_strip([EpochRow({"epoch": 1, "train_accuracy": 0.5, "test_accuracy": 0.25})])
     assert [(line.name, line.y) for line in strip.lines] == [("training", (50.0,)), ("clean test", (25.0,))]
     assert (strip.low, strip.high) == (0.0, 100.0)
 

@@ -26,6 +26,7 @@ from ued_core.context import Context
 from ued_core.data import DATASETS
 from ued_core.defenses import Coin
 from ued_core.errors import SpecError, UedError
+from ued_core.results.parts import Probe
 from ued_core.runs import RunRecord, RunSpec
 from ued_core.runs.record import STATES
 from ued_core.studies.estimate import duration, estimate
@@ -158,8 +159,8 @@ def test_the_table_shows_what_was_measured(open_finished, finished) -> None:
     assert list(table["State"]) == ["✖ Failed", "✔ Finished", "✔ Finished", "✔ Finished"]
     assert list(table["Seed"]) == [0, 0, 1, 0]
     result = runs.folder(finished[1][0]).result()
-    assert table["Clean test"].iloc[3] == pytest.approx(100 * result["last"])
-    assert table["Training"].iloc[3] == pytest.approx(100 * result["train_accuracy"])
+    assert table["Clean test"].iloc[3] == pytest.approx(100 * result.last)
+    assert table["Training"].iloc[3] == pytest.approx(100 * result.train_accuracy)
     assert table["Epoch"].iloc[3] == "2 / 2"
     legend = shown(page)
     assert all(words.meaning in legend for words in STATE_WORDS.values())
@@ -263,10 +264,10 @@ def test_a_finished_run_shows_result_protocol_and_files(open_finished, finished)
     page = open_finished(run=run_id)
     text = shown(page)
     assert page.header[0].value.replace("\\", "") == record.title
-    assert verdict(result["train_accuracy"], result["last"], 10, True, result["data"]["test"]).sentence in text
-    assert f"{100 * result['last']:.1f} % after the last epoch" in text
-    assert f"clean {result['data']['clean_hash']} → trained on {result['data']['trained_on_hash']}" in text
-    assert result["data"]["clean_hash"] != result["data"]["trained_on_hash"]
+    assert verdict(result.train_accuracy, result.last, 10, True, result.data.test).sentence in text
+    assert f"{100 * result.last:.1f} % after the last epoch" in text
+    assert f"clean {result.data.clean_hash} → trained on {result.data.trained_on_hash}" in text
+    assert result.data.clean_hash != result.data.trained_on_hash
     assert record.key in text
     assert "random crop (4 px padding) → random flip" in text
     assert "python -m ued_core train spec.json" in text
@@ -274,6 +275,19 @@ def test_a_finished_run_shows_result_protocol_and_files(open_finished, finished)
     labels = [element.proto.label for element in page.get("download_button")]
     assert labels == ["spec.json", "history.csv", "result.json", "weights.safetensors"]
     assert "The same run without attack and defence reached" in text, "the reference was found by its key"
+
+
+def test_the_page_of_a_run_opens_its_result_once(open_finished, finished, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+
+    def reading(path: Path, *arguments: object, **more: object) -> str:
+        opened.append(path.parent.name if path.name == "result.json" else "")
+        return read_text(path, *arguments, **more)
+
+    read_text = Path.read_text
+    monkeypatch.setattr(Path, "read_text", reading)
+    assert "Protocol" in shown(open_finished(run=finished[1][0]))
+    assert opened.count(finished[1][0]) == 1
 
 
 def test_a_short_id_is_a_link_too_and_a_wrong_one_is_explained(open_finished, finished) -> None:
@@ -660,8 +674,9 @@ def test_a_verdict_that_another_draw_of_test_images_would_change_is_not_given() 
 
 def test_shares_of_few_images_are_not_interpreted() -> None:
     rates = {"clean_accuracy": 0.2, "own_accuracy": 1.0, "wrong_true_rate": 0.1, "wrong_perturbation_rate": 0.8}
-    assert "follows the perturbation far more" in probe_words({**rates, "images": 100})
-    few = probe_words({**rates, "images": 10})
+    measured = Probe(**rates, wrong_other_rate=0.1, clean_histogram=[0.5, 0.5], images=100)
+    assert "follows the perturbation far more" in probe_words(measured)
+    few = probe_words(measured.model_copy(update={"images": 10}))
     assert "follows the perturbation" not in few
     assert "from 49 to 94 %" in few
     assert "a few classes" not in histogram_words([0.9, 0.1, 0.0, 0.0], list("abcd"), 10)

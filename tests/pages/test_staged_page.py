@@ -25,6 +25,7 @@ from ued_core.defenses.staged_training import StagedTraining
 from ued_core.figures.learning import RUN_COLOURS
 from ued_core.models import MODELS
 from ued_core.results import staged
+from ued_core.results.parts import EpochRow
 from ued_core.runs import RunFolder
 from ued_core.runs.folder import runs_root
 from ued_core.runs.spec import RunSpec
@@ -159,10 +160,11 @@ def test_both_runs_are_started_once(open_page, monkeypatch: pytest.MonkeyPatch) 
 
 def test_what_has_not_happened_yet_is_not_said_to_be_never() -> None:
     history, report = trained(StagedTraining(reaction="none", watched=8))
+    epochs = [EpochRow(row) for row in history]
     spec = RunSpec.from_json(
         {"dataset": SMALL, "defenses": [StagedTraining(threshold=50.0, watched=8).to_json()]}
     ).to_json()
-    under_way, over = (staged.trace_of(spec, history[:1], ()), staged.trace_of(spec, history, (report,)))
+    under_way, over = (staged.trace_of(spec, epochs[:1], ()), staged.trace_of(spec, epochs, (report,)))
     said = [
         staged_views._crossing(staged_views.Shown("a run", trace, None, None, "slug")) for trace in (under_way, over)
     ]

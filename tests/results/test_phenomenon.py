@@ -20,10 +20,10 @@ def test_cuda_collapses_and_coin_brings_a_large_part_back(tmp_path, monkeypatch)
     clean = run(tmp_path, monkeypatch)
     poisoned = run(tmp_path, monkeypatch, attack="cuda")
     defended = run(tmp_path, monkeypatch, attack="cuda", defenses=["coin"])
-    assert clean["last"] >= 0.93
-    assert poisoned["train_accuracy"] >= 0.95
-    assert poisoned["last"] <= 0.6
-    assert defended["last"] >= max(0.6, poisoned["last"] + 0.15)
-    probe = poisoned["probe"]
-    assert probe["own_accuracy"] >= 0.9
-    assert probe["clean_accuracy"] == pytest.approx(poisoned["last"], abs=0.01)
+    assert clean.last >= 0.93
+    assert poisoned.train_accuracy >= 0.95
+    assert poisoned.last <= 0.6
+    assert defended.last >= max(0.6, poisoned.last + 0.15)
+    probe = poisoned.probe
+    assert probe.own_accuracy >= 0.9
+    assert probe.clean_accuracy == pytest.approx(poisoned.last, abs=0.01)

@@ -17,6 +17,7 @@ from ued_core.context import Context
 from ued_core.data import load_split
 from ued_core.errors import Cancelled, RunError
 from ued_core.records import PoisonedSet
+from ued_core.results.parts import Crafting
 from ued_core.runs import RunSpec
 from ued_core.runs.pipeline import execute
 from ued_core.runs.record import read_record
@@ -83,10 +84,10 @@ def test_what_is_there_is_trained_with_and_kept_apart(name: str, tmp_path: Path)
     )
     poisoned: PoisonedSet = made[0]
     train = load_split(spec.dataset, Context()).train
-    assert result["crafting"]["stopped_early"] == EARLY[name]
-    assert f"Stopped early {EARLY[name]}" in result["crafting"]["note"]
-    assert not result["crafting"]["converged"]
-    assert json.loads(json.dumps(result["crafting"])) == result["crafting"]
+    assert result.crafting.stopped_early == EARLY[name]
+    assert f"Stopped early {EARLY[name]}" in result.crafting.note
+    assert not result.crafting.to_json()["converged"]
+    assert Crafting.model_validate(json.loads(json.dumps(result.crafting.to_json()))) == result.crafting
     # Bound, and untouched images are those without noise.
     delta = poisoned.delta.flatten(1).abs().amax(1)
     assert int(delta.max()) <= spec.attack.bound(train.shape).size
@@ -101,8 +102,8 @@ def test_what_is_there_is_trained_with_and_kept_apart(name: str, tmp_path: Path)
     assert not list(crafted_root().glob("*/*/card.json"))
     # The run itself, resumed, trains on the same images without crafting anything.
     again = execute(spec, Context(on_report=no_crafting), partial=tmp_path / "own")
-    assert again["data"]["trained_on_hash"] == result["data"]["trained_on_hash"]
-    assert again["crafting"] == result["crafting"]
+    assert again.data.trained_on_hash == result.data.trained_on_hash
+    assert again.crafting == result.crafting
 
 
 def the_first_ones(name: str, poisoned: PoisonedSet) -> None:
@@ -194,7 +195,7 @@ def test_from_the_request_to_the_result(monkeypatch: pytest.MonkeyPatch) -> None
     assert not folder.usable.exists()
     result = folder.result()
     assert result is not None
-    assert result["crafting"]["stopped_early"] == "after 3 of at most 4 rounds"
+    assert result.crafting.stopped_early == "after 3 of at most 4 rounds"
     assert any("Stopped early after 3 of at most 4 rounds" in line for line in said)
     record = read_record(folder)
     assert (record.state, record.stopped_early, record.craftable) == ("finished", "after 3 of at most 4 rounds", False)
@@ -217,7 +218,7 @@ def test_a_cancelled_run_goes_on_with_its_own_images(monkeypatch: pytest.MonkeyP
     folder.request_resume()
     assert not folder.stop_crafting_requested()
     whole = execute(spec, Context(enough=Wish()))
-    assert execute(spec, Context(), **paths)["history"][-1]["loss"] == whole["history"][-1]["loss"]
+    assert execute(spec, Context(), **paths).history[-1].loss == whole.history[-1].loss
 
 
 def test_cancelled_crafting_resumes_from_its_draft(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,7 +239,7 @@ def test_cancelled_crafting_resumes_from_its_draft(monkeypatch: pytest.MonkeyPat
         execute(spec, Context(on_report=stop))
     told: list[str] = []
     result = execute(spec, Context(on_report=lambda done, total, text: told.append(text)))
-    assert result["data"]["trained_on_hash"] == expected
+    assert result.data.trained_on_hash == expected
     assert any(text.startswith("round 4") for text in told)
     assert not any(text.startswith(("round 1", "round 2")) for text in told)
 
@@ -249,5 +250,5 @@ def test_attacks_without_crafting_show_no_marker(spec_of: Callable[..., RunSpec]
     folder.usable.touch()
     assert work(folder, Stopper(folder), 1, 1) == 0
     assert not folder.usable.exists(), "the marker of an earlier attempt goes"
-    assert folder.result()["crafting"] is None
+    assert folder.result().crafting is None
     assert read_record(folder).stopped_early == ""

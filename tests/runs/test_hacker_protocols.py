@@ -78,10 +78,10 @@ def test_relabelled_run(spec_of: Callable[..., RunSpec], tmp_path: Path) -> None
     network = spec.model.build(split.train.shape, 5, torch.Generator())
     network.load_state_dict(load_file(tmp_path / "w.safetensors"))
     guesses = predict(network, split.test.images, Context())
-    assert result["last"] == float((guesses == split.test.labels % 5).double().mean())
-    assert len(result["data"]["class_names"]) == 5
-    assert result["probe"] is None, "the perturbation is no function of the class that is trained"
-    assert result["data"]["clean_hash"] == split.train.content_hash
+    assert result.last == float((guesses == split.test.labels % 5).double().mean())
+    assert len(result.data.class_names) == 5
+    assert result.probe is None, "the perturbation is no function of the class that is trained"
+    assert result.data.clean_hash == split.train.content_hash
 
 
 def test_the_clean_part_alone(
@@ -111,14 +111,14 @@ def test_accuracy_of_both_parts(spec_of: Callable[..., RunSpec], tmp_path: Path)
     network.load_state_dict(load_file(tmp_path / "w.safetensors"))
     right = predict(network, made.images, Context()) == split.train.labels
     share = float(made.touched.double().mean())
-    assert result["touched_accuracy"] == pytest.approx(float(right[made.touched].double().mean()))
-    assert result["untouched_accuracy"] == pytest.approx(float(right[~made.touched].double().mean()))
-    for row in result["history"]:
-        whole = share * row["touched_accuracy"] + (1 - share) * row["untouched_accuracy"]
-        assert whole == pytest.approx(row["train_accuracy"])
+    assert result.touched_accuracy == pytest.approx(float(right[made.touched].double().mean()))
+    assert result.untouched_accuracy == pytest.approx(float(right[~made.touched].double().mean()))
+    for row in result.history:
+        whole = share * row.touched_accuracy + (1 - share) * row.untouched_accuracy
+        assert whole == pytest.approx(row.train_accuracy)
     plain = execute(small(spec_of, attack="cuda"), Context())
-    assert (plain["touched_accuracy"], plain["untouched_accuracy"]) == (None, None)
-    assert "touched_accuracy" not in plain["history"][0]
+    assert (plain.touched_accuracy, plain.untouched_accuracy) == (None, None)
+    assert plain.history[0].touched_accuracy is None
 
 
 def test_specs_that_make_no_sense(spec_of: Callable[..., RunSpec]) -> None:
@@ -182,11 +182,11 @@ def test_other_plans_and_models_run_from_spec_to_weights(
     network = spec.model.build(split.train.shape, 5, torch.Generator())
     network.load_state_dict(load_file(files["weights"]))
     guesses = predict(network, split.test.images, Context(), spec.plan.dtype(torch.device("cpu")))
-    assert result["last"] == pytest.approx(float((guesses == split.test.labels % 5).double().mean()))
+    assert result.last == pytest.approx(float((guesses == split.test.labels % 5).double().mean()))
     assert {"train_accuracy", "test_accuracy", "touched_accuracy", "untouched_accuracy", "loss", "seconds"} <= set(
         rows[-1]
     )
     assert len(list(files["epoch_folder"].iterdir())) == spec.plan.epochs + 1
-    assert execute(spec, Context(), checkpoint=files["checkpoint"])["history"] == result["history"], (
+    assert execute(spec, Context(), checkpoint=files["checkpoint"]).history == result.history, (
         "resumed after the last epoch"
     )

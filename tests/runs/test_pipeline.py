@@ -22,6 +22,7 @@ from ued_core.models import Network
 from ued_core.records import DataSplit, History, ImageSet
 from ued_core.runs import RunSpec, pipeline
 from ued_core.runs.pipeline import execute, summary
+from ued_core.runs.result import RunResult
 from ued_core.training import Job, accuracy, predict
 
 TIMES = ("seconds", "images_per_s")
@@ -63,50 +64,52 @@ def test_poisoned_and_defended_run(spec_of: Callable[..., RunSpec], tmp_path: Pa
     rows: list[dict[str, float]] = []
     weights = tmp_path / "weights.safetensors"
     result = execute(spec, Context(), weights=weights, on_epoch=rows.append)
-    assert json.loads(json.dumps(result, allow_nan=False)) == result
-    assert result["history"] == rows
+    assert RunResult.from_json(json.loads(json.dumps(result.to_json(), allow_nan=False))) == result
+    assert [row.numbers for row in result.history] == rows
     assert [row["epoch"] for row in rows] == [1, 2, 3]
-    assert (result["last"], result["train_accuracy"]) == (rows[-1]["test_accuracy"], rows[-1]["train_accuracy"])
-    assert result["best"] == max(row["test_accuracy"] for row in rows)
-    assert result["train_seconds"] == pytest.approx(sum(row["seconds"] for row in rows))
-    assert result["seconds"] >= result["train_seconds"] > 0
+    assert (result.last, result.train_accuracy) == (rows[-1]["test_accuracy"], rows[-1]["train_accuracy"])
+    assert result.best == max(row["test_accuracy"] for row in rows)
+    assert result.train_seconds == pytest.approx(sum(row["seconds"] for row in rows))
+    assert result.seconds >= result.train_seconds > 0
 
     # The same numbers from the weights on disk.
     network, split = rebuilt(spec, weights)
     with safe_open(weights, "pt") as file:
         assert file.metadata() == {"spec": spec.key()}
-    assert accuracy(network, split.test, Context()) == result["last"]
+    assert accuracy(network, split.test, Context()) == result.last
     stored = spec.attack.poison(split.train, Context(seed=4), 0.5).as_training_set()
-    assert accuracy(network, stored, Context()) == result["poisoned_accuracy"]
-    assert result["data"]["clean_hash"] == split.train.content_hash
-    assert result["data"]["trained_on_hash"] == stored.content_hash != split.train.content_hash
-    assert (result["data"]["train"], result["data"]["test"]) == (200, 100)
-    assert result["data"]["class_names"] == list(split.train.class_names)
-    assert result["environment"]["device"] == "cpu"
-    assert result["environment"]["precision"] == "float32"
-    assert result["environment"]["threads"] == torch.get_num_threads()
+    assert accuracy(network, stored, Context()) == result.poisoned_accuracy
+    assert result.data.clean_hash == split.train.content_hash
+    assert result.data.trained_on_hash == stored.content_hash != split.train.content_hash
+    assert (result.data.train, result.data.test) == (200, 100)
+    assert result.data.class_names == list(split.train.class_names)
+    assert result.environment.device == "cpu"
+    assert result.environment.precision == "float32"
+    assert result.environment.threads == torch.get_num_threads()
 
 
 def test_probe_by_hand(spec_of: Callable[..., RunSpec], tmp_path: Path) -> None:
     spec = small(spec_of, attack="cuda", attack_seed=4, seed=3)
     result = execute(spec, Context(), weights=tmp_path / "w.safetensors")
-    probe = result["probe"]
+    probe = result.probe
     network, split = rebuilt(spec, tmp_path / "w.safetensors")
     guesses = predict(network, split.test.images, Context())
-    assert probe["clean_histogram"] == pytest.approx([float((guesses == k).float().mean()) for k in range(10)])
-    assert probe["clean_accuracy"] == pytest.approx(result["last"])
-    assert probe["images"] == 100
+    assert probe.clean_histogram == pytest.approx([float((guesses == k).float().mean()) for k in range(10)])
+    assert probe.clean_accuracy == pytest.approx(result.last)
+    assert probe.images == 100
     # Each class's own filter on the test images: what poisoning the test set with the same key gives.
     own = spec.attack.poison(split.test, Context(seed=4)).as_training_set()
-    assert probe["own_accuracy"] == pytest.approx(accuracy(network, own, Context()))
-    assert probe["wrong_true_rate"] + probe["wrong_perturbation_rate"] + probe["wrong_other_rate"] == pytest.approx(1)
-    assert all(0 <= probe[name] <= 1 for name in ("wrong_true_rate", "wrong_perturbation_rate", "wrong_other_rate"))
+    assert probe.own_accuracy == pytest.approx(accuracy(network, own, Context()))
+    assert probe.wrong_true_rate + probe.wrong_perturbation_rate + probe.wrong_other_rate == pytest.approx(1)
+    assert all(
+        0 <= getattr(probe, name) <= 1 for name in ("wrong_true_rate", "wrong_perturbation_rate", "wrong_other_rate")
+    )
 
 
 def test_clean_run_has_no_probe_and_trains_on_the_clean_images(spec_of: Callable[..., RunSpec]) -> None:
     result = execute(small(spec_of), Context())
-    assert result["probe"] is None
-    assert result["data"]["trained_on_hash"] == result["data"]["clean_hash"]
+    assert result.probe is None
+    assert result.data.trained_on_hash == result.data.clean_hash
 
 
 def test_the_same_spec_gives_the_same_numbers(spec_of: Callable[..., RunSpec], tmp_path: Path) -> None:
@@ -115,13 +118,13 @@ def test_the_same_spec_gives_the_same_numbers(spec_of: Callable[..., RunSpec], t
     first = execute(spec, Context(seed=5), weights=tmp_path / "a.safetensors")
     torch.manual_seed(2)
     second = execute(spec, Context(seed=6), weights=tmp_path / "b.safetensors")
-    assert timeless(first) == timeless(second)
+    assert timeless(first.to_json()) == timeless(second.to_json())
     assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
     other = execute(small(spec_of, attack="cuda", defenses=["coin"], seed=2), Context())
-    assert timeless(other["history"]) != timeless(first["history"])
-    assert other["data"] == first["data"], "the run's seed is not the attack's key"
+    assert timeless(other.to_json()["history"]) != timeless(first.to_json()["history"])
+    assert other.data == first.data, "the run's seed is not the attack's key"
     key = execute(small(spec_of, attack="cuda", defenses=["coin"], seed=1, attack_seed=9), Context())
-    assert key["data"]["trained_on_hash"] != first["data"]["trained_on_hash"]
+    assert key.data.trained_on_hash != first.data.trained_on_hash
 
 
 def test_resumed_pipeline_equals_an_uninterrupted_one(spec_of: Callable[..., RunSpec], tmp_path: Path) -> None:
@@ -132,7 +135,7 @@ def test_resumed_pipeline_equals_an_uninterrupted_one(spec_of: Callable[..., Run
     with pytest.raises(Cancelled):
         execute(spec, stopping, checkpoint=tmp_path / "c.pt", on_epoch=lambda row: reached.append(row["epoch"]))
     assert (tmp_path / "c.pt").exists()
-    assert timeless(execute(spec, Context(), checkpoint=tmp_path / "c.pt")) == timeless(whole)
+    assert timeless(execute(spec, Context(), checkpoint=tmp_path / "c.pt").to_json()) == timeless(whole.to_json())
 
 
 class Blackout(Defense):
@@ -167,10 +170,10 @@ def test_no_defence_touches_test_images(
     assert len(seen) == 3
     assert all(torch.equal(data.images, split.test.images) for data in seen)
     network, _ = rebuilt(spec, tmp_path / "w.safetensors")
-    assert accuracy(network, split.test, Context()) == result["last"]
+    assert accuracy(network, split.test, Context()) == result.last
     black = ImageSet(torch.zeros(1, 3, 32, 32, dtype=torch.uint8), torch.tensor([0]), split.train.class_names, "black")
     assert (
-        result["data"]["trained_on_hash"]
+        result.data.trained_on_hash
         == split.train.with_images(black.images.expand(200, -1, -1, -1).contiguous()).content_hash
     )
 

@@ -17,6 +17,7 @@ from ued_core.runs import RunSpec
 from ued_core.runs.folder import RunFolder
 from ued_core.runs.pipeline import execute
 from ued_core.runs.record import read_record
+from ued_core.runs.result import RunResult
 
 QUICK = {"name": "dvae", "epochs": 2, "width": 4, "batch_size": 100}
 
@@ -33,28 +34,28 @@ def small(spec_of: Callable[..., RunSpec], **more: Any) -> RunSpec:
 def test_run_on_a_purified_set(spec_of: Callable[..., RunSpec]) -> None:
     spec = small(spec_of, poison_rate=0.5)
     result = execute(spec, Context())
-    assert json.loads(json.dumps(result, allow_nan=False)) == result
+    assert RunResult.from_json(json.loads(json.dumps(result.to_json(), allow_nan=False))) == result
     clean = load_split(spec.dataset, Context()).train
     published = spec.attack.poison(clean, Context(seed=spec.attack_seed), 0.5).as_training_set()
     dvae, greyscale = spec.defenses
     kept = dvae.kept(published)
     assert not torch.equal(kept.images, published.images)
     trained_on = greyscale.purify(published.with_images(kept.images), Context())
-    assert result["data"]["trained_on_hash"] == trained_on.content_hash
-    (log,) = result["purification"]
-    assert log == {"name": "dvae", **kept.log}
-    assert [stage["target"] for stage in log["stages"]] == [1.0, 3.0]
+    assert result.data.trained_on_hash == trained_on.content_hash
+    (log,) = result.purification
+    assert log.to_json() == {"name": "dvae", **kept.log}
+    assert [stage["target"] for stage in log.to_json()["stages"]] == [1.0, 3.0]
     # Another run on the same set does not purify it again, whatever its own seed is.
     told: list[str] = []
     again = execute(
         small(spec_of, poison_rate=0.5, seed=5), Context(on_report=lambda done, total, text: told.append(text))
     )
     assert "D-VAE: purified before, read from the disk" in told
-    assert again["data"]["trained_on_hash"] == result["data"]["trained_on_hash"]
+    assert again.data.trained_on_hash == result.data.trained_on_hash
 
 
 def test_other_runs_have_no_purification(spec_of: Callable[..., RunSpec]) -> None:
-    assert execute(small(spec_of, defenses=["greyscale"]), Context())["purification"] == []
+    assert execute(small(spec_of, defenses=["greyscale"]), Context()).purification == []
 
 
 def test_a_set_that_was_ended_early_belongs_to_its_run(
@@ -76,12 +77,12 @@ def test_a_set_that_was_ended_early_belongs_to_its_run(
     with monkeypatch.context() as patched:
         patched.setattr(Workshop, "show", show)
         result = execute(spec, Context(), partial=run.partial)
-    assert result["purification"][0]["stopped_early"] == "stage 1 after 1 of 2 epochs"
+    assert result.purification[0].to_json()["stopped_early"] == "stage 1 after 1 of 2 epochs"
     assert early_of(folder).exists()
     assert not folder.exists()
     assert read_record(run).stopped_early == "stage 1 after 1 of 2 epochs"
     resumed = execute(spec, Context(), partial=run.partial)
-    assert resumed["data"]["trained_on_hash"] == result["data"]["trained_on_hash"]
+    assert resumed.data.trained_on_hash == result.data.trained_on_hash
     other = execute(spec, Context(), partial=tmp_path / "other")
-    assert other["data"]["trained_on_hash"] != result["data"]["trained_on_hash"]
-    assert "stopped_early" not in other["purification"][0]
+    assert other.data.trained_on_hash != result.data.trained_on_hash
+    assert "stopped_early" not in other.purification[0].to_json()

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -18,21 +17,23 @@ from safetensors.torch import load_file
 from ued_core import runs
 from ued_core.context import Context
 from ued_core.errors import RunError
+from ued_core.results.parts import EpochRow
 from ued_core.runs.jsonl import read_lines
 from ued_core.runs.launcher import PACKAGE_PARENT, Handle
 from ued_core.runs.pipeline import execute
+from ued_core.runs.result import RunResult
 from ued_core.runs.spec import RunSpec
 from ued_core.runs.store import read_rows
 
 LONG = 1000
 
 
-def learned(history: list[dict[str, float]]) -> list[tuple[float, ...]]:
+def learned(history: list[EpochRow]) -> list[tuple[float, ...]]:
     names = ("epoch", "loss", "train_accuracy", "test_accuracy", "learning_rate")
-    return [tuple(row[name] for name in names) for row in history]
+    return [tuple(row.numbers[name] for name in names) for row in history]
 
 
-def uninterrupted(spec: RunSpec, weights: Path) -> dict[str, Any]:
+def uninterrupted(spec: RunSpec, weights: Path) -> RunResult:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -61,8 +62,8 @@ def test_a_run_survives_the_app_and_the_supervisor_leaves(home, spec_of, until, 
     record = until(run_id, lambda r: r.over)
     assert (record.state, record.epoch, record.attempt, record.fraction) == ("finished", 12, 1, 1.0)
     result = runs.folder(run_id).result()
-    assert (record.last, record.best) == (result["last"], result["best"])
-    assert result["environment"]["threads"] == 1
+    assert (record.last, record.best) == (result.last, result.best)
+    assert result.environment.threads == 1
     assert not runs.folder(run_id).checkpoint.exists()
     assert record.device == "CPU"
     deadline = time.monotonic() + 15
@@ -109,8 +110,8 @@ def test_a_killed_worker_is_interrupted_and_resumes_exactly(home, spec_of, until
     written = [row["epoch"] for _, row in read_lines(runs.folder(run_id).history_path)]
     assert written.count(1) == 1, "every attempt went on from a checkpoint"
     unbroken = uninterrupted(spec, tmp_path / "weights")
-    assert learned(runs.folder(run_id).history()) == learned(unbroken["history"])
-    assert learned(runs.folder(run_id).result()["history"]) == learned(unbroken["history"])
+    assert learned(runs.folder(run_id).history()) == learned(unbroken.history)
+    assert learned(runs.folder(run_id).result().history) == learned(unbroken.history)
     mine, theirs = load_file(runs.folder(run_id).weights), load_file(tmp_path / "weights")
     assert mine.keys() == theirs.keys()
     assert all(torch.equal(mine[name], theirs[name]) for name in mine)

@@ -12,6 +12,7 @@ from ued_core.cli import main
 from ued_core.context import Context
 from ued_core.errors import DataError
 from ued_core.runs.pipeline import execute
+from ued_core.runs.result import RunResult
 from ued_core.runs.spec import RunSpec
 
 SHORT = {"plan": {"name": "adamw", "epochs": 2, "batch_size": 64}, "device": "cpu", "seed": 1}
@@ -23,15 +24,15 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def trained(tmp_path: Path, **spec: Any) -> dict[str, Any]:
+def trained(tmp_path: Path, **spec: Any) -> RunResult:
     (tmp_path / "spec.json").write_text(json.dumps({**SHORT, **spec}))
     return execute(RunSpec.read(tmp_path / "spec.json"), Context())
 
 
-def rows(result: dict[str, Any]) -> list[dict[str, float]]:
+def rows(result: RunResult) -> list[dict[str, float]]:
     return [
-        {name: value for name, value in row.items() if name not in ("seconds", "images_per_s")}
-        for row in result["history"]
+        {name: value for name, value in row.numbers.items() if name not in ("seconds", "images_per_s")}
+        for row in result.history
     ]
 
 

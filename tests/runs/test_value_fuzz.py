@@ -197,7 +197,14 @@ def look(folder: RunFolder, sound: RunRecord, seen: set[str], monkeypatch: pytes
     assert RunRecord.from_json(json.loads(dump(record))) == record
     assert all(text.isprintable() and len(text) < 500 for text in record.damaged), record.damaged
     rows, result, error = folder.history(), folder.result(), folder.error()
-    told = json.dumps([{**record.to_json(), "damaged": bool(record.damaged)}, rows, result, error])
+    told = json.dumps(
+        [
+            {**record.to_json(), "damaged": bool(record.damaged)},
+            [dict(row.numbers) for row in rows],
+            result and result.to_json(),
+            error,
+        ]
+    )
     if told in seen:
         return
     seen.add(told)
@@ -217,14 +224,14 @@ def look(folder: RunFolder, sound: RunRecord, seen: set[str], monkeypatch: pytes
     run_figure(rows, record.epochs)
     history_csv(rows)
     if result is not None:
-        data, probe = result["data"], result.get("probe")
-        verdict(result["train_accuracy"], result["last"], len(data["class_names"]), True, data["test"])
+        data, probe = result.data, result.probe
+        verdict(result.train_accuracy, result.last, len(data.class_names), True, data.test)
         protocol(spec_of_all(), result)
         if probe is not None:
             probe_words(probe)
             probe_figure(probe)
-            histogram_words(probe["clean_histogram"], data["class_names"], probe["images"])
-            histogram_figure(probe["clean_histogram"], data["class_names"])
+            histogram_words(probe.clean_histogram, data.class_names, probe.images)
+            histogram_figure(probe.clean_histogram, data.class_names)
 
 
 @pytest.mark.parametrize("state", STATES)

@@ -15,6 +15,7 @@ from ued_core.errors import Cancelled, RunError
 from ued_core.files import write_json
 from ued_core.runs import RunFolder, RunSpec
 from ued_core.runs.pipeline import execute
+from ued_core.runs.result import RunResult
 from ued_core.runs.weights import EpochWeights, kept_epochs, network_at, size_of, stored_epochs
 from ued_core.training import accuracy
 
@@ -31,7 +32,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec_of: Callable[..., 
     return folder, spec
 
 
-def trained(folder: RunFolder, spec: RunSpec, ctx: Context | None = None, **more: object) -> dict:
+def trained(folder: RunFolder, spec: RunSpec, ctx: Context | None = None, **more: object) -> RunResult:
     return execute(spec, ctx or Context(), weights=folder.weights, epoch_folder=folder.epoch_folder, **more)
 
 
@@ -45,10 +46,10 @@ def test_every_epoch_is_there_and_gives_its_accuracy(run: tuple[RunFolder, RunSp
     assert stored_epochs(folder) == (0, 1, 2, 3)
     assert list(contents(folder)) == [f"epoch_00{epoch}.safetensors" for epoch in range(4)]
     split = load_split(spec.dataset, Context())
-    for row in result["history"]:
-        network = network_at(folder, int(row["epoch"]))
+    for row in result.history:
+        network = network_at(folder, row.epoch)
         assert not network.training
-        assert accuracy(network, split.test, Context()) == row["test_accuracy"]
+        assert accuracy(network, split.test, Context()) == row.test_accuracy
     start = spec.model.build(
         split.train.shape, split.train.classes, Context(seed=spec.seed).generator("weights", device="cpu")
     )

@@ -113,8 +113,8 @@ def test_every_epoch_of_a_run(
     write_json(folder.spec_path, spec.to_json())
     result = execute(spec, Context(), epoch_folder=folder.epoch_folder)
     found = quality_at(RUN, 3)
-    assert found.as_trained == pytest.approx(result["last"])
-    assert (found.images, found.values) == (result["data"]["train"], spec.model.width * 4)
+    assert found.as_trained == pytest.approx(result.last)
+    assert (found.images, found.values) == (result.data.train, spec.model.width * 4)
     looks = look_at_epochs(*work(chosen), RUN, (0, 2, 3), "block 1")
     assert [seen.vectors.shape for seen in looks] == [(3 * len(chosen[1]), 4)] * 3
     one = feature_room(*work(chosen), chosen[1], RUN, 2, "block 1", "pca")

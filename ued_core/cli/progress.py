@@ -61,7 +61,8 @@ def follow(run_id: str) -> int:
             progress(record.fraction, 1.0, f"epoch {record.epoch or 0} of {record.epochs}")
         time.sleep(0.3)
     progress.close()
-    notes = ((runs.folder(run_id).result() or {}).get("data") or {}).get("notes") or []
+    result = runs.folder(run_id).result()
+    notes = result.data.notes if result else []
     for note in notes:
         progress.note(note)
     if record.last is None:
@@ -69,8 +70,6 @@ def follow(run_id: str) -> int:
         return 1
     from ued_core.data.base import NOT_CLEAN
 
-    kind = (
-        "NOT CLEAN test accuracy" if any(str(note).startswith(NOT_CLEAN) for note in notes) else "clean test accuracy"
-    )
+    kind = "NOT CLEAN test accuracy" if any(note.startswith(NOT_CLEAN) for note in notes) else "clean test accuracy"
     print(f"{record.state}: {kind} {record.last:.4f}")
     return 0 if record.state == "finished" else 1

@@ -40,7 +40,12 @@ def show_run(options: argparse.Namespace) -> int:
     runs.attend([record])
     folder = runs.folder(record.id)
     if options.json:
-        extra = {"history": folder.history(), "result": folder.result(), "error": folder.error()}
+        result = folder.result()
+        extra = {
+            "history": [dict(row.numbers) for row in folder.history()],
+            "result": result and result.to_json(),
+            "error": folder.error(),
+        }
         print(json.dumps({**record.to_json(), **extra}, indent=2))
         return 0
     for name, value in record.to_json().items():

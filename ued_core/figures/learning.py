@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import plotly.graph_objects as go
 
 from ued_core.figures.theme import CLASS_SYMBOLS, MUTED, ROLE_COLOURS, ROLE_DASHES, axis_title, base_layout, faded
-
-Row = Mapping[str, float]
+from ued_core.results.parts import EpochRow, Probe
 
 # The cycle for runs that are compared: colours with at least 3 : 1 contrast on both pages of the
 # app; the dash and the marker tell runs apart without any colour.
@@ -52,12 +51,12 @@ class Curve:
 
     Attributes:
         label: its name in the legend.
-        runs: the history of each run; rows with ``epoch`` (1…) and the quantities.
+        runs: the history of each run; rows with the quantities.
         look: number of its colour, dash and marker; its place among the curves when left out.
     """
 
     label: str
-    runs: tuple[Sequence[Row], ...]
+    runs: tuple[Sequence[EpochRow], ...]
     look: int | None = None
 
 
@@ -78,9 +77,9 @@ class Series:
     count: int
 
 
-def series(runs: Sequence[Sequence[Row]], column: str) -> Series:
+def series(runs: Sequence[Sequence[EpochRow]], column: str) -> Series:
     """One quantity of one or several runs; rows that lack it are left out."""
-    tables = [{int(row["epoch"]): float(row[column]) for row in rows if column in row} for rows in runs]
+    tables = [{row.epoch: float(row.numbers[column]) for row in rows if column in row.numbers} for rows in runs]
     epochs = sorted(set.intersection(*map(set, tables))) if tables else []
     values = np.array([[table[epoch] for epoch in epochs] for table in tables], dtype=np.float64)
     values = values.reshape(len(tables), len(epochs))
@@ -90,7 +89,7 @@ def series(runs: Sequence[Sequence[Row]], column: str) -> Series:
     return Series(np.array(epochs, dtype=np.int64), mean, deviation, len(tables))
 
 
-def run_figure(rows: Sequence[Row], epochs: int, chance: float | None = None) -> go.Figure:
+def run_figure(rows: Sequence[EpochRow], epochs: int, chance: float | None = None) -> go.Figure:
     """The two accuracies of one run over its epochs.
 
     Args:
@@ -108,7 +107,7 @@ def run_figure(rows: Sequence[Row], epochs: int, chance: float | None = None) ->
     return figure
 
 
-def loss_figure(rows: Sequence[Row], epochs: int) -> go.Figure:
+def loss_figure(rows: Sequence[EpochRow], epochs: int) -> go.Figure:
     """The training loss of one run over its epochs."""
     figure = go.Figure(layout=_layout(LOSS, epochs))
     colour, dash = ROLE_COLOURS["neutral"], "solid"
@@ -122,7 +121,7 @@ def compare_figure(curves: Sequence[Curve], quantity: Quantity) -> go.Figure:
 
     A curve of several runs is their mean with a band of one sample standard deviation either way.
     """
-    longest = max((int(row["epoch"]) for curve in curves for rows in curve.runs for row in rows), default=1)
+    longest = max((row.epoch for curve in curves for rows in curve.runs for row in rows), default=1)
     figure = go.Figure(layout=_layout(quantity, longest))
     for place, curve in enumerate(curves):
         index = place if curve.look is None else curve.look
@@ -167,13 +166,13 @@ def histogram_figure(shares: Sequence[float], class_names: Sequence[str]) -> go.
 PROBE_ROWS = ("Clean<br>images", "Own class's<br>perturbation", "Another class's<br>perturbation")
 
 
-def probe_shares(probe: Mapping[str, float]) -> list[tuple[str, str, str, tuple[float, float, float]]]:
+def probe_shares(probe: Probe) -> list[tuple[str, str, str, tuple[float, float, float]]]:
     """The probe as stacked parts: name, colour, hatch, and the share in each of :data:`PROBE_ROWS`, 0..1.
 
     On clean images and with the own class's perturbation every answer but the true class is "another".
     """
-    clean, own = probe["clean_accuracy"], probe["own_accuracy"]
-    true, followed, other = (probe[f"wrong_{name}_rate"] for name in ("true", "perturbation", "other"))
+    clean, own = probe.clean_accuracy, probe.own_accuracy
+    true, followed, other = probe.wrong_true_rate, probe.wrong_perturbation_rate, probe.wrong_other_rate
     return [
         ("answers the true class", ROLE_COLOURS["clean"], "", (clean, own, true)),
         ("answers the class of the perturbation", ROLE_COLOURS["poisoned"], "/", (0.0, 0.0, followed)),
@@ -181,12 +180,8 @@ def probe_shares(probe: Mapping[str, float]) -> list[tuple[str, str, str, tuple[
     ]
 
 
-def probe_figure(probe: Mapping[str, float]) -> go.Figure:
-    """What a trained model follows: the image or the perturbation.
-
-    Args:
-        probe: :class:`ued_core.analysis.shortcut.ShortcutProbe` as plain values.
-    """
+def probe_figure(probe: Probe) -> go.Figure:
+    """What a trained model follows: the image or the perturbation."""
     layout = base_layout(
         barmode="stack",
         xaxis={"title": {"text": axis_title("Share of the test images", "%")}, "range": [0, 100]},

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from ued_core.assets import asset
+from ued_core.results.parts import EpochRow
 
 Row = dict[str, Any]
 FILE = asset("results", "staged.json")
@@ -63,7 +64,7 @@ class Trace:
     checks: tuple[Check, ...]
     threshold: float
     sign: str
-    history: tuple[Mapping[str, float], ...]
+    history: tuple[EpochRow, ...]
     whole: bool = True
 
     @property
@@ -79,7 +80,7 @@ class Trace:
     @property
     def answered(self) -> int:
         """How many alarms were answered so far."""
-        return len(self.alarms) if self.whole else int(self.history[-1].get("staged alarms", 0))
+        return len(self.alarms) if self.whole else int(self.history[-1].numbers.get("staged alarms", 0))
 
     @property
     def trapped_at(self) -> float | None:
@@ -88,7 +89,8 @@ class Trace:
         if self.whole:
             return self.first_above(self.threshold)
         return next(
-            (row["epoch"] for row in self.history if row.get("staged alarms", 0) > 0), self.first_above(self.threshold)
+            (row.epoch for row in self.history if row.numbers.get("staged alarms", 0) > 0),
+            self.first_above(self.threshold),
         )
 
     def first_above(self, threshold: float) -> float | None:
@@ -131,7 +133,7 @@ class _Report(BaseModel):
 
 
 def trace_of(
-    spec: Mapping[str, Any], history: Sequence[Mapping[str, float]], reports: Sequence[Mapping[str, Any]] = ()
+    spec: Mapping[str, Any], history: Sequence[EpochRow], reports: Sequence[Mapping[str, Any]] = ()
 ) -> Trace | None:
     """The checks of a run, from its result, or as far as its history shows them.
 
@@ -149,7 +151,7 @@ def trace_of(
     report = next((_Report.of(r) for r in reports if r.get("name") == NAME), None)
     if report is not None:
         return Trace(tuple(report.layers), tuple(report.checks), method["threshold"], method["signal"], tuple(history))
-    rows = [row for row in history if "staged signal" in row]
+    rows = [row.numbers for row in history if "staged signal" in row.numbers]
     if not rows:
         return None
     layers = tuple(name.removeprefix("staged rate ") for name in rows[0] if name.startswith("staged rate "))
@@ -191,7 +193,7 @@ def expectation(rows: Sequence[Row], spec: Mapping[str, Any]) -> str:
 
 def _alarms_expected(rows: Sequence[Row], method: Mapping[str, Any]) -> str:
     signal, threshold = method["signal"], method["threshold"]
-    watched = [(row, trace_of(row["spec"], row["history"], row["training"])) for row in rows if row["arm"] == WATCHED]
+    watched = [(row, trace_of(row["spec"], epochs_of(row), row["training"])) for row in rows if row["arm"] == WATCHED]
     same = sorted(
         ((row["spec"]["dataset"]["name"], row["spec"]["attack"] is not None, trace.first_above(threshold) is not None)
          for row, trace in watched if trace and trace.sign == signal),
@@ -232,6 +234,11 @@ def _came_of_it(rows: Sequence[Row], method: Mapping[str, Any]) -> str:
     ends = [f"most gained: {at(best)}"] * (gains[best] > 0) + [f"most lost: {at(worst)}"] * (gains[worst] < 0)
     count = f"{len(changes)} run{'s' * (len(changes) != 1)}"
     return f"Clean test accuracy with exactly these settings ({count}): {'; '.join(ends) or 'as without this defence'}."
+
+
+def epochs_of(row: Row) -> list[EpochRow]:
+    """The history of a stored run."""
+    return [EpochRow(numbers) for numbers in row["history"]]
 
 
 def find(rows: Sequence[Row], scene: str, arm: str, seed: int) -> Row | None:

@@ -25,6 +25,7 @@ from ued_core.runs.folder import Progress, RunFolder, runs_root
 from ued_core.runs.launcher import ensure_supervisor
 from ued_core.runs.listing import Snapshot, snapshot
 from ued_core.runs.record import ENDED, STATES, RunRecord
+from ued_core.runs.result import RunResult
 
 if TYPE_CHECKING:
     from ued_core.runs.spec import RunSpec
@@ -35,6 +36,7 @@ __all__ = [
     "Progress",
     "RunFolder",
     "RunRecord",
+    "RunResult",
     "RunSpec",
     "Snapshot",
     "attend",

@@ -17,9 +17,10 @@
 | ``checkpoint.pt`` | worker | for resuming; removed when the run has finished |
 | ``crafted/`` | worker | a poisoned set whose crafting was ended early; it belongs to this run alone |
 | ``weights.safetensors`` | worker | the trained weights |
-| ``weights/epoch_003.safetensors`` | worker | the weights after so many epochs, 0 is before training
-(:mod:`ued_core.runs.weights`) | | ``last-words`` | submitter, resume, worker | room on the disk for ``error.json``,
-which it becomes when there is no other | | ``result.json``, ``error.json`` | worker | how it ended |
+| ``weights/epoch_003.safetensors`` | worker | the weights after so many epochs (:mod:`ued_core.runs.weights`) |
+| ``last-words`` | submitter, resume, worker | room on the disk for ``error.json``, which it may become |
+| ``result.json`` | worker | what the finished run measured, without the history (:mod:`ued_core.runs.result`) |
+| ``error.json`` | worker | why it failed |
 | ``log.txt`` | worker | what it printed |
 
 The token makes every execution unique: a run is executed by the one worker that removed it,
@@ -44,25 +45,23 @@ from pathlib import Path
 from typing import Any
 
 from ued_core.errors import RunError, in_short
-from ued_core.files import GONE, NEW, folder_atomic, remove_at_once, write_json
+from ued_core.files import GONE, NEW, folder_atomic, remove_at_once, write_atomic, write_json
 from ued_core.home import home
-from ued_core.runs.jsonl import modified, read_lines, read_object, read_tail, read_value
+from ued_core.results.parts import EpochRow
+from ued_core.runs.jsonl import finite, line_of, modified, read_lines, read_tail, read_value
 from ued_core.runs.last_words import keep_room, speak
+from ued_core.runs.result import RunResult, Summary
 from ued_core.runs.stored import (
     Attempt,
     Computing,
     CraftedCard,
     CraftedLog,
-    EpochRow,
     Failure,
     Report,
     Request,
-    Result,
     SpecFile,
-    fitted,
-    in_brief,
-    known,
 )
+from ued_core.stored import fitted, in_brief
 
 RUN_ID = re.compile(r"\d{8}-\d{6}-\d{3}-[0-9a-f]{4}")
 TOKEN = "queued"
@@ -247,19 +246,31 @@ class RunFolder:
         """
         return fitted(Request, read_value(self.request_path), self.request_path.name, damage)
 
-    def measured(self, damage: list[str] | None = None) -> Result | None:
-        """What the finished run measured, as far as the file is right; None without one."""
+    def measured(self, damage: list[str] | None = None) -> Summary | None:
+        """The numbers of the finished run that tables show, as far as they are right; None without a result."""
         if not self.result_path.exists():
             return None
-        return fitted(Result, read_value(self.result_path), self.result_path.name, damage)
+        value = read_value(self.result_path)
+        # Rows of history.jsonl are judged where they are read.
+        RunResult.read(value, [], damage, self.result_path.name)
+        return fitted(Summary, value, self.result_path.name)
 
-    def result(self) -> dict[str, Any] | None:
-        """What the finished run measured (see :func:`ued_core.runs.pipeline.execute`); None without one that is wholly
-        right."""
-        damage: list[str] = []
-        value = read_object(self.result_path)
-        fitted(Result, value, self.result_path.name, damage)
-        return None if damage else value
+    def result(self) -> RunResult | None:
+        """What the finished run measured; None without one that is wholly right."""
+        value = read_value(self.result_path)
+        return None if value is None else RunResult.read(value, self.history())
+
+    def write_result(self, result: RunResult) -> None:
+        """Record what a finished run measured.
+
+        Raises:
+            OSError: it cannot be written, or the folder is gone.
+        """
+        # A worker that died between a checkpoint and its line left a gap.
+        if self.history() != result.history:
+            text = "".join(line_of(row.numbers) for row in result.history)
+            write_atomic(self.history_path, lambda path: _fill(path, text), parents=False)
+        write_json(self.result_path, finite(result.to_json(history=False)), parents=False)
 
     def error(self, damage: list[str] | None = None) -> dict[str, Any] | None:
         """``what``, ``do``, ``kind``, ``traceback`` and ``time`` of a failed run, or None."""
@@ -280,24 +291,20 @@ class RunFolder:
         return [fitted(Computing, row, f"line {number} of {self.environments_path.name}", damage)
                 for number, row in read_lines(self.environments_path)]  # fmt: skip
 
-    def history(self, damage: list[str] | None = None) -> list[dict[str, float]]:
-        """One row per epoch, as :func:`ued_core.training.train` describes them; epochs increase, every number is
-        finite.
+    def history(self, damage: list[str] | None = None) -> list[EpochRow]:
+        """One row per epoch; epochs increase, every number is finite.
 
         A row with a wrong value is left out. After a resume the epochs since the last checkpoint are trained again;
         their first rows give way to the new ones.
         """
-        rows: list[dict[str, float]] = []
-        for number, row in read_lines(self.history_path):
-            wrong: list[str] = []
-            fitted(EpochRow, row, f"line {number} of {self.history_path.name}", wrong)
-            if wrong:
-                if damage is not None:
-                    damage += wrong
+        rows: list[EpochRow] = []
+        for number, value in read_lines(self.history_path):
+            row = EpochRow.read(value, f"line {number} of {self.history_path.name}", damage)
+            if row is None:
                 continue
-            while rows and rows[-1]["epoch"] >= row["epoch"]:
+            while rows and rows[-1].epoch >= row.epoch:
                 rows.pop()
-            rows.append(known(row))
+            rows.append(row)
         return rows
 
     def progress(self, damage: list[str] | None = None) -> Progress | None:
@@ -418,6 +425,10 @@ def cannot_write(error: OSError, root: Path) -> RunError:
     return RunError(
         f"The run cannot be written to {root}: {reason}.", f"{do}, or set UED_HOME to a folder that can be written."
     )
+
+
+def _fill(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
 
 
 def _with_methods(spec: dict[str, Any]) -> dict[str, Any]:

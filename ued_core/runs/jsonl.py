@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ued_core.runs.stored import LATEST
+from ued_core.stored import LATEST
 
 
 def read_value(path: Path) -> Any:
@@ -19,12 +19,6 @@ def read_value(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
-
-
-def read_object(path: Path) -> dict[str, Any]:
-    """A JSON object from a file; empty when it is missing or damaged."""
-    value = read_value(path)
-    return value if isinstance(value, dict) else {}
 
 
 def read_lines(path: Path, tail_bytes: int | None = None) -> list[tuple[int, dict[str, Any]]]:
@@ -62,8 +56,7 @@ def append_line(path: Path, row: Mapping[str, Any]) -> None:
     Raises:
         OSError: there is no room for the whole line (none of it is left then), or no such folder.
     """
-    text = json.dumps(finite(row), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    data = text.encode("utf-8", "backslashreplace") + b"\n"
+    data = line_of(row).encode("utf-8", "backslashreplace")
     with open(path, "ab+") as file:
         before = file.tell()
         if before and not _ends_line(file):
@@ -72,6 +65,11 @@ def append_line(path: Path, row: Mapping[str, Any]) -> None:
         if os.write(file.fileno(), data) < len(data):
             file.truncate(before)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+
+def line_of(row: Mapping[str, Any]) -> str:
+    """A row as one line of JSON."""
+    return json.dumps(finite(row), ensure_ascii=False, separators=(",", ":"), allow_nan=False) + "\n"
 
 
 def finite(value: Any) -> Any:

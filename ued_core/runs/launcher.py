@@ -24,7 +24,8 @@ from ued_core.errors import RunError
 from ued_core.home import home
 from ued_core.runs.devices import Slot
 from ued_core.runs.folder import RunFolder, cannot_write, runs_root
-from ued_core.runs.stored import Attempt, fitted
+from ued_core.runs.stored import Attempt
+from ued_core.stored import fitted
 
 PACKAGE_PARENT = Path(__file__).resolve().parents[2]
 NOT_CLAIMED = 3

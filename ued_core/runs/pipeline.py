@@ -20,8 +20,11 @@ from ued_core.data import load_split
 from ued_core.errors import DataError
 from ued_core.models import Network
 from ued_core.records import DataSplit, History, ImageSet, PoisonedSet
+from ued_core.results.parts import Crafting, Data, DefenseReport, Environment, EpochRow, Probe
+from ued_core.runs.result import VERSION, RunResult
 from ued_core.runs.spec import RunSpec
 from ued_core.runs.weights import EpochWeights, save_weights
+from ued_core.stored import known
 from ued_core.training import Job, Setup, predict, train
 
 
@@ -35,7 +38,7 @@ def execute(
     partial: Path | None = None,
     on_poisoned: Callable[[PoisonedSet], None] = lambda poisoned: None,
     on_epoch: Callable[[dict[str, float]], None] = lambda row: None,
-) -> dict[str, Any]:
+) -> RunResult:
     """Load, poison, defend, train and probe.
 
     Args:
@@ -49,18 +52,6 @@ def execute(
             same images.
         on_poisoned: called with the poisoned set once it is there; never where nothing is poisoned.
         on_epoch: called with each new row of the history.
-
-    Returns:
-        JSON-ready: ``history`` (rows), ``last`` and ``best`` clean test accuracy,
-        ``train_accuracy`` (last epoch, as trained), ``poisoned_accuracy`` (the finished model on
-        the stored training images, without augmentation), ``touched_accuracy`` and ``untouched_accuracy`` (the same of
-        the images that the attack changed and of the others; None unless there are both), ``probe``
-        (:class:`ShortcutProbe` or None), ``crafting`` (``converged``, ``note``, ``trace``, ``seconds``, perhaps
-        ``stopped_early``; None where nothing is crafted), ``purification`` (one log a defence that was trained
-        beforehand, with its ``name``), ``training`` (one report a defence that acted while the network learned, with
-        its ``name``), ``treated`` (defence → share of the images that its batch hook treats, 0..1; None where every
-        defence treats all), ``poison_seconds`` (what poisoning took in this execution), ``data`` (sizes, notes,
-        hashes), ``environment`` (device, versions, threads, precision) and ``seconds``.
     """
     began = time.perf_counter()
     ctx = replace(ctx, seed=spec.seed, device=pick_device(spec.device))
@@ -92,31 +83,32 @@ def execute(
     history = train(job, ctx)
     dtype = spec.plan.dtype(ctx.device)
     right = predict(network, stored.images, ctx, dtype) == stored.labels
-    result = {
+    result = RunResult(
+        version=VERSION,
         **summary(history),
-        "poisoned_accuracy": int(right.sum()) / len(right),
-        "touched_accuracy": None if touched is None else float(right[touched].double().mean()),
-        "untouched_accuracy": None if touched is None else float(right[~touched].double().mean()),
-        "probe": probe(spec, split, network, ctx),
-        "crafting": crafting,
-        "purification": purification,
-        "training": [{"name": name, **hook.report()} for name, hook in hooks],
-        "treated": None
+        poisoned_accuracy=int(right.sum()) / len(right),
+        touched_accuracy=None if touched is None else float(right[touched].double().mean()),
+        untouched_accuracy=None if touched is None else float(right[~touched].double().mean()),
+        data=Data(
+            train=len(train_set),
+            test=len(test_set),
+            class_names=list(train_set.class_names),
+            notes=list(split.notes),
+            clean_hash=split.train.content_hash,
+            trained_on_hash=train_set.content_hash,
+        ),
+        probe=probe(spec, split, network, ctx),
+        crafting=None if crafting is None else Crafting.model_validate(crafting),
+        purification=[DefenseReport.model_validate(log) for log in purification],
+        training=[DefenseReport.model_validate({"name": name, **hook.report()}) for name, hook in hooks],
+        treated=None
         if marks is None
         else {d.key: float(m.double().mean()) for d, m in zip(spec.defenses, marks.T, strict=True)},
-        "poison_seconds": poison_seconds,
-        "data": {
-            "train": len(train_set),
-            "test": len(test_set),
-            "class_names": list(train_set.class_names),
-            "notes": list(split.notes),
-            "clean_hash": split.train.content_hash,
-            "trained_on_hash": train_set.content_hash,
-        },
-        "environment": environment(ctx.device, dtype),
-        "seconds": time.perf_counter() - began,
-        "history": history.rows,
-    }
+        poison_seconds=poison_seconds,
+        environment=environment(ctx.device, dtype),
+        seconds=time.perf_counter() - began,
+        history=[EpochRow(known(row)) for row in history.rows],
+    )
     if weights is not None:
         save_weights(weights, network, {"spec": spec.key()})
     return result
@@ -134,7 +126,7 @@ class _Published(NamedTuple):
 
     images: ImageSet
     touched: torch.Tensor | None = None
-    crafting: Mapping[str, Any] | None = None
+    crafting: Mapping[str, object] | None = None
     seconds: float = 0.0
 
 
@@ -171,7 +163,7 @@ def left_clean(spec: RunSpec, data: ImageSet, ctx: Context) -> ImageSet:
 
 
 def summary(history: History) -> dict[str, Any]:
-    """The numbers that tables show of a history."""
+    """The numbers of a history that a result holds by themselves."""
     test, trained = history.column("test_accuracy"), history.column("train_accuracy")
     return {
         "epochs": len(history.rows),
@@ -182,7 +174,7 @@ def summary(history: History) -> dict[str, Any]:
     }
 
 
-def probe(spec: RunSpec, split: DataSplit, network: Network, ctx: Context) -> dict[str, Any] | None:
+def probe(spec: RunSpec, split: DataSplit, network: Network, ctx: Context) -> Probe | None:
     """The shortcut probe, for attacks on all classes whose perturbation is a function of the class that is trained."""
     if spec.attack is None or spec.poison_classes is not None or spec.relabel is not None or spec.train_on == "clean":
         return None
@@ -196,18 +188,18 @@ def probe(spec: RunSpec, split: DataSplit, network: Network, ctx: Context) -> di
     if crossed is None:
         return None
     guessed, followed, misled = (predict(network, images, ctx, dtype).numpy() for images in (test.images, own, crossed))
-    return shortcut_probe(labels, wrong, guessed, followed, misled, test.classes).to_json()
+    return Probe.model_validate(shortcut_probe(labels, wrong, guessed, followed, misled, test.classes).to_json())
 
 
-def environment(device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
+def environment(device: torch.device, dtype: torch.dtype) -> Environment:
     """What the numbers may depend on besides the spec."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
-    return {
-        "device": device.type,
-        "device_name": name,
-        "precision": str(dtype).removeprefix("torch."),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-    }
+    return Environment(
+        device=device.type,
+        device_name=name,
+        precision=str(dtype).removeprefix("torch."),
+        threads=torch.get_num_threads(),
+        torch=torch.__version__,
+        numpy=np.__version__,
+        python=platform.python_version(),
+    )

@@ -16,7 +16,9 @@ from pydantic.dataclasses import dataclass
 from ued_core.runs.folder import Progress, RunFolder
 from ued_core.runs.jsonl import modified
 from ued_core.runs.launcher import Handle
-from ued_core.runs.stored import LATEST, Attempt, Computing, Count, Moment, Result, Share, Span, in_brief, printable
+from ued_core.runs.result import Summary
+from ued_core.runs.stored import Attempt, Computing
+from ued_core.stored import LATEST, Count, Moment, Share, Span, in_brief, printable
 
 State = Literal["queued", "running", "finished", "failed", "cancelled", "interrupted"]
 STATES: tuple[State, ...] = get_args(State)
@@ -216,7 +218,7 @@ def read_record(folder: RunFolder, started: Handle | None = None) -> RunRecord:
     )
 
 
-def _environment(lines: Sequence[Computing], result: Result | None) -> dict[str, str | int]:
+def _environment(lines: Sequence[Computing], result: Summary | None) -> dict[str, str | int]:
     last = (result.environment if result else None) or next(reversed(lines), Computing())
     # An attempt on another machine goes on from the same checkpoint: the result is then of both kinds.
     taken = [line.precision for line in (*lines, last) if line.precision]
@@ -242,7 +244,7 @@ def _position(state: State, progress: Progress | None, waiting: bool) -> dict[st
     return {"fraction": 1.0} if state == "finished" else {}
 
 
-def _numbers(folder: RunFolder, spec: Mapping[str, Any], result: Result | None, damage: list[str]) -> dict[str, Any]:
+def _numbers(folder: RunFolder, spec: Mapping[str, Any], result: Summary | None, damage: list[str]) -> dict[str, Any]:
     epochs = (spec.get("plan") or {}).get("epochs", 0)
     rows = folder.history(damage)
     if result is not None:
@@ -256,17 +258,17 @@ def _numbers(folder: RunFolder, spec: Mapping[str, Any], result: Result | None, 
         }
     if not rows:
         return {"epochs": epochs}
-    tests = [row["test_accuracy"] for row in rows if "test_accuracy" in row]
+    tests = [row.test_accuracy for row in rows if row.test_accuracy is not None]
     return {
-        "epoch": int(rows[-1]["epoch"]),
+        "epoch": rows[-1].epoch,
         "epochs": epochs,
         "last": tests[-1] if tests else None,
         "best": max(tests, default=None),
-        "train_accuracy": rows[-1].get("train_accuracy"),
+        "train_accuracy": rows[-1].train_accuracy,
     }
 
 
-def _device(attempt: Attempt, result: Result | None) -> str:
+def _device(attempt: Attempt, result: Summary | None) -> str:
     used = result.environment.device if result and result.environment else ""
     wrong = used == "cpu" and attempt.slot.startswith("cuda")
     return f"CPU: torch could not use {attempt.device}" if wrong else attempt.device

@@ -28,14 +28,14 @@ import psutil
 from filelock import FileLock, Timeout
 
 from ued_core.errors import Cancelled, UedError
-from ued_core.files import write_json
 from ued_core.runs.folder import RunFolder, notify
-from ued_core.runs.jsonl import append_line, finite
+from ued_core.runs.jsonl import append_line
 from ued_core.runs.launcher import NOT_CLAIMED
 from ued_core.runs.record import process_name
 
 if TYPE_CHECKING:
     from ued_core.records import PoisonedSet
+    from ued_core.runs.result import RunResult
 
 FINISHED, FAILED, USAGE, CANCELLED, STOPPED, GONE = 0, 1, 2, 4, 5, 6
 HEARTBEAT_S = 1.0
@@ -159,7 +159,7 @@ def beat(folder: RunFolder, over: threading.Event) -> None:
             return
 
 
-def compute(folder: RunFolder, stop: Callable[[], bool], threads: int) -> dict[str, Any]:
+def compute(folder: RunFolder, stop: Callable[[], bool], threads: int) -> RunResult:
     """Execute the spec; the imports that take seconds happen here."""
     import torch
 
@@ -171,7 +171,7 @@ def compute(folder: RunFolder, stop: Callable[[], bool], threads: int) -> dict[s
     enough = EarlyStop(folder)
     spec = RunSpec.read_submitted(folder.spec_path)
     device = pick_device(spec.device)
-    append_line(folder.environments_path, environment(device, spec.plan.dtype(device)))
+    append_line(folder.environments_path, environment(device, spec.plan.dtype(device)).to_json())
     return execute(
         spec,
         Context(on_report=Reporter(folder.progress_path), stop=stop, enough=enough),
@@ -237,7 +237,7 @@ def work(folder: RunFolder, stop: Stopper, attempt: int, threads: int) -> int:
         result = compute(folder, stop, threads)
         if folder.gone():
             return _gone(folder)
-        write_json(folder.result_path, finite({**result, "attempts": attempt}), parents=False)
+        folder.write_result(result.model_copy(update={"attempts": attempt}))
     except Cancelled:
         if folder.gone():
             return _gone(folder)
@@ -250,7 +250,7 @@ def work(folder: RunFolder, stop: Stopper, attempt: int, threads: int) -> int:
         return _gone(folder) if folder.gone() else _failed(folder, error, trace)
     folder.checkpoint.unlink(missing_ok=True)
     folder.last_words.unlink(missing_ok=True)
-    say(f"finished in {result['seconds']:.1f} s: clean test accuracy {result['last']:.4f}")
+    say(f"finished in {result.seconds:.1f} s: clean test accuracy {result.last:.4f}")
     return FINISHED
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ued_core.errors import UedError
 from ued_core.runs.folder import RunFolder, runs_root
 from ued_core.runs.record import RunRecord
+from ued_core.runs.result import RunResult
 
 if TYPE_CHECKING:
     from ued_core.attacks.whole_set import WholeSetAttack
@@ -203,15 +204,13 @@ def estimate(spec: RunSpec, records: Sequence[RunRecord]) -> Estimate | None:
 def _measure(record: RunRecord, device: str, passes: float | None) -> _Measured | None:
     """What a finished run tells; its speed is scaled to a step of so many passes, unless there is None."""
     result = _result(RunFolder(runs_root() / record.id))
-    used = (result.get("environment") or {}).get("device")
-    rows = result.get("history") or []
-    speeds = [row["images_per_s"] for row in rows if row.get("images_per_s")]
-    if not speeds or (device != "auto" and device != used) or record.attempt != 1:
+    speeds = [row.images_per_s for row in result.history if row.images_per_s] if result else []
+    if not result or not speeds or (device not in ("auto", result.environment.device)) or record.attempt != 1:
         return None
     taken = (record.ended or 0.0) - (record.started or 0.0)
     # What was crafted then says nothing about a run that crafts something else, or reads it.
-    crafted = result.get("poison_seconds", 0.0) if result.get("crafting") else 0.0
-    overhead = max(0.0, taken - result.get("train_seconds", 0.0) - crafted)
+    crafted = result.poison_seconds if result.crafting else 0.0
+    overhead = max(0.0, taken - result.train_seconds - crafted)
     # Of the whole training: epochs differ in length where a defence acts in some of them only.
     speed = harmonic_mean(speeds)
     if passes is not None:
@@ -219,20 +218,20 @@ def _measure(record: RunRecord, device: str, passes: float | None) -> _Measured 
         if stack is None:
             return None
         speed *= stack.step_cost().passes / passes
-    return _Measured(speed, overhead, (result.get("data") or {}).get("train", 0), record.spec)
+    return _Measured(speed, overhead, result.data.train, record.spec)
 
 
-def _result(folder: RunFolder) -> dict[str, Any]:
+def _result(folder: RunFolder) -> RunResult | None:
     try:
         return _read(folder.path, folder.result_path.stat().st_mtime_ns)
     except OSError:
-        return {}
+        return None
 
 
 @functools.lru_cache(maxsize=64)
-def _read(folder: Path, written: int) -> dict[str, Any]:
+def _read(folder: Path, written: int) -> RunResult | None:
     """A result as it was written at that time; pages ask at every move of a slider."""
-    return RunFolder(folder).result() or {}
+    return RunFolder(folder).result()
 
 
 def _stack(spec: dict[str, Any]) -> DefenseStack | None:
