@@ -16,7 +16,7 @@ from ued_core.defenses import DEFENSES
 from ued_core.errors import ParameterError, UnknownName
 
 ROOT = Path(__file__).resolve().parents[1]
-TINT = '''
+STAIN = '''
 from typing import ClassVar
 
 import torch
@@ -28,47 +28,47 @@ from ued_core.params import param
 BEFORE = list(ATTACKS)
 
 
-class Tint(AdditiveAttack):
+class Stain(AdditiveAttack):
     """Every class gets a colour cast.
 
     Source:
         Made up for this test.
     """
 
-    key: ClassVar[str] = "tint"
-    title: ClassVar[str] = "Tint"
+    key: ClassVar[str] = "stain"
+    title: ClassVar[str] = "Stain"
     epsilon: int = param(8, "Largest change of a pixel value.", label="ε", unit="1/255", ge=1, le=64)
 
     def bound(self, shape):
         return Bound("linf", self.epsilon)
 
     def delta(self, data, rows, ctx):
-        draws = torch.rand((data.classes, data.shape[0], 1, 1), generator=ctx.generator("tint", device="cpu"))
+        draws = torch.rand((data.classes, data.shape[0], 1, 1), generator=ctx.generator("stain", device="cpu"))
         cast = torch.where(draws < 0.5, -1.0, 1.0) * self.epsilon
         return cast[data.labels[rows]].expand(-1, *data.shape)
 
 
-class Other(Tint):
+class Other(Stain):
     key: ClassVar[str] = "other"
 '''
 POINTS = """
 [ued_core.attacks]
-tint = tinted.tint:Tint
-cuda = tinted.tint:Tint
-misnamed = tinted.tint:Other
-absent = tinted.nowhere:Tint
-function = tinted.tint:torch.rand
+stain = stained.stain:Stain
+cuda = stained.stain:Stain
+misnamed = stained.stain:Other
+absent = stained.nowhere:Stain
+function = stained.stain:torch.rand
 """
 
 
 @pytest.fixture
 def installed(tmp_path: Path) -> Path:
-    """A folder as an installer leaves it: the package tinted 1.2 with its entry points."""
+    """A folder as an installer leaves it: the package stained 1.2 with its entry points."""
     for path, text in {
-        "tinted/__init__.py": "",
-        "tinted/tint.py": TINT,
-        "tinted-1.2.dist-info/METADATA": "Metadata-Version: 2.1\nName: tinted\nVersion: 1.2\n",
-        "tinted-1.2.dist-info/entry_points.txt": POINTS,
+        "stained/__init__.py": "",
+        "stained/stain.py": STAIN,
+        "stained-1.2.dist-info/METADATA": "Metadata-Version: 2.1\nName: stained\nVersion: 1.2\n",
+        "stained-1.2.dist-info/entry_points.txt": POINTS,
     }.items():
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_text(text)
@@ -77,27 +77,27 @@ def installed(tmp_path: Path) -> Path:
 
 PROBLEMS = {
     "cuda": "another method has this name",
-    "misnamed": "the key of tinted.tint:Other is 'other'",
-    "absent": "No module named 'tinted.nowhere'",
-    "function": "tinted.tint:torch.rand is no class derived from Attack",
+    "misnamed": "the key of stained.stain:Other is 'other'",
+    "absent": "No module named 'stained.nowhere'",
+    "function": "stained.stain:torch.rand is no class derived from Attack",
 }
 
 
-@pytest.mark.filterwarnings("ignore:tinted 1.2 registers")
+@pytest.mark.filterwarnings("ignore:stained 1.2 registers")
 def test_methods_of_installed_packages(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Read before the package is on the path: the real catalogue must not take it.
     own = list(ATTACKS.values())
     monkeypatch.syspath_prepend(str(installed))
     catalogue: Catalogue[Attack] = Catalogue("attack", own, group="ued_core.attacks", base=Attack)
-    with pytest.warns(UserWarning, match=r"tinted 1\.2 registers the attack 'absent', but"):
-        assert list(catalogue) == [*ATTACKS, "tint"]
-    assert (catalogue["tint"].title, catalogue.provider("tint"), catalogue.provider("cuda")) == (
-        "Tint",
-        "tinted 1.2",
+    with pytest.warns(UserWarning, match=r"stained 1\.2 registers the attack 'absent', but"):
+        assert list(catalogue) == [*ATTACKS, "stain"]
+    assert (catalogue["stain"].title, catalogue.provider("stain"), catalogue.provider("cuda")) == (
+        "Stain",
+        "stained 1.2",
         "",
     )
     assert catalogue["cuda"] is ATTACKS["cuda"]
-    assert catalogue.build("tint", epsilon=3) == catalogue.parse({"name": "tint", "epsilon": 3})
+    assert catalogue.build("stain", epsilon=3) == catalogue.parse({"name": "stain", "epsilon": 3})
     told = catalogue.problems
     assert len(told) == len(PROBLEMS)
     for name, why in PROBLEMS.items():
@@ -113,11 +113,11 @@ def test_the_command_line_and_a_run_take_them(installed: Path, tmp_path: Path) -
         command = [sys.executable, "-W", "ignore", "-m", "ued_core", *words]
         return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=180)
 
-    listed = ued("methods", "ti*", "--json")
-    assert [entry["name"] for entry in json.loads(listed.stdout)["attacks"]] == ["tint"]
-    assert listed.stderr.count("Note: tinted 1.2 registers") == len(PROBLEMS)
+    listed = ued("methods", "stai*", "--json")
+    assert [entry["name"] for entry in json.loads(listed.stdout)["attacks"]] == ["stain"]
+    assert listed.stderr.count("Note: stained 1.2 registers") == len(PROBLEMS)
     # The worker that trains is a process of its own.
-    spec = {"dataset": {"name": "shapes", "train_size": 100, "test_size": 100}, "attack": {"name": "tint"}}
+    spec = {"dataset": {"name": "shapes", "train_size": 100, "test_size": 100}, "attack": {"name": "stain"}}
     (tmp_path / "spec.json").write_text(json.dumps(spec | {"plan": {"name": "adamw", "epochs": 1}}))
     run = ued("train", "--wait", str(tmp_path / "spec.json"))
     assert run.returncode == 0, run.stdout + run.stderr
