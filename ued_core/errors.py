@@ -46,6 +46,12 @@ def in_short(error: BaseException, most: int = 160) -> str:
     return text if len(text) <= most else text[:most].rstrip() + " …"
 
 
+def quoted(value: object, most: int = 200) -> str:
+    """A value that a user gave, as Python writes it, cut where it goes on and on."""
+    text = repr(value)
+    return text if len(text) <= most else text[:most] + " …"
+
+
 def told_by_system(error: OSError) -> UedError | None:
     """What the system says of a file or folder, as the user's error; None when it speaks of no file, which is a bug.
 

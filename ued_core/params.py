@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
 from ued_core.class_numbers import read_classes, write_classes
-from ued_core.errors import ParameterError, UnknownName
+from ued_core.errors import ParameterError, UnknownName, quoted
 
 UPLOAD = "import:"
 """How the name of something uploaded begins, where a path could stand."""
@@ -66,6 +66,27 @@ def param(
     field = Field(default=default, description=help, **{k: v for k, v in limits.items() if v is not None})
     field.metadata.append(Declared(label, unit, step, quick, later, path))
     return field
+
+
+def redeclared(parameter: Parameter, **changes: Any) -> Any:
+    """Declare a parameter as another one is, so that default, help and limits stand in one place.
+
+    Args:
+        parameter: the other one.
+        changes: arguments of :func:`param` that differ.
+    """
+    same = {
+        "default": parameter.default,
+        "help": parameter.help,
+        "label": parameter.label,
+        "unit": parameter.unit,
+        "ge": parameter.minimum,
+        "le": parameter.maximum,
+        "step": parameter.step,
+        "max_length": parameter.longest,
+        "path": bool(parameter.path),
+    }
+    return param(**{**same, **changes})
 
 
 @dataclass(frozen=True)
@@ -227,7 +248,7 @@ class Method(Declaring):
             unknown = UnknownName("parameter", name, declared or ("none: it has no parameters",))
             return ParameterError(f"{cls.title}: {unknown.what}", unknown.do)
         return ParameterError(
-            f"{cls.title}: {name} is {first['input']!r}, but it must be {declared[name].rule}.",
+            f"{cls.title}: {name} is {quoted(first['input'])}, but it must be {declared[name].rule}.",
             f"Its default is {declared[name].default!r}.",
         )
 

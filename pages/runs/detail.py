@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -228,7 +227,9 @@ def _reference_part(record: RunRecord) -> None:
     spec = _spec(record)
     if spec is None or (spec.attack is None and not spec.defenses):
         return
-    clean = replace(spec, attack=None, poison_rate=1.0, attack_seed=0, defenses=DefenseStack(), note="clean reference")
+    clean = spec.with_values(
+        attack=None, poison_rate=1.0, attack_seed=0, defenses=DefenseStack(), note="clean reference"
+    )
     found = runs.find(clean.key())
     # Another arithmetic would make a difference of its own.
     done = next((r for r in found if r.state == "finished" and r.precision == record.precision), None)

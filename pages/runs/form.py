@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
@@ -24,16 +23,16 @@ from pages.widgets.path_upload import kept
 from ued_core import runs
 from ued_core.attacks import ATTACKS, Attack
 from ued_core.catalogue import Catalogue
-from ued_core.class_numbers import read_classes, write_classes
+from ued_core.class_numbers import read_classes
 from ued_core.data import DATASETS, Dataset, FileSet, Folder
 from ued_core.data.base import NOT_CLEAN
 from ued_core.data.image_file import readable_formats
-from ued_core.data.relabel import RELABELLINGS
+from ued_core.data.relabel import RELABELLINGS, Relabelling
 from ued_core.defenses import DEFENSES, DefenseStack
 from ued_core.errors import SpecError, UedError
 from ued_core.models import MODELS
-from ued_core.params import LARGEST_SEED, Method, param
-from ued_core.runs import RunSpec
+from ued_core.params import Method, param, redeclared
+from ued_core.runs.spec import Device, RunSpec, TrainOn
 from ued_core.training import PLANS, Plan
 
 M = TypeVar("M", bound=Method)
@@ -47,80 +46,83 @@ class NoAttack(Method):
     title: ClassVar[str] = "None: clean images"
 
 
-class Poisoning(Method):
+class FormPart(Method):
+    """Controls of some fields of a run spec, each declared as the spec declares it."""
+
+    def choices(self) -> dict[str, Any]:
+        """The fields of a run spec that these are."""
+        known = {p.name: p for p in RunSpec.parameters()}
+        return {
+            name: known[name].read(value) if known[name].kind == "classes" else value
+            for name, value in self.model_dump().items()
+            if name in known
+        }
+
+    @classmethod
+    def of(cls, spec: RunSpec) -> Self:
+        """The controls that show a spec."""
+        own = {p.name for p in cls.parameters()}
+        return cls(
+            **{
+                p.name: p.write(value) if p.kind == "classes" else value
+                for p in RunSpec.parameters()
+                if p.name in own
+                for value in [getattr(spec, p.name)]
+            }
+        )
+
+
+class Poisoning(FormPart):
     """How an attack is applied."""
 
     key: ClassVar[str] = "poisoning"
     title: ClassVar[str] = "Poisoning"
 
-    poison_rate: float = param(
-        1.0, "Share of the training images that are poisoned; test images stay clean.", ge=0.0, le=1.0, step=0.05
-    )
-    poison_classes: str = param(
-        "",
-        "Numbers of the classes that are poisoned, for example 0, 3, 5-7; the data set's first class is 0. Empty: all "
-        "classes.",
-        label="poisoned classes",
-    )
-    attack_seed: int = param(
-        0,
-        "The attacker's secret: another key, another perturbation of each class.",
-        label="private key",
-        ge=0,
-        le=LARGEST_SEED,
-    )
+    poison_rate: float = redeclared(RunSpec.parameter("poison_rate"))
+    # A control for text; read and written as class numbers.
+    poison_classes: str = redeclared(RunSpec.parameter("poison_classes"), default="")
+    attack_seed: int = redeclared(RunSpec.parameter("attack_seed"))
 
     def model_post_init(self, _context: object) -> None:
         read_classes(self.poison_classes)
 
-    def choices(self) -> dict[str, Any]:
-        """The fields of a run spec that these are."""
-        return {**self.model_dump(), "poison_classes": read_classes(self.poison_classes)}
 
+class TrainerPart(FormPart):
+    """What the trainer does with the published images."""
 
-class HackerPart(Method):
-    """What whoever trains does with the published images."""
-
+    # The key is a part of links.
     key: ClassVar[str] = "hacker"
     title: ClassVar[str] = "Labels and images of the hacker"
 
-    train_on: Literal["all", "clean"] = param(
-        "all",
-        "all images, or only those that a poison rate below 1 leaves clean: the control for mixing both.",
-        label="train on",
-    )
+    train_on: TrainOn = redeclared(RunSpec.parameter("train_on"))
     labels: Literal["given", "modulo", "blocks"] = param(
         "given",
-        "Labels that the attack never sees, for training and test. given: the data set's own. modulo: y mod n. "
-        "blocks: neighbours.",
+        f"{RunSpec.model_fields['relabel'].description} given: the data set's own. modulo: y mod n. blocks: "
+        "neighbours.",
     )
-    classes: int = param(
-        5,
-        "How many classes the hacker's labels have; only for modulo and blocks.",
+    classes: int = redeclared(
+        Relabelling.parameters()[0],
+        help="How many classes the hacker's labels have; only for modulo and blocks.",
         label="merged classes",
-        ge=2,
-        le=1000,
     )
 
     def choices(self) -> dict[str, Any]:
-        """The fields of a run spec that these are."""
         relabel = None if self.labels == "given" else RELABELLINGS.build(self.labels, classes=self.classes)
-        return {"train_on": self.train_on, "relabel": relabel}
+        return {**super().choices(), "relabel": relabel}
 
     @classmethod
-    def of(cls, spec: RunSpec) -> HackerPart:
-        """The controls that show a spec."""
+    def of(cls, spec: RunSpec) -> Self:
         merged: dict[str, Any] = {"labels": spec.relabel.key, "classes": spec.relabel.classes} if spec.relabel else {}
-        return cls(train_on=spec.train_on, **merged)
+        return super().of(spec).with_values(**merged)
 
 
-class Repetition(Method):
+class Repetition(FormPart):
     """How often a run is repeated, and where it runs."""
 
     key: ClassVar[str] = "repetition"
     title: ClassVar[str] = "Repetition"
 
-    seed: int = param(0, "Draws weights, order of the images, augmentation and defences.", ge=0, le=LARGEST_SEED)
+    seed: int = redeclared(RunSpec.parameter("seed"))
     seeds: int = param(
         1,
         "Runs that differ in their seed only: seed, seed + 1, … Three or more show the spread.",
@@ -128,8 +130,8 @@ class Repetition(Method):
         ge=1,
         le=10,
     )
-    device: Literal["auto", "cpu", "cuda"] = param("auto", "auto takes a GPU when there is one.")
-    note: str = param("", "Your own words, shown in the table.")
+    device: Device = redeclared(RunSpec.parameter("device"))
+    note: str = redeclared(RunSpec.parameter("note"))
 
 
 # Clean training is one more choice in the same list.
@@ -145,7 +147,7 @@ def run_form() -> None:
         dataset = _data_part()
         model = _part("Model", MODELS, "new_model", "What is trained.")
     with right:
-        attack, poisoning, hacker = _attack_part()
+        attack, poisoning, trainer = _attack_part()
         defences = _defence_part()
     left, right = st.columns(2, gap="medium")
     with left:
@@ -164,10 +166,8 @@ def run_form() -> None:
             model=model,
             plan=plan,
             **poisoning.choices(),
-            **hacker.choices(),
-            seed=repetition.seed,
-            device=repetition.device,
-            note=repetition.note,
+            **trainer.choices(),
+            **repetition.choices(),
         )
     except SpecError as error:
         with summary:
@@ -179,7 +179,7 @@ def run_form() -> None:
 
 def seeded(spec: RunSpec, count: int) -> list[RunSpec]:
     """The spec with ``count`` consecutive seeds, its own first."""
-    return [replace(spec, seed=spec.seed + offset) for offset in range(count)]
+    return [spec.with_values(seed=spec.seed + offset) for offset in range(count)]
 
 
 def _data_part() -> Dataset | None:
@@ -256,20 +256,20 @@ def _looked_at(chosen: Folder | FileSet) -> Folder | FileSet | None:
     return chosen
 
 
-def _attack_part() -> tuple[Attack | None, Poisoning, HackerPart]:
+def _attack_part() -> tuple[Attack | None, Poisoning, TrainerPart]:
     with st.container(border=True):
         st.subheader("Attack")
         chosen = choose(ATTACK_CHOICES, key="new_attack", label="Attack")
         st.caption(chosen.summary())
         if issubclass(chosen, NoAttack):
-            return None, Poisoning(), _hacker_part("train_on")
+            return None, Poisoning(), _trainer_part("train_on")
         poisoning = method_controls(Poisoning, key="new")
-        return _controls(chosen, "new_attack"), poisoning, _hacker_part()
+        return _controls(chosen, "new_attack"), poisoning, _trainer_part()
 
 
-def _hacker_part(*hidden: str) -> HackerPart:
+def _trainer_part(*hidden: str) -> TrainerPart:
     with st.expander("Other labels, or the clean images alone"):
-        return method_controls(HackerPart, key="new", exclude=hidden)
+        return method_controls(TrainerPart, key="new", exclude=hidden)
 
 
 def _defence_part() -> DefenseStack:
@@ -347,16 +347,9 @@ def fill_form(spec: RunSpec) -> None:
         ("new_attack", attack),
         ("new_model", spec.model),
         (_plan_key(spec.dataset), spec.plan),
-        (
-            "new",
-            Poisoning(
-                poison_rate=float(spec.poison_rate),
-                poison_classes=write_classes(spec.poison_classes),
-                attack_seed=spec.attack_seed,
-            ),
-        ),
-        ("new", HackerPart.of(spec)),
-        ("new", Repetition(seed=spec.seed, device=spec.device, note=spec.note)),
+        ("new", Poisoning.of(spec)),
+        ("new", TrainerPart.of(spec)),
+        ("new", Repetition.of(spec)),
         *(("new_defence", defence) for defence in spec.defenses),
     ]
     for key, method in parts:

@@ -1,7 +1,6 @@
 """The Defence page: the slider moves tiles, Θ and the hand-over together."""
 
 import re
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -101,7 +100,7 @@ def test_a_finished_run_tells_the_time_of_an_epoch(open_page, cost_at_once):
     page = open_page("defence", {**SMALL, "defence": "adversarial_training"})
     next(b for b in page.button if b.label.startswith("Train with this")).click().run()
     spec = RunSpec.from_json(page.session_state["handed_spec"])
-    recorded(replace(spec, defenses=()))
+    recorded(spec.with_values(defenses=()))
     page = open_page("defence", {**SMALL, "defence": "adversarial_training"})
     assert "takes about 22 s here" in cost(page)
     assert "**11 ×** that of a plain epoch · augmenting the batches: **nothing** · once" in cost(page)

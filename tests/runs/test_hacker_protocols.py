@@ -63,7 +63,7 @@ def test_the_poison_is_made_with_the_labels_of_the_data_set(
     spec = small(spec_of, attack="class_noise", attack_seed=4)
     split = load_split(spec.dataset, Context())
     poisoned = spec.attack.poison(split.train, Context(seed=4))
-    job = job_of(RunSpec(**{**vars(spec), "relabel": Blocks(classes=2)}))
+    job = job_of(spec.with_values(relabel=Blocks(classes=2)))
     assert torch.equal(job.train.images, poisoned.images)
     assert job.train.labels.tolist() == [label * 2 // 10 for label in split.train.labels.tolist()]
     assert job.test.labels.tolist() == [label * 2 // 10 for label in split.test.labels.tolist()]
@@ -94,11 +94,11 @@ def test_the_clean_part_alone(
     assert torch.equal(mixed.touched, touched)
     assert torch.equal((mixed.train.images != split.train.images).flatten(1).any(1), touched)
     monkeypatch.setattr(module, "poison_once", lambda *given: pytest.fail("nothing is poisoned for the control"))
-    alone = job_of(RunSpec(**{**vars(spec), "train_on": "clean"}))
+    alone = job_of(spec.with_values(train_on="clean"))
     assert alone.touched is None
     assert torch.equal(alone.train.images, split.train.images[~touched])
     assert torch.equal(alone.train.labels, split.train.labels[~touched])
-    some = job_of(RunSpec(**{**vars(spec), "train_on": "clean", "poison_rate": 1.0, "poison_classes": [0, 1]}))
+    some = job_of(spec.with_values(train_on="clean", poison_rate=1.0, poison_classes=[0, 1]))
     assert sorted(some.train.labels.unique().tolist()) == list(range(2, 10))
 
 
@@ -126,7 +126,7 @@ def test_specs_that_make_no_sense(spec_of: Callable[..., RunSpec]) -> None:
         small(spec_of, train_on="clean")
     with pytest.raises(SpecError, match="leaves no image clean"):
         small(spec_of, attack="cuda", train_on="clean")
-    with pytest.raises(SpecError, match="'all' or 'clean'"):
+    with pytest.raises(SpecError, match="must be one of 'all', 'clean'"):
         small(spec_of, attack="cuda", train_on="some")
     everything = small(spec_of, attack="cuda", train_on="clean", poison_classes=list(range(10)))
     with pytest.raises(DataError, match="none is left to train on"):

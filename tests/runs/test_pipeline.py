@@ -156,7 +156,7 @@ class Blackout(Defense):
 def test_no_defence_touches_test_images(
     spec_of: Callable[..., RunSpec], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spec = RunSpec(**{**vars(small(spec_of, attack="cuda")), "defenses": (Blackout(),)})
+    spec = small(spec_of, attack="cuda").with_values(defenses=(Blackout(),))
     seen: list[ImageSet] = []
     plain = accuracy
 

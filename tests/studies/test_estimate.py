@@ -176,7 +176,7 @@ def test_command_line_says_it_before_the_start(
     assert "No time estimate yet" in out
     assert runs.runs() == [], "a dry run starts nothing"
     assert is_kept(spec.dataset)
-    recorded(replace(spec, seed=9), crafting=RESULT["crafting"], poison_seconds=90.0)
+    recorded(spec.with_values(seed=9), crafting=RESULT["crafting"], poison_seconds=90.0)
     assert "In all at most about" in call(capsys, "train", path, "--dry-run")[1]
 
     submitted: list[RunSpec] = []

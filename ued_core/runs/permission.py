@@ -11,7 +11,6 @@ from ued_core.runs.limits import Limits
 
 if TYPE_CHECKING:
     from ued_core.data.base import Dataset
-    from ued_core.params import Method
     from ued_core.runs.record import RunRecord
     from ued_core.runs.spec import RunSpec
 
@@ -49,7 +48,7 @@ def check_spec(spec: RunSpec, by: Person) -> None:
 
     check_data(spec.dataset, by)
     most = Limits.read().epochs
-    for method in parts(spec):
+    for method in spec.methods():
         check_paths(method, by)
         for parameter in method.parameters():
             asked = getattr(method, parameter.name)
@@ -58,12 +57,6 @@ def check_spec(spec: RunSpec, by: Person) -> None:
                     f"{method.title}: {parameter.name} is {asked}; a visitor's runs have at most {most}.",
                     "Ask for fewer.",
                 )
-
-
-def parts(spec: RunSpec) -> list[Method]:
-    """Every configured method of a spec."""
-    some = (spec.dataset, spec.attack, spec.relabel, *spec.defenses, spec.model, spec.plan)
-    return [method for method in some if method is not None]
 
 
 def check_quota(unfinished: Sequence[RunRecord], more: int, by: Person) -> None:

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, ConfigDict, Field, InstanceOf, ValidationError
+from pydantic.fields import FieldInfo
 
 from ued_core.attacks import ATTACKS, Attack
+from ued_core.catalogue import Catalogue
 from ued_core.class_numbers import check_classes
 from ued_core.data import DATASETS
 from ued_core.data.base import Dataset
 from ued_core.data.relabel import RELABELLINGS, Relabelling
 from ued_core.data.walk import open_plain
-from ued_core.defenses import DEFENSES, DefenseStack
-from ued_core.errors import SpecError, in_short
+from ued_core.defenses import DEFENSES, Defense, DefenseStack
+from ued_core.errors import SpecError, in_short, quoted
 from ued_core.files import text_of
 from ued_core.models import MODELS, Model
-from ued_core.params import LARGEST_SEED, fingerprint
+from ued_core.params import LARGEST_SEED, Declaring, Method, Parameter, declared, fingerprint, param
 from ued_core.training import PLANS, Plan
 
 # Raised whenever code changes what every spec computes, so that old results keep their own names; a method has its
@@ -27,22 +31,65 @@ RESULTS_VERSION = 1
 _MOST_BYTES = 4 << 20
 TrainOn = Literal["all", "clean"]
 Device = Literal["auto", "cpu", "cuda"]
+PLAN = "adamw"
+"""The plan of a spec that names none."""
 
 
 @dataclass(frozen=True)
-class RunSpec:
+class Part:
+    """Marks a field that holds a configured method, several of them in their order, or None.
+
+    Attributes:
+        catalogue: where the method is listed.
+        start: the method of a spec that names none; empty where that is None, or where one must be named.
+        several: the field is a tuple of methods.
+        later: as in :func:`ued_core.params.param`.
+    """
+
+    catalogue: Catalogue[Any]
+    start: str = ""
+    several: bool = False
+    later: bool = False
+
+
+@dataclass(frozen=True)
+class Role:
+    """Marks a field that is not always a part of what decides the result."""
+
+    name: Literal["of the attack", "decides nothing"]
+
+
+OF_THE_ATTACK = Role("of the attack")
+"""Decides nothing in a run without an attack."""
+DECIDES_NOTHING = Role("decides nothing")
+"""Where a run is computed, and what is said of it."""
+
+
+def _chosen(numbers: Any) -> Any:
+    return None if numbers is None else check_classes(numbers)
+
+
+def _stacked(defenses: Any) -> Any:
+    all_are = isinstance(defenses, Sequence) and all(isinstance(each, Defense) for each in defenses)
+    return DefenseStack(defenses) if all_are else defenses
+
+
+class RunSpec(Declaring):
     """One training run, complete.
+
+    The fields are declared here alone and in the order of the JSON: the keys that it may have, what is left out of it,
+    the checks, the controls of the run form and the options of the command line follow from the declarations.
 
     Attributes:
         dataset: what is trained and tested on.
         attack: poisons the training part, or None.
         poison_rate: share of the training images that are poisoned, 0..1.
         poison_classes: numbers of the classes that are poisoned, or None for all.
-        attack_seed: the attack's private key.
         train_on: ``all`` images, or those alone that the attack leaves ``clean``: the control for a poison rate below
             1.
-        relabel: the labels that the hacker gives training and test images, or None for those of the data set; the
+        relabel: the labels that the trainer gives training and test images, or None for those of the data set; the
             attack never sees them.
+        attack_seed: the attack's private key.
         defenses: the stack that the run trains under; any sequence of defences is taken for one.
         model: what is trained.
         plan: how.
@@ -51,39 +98,56 @@ class RunSpec:
         note: free text; not part of the identity.
 
     Raises:
-        SpecError: the combination makes no sense.
+        SpecError: a value breaks its declaration, or the combination makes no sense.
+        ParameterError: a poisoned class is no class number.
     """
 
-    dataset: Dataset
-    model: Model
-    plan: Plan
-    attack: Attack | None = None
-    poison_rate: float = 1.0
-    poison_classes: tuple[int, ...] | None = None
-    attack_seed: int = 0
-    train_on: TrainOn = "all"
-    relabel: Relabelling | None = None
-    defenses: DefenseStack = DefenseStack()
-    seed: int = 0
-    device: Device = "auto"
-    note: str = ""
+    model_config = ConfigDict(strict=True)
 
-    def __post_init__(self) -> None:
-        if (
-            not isinstance(self.poison_rate, int | float)
-            or isinstance(self.poison_rate, bool)
-            or not 0.0 <= self.poison_rate <= 1.0
-        ):
-            raise SpecError(f"The poison rate is {self.poison_rate!r}, but it must be a number from 0 to 1.")
-        object.__setattr__(self, "defenses", DefenseStack(self.defenses))
-        if self.poison_classes is not None:
-            object.__setattr__(self, "poison_classes", check_classes(self.poison_classes))
-        for name in ("seed", "attack_seed"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= LARGEST_SEED:
-                raise SpecError(f"{name} is {value!r}, but it must be a whole number from 0 to {LARGEST_SEED}.")
-        if self.train_on not in get_args(TrainOn):
-            raise SpecError(f"train_on is {self.train_on!r}, but it must be 'all' or 'clean'.")
+    dataset: Annotated[Dataset, Part(DATASETS)] = Field(description="What is trained and tested on.")
+    attack: Annotated[Attack | None, Part(ATTACKS)] = Field(None, description="Poisons the training images.")
+    poison_rate: Annotated[float, OF_THE_ATTACK] = param(
+        1.0, "Share of the training images that are poisoned; test images stay clean.", ge=0.0, le=1.0, step=0.05
+    )
+    poison_classes: Annotated[tuple[int, ...] | None, OF_THE_ATTACK, BeforeValidator(_chosen)] = param(
+        None,
+        "Numbers of the classes that are poisoned, for example 0, 3, 5-7; the data set's first class is 0. Empty: all "
+        "classes.",
+        label="poisoned classes",
+        later=True,
+    )
+    train_on: TrainOn = param(
+        "all",
+        "all images, or only those that a poison rate below 1 leaves clean: the control for mixing both.",
+        label="train on",
+        later=True,
+    )
+    relabel: Annotated[Relabelling | None, Part(RELABELLINGS, later=True)] = Field(
+        None, description="Labels that the attack never sees, for training and test."
+    )
+    attack_seed: Annotated[int, OF_THE_ATTACK] = param(
+        0,
+        "The attacker's secret: another key, another perturbation of each class.",
+        label="private key",
+        ge=0,
+        le=LARGEST_SEED,
+    )
+    defenses: Annotated[DefenseStack, InstanceOf(), BeforeValidator(_stacked), Part(DEFENSES, several=True)] = Field(
+        DefenseStack(), description="They change the training images, in this order."
+    )
+    model: Annotated[Model, Part(MODELS, start="small_cnn")] = Field(description="What is trained.")
+    plan: Annotated[Plan, Part(PLANS, start=PLAN)] = Field(description="How it is trained.")
+    seed: int = param(0, "Draws weights, order of the images, augmentation and defences.", ge=0, le=LARGEST_SEED)
+    device: Annotated[Device, DECIDES_NOTHING] = param("auto", "auto takes a GPU when there is one.")
+    note: Annotated[str, DECIDES_NOTHING] = param("", "Your own words, shown in the table.", max_length=500)
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise _explained(error) from None
+
+    def model_post_init(self, _context: object) -> None:
         if self.train_on == "clean" and self.attack is None:
             raise SpecError(
                 "train_on is 'clean', but no attack is named that would leave images clean.",
@@ -94,39 +158,54 @@ class RunSpec:
                 "train_on is 'clean', but a poison rate of 1 leaves no image clean.",
                 "Lower the rate, or poison some classes alone.",
             )
-        if self.device not in ("auto", "cpu", "cuda"):
-            raise SpecError(f"The device is {self.device!r}, but it must be 'auto', 'cpu' or 'cuda'.")
-        if not isinstance(self.note, str) or len(self.note) > 500:
-            raise SpecError("The note must be text of at most 500 characters.", "Shorten it.")
+
+    @classmethod
+    def parameter(cls, name: str) -> Parameter:
+        """The declaration of one field that is a number, a choice or a text.
+
+        Raises:
+            KeyError: there is no such field.
+        """
+        return {known.name: known for known in cls.parameters()}[name]
+
+    @classmethod
+    def parts(cls) -> dict[str, Part]:
+        """The fields that hold configured methods, in order."""
+        return {name: part for name, field in cls.model_fields.items() if (part := _part(field))}
+
+    def methods(self) -> tuple[Method, ...]:
+        """Every configured method of the run."""
+        return tuple(method for name in self.parts() for method in _several(getattr(self, name)))
+
+    def with_values(self, **values: Any) -> Self:
+        """A copy with some fields changed, checked like a new one."""
+        return type(self)(**{**vars(self), **values})
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; :meth:`from_json` reads them back."""
-        return {**self.identity(), "device": self.device, "note": self.note}
+        return self._plain(frozenset())
 
     def identity(self) -> dict[str, Any]:
         """The part that decides the result. Without an attack, its rate, classes and key decide nothing."""
-        # Only named where they are not the default: runs from before they existed keep their keys.
-        some: dict[str, Any] = (
-            {"poison_classes": list(self.poison_classes)} if self.attack and self.poison_classes is not None else {}
-        )
-        some |= {"train_on": self.train_on} if self.train_on != "all" else {}
-        some |= {"relabel": self.relabel.to_json()} if self.relabel else {}
-        return {
-            "dataset": self.dataset.to_json(),
-            "attack": self.attack.to_json() if self.attack else None,
-            "poison_rate": float(self.poison_rate) if self.attack else 1.0,
-            **some,
-            "attack_seed": self.attack_seed if self.attack else 0,
-            "defenses": self.defenses.to_json(),
-            "model": self.model.to_json(),
-            "plan": self.plan.to_json(),
-            "seed": self.seed,
-        }
+        return self._plain(frozenset({DECIDES_NOTHING}))
+
+    def _plain(self, without: frozenset[Role]) -> dict[str, Any]:
+        found = {}
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            if without.intersection(_roles(field)):
+                continue
+            if self.attack is None and OF_THE_ATTACK in _roles(field):
+                value = field.default
+            if value == field.default and _is_later(field):
+                # Runs from before there was the field keep their keys.
+                continue
+            found[name] = _as_json(value)
+        return found
 
     def key(self) -> str:
         """Twelve hex digits: two runs with the same key have the same result."""
-        methods = [m for m in (self.dataset, self.attack, self.relabel, *self.defenses, self.model, self.plan) if m]
-        revised = [[m.key, m.revision()] for m in methods if m.revision()]
+        revised = [[m.key, m.revision()] for m in self.methods() if m.revision()]
         return fingerprint({"version": RESULTS_VERSION, **self.identity(), **({"revised": revised} if revised else {})})
 
     def title(self) -> str:
@@ -142,12 +221,11 @@ class RunSpec:
         Raises:
             ParameterError: a relative path, and ``base`` is None.
         """
-        one = {
-            name: value.located(base)
-            for name in ("dataset", "attack", "relabel", "model", "plan")
-            if (value := getattr(self, name))
-        }
-        return replace(self, **one, defenses=self.defenses.located(base))
+        found: dict[str, Any] = {}
+        for name, part in self.parts().items():
+            there = tuple(method.located(base) for method in _several(getattr(self, name)))
+            found[name] = there if part.several else next(iter(there), None)
+        return self.with_values(**found)
 
     @classmethod
     def from_json(cls, value: Any) -> RunSpec:
@@ -159,52 +237,25 @@ class RunSpec:
         """
         if not isinstance(value, Mapping):
             raise SpecError(f"A run spec must be a JSON object, but this is {type(value).__name__}.")
-        known = {
-            "dataset",
-            "attack",
-            "poison_rate",
-            "poison_classes",
-            "attack_seed",
-            "train_on",
-            "relabel",
-            "defenses",
-            "model",
-            "plan",
-            "seed",
-            "device",
-            "note",
-        }
-        unknown = sorted(set(value) - known)
+        unknown = sorted(set(value) - set(cls.model_fields))
         if unknown:
             raise SpecError(
-                f"A run spec has no {', '.join(map(repr, unknown))}.", f"It may have {', '.join(sorted(known))}."
+                f"A run spec has no {', '.join(map(repr, unknown))}.",
+                f"It may have {', '.join(sorted(cls.model_fields))}.",
             )
         if "dataset" not in value:
             raise SpecError("The run spec names no data set.", 'Add "dataset": "shapes", for example.')
-        defenses = [] if value.get("defenses") is None else value["defenses"]
-        if not isinstance(defenses, list | tuple):
-            raise SpecError(f"'defenses' is {defenses!r}, but it must be a list, in the order in which they act.")
-        dataset = DATASETS.parse(value["dataset"])
-        plan = "adamw" if value.get("plan") is None else value["plan"]
-        if isinstance(plan, str):
-            plan = {"name": plan}
-        if isinstance(plan, Mapping):
-            plan = {**dataset.recommended_plan, **plan}
-        return cls(
-            dataset=dataset,
-            attack=ATTACKS.parse(value["attack"]) if value.get("attack") is not None else None,
-            poison_rate=value.get("poison_rate", 1.0),
-            poison_classes=value.get("poison_classes"),
-            attack_seed=value.get("attack_seed", 0),
-            train_on="all" if value.get("train_on") is None else value["train_on"],
-            relabel=RELABELLINGS.parse(value["relabel"]) if value.get("relabel") is not None else None,
-            defenses=DefenseStack.from_json(defenses, DEFENSES),
-            model=MODELS.parse("small_cnn" if value.get("model") is None else value["model"]),
-            plan=PLANS.parse(plan),
-            seed=value.get("seed", 0),
-            device=value.get("device", "auto"),
-            note=value.get("note", ""),
-        )
+        found: dict[str, Any] = {}
+        for name, field in cls.model_fields.items():
+            given, part = value.get(name), _part(field)
+            if name == "plan" and isinstance(given, str | Mapping | None):
+                asked = given if isinstance(given, Mapping) else {"name": PLAN if given is None else given}
+                given = {**found["dataset"].recommended_plan, **asked}
+            if part is not None:
+                found[name] = _parsed(name, field, part, given)
+            elif name in value and not (given is None and _is_later(field)):
+                found[name] = given
+        return cls(**found)
 
     @classmethod
     def read(cls, path: Path) -> RunSpec:
@@ -235,6 +286,53 @@ class RunSpec:
         if len(content) > _MOST_BYTES:
             raise SpecError(f"The spec file {path} has more than {_MOST_BYTES >> 20} MiB.", "Check the path.")
         return cls.from_json(read_json(content, f"The spec file {path}"))
+
+
+def _part(field: FieldInfo) -> Part | None:
+    return next((known for known in field.metadata if isinstance(known, Part)), None)
+
+
+def _roles(field: FieldInfo) -> list[Role]:
+    return [known for known in field.metadata if isinstance(known, Role)]
+
+
+def _is_later(field: FieldInfo) -> bool:
+    known = _part(field) or declared(field)
+    return known is not None and known.later
+
+
+def _several(value: Method | DefenseStack | None) -> tuple[Method, ...]:
+    return tuple(value) if isinstance(value, DefenseStack) else () if value is None else (value,)
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, Method | DefenseStack):
+        return value.to_json()
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _parsed(name: str, field: FieldInfo, part: Part, given: Any) -> Any:
+    if part.several:
+        given = () if given is None else given
+        if not isinstance(given, list | tuple):
+            raise SpecError(f"{name!r} is {given!r}, but it must be a list, in the order in which they act.")
+        return tuple(part.catalogue.parse(entry) for entry in given)
+    if given is None and part.start:
+        given = part.start
+    return None if given is None and field.default is None else part.catalogue.parse(given)
+
+
+def _explained(error: ValidationError) -> SpecError:
+    first = error.errors(include_url=False)[0]
+    name = str(first["loc"][0])
+    fields, given = RunSpec.model_fields, first["input"]
+    if name not in fields or first["type"] == "missing":
+        return SpecError(f"RunSpec({name}=…): {first['msg']}.", f"It takes {', '.join(fields)}.")
+    if part := _part(fields[name]):
+        return SpecError(f"{name} is {quoted(given)}, but it must be a configured {part.catalogue.kind}.")
+    rule = RunSpec.parameter(name).rule
+    remedy = "Shorten it." if first["type"] == "string_too_long" else ""
+    return SpecError(f"{name} is {quoted(given)}, but it must be {rule}.", remedy)
 
 
 def _once(pairs: list[tuple[str, Any]], name: str) -> dict[str, Any]:
