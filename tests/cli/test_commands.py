@@ -375,12 +375,18 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["poison", "cuda", "--data", "PHOTOS", "--out", "OUT", "--support", "diagonal"], "one of 'full', 'column', 'row'"),
     (["poison", "cuda", "--data", "PHOTOS", "--out", "OUT", "--blurr", "0.3"], "unrecognized arguments: --blurr"),
     (["poison", "cuda", "--data", "PHOTOS", "--out", "OUT", "--blu", "0.3"], "unrecognized arguments: --blu"),
-    (["poison", "cuda", "--data", "PHOTOS", "--out", "OUT", "--poison-rate", "2"], "The poison rate is 2.0"),
+    (
+        ["poison", "cuda", "--data", "PHOTOS", "--out", "OUT", "--poison-rate", "2"],
+        "'2' given, but it must be a number from 0 to 1",
+    ),
     (
         ["poison", "cuda", "--data", "PHOTOS", "--out", "OUT", "--seed", "4294967296"],
         "a whole number from 0 to 4294967295",
     ),
-    (["poison", "cuda", "--data", "PHOTOS", "--out", "OUT", "--seed", "x"], "'x' given, but a seed is"),
+    (
+        ["poison", "cuda", "--data", "PHOTOS", "--out", "OUT", "--seed", "x"],
+        "'x' given, but it must be a whole number from 0 to 4294967295",
+    ),
     (["poison", "cuda", "--data", "PHOTOS", "--out", "OUT", "--data-train-size", "200"], "unrecognized arguments"),
     (
         ["poison", "cuda", "--data", "shapes", "--data-train-size", "1", "--out", "OUT"],

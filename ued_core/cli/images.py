@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ued_core.cli.options import add_options, given, option_value, seed
+from ued_core.cli.options import add_options, given, option_value
+from ued_core.cli.spec_options import add_field
 from ued_core.errors import UedError, UnknownName
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def read_data(options: argparse.Namespace, ctx: Context) -> tuple[ImageSet, dict
 def data_options(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
     """The options of a command that changes images and writes them: which, with which seed, where, and whereto."""
     dataset_options(parser, argv, required=True)
-    parser.add_argument("--seed", type=seed, default=0, help="the private key, or the seed of the draws")
+    add_field(parser, "attack_seed", name="seed", help="The private key, or the seed of the draws.")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--out", required=True, metavar="OUT.npz")
 

@@ -34,18 +34,50 @@ def catalogues() -> dict[str, Catalogue[Any]]:
     }
 
 
-def _convert(parameter: Parameter) -> Callable[[str], Any]:
-    """Text of the command line → a value; the method itself checks the rule."""
+def _convert(parameter: Parameter, strict: bool) -> Callable[[str], Any]:
+    """Text of the command line → a value. Unless ``strict``, the method itself checks the rule."""
 
     from ued_core.params import absolute_path
 
     def convert(text: str) -> Any:
         try:
-            return absolute_path(text, Path.cwd()) if parameter.path else parameter.read(text)
+            if parameter.path:
+                return absolute_path(text, Path.cwd())
+            return parameter.parse(text) if strict else parameter.read(text)
         except ValueError:
             raise argparse.ArgumentTypeError(f"{text!r} given, but it must be {parameter.rule}") from None
+        except ParameterError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
 
     return convert
+
+
+def add_option(
+    parser: argparse.ArgumentParser | argparse._ArgumentGroup,
+    parameter: Parameter,
+    *,
+    prefix: str = "",
+    default: Any = argparse.SUPPRESS,
+    strict: bool = False,
+) -> None:
+    """One ``--name value`` option for a declared parameter.
+
+    Args:
+        parser: of the command, or a group of its options.
+        parameter: its name, help and rule are the option's.
+        prefix: stands before the name.
+        default: the value where it is not given; left out of the parsed options when it is not named.
+        strict: refuse a value that breaks the rule already here.
+    """
+    rule = parameter.rule
+    parser.add_argument(
+        f"--{prefix}{parameter.name.replace('_', '-')}",
+        dest=f"{prefix}{parameter.name}".replace("-", "_"),
+        type=_convert(parameter, strict),
+        default=default,
+        metavar=parameter.kind.upper(),
+        help=f"{parameter.help} {rule[0].upper()}{rule[1:]}; default {parameter.default!r}.".replace("%", "%%"),
+    )
 
 
 def add_options(
@@ -53,17 +85,8 @@ def add_options(
 ) -> None:
     """One ``--name value`` option for each declared parameter."""
     for parameter in method.parameters():
-        if parameter.name in without:
-            continue
-        parser.add_argument(
-            f"--{prefix}{parameter.name.replace('_', '-')}",
-            dest=f"{prefix}{parameter.name}".replace("-", "_"),
-            type=_convert(parameter),
-            default=argparse.SUPPRESS,
-            metavar=parameter.kind.upper(),
-            help=f"{parameter.help} {parameter.rule[0].upper()}{parameter.rule[1:]}; default "
-            f"{parameter.default!r}.".replace("%", "%%"),
-        )
+        if parameter.name not in without:
+            add_option(parser, parameter, prefix=prefix)
 
 
 def given(options: argparse.Namespace, method: type[Method], prefix: str = "") -> dict[str, Any]:
@@ -88,25 +111,6 @@ def option_value(argv: Sequence[str], name: str) -> str | None:
         if word.startswith(name + "="):
             return word.split("=", 1)[1]
     return None
-
-
-def seed(text: str) -> int:
-    """The seed or private key that a text means; argparse's error for any other text."""
-    from ued_core.params import LARGEST_SEED
-
-    if not text.isdigit() or int(text) > LARGEST_SEED:
-        raise argparse.ArgumentTypeError(f"{text!r} given, but a seed is a whole number from 0 to {LARGEST_SEED}")
-    return int(text)
-
-
-def class_numbers(text: str) -> tuple[int, ...] | None:
-    """The class numbers that a text such as ``0,3,5-7`` means, None where it is empty; argparse's error otherwise."""
-    from ued_core.class_numbers import read_classes
-
-    try:
-        return read_classes(text)
-    except ParameterError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def at_least(smallest: int) -> Callable[[str], int]:

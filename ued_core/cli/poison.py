@@ -9,8 +9,9 @@ from pathlib import Path
 
 from ued_core.cli.command import Command
 from ued_core.cli.images import data_options, read_data
-from ued_core.cli.options import add_options, catalogues, class_numbers, given, method_named
+from ued_core.cli.options import add_options, catalogues, given, method_named
 from ued_core.cli.progress import context
+from ued_core.cli.spec_options import add_field
 
 
 def poison(options: argparse.Namespace) -> int:
@@ -44,13 +45,8 @@ def poison(options: argparse.Namespace) -> int:
 
 def _options(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
     parser.add_argument("attack", metavar="ATTACK")
-    parser.add_argument("--poison-rate", type=float, default=1.0, help="share of the images that are poisoned, 0 to 1")
-    parser.add_argument(
-        "--poison-classes",
-        type=class_numbers,
-        metavar="0,3,5-7",
-        help="numbers of the classes that are poisoned; default all",
-    )
+    add_field(parser, "poison_rate", help="Share of the images that are poisoned.")
+    add_field(parser, "poison_classes")
     data_options(parser, argv)
     if method := method_named(argv, catalogues()["attacks"]):
         add_options(parser, method)

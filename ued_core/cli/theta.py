@@ -7,7 +7,8 @@ import json
 from collections.abc import Sequence
 
 from ued_core.cli.command import Command
-from ued_core.cli.options import add_options, at_least, catalogues, given, option_value, seed
+from ued_core.cli.options import add_options, at_least, catalogues, given, option_value
+from ued_core.cli.spec_options import add_field
 from ued_core.errors import ParameterError
 
 
@@ -64,7 +65,7 @@ def theta(options: argparse.Namespace) -> int:
 
 def _options(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
     parser.add_argument("--attack", default="cuda", metavar="ATTACK")
-    parser.add_argument("--seed", type=seed, default=0, help="the private key; also seeds the sample")
+    add_field(parser, "attack_seed", name="seed", help="The private key; also seeds the sample.")
     parser.add_argument("--strength", type=float, default=2.0, help="COIN's α in pixels")
     parser.add_argument("--samples", type=at_least(1), default=50, help="matrices per class")
     parser.add_argument("--boundary", choices=("periodic", "scipy_wrap"), default="periodic")

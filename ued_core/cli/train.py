@@ -10,19 +10,20 @@ from typing import TYPE_CHECKING
 
 from ued_core.cli.command import Command
 from ued_core.cli.progress import context, follow
+from ued_core.cli.spec_options import add_fields, given_fields
 
 if TYPE_CHECKING:
     from ued_core.runs import RunRecord, RunSpec
 
 
 def train(options: argparse.Namespace) -> int:
-    """Queue the run that a JSON file describes; prints its id."""
+    """Queue the run that a JSON file describes, with what options change of it; prints its id."""
     from ued_core import runs
     from ued_core.data import load_split
     from ued_core.data.cache import is_kept
     from ued_core.runs.spec import RunSpec
 
-    spec = RunSpec.read(Path(options.spec))
+    spec = RunSpec.read(Path(options.spec), given_fields(options))
     if options.dry_run:
         if spec.dataset.chosen_paths():
             # Whether files can be used, and what is skipped or changed, is known before the run as well.
@@ -70,6 +71,7 @@ def _options(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
     parser.add_argument(
         "--dry-run", action="store_true", help="say what crafting and training will take, and start nothing"
     )
+    add_fields(parser)
 
 
 COMMAND = Command("train", train, _options)

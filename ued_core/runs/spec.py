@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, InstanceOf, ValidationError
@@ -258,13 +259,19 @@ class RunSpec(Declaring):
         return cls(**found)
 
     @classmethod
-    def read(cls, path: Path) -> RunSpec:
+    def read(cls, path: Path, changes: Mapping[str, Any] = MappingProxyType({})) -> RunSpec:
         """Read a spec that a user wrote into a file; a relative path in it starts in the file's own folder.
+
+        Args:
+            path: the file.
+            changes: fields in place of those of the file, as :meth:`from_json` reads them.
 
         Raises:
             SpecError: the file is missing, no text or not JSON, besides what :meth:`from_json` raises.
         """
-        return cls._read(path).located(path.absolute().parent)
+        value = cls._read(path)
+        changed = {**value, **changes} if isinstance(value, Mapping) else value
+        return cls.from_json(changed).located(path.absolute().parent)
 
     @classmethod
     def read_submitted(cls, path: Path) -> RunSpec:
@@ -274,10 +281,10 @@ class RunSpec(Declaring):
             SpecError: as :meth:`read`.
             ParameterError: a relative path, in a run from before they were made absolute.
         """
-        return cls._read(path).located(None)
+        return cls.from_json(cls._read(path)).located(None)
 
     @classmethod
-    def _read(cls, path: Path) -> RunSpec:
+    def _read(cls, path: Path) -> Any:
         try:
             with open_plain(path) as file:
                 content = file.read(_MOST_BYTES + 1)
@@ -285,7 +292,7 @@ class RunSpec(Declaring):
             raise SpecError(f"The spec file {path} cannot be read: {in_short(error)}.", "Check the path.") from error
         if len(content) > _MOST_BYTES:
             raise SpecError(f"The spec file {path} has more than {_MOST_BYTES >> 20} MiB.", "Check the path.")
-        return cls.from_json(read_json(content, f"The spec file {path}"))
+        return read_json(content, f"The spec file {path}")
 
 
 def _part(field: FieldInfo) -> Part | None:
