@@ -211,6 +211,10 @@ class Declaring(BaseModel):
         """The declared parameters, in order."""
         return tuple(_parameter(name, field) for name, field in cls.model_fields.items() if declared(field))
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain values that say all about it; subclasses implement this."""
+        raise NotImplementedError
+
 
 class Method(Declaring):
     """A configured attack, defence, data set, model or plan.

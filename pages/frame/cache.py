@@ -14,7 +14,7 @@ import torch
 
 from ued_core.context import Context
 from ued_core.defenses import DefenseStack
-from ued_core.params import Method, fingerprint
+from ued_core.params import Declaring, Method, fingerprint
 from ued_core.records import DataSplit, Embedding, ImageSet, PoisonedSet
 
 P = ParamSpec("P")
@@ -24,7 +24,7 @@ R = TypeVar("R")
 def content_id(value: Any) -> Any:
     """A JSON value that names ``value`` by what it holds.
 
-    Methods by their JSON, image sets and arrays by a hash of their content, records and
+    Methods and run specs by their JSON, image sets and arrays by a hash of their content, records and
     containers by their parts.
 
     Raises:
@@ -33,7 +33,7 @@ def content_id(value: Any) -> Any:
     match value:
         case None | bool() | int() | float() | str():
             return value
-        case Method():
+        case Declaring():
             return value.to_json()
         case ImageSet():
             return ["images", value.content_hash, list(value.class_names), value.name]

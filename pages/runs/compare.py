@@ -26,7 +26,6 @@ from pages.state.run_words import (
 from pages.state.whose import title_of
 from pages.widgets.live_chart import live_chart
 from ued_core import runs
-from ued_core.errors import UedError
 from ued_core.figures.learning import QUANTITIES, Curve, Quantity, compare_figure
 from ued_core.params import fingerprint
 from ued_core.results.parts import EpochRow
@@ -174,9 +173,8 @@ def _heading(name: str) -> str:
 
 def _methods(record: RunRecord, parameters: Mapping[str, str]) -> dict[str, str]:
     """The methods among the parameters, each with what is not at its default."""
-    try:
-        spec = runs.RunSpec.from_json(record.spec)
-    except UedError:
+    spec = record.run_spec
+    if spec is None:
         return {}
     words = {
         "dataset": method_words(spec.dataset),

@@ -32,10 +32,10 @@ from pages.widgets.csv_export import csv_text
 from pages.widgets.live_chart import live_chart
 from ued_core import runs
 from ued_core.defenses import DefenseStack
-from ued_core.errors import RunError, UedError
+from ued_core.errors import RunError
 from ued_core.figures.learning import histogram_figure, loss_figure, probe_figure, run_figure
 from ued_core.results.parts import EpochRow, Probe
-from ued_core.runs import RunRecord, RunResult, RunSpec
+from ued_core.runs import RunRecord, RunResult
 from ued_core.studies.estimate import duration
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _buttons(record: RunRecord) -> None:
         ):
             runs.resume(record.id, by=who())
             st.rerun()
-        spec = _spec(record)
+        spec = record.run_spec
         if spec:
             obstacle = cannot_edit(spec)
             st.button("Use as a template", key="detail_edit", on_click=fill_form, args=(spec,), disabled=bool(obstacle),
@@ -224,7 +224,7 @@ def _probe_alt(probe: Probe) -> str:
 
 def _reference_part(record: RunRecord) -> None:
     """The same run without attack and defence: what the model could have learned."""
-    spec = _spec(record)
+    spec = record.run_spec
     if spec is None or (spec.attack is None and not spec.defenses):
         return
     clean = spec.with_values(
@@ -292,10 +292,3 @@ def _download(name: str, data: Any, mime: str, record: RunRecord) -> None:
 def history_csv(rows: Sequence[EpochRow]) -> str:
     """The history as a table; a column for everything that any epoch has."""
     return csv_text([row.numbers for row in rows])
-
-
-def _spec(record: RunRecord) -> RunSpec | None:
-    try:
-        return RunSpec.from_json(record.spec)
-    except UedError:
-        return None

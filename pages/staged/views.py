@@ -233,7 +233,7 @@ def pair(spec: RunSpec, method: StagedTraining) -> tuple[RunSpec, ...]:
 
 def _without_reaction(spec: RunSpec) -> RunSpec:
     stack = [d.with_values(reaction="none") if isinstance(d, StagedTraining) else d for d in spec.defenses]
-    return RunSpec.from_json({**spec.to_json(), "defenses": [d.to_json() for d in stack]})
+    return spec.with_values(defenses=tuple(stack))
 
 
 def _start(specs: Sequence[RunSpec]) -> None:
@@ -276,13 +276,15 @@ def _only_watched(record: RunRecord) -> bool:
 
 
 def _of_run(record: RunRecord) -> Shown | None:
-    spec = RunSpec.from_json(record.spec)
+    spec = record.run_spec
+    if spec is None:
+        st.info("This run's spec names something that this version of the program does not know.")
+        return None
     trace = _trace(record, spec)
     if trace is None:
         st.info("This run has not written any check yet.")
         return None
-    stack = [d for d in spec.defenses if not isinstance(d, StagedTraining)]
-    bare = RunSpec.from_json({**spec.to_json(), "defenses": [d.to_json() for d in stack]})
+    bare = spec.with_values(defenses=tuple(d for d in spec.defenses if not isinstance(d, StagedTraining)))
     other = _without_reaction(spec)
     alike = [
         r

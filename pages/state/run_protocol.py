@@ -13,7 +13,6 @@ from pages.state.run_words import flat, percent
 from ued_core.class_numbers import write_classes
 from ued_core.data.base import NOT_CLEAN
 from ued_core.data.handles import is_handle
-from ued_core.errors import UedError
 from ued_core.params import Method, Parameter
 from ued_core.runs import RunRecord, RunResult, RunSpec
 from ued_core.studies.estimate import duration
@@ -21,9 +20,8 @@ from ued_core.studies.estimate import duration
 
 def protocol_card(record: RunRecord, result: RunResult) -> None:
     """Draw the card."""
-    try:
-        spec = RunSpec.from_json(record.spec)
-    except UedError:
+    spec = record.run_spec
+    if spec is None:
         rows = flat(record.spec)
     else:
         # The key under which it was computed: a method may have been corrected since, and the spec then has another

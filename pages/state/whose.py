@@ -146,7 +146,7 @@ def waiting_words(record: RunRecord, now: Snapshot) -> str:
 
 def _seconds(record: RunRecord, finished: tuple[str, ...]) -> float | None:
     """What a run takes, or what is left of one that is being executed."""
-    whole = _estimated(record.spec, finished)
+    whole = None if record.run_spec is None else _estimated(record.run_spec, finished)
     if whole is None or record.state != "running" or not record.epochs:
         return whole
     return whole * (1 - record.epoch / record.epochs)
@@ -158,10 +158,7 @@ def _slots() -> int:
 
 
 @cached(max_entries=256)
-def _estimated(spec: dict[str, Any], _finished: tuple[str, ...]) -> float | None:
+def _estimated(spec: RunSpec, _finished: tuple[str, ...]) -> float | None:
     """Seconds, from the runs that have finished."""
-    try:
-        found = estimate(RunSpec.from_json(spec), runs.snapshot().records)
-    except UedError:
-        return None
+    found = estimate(spec, runs.snapshot().records)
     return None if found is None else found.seconds

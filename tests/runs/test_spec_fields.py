@@ -8,6 +8,7 @@ import pytest
 
 from ued_core.errors import SpecError
 from ued_core.params import LARGEST_SEED
+from ued_core.runs.record import RunRecord
 from ued_core.runs.spec import RunSpec
 from ued_core.runs.stored import Seed, SpecFile, fitted
 
@@ -109,3 +110,19 @@ def test_stored_specs_are_read_with_the_same_fields() -> None:
             fitted(SpecFile, {parameter.name: int(parameter.maximum) + 1}, "spec.json", over)
             assert len(over) == 1, stored
     assert Seed is not None
+
+
+def test_a_record_reads_its_spec_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    record = RunRecord(id="a", spec=BASE)
+    assert record.run_spec == RunSpec.from_json(BASE)
+    monkeypatch.setattr(RunSpec, "from_json", lambda value: pytest.fail("read again"))
+    assert record.run_spec is not None
+    assert record.run_spec.poison_rate == 0.5
+    assert record == RunRecord(id="a", spec=BASE)
+    assert "run_spec" not in record.to_json()
+    assert RunRecord.from_json(record.to_json()) == record
+
+
+@pytest.mark.parametrize("spec", [{}, {"dataset": "shapes", "attack": "forgotten"}, BASE | {"poison_rate": 2}])
+def test_a_record_whose_spec_cannot_be_read_has_none(spec: dict[str, Any]) -> None:
+    assert RunRecord(id="a", spec=spec).run_spec is None

@@ -7,18 +7,22 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, field, fields
 from datetime import UTC, datetime
-from functools import cache
-from typing import Any, Literal, get_args
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
+from ued_core.errors import UedError
 from ued_core.runs.folder import Progress, RunFolder
 from ued_core.runs.jsonl import modified
 from ued_core.runs.launcher import Handle
 from ued_core.runs.result import Summary
 from ued_core.runs.stored import Attempt, Computing
 from ued_core.stored import LATEST, Count, Moment, Share, Span, in_brief, printable
+
+if TYPE_CHECKING:
+    from ued_core.runs.spec import RunSpec
 
 State = Literal["queued", "running", "finished", "failed", "cancelled", "interrupted"]
 STATES: tuple[State, ...] = get_args(State)
@@ -52,7 +56,7 @@ class RunRecord:
         train_accuracy: over the last epoch, as trained, 0..1.
         note: the submitter's words.
         by, by_name: the visitor who submitted it; empty for the owner.
-        spec: the spec as plain values.
+        spec: the spec as plain values, as far as they can be (:attr:`run_spec`).
         error: what went wrong and what to do, in one line.
         stopped_early: how far crafting was when the user ended it, ``"after 3 of at most 30 rounds"``; empty otherwise.
         craftable: a running run whose crafting could be ended now, to train with what is there.
@@ -103,6 +107,18 @@ class RunRecord:
         """Whether it can be queued again."""
         return self.over and self.state != "finished"
 
+    @cached_property
+    def run_spec(self) -> RunSpec | None:
+        """The spec with its configured methods, read when it is first asked for; None where this version of the program
+        cannot read it."""
+        # Listing runs must not wait for torch.
+        from ued_core.runs.spec import RunSpec
+
+        try:
+            return RunSpec.from_json(self.spec)
+        except UedError:
+            return None
+
     @property
     def precision(self) -> str:
         """``float32`` or ``bfloat16``; where attempts differ, each in its turn; empty while unknown."""
@@ -121,7 +137,8 @@ class RunRecord:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; the spec is the record's own, not a copy."""
-        return dict(vars(self))
+        # run_spec is kept beside the fields.
+        return {known.name: getattr(self, known.name) for known in fields(self)}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> RunRecord:
