@@ -16,7 +16,7 @@ from ued_core.runs.spec import RunSpec
 FILE = {"dataset": {"name": "shapes", "train_size": 300}, "attack": "cuda", "poison_rate": 0.5, "defenses": ["coin"]}
 # Option → its text and what the spec then says.
 CHANGES: dict[str, tuple[str, Any]] = {
-    "dataset": ("digits", {"name": "digits"}),
+    "dataset": ('{"name": "shapes", "train_size": 400}', {"name": "shapes", "train_size": 400}),
     "attack": ('{"name": "cuda", "blur": 0.25}', {"name": "cuda", "blur": 0.25}),
     "poison_rate": ("0.25", 0.25),
     "poison_classes": ("2, 0-1", [0, 1, 2]),

@@ -7,7 +7,6 @@ import json
 import time
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -168,8 +167,8 @@ def test_the_table_shows_what_was_measured(open_finished, finished) -> None:
 
 def test_runs_of_one_name_are_told_apart(open_runs) -> None:
     open_runs()
-    swept = [replace(tiny(), defenses=(Coin(strength=strength),)) for strength in (0.0, 1.5)]
-    runs.submit_many([*swept, tiny(), replace(tiny(), note="again")], launch=False)
+    swept = [tiny().with_values(defenses=(Coin(strength=strength),)) for strength in (0.0, 1.5)]
+    runs.submit_many([*swept, tiny(), tiny().with_values(note="again")], launch=False)
     page = open_runs()
     table = page.dataframe[0].value
     assert list(table["Differs in"]) == ["", "", "strength 1.5", "strength 0"]
@@ -534,7 +533,7 @@ def test_estimate_and_known_result_come_from_finished_runs(open_finished, finish
     text = shown(open_finished(**SMALL, new_repetition_device="cpu"))
     assert "images/s measured in" in text
     assert "exactly these settings" in text
-    other = estimate(replace(tiny(), plan=tiny().plan.with_values(epochs=20)), runs.runs())
+    other = estimate(tiny().with_values(plan=tiny().plan.with_values(epochs=20)), runs.runs())
     same = estimate(tiny(), runs.runs())
     assert same is not None
     assert other is not None
