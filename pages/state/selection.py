@@ -22,12 +22,16 @@ from ued_core.attacks import ATTACKS, Attack
 from ued_core.catalogue import Catalogue
 from ued_core.data import DATASETS
 from ued_core.data.base import Dataset
-from ued_core.params import LARGEST_SEED, Parameter
+from ued_core.params import Parameter
+from ued_core.runs.spec import RunSpec
 
-SEED = Parameter(
-    name="seed", label="private key (seed)", kind="int", default=0, minimum=0, maximum=LARGEST_SEED,
-    help="The attacker's secret: the same key draws the same perturbation, also in the official CUDA release.",
-)  # fmt: skip
+SEED = RunSpec.parameter("attack_seed").model_copy(
+    update={
+        "name": "seed",
+        "label": "private key (seed)",
+        "help": "The attacker's secret: the same key draws the same perturbation, also in the official CUDA release.",
+    }
+)
 PICK = Parameter(
     name="pick", label="choice of images", kind="int", default=0, minimum=0, maximum=9999,
     help="Another number picks other images of every class.",
