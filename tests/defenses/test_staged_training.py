@@ -20,7 +20,7 @@ from ued_core.defenses.staged_training import StagedTraining, Stages, watched_ro
 from ued_core.errors import Cancelled
 from ued_core.models import MODELS, Network
 from ued_core.records import ImageSet
-from ued_core.training import Control, Job, Setup, train
+from ued_core.training import Job, Setup, TrainingControl, train
 from ued_core.training.activation_clusters import activation_clusters, fisher_ratio
 from ued_core.training.evaluation import layer_fields
 
@@ -66,11 +66,11 @@ class Watched(Stages):
         super().__init__(method, setup)
         self.rates: list[list[float]] = []
 
-    def after_step(self, control: Control) -> None:
+    def after_step(self, control: TrainingControl) -> None:
         self.rates.append([group["lr"] / group["peak"] for group in control.optimizer.param_groups])
         super().after_step(control)
 
-    def _measured(self, control: Control) -> dict[str, float]:
+    def _measured(self, control: TrainingControl) -> dict[str, float]:
         before = weights(control.network)
         gradients = [None if p.grad is None else p.grad.clone() for p in control.network.parameters()]
         modes = [module.training for module in control.network.modules()]
@@ -110,7 +110,7 @@ class Rolled(Stages):
 
     went_back = 0
 
-    def _alarm(self, control: Control, found: dict[str, float], signal: float) -> None:
+    def _alarm(self, control: TrainingControl, found: dict[str, float], signal: float) -> None:
         kept, alarms = self._kept, self.alarms
         super()._alarm(control, found, signal)
         if self.alarms > alarms:
@@ -172,7 +172,7 @@ def test_reset_gives_shallow_layers_alone_their_weights_back() -> None:
     seen: list[tuple[bool, bool]] = []
 
     class Half(Stages):
-        def _alarm(self, control: Control, found: dict[str, float], signal: float) -> None:
+        def _alarm(self, control: TrainingControl, found: dict[str, float], signal: float) -> None:
             kept, step = self._kept.network, control.step
             super()._alarm(control, found, signal)
             now = weights(control.network)

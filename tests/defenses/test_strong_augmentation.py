@@ -9,7 +9,7 @@ from ued_core.context import Context
 from ued_core.defenses import strong_augmentation
 from ued_core.defenses.strong_augmentation import SdaAn, StrongAugmentation, augment_strongly, small_scores
 from ued_core.records import ImageSet, to_float
-from ued_core.training.batch import random_resized_crop
+from ued_core.training.crop import random_resized_crop
 
 
 @pytest.fixture(autouse=True)

@@ -164,7 +164,7 @@ def test_no_defence_touches_test_images(
         seen.append(data)
         return plain(network, data, *rest)
 
-    monkeypatch.setattr("ued_core.training.loop.accuracy", watching)
+    monkeypatch.setattr("ued_core.training.classification.accuracy", watching)
     result = execute(spec, Context(), weights=tmp_path / "w.safetensors")
     split = load_split(spec.dataset, Context())
     assert len(seen) == 3

@@ -17,8 +17,8 @@ from ued_core.defenses.ueraser import UEraser
 from ued_core.errors import Cancelled, RunError, UnknownName
 from ued_core.models import HEAD, MODELS, PENULTIMATE, Network
 from ued_core.records import to_float
-from ued_core.training import Batch, Control, Graded, Moment, Setup, TrainingHook, soft_labels, train
-from ued_core.training.batch import random_crop, random_flip
+from ued_core.training import Batch, Graded, Moment, Setup, TrainingControl, TrainingHook, soft_labels, train
+from ued_core.training.crop import random_crop, random_flip
 from ued_core.training.hook import Snapshot
 
 
@@ -166,7 +166,9 @@ class Steers(TrainingHook):
     """Calls a function before each epoch and after each step."""
 
     def __init__(
-        self, before: Callable[[Control], None] = lambda c: None, after: Callable[[Control], None] = lambda c: None
+        self,
+        before: Callable[[TrainingControl], None] = lambda c: None,
+        after: Callable[[TrainingControl], None] = lambda c: None,
     ) -> None:
         self.before_epoch, self.after_step = before, after  # type: ignore[method-assign]
 
@@ -212,10 +214,10 @@ class Regrets(TrainingHook):
         self.when, self.every, self.calls, self.kept = when, every, 0, None
         self.states: list[tuple[int, int]] = []
 
-    def before_epoch(self, control: Control) -> None:
+    def before_epoch(self, control: TrainingControl) -> None:
         self.kept: Snapshot = control.snapshot()
 
-    def after_step(self, control: Control) -> None:
+    def after_step(self, control: TrainingControl) -> None:
         self.calls += 1
         self.states.append((control.step, control.epoch_step))
         if self.calls in self.when:
@@ -238,7 +240,7 @@ class Counts(TrainingHook):
     def __init__(self) -> None:
         self.count = torch.zeros((), dtype=torch.int64)
 
-    def after_step(self, control: Control) -> None:
+    def after_step(self, control: TrainingControl) -> None:
         self.count += 1
 
     def state(self) -> dict[str, Any]:
@@ -295,7 +297,7 @@ def test_a_retry_shows_the_rest_of_the_epoch_in_another_order() -> None:
 def test_rollback_into_an_epoch_that_is_over_is_refused() -> None:
     first: list[Snapshot] = []
 
-    def after(control: Control) -> None:
+    def after(control: TrainingControl) -> None:
         first or first.append(control.snapshot())
         if control.step == 5:
             control.rollback(first[0])
@@ -334,7 +336,7 @@ def test_checkpoint_of_other_hooks_is_refused(tmp_path: Path) -> None:
 def test_evaluation_by_a_hook_leaves_frozen_layers_in_evaluation_mode() -> None:
     modes: list[tuple[bool, bool]] = []
 
-    def after(control: Control) -> None:
+    def after(control: TrainingControl) -> None:
         control.network.eval()
         control.network.train()
 

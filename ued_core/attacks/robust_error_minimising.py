@@ -16,7 +16,7 @@ from ued_core.models import Network
 from ued_core.params import param
 from ued_core.records import ImageSet, to_bytes
 from ued_core.training.ascent import descend, frozen, input_gradient
-from ued_core.training.batch import random_crop, random_flip
+from ued_core.training.crop import random_crop, random_flip
 
 CONVERGED_LOSS = 0.1
 RECENT = 20

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -26,7 +25,6 @@ from ued_core.params import fingerprint, param
 from ued_core.records import ImageSet, to_float
 from ued_core.training import AdamW, Job, Plan, accuracy, train
 from ued_core.training.ascent import descend, frozen
-from ued_core.training.batch import random_crop
 
 #: raised whenever code changes how surrogates are trained
 SURROGATE_VERSION = 1
@@ -133,51 +131,36 @@ class Surrogate:
             at_least_two(order[count:].sort().values),
         )
         part = data.take(kept)
+        job = Job(train=part, test=held_out or part, network=network, plan=self.plan(data), flip=False)
         if self.robust_radius > 0:
-            self._train_robust(network, part, ctx)
+            self._train_robust(job, ctx)
         else:
-            train(Job(train=part, test=held_out or part, network=network, plan=self.plan(data), flip=False), ctx)
+            train(job, ctx)
         return {
             "train_accuracy": accuracy(network, part, ctx),
             "held_out_accuracy": accuracy(network, held_out, ctx) if held_out else None,
             "held_out": count,
         }
 
-    def _train_robust(self, network: Network, data: ImageSet, ctx: Context) -> None:
+    def _train_robust(self, job: Job, ctx: Context) -> None:
         """Every step on adversarial examples of the network as it is then."""
-        plan, radius = self.plan(data), self.robust_radius * LEVEL
-        network.to(ctx.device)
-        optimizer = plan.optimizer(network.parameters())
-        peak = optimizer.param_groups[0]["lr"]
-        images, labels = data.images.to(ctx.device), data.labels.to(ctx.device)
-        starts = [s for s in range(0, len(data), plan.batch_size) if len(data) - s > 1]
-        for epoch in range(plan.epochs):
-            order = torch.randperm(len(data), generator=ctx.generator("order", epoch, device="cpu")).to(ctx.device)
-            rng = ctx.generator("train", epoch)
-            for index, start in enumerate(starts):
-                step, steps = epoch * len(starts) + index, plan.epochs * len(starts)
-                ctx.report(step, steps, f"adversarial training, epoch {epoch + 1} of {plan.epochs}")
-                rows = order[start : start + plan.batch_size]
-                batch = to_float(random_crop(images[rows], plan.crop, rng)).contiguous(
-                    memory_format=torch.channels_last
-                )
-                with frozen(network):
-                    bent = descend(
-                        network,
-                        batch,
-                        batch,
-                        labels[rows],
-                        epsilon=radius,
-                        step=radius / 2,
-                        steps=ROBUST_STEPS,
-                        uphill=True,
-                        after=lambda count: ctx.check(),
-                    )
-                optimizer.param_groups[0]["lr"] = peak * plan.rate(step, steps)
-                network.train()
-                optimizer.zero_grad(set_to_none=True)
-                F.cross_entropy(network(bent), labels[rows]).backward()
-                optimizer.step()
+        radius = self.robust_radius * LEVEL
+
+        def worst(
+            images: torch.Tensor, labels: torch.Tensor, rng: torch.Generator
+        ) -> tuple[torch.Tensor, torch.Tensor]:
+            images = images.contiguous(memory_format=torch.channels_last)
+            with frozen(job.network):
+                bent = descend(
+                    job.network, images, images, labels, epsilon=radius, step=radius / 2, steps=ROBUST_STEPS,
+                    uphill=True, after=lambda count: ctx.check(),
+                )  # fmt: skip
+            return bent, labels
+
+        def report(done: float, total: float, text: str) -> None:
+            ctx.on_report(done, total, f"adversarial training, {text}")
+
+        train(replace(job, blend=worst), replace(ctx, on_report=report))
 
     def _kept(self, data: ImageSet) -> dict[str, torch.Tensor] | None:
         card, path = self.card(data), self.folder(data) / "network.safetensors"

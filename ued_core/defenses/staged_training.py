@@ -15,7 +15,7 @@ from ued_core.records import ImageSet
 from ued_core.training.activation_clusters import activation_clusters, fisher_ratio
 from ued_core.training.colour import jitter, random_grey
 from ued_core.training.evaluation import layer_fields
-from ued_core.training.hook import Control, Setup, Snapshot, TrainingHook
+from ued_core.training.hook import Setup, Snapshot, TrainingControl, TrainingHook
 
 Signal = Literal["acm", "fisher", "gap", "loss"]
 Reaction = Literal["slow", "freeze", "reset", "fixed", "none"]
@@ -135,7 +135,7 @@ class Stages(TrainingHook):
 
     # ------------------------------------------------------------ what the loop calls
 
-    def before_epoch(self, control: Control) -> None:
+    def before_epoch(self, control: TrainingControl) -> None:
         if self.start is None:
             self.start = self._measured(control)
             if self.method.reaction == "fixed":
@@ -145,7 +145,7 @@ class Stages(TrainingHook):
         self._apply(control)
         self._keep(control)
 
-    def after_step(self, control: Control) -> None:
+    def after_step(self, control: TrainingControl) -> None:
         if self._kept is None:
             self._keep(control)
         if control.epoch_step not in self._when(control.epoch_steps):
@@ -202,7 +202,7 @@ class Stages(TrainingHook):
         """Steps of the epoch after which to look; the last one is always among them."""
         return frozenset(max(1, round(steps * (i + 1) / self.method.checks)) for i in range(self.method.checks))
 
-    def _measured(self, control: Control) -> dict[str, float]:
+    def _measured(self, control: TrainingControl) -> dict[str, float]:
         scores, fields = layer_fields(control.network, self.watched.images, self.ctx)
         labels = self.watched.labels
         found = {f"acm {name}": activation_clusters(value.numpy(), labels.numpy()) for name, value in fields.items()}
@@ -210,7 +210,7 @@ class Stages(TrainingHook):
             found |= {f"fisher {name}": fisher_ratio(value.numpy(), labels.numpy()) for name, value in fields.items()}
         return {**found, "loss": float(F.cross_entropy(scores, labels))}
 
-    def _signal(self, found: dict[str, float], control: Control) -> float:
+    def _signal(self, found: dict[str, float], control: TrainingControl) -> float:
         """How much the sign of the trap has grown since before training; 1 is not at all."""
         # Measured before the first step.
         assert self.start is not None
@@ -227,7 +227,7 @@ class Stages(TrainingHook):
         now, before = (sum(values[f"{measure} {name}"] for name in layers) for values in (found, self.start))
         return now / max(before, 1e-12)
 
-    def _note(self, control: Control, found: dict[str, float], signal: float, action: str) -> None:
+    def _note(self, control: TrainingControl, found: dict[str, float], signal: float, action: str) -> None:
         self.checks.append(
             {
                 "step": control.step,
@@ -243,7 +243,7 @@ class Stages(TrainingHook):
 
     # ------------------------------------------------------------ reacting
 
-    def _alarm(self, control: Control, found: dict[str, float], signal: float) -> None:
+    def _alarm(self, control: TrainingControl, found: dict[str, float], signal: float) -> None:
         method = self.method
         can = method.reaction in ("slow", "freeze", "reset") and self.alarms < method.most_alarms
         open_ones = [name for name in self.layers[: self.depth] if self.slowings[name] < method.freeze_after]
@@ -275,9 +275,9 @@ class Stages(TrainingHook):
         if not goes_back:
             self._keep(control)
 
-    def _apply(self, control: Control) -> None:
+    def _apply(self, control: TrainingControl) -> None:
         control.set_rates({name: self.method.rate(slowings) for name, slowings in self.slowings.items()})
 
-    def _keep(self, control: Control) -> None:
+    def _keep(self, control: TrainingControl) -> None:
         if self.method.reaction in ("slow", "freeze", "reset"):
             self._kept = control.snapshot()

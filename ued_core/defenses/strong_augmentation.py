@@ -14,8 +14,8 @@ from ued_core.defenses.learned import LearnedDefense
 from ued_core.params import param
 from ued_core.records import ImageSet, to_bytes, to_float
 from ued_core.training.ascent import climb
-from ued_core.training.batch import random_resized_crop
 from ued_core.training.colour import jitter, random_grey
+from ued_core.training.crop import random_resized_crop
 
 BATCH = 128
 LEARNING_RATE = 0.01

@@ -170,7 +170,7 @@ def estimate(spec: RunSpec, records: Sequence[RunRecord]) -> Estimate | None:
         records: all runs, newest first.
     """
     wanted = spec.to_json()
-    course = spec.plan.course() is not None
+    labelled = spec.plan.labelled
 
     def alike() -> Iterator[RunRecord]:
         # Of thousands of runs, no more are looked at than are needed.
@@ -180,7 +180,7 @@ def estimate(spec: RunSpec, records: Sequence[RunRecord]) -> Estimate | None:
             if r.state == "finished"
             and r.spec.get("model") == wanted["model"]
             and _name(r.spec.get("dataset")) == wanted["dataset"]["name"]
-            and _has_course(r.spec) == course
+            and _is_labelled(r.spec) == labelled
         )
 
     same = (r for r in alike() if r.spec.get("defenses") == wanted["defenses"])
@@ -244,20 +244,20 @@ def _stack(spec: dict[str, Any]) -> DefenseStack | None:
         return None
 
 
-def _has_course(spec: dict[str, Any]) -> bool:
-    """Whether a run's plan trains in another way than with labels, and so at another speed."""
-    return _course_of(json.dumps(spec.get("plan"), sort_keys=True))
+def _is_labelled(spec: dict[str, Any]) -> bool:
+    """Whether a run's plan trains with labels; others have another speed."""
+    return _labelled(json.dumps(spec.get("plan"), sort_keys=True))
 
 
 @functools.lru_cache(maxsize=1024)
-def _course_of(plan: str) -> bool:
+def _labelled(plan: str) -> bool:
     """Of a plan as JSON: pages ask it of every run there is."""
     from ued_core.training import PLANS
 
     try:
-        return PLANS.parse(json.loads(plan)).course() is not None
+        return PLANS.parse(json.loads(plan)).labelled
     except UedError:
-        return False
+        return True
 
 
 def _name(method: Any) -> str | None:

@@ -2,7 +2,7 @@
 
 from ued_core.catalogue import Catalogue
 from ued_core.training.evaluation import accuracy, features, inside, layer_fields, predict
-from ued_core.training.hook import Batch, Control, Graded, Moment, Setup, Snapshot, TrainingHook, soft_labels
+from ued_core.training.hook import Batch, Graded, Moment, Setup, Snapshot, TrainingControl, TrainingHook, soft_labels
 from ued_core.training.job import Job
 from ued_core.training.loop import train
 from ued_core.training.plan import AdamW, Plan, Sgd
@@ -14,7 +14,7 @@ __all__ = [
     "PLANS",
     "AdamW",
     "Batch",
-    "Control",
+    "TrainingControl",
     "Graded",
     "Job",
     "Moment",

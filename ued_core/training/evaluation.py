@@ -94,3 +94,25 @@ def _in_chunks(
 def accuracy(network: Network, data: ImageSet, ctx: Context, dtype: torch.dtype = torch.float32) -> float:
     """Share of images whose predicted class is their label, 0..1."""
     return int((predict(network, data.images, ctx, dtype) == data.labels).sum()) / len(data)
+
+
+def counted_apart(right: torch.Tensor, rows: torch.Tensor, touched: torch.Tensor | None) -> dict[str, float]:
+    """Accuracy of the images that an attack changed and of the others, for a row of the history.
+
+    Args:
+        right: bool (N,), whether the answer to a training image was its label.
+        rows: int64 (M,), the images that were shown.
+        touched: bool (N,), or None: nothing is to be counted.
+
+    Returns:
+        ``touched_accuracy`` and ``untouched_accuracy``, 0..1; empty when one of them has no image.
+    """
+    if touched is None:
+        return {}
+    answers, marks = right[rows].cpu(), touched.to(rows.device)[rows].cpu()
+    if bool(marks.all()) or not bool(marks.any()):
+        return {}
+    return {
+        "touched_accuracy": float(answers[marks].double().mean()),
+        "untouched_accuracy": float(answers[~marks].double().mean()),
+    }

@@ -15,6 +15,8 @@ from ued_core.context import Context
 from ued_core.errors import RunError, UnknownName
 from ued_core.models import Network
 from ued_core.records import ImageSet
+from ued_core.training.batches import Batch
+from ued_core.training.objective import Tally
 from ued_core.training.plan import Plan
 
 
@@ -33,22 +35,6 @@ class Setup:
     network: Network
     plan: Plan
     ctx: Context
-
-
-@dataclass(frozen=True)
-class Batch:
-    """One batch as the network is to see it.
-
-    Attributes:
-        images: float32 (N, C, H, W) in [0, 1], channels last.
-        targets: int64 (N,), or float (N, K): soft labels that add up to 1.
-        redraw: the whole stack of batch hooks once more, on the same cropped and mirrored images, with
-            fresh draws of the same generator; a batch of the same N with the labels that belong to it.
-    """
-
-    images: torch.Tensor
-    targets: torch.Tensor
-    redraw: Callable[[], Batch]
 
 
 @dataclass(frozen=True)
@@ -119,10 +105,10 @@ class TrainingHook:
         """
         return inner(batch)
 
-    def before_epoch(self, control: Control) -> None:
+    def before_epoch(self, control: TrainingControl) -> None:
         """Called before the first step of every epoch, also of the first one after a resume."""
 
-    def after_step(self, control: Control) -> None:
+    def after_step(self, control: TrainingControl) -> None:
         """Called after every step of the optimiser. A step that an outer hook took back is not shown to the inner
         ones."""
 
@@ -159,24 +145,6 @@ def soft_labels(targets: torch.Tensor, classes: int) -> torch.Tensor:
     return targets if targets.is_floating_point() else F.one_hot(targets, classes).float()
 
 
-@dataclass
-class Tally:
-    """Sums over the accepted steps of one epoch."""
-
-    loss: torch.Tensor
-    right: torch.Tensor
-    seen: int = 0
-
-    @classmethod
-    def empty(cls, device: torch.device) -> Tally:
-        """Nothing seen yet."""
-        return cls(torch.zeros((), device=device), torch.zeros((), device=device))
-
-    def copy(self) -> Tally:
-        """Its own tensors."""
-        return Tally(self.loss.clone(), self.right.clone(), self.seen)
-
-
 @dataclass(frozen=True)
 class Snapshot:
     """Training after some step: weights, buffers, optimiser, the sums of the epoch and the hooks' states."""
@@ -188,8 +156,8 @@ class Snapshot:
     hooks: tuple[dict[str, Any], ...]
 
 
-class Control:
-    """The wheel that hooks may turn between two steps.
+class TrainingControl:
+    """What hooks may change between two steps: learning rates, and a step back.
 
     The optimiser has one parameter group a layer, the head last. A rolled-back step counts for nothing: not for the
     schedule, not for the sums of the epoch. What is left of the epoch is then shown in a new order and with new draws,
@@ -261,7 +229,7 @@ class Control:
             self.step,
             {name: value.detach().clone() for name, value in self.network.state_dict().items()},
             copy.deepcopy(self.optimizer.state_dict()),
-            self._sums().copy(),
+            self.sums().copy(),
             tuple(copy.deepcopy(hook.state()) for hook in self._hooks),
         )
 
@@ -282,7 +250,7 @@ class Control:
         # Copied again: the optimiser would write into the snapshot's tensors.
         self.optimizer.load_state_dict(copy.deepcopy(snapshot.optimizer))
         self.step = snapshot.step
-        sums = self._sums()
+        sums = self.sums()
         self.tally = Tally.empty(sums.loss.device) if snapshot.step == self._first else snapshot.tally.copy()
         for hook, state in zip(self._hooks, snapshot.hooks, strict=True):
             if hook is not self._speaker:
@@ -337,6 +305,16 @@ class Control:
         self._apply_rates()
         return self._went_back
 
+    def sums(self) -> Tally:
+        """The sums over the accepted steps of this epoch.
+
+        Raises:
+            RunError: training has not begun.
+        """
+        if self.tally is None:
+            raise RunError("A snapshot was asked for before training began.", "Take it in before_epoch or after_step.")
+        return self.tally
+
     def training_mode(self) -> None:
         """Training mode for every layer that is not frozen."""
         self.network.train()
@@ -346,11 +324,6 @@ class Control:
         """Let every weight have a gradient again, as it was before training."""
         for parameter in self.network.parameters():
             parameter.requires_grad_(True)
-
-    def _sums(self) -> Tally:
-        if self.tally is None:
-            raise RunError("A snapshot was asked for before training began.", "Take it in before_epoch or after_step.")
-        return self.tally
 
     def _apply_rates(self) -> None:
         rates = self.rates()

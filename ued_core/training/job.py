@@ -10,6 +10,7 @@ import torch
 
 from ued_core.models import Network
 from ued_core.records import ImageSet
+from ued_core.training.batches import Batches, Sample
 from ued_core.training.hook import TrainingHook
 from ued_core.training.plan import Plan
 
@@ -54,3 +55,29 @@ class Job:
     checkpoint: Path | None = None
     on_epoch: Callable[[dict[str, float]], None] = lambda row: None
     on_weights: Callable[[int, Network], None] = lambda epoch, network: None
+
+    @property
+    def mirrors(self) -> bool:
+        """Whether images are mirrored at random: what the plan says, or whether a mirror image keeps its class."""
+        return self.plan.flip == "on" or (self.plan.flip == "auto" and self.flip)
+
+    def batches(self, device: torch.device, flip: bool) -> Batches:
+        """The training images on their device, cut as the plan says, and mirrored at random if ``flip``."""
+        return Batches(
+            images=self.train.images.to(device),
+            labels=self.train.labels.to(device),
+            batch_size=self.plan.batch_size,
+            epochs=self.plan.epochs,
+            crop=self.plan.crop,
+            flip=flip,
+            marks=None if self.marks is None else self.marks.to(device),
+        )
+
+    def defended(self, cropped: torch.Tensor, sample: Sample) -> tuple[torch.Tensor, torch.Tensor]:
+        """Images and targets of a step after ``augment`` and the batch hooks of the defences, with fresh draws.
+
+        Args:
+            cropped: float (n, C, H, W) in [0, 1], the images of ``sample`` as it cropped them.
+            sample: their labels, marks and generator.
+        """
+        return self.blend(self.augment(cropped, sample.rng), sample.labels, sample.rng, *sample.marks)

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Literal
 
 import torch
 
 from ued_core.context import Context
 from ued_core.params import Method, param
-from ued_core.records import History
+from ued_core.training.objective import Objective, Parameters
 
 Precision = Literal["auto", "float32", "bfloat16"]
-Parameters = Iterable[torch.nn.Parameter] | Iterable[dict[str, Any]]
-"""What an optimiser is given: all parameters, or groups of them."""
 
 
 class Plan(Method):
-    """A training recipe; subclasses choose the optimiser and its defaults."""
+    """A training recipe; subclasses choose the optimiser and its defaults.
+
+    Attributes:
+        labelled: whether its loss knows the labels; otherwise its steps take another time.
+    """
+
+    labelled: ClassVar[bool] = True
 
     epochs: int = param(10, "Passes over the training set.", ge=1, le=1000, quick=2)
     batch_size: int = param(128, "Images in one step.", ge=2, le=4096, quick=64)
@@ -52,11 +55,15 @@ class Plan(Method):
     def optimizer(self, parameters: Parameters) -> torch.optim.Optimizer:
         """The optimiser at its peak learning rate."""
 
-    def course(self) -> Callable[[Any, Context], History] | None:
-        """Another way of training than with labels from the first step on: from a job and a context to its history.
+    def objective(self, job: Any, ctx: Context) -> Objective | None:
+        """What is minimised, for plans that do not learn from labels from the first step on.
+
+        Args:
+            job: the :class:`ued_core.training.Job`.
+            ctx: seed, device, progress and cancellation.
 
         Returns:
-            None for the ordinary loop; otherwise what :func:`ued_core.training.train` hands its arguments to.
+            None for classification (:class:`ued_core.training.classification.Classification`).
         """
         return None
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
@@ -14,13 +12,11 @@ from ued_core.context import Context
 from ued_core.errors import RunError
 from ued_core.models import Network
 from ued_core.params import param
-from ued_core.records import History, to_float
-from ued_core.training.batch import random_crop
-from ued_core.training.checkpoint import Saver, resume
-from ued_core.training.evaluation import accuracy, features
+from ued_core.training.batches import Batch, Sample
+from ued_core.training.evaluation import accuracy, counted_apart, features
 from ued_core.training.job import Job
-from ued_core.training.loop import counted_apart
-from ued_core.training.plan import Parameters, Plan
+from ued_core.training.objective import Objective, Outcome, Parameters
+from ued_core.training.plan import Plan
 from ued_core.training.views import view
 
 PENALTY = 1e-4
@@ -48,6 +44,7 @@ class SimClr(Plan):
 
     key: ClassVar[str] = "simclr"
     title: ClassVar[str] = "SimCLR + linear probe"
+    labelled: ClassVar[bool] = False
 
     epochs: int = param(30, "Passes over the training set, two views an image.", ge=1, le=1000, quick=2)
     batch_size: int = param(
@@ -71,86 +68,56 @@ class SimClr(Plan):
     def optimizer(self, parameters: Parameters) -> torch.optim.Optimizer:
         return torch.optim.AdamW(parameters, lr=self.learning_rate, weight_decay=self.weight_decay)
 
-    def course(self) -> Callable[[Any, Context], History] | None:
-        return self._train
+    def objective(self, job: Any, ctx: Context) -> Objective | None:
+        return Contrast(self, job, ctx)
 
-    def _train(self, job: Job, ctx: Context) -> History:
+
+class Contrast(Objective):
+    """The objective of :class:`SimClr`: two views of every image of a batch are to be told apart from all others.
+
+    Raises:
+        RunError: a defence acts during training.
+    """
+
+    def __init__(self, plan: SimClr, job: Job, ctx: Context) -> None:
         if job.hooks:
             raise RunError(
                 "SimCLR has no labels in its loss, so defences that act during training have nothing to act on.",
                 "Take them out of the run, or choose a plan with labels.",
             )
+        self.plan, self.job, self.ctx, self.dtype = plan, job, ctx, plan.dtype(ctx.device)
         learner = Learner(job.network, ctx)
         learner.to(ctx.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's omission
-        optimizer = self.optimizer([*job.network.body.parameters(), *learner.projection.parameters()])
-        for group in optimizer.param_groups:
-            group["peak"] = group["lr"]
-        history, saver = resume(job, learner, optimizer), Saver(job)
-        images = job.train.images.to(ctx.device)
-        forward = torch.compile(learner.forward) if self.compile else learner.forward
-        job.on_weights(len(history.rows), job.network)
-        for epoch in range(len(history.rows), self.epochs):
-            row = self._epoch(job, learner, forward, optimizer, images, epoch, ctx)
-            right = fit_head(job, ctx)
-            marks = counted_apart(right, torch.arange(len(right)), job.touched)
-            row |= {"train_accuracy": float(right.double().mean()), **marks}
-            row["test_accuracy"] = accuracy(job.network, job.test, ctx, self.dtype(ctx.device))
-            history.add(row)
-            job.on_weights(epoch + 1, job.network)
-            saver.after_epoch(learner, optimizer, history, last=epoch + 1 == self.epochs)
-            job.on_epoch(row)
-        return history
+        self.module = self.learner = learner
+        self.forward = torch.compile(learner.forward) if plan.compile else learner.forward
+        # The views mirror, after their own crops.
+        self.batches = job.batches(ctx.device, flip=False)
 
-    def _epoch(
-        self,
-        job: Job,
-        learner: Learner,
-        forward: Callable[[torch.Tensor], torch.Tensor],
-        optimizer: torch.optim.Optimizer,
-        images: torch.Tensor,
-        epoch: int,
-        ctx: Context,
-    ) -> dict[str, float]:
-        rng, size, dtype = ctx.generator("train", epoch), self.batch_size, self.dtype(ctx.device)
-        order = torch.randperm(len(images), generator=ctx.generator("order", epoch, device="cpu")).to(ctx.device)
-        whole, rest = divmod(len(images), size)
-        here = whole + (rest > 1)
-        flips = self.flip == "on" or (self.flip == "auto" and job.flip)
-        labels = job.train.labels.to(ctx.device)
-        marks = None if job.marks is None else job.marks.to(ctx.device)
-        total, seen, began, factor = torch.zeros((), device=ctx.device), 0, time.perf_counter(), 1.0
-        learner.train()
-        for index in range(here):
-            ctx.report(here * epoch + index, here * self.epochs, f"epoch {epoch + 1} of {self.epochs}")
-            rows = order[index * size : (index + 1) * size]
-            views = []
-            for _ in range(2):
-                given = to_float(random_crop(images[rows], self.crop, rng))
-                own = () if marks is None else (marks[rows],)
-                defended, _ = job.blend(job.augment(given, rng), labels[rows], rng, *own)
-                views.append(view(defended, rng, smallest=self.smallest_crop, colour=self.colour, flip=flips))
-            factor = self.rate(here * epoch + index, here * self.epochs)
-            for group in optimizer.param_groups:
-                group["lr"] = group["peak"] * factor
-            with torch.autocast(ctx.device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
-                projected = forward(torch.cat(views).contiguous(memory_format=torch.channels_last))
-            loss = info_nce(projected.float(), self.temperature)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            total += loss.detach() * len(rows)
-            seen += len(rows)
-        mean_loss = float(total) / seen
-        if mean_loss != mean_loss or mean_loss == float("inf"):
-            raise RunError(f"The loss became {mean_loss} in epoch {epoch + 1}.", "Lower the learning rate.")
-        seconds = time.perf_counter() - began
-        return {
-            "epoch": epoch + 1,
-            "loss": mean_loss,
-            "seconds": seconds,
-            "images_per_s": seen / seconds,
-            "learning_rate": optimizer.param_groups[0]["peak"] * factor,
-        }
+    def parameters(self) -> Parameters:
+        return [*self.job.network.body.parameters(), *self.learner.projection.parameters()]
+
+    def draw(self, sample: Sample) -> Batch:
+        """The second views after the first ones; 2n images."""
+        plan, views = self.plan, []
+        for _ in range(2):
+            defended, _ = self.job.defended(sample.cropped(), sample)
+            views.append(
+                view(defended, sample.rng, smallest=plan.smallest_crop, colour=plan.colour, flip=self.job.mirrors)
+            )
+        images = torch.cat(views).contiguous(memory_format=torch.channels_last)
+        return Batch(images, sample.labels, lambda: self.draw(sample))
+
+    def outcome(self, batch: Batch, sample: Sample) -> Outcome:
+        with torch.autocast(self.ctx.device.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16):
+            projected = self.forward(batch.images)
+        return Outcome(info_nce(projected.float(), self.plan.temperature))
+
+    def evaluated(self) -> dict[str, float]:
+        """Accuracies of the linear layer, fitted anew; the rows of the history have them at their end."""
+        job, right = self.job, fit_head(self.job, self.ctx)
+        apart = counted_apart(right, torch.arange(len(right)), job.touched)
+        test = accuracy(job.network, job.test, self.ctx, self.dtype)
+        return {"train_accuracy": float(right.double().mean()), **apart, "test_accuracy": test}
 
 
 class Learner(nn.Module):

@@ -7,8 +7,8 @@ import math
 import torch
 import torch.nn.functional as F
 
-from ued_core.training.batch import random_flip
 from ued_core.training.colour import jitter_by_rotation, random_grey
+from ued_core.training.crop import random_flip
 
 WIDEST = 4 / 3
 """Crops are at most so much wider than high, relative to the image, or the other way round."""

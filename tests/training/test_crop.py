@@ -2,7 +2,7 @@
 
 import torch
 
-from ued_core.training.batch import random_crop, random_flip
+from ued_core.training.crop import random_crop, random_flip
 
 
 def rng(seed: int = 0) -> torch.Generator:
