@@ -1,4 +1,4 @@
-"""Training the network of D-VAE: its loss, and a loop that resumes exactly and can be ended early."""
+"""Training the network of D-VAE: its loss, and epochs that resume exactly and can be ended early."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from ued_core.context import Context
 from ued_core.errors import RunError
 from ued_core.models.dvae import Disentangled, DvaeNetwork, rate
 from ued_core.records import ImageSet, to_float
+from ued_core.training.batches import Batch, Batches, Sample
+from ued_core.training.loop import run_epoch
+from ued_core.training.objective import Objective, Outcome
 
 LEARNING_RATE = 5e-3
 LONGEST_GRADIENT = 5.0
@@ -115,14 +118,13 @@ def train_dvae(job: DvaeJob, ctx: Context) -> list[dict[str, float]]:
         Cancelled: the user stopped.
         RunError: the loss left the numbers.
     """
-    network = job.network.to(ctx.device)
+    objective, network = Separation(job, ctx), job.network
     optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE, fused=True)
     rows: list[dict[str, float]] = []
     if job.resume is not None:
         network.load_state_dict(job.resume["network"])
         optimizer.load_state_dict(job.resume["optimizer"])
         rows = list(job.resume["rows"])
-    images, labels = job.data.images.to(ctx.device), job.data.labels.to(ctx.device)
 
     def state() -> dict[str, Any]:
         return {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "rows": rows}
@@ -132,35 +134,52 @@ def train_dvae(job: DvaeJob, ctx: Context) -> list[dict[str, float]]:
             break
         for group in optimizer.param_groups:
             group["lr"] = LEARNING_RATE * (1 + math.cos(math.pi * epoch / job.epochs)) / 2
-        rows.append(_epoch(job, optimizer, images, labels, epoch, ctx))
+        rows.append(_epoch(objective, optimizer, epoch))
         job.on_state(state)
         job.on_epoch(rows[-1])
     return rows
 
 
-def _epoch(
-    job: DvaeJob, optimizer: torch.optim.Optimizer, images: torch.Tensor, labels: torch.Tensor, epoch: int, ctx: Context
-) -> dict[str, float]:
-    began, network = time.perf_counter(), job.network
-    latent = ctx.generator("latent", epoch)
-    order = torch.randperm(len(images), generator=ctx.generator("order", epoch, device="cpu")).to(ctx.device)
-    size = min(job.batch_size, len(order))
-    steps = len(order) // size
-    capped = epoch >= cap_start(job.epochs)
-    sums = torch.zeros(5, device=ctx.device)
-    network.train()
-    for step in range(steps):
-        ctx.report(epoch * steps + step, job.epochs * steps, f"epoch {epoch + 1} of {job.epochs}")
-        rows = order[step * size : (step + 1) * size]
-        batch = to_float(images[rows])
-        loss = dvae_loss(batch, network(batch, labels[rows], latent), job.target, capped)
-        optimizer.zero_grad(set_to_none=True)
-        loss.total.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), LONGEST_GRADIENT)
-        optimizer.step()
-        sums += torch.stack([part.detach() for part in loss])
-    network.eval()
-    total, image, joint, nats, energy = (sums / steps).tolist()
+class Separation(Objective):
+    """The objective of :func:`train_dvae`: one draw of the latent a batch, gradients of bounded length."""
+
+    longest_gradient = LONGEST_GRADIENT
+
+    def __init__(self, job: DvaeJob, ctx: Context) -> None:
+        self.job, self.ctx = job, ctx
+        self.module = job.network.to(ctx.device)
+        self.batches = Batches(
+            images=job.data.images.to(ctx.device),
+            labels=job.data.labels.to(ctx.device),
+            batch_size=min(job.batch_size, len(job.data)),
+            epochs=job.epochs,
+            remainder=False,
+            stream="latent",
+        )
+        self.capped_from = cap_start(job.epochs) * self.batches.per_epoch
+        self.sums = torch.zeros(len(Loss._fields), device=ctx.device)
+
+    def begin_epoch(self) -> None:
+        super().begin_epoch()
+        self.sums.zero_()
+
+    def outcome(self, batch: Batch, sample: Sample) -> Outcome:
+        made = self.module(batch.images, batch.targets, sample.rng)
+        loss = dvae_loss(batch.images, made, self.job.target, capped=sample.step >= self.capped_from)
+        self.sums += torch.stack([part.detach() for part in loss])
+        return Outcome(loss.total)
+
+    def means(self) -> list[float]:
+        """The parts of :class:`Loss`, in its order: means over the batches of the epoch."""
+        return (self.sums / self.batches.per_epoch).tolist()
+
+
+def _epoch(objective: Separation, optimizer: torch.optim.Optimizer, epoch: int) -> dict[str, float]:
+    """One epoch, 0…, at the optimiser's learning rate; its row."""
+    began = time.perf_counter()
+    run_epoch(objective, objective.batches.epoch(epoch, objective.ctx), optimizer, schedule=lambda step: None)
+    objective.module.eval()
+    total, image, joint, nats, energy = objective.means()
     if not math.isfinite(total):
         raise RunError(
             f"The loss of D-VAE became {total} in epoch {epoch + 1}.", "Choose another width, rate or batch size."
