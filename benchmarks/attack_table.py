@@ -14,6 +14,7 @@ import time
 from typing import Any
 
 from benchmarks import rows
+from ued_core.results.row import ResultRow, stored_rows
 
 RESULTS = rows.RESULTS / "attacks.json"
 SHARED = rows.RESULTS / "phenomenon.json"
@@ -72,7 +73,7 @@ def spec_of(dataset: str, condition: str, seed: int) -> dict[str, Any]:
     return {**shared, **CONDITIONS[condition], "device": "cpu", "note": condition}
 
 
-def compute(dataset: str, condition: str, seed: int) -> dict[str, Any]:
+def compute(dataset: str, condition: str, seed: int) -> ResultRow:
     """Craft, measure and train one row in this process with one thread."""
     import torch
 
@@ -85,9 +86,10 @@ def compute(dataset: str, condition: str, seed: int) -> dict[str, Any]:
     spec = RunSpec.from_json(wanted)
     train = load_split(spec.dataset, Context()).train
     poison = measure(spec, train) if spec.attack is not None else None
-    known = next((r for r in rows.stored(SHARED) if r["key"] == spec.key()), None)
-    result = known or rows.train_once(wanted)
-    return {**result, "dataset": dataset, "condition": condition, "seed": seed, "poison": poison}
+    known = next((r for r in stored_rows(SHARED) if r.key == spec.key()), None)
+    result = known.to_json() if known else rows.train_once(wanted)
+    labels = {"dataset": dataset, "condition": condition, "seed": seed, "poison": poison}
+    return ResultRow.from_json({**result, **labels})
 
 
 def measure(spec: Any, train: Any) -> dict[str, Any]:
@@ -126,9 +128,9 @@ def measure(spec: Any, train: Any) -> dict[str, Any]:
     }
 
 
-def name_of(row: dict[str, Any]) -> tuple[str, str, int]:
+def name_of(row: ResultRow) -> tuple[str, str, int]:
     """What a row is called."""
-    return row["dataset"], row["condition"], row["seed"]
+    return row.dataset, row.condition, row.seed
 
 
 def main() -> None:
@@ -138,11 +140,11 @@ def main() -> None:
     parser.add_argument("--conditions", nargs="*", default=tuple(CONDITIONS))
     options = parser.parse_args()
     if options.table:
-        print(table(rows.stored(RESULTS)))
+        print(table(stored_rows(RESULTS)))
         return
     from ued_core.runs.spec import RunSpec
 
-    there = {(name_of(row), row["key"]) for row in rows.stored(RESULTS)}
+    there = {(name_of(row), row.key) for row in stored_rows(RESULTS)}
     ordered = sorted(options.conditions, key=lambda condition: condition in LATE)
     wanted = sorted(
         ((d, c, s) for s in options.seeds for c in ordered for d in options.datasets), key=lambda job: job[1] in LATE
@@ -152,7 +154,7 @@ def main() -> None:
     rows.fill(missing, compute, lambda row: rows.store(RESULTS, row, name_of, order), options.workers)
 
 
-def table(found: list[rows.Row]) -> str:
+def table(found: list[ResultRow]) -> str:
     """Markdown: mean ± sd over seeds."""
     lines = [
         "| data | trained on | clean test, last | clean test, best | train | L∞ | L2 | crafting, CPU s | gradient "
@@ -162,11 +164,11 @@ def table(found: list[rows.Row]) -> str:
 
     for dataset in DATASETS:
         for condition in CONDITIONS:
-            own = [r for r in found if (r["dataset"], r["condition"]) == (dataset, condition)]
+            own = [r for r in found if (r.dataset, r.condition) == (dataset, condition)]
             if not own:
                 continue
-            accuracies = [rows.spread([r[k] for r in own]) for k in ("last", "best", "train_accuracy")]
-            poison = [r["poison"] or {} for r in own]
+            accuracies = [rows.spread([r.value(k) for r in own]) for k in ("last", "best", "train_accuracy")]
+            poison = [r.poison or {} for r in own]
             sizes = [_mean([p.get(k) for p in poison], 1) for k in ("linf", "l2")]
             costs = [_mean([p.get(k) for p in poison], 0) for k in ("crafting_cpu_s", "evaluations")]
             nmi = _mean([p.get("agreement") for p in poison], 2)

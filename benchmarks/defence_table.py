@@ -17,6 +17,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks import rows
+from ued_core.results.row import ResultRow, stored_rows
 
 RESULTS = rows.RESULTS / "defences.json"
 OTHERS = tuple(rows.RESULTS / name for name in ("open_questions.json", "attacks.json", "phenomenon.json"))
@@ -123,15 +124,15 @@ def spec_of(dataset: str, attack: str, defence: str, seed: int) -> dict[str, Any
     }
 
 
-def compute(dataset: str, attack: str, defence: str, seed: int) -> rows.Row:
+def compute(dataset: str, attack: str, defence: str, seed: int) -> ResultRow:
     """One row."""
     labels = {"dataset": dataset, "attack": attack, "defence": defence, "seed": seed}
-    return {**labels, **rows.train_once(spec_of(dataset, attack, defence, seed), OTHERS)}
+    return ResultRow.from_json({**labels, **rows.train_once(spec_of(dataset, attack, defence, seed), OTHERS)})
 
 
-def name_of(row: rows.Row) -> tuple[str, str, str, int]:
+def name_of(row: ResultRow) -> tuple[str, str, str, int]:
     """What a row is called."""
-    return row["dataset"], row["attack"], row["defence"], row["seed"]
+    return row.dataset, row.attack, row.defence, row.seed
 
 
 def main() -> None:
@@ -142,11 +143,11 @@ def main() -> None:
     parser.add_argument("--defences", nargs="*", default=tuple(DEFENCES), choices=tuple(DEFENCES))
     options = parser.parse_args()
     if options.table:
-        print(table(rows.stored(RESULTS)))
+        print(table(stored_rows(RESULTS)))
         return
     from ued_core.runs.spec import RunSpec
 
-    there = {(name_of(row), row["key"]) for row in rows.stored(RESULTS)}
+    there = {(name_of(row), row.key) for row in stored_rows(RESULTS)}
     cells = [(d, a) for d in options.datasets for a in options.attacks if a in ONLY[d]]
     wanted = [(d, a, f, s) for s in options.seeds for f in options.defences for d, a in cells if f in WITH[d]]
     missing = [job for job in wanted if (job, RunSpec.from_json(spec_of(*job)).key()) not in there]
@@ -154,19 +155,19 @@ def main() -> None:
     rows.fill(missing, compute, lambda row: rows.store(RESULTS, row, name_of, order), options.workers)
 
 
-def table(found: list[rows.Row]) -> str:
+def table(found: list[ResultRow]) -> str:
     """Markdown: one table a data set, mean ± sd of the last epoch's clean test accuracy (best epoch in brackets)."""
     parts = []
     for dataset in DATASETS:
-        attacks = [a for a in ONLY[dataset] if any(r["dataset"] == dataset and r["attack"] == a for r in found)]
+        attacks = [a for a in ONLY[dataset] if any(r.dataset == dataset and r.attack == a for r in found)]
         lines = [f"| {dataset} | " + " | ".join(attacks) + " | n |", "|---" * (len(attacks) + 2) + "|"]
         for defence in DEFENCES:
             cells, count = [], 0
             for attack in attacks:
-                own = [r for r in found if (r["dataset"], r["attack"], r["defence"]) == (dataset, attack, defence)]
+                own = [r for r in found if (r.dataset, r.attack, r.defence) == (dataset, attack, defence)]
                 count = max(count, len(own))
-                best = rows.spread([r["best"] for r in own]).split(" ")[0]
-                cells.append(f"{rows.spread([r['last'] for r in own])} ({best})" if own else "")
+                best = rows.spread([r.best for r in own]).split(" ")[0]
+                cells.append(f"{rows.spread([r.last for r in own])} ({best})" if own else "")
             if count:
                 lines.append("| " + " | ".join([defence, *cells, str(count)]) + " |")
         parts.append("\n".join(lines))

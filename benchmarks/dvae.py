@@ -277,18 +277,18 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="*", type=int, default=(0,))
     options = parser.parse_args()
     if options.table:
-        print(table(rows.stored(RESULTS)))
+        print(table(rows.stored_measurements(RESULTS)))
         return
     if options.assets:
         ship(options.only)
         return
     wanted = jobs(tuple(options.seeds))
-    there = {name_of(row) for row in rows.stored(RESULTS)}
+    there = {name_of(row) for row in rows.stored_measurements(RESULTS)}
     for job in wanted:
         if name_of(job) in there:
             continue
         row = compute(job)
-        rows.store(RESULTS, row, name_of, [name_of(j) for j in jobs((0, 1, 2))])
+        rows.store_measurement(RESULTS, row, name_of, [name_of(j) for j in jobs((0, 1, 2))])
         shown = {k: round(v, 3) for k, v in row.items() if isinstance(v, float)}
         print(name_of(row), shown, flush=True)
 

@@ -16,13 +16,14 @@ from typing import Any
 
 from benchmarks import rows
 from benchmarks.defence_table import ONLY, SEEDS, spec_of
+from ued_core.results.row import VERSION, ResultRow, stored_rows
 
 RESULTS = rows.RESULTS / "feature_quality.json"
 DATASETS = ("shapes", "digits")
 NUMBERS = ("as_trained", "refitted", "untrained")
 
 
-def compute(dataset: str, attack: str, seed: int) -> rows.Row:
+def compute(dataset: str, attack: str, seed: int) -> ResultRow:
     """Train one network and measure it."""
     import torch
 
@@ -49,27 +50,28 @@ def compute(dataset: str, attack: str, seed: int) -> rows.Row:
         "dataset": dataset,
         "attack": attack,
         "seed": seed,
+        "version": VERSION,
         "key": spec.key(),
         "spec": spec.to_json(),
     }
     measured = {**found.to_json(), "last": result.last, "environment": result.environment.to_json()}
-    return {**labels, **measured, "seconds": time.perf_counter() - began}
+    return ResultRow.from_json({**labels, **measured, "seconds": time.perf_counter() - began})
 
 
-def name_of(row: rows.Row) -> tuple[str, str, int]:
+def name_of(row: ResultRow) -> tuple[str, str, int]:
     """What a row is called."""
-    return row["dataset"], row["attack"], row["seed"]
+    return row.dataset, row.attack, row.seed
 
 
 def main() -> None:
     """Fill the table or print it."""
     options = rows.parser(__doc__).parse_args()
     if options.table:
-        print(table(rows.stored(RESULTS)))
+        print(table(stored_rows(RESULTS)))
         return
     from ued_core.runs.spec import RunSpec
 
-    there = {(name_of(row), row["key"]) for row in rows.stored(RESULTS)}
+    there = {(name_of(row), row.key) for row in stored_rows(RESULTS)}
     order = [(dataset, attack, seed) for dataset in DATASETS for attack in ONLY[dataset] for seed in SEEDS]
     wanted = sorted((job for job in order if job[2] in options.seeds), key=lambda job: job[2])
     missing = [
@@ -78,7 +80,7 @@ def main() -> None:
     rows.fill(missing, compute, lambda row: rows.store(RESULTS, row, name_of, order), options.workers)
 
 
-def table(found: list[rows.Row]) -> str:
+def table(found: list[ResultRow]) -> str:
     """Markdown: mean ± sd over seeds, clean test accuracy."""
     lines = [
         "| data | trained on | as trained | last layer refitted | refitted, untrained | n |",
@@ -86,9 +88,9 @@ def table(found: list[rows.Row]) -> str:
     ]
     for dataset in DATASETS:
         for attack in ONLY[dataset]:
-            own = [row for row in found if (row["dataset"], row["attack"]) == (dataset, attack)]
+            own = [row for row in found if (row.dataset, row.attack) == (dataset, attack)]
             if own:
-                cells = [rows.spread([row[number] for row in own]) for number in NUMBERS]
+                cells = [rows.spread([row.value(number) for row in own]) for number in NUMBERS]
                 lines.append("| " + " | ".join([dataset, attack, *cells, str(len(own))]) + " |")
     return "\n".join(lines)
 

@@ -24,6 +24,7 @@ from typing import Any
 
 from benchmarks import rows
 from benchmarks.defence_table import DATASETS, PLAN
+from ued_core.results.row import ResultRow, stored_rows
 
 RESULTS = rows.RESULTS / "open_questions.json"
 OTHERS = (rows.RESULTS / "defences.json",)
@@ -108,14 +109,15 @@ def spec_of(question: str, name: str, seed: int) -> dict[str, Any]:
     return {**shared, **own, "dataset": {**dataset, "seed": seed}}
 
 
-def compute(question: str, name: str, seed: int) -> rows.Row:
+def compute(question: str, name: str, seed: int) -> ResultRow:
     """One row."""
-    return {"question": question, "name": name, "seed": seed, **rows.train_once(spec_of(question, name, seed), OTHERS)}
+    labels = {"question": question, "name": name, "seed": seed}
+    return ResultRow.from_json({**labels, **rows.train_once(spec_of(question, name, seed), OTHERS)})
 
 
-def name_of(row: rows.Row) -> tuple[str, str, int]:
+def name_of(row: ResultRow) -> tuple[str, str, int]:
     """What a row is called."""
-    return row["question"], row["name"], row["seed"]
+    return row.question, row.name, row.seed
 
 
 def main() -> None:
@@ -124,24 +126,24 @@ def main() -> None:
     parser.add_argument("--questions", nargs="*", default=QUESTIONS, choices=QUESTIONS)
     options = parser.parse_args()
     if options.table:
-        print(table(rows.stored(RESULTS)))
+        print(table(stored_rows(RESULTS)))
         return
     from ued_core.runs.spec import RunSpec
 
-    there = {(name_of(row), row["key"]) for row in rows.stored(RESULTS)}
+    there = {(name_of(row), row.key) for row in stored_rows(RESULTS)}
     wanted = [(*name, seed) for seed in options.seeds for name in CONDITIONS if name[0] in options.questions]
     missing = [job for job in wanted if (job, RunSpec.from_json(spec_of(*job)).key()) not in there]
     order = [(*name, seed) for name in CONDITIONS for seed in SEEDS]
     rows.fill(missing, compute, lambda row: rows.store(RESULTS, row, name_of, order), options.workers)
 
 
-def table(found: list[rows.Row]) -> str:
+def table(found: list[ResultRow]) -> str:
     """Markdown: mean ± sd of the clean test accuracy, last epoch and best."""
     lines = ["| question | condition | clean test, last | clean test, best | train | n |", "|---|---|---|---|---|---|"]
     for question, name in CONDITIONS:
-        own = [r for r in found if (r["question"], r["name"]) == (question, name)]
+        own = [r for r in found if (r.question, r.name) == (question, name)]
         if own:
-            numbers = [rows.spread([r[k] for r in own]) for k in ("last", "best", "train_accuracy")]
+            numbers = [rows.spread([r.value(k) for r in own]) for k in ("last", "best", "train_accuracy")]
             lines.append("| " + " | ".join([question, name, *numbers, str(len(own))]) + " |")
     return "\n".join(lines)
 

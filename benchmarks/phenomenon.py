@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks import rows
+from ued_core.results.row import ResultRow, stored_rows
 
 RESULTS = rows.RESULTS / "phenomenon.json"
 SEEDS = (0, 1, 2)
@@ -38,15 +39,15 @@ def spec_of(dataset: str, plan: str, condition: str, seed: int) -> dict[str, Any
     return {**shared, **CONDITIONS[condition], "device": "cpu", "note": condition}
 
 
-def compute(dataset: str, plan: str, condition: str, seed: int) -> dict[str, Any]:
+def compute(dataset: str, plan: str, condition: str, seed: int) -> ResultRow:
     """One row."""
     labels = {"dataset": dataset, "plan": plan, "condition": condition, "seed": seed}
-    return {**labels, **rows.train_once(spec_of(dataset, plan, condition, seed))}
+    return ResultRow.from_json({**labels, **rows.train_once(spec_of(dataset, plan, condition, seed))})
 
 
-def name_of(row: dict[str, Any]) -> tuple[str, str, str, int]:
+def name_of(row: ResultRow) -> tuple[str, str, str, int]:
     """What a row is called."""
-    return row["dataset"], row["plan"], row["condition"], row["seed"]
+    return row.dataset, row.plan, row.condition, row.seed
 
 
 def main() -> None:
@@ -56,18 +57,18 @@ def main() -> None:
     parser.add_argument("--plans", nargs="*", default=PLANS)
     options = parser.parse_args()
     if options.table:
-        print(table(rows.stored(RESULTS)))
+        print(table(stored_rows(RESULTS)))
         return
     from ued_core.runs.spec import RunSpec
 
-    there = {row["key"] for row in rows.stored(RESULTS)}
+    there = {row.key for row in stored_rows(RESULTS)}
     wanted = [(d, p, c, s) for d in options.datasets for p in options.plans for s in options.seeds for c in CONDITIONS]
     missing = [job for job in wanted if RunSpec.from_json(spec_of(*job)).key() not in there]
     order = [(d, p, c, s) for d in DATASETS for p in PLANS for s in SEEDS for c in CONDITIONS]
     rows.fill(missing, compute, lambda row: rows.store(RESULTS, row, name_of, order), options.workers)
 
 
-def table(found: list[dict[str, Any]]) -> str:
+def table(found: list[ResultRow]) -> str:
     """Markdown: mean ± sd over seeds of the last epoch's clean test accuracy, and what goes with it."""
     lines = [
         "| data | plan | trained on | clean test, last | clean test, best | train | wrong kernel: true class | wrong "
@@ -75,12 +76,11 @@ def table(found: list[dict[str, Any]]) -> str:
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for dataset, plan, condition in ((d, p, c) for d in DATASETS for p in PLANS for c in CONDITIONS):
-        own = [r for r in found if (r["dataset"], r["plan"], r["condition"]) == (dataset, plan, condition)]
+        own = [r for r in found if (r.dataset, r.plan, r.condition) == (dataset, plan, condition)]
         if not own:
             continue
-        probes = [r["probe"] for r in own if r["probe"]]
-        probe = [rows.spread([p[k] for p in probes]) for k in ("wrong_true_rate", "wrong_perturbation_rate")]
-        numbers = [rows.spread([r[k] for r in own]) for k in ("last", "best", "train_accuracy")]
+        probe = [rows.spread([r.value(k) for r in own]) for k in ("wrong_true_rate", "wrong_perturbation_rate")]
+        numbers = [rows.spread([r.value(k) for r in own]) for k in ("last", "best", "train_accuracy")]
         lines.append("| " + " | ".join([dataset, plan, condition, *numbers, *probe, str(len(own))]) + " |")
     return "\n".join(lines)
 

@@ -29,6 +29,7 @@ from benchmarks import (
     staged,
     uc_protocols,
 )
+from ued_core.results.row import ResultRow, stored_rows
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = (ROOT / "docs" / "results.md", ROOT / "README.md")
@@ -41,15 +42,15 @@ HEADLINE = {
 }
 """Condition of the central table → how the README calls it."""
 TABLES: dict[str, Callable[[], str]] = {
-    "phenomenon": lambda: phenomenon.table(rows.stored(phenomenon.RESULTS)),
-    "headline": lambda: headline(rows.stored(phenomenon.RESULTS)),
-    "attacks": lambda: attack_table.table(rows.stored(attack_table.RESULTS)),
-    "defences": lambda: defence_table.table(rows.stored(defence_table.RESULTS)),
-    "open_questions": lambda: open_questions.table(rows.stored(open_questions.RESULTS)),
-    "dvae": lambda: dvae.table(rows.stored(dvae.RESULTS)),
-    "staged": lambda: staged.table(rows.stored(staged.RESULTS)),
-    "feature_quality": lambda: feature_quality.table(rows.stored(feature_quality.RESULTS)),
-    "uc_protocols": lambda: uc_protocols.table(rows.stored(uc_protocols.RESULTS)),
+    "phenomenon": lambda: phenomenon.table(stored_rows(phenomenon.RESULTS)),
+    "headline": lambda: headline(stored_rows(phenomenon.RESULTS)),
+    "attacks": lambda: attack_table.table(stored_rows(attack_table.RESULTS)),
+    "defences": lambda: defence_table.table(stored_rows(defence_table.RESULTS)),
+    "open_questions": lambda: open_questions.table(stored_rows(open_questions.RESULTS)),
+    "dvae": lambda: dvae.table(rows.stored_measurements(dvae.RESULTS)),
+    "staged": lambda: staged.table(stored_rows(staged.RESULTS)),
+    "feature_quality": lambda: feature_quality.table(stored_rows(feature_quality.RESULTS)),
+    "uc_protocols": lambda: uc_protocols.table(stored_rows(uc_protocols.RESULTS)),
     "edge_detector": lambda: edge_detector.table(_record(edge_detector.RESULTS)),
     "detection": lambda: detection.table(_record(rows.RESULTS / "detection.json")["rows"]),
 }
@@ -60,12 +61,12 @@ def _record(path: Path) -> dict:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def headline(found: list[rows.Row]) -> str:
+def headline(found: list[ResultRow]) -> str:
     """Markdown: what the default plan ends at, mean ± sd over seeds of the clean test accuracy."""
     lines = ["| trained with AdamW on | " + " | ".join(phenomenon.DATASETS) + " |", "|---|---|---|"]
     for condition, words in HEADLINE.items():
-        own = [r for r in found if (r["plan"], r["condition"]) == ("adamw", condition)]
-        cells = [rows.spread([r["last"] for r in own if r["dataset"] == name]) for name in phenomenon.DATASETS]
+        own = [r for r in found if (r.plan, r.condition) == ("adamw", condition)]
+        cells = [rows.spread([r.last for r in own if r.dataset == name]) for name in phenomenon.DATASETS]
         lines.append(f"| {words} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

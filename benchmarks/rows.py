@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
@@ -14,35 +14,59 @@ from statistics import mean, stdev
 from typing import Any
 
 from ued_core.assets import asset
+from ued_core.results.row import VERSION, ResultRow, stored_rows, table_text
 
-Row = dict[str, Any]
 RESULTS = asset("results")
 LABELS = ("dataset", "attack", "plan", "condition", "defence", "question", "name", "seed", "poison")
 """What tables add to a run: the names of its row, and the size of the poison."""
 
 
-def stored(path: Path) -> list[Row]:
-    """The rows that are there."""
+def store(path: Path, row: ResultRow, name_of: Callable[[ResultRow], Hashable], order: Sequence[Hashable]) -> None:
+    """Add one row to the file, in the given order, in place of one with the same name; two programs may do so at
+    once."""
+
+    def rows() -> list[Mapping[str, Any]]:
+        there = {name_of(known): known for known in stored_rows(path)} | {name_of(row): row}
+        return [there[name].to_json() for name in order if name in there]
+
+    _write(path, rows)
+
+
+def stored_measurements(path: Path) -> list[dict[str, Any]]:
+    """The rows of a table whose rows are no runs."""
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
 
 
-def store(path: Path, row: Row, name_of: Callable[[Row], Hashable], order: Sequence[Hashable]) -> None:
-    """Add one row to the file, in the given order, in place of one with the same name; two programs may do so at
-    once."""
+def store_measurement(
+    path: Path, row: dict[str, Any], name_of: Callable[[dict[str, Any]], Hashable], order: Sequence[Hashable]
+) -> None:
+    """:func:`store` for a table whose rows are no runs."""
+
+    def rows() -> list[Mapping[str, Any]]:
+        there = {name_of(known): known for known in stored_measurements(path)} | {name_of(row): row}
+        return [there[name] for name in order if name in there]
+
+    _write(path, rows)
+
+
+def _write(path: Path, rows: Callable[[], list[Mapping[str, Any]]]) -> None:
+    """Write the rows, which are asked for while no other program writes the file."""
     from filelock import FileLock
 
     from ued_core.files import write_atomic
 
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
-        rows = {name_of(r): r for r in stored(path)} | {name_of(row): row}
-        kept = [rows[name] for name in order if name in rows]
-        text = "[\n" + ",\n".join(json.dumps(r, ensure_ascii=False) for r in kept) + "\n]\n"
-        write_atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+        text = table_text(rows()).encode("utf-8")
+
+        def fill(temporary: Path) -> None:
+            temporary.write_bytes(text)
+
+        write_atomic(path, fill)
 
 
-def train_once(spec: Row, others: Sequence[Path] = ()) -> Row:
-    """One run in this process with one thread; its spec, key and result.
+def train_once(spec: dict[str, Any], others: Sequence[Path] = ()) -> dict[str, Any]:
+    """One run in this process with one thread: the JSON of a row without the labels of its table.
 
     Args:
         spec: a run spec as JSON.
@@ -57,16 +81,17 @@ def train_once(spec: Row, others: Sequence[Path] = ()) -> Row:
     from ued_core.runs.spec import RunSpec
 
     read = RunSpec.from_json(spec)
-    known = next((row for path in others for row in stored(path) if row["key"] == read.key()), None)
+    known = next((row for path in others for row in stored_rows(path) if row.key == read.key()), None)
     if known is not None:
-        return {name: value for name, value in known.items() if name not in LABELS} | {"spec": read.to_json()}
+        return {n: value for n, value in known.to_json().items() if n not in LABELS} | {"spec": read.to_json()}
     cpu = time.process_time()
     result = execute(read, Context())
-    return {"key": read.key(), "spec": read.to_json(), **result.to_json(), "cpu_s": time.process_time() - cpu}
+    measured = {**result.to_json(), "version": VERSION}
+    return {"key": read.key(), "spec": read.to_json(), **measured, "cpu_s": time.process_time() - cpu}
 
 
 def fill(
-    jobs: Sequence[tuple[Any, ...]], compute: Callable[..., Row], keep: Callable[[Row], None], workers: int
+    jobs: Sequence[tuple[Any, ...]], compute: Callable[..., ResultRow], keep: Callable[[ResultRow], None], workers: int
 ) -> None:
     """Compute rows in processes of one thread each, in the order of the jobs, and keep each at once.
 
@@ -84,8 +109,8 @@ def fill(
             row = future.result()
             keep(row)
             left = (time.monotonic() - began) / done * (len(jobs) - done)
-            took = f"{row['seconds']:.0f} s; {left / 60:.0f} min left"
-            print(f"{done}/{len(jobs)} {futures[future]} last {row['last']:.3f}, {took}", flush=True)
+            took = f"{row.seconds or 0.0:.0f} s; {left / 60:.0f} min left"
+            print(f"{done}/{len(jobs)} {futures[future]} last {row.last:.3f}, {took}", flush=True)
 
 
 def parser(text: str | None) -> argparse.ArgumentParser:

@@ -16,6 +16,7 @@ from typing import Any
 
 from benchmarks import rows
 from benchmarks.attack_table import REM
+from ued_core.results.row import ResultRow, stored_rows
 
 RESULTS = rows.RESULTS / "staged.json"
 SEEDS = (0, 1, 2)
@@ -108,11 +109,13 @@ def spec_of(scene: str, arm: str, seed: int) -> dict[str, Any]:
     }
 
 
-def compute(scene: str, arm: str, seed: int) -> rows.Row:
+def compute(scene: str, arm: str, seed: int) -> ResultRow:
     """One row."""
     row = rows.train_once(spec_of(scene, arm, seed))
-    kept = ("key", "spec", "last", "best", "train_accuracy", "history", "training", "environment", "seconds", "cpu_s")
-    return {"scene": scene, "arm": arm, "seed": seed, **rounded({name: row[name] for name in kept})}
+    numbers = ("last", "best", "train_accuracy", "history", "training", "environment", "seconds", "cpu_s")
+    kept = ("version", "key", "spec", *numbers)
+    labels = {"scene": scene, "arm": arm, "seed": seed}
+    return ResultRow.from_json({**labels, **rounded({name: row[name] for name in kept})})
 
 
 def rounded(value: Any) -> Any:
@@ -124,9 +127,9 @@ def rounded(value: Any) -> Any:
     return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
-def name_of(row: rows.Row) -> tuple[str, str, int]:
+def name_of(row: ResultRow) -> tuple[str, str, int]:
     """What a row is called."""
-    return row["scene"], row["arm"], row["seed"]
+    return row.scene, row.arm, row.seed
 
 
 def main() -> None:
@@ -136,30 +139,30 @@ def main() -> None:
     parser.add_argument("--arms", nargs="*", default=tuple(ARMS), choices=tuple(ARMS))
     options = parser.parse_args()
     if options.table:
-        print(table(rows.stored(RESULTS)))
+        print(table(stored_rows(RESULTS)))
         return
     from ued_core.runs.spec import RunSpec
 
-    there = {(name_of(row), row["key"]) for row in rows.stored(RESULTS)}
+    there = {(name_of(row), row.key) for row in stored_rows(RESULTS)}
     wanted = [job for job in jobs(tuple(options.seeds)) if job[0] in options.scenes and job[1] in options.arms]
     missing = [job for job in wanted if (job, RunSpec.from_json(spec_of(*job)).key()) not in there]
     order = [(scene, arm, seed) for scene in SCENES for arm in ARMS for seed in SEEDS]
     rows.fill(missing, compute, lambda row: rows.store(RESULTS, row, name_of, order), options.workers)
 
 
-def table(found: list[rows.Row]) -> str:
+def table(found: list[ResultRow]) -> str:
     """Markdown: clean test accuracy of the last epoch (best epoch in brackets), alarms and computing time against
     plain."""
-    scenes = [scene for scene in SCENES if any(row["scene"] == scene for row in found)]
+    scenes = [scene for scene in SCENES if any(row.scene == scene for row in found)]
     lines = ["| trained with | " + " | ".join(scenes) + " |", "|---" * (len(scenes) + 1) + "|"]
     for arm in ARMS:
         cells = []
         for scene in scenes:
-            own = [row for row in found if (row["scene"], row["arm"]) == (scene, arm)]
-            best = rows.spread([row["best"] for row in own]).split(" ")[0]
-            alarms = ", ".join(str(row["training"][0]["alarms"]) for row in own if row["training"])
+            own = [row for row in found if (row.scene, row.arm) == (scene, arm)]
+            best = rows.spread([row.best for row in own]).split(" ")[0]
+            alarms = ", ".join(str(row.training[0]["alarms"]) for row in own if row.training)
             cells.append(
-                f"{rows.spread([row['last'] for row in own])} ({best}; alarms {alarms or '–'}; n {len(own)})"
+                f"{rows.spread([row.last for row in own])} ({best}; alarms {alarms or '–'}; n {len(own)})"
                 if own
                 else ""
             )

@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks import rows
+from ued_core.results.row import ResultRow, guessing, stored_rows
 
 RESULTS = rows.RESULTS / "uc_protocols.json"
 DATA = {"name": "shapes", "train_size": 1500, "test_size": 500}
@@ -68,15 +69,16 @@ def spec_of(protocol: str, setting: str, trained_on: str, seed: int) -> dict[str
     return {**shared, **conditions()[protocol, setting, trained_on], "note": f"{protocol}: {setting}, {trained_on}"}
 
 
-def compute(protocol: str, setting: str, trained_on: str, seed: int) -> dict[str, Any]:
+def compute(protocol: str, setting: str, trained_on: str, seed: int) -> ResultRow:
     """One row in this process with one thread; a poison that several rows share is crafted once."""
     row = rows.train_once(spec_of(protocol, setting, trained_on, seed))
-    return {**row, "protocol": protocol, "setting": setting, "trained_on": trained_on, "seed": seed}
+    labels = {"protocol": protocol, "setting": setting, "trained_on": trained_on, "seed": seed}
+    return ResultRow.from_json({**row, **labels})
 
 
-def name_of(row: dict[str, Any]) -> tuple[str, str, str, int]:
+def name_of(row: ResultRow) -> tuple[str, str, str, int]:
     """What a row is called."""
-    return row["protocol"], row["setting"], row["trained_on"], row["seed"]
+    return row.protocol, row.setting, row.trained_on, row.seed
 
 
 def main() -> None:
@@ -85,19 +87,19 @@ def main() -> None:
     parser.add_argument("--protocols", nargs="*", help="relabelling, mixing, SimCLR, transfer; all when left out")
     options = parser.parse_args()
     if options.table:
-        print(table(rows.stored(RESULTS)))
+        print(table(stored_rows(RESULTS)))
         return
     from ued_core.runs.spec import RunSpec
 
     order = [(*name, seed) for name in conditions() for seed in (0, 1, 2)]
-    there = {(name_of(row), row["key"]) for row in rows.stored(RESULTS)}
+    there = {(name_of(row), row.key) for row in stored_rows(RESULTS)}
     wanted = [job for job in sorted(order, key=lambda job: job[3]) if job[3] in options.seeds]
     wanted = [job for job in wanted if not options.protocols or job[0] in options.protocols]
     missing = [job for job in wanted if (job, RunSpec.from_json(spec_of(*job)).key()) not in there]
     rows.fill(missing, compute, lambda row: rows.store(RESULTS, row, name_of, order), options.workers)
 
 
-def table(found: list[rows.Row]) -> str:
+def table(found: list[ResultRow]) -> str:
     """Markdown: mean ± sd over seeds; accuracies of the two parts of mixed sets are of the images as stored."""
     lines = [
         "| protocol | setting | trained on | clean test, last | clean test, best | train | unlearnable part | clean "
@@ -108,8 +110,8 @@ def table(found: list[rows.Row]) -> str:
         own = [row for row in found if name_of(row)[:3] == name]
         if own:
             numbers = ("last", "best", "train_accuracy", "touched_accuracy", "untouched_accuracy")
-            cells = [rows.spread([row[number] for row in own]) for number in numbers]
-            chance = f"{100 / len(own[0]['data']['class_names']):.0f}"
+            cells = [rows.spread([row.value(number) for row in own]) for number in numbers]
+            chance = f"{100 * guessing(own[0]):.0f}"
             lines.append("| " + " | ".join([*name, *cells, chance, str(len(own))]) + " |")
     return "\n".join(lines)
 

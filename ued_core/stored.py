@@ -154,12 +154,22 @@ def whole(kind: type[Whole], value: Any, place: str, damage: list[str] | None = 
         try:
             made = kind.model_validate(value)
         except ValidationError as error:
-            told = [_sentence(entry, place) for entry in error.errors(include_url=False)]
+            told = sentences(error, place)
     else:
         told = [_no_object(value, place)]
     if damage is not None:
         damage += told
     return made
+
+
+def sentences(error: ValidationError, place: str) -> list[str]:
+    """What did not fit, one sentence per value.
+
+    Args:
+        error: of a model.
+        place: what was to fit it, for people.
+    """
+    return [_sentence(entry, place) for entry in error.errors(include_url=False)]
 
 
 def _no_object(value: Any, place: str) -> str:

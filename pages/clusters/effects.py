@@ -17,6 +17,7 @@ from ued_core.figures.clusters import across_data, data_map, part_figure, protoc
 from ued_core.figures.results import attack_dots, dots_height, map_height
 from ued_core.results.protocols import Protocol, part_curves
 from ued_core.results.reported import ReportedRow, reported
+from ued_core.results.row import guessing
 from ued_core.results.uc_protocols import COMMAND, FILE, attack_words, stored_protocols
 
 SOURCE = "UC slides, Table 1"
@@ -64,7 +65,7 @@ def measured_part() -> None:
     st.markdown(f"**Measured here: {_called(found)}.**{control} {_foreseen(found)}")
     protocol = found[int(segments("Protocol", names, key="protocol", default="0"))]
     if protocol.axis == "none":
-        chance = 1 / len(protocol.rows[0]["data"]["class_names"])
+        chance = guessing(protocol.rows[0])
         figure, height = attack_dots(protocol.conditions, chance), dots_height(len(protocol.lines))
     else:
         # Several lines at one number of labels share what guessing gives there.
@@ -86,12 +87,12 @@ def measured_part() -> None:
 
 def _parts(protocol: Protocol) -> None:
     """How the parts of mixed sets were learned."""
-    rates = sorted({row["spec"]["poison_rate"] for row in protocol.rows if part_curves([row])})
+    rates = sorted({row.spec["poison_rate"] for row in protocol.rows if part_curves([row])})
     if not rates:
         return
     shown = {f"{rate:g}": f"{100 * rate:.0f} %" for rate in rates}
     rate = segments("Share of poisoned images", shown, key="mixed_rate", default=next(iter(shown)))
-    rows = [row for row in protocol.rows if f"{row['spec']['poison_rate']:g}" == rate]
+    rows = [row for row in protocol.rows if f"{row.spec['poison_rate']:g}" == rate]
     curves = part_curves(rows)
     ends = {part: 100 * values[-1] for part, values in curves.items()}
     live_chart(
@@ -113,9 +114,7 @@ def _data(protocol: Protocol) -> str:
 
 def _called(found: list[Protocol]) -> str:
     """What the attack is called in these runs."""
-    names = dict.fromkeys(
-        attack_words(row["spec"]) for protocol in found for row in protocol.rows if row["spec"]["attack"]
-    )
+    names = dict.fromkeys(attack_words(row.spec) for protocol in found for row in protocol.rows if row.spec["attack"])
     return ", ".join(names) or "no attack"
 
 
@@ -138,8 +137,8 @@ def _effort(protocol: Protocol) -> str:
     def span(values: set[int]) -> str:
         return f"{min(values):,}" + (f" to {max(values):,}" if len(values) > 1 else "")
 
-    sizes = {row["data"]["train"] for row in protocol.rows if "train" in row["data"]}
-    epochs = {row["spec"]["plan"]["epochs"] for row in protocol.rows}
+    sizes = {row.data.train for row in protocol.rows if row.data}
+    epochs = {row.spec["plan"]["epochs"] for row in protocol.rows}
     return (f"{span(sizes)} training images, " if sizes else "") + f"{span(epochs)} epochs"
 
 

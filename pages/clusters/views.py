@@ -39,7 +39,8 @@ from ued_core.figures.perturbation import mean_tiles
 from ued_core.figures.tiles import amplified_difference, fitting_gain
 from ued_core.params import Parameter
 from ued_core.records import Embedding, ImageSet, balanced_rows
-from ued_core.results.measured import ATTACKS_FILE, stored, surrogates
+from ued_core.results.measured import ATTACKS_FILE, surrogates
+from ued_core.results.row import stored_rows
 from ued_core.studies.cluster_room import (
     Grouping,
     Picture,
@@ -107,7 +108,7 @@ def room(choice: Selection) -> None:
 
 @cached(max_entries=2)
 def _compared(file: str, _changed: int) -> str:
-    return surrogates(stored(Path(file)))
+    return surrogates(stored_rows(Path(file)))
 
 
 def variant_line(choice: Selection) -> str:

@@ -21,8 +21,8 @@ from ued_core.figures.learning import run_figure
 from ued_core.figures.phenomenon import condition_dots
 from ued_core.records import ImageSet, balanced_rows
 from ued_core.results.open_answers import difference, kind, points
-from ued_core.results.parts import EpochRow
 from ued_core.results.phenomenon import COMMAND, READOUT_COMMAND, Condition, conditions, filter_readout, shipped
+from ued_core.results.row import ResultRow, guessing
 from ued_core.training import PLANS
 
 WORKS, IN_PART = 0.6, 0.9
@@ -40,7 +40,7 @@ def _pictures(train: ImageSet) -> tuple[ImageSet, ImageSet, ImageSet]:
 
 
 @cached(max_entries=1)
-def _rows() -> list[dict[str, Any]]:
+def _rows() -> list[ResultRow]:
     return shipped()
 
 
@@ -72,19 +72,18 @@ def three_pictures() -> None:
         st.subheader("2 · The trap")
         attacked = _named(found, "CUDA")
         run = _typical(attacked)
-        figure = run_figure([EpochRow(row) for row in run["history"]], len(run["history"]), chance=1 / clean.classes)
+        figure = run_figure(run.history, len(run.history), chance=1 / clean.classes)
         live_chart(
             figure,
             key="trap",
             height=250,
-            alt=f"Training accuracy ends at {percent(run['train_accuracy'])}, clean test accuracy at "
-            f"{percent(run['last'])}.",
+            alt=f"Training accuracy ends at {percent(run.train_accuracy)}, clean test accuracy at {percent(run.last)}.",
             filename="trap",
         )
-        looks = "Training looks perfect" if run["train_accuracy"] >= PERFECT else "Training ends"
+        looks = "Training looks perfect" if run.train_accuracy >= PERFECT else "Training ends"
         st.markdown(
-            f"{looks}: **{percent(run['train_accuracy'])}**. On clean test images the same model reaches "
-            f"{'only ' * (run['last'] < run['train_accuracy'] / 2)}**{percent(run['last'])}** (a real run: the one of "
+            f"{looks}: **{percent(run.train_accuracy)}**. On clean test images the same model reaches "
+            f"{'only ' * (run.last < run.train_accuracy / 2)}**{percent(run.last)}** (a real run: the one of "
             f"{len(attacked.rows)} nearest to their mean, {_level(attacked)}; the dotted line is guessing)."
         )
     with third:
@@ -104,9 +103,9 @@ def three_pictures() -> None:
         )
 
 
-def _typical(condition: Condition) -> dict[str, Any]:
+def _typical(condition: Condition) -> ResultRow:
     """The run whose last clean test accuracy is nearest the mean over the seeds."""
-    return min(condition.rows, key=lambda row: abs(row["last"] - condition.mean("last")))
+    return min(condition.rows, key=lambda row: abs(row.last - condition.mean("last")))
 
 
 def _level(condition: Condition) -> str:
@@ -119,7 +118,7 @@ def glance() -> None:
     """All conditions of the shipped experiment, with controls, spread and a sober reading."""
     st.header("The phenomenon at a glance")
     rows = _rows()
-    available = list(dict.fromkeys((r["dataset"], r["plan"]) for r in rows))
+    available = list(dict.fromkeys((r.dataset, r.plan) for r in rows))
     datasets = list(dict.fromkeys(d for d, _ in available))
     left, right = st.columns(2)
     dataset = left.segmented_control(
@@ -136,18 +135,18 @@ def glance() -> None:
     )
     words = "; ".join(f"{c.name} {100 * c.mean('last'):.1f} %" for c in found)
     live_chart(
-        condition_dots(found, 1 / len(rows[0]["data"]["class_names"])),
+        condition_dots(found, guessing(rows[0])),
         key="glance",
         height=330,
         alt=f"Mean clean test accuracy: {words}.",
         filename=f"phenomenon_{dataset}_{plan}",
     )
     st.markdown(reading(found, dataset))
-    environment = found[0].rows[0]["environment"]
+    machine = found[0].rows[0].environment
     st.caption(
         f"{DATASETS[dataset].title}, small CNN, {PLANS[plan].title}, {seeds} seeds each (one seed draws images, "
         "kernels, weights and order), "
-        f"{environment['precision']}, {environment['device']}. Dotted: guessing. Made by `{COMMAND}`."
+        f"{f'{machine.precision}, {machine.device}' if machine else ''}. Dotted: guessing. Made by `{COMMAND}`."
     )
     with st.expander("The numbers"):
         st.dataframe(_table(found), hide_index=True)
@@ -167,7 +166,7 @@ def reading(found: list[Condition], dataset: str) -> str:
         )
     lines.append(_coin(by))
     true, followed = attacked.mean("wrong_true_rate"), attacked.mean("wrong_perturbation_rate")
-    if all(row["probe"] and row["probe"].get("images", ENOUGH) >= ENOUGH for row in attacked.rows):
+    if all(row.probe and row.probe.images >= ENOUGH for row in attacked.rows):
         lines.append(
             "- **What did the model learn that was trained on CUDA?** Give test images another class's filter: "
             f"{percent(true)} are still called by their true class, {percent(followed)} by the class of the filter. "

@@ -36,7 +36,6 @@ from ued_core.results import measured
 from ued_core.results.measured import (
     ATTACKS_COMMAND,
     DEFENCES_COMMAND,
-    Row,
     attack_of,
     by_effect,
     conditions,
@@ -48,6 +47,8 @@ from ued_core.results.measured import (
     summary,
 )
 from ued_core.results.phenomenon import Condition
+from ued_core.results.row import ResultRow, guessing
+from ued_core.results.row import stored_rows as read_rows
 from ued_core.runs.spec import RunSpec
 
 Columns = dict[str, Any]
@@ -60,11 +61,11 @@ weak."""
 
 
 @cached(max_entries=4)
-def _stored(file: str, _changed: int) -> list[Row]:
-    return measured.stored(Path(file))
+def _stored(file: str, _changed: int) -> list[ResultRow]:
+    return read_rows(Path(file))
 
 
-def stored_rows(file: Path) -> list[Row]:
+def stored_rows(file: Path) -> list[ResultRow]:
     """The rows of a table as they are now; empty while there is none."""
     return _stored(str(file), file.stat().st_mtime_ns) if file.exists() else []
 
@@ -94,7 +95,7 @@ def go_where_asked() -> None:
 def measured_view() -> None:
     """Attacks on one data set, then attack × defence on the same."""
     attacks, defences = stored_rows(measured.ATTACKS_FILE), stored_rows(measured.DEFENCES_FILE)
-    known = list(dict.fromkeys(row["spec"]["dataset"]["name"] for row in [*attacks, *defences]))
+    known = list(dict.fromkeys(run.spec["dataset"]["name"] for run in [*attacks, *defences]))
     if not known:
         st.info(f"Nothing has been measured yet. Fill the tables with `{ATTACKS_COMMAND}` and `{DEFENCES_COMMAND}`.")
         return
@@ -103,7 +104,7 @@ def measured_view() -> None:
     dataset = segments("Data", {name: data_title(name) for name in known}, key="results_data", default=known[0])
     _attack_part(attacks, dataset)
     st.subheader("What each defence gives back")
-    tables = data_sets([row for row in defences if row["spec"]["dataset"]["name"] == dataset])
+    tables = data_sets([run for run in defences if run.spec["dataset"]["name"] == dataset])
     for table in tables:
         _defence_table(defences, table)
     if not tables:
@@ -113,7 +114,7 @@ def measured_view() -> None:
 # ---- attacks -----------------------------------------------------------------------------------
 
 
-def _attack_part(rows: Sequence[Row], dataset: str) -> None:
+def _attack_part(rows: Sequence[ResultRow], dataset: str) -> None:
     st.subheader("What each attack leaves")
     found = by_effect(conditions(rows, dataset))
     if not found:
@@ -121,7 +122,7 @@ def _attack_part(rows: Sequence[Row], dataset: str) -> None:
         return
     words = "; ".join(f"{c.name} {condition_words(c)}" for c in found)
     live_chart(
-        attack_dots(found, 1 / len(found[0].rows[0]["data"]["class_names"])),
+        attack_dots(found, guessing(found[0].rows[0])),
         key="attack_dots",
         height=dots_height(len(found)),
         alt=f"Clean test accuracy after the last epoch, mean over seeds: {words}.",
@@ -258,7 +259,7 @@ def attack_frame(found: Sequence[Condition]) -> pd.DataFrame:
 def run_spec(condition: Condition) -> RunSpec | None:
     """The first run of a condition as it can be repeated today; None where a method has changed since."""
     try:
-        return RunSpec.from_json(condition.rows[0]["spec"])
+        return RunSpec.from_json(condition.rows[0].spec)
     except UedError:
         return None
 
@@ -285,11 +286,11 @@ def runs_csv(found: Sequence[Condition]) -> str:
     lines = [
         {
             "trained_on": c.name,
-            **{n: row[n] for n in ("dataset", "seed", "key")},
-            **{n: row.get(n) for n in RUN_COLUMNS},
+            **{"dataset": run.dataset, "seed": run.seed, "key": run.key},
+            **{n: run.value(n) for n in RUN_COLUMNS},
         }
         for c in found
-        for row in c.rows
+        for run in c.rows
     ]
     return csv_text(lines)
 
@@ -305,34 +306,32 @@ def made_by(found: Sequence[Condition], command: str, table: str, filename: str)
 def protocol(found: Sequence[Condition]) -> str:
     """How the runs were made, read from the run without attack and defence, or the first one."""
     plain = next((c for c in found if attack_of(c) is None and not defences_of(c)), found[0])
-    row, spec = plain.rows[0], run_spec(plain)
+    run, spec = plain.rows[0], run_spec(plain)
     counts = sorted({len(c.rows) for c in found})
     seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     names = (
-        [in_words(spec.model), in_words(spec.plan)]
-        if spec
-        else [row["spec"][part]["name"] for part in ("model", "plan")]
+        [in_words(spec.model), in_words(spec.plan)] if spec else [run.spec[part]["name"] for part in ("model", "plan")]
     )
-    machine = row["environment"]
-    several = len({row["spec"]["dataset"]["name"] for row in (c.rows[0] for c in found)}) > 1
+    machine = run.environment
+    computed = f"; {machine.precision}, {machine.device}, PyTorch {machine.torch}" if machine else ""
+    several = len({c.rows[0].spec["dataset"]["name"] for c in found}) > 1
     sizes = dict.fromkeys(_size(c.rows[0], several) for c in found)
     return (
         f"Unless a name says otherwise: {', '.join(names)}; {'; '.join(sizes)}; "
-        f"{seeds} {'seed' if seeds == '1' else 'seeds'} each (one seed draws images, private key, weights and order); "
-        f"{machine['precision']}, {machine['device']}, PyTorch {machine['torch']}."
+        f"{seeds} {'seed' if seeds == '1' else 'seeds'} each (one seed draws images, private key, weights and order)"
+        f"{computed}."
     )
 
 
-def _size(row: Row, named: bool) -> str:
-    data = row["data"]
-    name = f"{data_title(row['spec']['dataset']['name'])}: " if named else ""
-    return f"{name}{data['train']:,} training and {data['test']:,} test images"
+def _size(run: ResultRow, named: bool) -> str:
+    name = f"{data_title(run.spec['dataset']['name'])}: " if named else ""
+    return f"{name}{run.data.train:,} training and {run.data.test:,} test images" if run.data else name
 
 
 # ---- defences ----------------------------------------------------------------------------------
 
 
-def _defence_table(rows: Sequence[Row], dataset: str) -> None:
+def _defence_table(rows: Sequence[ResultRow], dataset: str) -> None:
     table = grid(rows, dataset)
     cells = measured_cells(table)
     along = "row"

@@ -20,10 +20,11 @@ from ued_core.figures import open_questions as figures
 from ued_core.figures.results import condition_words
 from ued_core.results import measured, open_answers, phenomenon
 from ued_core.results import open_questions as series
-from ued_core.results.measured import Row, summary
+from ued_core.results.measured import summary
 from ued_core.results.open_answers import NOT_YET, RULE, Answer
 from ued_core.results.open_questions import QUESTIONS, Setting, setting
 from ued_core.results.phenomenon import Condition
+from ued_core.results.row import ResultRow
 from ued_core.runs.spec import RunSpec
 from ued_core.training import PLANS
 
@@ -119,7 +120,7 @@ def _answer(answer: Answer) -> None:
 # ---- one maker a question ----------------------------------------------------------------------
 
 
-def _cost(own: Sequence[Condition], known: Sequence[Row]) -> Shown:
+def _cost(own: Sequence[Condition], known: Sequence[ResultRow]) -> Shown:
     lines = series.cost_lines(own)
     if not lines:
         return Shown((), Answer(NOT_YET))
@@ -129,7 +130,7 @@ def _cost(own: Sequence[Condition], known: Sequence[Row]) -> Shown:
     )  # fmt: skip
 
 
-def _seeds(own: Sequence[Condition], known: Sequence[Row]) -> Shown:
+def _seeds(own: Sequence[Condition], known: Sequence[ResultRow]) -> Shown:
     groups = series.seed_groups(stored_rows(phenomenon.FILE), {key: plan.title for key, plan in PLANS.items()})
     if not groups:
         return Shown((), Answer(NOT_YET))
@@ -141,7 +142,7 @@ def _seeds(own: Sequence[Condition], known: Sequence[Row]) -> Shown:
     )  # fmt: skip
 
 
-def _rivals(own: Sequence[Condition], known: Sequence[Row]) -> Shown:
+def _rivals(own: Sequence[Condition], known: Sequence[ResultRow]) -> Shown:
     group = series.rivals(own, known)
     if group is None:
         return Shown((), Answer(NOT_YET))
@@ -155,7 +156,7 @@ def _rivals(own: Sequence[Condition], known: Sequence[Row]) -> Shown:
     )
 
 
-def _mixtures(own: Sequence[Condition], known: Sequence[Row]) -> Shown:
+def _mixtures(own: Sequence[Condition], known: Sequence[ResultRow]) -> Shown:
     groups = series.mixtures(own, known)
     if not groups:
         return Shown((), Answer(NOT_YET))
@@ -168,7 +169,7 @@ def _mixtures(own: Sequence[Condition], known: Sequence[Row]) -> Shown:
     )  # fmt: skip
 
 
-def _attackers(own: Sequence[Condition], known: Sequence[Row]) -> Shown:
+def _attackers(own: Sequence[Condition], known: Sequence[ResultRow]) -> Shown:
     pairs = series.attackers(own)
     if not pairs:
         return Shown((), Answer(NOT_YET))
@@ -186,7 +187,7 @@ def _attackers(own: Sequence[Condition], known: Sequence[Row]) -> Shown:
     )  # fmt: skip
 
 
-def _resolution(own: Sequence[Condition], known: Sequence[Row]) -> Shown:
+def _resolution(own: Sequence[Condition], known: Sequence[ResultRow]) -> Shown:
     lines = series.resolution_lines(own, known)
     if not lines:
         return Shown((), Answer(NOT_YET))
@@ -198,7 +199,7 @@ def _resolution(own: Sequence[Condition], known: Sequence[Row]) -> Shown:
     )  # fmt: skip
 
 
-def _optimum(own: Sequence[Condition], known: Sequence[Row]) -> Shown:
+def _optimum(own: Sequence[Condition], known: Sequence[ResultRow]) -> Shown:
     by_blur, by_size = series.optimum_lines(own, known)
     if not by_blur and not by_size:
         return Shown((), Answer(NOT_YET))
@@ -289,8 +290,8 @@ def questions_csv(found: Sequence[Condition]) -> str:
         {
             "condition": c.name,
             **_words(setting(c)),
-            **{n: row[n] for n in ("seed", "key")},
-            **{n: row.get(n) for n in RUN_COLUMNS},
+            **{"seed": row.seed, "key": row.key},
+            **{n: row.value(n) for n in RUN_COLUMNS},
         }
         for c in found
         for row in c.rows

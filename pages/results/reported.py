@@ -214,12 +214,12 @@ def _measured() -> list[Labelled]:
     for dataset in data_sets(rows):
         own = conditions(rows, dataset)
         found += [(_label(dataset, c), c, reference(c, own)) for c in own]
-    there = {condition.rows[0]["key"] for _, condition, _ in found}
+    there = {condition.rows[0].key for _, condition, _ in found}
     rows = stored_rows(measured.DEFENCES_FILE)
     for dataset in data_sets(rows):
         own = list(grid(rows, dataset).cells.values())
         # The undefended runs stand in both tables.
-        found += [(_label(dataset, c), c, reference(c, own)) for c in own if c.rows[0]["key"] not in there]
+        found += [(_label(dataset, c), c, reference(c, own)) for c in own if c.rows[0].key not in there]
     return found
 
 

@@ -31,7 +31,8 @@ from ued_core.models import MODELS, Model
 from ued_core.results import staged
 from ued_core.results.open_answers import kind, minus, over, points
 from ued_core.results.parts import EpochRow
-from ued_core.results.staged import COMMAND, HELD, PLAIN, WATCHED, Row, Trace, epochs_of, find, trace_of
+from ued_core.results.row import ResultRow
+from ued_core.results.staged import COMMAND, HELD, PLAIN, WATCHED, Trace, find, trace_of
 from ued_core.runs import RunRecord
 from ued_core.runs.spec import RunSpec
 from ued_core.studies.epoch_cost import plain_seconds
@@ -68,36 +69,36 @@ class Shown:
 def stored_part() -> None:
     """Choose data and attack, reading and seed among the stored runs."""
     rows = stored_rows()
-    shown = [row for row in rows if row["training"]]
+    shown = [row for row in rows if row.training]
     if not shown:
         st.info(f"No run is stored yet. Make them: `{COMMAND}`.")
         return
     left, middle, right = st.columns([2, 2, 1])
     with left:
-        scenes = list(dict.fromkeys(row["scene"] for row in shown))
+        scenes = list(dict.fromkeys(row.scene for row in shown))
         poisoned = next((s for s in scenes if not s.startswith("clean")), scenes[0])
         scene = pick("Data and attack", {name: name for name in scenes}, key="scene", default=poisoned)
-    arms = list(dict.fromkeys(row["arm"] for row in shown if row["scene"] == scene))
+    arms = list(dict.fromkeys(row.arm for row in shown if row.scene == scene))
     with middle:
         arm = pick("Trained with", {name: name for name in arms}, key="arm", default="ST" if "ST" in arms else arms[0])
-    seeds = [str(row["seed"]) for row in shown if (row["scene"], row["arm"]) == (scene, arm)]
+    seeds = [str(row.seed) for row in shown if (row.scene, row.arm) == (scene, arm)]
     with right:
         seed = int(pick("Seed", {name: name for name in seeds}, key="seed", default=seeds[0]))
-    row = next(row for row in shown if (row["scene"], row["arm"], row["seed"]) == (scene, arm, seed))
+    row = next(row for row in shown if (row.scene, row.arm, row.seed) == (scene, arm, seed))
     base, watched = find(rows, scene, PLAIN, seed), find(rows, scene, WATCHED, seed)
-    own = trace_of(row["spec"], epochs_of(row), row["training"])
-    beside = trace_of(watched["spec"], epochs_of(watched), watched["training"]) if watched and arm != WATCHED else None
+    own = trace_of(row.spec, row.history, row.training)
+    beside = trace_of(watched.spec, watched.history, watched.training) if watched and arm != WATCHED else None
     plain_run = base or watched
-    history = epochs_of(plain_run) if plain_run else None
+    history = plain_run.history if plain_run else None
     if own is not None:
         charts(Shown(f"{scene} · {arm}", own, history, beside, f"staged_{scene}_{arm}_{seed}".replace(" ", "_")))
-    _all_readings([r for r in rows if r["scene"] == scene], scene)
+    _all_readings([r for r in rows if r.scene == scene], scene)
 
 
-def _all_readings(rows: Sequence[Row], scene: str) -> None:
+def _all_readings(rows: Sequence[ResultRow], scene: str) -> None:
     st.subheader(f"Every reading on {scene}")
-    arms = list(dict.fromkeys(row["arm"] for row in rows))
-    table = [_summary(arm, [row for row in rows if row["arm"] == arm]) for arm in arms]
+    arms = list(dict.fromkeys(row.arm for row in rows))
+    table = [_summary(arm, [row for row in rows if row.arm == arm]) for arm in arms]
     frame = pd.DataFrame(
         [{name: cell for name, cell in line.items() if name not in ("mean", "by seed")} for line in table]
     )
@@ -111,19 +112,19 @@ def _all_readings(rows: Sequence[Row], scene: str) -> None:
     )
 
 
-def _summary(arm: str, rows: Sequence[Row]) -> dict[str, Any]:
-    last = [row["last"] for row in rows]
-    alarms = [str(row["training"][0]["alarms"]) for row in rows if row["training"]]
+def _summary(arm: str, rows: Sequence[ResultRow]) -> dict[str, Any]:
+    last = [row.last for row in rows]
+    alarms = [str(row.training[0]["alarms"]) for row in rows if row.training]
     return {
         "trained with": arm,
         "clean test, last epoch": percent(mean(last), 1) + (f" ± {100 * stdev(last):.1f}" if len(last) > 1 else ""),
-        "clean test, best epoch": percent(mean(row["best"] for row in rows), 1),
-        "training": percent(mean(row["train_accuracy"] for row in rows), 1),
+        "clean test, best epoch": percent(mean(row.best for row in rows), 1),
+        "training": percent(mean(row.train_accuracy for row in rows), 1),
         "alarms": ", ".join(alarms) or "–",
-        "processor time": f"{mean(row['cpu_s'] for row in rows):.0f} s",
+        "processor time": f"{mean(row.cpu_s or 0.0 for row in rows):.0f} s",
         "runs": len(rows),
         "mean": mean(last),
-        "by seed": {row["seed"]: row["last"] for row in rows},
+        "by seed": {row.seed: row.last for row in rows},
     }
 
 

@@ -8,17 +8,17 @@ import streamlit as st
 
 from pages.frame.cache import cached
 from ued_core.results import staged
-from ued_core.results.measured import stored
-from ued_core.results.staged import Row
+from ued_core.results.row import ResultRow
+from ued_core.results.row import stored_rows as read_rows
 from ued_core.runs.spec import RunSpec
 
 
 @cached(max_entries=2)
-def _stored(file: str, _changed: int) -> list[Row]:
-    return stored(Path(file))
+def _stored(file: str, _changed: int) -> list[ResultRow]:
+    return read_rows(Path(file))
 
 
-def stored_rows() -> list[Row]:
+def stored_rows() -> list[ResultRow]:
     """The rows of the benchmark as they are now; empty while there is none."""
     file = staged.FILE
     return _stored(str(file), file.stat().st_mtime_ns) if file.exists() else []

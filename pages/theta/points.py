@@ -43,7 +43,7 @@ def _rows() -> Iterator[Row]:
     except UedError:
         stored = []
     for row in stored:
-        yield row["spec"], float(row["last"]), "shipped", "shipped"
+        yield row.spec, row.last, "shipped", "shipped"
 
 
 class _Point(NamedTuple):

@@ -11,12 +11,13 @@ from ued_core.figures.theme import SEQUENTIAL
 from ued_core.results import measured
 from ued_core.results.phenomenon import Condition
 from ued_core.results.reported import reported
+from ued_core.results.row import ResultRow
 
 ROWS = reported()
 
 
 def conditions(*rows: dict) -> list[Condition]:
-    return measured.by_effect(measured.conditions([{**r, "probe": None} for r in rows], "shapes"))
+    return measured.by_effect(measured.conditions([ResultRow.from_json(r) for r in rows], "shapes"))
 
 
 FOUND = conditions(
@@ -74,7 +75,7 @@ def grid() -> measured.Grid:
         row("EM", 0, 0.2, attack="EM", defence="none"),
         row("clean", 0, 0.9, attack="clean", defence="none"),
     ]
-    return measured.grid([{**r, "probe": None} for r in rows], "shapes")
+    return measured.grid([ResultRow.from_json(r) for r in rows], "shapes")
 
 
 def test_map_holds_means_and_leaves_gaps() -> None:

@@ -12,10 +12,12 @@ from pages.results import questions as open_views
 from pages.results.measured import GO_TO
 from pages.results.questions import on_page, open_frame, questions_csv
 from tests.pages.components import charts
+from tests.runs.examples import RESULT
 from ued_core.results import measured, phenomenon
 from ued_core.results import open_questions as series
 from ued_core.results.open_answers import NOT_YET
 from ued_core.results.open_questions import QUESTIONS
+from ued_core.results.row import ResultRow
 from ued_core.runs.spec import RunSpec
 
 CUDA = {"name": "cuda", "blur": 0.3}
@@ -31,8 +33,8 @@ def run(
     return {
         "question": question, "name": name, "seed": seed, "key": spec.key(), "spec": spec.to_json(), "probe": None,
         "last": last, "best": last, "train_accuracy": 0.9, "epochs": 10, "seconds": 20.0,
-        "data": {"train": 200, "test": 20, "class_names": list("abcdefghij")},
-        "environment": {"device": "cpu", "precision": "float32", "torch": "2"},
+        "data": {**RESULT["data"], "train": 200, "test": 20, "class_names": list("abcdefghij")},
+        "environment": {**RESULT["environment"], "torch": "2"},
     }  # fmt: skip
 
 
@@ -60,6 +62,7 @@ ROWS = [
         for a in (1.0, 2.0)
     ],
 ]
+STORED = [ResultRow.from_json(row) for row in ROWS]
 CENTRAL = [
     {
         **run("c", name, seed, last + seed / 100, attack, defenses),
@@ -163,16 +166,16 @@ def test_clean_reference_may_come_from_the_defence_table(tables) -> None:
 
 
 def test_table_shows_what_varies_and_where_rows_lead() -> None:
-    frame = open_frame(series.found(ROWS, "e"))
+    frame = open_frame(series.found(STORED, "e"))
     assert list(frame["see"]) == ["Attack →", "Defence →", "Defence →"]
     assert list(frame["strength"].isna()) == [False, False, True]
     assert not {"blur", "side", "kernel_size", "poison_rate"} & set(frame.columns)
-    assert "see" not in open_frame(series.found(ROWS, "b")), "clean images have no attack to look at"
-    assert list(open_frame(series.found(ROWS, "g"))["side"]) == [32, 32, 64, 64]
+    assert "see" not in open_frame(series.found(STORED, "b")), "clean images have no attack to look at"
+    assert list(open_frame(series.found(STORED, "g"))["side"]) == [32, 32, 64, 64]
 
 
 def test_csv_holds_the_settings_of_every_run() -> None:
-    text = questions_csv(series.found(ROWS, "h"))
+    text = questions_csv(series.found(STORED, "h"))
     header, first = text.splitlines()[:2]
     found = dict(zip(header.split(","), first.replace('"p_b = 0.1, 1.0"', "name").split(","), strict=True))
     assert (found["strength"], found["blur"], found["side"], found["defences"], found["last"]) == (

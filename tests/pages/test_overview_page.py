@@ -3,7 +3,9 @@
 import pytest
 
 from pages.overview.glance import reading
+from tests.runs.examples import RESULT
 from ued_core.results.phenomenon import Condition, conditions, shipped
+from ued_core.results.row import ResultRow
 
 
 def test_content(open_page):
@@ -15,21 +17,22 @@ def test_content(open_page):
     text = " ".join(m.value for m in page.markdown)
     found = {c.name: c for c in conditions(shipped(), "shapes", "adamw")}
     attacked = found["CUDA"]
-    run = min(attacked.rows, key=lambda row: abs(row["last"] - attacked.mean("last")))
-    assert f"**{100 * run['train_accuracy']:.0f} %**" in text
+    run = min(attacked.rows, key=lambda row: abs(row.last - attacked.mean("last")))
+    assert f"**{100 * run.train_accuracy:.0f} %**" in text
     assert f"{100 * attacked.mean('last'):.0f} ± {100 * attacked.spread('last'):.0f} %" in text
-    assert f"**{100 * run['last']:.0f} %**" in text
+    assert f"**{100 * run.last:.0f} %**" in text
     assert f"{100 * found['CUDA + COIN'].mean('last'):.0f} %" in text
     assert "only the filter" not in text
 
 
 def condition(name, last, true=None, followed=None):
-    probe = (
-        None
-        if true is None
-        else {"wrong_true_rate": true, "wrong_perturbation_rate": followed, "clean_histogram": [0.7, 0.2, 0.1]}
-    )
-    return Condition(name, ({"last": last, "seed": 0, "probe": probe},))
+    rates = {"wrong_true_rate": true, "wrong_perturbation_rate": followed, "clean_histogram": [0.7, 0.2, 0.1]}
+    probe = None if true is None else {**RESULT["probe"], **rates}
+    return Condition(name, (ResultRow.from_json({"key": name, "spec": {}, "seed": 0, "last": last, "probe": probe}),))
+
+
+def changed(row, **values):
+    return ResultRow.from_json({**row.to_json(), **values})
 
 
 def some(poisoned, coin, true, followed):
@@ -76,7 +79,7 @@ def test_reason_names_measured_numbers_only_where_the_poison_fails():
 
 def test_spread_between_keys_is_told():
     found = some(0.5, 0.9, 0.9, 0.05)
-    rows = tuple({**found[1].rows[0], "last": last} for last in (0.2, 0.8))
+    rows = tuple(changed(found[1].rows[0], last=last) for last in (0.2, 0.8))
     found[1] = Condition("CUDA", rows)
     assert "end between 20 % and 80 %" in reading(found, "shapes")
     assert "depends on the key" not in reading(some(0.2, 0.8, 0.9, 0.05), "shapes")
@@ -85,9 +88,9 @@ def test_spread_between_keys_is_told():
 def test_nothing_is_said_of_the_probe_that_rests_on_too_few_images():
     found = some(0.2, 0.8, 0.9, 0.05)
     row = found[1].rows[0]
-    found[1] = Condition("CUDA", ({**row, "probe": {**row["probe"], "images": 99}},))
+    found[1] = Condition("CUDA", (changed(row, probe={**row.value("probe"), "images": 99}),))
     assert "another class's filter" not in reading(found, "shapes")
-    found[1] = Condition("CUDA", ({**row, "probe": {**row["probe"], "images": 100}},))
+    found[1] = Condition("CUDA", (changed(row, probe={**row.value("probe"), "images": 100}),))
     assert "another class's filter" in reading(found, "shapes")
 
 
@@ -96,7 +99,7 @@ def test_costs_are_paired_by_seed_and_named_only_where_they_are_clear():
 
     def over_seeds(name, *values):
         row = found[name].rows[0]
-        found[name] = Condition(name, tuple({**row, "seed": seed, "last": value} for seed, value in enumerate(values)))
+        found[name] = Condition(name, tuple(changed(row, seed=seed, last=value) for seed, value in enumerate(values)))
 
     over_seeds("clean", 0.9, 0.7)
     over_seeds("clean + COIN", 0.89, 0.69)
@@ -108,7 +111,7 @@ def test_costs_are_paired_by_seed_and_named_only_where_they_are_clear():
 
 def test_no_stored_scene_is_refuted_by_its_own_words():
     rows = shipped()
-    for dataset, plan in {(row["dataset"], row["plan"]) for row in rows}:
+    for dataset, plan in {(row.dataset, row.plan) for row in rows}:
         by = {c.name: c for c in conditions(rows, dataset, plan)}
         text = reading(list(by.values()), dataset)
         never_filtered = by["CUDA"].mean("last")

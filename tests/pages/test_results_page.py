@@ -15,11 +15,13 @@ from pages.results.reported import reported_csv
 from pages.state.selection import selection_address
 from pages.widgets.controls import method_address
 from tests.pages.components import charts
+from tests.runs.examples import RESULT
 from ued_core.attacks import ATTACKS
 from ued_core.defenses import DEFENSES
 from ued_core.figures.results import reported_cells
 from ued_core.results import measured
 from ued_core.results.reported import reported
+from ued_core.results.row import ResultRow
 from ued_core.runs.spec import RunSpec
 
 
@@ -42,8 +44,8 @@ def run(
         "seconds": 20.0,
         "probe": None,
         **labels,
-        "data": {"train": 5000, "test": 1000, "class_names": [str(k) for k in range(10)]},
-        "environment": {"device": "cpu", "precision": "float32", "torch": "2"},
+        "data": {**RESULT["data"], "train": 5000, "test": 1000, "class_names": [str(k) for k in range(10)]},
+        "environment": {**RESULT["environment"], "torch": "2"},
     }
 
 
@@ -55,6 +57,7 @@ ATTACK_ROWS = [
     run(EM, 1, 0.30, condition="EM ε 16"),
     run({"name": "synper"}, 0, 0.93, condition="LSP"),
 ]
+STORED_ATTACKS = [ResultRow.from_json(row) for row in ATTACK_ROWS]
 DEFENCE_ROWS = [
     run(None, 0, 0.96, attack="clean", defence="none"),
     run(EM, 0, 0.20, attack="EM ε 16", defence="none"),
@@ -101,7 +104,7 @@ def test_measured_part_shows_every_run_and_the_reference(open_page, tables) -> N
 
 
 def test_table_of_attacks() -> None:
-    rows = [{**(r["poison"] or {}), **r} for r in ATTACK_ROWS]
+    rows = STORED_ATTACKS
     frame = attack_frame(measured.by_effect(measured.conditions(rows, "shapes"))).set_index("name")
     assert list(frame.index) == ["clean", "EM ε 16", "LSP"]
     em = frame.loc["EM ε 16"]
@@ -198,19 +201,19 @@ def test_method_address_names_every_parameter(catalogue) -> None:
 
 
 def test_words_need_an_attack_and_its_reference() -> None:
-    assert reading(measured.conditions(ATTACK_ROWS[:2], "shapes")) == ""
-    assert reading(measured.conditions(ATTACK_ROWS[2:], "shapes")) == ""
+    assert reading(measured.conditions(STORED_ATTACKS[:2], "shapes")) == ""
+    assert reading(measured.conditions(STORED_ATTACKS[2:], "shapes")) == ""
 
 
 def test_protocol_is_read_from_the_clean_run() -> None:
-    text = protocol(measured.conditions(ATTACK_ROWS, "shapes"))
+    text = protocol(measured.conditions(STORED_ATTACKS, "shapes"))
     assert "AdamW (epochs 10" in text
     assert "5,000 training and 1,000 test images" in text
     assert "float32, cpu" in text
 
 
 def test_runs_as_csv_are_one_line_each() -> None:
-    text = runs_csv(measured.conditions(ATTACK_ROWS, "shapes"))
+    text = runs_csv(measured.conditions(STORED_ATTACKS, "shapes"))
     assert len(text.splitlines()) == 1 + len(ATTACK_ROWS)
     assert text.splitlines()[0].startswith("trained_on,dataset,seed,key,last,best,train_accuracy")
     assert "agreement" not in text, "a column that nobody has is left out"

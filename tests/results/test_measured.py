@@ -11,6 +11,7 @@ from ued_core.attacks import UnlearnableClusters
 from ued_core.attacks.encoders import encoder_for
 from ued_core.errors import DataError
 from ued_core.results import measured
+from ued_core.results.row import ResultRow, stored_rows
 
 PLAN, OTHER_PLAN = {"name": "adamw", "crop": 4}, {"name": "adamw", "crop": 0}
 
@@ -22,22 +23,22 @@ def row(name: str, seed: int, last: float, **more: Any) -> dict[str, Any]:
     poison = {"linf": 8.0, "evaluations": None, "agreement": None} if attack else None
     return {
         "dataset": "shapes", "condition": name, "seed": seed, "key": f"{name}{seed}", "spec": spec, "poison": poison,
-        "last": last, "best": last + 0.1, "train_accuracy": 1.0, **more,
+        "last": last, "best": min(1.0, last + 0.1), "train_accuracy": 1.0, **more,
     }  # fmt: skip
 
 
-def written(tmp_path: Path, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def written(tmp_path: Path, rows: list[dict[str, Any]]) -> list[ResultRow]:
     file = tmp_path / "table.json"
     file.write_text(json.dumps(rows))
-    return measured.stored(file)
+    return stored_rows(file)
 
 
 def test_absent_table_has_no_rows_and_a_broken_one_says_so(tmp_path: Path) -> None:
-    assert measured.stored(tmp_path / "absent.json") == []
+    assert stored_rows(tmp_path / "absent.json") == []
     for text in ("{", "[1]", "3"):
         (tmp_path / "broken.json").write_text(text)
         with pytest.raises(DataError, match=r"broken\.json"):
-            measured.stored(tmp_path / "broken.json")
+            stored_rows(tmp_path / "broken.json")
 
 
 def test_means_and_sample_deviations_over_the_seeds_that_are_there(tmp_path: Path) -> None:
@@ -94,13 +95,13 @@ def test_grid_reads_clean_and_undefended_from_the_specs(tmp_path: Path) -> None:
 
 def test_shipped_tables_can_be_read() -> None:
     for file in (measured.ATTACKS_FILE, measured.DEFENCES_FILE):
-        rows = measured.stored(file)
+        rows = stored_rows(file)
         for row in rows:
-            assert 0 <= row["last"] <= row["best"] <= 1
-            assert row["spec"]["seed"] == row["seed"]
-    for dataset in measured.data_sets(measured.stored(measured.ATTACKS_FILE)):
-        for condition in measured.conditions(measured.stored(measured.ATTACKS_FILE), dataset):
-            assert 1 <= measured.summary(condition, "last").count == len({r["seed"] for r in condition.rows})
+            assert 0 <= row.last <= row.best <= 1
+            assert row.spec["seed"] == row.seed
+    for dataset in measured.data_sets(stored_rows(measured.ATTACKS_FILE)):
+        for condition in measured.conditions(stored_rows(measured.ATTACKS_FILE), dataset):
+            assert 1 <= measured.summary(condition, "last").count == len({r.seed for r in condition.rows})
 
 
 def test_encoders_are_compared_in_numbers() -> None:
@@ -108,7 +109,7 @@ def test_encoders_are_compared_in_numbers() -> None:
 
     def of(title, dataset, last, seed=0, **attack):
         spec = {"seed": seed, "attack": attack or None, "defenses": [], "model": {}, "plan": {}}
-        return row(title, seed, last, dataset=dataset, spec=spec)
+        return ResultRow.from_json(row(title, seed, last, dataset=dataset, spec=spec))
 
     rows = [
         of("UC, proxy", "shapes", 0.4, name="uc", encoder="embedded"),
@@ -130,7 +131,7 @@ def test_encoders_are_compared_in_numbers() -> None:
 def test_no_encoder_is_called_a_bound() -> None:
     """On the shipped shapes the labelled surrogate leaves more than the proxy, so it bounds nothing; no text may say
     that it does."""
-    rows = measured.stored(measured.ATTACKS_FILE)
+    rows = stored_rows(measured.ATTACKS_FILE)
     left = {c.name: measured.summary(c, "last").mean for c in measured.conditions(rows, "shapes")}
     assert left["UC (labelled surrogate)"] > left["UC (proxy surrogate)"]
     told = (

@@ -10,11 +10,12 @@ from ued_core.results import open_questions as series
 from ued_core.results.measured import Summary
 from ued_core.results.open_answers import NOT_YET, difference, kind
 from ued_core.results.phenomenon import Condition
+from ued_core.results.row import ResultRow
 
 GATED = [{"name": "gated_coin", "strength": 2.0}]
 
 
-def runs(question: str, name: str, lasts: list[float], attack=None, defenses=(), **more) -> list[dict]:
+def runs(question: str, name: str, lasts: list[float], attack=None, defenses=(), **more) -> list[ResultRow]:
     return [row(question, name, seed, last, attack, defenses, **more) for seed, last in enumerate(lasts)]
 
 

@@ -7,6 +7,7 @@ import pytest
 from ued_core.results import measured, phenomenon
 from ued_core.results import open_questions as series
 from ued_core.results.phenomenon import Condition
+from ued_core.results.row import ResultRow, stored_rows
 
 CUDA = {"name": "cuda", "blur": 0.3, "kernel_size": 3, "padding": "zero", "assignment": "class"}
 PLAN = {"name": "adamw"}
@@ -18,7 +19,7 @@ def coin(strength: float) -> list[dict[str, Any]]:
 
 def row(
     question: str, name: str, seed: int, last: float, attack: Any = None, defenses: Any = (), **more: Any
-) -> dict[str, Any]:
+) -> ResultRow:
     """One stored run; ``side``, ``dataset`` and ``rate`` go into its spec."""
     side = {"side": more["side"]} if more.get("side", 32) != 32 else {}
     spec = {
@@ -31,14 +32,13 @@ def row(
         "plan": PLAN,
         "seed": seed,
     }
-    return {
-        "question": question, "name": name, "seed": seed, "key": f"{name}{seed}", "spec": spec, "probe": None,
-        "last": last, "best": last + 0.01, "train_accuracy": 0.99,
-    }  # fmt: skip
+    labels = {"question": question, "name": name, "seed": seed, "key": f"{name}{seed}"}
+    numbers = {"last": last, "best": min(1.0, last + 0.01), "train_accuracy": 0.99}
+    return ResultRow.from_json({**labels, "spec": spec, "probe": None, **numbers})
 
 
-def conditions(*rows: dict[str, Any]) -> list[Condition]:
-    return series.found(rows, rows[0]["question"])
+def conditions(*rows: ResultRow) -> list[Condition]:
+    return series.found(rows, rows[0].question)
 
 
 def test_rows_become_conditions_of_their_question_with_their_titles() -> None:
@@ -105,7 +105,7 @@ def test_clean_reference_is_the_same_recipe_from_any_table_once() -> None:
         row("b", "COIN", 0, 0.5, defenses=coin(2.0)),
     ]
     clean = series.clean_like(attacked, known)
-    assert [(r["seed"], r["last"]) for r in clean.rows] == [(0, 0.95), (1, 0.93)]
+    assert [(r.seed, r.last) for r in clean.rows] == [(0, 0.95), (1, 0.93)]
     assert series.clean_like(attacked, [row("b", "none", 0, 0.95, dataset="digits")]) is None
 
 
@@ -134,7 +134,7 @@ def test_mixtures_are_grouped_by_share() -> None:
 
 def test_the_clean_part_of_a_mixture_is_not_taken_for_the_undefended_one() -> None:
     rows = [row("e", name, 0, last, CUDA, rate=0.5) for name, last in (("control", 0.9), ("none", 0.6))]
-    rows[0]["spec"]["train_on"] = "clean"
+    rows[0].spec["train_on"] = "clean"
     (group,) = series.mixtures(conditions(*rows), [])
     assert [c.name for c in group.conditions] == ["the clean images alone", "no defence"]
     none = group.find(lambda s: not s.defences and not s.left_clean)
@@ -177,7 +177,7 @@ def test_optimum_has_lines_by_blur_and_by_kernel() -> None:
 
 def test_seeds_are_grouped_by_data_and_plan() -> None:
     rows = [
-        {**row("", c, s, 0.5), "dataset": "shapes", "plan": p, "condition": c}
+        ResultRow.from_json({**row("", c, s, 0.5).to_json(), "dataset": "shapes", "plan": p, "condition": c})
         for p in ("adamw", "sgd")
         for c in "ab"
         for s in (0, 1)
@@ -195,7 +195,7 @@ def test_every_question_says_what_fills_it() -> None:
 
 
 def test_stored_rows_can_be_read() -> None:
-    rows = measured.stored(series.FILE)
+    rows = stored_rows(series.FILE)
     for key in series.QUESTIONS:
         for condition in series.found(rows, key):
             settings = {series.setting(Condition("", (r,))) for r in condition.rows}

@@ -6,10 +6,10 @@ from typing import Any
 
 from ued_core.defenses.staged_training import StagedTraining
 from ued_core.results import staged
-from ued_core.results.measured import stored
+from ued_core.results.row import ResultRow, stored_rows
 
 
-def row(scene: str, arm: str, last: float, signals: list[float], seed: int = 0, **values: Any) -> dict[str, Any]:
+def row(scene: str, arm: str, last: float, signals: list[float], seed: int = 0, **values: Any) -> ResultRow:
     dataset, attack = scene.split()[1], None if scene.startswith("clean") else {"name": "synper"}
     method = None if arm == staged.PLAIN else StagedTraining(**values)
     checks = [
@@ -27,7 +27,8 @@ def row(scene: str, arm: str, last: float, signals: list[float], seed: int = 0, 
         [{"name": "staged", "layers": ["block 1"], "alarms": 0, "alarms_left": 20, "checks": checks}] if method else []
     )
     spec = {"dataset": {"name": dataset}, "attack": attack, "defenses": [method.to_json()] if method else []}
-    return {"scene": scene, "arm": arm, "seed": seed, "spec": spec, "last": last, "history": [], "training": report}
+    labels = {"scene": scene, "arm": arm, "seed": seed, "key": f"{scene}, {arm}"}
+    return ResultRow.from_json({**labels, "spec": spec, "last": last, "history": [], "training": report})
 
 
 ROWS = [
@@ -64,11 +65,11 @@ def test_words_by_hand() -> None:
 
 def test_the_default_reacts_and_is_what_the_stored_runs_measured() -> None:
     """Whoever writes "staged" and no more gets the defence of the tables, not plain training under another name."""
-    rows = stored(staged.FILE)
-    measured = [staged.method_of(r["spec"]) for r in rows if r["arm"] == "ST"]
+    rows = stored_rows(staged.FILE)
+    measured = [staged.method_of(r.spec) for r in rows if r.arm == "ST"]
     assert measured
     assert all(method == StagedTraining().to_json() for method in measured)
-    answered = [r["training"][0]["alarms"] for r in rows if r["arm"] == "ST" and r["spec"]["attack"] is not None]
+    answered = [r.training[0]["alarms"] for r in rows if r.arm == "ST" and r.spec["attack"] is not None]
     assert min(answered) > 0
     assert "Expect no alarm" not in staged.expectation(rows, {"defenses": [StagedTraining().to_json()]})
     assert "Expect no alarm" in staged.expectation(rows, {"defenses": [StagedTraining(threshold=2.5).to_json()]})

@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 
 from tests.figures.test_perturbation import numbers, valid
+from tests.runs.examples import RESULT
 from ued_core.errors import DataError
 from ued_core.figures import clusters as figures
 from ued_core.figures.theme import ROLE_COLOURS
 from ued_core.results.protocols import Protocol, part_curves
+from ued_core.results.row import ResultRow
 from ued_core.results.uc_protocols import attack_words, stored_protocols
 from ued_core.runs.spec import RunSpec
 
@@ -24,7 +26,8 @@ def row(protocol: str, last: float, *, classes: int = 10, seed: int = 0, **spec:
     read = RunSpec.from_json({"dataset": "shapes", "seed": seed, **spec})
     names = [str(i) for i in range(spec["relabel"]["classes"] if "relabel" in spec else classes)]
     numbers = {"last": last, "best": last + 0.01, "train_accuracy": 1.0}
-    return {"protocol": protocol, "spec": read.to_json(), **numbers, "data": {"class_names": names}}
+    data = {**RESULT["data"], "class_names": names}
+    return {"protocol": protocol, "key": read.key(), "spec": read.to_json(), **numbers, "data": data}
 
 
 def stored(tmp_path: Path, *rows: dict[str, Any]) -> list[Protocol]:
@@ -100,7 +103,7 @@ def test_missing_numbers_are_nan_and_not_zero(tmp_path: Path) -> None:
     lacking = row("simclr", 0.4)
     del lacking["best"]
     (found,) = stored(tmp_path, lacking)
-    assert math.isnan(found.rows[0]["best"])
+    assert math.isnan(found.rows[0].best)
 
 
 # ---------------------------------------------------------------- figures
@@ -125,13 +128,15 @@ def test_lines_go_through_the_means_and_show_every_run(tmp_path: Path) -> None:
 
 
 def test_parts_of_a_mixed_set_are_means_over_runs() -> None:
-    def run(*pairs: tuple[float, float]) -> dict[str, Any]:
-        return {"history": [{"touched_accuracy": a, "untouched_accuracy": b} for a, b in pairs]}
+    def run(*pairs: tuple[float, float]) -> ResultRow:
+        epochs = [{"touched_accuracy": a, "untouched_accuracy": b} for a, b in pairs]
+        return ResultRow(key="0a", spec={}, seed=0, history=epochs)
 
-    curves = part_curves([run((0.2, 0.1), (0.8, 0.3)), run((0.4, 0.3), (1.0, 0.5)), {"history": [{"epoch": 1}]}])
+    without = ResultRow(key="0a", spec={}, seed=0, history=[{"epoch": 1.0}])
+    curves = part_curves([run((0.2, 0.1), (0.8, 0.3)), run((0.4, 0.3), (1.0, 0.5)), without])
     assert curves["poisoned"] == pytest.approx([0.3, 0.9])
     assert curves["clean"] == pytest.approx([0.2, 0.4])
-    assert part_curves([{"history": [{"epoch": 1}]}, {}]) == {}
+    assert part_curves([without, ResultRow(key="0a", spec={}, seed=0)]) == {}
     figure = valid(figures.part_figure(curves))
     assert [t.name for t in figure.data] == ["poisoned images", "clean images"]
     assert np.allclose(numbers(figure.data[1].y), [20, 40])

@@ -58,11 +58,11 @@ def _cost(spec: RunSpec, known: Sequence[RunRecord]) -> list[str]:
 def _expected(spec: RunSpec) -> list[str]:
     """What stored runs let expect of a defence that may do nothing, one line a defence."""
     from ued_core.results import staged
-    from ued_core.results.measured import stored
+    from ued_core.results.row import stored_rows
 
     if staged.method_of(spec.to_json()) is None:
         return []
-    return [staged.expectation(stored(staged.FILE), spec.to_json()).replace("**", "")]
+    return [staged.expectation(stored_rows(staged.FILE), spec.to_json()).replace("**", "")]
 
 
 def _options(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:

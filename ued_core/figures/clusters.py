@@ -494,13 +494,13 @@ def protocol_lines(protocol: Protocol, *, chance: bool = False) -> go.Figure:
             {
                 "type": "scatter",
                 "x": [place for place, _ in runs],
-                "y": [100 * row["last"] for _, row in runs],
+                "y": [100 * row.last for _, row in runs],
                 "mode": "markers",
                 "name": line.name,
                 "legendgroup": line.name,
                 "showlegend": False,
                 "marker": {"size": 9, **symbol},
-                "customdata": [f"seed {row['seed']}, best epoch {100 * row['best']:.1f} %" for _, row in runs],
+                "customdata": [f"seed {row.seed}, best epoch {100 * row.best:.1f} %" for _, row in runs],
                 "hovertemplate": "%{x:g}: %{y:.1f} %, %{customdata}<extra>" + line.name + "</extra>",
             }
         )

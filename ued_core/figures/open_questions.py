@@ -17,6 +17,7 @@ from ued_core.figures.theme import INK, MUTED, ROLE_COLOURS, ROLE_SYMBOLS, axis_
 from ued_core.results.measured import defences_of, summary
 from ued_core.results.open_questions import COIN, COIN_PARTS, UNDEFENDED, Attacker, Group, Line, setting
 from ued_core.results.phenomenon import Condition
+from ued_core.results.row import ResultRow
 
 STRENGTH = axis_title("strength α of COIN", "px")
 ROW = 40
@@ -46,7 +47,7 @@ def cost_figure(lines: Sequence[Line]) -> go.Figure:
     Raises:
         DataError: there are no lines.
     """
-    lowest = min((row["last"] for line in lines for _, c in line.points for row in c.rows), default=0.0)
+    lowest = min((row.last for line in lines for _, c in line.points for row in c.rows), default=0.0)
     return _curves([("", lines)], [max(0.0, 100 * lowest - 3), 101])
 
 
@@ -152,7 +153,7 @@ def _line(line: Line, look: tuple[str, str, str, str], beside: float, own_roles:
     runs = [(s, row) for s, c in line.points for row in c.rows]
     dots = {
         "x": [s - beside for s, _ in runs],
-        "y": [100 * row["last"] for _, row in runs],
+        "y": [100 * row.last for _, row in runs],
         "mode": "markers",
         "name": f"{line.name}, one run",
         "marker": _small(colour),
@@ -307,7 +308,7 @@ def _strip(condition: Condition, at: float, role: str, number: str = "top center
         "hovertemplate": f"{condition.name}<br>mean %{{customdata}}<extra></extra>",
     }
     dots = {
-        "x": [100 * row["last"] for row in condition.rows],
+        "x": [100 * row.last for row in condition.rows],
         "y": [at + BELOW] * len(condition.rows),
         "mode": "markers",
         "name": f"{condition.name}, one run",
@@ -420,9 +421,9 @@ def _small(colour: str) -> dict[str, Any]:
     return {"color": colour, "size": 6, "opacity": 0.6, "symbol": "circle"}
 
 
-def _run_words(row: dict[str, Any]) -> str:
-    last, best, train = (100 * row[number] for number in ("last", "best", "train_accuracy"))
-    return f"seed {row['seed']}: last epoch {last:.1f} %, best epoch {best:.1f} %, training {train:.1f} %"
+def _run_words(row: ResultRow) -> str:
+    last, best, train = (100 * share for share in (row.last, row.best, row.train_accuracy))
+    return f"seed {row.seed}: last epoch {last:.1f} %, best epoch {best:.1f} %, training {train:.1f} %"
 
 
 def _axes(place: int) -> tuple[dict[str, str], str]:

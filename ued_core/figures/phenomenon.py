@@ -49,7 +49,7 @@ def condition_dots(conditions: Sequence[Condition], chance: float) -> go.Figure:
                 "size": 11,
                 "line": {"color": INK, "width": 1},
             },
-            customdata=np.array([row["seed"] for row in condition.rows]),
+            customdata=np.array([row.seed for row in condition.rows]),
             showlegend=False,
             hovertemplate=f"{condition.name}, seed %{{customdata}}: %{{x:.1f}} %<extra></extra>",
         )

@@ -136,12 +136,12 @@ def _seed_dots(found: Sequence[Condition], role: str, name: str, labels: Sequenc
         (label, c, row) for label, c in zip(labels or [c.name for c in found], found, strict=True) for row in c.rows
     ]
     told = [
-        f"{label}, seed {row['seed']}<br>last epoch {100 * row['last']:.1f} %, best epoch {100 * row['best']:.1f} %<br>"
-        f"training {100 * row['train_accuracy']:.1f} %"
+        f"{label}, seed {row.seed}<br>last epoch {100 * row.last:.1f} %, best epoch {100 * row.best:.1f} %<br>"
+        f"training {100 * row.train_accuracy:.1f} %"
         for label, _, row in rows
     ]
     return {
-        "x": [100 * row["last"] for _, _, row in rows],
+        "x": [100 * row.last for _, _, row in rows],
         "y": [label for label, _, _ in rows],
         "mode": "markers",
         "name": name,

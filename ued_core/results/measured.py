@@ -5,20 +5,16 @@ The tables are filled by benchmarks that can be stopped, so a file, a condition 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ued_core.assets import asset
 from ued_core.data import DATASETS
-from ued_core.errors import DataError
 from ued_core.results.phenomenon import Condition
+from ued_core.results.row import ResultRow
 
-Row = dict[str, Any]
 FOLDER = asset("results")
 ATTACKS_FILE, DEFENCES_FILE = FOLDER / "attacks.json", FOLDER / "defences.json"
 ATTACKS_COMMAND, DEFENCES_COMMAND = "python -m benchmarks.attack_table", "python -m benchmarks.defence_table"
@@ -54,26 +50,9 @@ class Grid:
     cells: Mapping[tuple[str, str], Condition]
 
 
-def stored(file: Path) -> list[Row]:
-    """The rows of a table, empty while there is none; the numbers of ``poison`` stand beside the others.
-
-    Raises:
-        DataError: the file is no table of runs.
-    """
-    if not file.exists():
-        return []
-    try:
-        rows = json.loads(file.read_text(encoding="utf-8"))
-        return [{**(row.get("poison") or {}), "probe": None, **row} for row in rows]
-    except (ValueError, AttributeError, TypeError) as error:
-        raise DataError(
-            f"{file} is no table of runs: {error}.", "Restore it, or delete it and fill it anew."
-        ) from error
-
-
-def data_sets(rows: Sequence[Row]) -> list[str]:
+def data_sets(rows: Sequence[ResultRow]) -> list[str]:
     """The data sets in the rows, in stored order."""
-    return list(dict.fromkeys(row["dataset"] for row in rows))
+    return list(dict.fromkeys(row.dataset for row in rows))
 
 
 def data_title(name: str) -> str:
@@ -81,12 +60,12 @@ def data_title(name: str) -> str:
     return DATASETS[name].title if name in DATASETS else name[:1].upper() + name[1:]
 
 
-def conditions(rows: Sequence[Row], dataset: str) -> list[Condition]:
+def conditions(rows: Sequence[ResultRow], dataset: str) -> list[Condition]:
     """The conditions of one data set in the attack table, in stored order."""
-    own = [row for row in rows if row["dataset"] == dataset]
+    own = [row for row in rows if row.dataset == dataset]
     return [
-        Condition(name, tuple(r for r in own if r["condition"] == name))
-        for name in dict.fromkeys(r["condition"] for r in own)
+        Condition(name, tuple(r for r in own if r.condition == name))
+        for name in dict.fromkeys(r.condition for r in own)
     ]
 
 
@@ -97,13 +76,13 @@ def by_effect(found: Sequence[Condition]) -> list[Condition]:
 
 def attack_of(condition: Condition) -> str | None:
     """Key of the attack in a condition's spec; None without one."""
-    attack = condition.rows[0]["spec"]["attack"]
+    attack = condition.rows[0].spec["attack"]
     return attack["name"] if attack else None
 
 
 def defences_of(condition: Condition) -> tuple[str, ...]:
     """Keys of the defences in a condition's spec, in the order in which they act."""
-    return tuple(defence["name"] for defence in condition.rows[0]["spec"]["defenses"])
+    return tuple(defence["name"] for defence in condition.rows[0].spec["defenses"])
 
 
 def summary(condition: Condition, number: str) -> Summary:
@@ -121,12 +100,12 @@ def reference(condition: Condition, found: Sequence[Condition]) -> Condition | N
         condition: what is compared.
         found: conditions of the same data set.
     """
-    recipe = lambda c: [c.rows[0]["spec"][part] for part in ("model", "plan")]  # noqa: E731
+    recipe = lambda c: [c.rows[0].spec[part] for part in ("model", "plan")]  # noqa: E731
     clean = [c for c in found if attack_of(c) is None and not defences_of(c)]
     return next((c for c in clean if recipe(c) == recipe(condition)), None)
 
 
-def surrogates(rows: Sequence[Row]) -> str:
+def surrogates(rows: Sequence[ResultRow]) -> str:
     """What attacks that differ in their frozen encoder alone leave, data set by data set, in one sentence.
 
     Args:
@@ -138,9 +117,7 @@ def surrogates(rows: Sequence[Row]) -> str:
     told = []
     for dataset in data_sets(rows):
         attacked = [
-            c
-            for c in conditions(rows, dataset)
-            if "encoder" in (c.rows[0]["spec"]["attack"] or {}) and not defences_of(c)
+            c for c in conditions(rows, dataset) if "encoder" in (c.rows[0].spec["attack"] or {}) and not defences_of(c)
         ]
         found = by_effect(attacked)
         if len(found) > 1:
@@ -150,14 +127,14 @@ def surrogates(rows: Sequence[Row]) -> str:
     return f"Clean test accuracy in the stored runs: {'; '.join(told)}." if told else ""
 
 
-def grid(rows: Sequence[Row], dataset: str) -> Grid:
+def grid(rows: Sequence[ResultRow], dataset: str) -> Grid:
     """The defence table of one data set; which row is clean and which column undefended is read from the specs."""
-    own = [row for row in rows if row["dataset"] == dataset]
-    grouped: dict[tuple[str, str], list[Row]] = {}
+    own = [row for row in rows if row.dataset == dataset]
+    grouped: dict[tuple[str, str], list[ResultRow]] = {}
     for row in own:
-        grouped.setdefault((row["attack"], row["defence"]), []).append(row)
+        grouped.setdefault((row.attack, row.defence), []).append(row)
     # Without a defence the cell is the attack alone, as in the attack table.
-    named = {(a, d): f"{a} · {d}" if found[0]["spec"]["defenses"] else a for (a, d), found in grouped.items()}
+    named = {(a, d): f"{a} · {d}" if found[0].spec["defenses"] else a for (a, d), found in grouped.items()}
     cells = {place: Condition(named[place], tuple(found)) for place, found in grouped.items()}
     attacks = {attack: attack_of(cell) is not None for (attack, _), cell in cells.items()}
     defences = {defence: bool(defences_of(cell)) for (_, defence), cell in cells.items()}

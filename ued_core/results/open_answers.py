@@ -49,7 +49,7 @@ class Answer:
 
 def per_seed(condition: Condition) -> PerSeed:
     """Clean test accuracy after the last epoch, 0..1, by seed."""
-    return {row["seed"]: value for row, value in zip(condition.rows, condition.values("last").tolist(), strict=True)}
+    return {row.seed: value for row, value in zip(condition.rows, condition.values("last").tolist(), strict=True)}
 
 
 def minus(first: PerSeed, second: PerSeed) -> PerSeed:

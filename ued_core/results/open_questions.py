@@ -13,8 +13,9 @@ from typing import Any
 
 from ued_core.data.shapes import SIDE
 from ued_core.results import phenomenon
-from ued_core.results.measured import FOLDER, Row, attack_of, data_title, defences_of
+from ued_core.results.measured import FOLDER, attack_of, data_title, defences_of
 from ued_core.results.phenomenon import Condition
+from ued_core.results.row import ResultRow
 
 FILE = FOLDER / "open_questions.json"
 COIN = "coin"
@@ -142,7 +143,7 @@ class Setting:
 
 def setting(condition: Condition) -> Setting:
     """Read it from the condition's first row."""
-    spec = condition.rows[0]["spec"]
+    spec = condition.rows[0].spec
     attack = spec["attack"] or {}
     names = defences_of(condition)
     strength = 0.0 if not names else float(spec["defenses"][0]["strength"]) if names == (COIN,) else None
@@ -218,7 +219,9 @@ class Attacker:
 # ---- from rows to conditions -------------------------------------------------------------------
 
 
-def found(rows: Sequence[Row], question: str, titles: Mapping[str, str] = MappingProxyType({})) -> list[Condition]:
+def found(
+    rows: Sequence[ResultRow], question: str, titles: Mapping[str, str] = MappingProxyType({})
+) -> list[Condition]:
     """The conditions of one question of the benchmark, in stored order.
 
     Args:
@@ -226,14 +229,14 @@ def found(rows: Sequence[Row], question: str, titles: Mapping[str, str] = Mappin
         question: its letter.
         titles: what to call conditions that are named by a defence's key.
     """
-    own: dict[str, list[Row]] = {}
+    own: dict[str, list[ResultRow]] = {}
     for row in rows:
-        if row["question"] == question:
-            own.setdefault(row["name"], []).append(row)
+        if row.question == question:
+            own.setdefault(row.name, []).append(row)
     return [Condition(titles.get(name, name), tuple(runs)) for name, runs in own.items()]
 
 
-def clean_like(condition: Condition, rows: Sequence[Row]) -> Condition | None:
+def clean_like(condition: Condition, rows: Sequence[ResultRow]) -> Condition | None:
     """Runs without attack and defence, trained on the same data in the same way; None without any.
 
     Args:
@@ -241,14 +244,14 @@ def clean_like(condition: Condition, rows: Sequence[Row]) -> Condition | None:
         rows: of any tables; a run that stands in several of them counts once.
     """
     recipe = _recipe(condition.rows[0])
-    fits = (row for row in rows if not row["spec"]["attack"] and not row["spec"]["defenses"] and _recipe(row) == recipe)
-    runs = {row["seed"]: row for row in fits}
+    fits = (row for row in rows if not row.spec["attack"] and not row.spec["defenses"] and _recipe(row) == recipe)
+    runs = {row.seed: row for row in fits}
     return Condition("clean", tuple(runs[seed] for seed in sorted(runs))) if runs else None
 
 
-def _recipe(row: Row) -> list[Any]:
-    data = {name: value for name, value in row["spec"]["dataset"].items() if name != "seed"}
-    return [data, row["spec"]["model"], row["spec"]["plan"]]
+def _recipe(row: ResultRow) -> list[Any]:
+    data = {name: value for name, value in row.spec["dataset"].items() if name != "seed"}
+    return [data, row.spec["model"], row.spec["plan"]]
 
 
 def _lines(
@@ -274,7 +277,7 @@ def cost_lines(conditions: Sequence[Condition]) -> list[Line]:
     return _lines(plain, lambda s: s.dataset, lambda s: data_title(s.dataset))
 
 
-def seed_groups(rows: Sequence[Row], plan_titles: Mapping[str, str] = MappingProxyType({})) -> list[Group]:
+def seed_groups(rows: Sequence[ResultRow], plan_titles: Mapping[str, str] = MappingProxyType({})) -> list[Group]:
     """(c) The central experiment, one group a data set and plan.
 
     Args:
@@ -282,13 +285,13 @@ def seed_groups(rows: Sequence[Row], plan_titles: Mapping[str, str] = MappingPro
         plan_titles: what plans are called.
     """
     groups = []
-    for dataset, plan in dict.fromkeys((row["dataset"], row["plan"]) for row in rows):
+    for dataset, plan in dict.fromkeys((row.dataset, row.plan) for row in rows):
         own = phenomenon.conditions(rows, dataset, plan)
         groups.append(Group(f"{data_title(dataset)}, {plan_titles.get(plan, plan)}", tuple(own)))
     return groups
 
 
-def rivals(conditions: Sequence[Condition], rows: Sequence[Row]) -> Group | None:
+def rivals(conditions: Sequence[Condition], rows: Sequence[ResultRow]) -> Group | None:
     """(d) No defence, COIN, its parts, other warps; None without rows."""
     if not conditions:
         return None
@@ -298,7 +301,7 @@ def rivals(conditions: Sequence[Condition], rows: Sequence[Row]) -> Group | None
     return Group("", tuple(ordered), clean_like(ordered[0], rows))
 
 
-def mixtures(conditions: Sequence[Condition], rows: Sequence[Row]) -> list[Group]:
+def mixtures(conditions: Sequence[Condition], rows: Sequence[ResultRow]) -> list[Group]:
     """(e) No defence, COIN on all images, on the flagged, or the clean images alone; one group a share of poisoned
     images."""
     groups: dict[float, list[Condition]] = {}
@@ -331,7 +334,7 @@ def attacker_words(own: Setting) -> str:
     return ", ".join(filter(None, [kernels, border])) or PUBLISHED
 
 
-def resolution_lines(conditions: Sequence[Condition], rows: Sequence[Row]) -> list[Line]:
+def resolution_lines(conditions: Sequence[Condition], rows: Sequence[ResultRow]) -> list[Line]:
     """(g) The attack over α, one line a side of the images, the smallest first."""
     attacked = [c for c in conditions if attack_of(c) is not None]
     lines = _lines(attacked, lambda s: s.side, lambda s: f"{s.side}×{s.side} px")
@@ -339,7 +342,7 @@ def resolution_lines(conditions: Sequence[Condition], rows: Sequence[Row]) -> li
     return [replace(line, clean=clean_like(line.points[0][1], rows)) for line in lines]
 
 
-def optimum_lines(conditions: Sequence[Condition], rows: Sequence[Row]) -> tuple[list[Line], list[Line]]:
+def optimum_lines(conditions: Sequence[Condition], rows: Sequence[ResultRow]) -> tuple[list[Line], list[Line]]:
     """(h) The attack over α: one line per p_b at the smallest kernel, and one line per kernel size at the p_b that most
     of them have."""
     known = [c for c in conditions if setting(c).kernel_size is not None]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from ued_core.assets import asset
 from ued_core.errors import Unavailable
+from ued_core.results.row import ResultRow, stored_rows
 
 FILE = asset("results", "phenomenon.json")
 READOUT_FILE = FILE.with_name("filter_readout.json")
@@ -28,12 +28,11 @@ class Condition:
     """
 
     name: str
-    rows: tuple[dict[str, Any], ...]
+    rows: tuple[ResultRow, ...]
 
     def values(self, number: str) -> np.ndarray:
-        """One number of every run (``last``, ``best``, ``train_accuracy``, or of the probe); float64 (n,)."""
-        found = [row[number] if number in row else (row["probe"] or {}).get(number, np.nan) for row in self.rows]
-        return np.array(found, dtype=np.float64)
+        """One number of every run (:meth:`ResultRow.number`); float64 (n,)."""
+        return np.array([row.number(number) for row in self.rows], dtype=np.float64)
 
     def mean(self, number: str) -> float:
         """Mean over the seeds; nan without rows."""
@@ -48,13 +47,13 @@ class Condition:
     def histogram(self) -> np.ndarray | None:
         """Share of the clean test images that each class gets, sorted downwards and averaged over seeds; float64
         (c,)."""
-        probes = [row["probe"] for row in self.rows if row["probe"]]
+        probes = [row.probe for row in self.rows if row.probe]
         if not probes:
             return None
-        return np.mean([np.sort(p["clean_histogram"])[::-1] for p in probes], axis=0)
+        return np.mean([np.sort(p.clean_histogram)[::-1] for p in probes], axis=0)
 
 
-def shipped() -> list[dict[str, Any]]:
+def shipped() -> list[ResultRow]:
     """Every stored run.
 
     Raises:
@@ -62,14 +61,14 @@ def shipped() -> list[dict[str, Any]]:
     """
     if not FILE.exists():
         raise Unavailable("The shipped results are missing.", f"Make them: {COMMAND}")
-    return json.loads(FILE.read_text(encoding="utf-8"))
+    return stored_rows(FILE)
 
 
-def conditions(rows: Sequence[dict[str, Any]], dataset: str, plan: str) -> list[Condition]:
+def conditions(rows: Sequence[ResultRow], dataset: str, plan: str) -> list[Condition]:
     """The conditions of one data set and plan, in stored order."""
-    own = [r for r in rows if r["dataset"] == dataset and r["plan"] == plan]
-    names = list(dict.fromkeys(r["condition"] for r in own))
-    return [Condition(name, tuple(r for r in own if r["condition"] == name)) for name in names]
+    own = [r for r in rows if r.dataset == dataset and r.plan == plan]
+    names = list(dict.fromkeys(r.condition for r in own))
+    return [Condition(name, tuple(r for r in own if r.condition == name)) for name in names]
 
 
 def filter_readout() -> dict[str, dict[str, float]]:

@@ -7,8 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from ued_core.results.measured import Row
 from ued_core.results.phenomenon import Condition
+from ued_core.results.row import ResultRow
 
 Axis = Literal["classes", "poison_rate", "none"]
 
@@ -44,12 +44,12 @@ class Protocol:
     dataset: str
     axis: Axis
     lines: tuple[Line, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[ResultRow, ...]
 
     @property
     def seeds(self) -> list[int]:
         """Of its runs, rising."""
-        return sorted({row["seed"] for row in self.rows})
+        return sorted({row.seed for row in self.rows})
 
     @property
     def conditions(self) -> list[Condition]:
@@ -57,7 +57,7 @@ class Protocol:
         return [Condition(line.name, line.points[0][1].rows) for line in self.lines]
 
 
-def part_curves(rows: list[Row]) -> dict[str, np.ndarray]:
+def part_curves(rows: list[ResultRow]) -> dict[str, np.ndarray]:
     """Training accuracy of the poisoned and of the clean images of mixed sets, epoch by epoch, means over runs.
 
     Args:
@@ -66,11 +66,12 @@ def part_curves(rows: list[Row]) -> dict[str, np.ndarray]:
     Returns:
         ``poisoned`` and ``clean`` → float64 (epochs,), 0..1; empty when no run has them.
     """
-    own = [row["history"] for row in rows if row.get("history") and "untouched_accuracy" in row["history"][0]]
+    own = [row.history for row in rows if row.history and row.history[0].untouched_accuracy is not None]
     own = [history for history in own if len(history) == len(own[0])]
     if not own:
         return {}
     names = {"poisoned": "touched_accuracy", "clean": "untouched_accuracy"}
     return {
-        part: np.mean([[epoch[name] for epoch in history] for history in own], axis=0) for part, name in names.items()
+        part: np.mean([[epoch.numbers[name] for epoch in history] for history in own], axis=0)
+        for part, name in names.items()
     }

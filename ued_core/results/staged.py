@@ -13,8 +13,8 @@ from pydantic import BaseModel, ValidationError
 
 from ued_core.assets import asset
 from ued_core.results.parts import EpochRow
+from ued_core.results.row import ResultRow
 
-Row = dict[str, Any]
 FILE = asset("results", "staged.json")
 COMMAND = "python -m benchmarks.staged"
 NAME = "staged"
@@ -171,7 +171,7 @@ def trace_of(
     return Trace(layers, checks, method["threshold"], method["signal"], tuple(history), whole=False)
 
 
-def expectation(rows: Sequence[Row], spec: Mapping[str, Any]) -> str:
+def expectation(rows: Sequence[ResultRow], spec: Mapping[str, Any]) -> str:
     """What the stored runs let expect of the staged training in a spec, in words; empty if there is none in it.
 
     A run under staged training is plain training until its first alarm. So the stored runs that were only watched tell
@@ -191,11 +191,11 @@ def expectation(rows: Sequence[Row], spec: Mapping[str, Any]) -> str:
     return " ".join(words for words in told if words)
 
 
-def _alarms_expected(rows: Sequence[Row], method: Mapping[str, Any]) -> str:
+def _alarms_expected(rows: Sequence[ResultRow], method: Mapping[str, Any]) -> str:
     signal, threshold = method["signal"], method["threshold"]
-    watched = [(row, trace_of(row["spec"], epochs_of(row), row["training"])) for row in rows if row["arm"] == WATCHED]
+    watched = [(row, trace_of(row.spec, row.history, row.training)) for row in rows if row.arm == WATCHED]
     same = sorted(
-        ((row["spec"]["dataset"]["name"], row["spec"]["attack"] is not None, trace.first_above(threshold) is not None)
+        ((row.spec["dataset"]["name"], row.spec["attack"] is not None, trace.first_above(threshold) is not None)
          for row, trace in watched if trace and trace.sign == signal),
     )  # fmt: skip
     if not same:
@@ -212,13 +212,13 @@ def _alarms_expected(rows: Sequence[Row], method: Mapping[str, Any]) -> str:
     return f"Stored runs of plain training whose signal {signal} exceeded {threshold:g}: {', '.join(parts)}.{verdict}"
 
 
-def _came_of_it(rows: Sequence[Row], method: Mapping[str, Any]) -> str:
+def _came_of_it(rows: Sequence[ResultRow], method: Mapping[str, Any]) -> str:
     """Where the very same settings helped most and cost most, against plain training on the same seeds."""
     changes = []
     for row in rows:
-        base = find(rows, row["scene"], PLAIN, row["seed"]) or find(rows, row["scene"], WATCHED, row["seed"])
-        if base is not None and method_of(row["spec"]) == dict(method) and len(row["spec"]["defenses"]) == 1:
-            changes.append((row["scene"], base["last"], row["last"]))
+        base = find(rows, row.scene, PLAIN, row.seed) or find(rows, row.scene, WATCHED, row.seed)
+        if base is not None and method_of(row.spec) == dict(method) and len(row.spec["defenses"]) == 1:
+            changes.append((row.scene, base.last, row.last))
     scenes = {name: [c for c in changes if c[0] == name] for name in dict.fromkeys(c[0] for c in changes)}
     gains = {name: mean(after - before for _, before, after in found) for name, found in scenes.items()}
     if not gains:
@@ -236,11 +236,6 @@ def _came_of_it(rows: Sequence[Row], method: Mapping[str, Any]) -> str:
     return f"Clean test accuracy with exactly these settings ({count}): {'; '.join(ends) or 'as without this defence'}."
 
 
-def epochs_of(row: Row) -> list[EpochRow]:
-    """The history of a stored run."""
-    return [EpochRow(numbers) for numbers in row["history"]]
-
-
-def find(rows: Sequence[Row], scene: str, arm: str, seed: int) -> Row | None:
+def find(rows: Sequence[ResultRow], scene: str, arm: str, seed: int) -> ResultRow | None:
     """One stored run."""
-    return next((row for row in rows if (row["scene"], row["arm"], row["seed"]) == (scene, arm, seed)), None)
+    return next((row for row in rows if (row.scene, row.arm, row.seed) == (scene, arm, seed)), None)

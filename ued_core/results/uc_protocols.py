@@ -6,7 +6,6 @@ A protocol's axis follows from the specs of its runs, so that a new protocol nee
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,15 +13,14 @@ from typing import Any
 from ued_core.attacks import ATTACKS, UnlearnableClusters
 from ued_core.data.relabel import RELABELLINGS
 from ued_core.models import MODELS
-from ued_core.results import measured
-from ued_core.results.measured import FOLDER, Row
+from ued_core.results.measured import FOLDER
 from ued_core.results.phenomenon import Condition
 from ued_core.results.protocols import Axis, Line, Protocol
+from ued_core.results.row import ResultRow, guessing, stored_rows
 from ued_core.training import PLANS
 
 FILE = FOLDER / "uc_protocols.json"
 COMMAND = "python -m benchmarks.uc_protocols"
-NEEDED = ("last", "best", "train_accuracy")
 
 
 def stored_protocols(file: Path = FILE) -> list[Protocol]:
@@ -31,10 +29,9 @@ def stored_protocols(file: Path = FILE) -> list[Protocol]:
     Raises:
         DataError: the file is no table of runs.
     """
-    grouped: dict[tuple[str, str], list[Row]] = {}
-    for row in measured.stored(file):
-        full = {**dict.fromkeys(NEEDED, math.nan), "seed": row["spec"]["seed"], **row}
-        grouped.setdefault((row["protocol"], row["spec"]["dataset"]["name"]), []).append(full)
+    grouped: dict[tuple[str, str], list[ResultRow]] = {}
+    for row in stored_rows(file):
+        grouped.setdefault((row.protocol, row.spec["dataset"]["name"]), []).append(row)
     return [_protocol(name, dataset, rows) for (name, dataset), rows in grouped.items()]
 
 
@@ -46,24 +43,24 @@ def attack_words(spec: Mapping[str, Any]) -> str:
     return attack.variant if isinstance(attack, UnlearnableClusters) else attack.title
 
 
-def _protocol(name: str, dataset: str, rows: Sequence[Row]) -> Protocol:
-    specs = [row["spec"] for row in rows]
+def _protocol(name: str, dataset: str, rows: Sequence[ResultRow]) -> Protocol:
+    specs = [row.spec for row in rows]
     axis: Axis = "none"
     if any("relabel" in spec for spec in specs):
         axis = "classes"
     elif any(spec["attack"] and 0 < spec["poison_rate"] < 1 for spec in specs):
         axis = "poison_rate"
-    lines: dict[str, dict[float, list[Row]]] = {}
+    lines: dict[str, dict[float, list[ResultRow]]] = {}
     # Runs at the end of the axis come last: they belong to all lines that lead there.
-    for row in sorted(rows, key=lambda row: _at_the_end(row["spec"], axis)):
-        own = _line_name(row["spec"], axis, specs)
+    for row in sorted(rows, key=lambda row: _at_the_end(row.spec, axis)):
+        own = _line_name(row.spec, axis, specs)
         leads_there = [line for line in lines if axis == "poison_rate" or line.startswith(f"{own}, ")]
-        for line in (leads_there if _at_the_end(row["spec"], axis) else []) or [own]:
+        for line in (leads_there if _at_the_end(row.spec, axis) else []) or [own]:
             lines.setdefault(line, {}).setdefault(_place(row, axis), []).append(row)
     made = []
     for line, places in lines.items():
         points = tuple((place, Condition(line, tuple(places[place]))) for place in sorted(places))
-        made.append(Line(line, any(_attacked(row["spec"]) for found in places.values() for row in found), points))
+        made.append(Line(line, any(_attacked(row.spec) for found in places.values() for row in found), points))
     return Protocol(name, dataset, axis, tuple(made), tuple(rows))
 
 
@@ -76,10 +73,10 @@ def _attacked(spec: Mapping[str, Any]) -> bool:
     return spec["attack"] is not None and spec.get("train_on") != "clean"
 
 
-def _place(row: Row, axis: Axis) -> float:
-    spec = row["spec"]
+def _place(row: ResultRow, axis: Axis) -> float:
+    spec = row.spec
     if axis == "classes":
-        return float(spec["relabel"]["classes"] if "relabel" in spec else len(row["data"]["class_names"]))
+        return float(spec["relabel"]["classes"] if "relabel" in spec else round(1 / guessing(row)))
     return float(spec["poison_rate"] if spec["attack"] else 0.0) if axis == "poison_rate" else 0.0
 
 
