@@ -203,7 +203,7 @@ def rate_room(choice: Selection, published: ImageSet, trained: list[Trained]) ->
         with st.container(border=True):
             if len(targets) > 1:
                 chosen = slide(
-                    "Rate target, nats a latent position "
+                    "Rate target, nats per latent position "
                     "(2×2 pixels)", targets, key="rate", default=_middle(list(targets)),
                     help="1 nat per position is 0.36 bits per pixel. The slider snaps between the targets for which a "
                          "network is there.",
@@ -211,7 +211,7 @@ def rate_room(choice: Selection, published: ImageSet, trained: list[Trained]) ->
             else:
                 chosen = next(iter(targets))
                 st.markdown(
-                    f"**Rate target {chosen} nats a latent position**, the only one for which a network is there."
+                    f"**Rate target {chosen} nats per latent position**, the only one for which a network is there."
                 )
             there = f"The slider snaps between the stored targets {', '.join(targets)}. " if len(targets) > 1 else ""
             st.caption(plain(f"{there}Networks: {group.label}."))

@@ -57,7 +57,7 @@ class DeepConfuse(SurrogateAttack):
     )
     loops: int = param(10, "How often the classifier starts anew; the paper takes 1,000 loops.", ge=1, le=1000, quick=1)
     epochs: int = param(
-        1, "Passes over the images in a loop; the paper takes 20.", label="epochs a loop", ge=1, le=20, quick=2
+        1, "Passes over the images in a loop; the paper takes 20.", label="epochs per loop", ge=1, le=20, quick=2
     )
     classifier_rate: float = param(
         0.1, "Learning rate of the classifier, in real and in imagined steps; 0.01 as published.", ge=0.001, le=1.0

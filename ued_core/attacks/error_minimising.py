@@ -59,7 +59,7 @@ class ErrorMinimising(SurrogateAttack):
     batches: int = param(
         10,
         "Training batches of 128 in a round; the paper takes 10, and 20 on CIFAR-100.",
-        label="batches a round",
+        label="batches per round",
         ge=1,
         le=100,
         quick=2,

@@ -41,7 +41,7 @@ class Dvae(TrainedDefense):
     images and their labels are used. Steps matter most: p̂ becomes like the noise after some thousands.
 
     Source:
-        D-VAE, arXiv 2405.01460 (ICML 2024), and the authors' release: rates 1 and 3 for CIFAR-10, 60 epochs a stage.
+        D-VAE, arXiv 2405.01460 (ICML 2024), and the authors' release: rates 1 and 3 for CIFAR-10, 60 epochs per stage.
 
     Differs:
         Width 16 instead of 64, batches of 32 instead of 128 and 25 epochs instead of 60, sized for a CPU. The released
@@ -56,7 +56,7 @@ class Dvae(TrainedDefense):
     page_words: ClassVar[str] = "D-VAE has a page of its own, with networks that ship with this program"
 
     rate_1: float = param(
-        1.0, "Limit of stage 1, in nats a latent position (2×2 pixels); 1 nat is 0.36 bits per pixel. The only "
+        1.0, "Limit of stage 1, in nats per latent position (2×2 pixels); 1 nat is 0.36 bits per pixel. The only "
              "limit of one-stage variants.",
         label="rate target, stage 1", unit="nats", ge=0.1, le=10.0, step=0.1, quick=0.3,
     )  # fmt: skip
@@ -70,7 +70,7 @@ class Dvae(TrainedDefense):
         "decoder, its x̂.",
     )
     epochs: int = param(
-        25, "Epochs of each stage; the paper takes 60 of 391 steps.", label="epochs a stage", ge=1, le=1000, quick=2
+        25, "Epochs of each stage; the paper takes 60 of 391 steps.", label="epochs per stage", ge=1, le=1000, quick=2
     )
     width: int = param(
         16,
@@ -111,7 +111,7 @@ class Dvae(TrainedDefense):
         return 2 if self.variant == "two_stages" else 1
 
     def targets(self) -> tuple[float, ...]:
-        """The rate target of each stage, in nats a latent position."""
+        """The rate target of each stage, in nats per latent position."""
         return (self.rate_1, self.rate_2)[: self.stages]
 
     def steps(self, stage: int) -> tuple[Step, ...]:

@@ -33,7 +33,7 @@ class RatePoint:
     """One trained network.
 
     Attributes:
-        target: its rate target, in nats a latent position.
+        target: its rate target, in nats per latent position.
         nats, bits: the rate that it keeps, a latent position and a pixel.
         psnr_input, psnr_clean: of x̂ against the images it was given and against the clean ones, in dB.
         surviving: share of the perturbation that passes.
@@ -110,7 +110,7 @@ def rate_distortion(points: Sequence[RatePoint], target: float) -> go.Figure:
         traces,
         base_layout(
             xaxis={
-                "title": {"text": axis_title("rate", "nats a latent position")},
+                "title": {"text": axis_title("rate", "nats per latent position")},
                 "type": "log",
                 "anchor": "y2",
                 "tickvals": [p.target for p in points],

@@ -156,7 +156,7 @@ class DvaeNetwork(nn.Module):
 
 
 def rate(mean: torch.Tensor, log_variance: torch.Tensor) -> torch.Tensor:
-    """Kullback-Leibler divergence of the latent from N(0, 1), in nats a latent position, a scalar.
+    """Kullback-Leibler divergence of the latent from N(0, 1), in nats per latent position, a scalar.
 
     Args:
         mean, log_variance: float (N, L, h, w). Summed over the L channels, averaged over images and positions.
@@ -165,7 +165,7 @@ def rate(mean: torch.Tensor, log_variance: torch.Tensor) -> torch.Tensor:
 
 
 def bits_per_pixel(nats: float, stride: int) -> float:
-    """A rate in nats a latent position → bits per pixel."""
+    """A rate in nats per latent position → bits per pixel."""
     return nats / (stride**2 * math.log(2))
 
 

@@ -39,7 +39,7 @@ class Shipped:
 
     @property
     def targets(self) -> tuple[float, ...]:
-        """The rate targets, rising, in nats a latent position."""
+        """The rate targets, rising, in nats per latent position."""
         return tuple(sorted(float(row["target"]) for row in self.card["targets"]))
 
     def network(self, target: float) -> DvaeNetwork:

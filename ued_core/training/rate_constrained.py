@@ -45,7 +45,7 @@ class Loss(NamedTuple):
         total: what is minimised.
         image: mean square of x̂ − x.
         joint: mean square of clip(x̂ + p̂) − x; equal to ``image`` without a second decoder.
-        nats: the rate, in nats a latent position.
+        nats: the rate, in nats per latent position.
         energy: mean square of p̂; 0 without a second decoder.
     """
 
@@ -64,7 +64,7 @@ def dvae_loss(images: torch.Tensor, made: Disentangled, target: float, capped: b
     Args:
         images: float (N, C, H, W) in [0, 1].
         made: what the network made of them.
-        target: of the rate, in nats a latent position.
+        target: of the rate, in nats per latent position.
         capped: whether the last term counts.
     """
     image, nats = F.mse_loss(made.image, images), rate(made.mean, made.log_variance)
@@ -84,7 +84,7 @@ class DvaeJob:
     Attributes:
         data: what is separated; its labels are what the network is told.
         network: weights drawn.
-        target: of the rate, in nats a latent position.
+        target: of the rate, in nats per latent position.
         epochs: passes over the data; the learning rate falls from 0.005 to 0 along half a cosine.
         batch_size: images per step; a remainder is left out of an epoch.
         resume: what ``on_state`` was given last by an interrupted execution; None begins.
@@ -110,7 +110,7 @@ def train_dvae(job: DvaeJob, ctx: Context) -> list[dict[str, float]]:
     Every epoch draws from its own stream of the seed, so a training that is resumed does what an uninterrupted one
     does. Images are not augmented.
 
-    Row: ``epoch`` (1…), ``loss``, ``image_mse``, ``joint_mse``, ``rate`` (nats a latent position), ``energy`` (mean
+    Row: ``epoch`` (1…), ``loss``, ``image_mse``, ``joint_mse``, ``rate`` (nats per latent position), ``energy`` (mean
     square of p̂), ``psnr`` (of x̂ against its input, in dB), ``learning_rate``, ``seconds``; means over the epoch's
     batches.
 
