@@ -6,7 +6,7 @@ data.
     nice -n 10 python -m benchmarks.dvae --assets    train and write the networks that the page D-VAE ships
 
 Data: 1,000 digits at 16×16 (every second pixel) and half their contrast around grey, so that noise is not cut off at
-black. Networks of width 8 are trained for 1,240 steps of 16 images a stage, one of them for 2,976, on one thread; the
+black. Networks of width 8 are trained for 1,240 steps of 16 images per stage, one of them for 2,976, on one thread; the
 classifier is the default one, 15 epochs without crops or flips, tested on the 397 clean test images. Rows are stored in
 ``assets/results/dvae.json``. Everything that was trained is an artefact under the home, so nothing is trained twice.
 """

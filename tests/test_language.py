@@ -8,8 +8,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-COUNTED = "one|number|rows|line|lines|matrices|kernel|samples|pattern|bytes|bits|images|magnitude|label|step|passes|draws|epochs|batches|nats"
-OVER = "class|image|training image|row|pixel|epoch|cluster|channel|step|sample|batch|layer|session|seed|axis|data set|stage|loop|round|latent position"
+COUNTED = (
+    "one|number|rows|line|lines|matrices|kernel|samples|pattern|bytes|bits|images|magnitude|label|step|passes|draws|"
+    "epochs|batches|nats|rate"
+)
+OVER = (
+    "class|image|training image|row|pixel|epoch|cluster|channel|step|sample|batch|layer|session|seed|axis|data set|"
+    "stage|loop|round|latent position"
+)
 # "How many times an image passes" has an article before a noun of its own; no such word stands in COUNTED.
 DISTRIBUTIVE = re.compile(rf"\b({COUNTED}) an? ({OVER})\b")
 

@@ -84,7 +84,7 @@ class Separation:
     """What one stage's network makes of poisoned images, through the mean of its latent.
 
     Attributes:
-        nats, bits_per_pixel: the rate, a latent position and a pixel.
+        nats, bits_per_pixel: the rate, per latent position and per pixel.
         psnr_input: of x̂ against the poisoned images it was given, in dB.
         psnr_clean: of x̂ against the clean images.
         psnr_joint: of clip(x̂ + p̂) against the poisoned images.

@@ -39,7 +39,7 @@ class ErrorMaximising(TrainedSurrogateAttack):
     granularity: Literal["sample", "class"] = param(
         "sample", "Each image its own noise, or one noise for all images of a class.", label="noise for each"
     )
-    max_rounds: int = param(3, "Most rounds; class-wise noise, which takes one step a round and batch, needs more.",
+    max_rounds: int = param(3, "Most rounds; class-wise noise, which takes one step per round and batch, needs more.",
                             label="most rounds", ge=1, le=100, quick=1)  # fmt: skip
     steps: int = param(20, "Noise steps in a round of sample-wise noise, as published.", ge=1, le=100, quick=2)
     step_size: float = param(0.1, "Length of a noise step as a share of ε, as published.", ge=0.01, le=1.0, step=0.01)

@@ -34,7 +34,7 @@ class RatePoint:
 
     Attributes:
         target: its rate target, in nats per latent position.
-        nats, bits: the rate that it keeps, a latent position and a pixel.
+        nats, bits: the rate that it keeps, per latent position and per pixel.
         psnr_input, psnr_clean: of x̂ against the images it was given and against the clean ones, in dB.
         surviving: share of the perturbation that passes.
     """

@@ -109,7 +109,7 @@ class DvaeNetwork(nn.Module):
 
     @property
     def bits_a_nat(self) -> float:
-        """Bits a pixel that one nat a latent position amounts to."""
+        """Bits per pixel that one nat per latent position amounts to."""
         return bits_per_pixel(1.0, self.stride)
 
     def of_class(self, labels: torch.Tensor) -> torch.Tensor:
