@@ -24,8 +24,8 @@ from ued_core import runs
 from ued_core.attacks import ATTACKS, Attack
 from ued_core.catalogue import Catalogue
 from ued_core.class_numbers import read_classes
-from ued_core.data import DATASETS, Dataset, FileSet, Folder
-from ued_core.data.base import NOT_CLEAN
+from ued_core.data import DATASETS, Dataset
+from ued_core.data.base import NOT_CLEAN, Upload
 from ued_core.data.image_file import readable_formats
 from ued_core.data.relabel import RELABELLINGS, Relabelling
 from ued_core.defenses import DEFENSES, DefenseStack
@@ -191,31 +191,22 @@ def _data_part() -> Dataset | None:
             catalogue, key="new_data", label="Data set", help="The first ones need neither files nor a network."
         )
         st.caption(chosen.summary())
-        if chosen.key in UPLOADS and who().owner:
-            _upload_part(chosen)
+        if chosen.upload is not None and who().owner:
+            _upload_part(chosen, chosen.upload)
         dataset = _controls(chosen, "new_data")
-        return _looked_at(dataset) if isinstance(dataset, Folder | FileSet) else dataset
+        return dataset if dataset.upload is None else _looked_at(dataset, dataset.upload)
 
 
-UPLOADS: Mapping[str, tuple[str, list[str] | None]] = {
-    "folder": ("Zip of images, one subfolder per class", ["zip"]),
-    "npz": ("An npz file", ["npz"]),
-    "idx": ("IDX files: images and labels, of the test part too", None),
-    "parquet": ("Parquet files: all shards, of the test part too", ["parquet"]),
-}
-
-
-def _upload_part(chosen: type[Dataset]) -> None:
+def _upload_part(chosen: type[Dataset], upload: Upload) -> None:
     """Upload what the path parameters name; the owner may type a path instead."""
-    what, endings = UPLOADS[chosen.key]
     for parameter in chosen.parameters():
         if parameter.path:
-            one, own = chosen.key in ("folder", "npz"), parameter.name == "path"
-            label = what if own else "Clean test images in a file of their own, if there are any"
-            key = "new_zip" if chosen.key == "folder" else f"new_upload_{chosen.key}_{parameter.name}"
-            formats = f"{readable_formats()} of any size. " if chosen.key == "folder" else ""
+            own = parameter.name == "path"
+            label = upload.words if own else "Clean test images in a file of their own, if there are any"
+            key = "new_zip" if upload.zipped else f"new_upload_{chosen.key}_{parameter.name}"
+            formats = f"{readable_formats()} of any size. " if upload.zipped else ""
             given = st.file_uploader(
-                label, type=endings if own else None, accept_multiple_files=not one, key=key,
+                label, type=upload.endings if own else None, accept_multiple_files=upload.several, key=key,
                 help=f"{formats}Or give a path on the server below.",
             )  # fmt: skip
             _take(
@@ -237,9 +228,9 @@ def _take(uploads: Sequence[UploadedFile], key: str, control: str) -> None:
         st.session_state[f"{key}_done"] = names
 
 
-def _looked_at(chosen: Folder | FileSet) -> Folder | FileSet | None:
+def _looked_at(chosen: Dataset, upload: Upload) -> Dataset | None:
     """The images of the user's if they can be used; says what is in them, what was skipped and what is tested on."""
-    if not chosen.path.strip():
+    if "path" not in chosen.chosen_paths():
         return None
     try:
         found = split(chosen)
@@ -251,7 +242,7 @@ def _looked_at(chosen: Folder | FileSet) -> Folder | FileSet | None:
         if note.startswith(NOT_CLEAN):
             st.warning(plain(seen(note)))
     if found.notes:
-        with st.expander(f"What was skipped or changed ({len(found.notes)})", expanded=isinstance(chosen, FileSet)):
+        with st.expander(f"What was skipped or changed ({len(found.notes)})", expanded=not upload.zipped):
             st.markdown("\n".join(f"- {plain(seen(note))}" for note in found.notes))
     return chosen
 

@@ -83,6 +83,10 @@ class Attack(Method):
         """
         return self.poison(images, Context(seed=seed))
 
+    def label(self) -> str:
+        """What a legend calls this configuration."""
+        return self.title
+
     def kernels(self, classes: int, seed: int) -> np.ndarray | None:
         """The class kernels, float32 (classes, k, k), or None when the attack is no convolution.
 

@@ -59,6 +59,7 @@ class UnlearnableClusters(WholeSetAttack):
 
     key: ClassVar[str] = "uc"
     title: ClassVar[str] = "Unlearnable Clusters"
+    page: ClassVar[str] = "clusters"
     uses_labels: ClassVar[bool] = False
 
     epsilon: int = param(16, "Largest change of a value.", label="ε", unit="1/255", ge=1, le=32)
@@ -111,6 +112,10 @@ class UnlearnableClusters(WholeSetAttack):
             "clip": "UC-CLIP",
         }
         return names[self.encoder]
+
+    def label(self) -> str:
+        """The variant, as papers tell them apart."""
+        return self.variant
 
     def bound(self, shape: tuple[int, int, int]) -> Bound:
         """What the published images keep to: ε in every value."""

@@ -47,21 +47,18 @@ def read_data(options: argparse.Namespace, ctx: Context) -> tuple[ImageSet, dict
 
     A file that is given by its path is taken whole; a data set that is divided gives the part that was asked for.
     """
-    from ued_core.data import DATASETS, FileSet, Npz, load_split, origin_json, provenance, read_recipe, without_paths
+    from ued_core.data import DATASETS, load_split
 
     method = _dataset(options.data)
     named = options.data in DATASETS
     dataset = method(**given(options, method, "data-"), **({} if named else {"path": _here(options.data)}))
-    if isinstance(dataset, FileSet) and not named:
-        images, notes = dataset.whole(options.part, ctx)
-        for note in notes:
-            ctx.on_note(note)
-    else:
-        images = getattr(load_split(dataset, ctx), options.part)
-    if isinstance(dataset, Npz):
-        recipe = read_recipe(dataset.file())
-        return images, {} if provenance(recipe) is None else {"given": without_paths(recipe)}
-    return images, {"data": origin_json(dataset, options.part)}
+    taken = None if named else dataset.whole(options.part, ctx)
+    if taken is None:
+        return getattr(load_split(dataset, ctx), options.part), dataset.origin_for(options.part)
+    images, notes = taken
+    for note in notes:
+        ctx.on_note(note)
+    return images, dataset.origin_for(options.part)
 
 
 def data_options(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:

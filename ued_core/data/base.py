@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -22,6 +23,23 @@ NOT_CLEAN = "NOT CLEAN"
 """How a note begins that takes the name of clean test accuracy from a run's result."""
 
 
+@dataclass(frozen=True)
+class Upload:
+    """How a browser gives the files of a data set that lie at a path otherwise.
+
+    Attributes:
+        words: what is uploaded, for people.
+        endings: the endings that are offered, None for any.
+        several: whether more than one file makes the set.
+        zipped: whether it is one archive of a folder of images.
+    """
+
+    words: str
+    endings: Sequence[str] | None = None
+    several: bool = False
+    zipped: bool = False
+
+
 class Dataset(Method):
     """A configured data set; :meth:`load` makes its images.
 
@@ -30,6 +48,7 @@ class Dataset(Method):
         mirror_safe: whether a mirror image keeps its class, so that training may flip.
         without_attack: what its training images are called where a run poisons nothing.
         recommended_plan: plan parameters that suit its size better than the plan's own defaults.
+        upload: for images of the user's own, which lie at ``path``; None for a data set that brings its own.
         version: raised by one whenever :meth:`load` gives other images for the same
             parameters, so that cached copies of the old ones are not used.
     """
@@ -38,6 +57,7 @@ class Dataset(Method):
     mirror_safe: ClassVar[bool] = True
     without_attack: ClassVar[str] = "clean"
     recommended_plan: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    upload: ClassVar[Upload | None] = None
     version: ClassVar[int] = 1
 
     @abstractmethod
@@ -61,6 +81,25 @@ class Dataset(Method):
     def label(self) -> str:
         """How a run's title names this configuration."""
         return self.title
+
+    def whole(self, part: str, ctx: Context) -> tuple[ImageSet, tuple[str, ...]] | None:
+        """All images of a part, nothing divided off, and the notes; None for a data set that knows its division alone.
+
+        Args:
+            part: ``train`` or ``test``.
+            ctx: progress and cancellation.
+        """
+        return None
+
+    def origin_for(self, part: str) -> dict[str, Any]:
+        """What a recipe keeps of where images come from that were taken from this set and changed.
+
+        Args:
+            part: ``train`` or ``test``, which of them were taken.
+        """
+        from ued_core.data.provenance import origin_json
+
+        return {"data": origin_json(self, part)}
 
     def identity(self, ctx: Context | None = None) -> dict[str, Any]:
         """JSON that names the images this configuration loads; two equal identities load equal images.

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ued_core.context import Context
-from ued_core.data.base import NOT_CLEAN, Dataset, divide, refuse_single_images
+from ued_core.data.base import NOT_CLEAN, Dataset, Upload, divide, refuse_single_images
 from ued_core.data.handles import imports_root, located
 from ued_core.data.image_file import header_size, read_square, readable_formats
 from ued_core.data.layout import ORIGIN, RECIPE, advice, find_layout, is_recipe, refuse_few_classes
@@ -47,6 +47,7 @@ class Folder(Dataset):
     key: ClassVar[str] = "folder"
     title: ClassVar[str] = "Image folder"
     without_attack: ClassVar[str] = "as given"
+    upload: ClassVar[Upload | None] = Upload("Zip of images, one subfolder per class", ("zip",), zipped=True)
     version: ClassVar[int] = 2
 
     path: str = param("", "The folder that holds the class folders.", path=True)

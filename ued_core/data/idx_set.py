@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from ued_core.context import Context
+from ued_core.data.base import Upload
 from ued_core.data.file_set import FileSet
 from ued_core.data.parts import Part, Parts, as_labels
 from ued_core.data.report import Report
@@ -49,6 +50,7 @@ class Idx(FileSet):
     key: ClassVar[str] = "idx"
     title: ClassVar[str] = "IDX files (MNIST)"
     mirrors: ClassVar[bool] = False
+    upload: ClassVar[Upload | None] = Upload("IDX files: images and labels, of the test part too", several=True)
     advice: ClassVar[str] = _RULE
 
     @classmethod

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from ued_core.context import Context
-from ued_core.data.base import NOT_CLEAN
+from ued_core.data.base import NOT_CLEAN, Upload
 from ued_core.data.file_set import FileSet, origin_test
 from ued_core.data.npz import array_head, array_names, read_array, read_npz, read_npz_json
 from ued_core.data.parts import Part, Parts, as_labels
-from ued_core.data.provenance import Provenance, provenance
+from ued_core.data.provenance import Provenance, provenance, without_paths
 from ued_core.data.report import Report
 from ued_core.errors import DataError, UedError
 from ued_core.params import param
@@ -43,6 +43,7 @@ class Npz(FileSet):
 
     key: ClassVar[str] = "npz"
     title: ClassVar[str] = "npz file"
+    upload: ClassVar[Upload | None] = Upload("An npz file", ("npz",))
     advice: ClassVar[str] = "numpy.savez writes such a file, with images and labels."
 
     split_poisoned: bool = param(
@@ -101,6 +102,11 @@ class Npz(FileSet):
         report.poison = _words(train.origin)
         ctx.report(1, 1, f"Reading {path.name}")
         return Parts(train, test, report)
+
+    def origin_for(self, part: str) -> dict[str, Any]:
+        """The recipe of the file itself, if it has one that says where its images come from."""
+        recipe = read_recipe(self.file())
+        return {} if provenance(recipe) is None else {"given": without_paths(recipe)}
 
     def identity(self, ctx: Context | None = None) -> dict[str, Any]:
         """The parameters, the state of the files, and the data set whose test part may be taken."""

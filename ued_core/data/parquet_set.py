@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from ued_core.context import Context
-from ued_core.data.base import MAX_CLASSES
+from ued_core.data.base import MAX_CLASSES, Upload
 from ued_core.data.file_set import MAX_BYTES, FileSet
 from ued_core.data.image_file import Unusable, header_size, read_square
 from ued_core.data.parts import Part, Parts
@@ -45,6 +45,9 @@ class Parquet(FileSet):
 
     key: ClassVar[str] = "parquet"
     title: ClassVar[str] = "Parquet files"
+    upload: ClassVar[Upload | None] = Upload(
+        "Parquet files: all shards, of the test part too", ("parquet",), several=True
+    )
     advice: ClassVar[str] = _RULE
 
     @classmethod

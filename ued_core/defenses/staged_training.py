@@ -47,6 +47,7 @@ class StagedTraining(Defense):
     """
 
     key: ClassVar[str] = "staged"
+    page: ClassVar[str] = "staged"
     title: ClassVar[str] = "Staged training (ST)"
     acts: ClassVar[frozenset[str]] = frozenset({"augment", "training"})
     beyond_step_cost: ClassVar[str] = (

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ued_core.attacks import ATTACKS, UnlearnableClusters
+from ued_core.attacks import ATTACKS
 from ued_core.data.relabel import RELABELLINGS
 from ued_core.models import MODELS
 from ued_core.results.measured import FOLDER
@@ -39,8 +39,7 @@ def attack_words(spec: Mapping[str, Any]) -> str:
     """What a run trained on: ``clean``, an attack's title, or what Unlearnable Clusters is called with that encoder."""
     if spec["attack"] is None:
         return "clean"
-    attack = ATTACKS.parse(spec["attack"])
-    return attack.variant if isinstance(attack, UnlearnableClusters) else attack.title
+    return ATTACKS.parse(spec["attack"]).label()
 
 
 def _protocol(name: str, dataset: str, rows: Sequence[ResultRow]) -> Protocol:
