@@ -6,7 +6,6 @@ Start-up work runs beside the first visits, never before them.
 from __future__ import annotations
 
 import asyncio
-import importlib
 import logging
 import os
 import sys
@@ -20,6 +19,7 @@ from starlette.middleware import Middleware
 
 from pages.frame.door import Door, announce, is_served
 from pages.frame.garbage import collect_by_the_clock, set_aside
+from pages.frame.navigation import PAGES
 from pages.state import background
 from pages.state.run_changes import changes_route
 from pages.widgets.delivery import delivery_routes
@@ -28,33 +28,14 @@ from ued_core.errors import UedError
 from ued_core.runs import ensure_supervisor
 
 ROOT = Path(__file__).resolve().parent
-HEAVY = (
-    "torch",
-    "pandas",
-    "plotly.graph_objects",
-    "ued_core.data",
-    "ued_core.attacks",
-    "ued_core.defenses",
-    "ued_core.theory",
-    "ued_core.theory.spectrum",
-    "ued_core.theory.gaussian_mixture",
-    "ued_core.analysis",
-    "ued_core.figures.consistency",
-    "ued_core.figures.layouts",
-    "ued_core.figures.operators",
-    "ued_core.figures.spectra",
-    "ued_core.figures.tiles",
-    "ued_core.studies.feature_room",
-    "ued_core.studies.layout",
-)
 log = logging.getLogger("ued")
 
 
 def import_heavy_modules() -> None:
-    """Load the large libraries once."""
+    """Load once what any page imports, large libraries among it."""
     packed_plotly()
-    for name in HEAVY:
-        importlib.import_module(name)
+    for entry in PAGES:
+        entry.load()
 
 
 def rehearse() -> None:

@@ -313,7 +313,7 @@ BROKEN = {
     "the core imports a page": ("ued_core/cli/x.py", "import pages.runs.page", "which stands above it"),
     "a page imports a benchmark": ("pages/runs/x.py", "from benchmarks import phenomenon", "which stands above it"),
     "a page imports the app": ("pages/runs/x.py", "import app", "which stands above it"),
-    "a page imports another": ("pages/runs/x.py", "from pages.theta.room import real_images", "are neighbours"),
+    "a page imports another": ("pages/runs/x.py", "from pages.theta.curves import real_images", "are neighbours"),
     "state imports a page": ("pages/state/x.py", "from pages.runs.table import run_table", "which stands above it"),
     "a widget imports state": ("pages/widgets/x.py", "from pages.state.cache import cached", "which stands above it"),
     "the frame imports a widget": ("pages/frame/x.py", "from pages.widgets import controls", "which stands above it"),

@@ -334,10 +334,16 @@ class Method(Declaring):
     def to_json(self) -> dict[str, Any]:
         """``{"name": key, parameter: value, …}``; :meth:`Catalogue.parse` reads it back."""
         values = self.model_dump(mode="json")
-        for name, field in type(self).model_fields.items():
-            if (known := declared(field)) and known.later and values[name] == field.default:
+        for name, default in self._later().items():
+            if values[name] == default:
                 del values[name]
         return {"name": self.key, **values}
+
+    @classmethod
+    @cache
+    def _later(cls) -> dict[str, Any]:
+        """Defaults of the fields that were declared after results were stored."""
+        return {n: f.default for n, f in cls.model_fields.items() if (known := declared(f)) and known.later}
 
     def revision(self) -> int:
         """How often code has changed what this configuration computes.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -16,11 +17,11 @@ from pages.widgets.controls import parameter_control
 from pages.widgets.live_chart import live_chart, power
 from ued_core.analysis.reference import reference_for, reference_words
 from ued_core.attacks import Attack
-from ued_core.defenses import DefenseStack, Displacements
+from ued_core.defenses import DefenseStack
 from ued_core.figures.consistency import moved_to, theta_curves
 from ued_core.figures.layouts import embedding_scatter
 from ued_core.records import Embedding, ImageSet
-from ued_core.studies.layout import COPIES, lay_out_copies, summary_of
+from ued_core.studies.layout import lay_out_copies, summary_of
 from ued_core.theory import Theta, expected, limit, theta
 from ued_core.theory.matrices import Boundary
 
@@ -64,47 +65,74 @@ def theta_sidebar() -> int:
         return parameter_control(SAMPLES, key="samples", default=SAMPLES.default)
 
 
-def theta_view(choice: Selection, stack: DefenseStack, samples: int) -> bool:
-    """Both metrics over α for the chosen kernels, and the values just drawn; whether Θ is defined here."""
-    kernels, coin = _explained(choice, stack)
-    if kernels is None or coin is None:
+@dataclass(frozen=True)
+class Explained:
+    """Attack and defence for which Θ is defined, whatever the slider says.
+
+    Attributes:
+        kernels: float (c, k, k), of the attack.
+        samples: matrices per class from which the point is computed.
+        seed: of the drawn matrices; the private key.
+        side: of the images, in pixels; 64 at most.
+        boundary: COIN's.
+        figure: JSON of both curves, to which the slider adds a point.
+        filename: of downloads.
+    """
+
+    kernels: np.ndarray
+    samples: int
+    seed: int
+    side: int
+    boundary: Boundary
+    figure: str
+    filename: str
+
+
+def explained(choice: Selection, stack: DefenseStack, samples: int) -> Explained | None:
+    """What Θ is of; None unless a convolution-based attack meets COIN alone."""
+    moves = stack.displacements()
+    kernels = choice.attack.kernels(choice.train.classes, choice.seed)
+    if kernels is None or moves is None:
+        return None
+    side = min(choice.train.shape[1], 64)
+    figure = _theta_figure(kernels, samples, side, moves.boundary)
+    name = f"theta_{choice.attack.key}_{choice.seed}"
+    return Explained(kernels, samples, choice.seed, side, moves.boundary, figure, name)
+
+
+def theta_view(of: Explained | None, stack: DefenseStack) -> None:
+    """Both metrics over α for the chosen kernels, and the values just drawn."""
+    moves = stack.displacements()
+    if of is None or moves is None:
         st.info(
             "Θ is defined for convolution-based attacks under COIN alone; choose both, and no further defence, "
             "to see it."
         )
-        return False
-    side = min(choice.train.shape[1], 64)
-    now = _sampled(kernels, coin.strength, samples, choice.seed, side, coin.boundary)
-    figure = _theta_figure(kernels, samples, side, coin.boundary)
+        return
+    strength = moves.strength
+    now = _sampled(of.kernels, strength, of.samples, of.seed, of.side, of.boundary)
     live_chart(
-        figure,
+        of.figure,
         key="theta",
-        changes=moved_to(figure, (coin.strength, now.imi, now.imc)),
+        changes=moved_to(of.figure, (strength, now.imi, now.imc)),
         height=430,
-        alt=f"At strength {coin.strength:g} pixels Θ_imi is {now.imi:.3g} and Θ_imc {now.imc:.3f}; without COIN "
-        "Θ_imi is 0.",
-        filename=f"theta_{choice.attack.key}_{choice.seed}",
+        alt=f"At strength {strength:g} pixels Θ_imi is {now.imi:.3g} and Θ_imc {now.imc:.3f}; without COIN Θ_imi is 0.",
+        filename=of.filename,
         question="Θ: how consistent is the noise?",
         formula="A_{i} = R_{i}·A_{k};  Θ_{imi} = mean Var A,  Θ_{imc} = mean cos(A_{μj}, A_{μk})",
-        caption=f"At α = {coin.strength:.2f} px: **Θ_{{imi}} = {power(now.imi)}**, **Θ_{{imc}} = {now.imc:.3f}** (n = "
-        f"{samples}).",
+        caption=f"At α = {strength:.2f} px: **Θ_{{imi}} = {power(now.imi)}**, **Θ_{{imc}} = {now.imc:.3f}** (n = "
+        f"{of.samples}).",
     )
-    return True
 
 
-def _explained(choice: Selection, stack: DefenseStack) -> tuple[np.ndarray | None, Displacements | None]:
-    """What Θ is of; None for what is missing."""
-    return choice.attack.kernels(choice.train.classes, choice.seed), stack.displacements()
-
-
-def theta_text(choice: Selection, stack: DefenseStack, samples: int) -> None:
+def theta_text(of: Explained | None) -> None:
     """What the curves say, folded away; nothing where there are none."""
-    kernels, coin = _explained(choice, stack)
-    if kernels is None or coin is None:
+    if of is None:
         return
     with st.expander("What the curves of Θ say, and why few samples mislead"):
-        limits, means = _curves(kernels, samples, min(choice.train.shape[1], 64), coin.boundary)
-        st.markdown(THETA_TEXT.format(shapes=limit_words(STRENGTHS, limits), few=few_words(STRENGTHS, means, samples)))
+        limits, means = _curves(of.kernels, of.samples, of.side, of.boundary)
+        few = few_words(STRENGTHS, means, of.samples)
+        st.markdown(THETA_TEXT.format(shapes=limit_words(STRENGTHS, limits), few=few))
 
 
 THETA_TEXT = r"""
@@ -127,32 +155,38 @@ accuracy without end: COIN also costs detail.
 """
 
 
-def feature_view(
-    choice: Selection, stack: DefenseStack, draw: int, whole: ImageSet | None = None, reached: str = ""
-) -> None:
-    """Features of clean, poisoned and defended copies; follows without holding the page up.
+@dataclass(frozen=True)
+class Watched:
+    """Images whose features are shown, whatever the slider says.
 
-    Args:
-        whole: the poisoned training set, for defences that must see all of it.
-        reached: which state of a trained defence is looked at.
+    Attributes:
+        chosen: clean.
+        rows: int (N,), their places in the data set.
+        attack, attack_seed: what makes the poisoned copies.
+        reference: the reference model that looks.
+        network: that model in words, as a sentence begins.
+        names: of the classes.
+        like: names images and model; layouts of the same ones stand in for each other.
     """
-    chosen, rows = choice.shown(PER_CLASS)
-    reference = reference_for(choice.dataset.key)
-    work = Copies(chosen, choice.attack, choice.seed, stack, draw, np.array(rows), reference)
-    found = background.latest(
-        functools.partial(lay_out_copies, whole=whole),
-        *work,
-        "umap",
-        slot="features",
-        key=key_of(lay_out_copies, *work, whole, reached),
-        like=key_of(_stand_in, chosen, np.array(rows), reference),
-        after=_start_at,
-        # Features of six hundred images take longer than the rest of the page: once, not at every move.
-        first=lambda: _stand_in(work, whole, reached),
-        after_s=DRAWN_FIRST_S,
-    )
-    if found.value is not None:
-        _feature_chart(choice, found.value, _note(found))
+
+    chosen: ImageSet
+    rows: np.ndarray
+    attack: Attack
+    attack_seed: int
+    reference: str
+    network: str
+    names: tuple[str, ...]
+    like: str
+
+
+def watched(choice: Selection) -> Watched:
+    """The images of this choice whose features are shown."""
+    chosen, places = choice.shown(PER_CLASS)
+    rows, reference = np.array(places), reference_for(choice.dataset.key)
+    words, names = reference_words(choice.dataset.key), tuple(choice.train.class_names)
+    network = f"{words[:1].upper()}{words[1:]}"
+    like = key_of(_stand_in, chosen, rows, reference)
+    return Watched(chosen, rows, choice.attack, choice.seed, reference, network, names, like)
 
 
 class Copies(NamedTuple):
@@ -167,14 +201,44 @@ class Copies(NamedTuple):
     reference: str
 
 
+def feature_view(of: Watched, stack: DefenseStack, draw: int, whole: ImageSet | None, reached: str) -> None:
+    """Features of clean, poisoned and defended copies; follows without holding the page up.
+
+    Args:
+        of: the images.
+        stack, draw: the defences, and the epoch whose draws are shown.
+        whole: the poisoned training set, for defences that must see all of it.
+        reached: which state of a trained defence is looked at.
+    """
+    work = Copies(of.chosen, of.attack, of.attack_seed, stack, draw, of.rows, of.reference)
+    found = background.latest(
+        functools.partial(lay_out_copies, whole=whole),
+        *work,
+        "umap",
+        slot="features",
+        key=key_of(lay_out_copies, *work, whole, reached),
+        like=of.like,
+        after=_start_at,
+        # Features of six hundred images take longer than the rest of the page: once, not at every move.
+        first=lambda: _stand_in(work, whole, reached),
+        after_s=DRAWN_FIRST_S,
+    )
+    if found.value is not None:
+        _feature_chart(of, found.value, _note(found))
+
+
 @cached(max_entries=16)
 def _stand_in(work: Copies, whole: ImageSet | None, reached: str) -> Embedding:
     return lay_out_copies(*work, "pca", whole=whole)
 
 
 @cached(max_entries=64)
-def _scatter(shown: Embedding, names: tuple[str, ...]) -> str:
-    return embedding_scatter(shown, names).to_json(validate=False)
+def _drawn(shown: Embedding, names: tuple[str, ...]) -> tuple[str, str]:
+    """JSON of the layout, and how far the copies are from each other, in words."""
+    moved = summary_of(shown)
+    words = ", ".join(f"{name} {100 * d:.0f} %" for name, d in moved.items() if name != "clean")
+    figure = embedding_scatter(shown, names).to_json(validate=False)
+    return figure, f"Mean distance from the clean copy: {words} of the layout."
 
 
 def _start_at(last: Embedding) -> dict[str, np.ndarray]:
@@ -193,28 +257,16 @@ def _note(layout: background.Answer[Embedding]) -> str:
     return "UMAP is compiling (about ten seconds after the start); principal components stand in."
 
 
-def _feature_chart(choice: Selection, shown: Embedding, note: str) -> None:
-    words = _words(shown)
-    network = reference_words(choice.dataset.key)
-    count = len(shown.rows) // len(COPIES)
+def _feature_chart(of: Watched, shown: Embedding, note: str) -> None:
+    figure, words = _drawn(shown, of.names)
     live_chart(
-        _scatter(shown, tuple(choice.train.class_names)),
+        figure,
         key="features_chart",
         height=430,
         alt=words,
         filename="features",
         question="Features: where do the copies go?",
         formula="f(x) of a network trained on clean images",
-        caption=f"**{note or words}** {network[:1].upper()}{network[1:]}; {count} images, three copies each. "
+        caption=f"**{note or words}** {of.network}; {len(of.rows)} images, three copies each. "
         "Colour is the class, the symbol is the copy. Distances between far clusters mean little in UMAP.",
-    )
-
-
-@cached(max_entries=64)
-def _words(shown: Embedding) -> str:
-    moved = summary_of(shown)
-    return (
-        "Mean distance from the clean copy: "
-        + ", ".join(f"{name} {100 * d:.0f} %" for name, d in moved.items() if name != "clean")
-        + " of the layout."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import streamlit as st
 
@@ -21,31 +22,54 @@ PER_CLASS = 10
 AT_REST_S = 0.5
 
 
+@dataclass(frozen=True)
+class Costed:
+    """What the cost of an epoch rests on, whatever the slider says.
+
+    Attributes:
+        images: how many are trained on.
+        few: some of them, poisoned; defences are timed on them.
+        spec: a run with the default model and plan, and no defence.
+        plain: names the time of a step of it.
+        known: runs, newest first.
+    """
+
+    images: int
+    few: ImageSet
+    spec: RunSpec
+    plain: str
+    known: Sequence[RunRecord]
+
+
+def costed(choice: Selection, known: Sequence[RunRecord]) -> Costed:
+    """What is spoken of for this choice; ``known`` are runs, newest first."""
+    shown, _ = choice.shown(PER_CLASS)
+    few, spec = choice.trained_on(shown), choice.spec()
+    return Costed(len(choice.train), few, spec, key_of(plain_seconds, few, spec.model, spec.plan), known)
+
+
 @st.fragment
-def cost_view(choice: Selection, stack: DefenseStack, whole: ImageSet | None, known: Sequence[RunRecord]) -> None:
+def cost_view(of: Costed, stack: DefenseStack, whole: ImageSet | None) -> None:
     """The time of an epoch, the network's work, what of it is augmentation, and what comes once.
 
     Args:
-        choice: the data; a run of it with the default model and plan is what is spoken of.
+        of: the run.
         stack: the defences.
         whole: the poisoned training set, for defences that must see all of it.
-        known: runs, newest first.
     """
     with guarded():
-        few, _ = choice.shown(PER_CLASS)
-        poisoned, spec = choice.trained_on(few), choice.spec(stack)
         plain_step = background.ask(
-            plain_seconds, poisoned, spec.model, spec.plan, slot="cost_plain", after_s=AT_REST_S
+            plain_seconds, of.few, of.spec.model, of.spec.plan, slot="cost_plain", key=of.plain, after_s=AT_REST_S
         )
         # What was measured at another place of the slider stands until the new numbers are there.
         treatment = background.ask(
             treatment_of,
-            poisoned,
+            of.few,
             stack,
             0,
             whole,
             slot="cost_treatment",
-            like=key_of(cost_view, poisoned, [defense.key for defense in stack]),
+            like=f"{of.few.content_hash} {' '.join(defense.key for defense in stack.defenses)}",
             after_s=AT_REST_S,
         )
         background.wait_for(plain_step, treatment, slot="cost")
@@ -55,10 +79,13 @@ def cost_view(choice: Selection, stack: DefenseStack, whole: ImageSet | None, kn
         measured = None
         if plain_step.value is not None and treatment.value is not None:
             measured = epoch_cost(stack, plain_step.value, treatment.value)
-        _show(spec, measured, estimate(spec, known), len(choice.train), len(poisoned))
+        pace = estimate(of.spec.with_values(defenses=stack), of.known) if of.known else None
+        _show(of.spec, stack, measured, pace, of.images, len(of.few))
 
 
-def _show(spec: RunSpec, cost: EpochCost | None, pace: Estimate | None, images: int, few: int) -> None:
+def _show(
+    spec: RunSpec, stack: DefenseStack, cost: EpochCost | None, pace: Estimate | None, images: int, few: int
+) -> None:
     if cost is None:
         st.markdown(f"**An epoch of {images:,} images:** the cost of these defences is being measured …")
         st.caption("It takes a second.")
@@ -78,7 +105,7 @@ def _show(spec: RunSpec, cost: EpochCost | None, pace: Estimate | None, images: 
         f"augmenting the batches: {f'{share}{drawn}' if cost.augmenting_s else '**nothing**'} · once before training: "
         f"**{once}**"
     )
-    st.caption(plain(" ".join(_sources(spec, cost, pace, few))))
+    st.caption(plain(" ".join(_sources(spec, stack, cost, pace, few))))
 
 
 def _seconds_an_image(cost: EpochCost, pace: Estimate | None) -> float:
@@ -88,7 +115,7 @@ def _seconds_an_image(cost: EpochCost, pace: Estimate | None) -> float:
     return 1 / pace.images_per_s / (1.0 if pace.same_defences else 1 - cost.augmenting_share)
 
 
-def _sources(spec: RunSpec, cost: EpochCost, pace: Estimate | None, few: int) -> list[str]:
+def _sources(spec: RunSpec, stack: DefenseStack, cost: EpochCost, pace: Estimate | None, few: int) -> list[str]:
     """Where the numbers come from, and what is not in them."""
     names = f"{spec.model.title}, {spec.plan.title}."
     if pace is None:
@@ -100,7 +127,7 @@ def _sources(spec: RunSpec, cost: EpochCost, pace: Estimate | None, few: int) ->
         time = f"The time is {pace.source()}" + (
             "." if pace.same_defences or not cost.augmenting_s else "; its share is added."
         )
-    said = {d.beyond_step_cost for d in spec.defenses if d.beyond_step_cost}
+    said = {d.beyond_step_cost for d in stack if d.beyond_step_cost}
     return [
         names,
         time,

@@ -1,11 +1,21 @@
 """The page Defence: tune a defence, or several, by eye; tiles, Θ and features follow."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import streamlit as st
 
-from pages.defence.consistency import feature_view, theta_sidebar, theta_text, theta_view
-from pages.defence.cost import cost_view
+from pages.defence.consistency import (
+    Explained,
+    Watched,
+    explained,
+    feature_view,
+    theta_sidebar,
+    theta_text,
+    theta_view,
+    watched,
+)
+from pages.defence.cost import Costed, cost_view, costed
 from pages.defence.tradeoff import measure_wanted, sweep_button, tradeoff_view
 from pages.frame.crowd import in_turn
 from pages.frame.guard import guarded, plain
@@ -14,7 +24,7 @@ from pages.state.choice import Selection, protocol_line
 from pages.state.handover import examine_this, train_with_this
 from pages.state.selection import sidebar_selection
 from pages.state.stack import defended, main_control, stack_sidebar, when_drawn, whole_set
-from pages.widgets.tile_rows import tile_rows
+from pages.widgets.tile_rows import Picture, picture, tile_rows
 from ued_core import runs
 from ued_core.defenses import DefenseStack
 from ued_core.errors import Unavailable
@@ -26,15 +36,55 @@ RECENT_RUNS = 50
 """Of the newest runs, finished ones tell how long an epoch takes."""
 
 
-def _not_yet(
-    choice: Selection, images: ImageSet, poisoned: ImageSet, stack: DefenseStack, missing: Unavailable
-) -> None:
+@dataclass(frozen=True)
+class Still:
+    """What the slider does not move, prepared by the run of the whole page.
+
+    Attributes:
+        choice: data, attack and key.
+        images, poisoned: one image of each class, clean and as the attack leaves it.
+        rows: both as rows of tiles.
+        names: their classes.
+        line: the choice in words.
+        theta, features, cost: what the views below the images are about.
+    """
+
+    choice: Selection
+    images: ImageSet
+    poisoned: ImageSet
+    rows: tuple[tuple[str, str, Picture], ...]
+    names: tuple[str, ...]
+    line: str
+    theta: Explained | None
+    features: Watched
+    cost: Costed
+
+
+def prepared(choice: Selection, rest: DefenseStack, samples: int, known: Sequence[RunRecord]) -> Still:
+    """Everything for :func:`follow_the_slider` that stays where it is."""
+    images, _ = choice.shown(1)
+    poisoned = choice.trained_on(images)
+    return Still(
+        choice,
+        images,
+        poisoned,
+        (("clean", "", picture(images.images)), ("poisoned", choice.attack.title, picture(poisoned.images))),
+        tuple(choice.train.class_names[label] for label in images.labels.tolist()),
+        protocol_line(choice),
+        explained(choice, rest, samples),
+        watched(choice),
+        costed(choice, known),
+    )
+
+
+def _not_yet(still: Still, stack: DefenseStack, missing: Unavailable) -> None:
     """What there is before a defence has learned: no mistake of the reader's."""
+    attack = still.choice.attack.title
     tile_rows(
-        [("clean", "", images.images), ("poisoned", choice.attack.title, poisoned.images)],
-        alt=f"One image of each class: clean, and poisoned by {choice.attack.title}.",
-        names=[choice.train.class_names[label] for label in images.labels.tolist()],
-        caption=f"{protocol_line(choice)}.",
+        still.rows,
+        alt=f"One image of each class: clean, and poisoned by {attack}.",
+        names=still.names,
+        caption=f"{still.line}.",
     )
     st.info(f"{plain(missing.what)}\n\n**What to do:** {plain(missing.do)}")
     for defense in stack:
@@ -43,52 +93,43 @@ def _not_yet(
 
 
 @st.fragment
-def follow_the_slider(
-    choice: Selection, rest: DefenseStack, draw: int, samples: int, known: Sequence[RunRecord]
-) -> DefenseStack:
+def follow_the_slider(still: Still, rest: DefenseStack, draw: int) -> DefenseStack:
     """What moves with the slider; the rest of the page is not run again then, so it holds as little as possible.
 
     Returns:
-        The stack, to whoever runs the whole page.
+        The stack, to the run of the whole page.
     """
     stack = DefenseStack()
     with guarded(), in_turn():
         stack = main_control(rest)
-        images, _ = choice.shown(1)
-        poisoned = choice.trained_on(images)
+        choice, before = still.choice, still.images.images
         try:
             whole, reached = whole_set(stack, choice)
         except Unavailable as missing:
-            _not_yet(choice, images, poisoned, stack, missing)
+            _not_yet(still, stack, missing)
             return stack
-        result = defended(poisoned, stack, draw, whole, reached)
-        names = choice.train.class_names
-        gain = fitting_gain(images.images, result.images)
+        after = defended(still.poisoned, stack, draw, whole, reached)
+        gain = fitting_gain(before, after.images)
         tile_rows(
             [
-                ("clean", "", images.images),
-                ("poisoned", choice.attack.title, poisoned.images),
-                ("defended", stack.title or "nothing", result.images),
-                (
-                    "defended − clean",
-                    f"× {gain:g}, grey = none",
-                    amplified_difference(images.images, result.images, gain),
-                ),
+                *still.rows,
+                ("defended", stack.title or "nothing", after.images),
+                ("defended − clean", f"× {gain:g}, grey = none", amplified_difference(before, after.images, gain)),
             ],
             alt=f"One image of each class: clean, poisoned by {choice.attack.title}, defended, "
             f"and what remains different, amplified {gain:g} times.",
-            names=[names[label] for label in images.labels.tolist()],
-            caption=f"{protocol_line(choice)}. {when_drawn(stack, draw)}{reached}",
+            names=still.names,
+            caption=f"{still.line}. {when_drawn(stack, draw)}{reached}",
         )
-        cost_view(choice, stack, whole, known)
+        cost_view(still.cost, stack, whole)
         left, right = st.columns([1, 1], gap="medium")
         with left:
-            defined = theta_view(choice, stack, samples)
-            if not defined:
+            theta_view(still.theta, stack)
+            if still.theta is None:
                 tradeoff_view(choice, stack, draw, whole)
         with right:
-            feature_view(choice, stack, draw, whole, reached)
-        if defined and measure_wanted():
+            feature_view(still.features, stack, draw, whole, reached)
+        if still.theta is not None and measure_wanted():
             tradeoff_view(choice, stack, draw, whole)
     return stack
 
@@ -103,9 +144,11 @@ choice = sidebar_selection()
 rest, draw = stack_sidebar(trained=True)
 known = runs.snapshot().records[:RECENT_RUNS]
 samples = theta_sidebar()
-stack = follow_the_slider(choice, rest, draw, samples, known)
+with in_turn():
+    still = prepared(choice, rest, samples, known)
+stack = follow_the_slider(still, rest, draw)
 if stack:
-    theta_text(choice, stack, samples)
+    theta_text(still.theta)
     with st.container(horizontal=True):
         train_with_this(choice, stack, page="Defence")
         examine_this(choice, stack, draw)

@@ -19,6 +19,7 @@ from ued_core.records import DataSplit, Embedding, ImageSet, PoisonedSet
 
 P = ParamSpec("P")
 R = TypeVar("R")
+PLAIN = (type(None), bool, int, float, str)
 
 
 def content_id(value: Any) -> Any:
@@ -30,10 +31,15 @@ def content_id(value: Any) -> Any:
     Raises:
         TypeError: something whose content cannot be named; caching by it would be wrong.
     """
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu().numpy()
     match value:
+        case np.ndarray():
+            digest = hashlib.sha256(np.ascontiguousarray(value).view(np.uint8).data).hexdigest()[:16]
+            return ["array", str(value.dtype), list(value.shape), digest]
         case None | bool() | int() | float() | str():
             return value
-        case Declaring():
+        case Declaring() | DefenseStack():
             return value.to_json()
         case ImageSet():
             return ["images", value.content_hash, list(value.class_names), value.name]
@@ -53,12 +59,9 @@ def content_id(value: Any) -> Any:
             return ["embedding", *map(content_id, arrays), value.method, value.source]
         case Context():
             return ["context", value.seed, str(value.device)]
-        case torch.Tensor():
-            return content_id(value.detach().cpu().numpy())
-        case np.ndarray():
-            return ["array", str(value.dtype), list(value.shape), _hashed(value)]
-        case tuple() | list() | DefenseStack():
-            return [content_id(part) for part in value]
+        case tuple() | list():
+            # Most parts are plain values: not one more call for each of them.
+            return [part if type(part) in PLAIN else content_id(part) for part in value]
         case dict():
             return [[content_id(key), content_id(part)] for key, part in value.items()]
         case type() if issubclass(value, Method):
@@ -66,13 +69,9 @@ def content_id(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no content id; pass what it was made from instead")
 
 
-def _hashed(array: np.ndarray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(array).view(np.uint8).data).hexdigest()[:16]
-
-
 def key_of(function: Callable[..., Any], *args: Any, **kwargs: Any) -> str:
     """The name under which a result is kept; also a good key for background work."""
-    named = [content_id(list(args)), content_id(dict(sorted(kwargs.items())))]
+    named = content_id([len(args), *args, *sorted(kwargs.items())])
     return f"{function.__module__}.{function.__qualname__}:{fingerprint(named)}"
 
 

@@ -1,25 +1,16 @@
-"""What the result of one run means: sentences that follow from its numbers, and are withheld where too few images were
-looked at."""
+"""What the result of one run means, in sentences; withheld where too few images were looked at."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from pages.frame.guard import plain
 from pages.state.run_words import percent
 from ued_core.analysis.confidence import ENOUGH, LEVEL, share_interval
+from ued_core.analysis.learnability import Kind, judge
 from ued_core.results.parts import Probe
 
-# ---- the verdict ---------------------------------------------------------------------------
-#
-# Both accuracies are measured from guessing upwards: a = (accuracy - 1/classes) / (1 - 1/classes).
-# Their ratio says how much of what the model learned in training is of use on clean images. The
-# thresholds are thirds: a convention of this program, stated on the page, and no test of significance.
-
-FITTED = 0.5
-LOST, KEPT = 1 / 3, 2 / 3
 RULE = (
     "Both accuracies are counted from guessing upwards (0 = guessing, 1 = everything right). If less than one third of "
     "the training value is left on clean test images, the data is called *unlearnable for this model*; from two thirds "
@@ -30,7 +21,6 @@ RULE = (
     "Where its two ends "
     f"fall into different thirds, the sentence says so; below {ENOUGH} test images no verdict is given."
 )
-Kind = Literal["unlearnable", "partly", "learnable", "unfitted", "generalises", "overfits", "border", "few"]
 SAID: Mapping[Kind, str] = {
     "unlearnable": "the data is unlearnable for this model",
     "partly": "the data is partly learnable: the attack costs accuracy, but does not hide the images from this model",
@@ -55,9 +45,7 @@ class Verdict:
     """What a result means.
 
     Attributes:
-        kind: ``unlearnable``, ``partly``, ``learnable``, ``unfitted``; ``generalises`` or
-            ``overfits`` for training images that nobody attacked; ``border`` where the interval of the test
-            accuracy reaches from one of them into another, ``few`` where it rests on too few test images.
+        kind: as in :class:`ued_core.analysis.learnability.Judgement`.
         sentence: for people.
     """
 
@@ -82,33 +70,20 @@ def verdict(train: float, test: float, classes: int, attacked: bool, images: int
         images: how many test images the accuracy was counted on.
     """
     numbers = f"{percent(train)} in training, {accuracy_words(test, images)}"
-    kind = _kind(train, test, classes, attacked)
-    if kind == "unfitted":
-        return Verdict(kind, f"{numbers}: {SAID[kind]}.")
-    if images < ENOUGH:
+    judged = judge(train, test, classes, attacked, images)
+    if judged.kind == "few":
         return Verdict(
             "few", f"{numbers}: no verdict, because one image is "
                    f"{percent(1 / max(images, 1), 0 if images <= 50 else 1)} of the accuracy. "
             f"Test on at least {ENOUGH} images."
         )  # fmt: skip
-    ends = [_kind(train, end, classes, attacked) for end in share_interval(test, images)]
-    if ends[0] != ends[1]:
+    if judged.kind == "border":
+        low, high = judged.between
         return Verdict(
             "border",
-            f"{numbers}: between *{SHORT[ends[0]]}* and *{SHORT[ends[1]]}*; {images:,} test images cannot tell which.",
+            f"{numbers}: between *{SHORT[low]}* and *{SHORT[high]}*; {images:,} test images cannot tell which.",
         )
-    return Verdict(kind, f"{numbers}: {SAID[kind]}.")
-
-
-def _kind(train: float, test: float, classes: int, attacked: bool) -> Kind:
-    chance = 1 / max(classes, 2)
-    learned, left = ((value - chance) / (1 - chance) for value in (train, test))
-    if learned < FITTED:
-        return "unfitted"
-    share = left / learned
-    if not attacked:
-        return "generalises" if share >= KEPT else "overfits"
-    return "unlearnable" if share < LOST else "partly" if share < KEPT else "learnable"
+    return Verdict(judged.kind, f"{numbers}: {SAID[judged.kind]}.")
 
 
 def histogram_words(shares: Sequence[float], class_names: Sequence[str], images: int) -> str:

@@ -85,6 +85,8 @@ class Handle:
             raise TimeoutError(f"{self.key!r} is still {self.state} after {timeout} s")
         if self.error is not None:
             raise self.error
+        if self.state == "superseded":
+            raise WorkFailed("Something newer was asked for.")
         return self.value
 
 
@@ -184,7 +186,7 @@ class SideProcess:
                 other.slots.discard(slot)
                 if not other.slots:
                     self._queue.remove(other)
-                    self._finish(other, "superseded", error=WorkFailed("Something newer was asked for."))
+                    self._finish(other, "superseded")
 
     def _trim(self) -> None:
         finished = [key for key, handle in self._handles.items() if handle.done.is_set()]
@@ -359,18 +361,15 @@ class Answer(Generic[T]):
         key: names the work.
         value: the result; while it is on its way or cannot be had, the last one that may stand in for it, or ``None``.
         ready: whether the value is what was asked for.
+        waiting: whether the work is still to be done.
         error: why it cannot be had.
     """
 
     key: str
     value: T | None
     ready: bool
+    waiting: bool
     error: BaseException | None = None
-
-    @property
-    def waiting(self) -> bool:
-        """Whether the work is still to be done."""
-        return not self.ready and self.error is None
 
 
 @dataclass
@@ -420,7 +419,7 @@ def ask(
         if start:
             place.call = f"{name}:{fingerprint(content_id(dict(start)))}", functools.partial(function, **start)
     if place.ready:
-        return Answer(name, place.value, ready=True)
+        return Answer(name, place.value, ready=True, waiting=False)
     named, call = place.call
     handle = submit(named, call, *args, slot=slot, after_s=after_s)
     if handle.state == "ready":
@@ -432,8 +431,9 @@ def ask(
 
 def _answer(handle: Handle, last: T | None) -> Answer[T]:
     if handle.state == "ready":
-        return Answer(handle.key, handle.value, ready=True)
-    return Answer(handle.key, last, ready=False, error=handle.error if handle.state == "failed" else None)
+        return Answer(handle.key, handle.value, ready=True, waiting=False)
+    failed = handle.state == "failed"
+    return Answer(handle.key, last, ready=False, waiting=not failed, error=handle.error if failed else None)
 
 
 def wait_for(

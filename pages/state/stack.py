@@ -72,7 +72,7 @@ def main_control(rest: DefenseStack, *, named: bool = False) -> DefenseStack:
     Args:
         named: say which defence it is, where the page does not begin with it.
     """
-    main, *further = rest
+    main, *further = rest.defenses
     with st.container(border=True):
         if named and (main.parameters() or further):
             st.markdown(f"The defence that is tried: **{rest.title}**. Others are in the sidebar.")
@@ -82,7 +82,7 @@ def main_control(rest: DefenseStack, *, named: bool = False) -> DefenseStack:
         if not named and type(main) is not CHOSEN_AT_FIRST:
             # The page's first lines are about that one; a slider called "quality" would be anybody's.
             st.markdown(f"**{main.title}.** {main.summary()}")
-        main = method_controls(type(main), key="defence", only=_first(type(main)), values=main.model_dump())
+        main = method_controls(type(main), key="defence", only=(main.parameters()[0].name,), values=main.model_dump())
         return DefenseStack([main, *further])
 
 

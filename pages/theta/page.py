@@ -3,8 +3,9 @@
 import streamlit as st
 
 from pages.state.selection import sidebar_selection
+from pages.theta.curves import more_theta, real_images
+from pages.theta.mixture import one_dimensional
 from pages.theta.points import measured_points
-from pages.theta.room import more_theta, one_dimensional, real_images
 
 st.title("Consistency Θ")
 st.markdown(

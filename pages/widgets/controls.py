@@ -148,8 +148,9 @@ def parameter_control(parameter: Parameter, *, key: str, default: Any) -> Any:
     """One control; its value satisfies the declaration."""
     if parameter.kind == "choice":
         _drop_unknown(key, parameter.choices)
-    _prepare(key, _capital(parameter.label), default, lambda text: _permitted(parameter, from_text(parameter, text)))
-    value = _draw(parameter, key)
+    label = parameter.label[:1].upper() + parameter.label[1:]
+    _prepare(key, label, default, lambda text: _permitted(parameter, from_text(parameter, text)))
+    value = _draw(parameter, label, key)
     _keep(key, value, default)
     return value
 
@@ -250,12 +251,8 @@ def from_text(parameter: Parameter, text: str) -> Any:
         raise refused from None
 
 
-def _capital(label: str) -> str:
-    return label[:1].upper() + label[1:]
-
-
-def _draw(parameter: Parameter, key: str) -> Any:
-    label = _capital(parameter.label) + (f" ({parameter.unit})" if parameter.unit else "")
+def _draw(parameter: Parameter, label: str, key: str) -> Any:
+    label += f" ({parameter.unit})" if parameter.unit else ""
     shared: dict[str, Any] = {
         "key": key,
         "help": parameter.help or None,

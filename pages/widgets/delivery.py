@@ -148,8 +148,9 @@ def forget(key: str) -> None:
     st.session_state.get(SENT, {}).pop(key, None)
 
 
+@cache
 def on_this_server(path: str) -> str:
-    """The address of a route, below the folder that the server is told to live in."""
+    """The address of a route, below the folder that the server is told to live in when it starts."""
     base = str(st.get_option("server.baseUrlPath") or "").strip("/")
     return f"{'/' + base if base else ''}/{path}"
 

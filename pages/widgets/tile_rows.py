@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import numpy as np
-import torch
-
 from pages.frame.cache import cached
 from pages.widgets.delivery import Part, declared, forget, pack, part
 from ued_core.figures.tiles import Images, strip
@@ -23,13 +20,21 @@ class Picked:
     column: int
 
 
+@dataclass(frozen=True)
+class Picture:
+    """A row of tiles that was made before: its PNG, and how many tiles it has."""
+
+    png: Part
+    count: int
+
+
 @cache
 def _component() -> Any:
     return declared("ued_tile_rows", '<figure class="ued-tiles"></figure>', js="tile_rows.js", css="tile_rows.css")
 
 
 def tile_rows(
-    rows: Sequence[tuple[str, str, Images]],
+    rows: Sequence[tuple[str, str, Images | Picture]],
     *,
     alt: str,
     key: str = "tiles",
@@ -41,7 +46,8 @@ def tile_rows(
     """One labelled row of tiles for each entry, column by column comparable.
 
     Args:
-        rows: label, smaller second line (may be empty), and uint8 (N, C, H, W).
+        rows: label, smaller second line (may be empty), and uint8 (N, C, H, W); or the
+            :func:`picture` of them, where they stay while others change.
         alt: what the picture shows.
         key: unique on the page.
         names: one a column, written above.
@@ -52,8 +58,12 @@ def tile_rows(
     Returns:
         The tile that was clicked, in the run that the click caused; else ``None``.
     """
+    pictures = [images if isinstance(images, Picture) else picture(images) for *_, images in rows]
     words = {
-        "rows": [{"label": label, "more": more, "count": len(images)} for label, more, images in rows],
+        "rows": [
+            {"label": label, "more": more, "count": drawn.count}
+            for (label, more, _), drawn in zip(rows, pictures, strict=True)
+        ],
         "names": list(names),
         "alt": alt,
         "caption": caption,
@@ -62,7 +72,7 @@ def tile_rows(
     }
     result = _component()(
         key=key,
-        data=pack(key, words, [_picture(_array(images)) for *_, images in rows]),
+        data=pack(key, words, [drawn.png for drawn in pictures]),
         on_picked_change=_nothing,
         on_lost_change=lambda: forget(key),
     )
@@ -70,13 +80,10 @@ def tile_rows(
     return Picked(int(picked["row"]), int(picked["column"])) if picked else None
 
 
-def _array(images: Images) -> np.ndarray:
-    return images.detach().cpu().numpy() if isinstance(images, torch.Tensor) else images
-
-
 @cached(max_entries=256)
-def _picture(images: np.ndarray) -> Part:
-    return part(strip(images))
+def picture(images: Images) -> Picture:
+    """A row of tiles: uint8 (N, C, H, W)."""
+    return Picture(part(strip(images)), len(images))
 
 
 def _nothing() -> None:

@@ -1,11 +1,14 @@
 """The frame: every page is listed, reached through the router, and itself."""
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.frame.navigation import PAGES, ROOT
+from pages.frame import navigation
+from pages.frame.navigation import PAGES, ROOT, PageEntry
 
 
 @pytest.mark.parametrize("entry", PAGES, ids=lambda entry: entry.title)
@@ -21,3 +24,17 @@ def test_every_page_file_is_listed_once() -> None:
     assert sorted(entry.file for entry in PAGES) == sorted(files)
     assert len({entry.address for entry in PAGES}) == len(PAGES)
     assert [entry.address for entry in PAGES].count("") == 1
+
+
+def test_what_a_page_imports_is_loaded_without_drawing_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "pages" / "new").mkdir(parents=True)
+    (tmp_path / "large_library").mkdir()
+    for name in ("__init__", "part", "other"):
+        (tmp_path / "large_library" / f"{name}.py").write_text("")
+    page = "import large_library.other\nfrom large_library import part\nraise RuntimeError('drawn')\n"
+    (tmp_path / "pages" / "new" / "page.py").write_text(page)
+    monkeypatch.setattr(navigation, "ROOT", tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    PageEntry("new/page.py", "New", "new", "New").load()
+    loaded = {name for name in sys.modules if name.startswith("large_library")}
+    assert loaded == {"large_library", "large_library.other", "large_library.part"}

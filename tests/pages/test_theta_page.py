@@ -11,8 +11,8 @@ from scipy.stats import norm
 
 from pages.state.background import Handle
 from pages.state.theta_words import STRENGTHS, few_words, limit_words
-from pages.theta import room as theta_room
-from pages.theta.room import strength_words
+from pages.theta import mixture as theta_mixture
+from pages.theta.mixture import strength_words
 from tests.pages.components import charts
 from ued_core.attacks import ATTACKS
 from ued_core.attacks.convolution import draw_kernels
@@ -115,9 +115,9 @@ def test_words_about_the_random_matrix_follow_its_curve(open_page, monkeypatch) 
     assert f"at α = {number(along.values[30 - best])}." in reversed_curve
     # The side process may be done before the page is drawn, so both states are given here.
     answer = Handle("sweep", None)
-    real = theta_room.background.submit
+    real = theta_mixture.background.submit
     monkeypatch.setattr(
-        theta_room.background,
+        theta_mixture.background,
         "submit",
         lambda key, function, *given, **more: (
             answer if given[1:2] == ("strength",) else real(key, function, *given, **more)

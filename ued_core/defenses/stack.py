@@ -53,6 +53,9 @@ class DefenseStack(Sequence[Defense]):
     def __len__(self) -> int:
         return len(self.defenses)
 
+    def __iter__(self) -> Iterator[Defense]:
+        return iter(self.defenses)
+
     @overload
     def __getitem__(self, place: int) -> Defense: ...
 
@@ -68,11 +71,11 @@ class DefenseStack(Sequence[Defense]):
     @property
     def title(self) -> str:
         """The titles of its defences, joined; empty for the empty stack."""
-        return " + ".join(defense.title for defense in self)
+        return " + ".join(defense.title for defense in self.defenses)
 
     def to_json(self) -> list[dict[str, Any]]:
         """The list that a run spec stores; :meth:`from_json` reads it back."""
-        return [defense.to_json() for defense in self]
+        return [defense.to_json() for defense in self.defenses]
 
     @classmethod
     def from_json(cls, values: Iterable[Any], catalogue: Catalogue[Defense]) -> DefenseStack:
@@ -93,7 +96,7 @@ class DefenseStack(Sequence[Defense]):
         Raises:
             ParameterError: a relative path, and ``base`` is None.
         """
-        return DefenseStack(defense.located(base) for defense in self)
+        return DefenseStack(defense.located(base) for defense in self.defenses)
 
     def with_first(self, **values: Any) -> DefenseStack:
         """A copy with some parameters of the first defence changed.
@@ -108,19 +111,19 @@ class DefenseStack(Sequence[Defense]):
     @property
     def acts(self) -> frozenset[str]:
         """The hooks that any of its defences uses, see :class:`Defense`."""
-        return frozenset().union(*(defense.acts for defense in self))
+        return frozenset().union(*(defense.acts for defense in self.defenses))
 
     @property
     def needs_whole_set(self) -> bool:
         """Whether a few images cannot be treated by themselves."""
-        return any(defense.needs_whole_set for defense in self)
+        return any(defense.needs_whole_set for defense in self.defenses)
 
     def displacements(self) -> Displacements | None:
         """The random displacements that the stack consists of, by 0 px for the empty one; None when it is anything
         else, and Θ undefined."""
-        if not self:
+        if not self.defenses:
             return Displacements(0.0, "periodic")
-        return self[0].displacements() if len(self) == 1 else None
+        return self.defenses[0].displacements() if len(self.defenses) == 1 else None
 
     def purify(self, data: ImageSet, ctx: Context) -> ImageSet:
         """The data set to train on: every defence's data hook, in order."""
@@ -140,7 +143,7 @@ class DefenseStack(Sequence[Defense]):
             The set to train on, and the log of each defence that was trained for it, with its ``name``.
         """
         logs: list[dict[str, Any]] = []
-        for defense in self:
+        for defense in self.defenses:
             data, log = defense.purify_logged(data, ctx, partial)
             if log is not None:
                 logs.append({"name": defense.key, **log})
@@ -154,7 +157,7 @@ class DefenseStack(Sequence[Defense]):
             whole: the training set.
             ctx: as in :meth:`purify`.
         """
-        for place, defense in enumerate(self):
+        for place, defense in enumerate(self.defenses):
             data = defense.purify_rows(data, whole, ctx)
             if self[place + 1 :].needs_whole_set:
                 # Not purify: it would train what the rows above are shown unfinished.
@@ -167,7 +170,7 @@ class DefenseStack(Sequence[Defense]):
         Args:
             data: the N purified images.
         """
-        chosen = [defense.chosen(data) for defense in self]
+        chosen = [defense.chosen(data) for defense in self.defenses]
         if all(marks is None for marks in chosen):
             return None
         everything = torch.ones(len(data), dtype=torch.bool)
@@ -190,7 +193,7 @@ class DefenseStack(Sequence[Defense]):
         Returns:
             Images and targets as :meth:`Defense.blend` gives them.
         """
-        for place, defense in enumerate(self):
+        for place, defense in enumerate(self.defenses):
             own = None if marks is None else marks[:, place]
             if own is None or bool(own.all()):
                 images, targets = defense.blend(images, targets, classes, rng)
@@ -200,7 +203,7 @@ class DefenseStack(Sequence[Defense]):
 
     def hooks(self, setup: Setup) -> list[tuple[str, TrainingHook]]:
         """What its defences do while the network learns, each with the defence's key; the first one is outermost."""
-        hooks = [(defense.key, defense.training(setup)) for defense in self]
+        hooks = [(defense.key, defense.training(setup)) for defense in self.defenses]
         return [(key, hook) for key, hook in hooks if hook is not None]
 
     def step_cost(self) -> StepCost:
@@ -254,7 +257,7 @@ class DefenseStack(Sequence[Defense]):
             whole: the training set as it was published.
             purified: :meth:`purify` of a training set under a stack, for callers who keep results; None makes it anew.
         """
-        places = [place for place, defense in enumerate(self) if defense.needs_whole_set]
+        places = [place for place, defense in enumerate(self.defenses) if defense.needs_whole_set]
         for place in places:
             before = self[:place]
             given = before.purify(whole, Context()) if purified is None else purified(whole, before)

@@ -53,7 +53,7 @@ def amplified_difference(clean: Images, other: Images, gain: float) -> np.ndarra
     Raises:
         DataError: shapes differ.
     """
-    before, after = _array(clean), _array(other)
+    before, after = np.asarray(clean), np.asarray(other)
     if before.shape != after.shape:
         raise DataError(f"A difference needs two stacks of one shape, not {before.shape} and {after.shape}.")
     difference = after.astype(np.float32)
@@ -68,18 +68,14 @@ def fitting_gain(clean: Images, other: Images, *, most: float = 64.0) -> float:
 
     The 99.5th percentile decides, so that one clipped pixel does not hide all others.
     """
-    difference = np.abs(_array(other).astype(np.int16) - _array(clean))
+    difference = np.abs(np.asarray(other).astype(np.int16) - np.asarray(clean))
     largest = float(np.percentile(difference, 99.5))
     return float(2.0 ** np.clip(np.floor(np.log2(127.5 / max(largest, 1.0))), 0, np.log2(most)))
 
 
-def _array(images: Images) -> np.ndarray:
-    return images.detach().cpu().numpy() if isinstance(images, torch.Tensor) else np.asarray(images)
-
-
 def _pixels(images: Images) -> np.ndarray:
     """uint8 (N, H, W, 3) from what the public functions take."""
-    array = _array(images)
+    array = np.asarray(images)
     if array.dtype != np.uint8 or array.ndim != 4 or array.shape[1] not in (1, 3):
         raise DataError(
             f"Tiles are drawn from uint8 images of shape (N, 1 or 3, H, W), not {array.dtype} {array.shape}."

@@ -169,6 +169,8 @@ def estimate(spec: RunSpec, records: Sequence[RunRecord]) -> Estimate | None:
         spec: the run to come.
         records: all runs, newest first.
     """
+    if not records:
+        return None
     wanted = spec.to_json()
     labelled = spec.plan.labelled
 

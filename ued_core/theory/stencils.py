@@ -6,6 +6,8 @@ other. So moments of products of the two need tables of a single axis and of pai
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from ued_core.border import Boundary
@@ -30,10 +32,16 @@ def checked_kernels(kernels: np.ndarray, strength: float) -> np.ndarray:
     return kernels
 
 
+@functools.lru_cache(maxsize=64)
 def both_neighbours(size: int, margin: int, boundary: Boundary) -> np.ndarray:
-    """Both neighbours of every position from -margin on, for fraction zero and above; int64 (2, 2, size+2·margin)."""
+    """Both neighbours of every position from -margin on, for fraction zero and above; int64 (2, 2, size+2·margin).
+
+    Kept and shared: nobody writes into it.
+    """
     positions = np.arange(-margin, size + margin)
-    return np.stack([np.stack(fold(positions, np.full(len(positions), f), size, boundary)) for f in (0.0, 0.5)])
+    table = np.stack([np.stack(fold(positions, np.full(len(positions), f), size, boundary)) for f in (0.0, 0.5)])
+    table.flags.writeable = False
+    return table
 
 
 def row_products(kernels: np.ndarray, height: int, width: int) -> np.ndarray:
