@@ -14,6 +14,7 @@ from ued_core.attacks.hypocritical import Hypocritical
 from ued_core.attacks.surrogate import Surrogate
 from ued_core.context import Context
 from ued_core.errors import Cancelled
+from ued_core.files import sha256_of
 from ued_core.models import ResNet18, SmallCnn
 from ued_core.training import accuracy
 
@@ -69,7 +70,21 @@ def test_damaged_files_are_replaced(damage):
     else:
         (folder / "network.safetensors").unlink()
     assert same(first, MADE.network(data, Context()))
-    assert json.loads((folder / "card.json").read_text())["sha256"] == module.sha256_of(folder / "network.safetensors")
+    card = json.loads((folder / "card.json").read_text())
+    assert card["sha256"] == {"network.safetensors": sha256_of(folder / "network.safetensors")}
+
+
+def test_surrogates_of_older_versions_are_read(monkeypatch):
+    """Their cards hold the one checksum by itself."""
+    data = toy_set(60)
+    short = Surrogate(SmallCnn(width=8), epochs=1, seed=3)
+    first, card = short.network(data, Context()), short.folder(data) / "card.json"
+    older = json.loads(card.read_text()) | {"sha256": sha256_of(card.with_name("network.safetensors"))}
+    card.write_text(json.dumps(older))
+    assert short.card(data)["held_out"] == 6
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "train", no_training)
+        assert same(first, short.network(data, Context()))
 
 
 def test_key_names_everything():

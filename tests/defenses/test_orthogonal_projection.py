@@ -135,20 +135,18 @@ def test_learned_once_and_named_by_its_content(monkeypatch):
         assert torch.equal(
             DefenseStack([defense]).preview(poisoned.take(rows), Context(), whole=poisoned).images, first.images[rows]
         )
-    defense.path(poisoned).write_bytes(b"torn")
+    (defense.folder(poisoned) / "learned.safetensors").write_bytes(b"torn")
     assert torch.equal(defense.purify(poisoned, Context()).images, first.images)
 
 
-@pytest.mark.parametrize(
-    ("defense", "where"), [(OrthogonalProjection(), "path"), (SdaAn(), "path"), (Dvae(), "folder")]
-)
-def test_a_corrected_defence_takes_nothing_that_the_old_one_made(monkeypatch, defense, where):
+@pytest.mark.parametrize("defense", [OrthogonalProjection(), SdaAn(), Dvae()], ids=lambda defense: defense.key)
+def test_a_corrected_defence_takes_nothing_that_the_old_one_made(monkeypatch, defense):
     photos, _ = noisy_photos(20)
-    given = photos if where == "path" else photos.content_hash
-    before = getattr(defense, where)(given)
-    assert getattr(defense, where)(given) == before
+    given = photos.content_hash if isinstance(defense, Dvae) else photos
+    before = defense.folder(given)
+    assert defense.folder(given) == before
     monkeypatch.setattr(type(defense), "revision", lambda self: 1)
-    assert getattr(defense, where)(given) != before
+    assert defense.folder(given) != before
 
 
 def test_what_is_learned_does_not_depend_on_the_disk(monkeypatch, tmp_path):

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from importlib.metadata import version
 from typing import Any
 
@@ -18,7 +17,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from ued_core.artefacts import CANNOT_WRITE, LAYOUTS
+from ued_core.artefacts import LAYOUTS
 from ued_core.artefacts.limits import touch
 
 LIBRARIES: Mapping[str, str] = {"umap": "umap-learn", "tsne": "scikit-learn", "pca": "numpy"}
@@ -58,9 +57,7 @@ def store_layout(key: str, points: np.ndarray) -> None:
     A full or read-only disk is no error: the layout is then computed again next time.
     """
     folder = LAYOUTS.root() / key
-    with suppress(*CANNOT_WRITE):
-        LAYOUTS.write(folder, {}, {"points": np.asarray(points, np.float32)}, replace=True)
-        LAYOUTS.make_room(folder)
+    LAYOUTS.keep(folder, {}, {"points": np.asarray(points, np.float32)}, replace=True)
 
 
 def _of_an_older_version(key: str) -> np.ndarray | None:

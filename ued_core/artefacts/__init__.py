@@ -7,7 +7,11 @@ LOADED = Store("cache/data", "Loaded data sets", depth=1, most=None)
 """Data sets as they were drawn or read (:mod:`ued_core.data.cache`)."""
 LAYOUTS = Store("layouts", "Layouts of features", depth=1, most_entries=500)
 """Layouts of features in the plane (:mod:`ued_core.analysis.layout_store`)."""
-STORES = (LOADED, LAYOUTS)
+LEARNED = Store("learned", "What defences learned from data sets")
+"""A few tensors per defence and data set (:mod:`ued_core.defenses.learned`)."""
+SURROGATES = Store("surrogates", "Surrogates", depth=1, older_sums=lambda card: {"network.safetensors": card["sha256"]})
+"""Models that attacks trained beforehand (:mod:`ued_core.attacks.surrogate`)."""
+STORES = (LOADED, LAYOUTS, LEARNED, SURROGATES)
 
 __all__ = [
     "CANNOT_WRITE",
@@ -15,9 +19,11 @@ __all__ = [
     "DRAFT",
     "EARLY",
     "LAYOUTS",
+    "LEARNED",
     "LOADED",
     "STOPPED",
     "STORES",
+    "SURROGATES",
     "WORK",
     "Artefact",
     "Draft",

@@ -189,6 +189,34 @@ class Store:
             more(fresh)
             write_json(fresh / CARD, {**card, SUMS: sums})
 
+    def keep(
+        self,
+        folder: Path,
+        card: Mapping[str, Any],
+        arrays: Mapping[str, np.ndarray] | None = None,
+        tensors: Mapping[str, Mapping[str, torch.Tensor]] | None = None,
+        replace: bool = False,
+        more: Callable[[Path], None] = lambda fresh: None,
+        tell: Callable[[str], None] = lambda sentence: None,
+    ) -> bool:
+        """:meth:`write`, then :meth:`make_room`; a full or read-only disk is no error.
+
+        Args:
+            folder, card, arrays, tensors, replace, more: as for :meth:`write`.
+            tell: called with what was removed to make room, as a sentence; only when something was.
+
+        Returns:
+            Whether it could be kept.
+        """
+        try:
+            self.write(folder, card, arrays, tensors, replace, more)
+        except CANNOT_WRITE:
+            return False
+        removed = self.make_room(folder)
+        if removed:
+            tell(removed)
+        return True
+
     def once(
         self, folder: Path, read: Callable[[], T | None], make: Callable[[], T], waiting: Callable[[], None]
     ) -> tuple[T, Literal["before", "meanwhile", "now"]]:

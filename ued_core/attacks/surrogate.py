@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import nn
 
+from ued_core.artefacts import SURROGATES
 from ued_core.attacks.base import Bound
 from ued_core.attacks.gradient import LEVEL, Effort
 from ued_core.attacks.whole_set import WholeSetAttack
 from ued_core.context import Context
 from ued_core.errors import DataError
-from ued_core.files import sha256_of, write_atomic, write_json
-from ued_core.home import home
 from ued_core.models import MODELS, Model, Network
 from ued_core.params import fingerprint, param
 from ued_core.records import ImageSet, to_float
@@ -85,23 +81,21 @@ class Surrogate:
 
     def folder(self, data: ImageSet) -> Path:
         """Where its ``network.safetensors`` and ``card.json`` are, or will be."""
-        return home() / "surrogates" / self.key(data)
+        return SURROGATES.root() / self.key(data)
 
     def card(self, data: ImageSet) -> dict[str, Any] | None:
         """What is known of the trained surrogate, or None when it is not there.
 
         Its identity, ``data`` (name), ``train_accuracy`` and ``held_out_accuracy`` on clean images (0..1; the latter
-        None for sets that are too small to hold images out), ``held_out`` (how many), ``seconds`` and ``sha256``.
+        None for sets that are too small to hold images out), ``held_out`` (how many) and ``seconds``.
         """
-        try:
-            return json.loads((self.folder(data) / "card.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
+        return SURROGATES.card(self.folder(data))
 
     def network(self, data: ImageSet, ctx: Context) -> Network:
         """The trained network on ``ctx.device``, in evaluation mode, its weights without gradients.
 
-        Read from the home when it is there, otherwise trained and kept. A full or read-only disk is no error.
+        Read from the home when it is there, otherwise trained and kept; where another process trains the same one,
+        that is waited for. A full or read-only disk is no error.
 
         Args:
             data: the clean training images.
@@ -113,11 +107,21 @@ class Surrogate:
         drawn = Context(seed=self.seed).stream_seed("surrogate")
         ctx = ctx.with_seed(drawn)
         network = build_network(self.model, data, ctx.generator("weights", device="cpu"))
-        state = self._kept(data)
-        if state is None or not _fits(network, state):
+        folder = self.folder(data)
+
+        def kept() -> Network | None:
+            return SURROGATES.read(folder, lambda found: network if _fits(network, found.tensors("network")) else None)
+
+        def made() -> Network:
             began = perf_counter()
-            card = self._train(network, data, ctx)
-            self._keep(network, data, {**card, "seconds": perf_counter() - began})
+            learned = self._train(network, data, ctx)
+            card = {**self._identity(data), "data": data.name, **learned, "seconds": perf_counter() - began}
+            state = {name: value.detach().cpu() for name, value in network.state_dict().items()}
+            SURROGATES.keep(folder, card, tensors={"network": state}, tell=ctx.on_note)
+            return network
+
+        waiting = "another process trains this surrogate; waiting for it"
+        SURROGATES.once(folder, kept, made, lambda: ctx.report(0, 1, waiting))
         network.to(ctx.device).eval()
         for parameter in network.parameters():
             parameter.requires_grad_(False)
@@ -161,28 +165,6 @@ class Surrogate:
             ctx.on_report(done, total, f"adversarial training, {text}")
 
         train(replace(job, blend=worst), replace(ctx, on_report=report))
-
-    def _kept(self, data: ImageSet) -> dict[str, torch.Tensor] | None:
-        card, path = self.card(data), self.folder(data) / "network.safetensors"
-        try:
-            if card is None or sha256_of(path) != card["sha256"]:
-                return None
-            return load_file(path)
-        except (OSError, KeyError, SafetensorError):
-            return None
-
-    def _keep(self, network: Network, data: ImageSet, card: dict[str, Any]) -> None:
-        state = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
-        path = self.folder(data) / "network.safetensors"
-        try:
-            write_atomic(path, lambda temporary: save_file(state, temporary))
-            # The card comes last and names the weights, so that a card is never without them.
-            write_json(
-                path.with_name("card.json"),
-                {**self._identity(data), "data": data.name, **card, "sha256": sha256_of(path)},
-            )
-        except (OSError, SafetensorError):
-            return
 
 
 def _fits(network: Network, state: dict[str, torch.Tensor]) -> bool:

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
+from ued_core.artefacts import LEARNED
 from ued_core.context import Context
 from ued_core.defenses.base import Defense
 from ued_core.defenses.fixed import CHUNK
-from ued_core.files import write_atomic
-from ued_core.home import home
-from ued_core.params import fingerprint
 from ued_core.records import ImageSet
 
 #: raised whenever code changes what is learned, so that old files are not taken for new ones
@@ -27,8 +22,8 @@ class LearnedDefense(Defense):
     """A defence that first learns a few tensors from all images, then treats each image by itself with them.
 
     What is learned depends on the images and labels and on the parameters named in ``learned_from``, never on the seed
-    of the run, nor on how many threads whoever comes first computes with. It is one file under the home, named by all
-    of that; a full or read-only disk is no error.
+    of the run, nor on how many threads whoever comes first computes with. It is an artefact under the home, named by
+    all of that; a full or read-only disk is no error.
     Subclasses implement :meth:`learn`, :meth:`treat` and :meth:`seconds_for`.
 
     Attributes:
@@ -65,31 +60,35 @@ class LearnedDefense(Defense):
     @abstractmethod
     def seconds_for(self, data: ImageSet) -> float: ...
 
-    def path(self, data: ImageSet) -> Path:
+    def folder(self, data: ImageSet) -> Path:
         """Where what was learned from this set is, or will be."""
         named: dict[str, Any] = {name: getattr(self, name) for name in self.learned_from}
         recipe = {"version": LEARNED_VERSION, "torch": torch.__version__, "defence": self.key, **named}
         recipe |= {"revision": self.revision()} if self.revision() else {}
-        return home() / "learned" / f"{self.key}-{fingerprint(recipe)}" / f"{data.content_hash}.safetensors"
+        return LEARNED.address(self.key, recipe, data.content_hash)
 
     def is_learned(self, data: ImageSet) -> bool:
         """Whether nothing has to be learned from this set any more."""
-        return self.path(data).exists()
+        return LEARNED.card(self.folder(data)) is not None
 
     def seconds_before(self, whole: ImageSet) -> float:
         return 0.0 if self.is_learned(whole) else self.seconds_for(whole)
 
     def learned(self, data: ImageSet, ctx: Context) -> dict[str, torch.Tensor]:
         """What :meth:`learn` gives, read from the disk when it was learned before; on ``ctx.device``."""
-        path = self.path(data)
-        tensors: dict[str, torch.Tensor] | None = None
-        # A damaged file is written anew.
-        with suppress(OSError, SafetensorError):
-            tensors = load_file(path)
-        if tensors is None:
+        folder = self.folder(data)
+
+        def kept() -> dict[str, torch.Tensor] | None:
+            return LEARNED.read(folder, lambda found: found.tensors("learned"))
+
+        def made() -> dict[str, torch.Tensor]:
             tensors = self.learn(data, ctx)
-            with suppress(OSError, SafetensorError):
-                write_atomic(path, lambda temporary: save_file(tensors, temporary))
+            card = {"defence": self.to_json(), "data": data.name, "data_hash": data.content_hash}
+            LEARNED.keep(folder, card, tensors={"learned": tensors}, tell=ctx.on_note)
+            return tensors
+
+        waiting = f"{self.title}: another process learns from this set; waiting for it"
+        tensors, _ = LEARNED.once(folder, kept, made, lambda: ctx.report(0, 1, waiting))
         return {name: tensor.to(ctx.device) for name, tensor in tensors.items()}
 
     def purify(self, data: ImageSet, ctx: Context) -> ImageSet:
