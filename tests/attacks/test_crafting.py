@@ -1,19 +1,24 @@
 """Crafted sets on the disk: read instead of crafted again, whole or not at all, found by their images."""
 
 import json
+import multiprocessing
+import os
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from tests.attacks.toy_set import toy_set
+from ued_core.artefacts import CRAFTED
 from ued_core.attacks import ATTACKS, Cuda, ErrorMinimising
 from ued_core.attacks import checkpoint as module
-from ued_core.attacks.checkpoint import craft_once, crafted_card, crafted_root, crafted_rows, poison_once
+from ued_core.attacks.checkpoint import craft_once, crafted_card, crafted_rows, poison_once
 from ued_core.context import Context
 from ued_core.errors import Cancelled, Unavailable
+from ued_core.files import sha256_of
 from ued_core.records import ImageSet
 
 WHOLE_SET = [name for name, entry in ATTACKS.items() if entry.needs_whole_set]
@@ -60,15 +65,14 @@ def test_one_crafted_set_serves_every_rate_and_class(monkeypatch):
 def test_other_attacks_are_not_kept():
     data = toy_set(40)
     assert torch.equal(poison_once(Cuda(), data, Context(seed=2)).images, Cuda().poison(data, Context(seed=2)).images)
-    assert not crafted_root().exists()
+    assert not CRAFTED.root().exists()
 
 
 @pytest.mark.parametrize("damage", ["images", "card", "no images", "cut"])
 def test_damaged_sets_are_crafted_again(damage):
     data = toy_set(60)
     first = craft_once(ATTACK, data, Context(seed=2)).images.clone()
-    (folder,) = [path.parent for path in crafted_root().glob("*/*/card.json")]
-    module._mapped.cache_clear()
+    (folder,) = [path.parent for path in CRAFTED.root().glob("*/*/card.json")]
     path = folder / "images.npy"
     if damage == "card":
         (folder / "card.json").write_text("{")
@@ -80,7 +84,6 @@ def test_damaged_sets_are_crafted_again(damage):
         path.write_bytes(content if damage == "images" else content[:-100])
     again = craft_once(ATTACK, data, Context(seed=2))
     assert torch.equal(again.images, first)
-    module._mapped.cache_clear()
     assert torch.equal(module.read_crafted(folder).images, first)
     assert json.loads((folder / "card.json").read_text())["data_hash"] == data.content_hash
 
@@ -125,22 +128,74 @@ def test_stopped_work_goes_on_and_leaves_no_draft(monkeypatch):
 
     with pytest.raises(Cancelled):
         poison_once(attack, data, Context(seed=2, on_report=stop))
-    assert len(list(crafted_root().glob("*/*.draft"))) == 1
-    assert not list(crafted_root().glob("*/*/card.json"))
+    assert len(list(CRAFTED.root().glob("*/*.draft"))) == 1
+    assert not list(CRAFTED.root().glob("*/*/card.json"))
     seen = []
     assert torch.equal(
         poison_once(attack, data, Context(seed=2, on_report=lambda d, t, text: seen.append(text))).images, expected
     )
     assert not any(text.startswith("round 1") for text in seen)
-    assert not list(crafted_root().glob("*/*.draft"))
+    assert not list(CRAFTED.root().glob("*/*.draft"))
+
+
+def test_sets_of_older_versions_are_read(monkeypatch):
+    """Their cards hold the one checksum of the images by itself."""
+    data = toy_set(60)
+    first = craft_once(ATTACK, data, Context(seed=2)).images.clone()
+    (path,) = CRAFTED.root().glob("*/*/card.json")
+    older = json.loads(path.read_text()) | {"sha256": sha256_of(first.numpy())}
+    path.write_text(json.dumps(older))
+    monkeypatch.setattr(ErrorMinimising, "craft", forbidden)
+    assert torch.equal(craft_once(ATTACK, data, Context(seed=2)).images, first)
+    assert crafted_card(ATTACK, 2, data.content_hash)["attack"] == ATTACK.to_json()
+    assert torch.equal(crafted_rows(ATTACK, 2, data.take([5])), first[[5]])
+
+
+def craft_beside_another(home, place, name):
+    """In a process of its own: crafting goes on when the other process waits, or crafts the same too."""
+    os.environ["UED_HOME"] = str(home)
+    whole = ErrorMinimising.craft
+
+    def craft(*args):
+        (place / f"{name}.crafts").touch()
+        ends = time.monotonic() + 100
+        while time.monotonic() < ends and not (list(place.glob("*.waits")) or len(list(place.glob("*.crafts"))) > 1):
+            time.sleep(0.05)
+        return whole(*args)
+
+    def told(done, total, text):
+        if text == "EM: another run crafts this set; waiting for it":
+            (place / f"{name}.waits").touch()
+        if text.endswith("crafted meanwhile by another run"):
+            (place / f"{name}.reads").touch()
+
+    ErrorMinimising.craft = craft
+    made = craft_once(ATTACK, toy_set(60), Context(seed=2, on_report=told))
+    (place / f"{name}.hash").write_text(sha256_of(made.images.numpy()))
+
+
+def test_two_processes_do_not_craft_the_same_set_twice(tmp_path):
+    start = multiprocessing.get_context("spawn").Process
+    both = [start(target=craft_beside_another, args=(tmp_path / "home", tmp_path, name)) for name in "ab"]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join(200)
+        assert process.exitcode == 0
+    assert [len(list(tmp_path.glob(f"*.{what}"))) for what in ("crafts", "waits", "reads", "hash")] == [1, 1, 1, 2]
+    assert len({path.read_text() for path in tmp_path.glob("*.hash")}) == 1
 
 
 def test_old_sets_make_room(monkeypatch):
     data = toy_set(40)
-    monkeypatch.setattr(module, "MOST_BYTES", 2.5 * data.images.numel())
+    monkeypatch.setattr(module, "CRAFTED", replace(CRAFTED, most=int(2.5 * data.images.numel())))
+    told = []
     for seed in range(3):
-        craft_once(ATTACK, data, Context(seed=seed))
+        craft_once(ATTACK, data, Context(seed=seed, on_note=told.append))
         time.sleep(0.02)
+    assert len(told) == 1
+    assert "Crafted sets may take" in told[0]
+    assert "so 1 that were not used for longest were removed: em-" in told[0]
     assert [crafted_card(ATTACK, seed, data.content_hash) is not None for seed in range(3)] == [False, True, True]
 
 

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from tests.attacks.toy_set import toy_set
+from ued_core.artefacts import Draft
 from ued_core.attacks import ATTACKS, DeepConfuse
-from ued_core.attacks.checkpoint import Draft
 from ued_core.attacks.deep_confuse import _Crafting, loss_after_step, noisy, parted
 from ued_core.attacks.gradient import LEVEL
 from ued_core.attacks.surrogate import build_network

@@ -5,8 +5,9 @@ import torch
 
 from tests.attacks.surrogate_error import surrogate_error
 from tests.attacks.toy_set import CLASSES, toy_set
+from ued_core.artefacts import CRAFTED, Draft
 from ued_core.attacks import ErrorMinimising
-from ued_core.attacks.checkpoint import Draft, crafted_root, poison_once
+from ued_core.attacks.checkpoint import poison_once
 from ued_core.attacks.error_minimising import _ClassWise
 from ued_core.attacks.surrogate import BATCH, build_network
 from ued_core.context import Context
@@ -238,8 +239,8 @@ def test_sets_of_the_old_class_wise_rule_are_not_taken_for_new_ones(tmp_path, mo
             with monkeypatch.context() as patch:
                 if revision is not None:
                     patch.setattr(ErrorMinimising, "revision", lambda self: 0)
-                before = set(crafted_root().glob("*")) if crafted_root().exists() else set()
+                before = set(CRAFTED.root().glob("*")) if CRAFTED.root().exists() else set()
                 poison_once(quick.with_values(granularity=granularity), data, Context(seed=3))
-                names[granularity, revision] = set(crafted_root().glob("*")) - before
+                names[granularity, revision] = set(CRAFTED.root().glob("*")) - before
     assert len(names["class", 0]) == len(names["sample", 0]) == len(names["class", None]) == 1
     assert names["sample", None] == set(), "found again"

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from tests.attacks.toy_set import toy_set
+from ued_core.artefacts import Draft
 from ued_core.attacks import ATTACKS, Ntga
-from ued_core.attacks.checkpoint import Draft
 from ued_core.attacks.gradient import LEVEL, to_float
 from ued_core.attacks.ntga import KernelNetwork, points
 from ued_core.context import Context

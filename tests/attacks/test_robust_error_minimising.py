@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from tests.attacks.toy_set import toy_set
+from ued_core.artefacts import Draft
 from ued_core.attacks import RobustErrorMinimising
-from ued_core.attacks.checkpoint import Draft
 from ued_core.attacks.gradient import LEVEL, Effort, on_device
 from ued_core.attacks.robust_error_minimising import robust
 from ued_core.attacks.surrogate import build_network

@@ -5,8 +5,9 @@ import torch
 
 from tests.attacks.surrogate_error import surrogate_error
 from tests.attacks.toy_set import CLASSES, toy_set
+from ued_core.artefacts import Draft
 from ued_core.attacks import AdversarialPoison, ErrorMaximising, Hypocritical
-from ued_core.attacks.checkpoint import Draft, crafted_card, poison_once
+from ued_core.attacks.checkpoint import crafted_card, poison_once
 from ued_core.attacks.gradient import to_float
 from ued_core.context import Context
 from ued_core.errors import Cancelled

@@ -13,9 +13,10 @@ from sklearn.cluster import KMeans
 from torch import nn
 
 from tests.attacks.toy_set import toy_set
+from ued_core.artefacts import Draft
 from ued_core.attacks import ATTACKS, UnlearnableClusters, encoders, feature_clusters
 from ued_core.attacks import unlearnable_clusters as module
-from ued_core.attacks.checkpoint import Draft, poison_once
+from ued_core.attacks.checkpoint import poison_once
 from ued_core.attacks.encoders import Encoder, embedded_card, encoder_for, features_of
 from ued_core.attacks.feature_clusters import agreement_with, find_clusters
 from ued_core.context import Context

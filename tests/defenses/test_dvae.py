@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -309,6 +310,22 @@ def test_damaged_artefacts_are_made_anew() -> None:
     assert read_purified(folder) is None
     assert torch.equal(defense.purify(data, Context()).images, first)
     assert read_purified(folder) is not None
+
+
+def test_sets_of_older_versions_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their cards list the checksums by stage."""
+    data, defense = image_set(), quick()
+    first = defense.purify(data, Context()).images.clone()
+    path = defense.folder(data.content_hash) / "card.json"
+    card = json.loads(path.read_text())
+    sums = card.pop("sha256")
+    card["stages"] = [{"images": sums[f"stage{n}.npy"], "network": sums[f"stage{n}.safetensors"]} for n in (1, 2)]
+    path.write_text(json.dumps(card))
+    monkeypatch.setattr(Dvae, "separate", lambda *_: pytest.fail("it was purified before"))
+    assert torch.equal(defense.purify(data, Context()).images, first)
+    kept = defense.kept(data)
+    assert kept is not None
+    assert (len(kept.stages), len(kept.weights)) == (2, 2)
 
 
 def test_no_place_to_write(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,8 +19,8 @@ from pages.state.background import Handle, WorkFailed
 from tests.figures.test_perturbation import numbers
 from tests.pages.components import charts, tiles
 from tests.runs.test_uc_protocols import row
+from ued_core.artefacts import CRAFTED
 from ued_core.attacks import UnlearnableClusters
-from ued_core.attacks.checkpoint import crafted_root
 from ued_core.attacks.encoders import encoder_for
 from ued_core.context import Context
 from ued_core.data import DATASETS, load_split
@@ -374,4 +374,4 @@ def test_proxy_is_named_and_nothing_else_is(open_page, at_once) -> None:
     assert "control and not label-agnostic" in words
     assert "Clean test accuracy in the stored runs: on Shapes " in words
     assert encoder_for("labelled", "shapes").proxy
-    assert not crafted_root().exists()
+    assert not CRAFTED.root().exists()

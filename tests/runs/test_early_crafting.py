@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from ued_core import runs
+from ued_core.artefacts import CRAFTED
 from ued_core.attacks import ATTACKS
-from ued_core.attacks.checkpoint import crafted_card, crafted_root
+from ued_core.attacks.checkpoint import crafted_card
 from ued_core.context import Context
 from ued_core.data import load_split
 from ued_core.errors import Cancelled, RunError
@@ -99,7 +100,7 @@ def test_what_is_there_is_trained_with_and_kept_apart(name: str, tmp_path: Path)
         the_first_ones(name, poisoned)
     # Nobody takes it for the attack, and the work goes on for others.
     assert crafted_card(spec.attack, 0, train.content_hash) is None
-    assert not list(crafted_root().glob("*/*/card.json"))
+    assert not list(CRAFTED.root().glob("*/*/card.json"))
     # The run itself, resumed, trains on the same images without crafting anything.
     again = execute(spec, Context(on_report=no_crafting), partial=tmp_path / "own")
     assert again.data.trained_on_hash == result.data.trained_on_hash
@@ -149,7 +150,7 @@ def test_rem_computes_the_noise_of_every_image_anew_when_its_training_goes_on(mo
     reached: list[str] = []
     with pytest.raises(Cancelled):
         checkpoint.craft_once(spec.attack, train, Context(enough=Wish(), on_report=stop_in_the_last_pass))
-    assert torch.load(next(crafted_root().glob("*/*.draft")), weights_only=True)["done"] > 0
+    assert torch.load(next(CRAFTED.root().glob("*/*.draft")), weights_only=True)["done"] > 0
     assert torch.equal(checkpoint.craft_once(spec.attack, train, Context()).images, expected)
 
 

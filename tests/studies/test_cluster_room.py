@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from tests.attacks.toy_set import toy_set
+from ued_core.artefacts import Draft
 from ued_core.attacks import UnlearnableClusters
-from ued_core.attacks.checkpoint import Draft
 from ued_core.attacks.encoders import encoder_for
 from ued_core.attacks.feature_clusters import anchors
 from ued_core.attacks.unlearnable_clusters import profile_distance

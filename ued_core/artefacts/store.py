@@ -45,9 +45,7 @@ SUMS = "sha256"
 """In the card: file name → SHA-256, of an array's values or of another file's bytes."""
 LOCK, DRAFT, WORK, EARLY = ".lock", ".draft", ".work", ".early"
 ASK_S = 0.5
-CANNOT_WRITE = (OSError, SafetensorError)
-"""What a full or read-only disk raises in :meth:`Store.write`."""
-_DAMAGED = (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, SafetensorError, DataError)
+_DAMAGED = (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, SafetensorError, DataError)
 
 T = TypeVar("T")
 
@@ -108,7 +106,7 @@ class Store:
         Args:
             key: of the method that makes it.
             recipe: JSON-ready, everything that decides what the method makes of a set.
-            name: names the set: its content hash.
+            name: names the set: its content hash; empty for the folder of all that the recipe makes.
         """
         return self.root() / f"{key}-{fingerprint(dict(recipe))}" / name
 
@@ -150,16 +148,19 @@ class Store:
             touch(folder)
         return found
 
-    def write(
+    def keep(
         self,
         folder: Path,
         card: Mapping[str, Any],
         arrays: Mapping[str, np.ndarray] | None = None,
         tensors: Mapping[str, Mapping[str, torch.Tensor]] | None = None,
+        *,
         replace: bool = False,
+        parents: bool = True,
         more: Callable[[Path], None] = lambda fresh: None,
-    ) -> None:
-        """Keep an artefact: it appears whole or not at all.
+        tell: Callable[[str], None] = lambda sentence: None,
+    ) -> Exception | None:
+        """Keep an artefact, which appears whole or not at all, and make room for it.
 
         Args:
             folder: where.
@@ -168,54 +169,26 @@ class Store:
             tensors: name → a group of named tensors, on the CPU.
             replace: take the place of a sound one that is there; otherwise that one stays, as both are equal. A damaged
                 one always goes.
+            parents: whether all folders above are made; otherwise only the last one, where a missing one above it means
+                that somebody deleted it.
             more: puts more files into the folder, which have no checksum.
-
-        Raises:
-            OSError, SafetensorError: a full or read-only disk (:data:`CANNOT_WRITE`); nothing is left behind.
-        """
-        import numpy as np
-
-        with folder_atomic(folder, stays=lambda other: not replace and self._sound(other)) as fresh:
-            sums: dict[str, str] = {}
-            for name, array in (arrays or {}).items():
-                array = np.ascontiguousarray(array)
-                np.save(fresh / f"{name}.npy", array)
-                sums[f"{name}.npy"] = sha256_of(array)
-            for name, group in (tensors or {}).items():
-                from safetensors.torch import save_file
-
-                save_file({key: value.contiguous() for key, value in group.items()}, fresh / f"{name}.safetensors")
-                sums[f"{name}.safetensors"] = sha256_of(fresh / f"{name}.safetensors")
-            more(fresh)
-            write_json(fresh / CARD, {**card, SUMS: sums})
-
-    def keep(
-        self,
-        folder: Path,
-        card: Mapping[str, Any],
-        arrays: Mapping[str, np.ndarray] | None = None,
-        tensors: Mapping[str, Mapping[str, torch.Tensor]] | None = None,
-        replace: bool = False,
-        more: Callable[[Path], None] = lambda fresh: None,
-        tell: Callable[[str], None] = lambda sentence: None,
-    ) -> bool:
-        """:meth:`write`, then :meth:`make_room`; a full or read-only disk is no error.
-
-        Args:
-            folder, card, arrays, tensors, replace, more: as for :meth:`write`.
             tell: called with what was removed to make room, as a sentence; only when something was.
 
         Returns:
-            Whether it could be kept.
+            None, or why it could not be kept: a full or read-only disk is no error, for the work is done all the same.
         """
         try:
-            self.write(folder, card, arrays, tensors, replace, more)
-        except CANNOT_WRITE:
-            return False
+            folder.parent.mkdir(parents=parents, exist_ok=True)
+            with folder_atomic(folder, lambda other: not replace and self._sound(other), parents=False) as fresh:
+                sums = _written(fresh, arrays or {}, tensors or {})
+                more(fresh)
+                write_json(fresh / CARD, {**card, SUMS: sums})
+        except (OSError, SafetensorError) as error:
+            return error
         removed = self.make_room(folder)
         if removed:
             tell(removed)
-        return True
+        return None
 
     def once(
         self, folder: Path, read: Callable[[], T | None], make: Callable[[], T], waiting: Callable[[], None]
@@ -259,7 +232,7 @@ class Store:
         """
         removed = make_room(self.entries(), self.limit(), {newest}, most_entries=self.most_entries)
         bytes_ = limit_words() if self.most is None else gigabytes(self.most)
-        may = bytes_ if math.isinf(self.most_entries) else f"{bytes_} and be {self.most_entries:,}"
+        may = bytes_ if math.isinf(self.most_entries) else f"{bytes_} and be at most {self.most_entries:,}"
         return removed_words(removed, self.what, may, self.root())
 
     def _sums(self, card: Any) -> dict[str, str]:
@@ -267,6 +240,26 @@ class Store:
 
     def _sound(self, folder: Path) -> bool:
         return self.read(folder, lambda found: found) is not None
+
+
+def _written(
+    folder: Path, arrays: Mapping[str, np.ndarray], tensors: Mapping[str, Mapping[str, torch.Tensor]]
+) -> dict[str, str]:
+    """Write the files of an artefact; their checksums."""
+    import numpy as np
+
+    sums: dict[str, str] = {}
+    for name, array in arrays.items():
+        array = np.ascontiguousarray(array)
+        np.save(folder / f"{name}.npy", array)
+        sums[f"{name}.npy"] = sha256_of(array)
+    for name, group in tensors.items():
+        from safetensors.torch import save_file
+
+        path = folder / f"{name}.safetensors"
+        save_file({key: value.contiguous() for key, value in group.items()}, path)
+        sums[path.name] = sha256_of(path)
+    return sums
 
 
 @contextmanager

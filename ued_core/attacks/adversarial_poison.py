@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Literal
 import torch
 import torch.nn.functional as F
 
-from ued_core.attacks.checkpoint import STOPPED, Crafted, Draft
+from ued_core.artefacts import STOPPED, Draft
+from ued_core.attacks.checkpoint import Crafted
 from ued_core.attacks.gradient import LEVEL, Effort, chunk_of, on_device
 from ued_core.attacks.surrogate import TrainedSurrogateAttack, chunks
 from ued_core.context import Context

@@ -7,14 +7,9 @@ its state lies beside it, so that crafting that was stopped goes on where it was
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import json
-import os
-import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,22 +17,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from ued_core.artefacts import CARD, CRAFTED, DRAFT, STOPPED, Artefact, Draft
 from ued_core.attacks.base import Attack, touched_rows
 from ued_core.context import Context
-from ued_core.files import folder_atomic, sha256_of, write_atomic, write_json
-from ued_core.home import home
-from ued_core.params import fingerprint
 from ued_core.records import ImageSet, PoisonedSet
 
 #: raised whenever code changes what all attacks craft, so that old artefacts are not taken for new ones; one attack has
 # its ``revision``
 CRAFT_VERSION = 1
-MOST_BYTES = 8_000_000_000
-"""What all crafted sets may take on the disk; the ones not used longest go."""
-STOPPED = "stopped_early"
-"""In the log of a set whose crafting the user ended, and in no other."""
-SHARE_OF_TIME = 0.05
-"""What saving the state of unfinished work may cost."""
 
 
 @dataclass(frozen=True)
@@ -71,57 +58,12 @@ def log_of(done: str, wanted: str, converged: bool, trace: list[dict[str, Any]],
     return {"converged": converged, "note": note, "trace": trace} | ({STOPPED: stopped} if stopped else {})
 
 
-class Draft:
-    """The state of unfinished crafting in one file.
-
-    Args:
-        path: None keeps nothing.
-        every_s: least time between two saves; 0 saves whenever asked.
-    """
-
-    def __init__(self, path: Path | None = None, every_s: float = 2.0) -> None:
-        self.path, self.every_s = path, every_s
-        self._cost, self._last = 0.0, time.perf_counter()
-
-    def load(self) -> dict[str, Any] | None:
-        """What was saved last, or None; a damaged file counts as none."""
-        if self.path is None or not self.path.exists():
-            return None
-        try:
-            return torch.load(self.path, map_location="cpu", weights_only=True)
-        except Exception:  # whatever torch and pickle say of a torn file: the work begins anew
-            return None
-
-    def save(self, state: Callable[[], Mapping[str, Any]]) -> None:
-        """Save, but not so often that it takes more than a twentieth of the time; a full disk is no error."""
-        now = time.perf_counter()
-        pause = max(self.every_s, self._cost / SHARE_OF_TIME) if self.every_s else 0.0
-        if self.path is None or now - self._last < pause:
-            return
-        held = dict(state())
-        # torch says RuntimeError of a full disk.
-        with suppress(OSError, RuntimeError):
-            write_atomic(self.path, lambda temporary: torch.save(held, temporary))
-        self._last = time.perf_counter()
-        self._cost = self._last - now
-
-    def discard(self) -> None:
-        """Remove the file."""
-        if self.path is not None:
-            self.path.unlink(missing_ok=True)
-
-
-def crafted_root() -> Path:
-    """The folder of all crafted sets; it is not made here."""
-    return home() / "crafted"
-
-
-def _family(attack: Any, seed: int) -> Path:
+def _address(attack: Any, seed: int, data_hash: str) -> Path:
     named = {"version": CRAFT_VERSION, "torch": torch.__version__, "attack": attack.to_json(), "seed": seed}
     inputs = attack.crafting_inputs()
     named |= {"inputs": inputs} if inputs else {}
     named |= {"revision": attack.revision()} if attack.revision() else {}
-    return crafted_root() / f"{attack.key}-{fingerprint(named)}"
+    return CRAFTED.address(attack.key, named, data_hash)
 
 
 def poison_once(
@@ -164,35 +106,41 @@ def craft_once(attack: Any, data: ImageSet, ctx: Context, partial: Path | None =
             none.
     """
     own = None if partial is None else partial / data.content_hash
-    mine = None if own is None else read_crafted(own)
-    if mine is not None and mine.images.shape == data.images.shape:
+    mine = None if own is None else _kept(own, data)
+    if mine is not None:
         ctx.report(1, 1, f"{attack.title}: read from the disk, {mine.log.get(STOPPED, '')}")
         return mine
-    folder = _family(attack, ctx.seed) / data.content_hash
-    kept = read_crafted(folder)
-    if kept is not None and kept.images.shape == data.images.shape:
-        ctx.report(1, 1, f"{attack.title}: crafted before, read from the disk")
-        return kept
-    draft = Draft(folder.with_suffix(".draft"))
-    began = time.perf_counter()
+    folder = _address(attack, ctx.seed, data.content_hash)
+    waiting = f"{attack.title}: another run crafts this set; waiting for it"
+    made, when = CRAFTED.once(
+        folder,
+        lambda: _kept(folder, data),
+        lambda: _made(attack, data, ctx, folder, own),
+        lambda: ctx.report(0, 1, waiting),
+    )
+    if when != "now":
+        told = "crafted before, read from the disk" if when == "before" else "crafted meanwhile by another run"
+        ctx.report(1, 1, f"{attack.title}: {told}")
+    return made
+
+
+def _made(attack: Any, data: ImageSet, ctx: Context, folder: Path, own: Path | None) -> Crafted:
+    draft, began = Draft(folder.with_suffix(DRAFT)), time.perf_counter()
     made = attack.craft(data, ctx, draft)
     known = attack.surrogate_note(data, ctx.seed)
     log = {**made.log, **({"surrogate": known} if known else {}), "seconds": time.perf_counter() - began}
+    made = Crafted(made.images, log)
     target = own if STOPPED in log else folder
-    try:
-        if own is not None and target == own:
-            # Not the folder above: a run whose folder was deleted stays deleted.
-            own.parent.mkdir(exist_ok=True)
-        if target is not None:
-            _write(
-                target, made.images, data, {"attack": attack.to_json(), "seed": ctx.seed, "data": data.name, "log": log}
-            )
-    except OSError:
-        # A full or read-only disk: the work is done all the same, it only cannot be kept.
-        return Crafted(made.images, log)
+    if target is None:
+        return made
+    about = {"attack": attack.to_json(), "seed": ctx.seed, "data": data.name, "data_hash": data.content_hash}
+    arrays = {"images": made.images.numpy(), "rows": _digests(data)}
+    card = {**about, "log": log}
+    if CRAFTED.keep(target, card, arrays, parents=target == folder, tell=ctx.on_note) is not None:
+        return made
     if target == folder:
         draft.discard()
-    return (None if target is None else read_crafted(target)) or Crafted(made.images, log)
+    return read_crafted(target) or made
 
 
 def changed_rows(images: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
@@ -203,10 +151,7 @@ def changed_rows(images: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
 
 def crafted_card(attack: Attack, seed: int, data_hash: str) -> dict[str, Any] | None:
     """What is known of a crafted set (``attack``, ``seed``, ``data``, ``log``), or None when there is none."""
-    try:
-        return json.loads((_family(attack, seed) / data_hash / "card.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
+    return CRAFTED.card(_address(attack, seed, data_hash))
 
 
 def crafted_rows(attack: Attack, seed: int, images: ImageSet) -> torch.Tensor | None:
@@ -218,64 +163,40 @@ def crafted_rows(attack: Attack, seed: int, images: ImageSet) -> torch.Tensor | 
     Returns:
         uint8, shape of ``images.images``, or None when no crafted set holds them.
     """
-    try:
-        folders = [path for path in _family(attack, seed).iterdir() if (path / "card.json").exists()]
-    except OSError:
-        return None
     wanted = _digests(images)
-    for folder in sorted(folders, key=lambda path: path.stat().st_mtime, reverse=True):
-        kept = read_crafted(folder)
-        if kept is None or kept.images.shape[1:] != images.images.shape[1:]:
-            continue
-        known = np.load(folder / "rows.npy")
+
+    def held(kept: Artefact) -> torch.Tensor | None:
+        crafted = _crafted(kept).images
+        known = kept.array("rows")
         order = np.argsort(known, kind="stable")
-        at = np.minimum(np.searchsorted(known[order], wanted), len(known) - 1)
-        rows = order[at]
-        if np.array_equal(known[rows], wanted):
-            return kept.images[torch.from_numpy(rows)]
-    return None
+        rows = order[np.minimum(np.searchsorted(known[order], wanted), len(known) - 1)]
+        fits = crafted.shape[1:] == images.images.shape[1:] and np.array_equal(known[rows], wanted)
+        return crafted[torch.from_numpy(rows)] if fits else None
+
+    found = (CRAFTED.read(folder, held) for folder in _newest_first(_address(attack, seed, "")))
+    return next((rows for rows in found if rows is not None), None)
 
 
 def read_crafted(folder: Path) -> Crafted | None:
     """A crafted set, memory-mapped, or None when it is absent or damaged."""
+    return CRAFTED.read(folder, _crafted)
+
+
+def _crafted(kept: Artefact) -> Crafted:
+    return Crafted(torch.from_numpy(kept.array("images")), kept.card["log"])
+
+
+def _kept(folder: Path, data: ImageSet) -> Crafted | None:
+    kept = read_crafted(folder)
+    return kept if kept is not None and kept.images.shape == data.images.shape else None
+
+
+def _newest_first(family: Path) -> list[Path]:
     try:
-        written = (folder / "card.json").stat().st_mtime_ns
-        found = _mapped(folder, written)
-        os.utime(folder)
-    except (OSError, EOFError, ValueError, KeyError):
-        return None
-    return found
-
-
-@functools.lru_cache(maxsize=4)
-def _mapped(folder: Path, written: int) -> Crafted:
-    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
-    array = np.load(folder / "images.npy", mmap_mode="c", allow_pickle=False)
-    if sha256_of(array) != card["sha256"]:
-        raise ValueError(f"{folder.name} does not have the checksum it was written with")
-    return Crafted(torch.from_numpy(array), card["log"])
-
-
-def _write(folder: Path, images: torch.Tensor, data: ImageSet, card: Mapping[str, Any]) -> None:
-    # Another process that crafted the same may have been quicker: its files are equal.
-    with folder_atomic(folder, stays=lambda other: read_crafted(other) is not None) as entry:
-        array = images.contiguous().numpy()
-        np.save(entry / "images.npy", array)
-        np.save(entry / "rows.npy", _digests(data))
-        write_json(entry / "card.json", {**card, "data_hash": data.content_hash, "sha256": sha256_of(array)})
-    _make_room(folder)
-
-
-def _make_room(newest: Path) -> None:
-    with suppress(OSError):
-        entries = sorted(
-            crafted_root().glob("*/*/images.npy"), key=lambda path: path.parent.stat().st_mtime, reverse=True
-        )
-        total = 0
-        for path in entries:
-            total += path.stat().st_size
-            if total > MOST_BYTES and path.parent != newest:
-                shutil.rmtree(path.parent, ignore_errors=True)
+        folders = [path for path in family.iterdir() if (path / CARD).exists()]
+        return sorted(folders, key=lambda path: path.stat().st_mtime, reverse=True)
+    except OSError:
+        return []
 
 
 def _digests(data: ImageSet) -> np.ndarray:

@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import nn
 from torch.func import functional_call
 
-from ued_core.attacks.checkpoint import Crafted, Draft
+from ued_core.artefacts import Draft
+from ued_core.attacks.checkpoint import Crafted
 from ued_core.attacks.error_minimising import judged
 from ued_core.attacks.gradient import LEVEL, Effort, chunk_of, on_device, published
 from ued_core.attacks.surrogate import SurrogateAttack, at_least_two, build_network, chunks

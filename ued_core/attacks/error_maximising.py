@@ -6,7 +6,8 @@ from typing import ClassVar, Literal
 
 import torch
 
-from ued_core.attacks.checkpoint import Crafted, Draft, log_of
+from ued_core.artefacts import Draft
+from ued_core.attacks.checkpoint import Crafted, log_of
 from ued_core.attacks.error_minimising import CLASS_SHARE, judged
 from ued_core.attacks.gradient import LEVEL, Effort, Noise, chunk_of, on_device
 from ued_core.attacks.surrogate import TrainedSurrogateAttack, chunks

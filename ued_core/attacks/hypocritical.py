@@ -6,7 +6,8 @@ from typing import ClassVar
 
 import torch
 
-from ued_core.attacks.checkpoint import STOPPED, Crafted, Draft
+from ued_core.artefacts import STOPPED, Draft
+from ued_core.attacks.checkpoint import Crafted
 from ued_core.attacks.error_minimising import judged
 from ued_core.attacks.gradient import LEVEL, Effort, chunk_of, on_device
 from ued_core.attacks.surrogate import TrainedSurrogateAttack, chunks

@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 import torch
 import torch.nn.functional as F
 
+from ued_core.artefacts import Draft
 from ued_core.attacks.base import Bound
-from ued_core.attacks.checkpoint import Crafted, Draft
+from ued_core.attacks.checkpoint import Crafted
 from ued_core.attacks.gradient import LEVEL, Effort
 from ued_core.attacks.surrogate import chunks
 from ued_core.attacks.whole_set import WholeSetAttack

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 import torch
 import torch.nn.functional as F
 
-from ued_core.attacks.checkpoint import Crafted, Draft, log_of
+from ued_core.artefacts import Draft
+from ued_core.attacks.checkpoint import Crafted, log_of
 from ued_core.attacks.gradient import LEVEL, Effort, chunk_of, on_device
 from ued_core.attacks.surrogate import BATCH, SurrogateAttack, at_least_two, build_network, chunks
 from ued_core.context import Context

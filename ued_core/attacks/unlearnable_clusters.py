@@ -10,8 +10,9 @@ import torch
 import torch.nn.functional as F
 from pydantic import model_validator
 
+from ued_core.artefacts import STOPPED, Draft
 from ued_core.attacks.base import Bound, add_in_blocks
-from ued_core.attacks.checkpoint import STOPPED, Crafted, Draft
+from ued_core.attacks.checkpoint import Crafted
 from ued_core.attacks.encoders import Encoder, EncoderName, crafted_with, encoder_for, features_of
 from ued_core.attacks.feature_clusters import Clusters, agreement_with, anchors, find_clusters
 from ued_core.attacks.gradient import LEVEL, Effort

@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 
 import torch
 
+from ued_core.artefacts import Draft
 from ued_core.attacks.base import Attack, Bound
-from ued_core.attacks.checkpoint import Crafted, Draft, crafted_card, crafted_rows
+from ued_core.attacks.checkpoint import Crafted, crafted_card, crafted_rows
 from ued_core.context import Context
 from ued_core.errors import Unavailable
 from ued_core.records import ImageSet, PoisonedSet

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -47,15 +48,15 @@ def _loaded(dataset: Dataset, ctx: Context) -> DataSplit:
         return kept
     split = dataset.load(ctx)
     _touch_uploads(dataset)
-    try:
-        _write(folder, split)
-    except OSError as error:
+    removed: list[str] = []
+    error = _keep(folder, split, removed.append)
+    if error is not None:
         # Without the path: visitors read this note too.
-        note = f"The images could not be kept on the disk for the next time: {error.strerror or error}."
+        why = getattr(error, "strerror", None) or error
+        note = f"The images could not be kept on the disk for the next time: {why}."
         return DataSplit(split.train, split.test, (*split.notes, note))
     kept = LOADED.read(folder, _split) or split
-    removed = LOADED.make_room(folder)
-    return DataSplit(kept.train, kept.test, (*kept.notes, removed)) if removed else kept
+    return DataSplit(kept.train, kept.test, (*kept.notes, *removed))
 
 
 def _touch_uploads(dataset: Dataset) -> None:
@@ -80,7 +81,7 @@ def _split(kept: Artefact) -> DataSplit:
     return DataSplit(part("train"), part("test"), tuple(kept.card["notes"]))
 
 
-def _write(folder: Path, split: DataSplit) -> None:
+def _keep(folder: Path, split: DataSplit, tell: Callable[[str], None]) -> Exception | None:
     arrays = {
         "train_images": split.train.images,
         "train_labels": split.train.labels,
@@ -88,4 +89,4 @@ def _write(folder: Path, split: DataSplit) -> None:
         "test_labels": split.test.labels,
     }
     card = {"name": split.train.name, "class_names": list(split.train.class_names), "notes": list(split.notes)}
-    LOADED.write(folder, card, {name: tensor.numpy() for name, tensor in arrays.items()})
+    return LOADED.keep(folder, card, {name: tensor.numpy() for name, tensor in arrays.items()}, tell=tell)

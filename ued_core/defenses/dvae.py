@@ -10,9 +10,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 
+from ued_core.artefacts import STOPPED
 from ued_core.context import Context
 from ued_core.defenses.purified import (
-    STOPPED,
     Purified,
     TrainedDefense,
     Workshop,

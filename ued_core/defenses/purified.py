@@ -11,11 +11,10 @@ import functools
 import hashlib
 import io
 import json
-import os
 import shutil
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,27 +22,20 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
+from ued_core.artefacts import CARD, EARLY, PURIFIED, STOPPED, WORK, Artefact, Draft
 from ued_core.context import Context
 from ued_core.defenses.base import Defense
 from ued_core.errors import Unavailable
-from ued_core.files import folder_atomic, sha256_of, write_atomic, write_json
-from ued_core.home import home
-from ued_core.params import fingerprint
+from ued_core.files import write_atomic, write_json
 from ued_core.records import ImageSet
 
 #: raised whenever code changes what a trained defence makes, so that old artefacts are not taken for new ones
 PURIFY_VERSION = 1
-MOST_BYTES = 8_000_000_000
-"""What all purified sets may take on the disk; the ones not used longest go."""
-SHARE_OF_TIME = 0.05
-"""What saving the state of unfinished work may cost."""
-STOPPED = "stopped_early"
-"""In the log of a set whose making the user ended, and in no other; as in the log of crafted sets."""
-ASK_S = 0.5
+PICTURES = "pictures.npz"
+"""Name of the latest pictures in a workshop, and of the last ones in a purified set."""
+STATE = "state.pt"
+"""Name of the state of unfinished work in its workshop."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +56,8 @@ class Purified:
     weights: tuple[dict[str, torch.Tensor], ...] = ()
 
 
-class Workshop:
-    """The folder of a purification that is under way, or nowhere.
+class Workshop(Draft):
+    """The folder of a purification that is under way, or nowhere: the state of the work and what others see of it.
 
     Args:
         folder: None keeps nothing. A full or read-only disk is no error.
@@ -73,31 +65,8 @@ class Workshop:
     """
 
     def __init__(self, folder: Path | None = None, every_s: float = 2.0) -> None:
-        self.folder, self.every_s = folder, every_s
-        self._cost, self._last = 0.0, time.perf_counter()
-
-    def load(self) -> dict[str, Any] | None:
-        """The state that was saved last, or None; a damaged file counts as none."""
-        if self.folder is None or not (self.folder / "state.pt").exists():
-            return None
-        try:
-            return torch.load(self.folder / "state.pt", map_location="cpu", weights_only=True)
-        except Exception:  # whatever torch and pickle say of a torn file: the work begins anew
-            return None
-
-    def save(self, state: Callable[[], Mapping[str, Any]], now: bool = False) -> None:
-        """Keep the state, but not so often that it takes more than a twentieth of the time, unless it must be
-        ``now``."""
-        started = time.perf_counter()
-        pause = max(self.every_s, self._cost / SHARE_OF_TIME) if self.every_s else 0.0
-        if self.folder is None or (not now and started - self._last < pause):
-            return
-        held = dict(state())
-        # torch says RuntimeError of a full disk.
-        with suppress(OSError, RuntimeError):
-            write_atomic(self.folder / "state.pt", lambda temporary: torch.save(held, temporary))
-        self._last = time.perf_counter()
-        self._cost = self._last - started
+        super().__init__(None if folder is None else folder / STATE, every_s)
+        self.folder = folder
 
     def show(self, log: Mapping[str, Any], pictures: Mapping[str, np.ndarray]) -> None:
         """Let others see how far the work is: the log so far and some pictures."""
@@ -105,7 +74,7 @@ class Workshop:
             return
         with suppress(OSError):
             write_json(self.folder / "log.json", dict(log))
-            write_atomic(self.folder / "pictures.npz", lambda temporary: _write_arrays(temporary, pictures))
+            write_atomic(self.folder / PICTURES, lambda temporary: _write_arrays(temporary, pictures))
 
     def enough(self) -> bool:
         """Whether somebody asked to end the stage; the answer serves the request."""
@@ -209,7 +178,7 @@ class TrainedDefense(Defense):
         if self.kept(whole) is not None:
             return None
         try:
-            return _saved(work_of(folder), (work_of(folder) / "state.pt").stat().st_mtime_ns)
+            return _saved(work_of(folder), (work_of(folder) / STATE).stat().st_mtime_ns)
         except OSError:
             return None
 
@@ -227,7 +196,7 @@ class TrainedDefense(Defense):
         """Where the purified version of the set with this content hash is, or will be."""
         named = {"version": PURIFY_VERSION, "torch": torch.__version__, "defence": self.to_json()}
         named |= {"revision": self.revision()} if self.revision() else {}
-        return home() / "purified" / f"{self.key}-{fingerprint(named)}" / data_hash
+        return PURIFIED.address(self.key, named, data_hash)
 
     def kept(self, data: ImageSet, early: bool = False) -> Purified | None:
         """What was made of this set before, memory-mapped, or None when it is absent or damaged.
@@ -236,8 +205,7 @@ class TrainedDefense(Defense):
             early: take also a set whose making was ended early, when there is no whole one.
         """
         folder = self.folder(data.content_hash)
-        kept = read_purified(folder) or (read_purified(early_of(folder)) if early else None)
-        return kept if kept is not None and kept.images.shape == data.images.shape else None
+        return _kept(data, folder, early_of(folder) if early else None)
 
 
 def purify_once(defense: TrainedDefense, data: ImageSet, ctx: Context, partial: Path | None = None) -> Purified:
@@ -256,66 +224,75 @@ def purify_once(defense: TrainedDefense, data: ImageSet, ctx: Context, partial: 
     """
     folder = defense.folder(data.content_hash)
     own = None if partial is None else partial / f"{defense.key}-{data.content_hash}"
-    for place in (own, folder):
-        kept = None if place is None else read_purified(place)
-        if kept is not None and kept.images.shape == data.images.shape:
-            ctx.report(1, 1, f"{defense.title}: purified before, read from the disk")
-            return kept
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return defense.separate(data, ctx, Workshop())
-    lock = FileLock(folder.with_suffix(".lock"))
-    while True:
-        try:
-            lock.acquire(timeout=ASK_S)
-            break
-        except Timeout:
-            ctx.report(0, 1, f"{defense.title}: another run purifies this set; waiting for it")
-    try:
-        return _made(defense, data, ctx, folder, own)
-    finally:
-        lock.release()
+    waiting = f"{defense.title}: another run purifies this set; waiting for it"
+    made, when = PURIFIED.once(
+        folder,
+        lambda: _kept(data, own, folder),
+        lambda: _made(defense, data, ctx, folder, own),
+        lambda: ctx.report(0, 1, waiting),
+    )
+    if when != "now":
+        told = "purified before, read from the disk" if when == "before" else "purified meanwhile by another run"
+        ctx.report(1, 1, f"{defense.title}: {told}")
+    return made
+
+
+def _kept(data: ImageSet, *places: Path | None) -> Purified | None:
+    """The first of some purified sets that is there and fits the set that it was made of."""
+
+    def fitting(kept: Artefact) -> Purified | None:
+        found = _purified(kept)
+        return found if found.images.shape == data.images.shape else None
+
+    found = (PURIFIED.read(place, fitting) for place in places if place is not None)
+    return next((kept for kept in found if kept is not None), None)
 
 
 def _made(defense: TrainedDefense, data: ImageSet, ctx: Context, folder: Path, own: Path | None) -> Purified:
-    kept = read_purified(folder)
-    if kept is not None and kept.images.shape == data.images.shape:
-        ctx.report(1, 1, f"{defense.title}: purified meanwhile by another run")
-        return kept
     workshop, began = Workshop(work_of(folder)), time.perf_counter()
+    about = {"defence": defense.to_json(), "data": data.name, "data_hash": data.content_hash}
     with suppress(OSError):
-        write_json(
-            work_of(folder) / "about.json",
-            {"defence": defense.to_json(), "data": data.name, "data_hash": data.content_hash},
-        )
+        write_json(work_of(folder) / "about.json", about)
     made = defense.separate(data, ctx, workshop)
     log = {**made.log, "seconds": time.perf_counter() - began}
     made = Purified(made.images, made.stages, log, made.weights)
-    card = {"defence": defense.to_json(), "data": data.name, "data_hash": data.content_hash, "log": log}
     targets = [early_of(folder), *([own] if own else [])] if STOPPED in log else [folder]
-    try:
-        for target in targets:
-            if target == own:
-                # Not the folder above: a run whose folder was deleted stays deleted.
-                own.parent.mkdir(exist_ok=True)
-            _write(target, made, card, work_of(folder) / "pictures.npz")
-    except (OSError, SafetensorError):
-        # A full or read-only disk: the work is done all the same, it only cannot be kept.
-        return made
+    for target in targets:
+        if not _keep(target, made, {**about, "log": log}, work_of(folder) / PICTURES, target != own, ctx):
+            return made
     workshop.discard()
-    _make_room(targets[0])
     return read_purified(targets[-1]) or made
+
+
+def _keep(folder: Path, made: Purified, card: Mapping[str, Any], pictures: Path, parents: bool, ctx: Context) -> bool:
+    """Keep a set, with the last pictures of its making; whether that could be done."""
+
+    def add_pictures(fresh: Path) -> None:
+        if pictures.exists():
+            shutil.copyfile(pictures, fresh / PICTURES)
+
+    # What is there is damaged, or was ended early at another time.
+    failed = PURIFIED.keep(
+        folder,
+        card,
+        {f"stage{number}": images.numpy() for number, images in enumerate(made.stages, 1)},
+        {f"stage{number}": weights for number, weights in enumerate(made.weights, 1)},
+        replace=True,
+        parents=parents,
+        more=add_pictures,
+        tell=ctx.on_note,
+    )
+    return failed is None
 
 
 def work_of(folder: Path) -> Path:
     """The workshop that belongs to the folder of a purified set."""
-    return folder.with_suffix(".work")
+    return folder.with_suffix(WORK)
 
 
 def early_of(folder: Path) -> Path:
     """Where the latest set whose making was ended early can be looked at."""
-    return folder.with_suffix(".early")
+    return folder.with_suffix(EARLY)
 
 
 def ask_enough(folder: Path) -> None:
@@ -337,17 +314,14 @@ def progress_of(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]] | 
 
 def _log_and_pictures(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
     try:
-        return json.loads((folder / "log.json").read_text(encoding="utf-8")), _read_arrays(folder / "pictures.npz")
+        return json.loads((folder / "log.json").read_text(encoding="utf-8")), _read_arrays(folder / PICTURES)
     except (OSError, ValueError):
         return None
 
 
 def purified_card(folder: Path) -> dict[str, Any] | None:
     """What is known of a purified set (``defence``, ``data``, ``log``), or None when there is none; quick."""
-    try:
-        return json.loads((folder / "card.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
+    return PURIFIED.card(folder)
 
 
 def kept_sets(key: str, data_hash: str, early: bool = False) -> list[tuple[dict[str, Any], Path]]:
@@ -359,7 +333,7 @@ def kept_sets(key: str, data_hash: str, early: bool = False) -> list[tuple[dict[
         early: those whose making was ended early, instead of the whole ones.
     """
     name = early_of(Path(data_hash)).name if early else data_hash
-    cards = sorted((home() / "purified").glob(f"{key}-*/{name}/card.json"), key=_written, reverse=True)
+    cards = sorted(PURIFIED.root().glob(f"{key}-*/{name}/{CARD}"), key=_written, reverse=True)
     found = [(purified_card(card.parent), card.parent) for card in cards]
     return [(card["defence"], folder) for card, folder in found if card is not None]
 
@@ -374,59 +348,18 @@ def _written(card: Path) -> float:
 
 def read_purified(folder: Path) -> Purified | None:
     """A purified set, its images memory-mapped, or None when it is absent or damaged."""
-    try:
-        written = (folder / "card.json").stat().st_mtime_ns
-        found = _mapped(folder, written)
-        os.utime(folder)
-    except (OSError, EOFError, ValueError, KeyError, SafetensorError):
-        return None
-    return found
+    return PURIFIED.read(folder, _purified)
+
+
+def _purified(kept: Artefact) -> Purified:
+    names = [f"stage{number}" for number in range(1, 1 + len(list(kept.folder.glob("stage*.npy"))))]
+    stages = tuple(torch.from_numpy(kept.array(name)) for name in names)
+    return Purified(stages[-1], stages, kept.card["log"], tuple(kept.tensors(name) for name in names))
 
 
 @functools.lru_cache(maxsize=1)
 def _saved(folder: Path, written: int) -> dict[str, Any] | None:
     return Workshop(folder).load()
-
-
-@functools.lru_cache(maxsize=4)
-def _mapped(folder: Path, written: int) -> Purified:
-    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
-    stages, weights = [], []
-    for number, sums in enumerate(card["stages"], 1):
-        array = np.load(folder / f"stage{number}.npy", mmap_mode="c", allow_pickle=False)
-        network = folder / f"stage{number}.safetensors"
-        if sha256_of(array) != sums["images"] or sha256_of(network) != sums["network"]:
-            raise ValueError(f"{folder.name} does not have the checksums it was written with")
-        stages.append(torch.from_numpy(array))
-        weights.append(load_file(network))
-    return Purified(stages[-1], tuple(stages), card["log"], tuple(weights))
-
-
-def _write(folder: Path, made: Purified, card: Mapping[str, Any], pictures: Path) -> None:
-    # What is there is damaged, or was ended early at another time.
-    with folder_atomic(folder, stays=lambda other: False) as entry:
-        sums = []
-        for number, (images, weights) in enumerate(zip(made.stages, made.weights, strict=True), 1):
-            array = images.contiguous().numpy()
-            np.save(entry / f"stage{number}.npy", array)
-            network = entry / f"stage{number}.safetensors"
-            save_file({name: tensor.contiguous() for name, tensor in weights.items()}, network)
-            sums.append({"images": sha256_of(array), "network": sha256_of(network)})
-        if pictures.exists():
-            shutil.copyfile(pictures, entry / "pictures.npz")
-        write_json(entry / "card.json", {**card, "stages": sums})
-
-
-def _make_room(newest: Path) -> None:
-    with suppress(OSError):
-        cards = sorted(
-            (home() / "purified").glob("*/*/card.json"), key=lambda path: path.parent.stat().st_mtime, reverse=True
-        )
-        total = 0
-        for card in cards:
-            total += sum(path.stat().st_size for path in card.parent.iterdir())
-            if total > MOST_BYTES and card.parent != newest:
-                shutil.rmtree(card.parent, ignore_errors=True)
 
 
 def rows_of(whole: ImageSet, part: ImageSet) -> torch.Tensor | None:
