@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from ued_core import runs
-from ued_core.artefacts import CRAFTED
+from ued_core.artefacts import CRAFTED, Draft
 from ued_core.attacks import ATTACKS
 from ued_core.attacks.checkpoint import crafted_card
 from ued_core.context import Context
@@ -209,6 +209,8 @@ def test_from_the_request_to_the_result(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_a_cancelled_run_goes_on_with_its_own_images(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ended early, then cancelled after the first epoch: the second attempt trains on what the first one did."""
+    # On a busy machine a draft would be saved, from which the whole run below would craft on.
+    monkeypatch.setattr(Draft.__init__, "__defaults__", (None, 1e9))
     folder = submitted(plan={"name": "adamw", "epochs": 3})
     spec, reached = RunSpec.from_json(folder.spec()[0]), []
     paths = {"checkpoint": folder.checkpoint, "partial": folder.partial}
