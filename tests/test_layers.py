@@ -174,7 +174,7 @@ FOR_OTHERS = {
     "ued_core.checks.check_attack": "whoever writes an attack calls it",
     "ued_core.checks.check_defense": "whoever writes a defence calls it",
     "ued_core.checks.declaration_checks": "whoever writes a method of another kind calls it",
-    "ued_core.data.poison_files.imported.detect": "says what a file of poison is, without laying it on images",
+    "ued_core.data.poison_files.comparison.detect": "says what a file of poison is, without laying it on images",
     "ued_core.defenses.coin.severity": "turns the official code's severity levels into strengths",
     "ued_core.defenses.warps.matched_strength": "finds the strength of equal distortion for comparisons",
     "ued_core.theory.consistency.theta_of_fields": "Θ of given displacement fields",

@@ -21,7 +21,7 @@ from ued_core.figures.layouts import point_colours
 from ued_core.figures.theme import ROLE_COLOURS, ROLE_SYMBOLS
 from ued_core.params import Parameter
 from ued_core.results.parts import EpochRow
-from ued_core.studies.feature_room import Look, frame_epochs, lay_out_epochs, look_at_epochs
+from ued_core.studies.feature_room import CopyFeatures, frame_epochs, lay_out_epochs, look_at_epochs
 from ued_core.studies.layout import COPIES
 
 SMALL_FILE = 4_000_000
@@ -129,7 +129,7 @@ def _film(scene: Scene, viewer: Viewer, method: str) -> Film | None:
         background.wait_for(slot="film")
         return state["feature_film"]
     steps = len(epochs) + 2
-    looks: list[Look] = []
+    looks: list[CopyFeatures] = []
     for start in range(0, len(epochs), BATCH):
         batch = epochs[start : start + BATCH]
         found = background.ask(look_at_epochs, *scene.work, viewer.source, batch, viewer.layer, slot="film")

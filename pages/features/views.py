@@ -34,7 +34,7 @@ from ued_core.params import Parameter
 from ued_core.records import Embedding, ImageSet
 from ued_core.runs import RunRecord
 from ued_core.runs.weights import stored_epochs
-from ued_core.studies.feature_room import Look, Room, feature_room, quality_at
+from ued_core.studies.feature_room import CopyFeatures, FeatureView, feature_room, quality_at
 from ued_core.studies.layout import COPIES, copies
 
 PLOT, TILES = "features_plot", "marked_tiles"
@@ -219,7 +219,7 @@ class Looked(NamedTuple):
 
 
 @cached(max_entries=8)
-def _stand_in(work: Looked) -> Room:
+def _stand_in(work: Looked) -> FeatureView:
     return feature_room(*work, "pca")
 
 
@@ -300,7 +300,7 @@ def marks(choice: Selection) -> tuple[int, ...]:
     return marked
 
 
-def _room(scene: Scene, viewer: Viewer, method: str) -> tuple[Room | None, str]:
+def _room(scene: Scene, viewer: Viewer, method: str) -> tuple[FeatureView | None, str]:
     """The picture of what is chosen now, or the last one and what is waited for."""
     work = Looked(*scene.work, np.array(scene.rows), viewer.source, viewer.epoch, viewer.layer)
     if method == "tsne" and len(COPIES) * len(scene.rows) > MOST_TSNE_POINTS:
@@ -310,7 +310,7 @@ def _room(scene: Scene, viewer: Viewer, method: str) -> tuple[Room | None, str]:
             "shown instead."
         )
 
-    def start_at(last: Room) -> dict[str, np.ndarray]:
+    def start_at(last: FeatureView) -> dict[str, np.ndarray]:
         alike = last.embedding.method == method
         return {"previous": last.embedding.points, "previous_vectors": last.look.vectors} if alike else {}
 
@@ -348,7 +348,7 @@ def _measure_words(measures: Mapping[str, ClusterMeasures]) -> str:
     return "; ".join(parts) + "."
 
 
-def _alt(room: Room, marked: Sequence[int]) -> str:
+def _alt(room: FeatureView, marked: Sequence[int]) -> str:
     told = ", ".join(f"{copy} {found.silhouette:.2f}" for copy, found in room.look.measures.items())
     points = (
         f"{len(room.embedding.points)} points, each an image copy, coloured and shaped; silhouette of the "
@@ -360,7 +360,7 @@ def _alt(room: Room, marked: Sequence[int]) -> str:
 # ---- what is marked --------------------------------------------------------------------------
 
 
-def _table_and_tiles(scene: Scene, room: Room, marked: tuple[int, ...]) -> None:
+def _table_and_tiles(scene: Scene, room: FeatureView, marked: tuple[int, ...]) -> None:
     """The marked images as tiles and as a table."""
     state = st.session_state
     place = {row: index for index, row in enumerate(room.embedding.rows[: len(scene.rows)].tolist())}
@@ -412,7 +412,7 @@ def _tiles(scene: Scene, places: list[int], rows: list[int]) -> None:
     )
 
 
-def marked_table(look: Look, layout: Embedding, names: Sequence[str], places: Sequence[int]) -> pd.DataFrame:
+def marked_table(look: CopyFeatures, layout: Embedding, names: Sequence[str], places: Sequence[int]) -> pd.DataFrame:
     """What the network answers on every copy of some images.
 
     Args:

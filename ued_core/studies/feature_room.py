@@ -43,7 +43,7 @@ MOST_FRAMES = 21
 
 
 @dataclass(frozen=True)
-class Look:
+class CopyFeatures:
     """What a network makes of G copies of N images; arrays hold copy after copy.
 
     Attributes:
@@ -60,8 +60,8 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Room:
-    """A look and its picture.
+class FeatureView:
+    """Features of copies and their picture.
 
     Attributes:
         look: features, predictions and measures.
@@ -69,7 +69,7 @@ class Room:
         origin: whether the layout was found in the store of layouts or computed now.
     """
 
-    look: Look
+    look: CopyFeatures
     embedding: Embedding
     origin: Origin
 
@@ -87,7 +87,7 @@ def network_of(source: str, epoch: int | None) -> Network:
     return reference_network(source) if epoch is None else network_at(folder(source), epoch)
 
 
-def look(stacks: dict[str, torch.Tensor], labels: np.ndarray, network: Network, layer: str) -> Look:
+def look(stacks: dict[str, torch.Tensor], labels: np.ndarray, network: Network, layer: str) -> CopyFeatures:
     """Run copies of images through a network.
 
     Args:
@@ -104,7 +104,7 @@ def look(stacks: dict[str, torch.Tensor], labels: np.ndarray, network: Network, 
         predictions.append(answer.numpy())
         confidence.append(sure.numpy())
         found[name] = measures(means.numpy(), labels, fields.numpy())
-    return Look(np.concatenate(vectors), np.concatenate(predictions), np.concatenate(confidence), found)
+    return CopyFeatures(np.concatenate(vectors), np.concatenate(predictions), np.concatenate(confidence), found)
 
 
 def lay_out_vectors(
@@ -157,7 +157,7 @@ def feature_room(
     method: Method,
     previous: np.ndarray | None = None,
     previous_vectors: np.ndarray | None = None,
-) -> Room:
+) -> FeatureView:
     """Everything between a choice and its picture, in one call.
 
     Args:
@@ -179,7 +179,7 @@ def feature_room(
         method=method,
         source=source,
     )
-    return Room(seen, embedding, origin)
+    return FeatureView(seen, embedding, origin)
 
 
 def frame_epochs(stored: Sequence[int], most: int = MOST_FRAMES) -> tuple[int, ...]:
@@ -199,7 +199,7 @@ def look_at_epochs(
     run: str,
     epochs: Sequence[int],
     layer: str,
-) -> list[Look]:
+) -> list[CopyFeatures]:
     """The same copies seen by a run's network after each of some epochs.
 
     Args:

@@ -8,13 +8,13 @@ Source:
     The released code of the repositories named in ``FORMATS`` and ``RULES``.
 """
 
+from ued_core.data.poison_files.comparison import Comparison, Imported, compare, detect, load
 from ued_core.data.poison_files.export import ENDINGS, KINDS, export, recipe
 from ued_core.data.poison_files.formats import FORMATS, Format
-from ued_core.data.poison_files.found import Found, Reading
-from ued_core.data.poison_files.imported import Comparison, Imported, compare, detect, load
+from ued_core.data.poison_files.loaders import AFTERWARDS, IMAGE_SCALES, NOISE_SCALES, RULES, Rule
 from ued_core.data.poison_files.readers import state_of
-from ued_core.data.poison_files.rules import AFTERWARDS, IMAGE_SCALES, NOISE_SCALES, RULES, Rule
 from ued_core.data.poison_files.uploads import Kept, keep_upload, keep_uploads
+from ued_core.data.poison_files.verdict import Found, Reading
 
 __all__ = [
     "AFTERWARDS",

@@ -8,10 +8,10 @@ import numpy as np
 
 from ued_core.data.poison_files.classes import judge_folders
 from ued_core.data.poison_files.formats import FORMATS, Raw
-from ued_core.data.poison_files.found import Found, Reading
 from ued_core.data.poison_files.judgement import judge_content, judge_numbers, judge_scale, likeness, measure
+from ued_core.data.poison_files.loaders import CIFAR10_STD, IMAGE_SCALES, NOISE_SCALES
 from ued_core.data.poison_files.placement import by_class, format_of, order_of, per_of, rows_of
-from ued_core.data.poison_files.rules import CIFAR10_STD, IMAGE_SCALES, NOISE_SCALES
+from ued_core.data.poison_files.verdict import Found, Reading
 from ued_core.errors import DataError
 from ued_core.records import ImageSet
 

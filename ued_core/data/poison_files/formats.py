@@ -67,7 +67,7 @@ class Format:
         title: for choices.
         writes: what the file holds, in words.
         source: whose format it is.
-        rules: keys of :data:`ued_core.data.poison_files.rules.RULES`, the usual loader first.
+        rules: keys of :data:`ued_core.data.poison_files.loaders.RULES`, the usual loader first.
         channels_first: how ambiguous shapes are read.
         radius: a bound that the released code applies when it loads, in 1/255; None where there is none.
     """

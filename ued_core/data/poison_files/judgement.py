@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ued_core.data.poison_files.formats import Numbers, Raw
-from ued_core.data.poison_files.rules import CIFAR10_STD
+from ued_core.data.poison_files.loaders import CIFAR10_STD
 from ued_core.errors import DataError
 from ued_core.records import ImageSet
 

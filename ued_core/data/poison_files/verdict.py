@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ued_core.data.poison_files.formats import FORMATS
-from ued_core.data.poison_files.rules import IMAGE_SCALES, NOISE_SCALES
+from ued_core.data.poison_files.loaders import IMAGE_SCALES, NOISE_SCALES
 from ued_core.errors import ParameterError
 
 LAYOUTS = ("NCHW", "NHWC")

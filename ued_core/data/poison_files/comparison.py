@@ -16,9 +16,9 @@ from ued_core.context import Context
 from ued_core.data.names import readable
 from ued_core.data.poison_files.decision import decide
 from ued_core.data.poison_files.formats import FORMATS
-from ued_core.data.poison_files.found import Found, Reading
+from ued_core.data.poison_files.loaders import RULES, Rule, rounded, signed
 from ued_core.data.poison_files.readers import read
-from ued_core.data.poison_files.rules import RULES, Rule, rounded, signed
+from ued_core.data.poison_files.verdict import Found, Reading
 from ued_core.errors import DataError, UnknownName
 from ued_core.records import ImageSet, PoisonedSet
 
