@@ -161,8 +161,17 @@ def _grouping(choice: Selection) -> Grouping | None:
             _say_wait(part, words=f"The encoder looks at {len(train):,} images{told} …")
             return None
         features.append(part.value)
-    work = (np.concatenate(features), train.labels.numpy(), train.classes, attack.clusters, choice.seed)
-    grouped = background.ask(group_images, *work, slot="clusters", key=wanted, after_s=DRAWN_FIRST_S)
+    grouped = background.ask(
+        group_images,
+        np.concatenate(features),
+        train.labels.numpy(),
+        train.classes,
+        attack.clusters,
+        choice.seed,
+        slot="clusters",
+        key=wanted,
+        after_s=DRAWN_FIRST_S,
+    )
     words = f"k-means divides {len(train):,} images into {attack.clusters} clusters, ten times over (a few seconds) …"
     _say_wait(grouped, words=words)
     if grouped.value is not None:
@@ -426,10 +435,15 @@ def _picture(scene: Scene, method: str) -> tuple[Picture | None, str]:
     rows = _some_of_each(grouping.assignment, SHOWN_IMAGES, choice.pick)
     chosen = _taken(choice.train, rows)
     published = choice.poisoned(chosen).images if scene.log else None
-    work = (chosen, published, rows, grouping.assignment[rows], grouping.centres, scene.attack.encoder, method)
     found = background.latest(
         cluster_picture,
-        *work,
+        chosen,
+        published,
+        rows,
+        grouping.assignment[rows],
+        grouping.centres,
+        scene.attack.encoder,
+        method,
         slot="cluster_picture",
         words=f"The encoder looks at {len(rows)} images, then they are laid out (UMAP: ten seconds more after the "
         "start of the app) …",

@@ -77,13 +77,17 @@ def tradeoff_view(choice: Selection, stack: DefenseStack, draw: int, whole: Imag
         if parameter is not None:
             values = sweep_values(parameter)
             base = stack.with_first(**{parameter.name: parameter.default})
-            work = (clean, poisoned, base, parameter.name, values, draw)
             swept = background.ask(
                 suppression_curve,
-                *work,
+                clean,
+                poisoned,
+                base,
+                parameter.name,
+                values,
+                draw,
                 whole,
                 slot="suppression_curve",
-                key=key_of(suppression_curve, *work),
+                key=key_of(suppression_curve, clean, poisoned, base, parameter.name, values, draw),
                 like=alike,
             )
             asked.append(swept)

@@ -438,11 +438,14 @@ def _against(choice: Selection) -> None:
     )
     opponent = None if rival == CLEAN else ATTACKS.build(rival)
     name = CLEAN if opponent is None else opponent.title
-    work = (images, choice.poisoned(images).images, choice.attack, choice.seed, opponent)
     found, note = _measured(
         choice,
         compare_edges,
-        *work,
+        images,
+        choice.poisoned(images).images,
+        choice.attack,
+        choice.seed,
+        opponent,
         slot="edges",
         words=f"Training EPD on {choice.attack.title} against {name} (a second or two) …",
         against=name,
