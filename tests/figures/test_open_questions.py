@@ -114,7 +114,7 @@ def test_mixtures_and_seeds_share_their_lines_over_panels() -> None:
     assert [t.yaxis for t in traces(figure)["COIN on all"]] == ["y", "y2"]
     assert {"50 % of the images poisoned", "80 % of the images poisoned"} == set(texts(figure))
     named = [(p, c, r) for p in ("adamw", "sgd") for c in "ab" for r in runs("", c, [0.4, 0.6])]
-    stored = [{**r, "dataset": "shapes", "plan": p, "condition": c} for p, c, r in named]
+    stored = [r.model_copy(update={"dataset": "shapes", "plan": p, "condition": c}) for p, c, r in named]
     figure = figures.seeds_figure(series.seed_groups(stored))
     assert sum(len(t.x) for t in figure.data if t.name.endswith("one run")) == len(stored)
 
