@@ -19,6 +19,7 @@ from pages.widgets.live_chart import live_chart
 from pages.widgets.tile_rows import tile_rows
 from ued_core import runs
 from ued_core.analysis.purification import accuracy_by_arm, psnr, stored_rows
+from ued_core.artefacts import PURIFIED
 from ued_core.defenses.dvae import Dvae
 from ued_core.defenses.purified import kept_sets, purified_card, read_purified
 from ued_core.figures.separation import stage_curves
@@ -51,7 +52,7 @@ def stages_part(choice: Selection, poisoned: ImageSet) -> None:
     if kept is None or card is None:
         st.warning("This set is damaged or was deleted meanwhile; a run makes it anew.")
         return
-    before, *quality = _qualities(str(folder), card["stages"], choice.train, poisoned)
+    before, *quality = _qualities(str(folder), PURIFIED.sums(card), choice.train, poisoned)
     part = part_of(choice, poisoned, 1)
     if part is not None:
         after = [
@@ -72,7 +73,7 @@ def stages_part(choice: Selection, poisoned: ImageSet) -> None:
             ),
         )
     if choice.poison_rate < 1:
-        _quality_table(choice, str(folder), card["stages"], poisoned)
+        _quality_table(choice, str(folder), PURIFIED.sums(card), len(kept.stages), poisoned)
     live_chart(
         stage_curves(card["log"]["stages"]), key="dvae_stage_chart", height=360, alt="PSNR and rate of every epoch of "
                                                                                      "each stage.",
@@ -82,7 +83,7 @@ def stages_part(choice: Selection, poisoned: ImageSet) -> None:
     _accuracies(choice)
 
 
-def _quality_table(choice: Selection, folder: str, sums: list[dict[str, str]], published: ImageSet) -> None:
+def _quality_table(choice: Selection, folder: str, sums: dict[str, str], stages: int, published: ImageSet) -> None:
     """The same for poisoned images and for those that were left clean."""
     touched = choice.touched()
     lines = []
@@ -90,7 +91,7 @@ def _quality_table(choice: Selection, folder: str, sums: list[dict[str, str]], p
         if bool(rows.any()):
             values = _qualities(folder, sums, choice.train, published, rows)
             lines.append(f"| {kind} | {int(rows.sum()):,} | " + " | ".join(map(decibels, values)) + " |")
-    heads = ["images", "how many", "as published", *(f"after stage {n}" for n in range(1, len(sums) + 1))]
+    heads = ["images", "how many", "as published", *(f"after stage {n}" for n in range(1, stages + 1))]
     st.markdown("\n".join([f"| {' | '.join(heads)} |", "|---" * len(heads) + "|", *lines]))
     st.caption(
         "PSNR to the clean images: what the purification mends of the poisoned ones, and what it costs those that "
@@ -100,7 +101,7 @@ def _quality_table(choice: Selection, folder: str, sums: list[dict[str, str]], p
 
 @cached(max_entries=16)
 def _qualities(
-    folder: str, sums: list[dict[str, str]], clean: ImageSet, published: ImageSet, rows: torch.Tensor | None = None
+    folder: str, sums: dict[str, str], clean: ImageSet, published: ImageSet, rows: torch.Tensor | None = None
 ) -> list[float]:
     """PSNR to the clean images before and after each stage, of all images or of those of a mask; ``sums`` name what the
     folder holds."""

@@ -273,6 +273,7 @@ def many(names, data=b""):
     return file.getvalue()
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     ("names", "data", "message"),
     [

@@ -13,10 +13,12 @@ from pathlib import Path
 import pytest
 
 from tests.runs.conftest import end_all
+from tests.runs.test_result import NEW
 from ued_core import files, runs
 from ued_core.errors import RunError
 from ued_core.runs import RunFolder, jsonl, last_words, worker
 from ued_core.runs.record import read_record
+from ued_core.runs.result import RunResult
 from ued_core.runs.worker import FAILED, Stopper, claim, work
 
 
@@ -55,7 +57,7 @@ def test_a_full_disk_cannot_silence_the_error(folder: RunFolder, monkeypatch, re
 def test_a_result_that_finds_no_room_is_no_death(folder: RunFolder, monkeypatch, request) -> None:
     assert claim(folder, 1) == 1
     request.getfixturevalue("full")
-    monkeypatch.setattr(worker, "compute", lambda *_: {"seconds": 1.0, "last": 0.5})
+    monkeypatch.setattr(worker, "compute", lambda *_: RunResult.from_json(NEW))
     assert work(folder, Stopper(folder), 1, 1) == FAILED
     assert read_record(folder).error.startswith("The disk is full")
 
@@ -71,7 +73,7 @@ def test_the_room_is_taken_when_a_run_is_queued_and_given_back_at_its_end(folder
     assert folder.last_words.stat().st_size == last_words.ROOM_BYTES
     assert folder.last_words.stat().st_blocks * 512 >= last_words.ROOM_BYTES, "no hole"
     assert claim(folder, 1) == 1
-    monkeypatch.setattr(worker, "compute", lambda *_: {"seconds": 1.0, "last": 0.5})
+    monkeypatch.setattr(worker, "compute", lambda *_: RunResult.from_json(NEW))
     work(folder, Stopper(folder), 1, 1)
     assert not folder.last_words.exists()
 

@@ -44,10 +44,10 @@ def test_a_poisoned_file_gives_the_run_that_poisons_by_itself(tmp_path: Path) ->
     assert main(["data", "--data", "digits", "--part", "test", "--out", "t.npz"]) == 0
     for files in ({"path": "p.npz"}, {"path": "p.npz", "test_path": "t.npz"}):
         found = trained(tmp_path, dataset={"name": "npz", **files})
-        assert found["data"]["trained_on_hash"] == direct["data"]["trained_on_hash"]
+        assert found.data.trained_on_hash == direct.data.trained_on_hash
         assert rows(found) == rows(direct)
-        assert found["last"] == direct["last"]
-        assert found["data"]["test"] == direct["data"]["test"]
+        assert found.last == direct.last
+        assert found.data.test == direct.data.test
 
 
 def test_a_run_tested_on_poisoned_images_says_so_in_its_record(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_a_run_tested_on_poisoned_images_says_so_in_its_record(tmp_path: Path) -
     found = trained(
         tmp_path, dataset={"name": "npz", "path": "r.npz", "test_path": "q.npz", "size": 16, "split_poisoned": True}
     )
-    assert any(note.startswith("NOT CLEAN") for note in found["data"]["notes"])
+    assert any(note.startswith("NOT CLEAN") for note in found.data.notes)
 
 
 def test_titles_name_the_file_and_claim_nothing(tmp_path: Path) -> None:
@@ -77,4 +77,4 @@ def test_files_of_one_size_only_train(tmp_path: Path) -> None:
 
     publish(tmp_path / "mnist", packed=True)
     found = trained(tmp_path, dataset={"name": "idx", "path": "mnist"}, attack="cuda", defenses=["coin"])
-    assert (found["data"]["train"], found["data"]["test"]) == (20, 6)
+    assert (found.data.train, found.data.test) == (20, 6)

@@ -122,7 +122,7 @@ class Store:
         """What is known of an artefact, or None when it is not there; quick, for it checks no file but the card."""
         try:
             card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-            return card if self._sums(card) else None
+            return card if self.sums(card) else None
         except _DAMAGED:
             return None
 
@@ -138,10 +138,10 @@ class Store:
         """
         try:
             card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-            for name, digest in self._sums(card).items():
+            for name, digest in self.sums(card).items():
                 state = (folder / name).stat()
                 _check(folder / name, digest, state.st_mtime_ns, state.st_size)
-            found = of(Artefact(folder, card)) if self._sums(card) else None
+            found = of(Artefact(folder, card)) if self.sums(card) else None
         except _DAMAGED:
             return None
         if found is not None:
@@ -235,7 +235,8 @@ class Store:
         may = bytes_ if math.isinf(self.most_entries) else f"{bytes_} and be at most {self.most_entries:,}"
         return removed_words(removed, self.what, may, self.root())
 
-    def _sums(self, card: Any) -> dict[str, str]:
+    def sums(self, card: Any) -> dict[str, str]:
+        """The checksums of an artefact's files by name, which say what it holds."""
         return card[SUMS] if isinstance(card.get(SUMS), dict) else self.older_sums(card)
 
     def _sound(self, folder: Path) -> bool:
