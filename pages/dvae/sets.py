@@ -31,7 +31,7 @@ BETWEEN_SEEDS = "\u00a0/ "
 MEASURED_TEXT = (
     "Accuracy on clean test images in per cent, one value per seed; the column *clean* is what D-VAE costs data that "
     "nobody poisoned. "
-    "Digits at 16×16 with half their contrast, 1,000 images, networks of width 8 and 1,240 steps a stage, classifier "
+    "Digits at 16×16 with half their contrast, 1,000 images, networks of width 8 and 1,240 steps per stage, classifier "
     "without crops. "
     "Sizes of a CPU: the paper has 50,000 images, width 64 and 23,460 steps. Command: python -m benchmarks.dvae."
 )

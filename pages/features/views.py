@@ -270,7 +270,7 @@ def plot_part(scene: Scene, viewer: Viewer, marked: tuple[int, ...]) -> None:
         formula="h_{l}(x), averaged over the image, laid out in the plane",
         caption=f"{note}**{METHODS[room.embedding.method]}, {room.origin}**, of layer {viewer.layer} "
         f"({seen.vectors.shape[1]} numbers "
-        f"an image) of {viewer.words}; {len(scene.rows)} images, three copies each. {_measure_words(seen.measures)} "
+        f"per image) of {viewer.words}; {len(scene.rows)} images, three copies each. {_measure_words(seen.measures)} "
         "Draw a lasso or a box, or click a point, to see the images; a double click lets go.",
     )
     _table_and_tiles(scene, room, marked)

@@ -123,7 +123,10 @@ def test_an_attack_that_breaks_a_promise(entry: type[Attack], check: str) -> Non
 
 
 def test_an_attack_that_keeps_its_promises() -> None:
+    before, threads = torch.get_rng_state(), torch.get_num_threads()
     check_attack(Shift)
+    assert torch.equal(torch.get_rng_state(), before), "whoever asks keeps the own random state"
+    assert torch.get_num_threads() == threads
     assert "shift" not in ATTACKS
 
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import pickle
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from tests.cli.conftest import Run
 from ued_core.attacks import ATTACKS
-from ued_core.cli import main
 from ued_core.context import Context
 from ued_core.data import DATASETS, load_split, read_npz, read_npz_json
 from ued_core.data.poison_files import load
@@ -21,7 +20,6 @@ from ued_core.errors import SpecError
 from ued_core.runs.spec import RunSpec
 from ued_core.studies import export as exports
 
-Run = Callable[..., tuple[int, str, str]]
 SHAPES = {"name": "shapes", "train_size": 200, "test_size": 100}
 SPEC = {
     "dataset": SHAPES,
@@ -36,20 +34,6 @@ SPEC = {
 def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UED_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def call(*words: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        try:
-            code = main([str(word) for word in words])
-        except SystemExit as left:
-            code = int(left.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
 
 
 @pytest.fixture

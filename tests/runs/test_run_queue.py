@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
 from tests.small_disk import full_disk
@@ -46,6 +47,17 @@ def ended(spec_of, count: int = 1) -> list[str]:
     for run_id in ids:
         runs.cancel(run_id)
     return ids
+
+
+def test_what_was_changed_beside_the_result_stands_in_the_log(home, spec_of, tmp_path, capsys):
+    for name in ("a/0", "a/1", "a/2", "b/0", "b/1", "b/2"):
+        picture = tmp_path / "set" / f"{name}.png"
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (40, 40), (len(name), int(name[-1]) * 40, 9)).save(picture)
+    dataset = {"name": "folder", "path": str(tmp_path / "set")}
+    run_id = runs.submit(spec_of(epochs=1, dataset=dataset), launch=False)
+    worker.compute(runs.folder(run_id), lambda: False, 1)
+    assert " note: Resized 6: 40 × 40 → 32 × 32" in capsys.readouterr().out
 
 
 def test_importing_the_package_loads_neither_torch_nor_the_catalogues():

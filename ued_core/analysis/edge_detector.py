@@ -1,7 +1,7 @@
 """Is a data set poisoned by convolution? The frame of the images tells, when the attack padded with zeros.
 
 Two detectors. The edge-pixel detector (EPD) of the COIN paper (arXiv 2311.18403), as reviews of it
-describe it: the sum of pixel values along each of the four edges for each channel, 12 numbers an
+describe it: the sum of pixel values along each of the four edges for each channel, 12 numbers per
 image, and a linear support vector machine with a penalty parameter. There it is trained to tell
 convolution-based unlearnable examples from *other* unlearnable examples. Beside it a score of our
 own that needs no training: how much darker the outermost line of pixels is than the one inside it.

@@ -33,7 +33,7 @@ class OnePixel(Attack):
     Differs:
         Moments of each pixel give the same scores without a loop over colours. A standard deviation of zero counts
         as 1e-6, and pixels that already have the colour in all images of the class are never chosen; the release
-        divides by zero there. With several pixels a class, they lie at different places. Places are chosen from
+        divides by zero there. With several pixels per class, they lie at different places. Places are chosen from
         the whole clean set, also when only some images or classes are poisoned.
     """
 

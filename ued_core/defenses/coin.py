@@ -216,7 +216,7 @@ class Coin(Defense):
 
     For every image and pixel two displacements are drawn from U(-α, α), shared by the channels;
     the pixel becomes the bilinear interpolation of the image there. This is a random sparse matrix
-    with four entries a row: it breaks the consistency of the attack's multiplicative noise within a
+    with four entries per row: it breaks the consistency of the attack's multiplicative noise within a
     class and makes the classes' noise alike.
 
     Source:

@@ -162,7 +162,7 @@ def spectra(rows: Sequence[tuple[str, np.ndarray]], names: Sequence[str]) -> go.
 
 
 def _smaller(maps: np.ndarray) -> np.ndarray:
-    """At most 48 cells a side, means of blocks; zero stays in a cell of its own row and column at odd factors only."""
+    """At most 48 cells per side, means of blocks; at odd factors zero stays in a cell of its own."""
     factor = -(-max(maps.shape[-2:]) // MOST_SIDE)
     if factor == 1:
         return maps

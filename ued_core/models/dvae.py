@@ -66,7 +66,7 @@ class DvaeNetwork(nn.Module):
         disentangles: false leaves the second decoder and u_y out; what remains is a plain rate-limited VAE.
 
     Attributes:
-        stride: pixels a latent position stands for along each axis: 2, or 8 from a side of 128 pixels.
+        stride: pixels that a latent position stands for along each axis: 2, or 8 from a side of 128 pixels.
 
     Raises:
         DataError: a side is no multiple of the stride.

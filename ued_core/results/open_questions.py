@@ -335,7 +335,7 @@ def attacker_words(own: Setting) -> str:
 
 
 def resolution_lines(conditions: Sequence[Condition], rows: Sequence[ResultRow]) -> list[Line]:
-    """(g) The attack over α, one line a side of the images, the smallest first."""
+    """(g) The attack over α, one line per side of the images, the smallest first."""
     attacked = [c for c in conditions if attack_of(c) is not None]
     lines = _lines(attacked, lambda s: s.side, lambda s: f"{s.side}×{s.side} px")
     lines.sort(key=lambda line: setting(line.points[0][1]).side)

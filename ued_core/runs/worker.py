@@ -174,7 +174,12 @@ def compute(folder: RunFolder, stop: Callable[[], bool], threads: int) -> RunRes
     append_line(folder.environments_path, environment(device, spec.plan.dtype(device)).to_json())
     return execute(
         spec,
-        Context(on_report=Reporter(folder.progress_path), stop=stop, enough=enough),
+        Context(
+            on_report=Reporter(folder.progress_path),
+            stop=stop,
+            enough=enough,
+            on_note=lambda note: say(f"note: {note}"),
+        ),
         checkpoint=folder.checkpoint,
         weights=folder.weights,
         epoch_folder=folder.epoch_folder,

@@ -1,7 +1,7 @@
 """Convolution and COIN as matrices that act on the pixels of one channel.
 
 Pixels are numbered row by row: pixel (y, x) of an H×W image is entry y·W + x. Every matrix
-here is local (few entries a row, near the diagonal), so it is held as a stencil; dense
+here is local (few entries per row, near the diagonal), so it is held as a stencil; dense
 matrices are for pictures of small images.
 """
 
@@ -23,7 +23,7 @@ DENSE_LIMIT = 4096
 
 @dataclass(frozen=True)
 class LocalMatrix:
-    """A d×d matrix with a fixed number of stored entries a row, d = height·width.
+    """A d×d matrix with a fixed number of stored entries per row, d = height·width.
 
     Attributes:
         columns: int64 (d, K), column of each entry; -1 where the entry falls off the image.
@@ -132,7 +132,7 @@ def fold(low: np.ndarray, fraction: np.ndarray, size: int, boundary: Boundary) -
 
 
 def coin_matrix(dx: np.ndarray, dy: np.ndarray, boundary: Boundary = "periodic") -> LocalMatrix:
-    """COIN with the given displacements as a matrix with four entries a row; rows sum to one.
+    """COIN with the given displacements as a matrix with four entries per row; rows sum to one.
 
     Args:
         dx, dy: float (H, W), displacement along columns and rows, in pixels.

@@ -17,7 +17,7 @@ def tridiagonal(size: int, off_diagonal: float) -> np.ndarray:
 
 
 def random_matrix(size: int, strength: float, rng: np.random.Generator) -> np.ndarray:
-    """The paper's random matrix A_r; float64 (d, d), two entries a row that sum to one.
+    """The paper's random matrix A_r; float64 (d, d), two entries per row that sum to one.
 
     Row i draws s ~ U(-α, α), m = ⌊s⌋ and n = s - m; entry (i+m) mod d is 1-n, entry (i+m+1) mod d is n.
 
