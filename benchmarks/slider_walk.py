@@ -15,6 +15,7 @@ import os
 import sys
 import tempfile
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ OURS = (f"{ROOT}/pages/", f"{ROOT}/ued_core/")
 FROM, TO = "2.0", 0.5
 SLIDER = "defence_coin_strength"
 SHAPES = {"data_shapes_train_size": "200", "data_shapes_test_size": "100", SLIDER: FROM}
+OTHER_IMAGES = "data_shapes_seed"
 FOLLOWS = ("pages/defence/page.py", "follow_the_slider")
 
 
@@ -114,14 +116,15 @@ def _traced(tracer: _Tracer) -> Iterator[None]:
 def one_move() -> Walk:
     """Open the page in a fresh home, move the slider once, and tell what was called.
 
-    Nothing is taken from results of an earlier move: the place is new. What every move shares, such as the poisoned
-    images, is there already, as it is for a reader.
+    Nothing is taken from results of an earlier move: the place is new, and so are the images, since a process keeps
+    what it computed for any reader. What every move shares, such as the poisoned images, is there already, as it is
+    for a reader.
     """
     from streamlit.testing.v1 import AppTest
     from streamlit.util import calc_hash
 
     page = AppTest.from_file(str(ROOT / "pages" / "frame" / "router.py"), default_timeout=120)
-    for name, value in SHAPES.items():
+    for name, value in {**SHAPES, OTHER_IMAGES: str(time.time_ns() % 2**31)}.items():
         page.query_params[name] = value
     page._page_hash = calc_hash("defence")
     page.run()
