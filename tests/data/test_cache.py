@@ -16,6 +16,7 @@ from ued_core.context import Context
 from ued_core.data import DATASETS, Folder, load_split
 from ued_core.data import cache as cache_module
 from ued_core.data.digits import Digits
+from ued_core.data.fashion import Fashion
 from ued_core.data.shapes import Shapes
 from ued_core.errors import Cancelled, DataError
 
@@ -182,7 +183,7 @@ def test_errors_of_the_set_are_passed_on(tmp_path):
 
 def test_embedded_sets_load_with_their_quick_values(ued_home):
     embedded = [entry for entry in DATASETS.values() if entry.embedded]
-    assert embedded == [Shapes, Digits]
+    assert embedded == [Shapes, Digits, Fashion]
     for entry in embedded:
         split = load_split(entry(**entry.quick_values()), Context())
         assert split.train.shape == (3, 32, 32)
