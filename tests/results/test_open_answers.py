@@ -7,7 +7,7 @@ import pytest
 from tests.results.test_open_questions import CUDA, coin, conditions, row
 from ued_core.results import open_answers as answers
 from ued_core.results import open_questions as series
-from ued_core.results.measured import Summary
+from ued_core.results.evidence import Summary
 from ued_core.results.open_answers import NOT_YET, difference, kind
 from ued_core.results.phenomenon import Condition
 from ued_core.results.row import ResultRow

@@ -13,7 +13,7 @@ _QUANTILE = 1.959963984540054
 
 
 class Interval(NamedTuple):
-    """Bounds of a share, 0..1."""
+    """Bounds of what was estimated, in its unit."""
 
     low: float
     high: float

@@ -8,31 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from ued_core.assets import asset
 from ued_core.data import DATASETS
+from ued_core.results.evidence import Summary, over
 from ued_core.results.phenomenon import Condition
 from ued_core.results.row import ResultRow
 
 FOLDER = asset("results")
 ATTACKS_FILE, DEFENCES_FILE = FOLDER / "attacks.json", FOLDER / "defences.json"
 ATTACKS_COMMAND, DEFENCES_COMMAND = "python -m benchmarks.attack_table", "python -m benchmarks.defence_table"
-
-
-@dataclass(frozen=True)
-class Summary:
-    """One number over seeds.
-
-    Attributes:
-        mean: over the runs that have it; nan for none.
-        spread: sample standard deviation; nan below two runs.
-        count: how many runs have it.
-    """
-
-    mean: float
-    spread: float
-    count: int
 
 
 @dataclass(frozen=True)
@@ -87,10 +71,7 @@ def defences_of(condition: Condition) -> tuple[str, ...]:
 
 def summary(condition: Condition, number: str) -> Summary:
     """One number of a condition over the seeds that have it."""
-    values = condition.values(number)
-    values = values[np.isfinite(values)]
-    mean = float(values.mean()) if len(values) else float("nan")
-    return Summary(mean, float(values.std(ddof=1)) if len(values) > 1 else float("nan"), len(values))
+    return over(condition.values(number))
 
 
 def reference(condition: Condition, found: Sequence[Condition]) -> Condition | None:

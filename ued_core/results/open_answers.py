@@ -8,13 +8,12 @@ of significance.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
-from ued_core.results.measured import Summary, defences_of, summary
+from ued_core.results.evidence import PerSeed, Summary, gain, minus, over
+from ued_core.results.measured import defences_of, summary
 from ued_core.results.open_questions import COIN, PUBLISHED, USUAL, Attacker, Group, Line, setting
 from ued_core.results.phenomenon import Condition
 
@@ -26,7 +25,6 @@ RULE = (
     "first impression only."
 )
 NOT_YET = "Not measured yet."
-PerSeed = Mapping[int, float]
 
 
 @dataclass(frozen=True)
@@ -52,21 +50,9 @@ def per_seed(condition: Condition) -> PerSeed:
     return {row.seed: value for row, value in zip(condition.rows, condition.values("last").tolist(), strict=True)}
 
 
-def minus(first: PerSeed, second: PerSeed) -> PerSeed:
-    """Differences at the seeds that both have."""
-    return {seed: first[seed] - second[seed] for seed in sorted(first.keys() & second.keys())}
-
-
 def difference(first: Condition, second: Condition) -> Summary:
     """How much higher the first one's accuracy is, over the seeds that both have."""
-    return over(minus(per_seed(first), per_seed(second)))
-
-
-def over(values: PerSeed) -> Summary:
-    """Mean and sample standard deviation over the seeds."""
-    given = np.array(list(values.values()))
-    mean = float(given.mean()) if len(given) else float("nan")
-    return Summary(mean, float(given.std(ddof=1)) if len(given) > 1 else float("nan"), len(given))
+    return gain(per_seed(first), per_seed(second))
 
 
 def kind(found: Summary) -> Literal["more", "less", "alike", "unknown"]:
@@ -337,19 +323,19 @@ def resolution_answer(lines: Sequence[Line]) -> Answer:
     details, gains, tops = [], [], []
     for line in lines:
         plain, top = line.at(0.0), best(line)
-        if plain and top and (gain := minus(per_seed(top[1]), per_seed(plain))):
+        if plain and top and (more := minus(per_seed(top[1]), per_seed(plain))):
             strength, condition, alike = top
-            gains.append(gain)
+            gains.append(more)
             tops.append((line.name, strength, alike))
             clean = f", {level(line.clean)} on clean data" if line.clean else ""
             details.append(
                 f"{line.name}: {level(plain)} without COIN, at best {level(condition)} at α = {strength:g} px "
-                f"({points(over(gain))}){clean}."
+                f"({points(over(more.values()))}){clean}."
             )
     if len(gains) < 2:
         return Answer(NOT_YET, tuple(details), seeds)
     small, large = tops[0][0], tops[-1][0]
-    change = over(minus(gains[-1], gains[0]))
+    change = gain(gains[-1], gains[0])
     moved = {"less": "shrinks", "more": "grows", "alike": "does not clearly change", "unknown": "cannot be compared"}[
         kind(change)
     ]
