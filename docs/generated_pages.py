@@ -94,6 +94,8 @@ def method_page(method: type[Method]) -> str:
     if issubclass(method, Defense):
         lines += ["Acts in: " + ", ".join(f"`{moment}`" for moment in sorted(method.acts)) + ".", ""]
     parameters = method.parameters()
+    if issubclass(method, Dataset) and (text := method.about()):
+        lines += ["## Publication", "", text, ""]
     lines += ["## Parameters", ""]
     if parameters:
         lines += [

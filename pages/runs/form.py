@@ -190,7 +190,7 @@ def _data_part() -> Dataset | None:
         chosen = choose(
             catalogue, key="new_data", label="Data set", help="The first ones need neither files nor a network."
         )
-        st.caption(chosen.summary())
+        st.caption(f"{chosen.summary()} {chosen.about()}")
         if chosen.upload is not None and who().owner:
             _upload_part(chosen, chosen.upload)
         dataset = _controls(chosen, "new_data")

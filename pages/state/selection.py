@@ -55,6 +55,8 @@ def sidebar_selection(*, attacked: bool = True, only: type[Attack] | None = None
         dataset_class = choose(embedded, key="data", label="Data set", help="Those at the top need no download.")
         # A data set that asks for a text, such as a folder's path, shows nothing before it has one.
         with st.expander("Data set parameters", expanded=any(p.kind == "text" for p in dataset_class.parameters())):
+            if about := dataset_class.about():
+                st.caption(about)
             dataset = method_controls(dataset_class, key="data")
         attack_class = only or choose(ATTACKS, key="attack", label="Attack")
         with st.expander("Attack parameters"):

@@ -1,7 +1,9 @@
 """A home of its own for every test of this folder, and makers of small image files."""
 
 import io
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -49,3 +51,33 @@ def class_folder(tmp_path, picture) -> Callable[..., Path]:
 def noise() -> Callable[[int, int], np.ndarray]:
     """Makes uint8 noise (height, width, 3)."""
     return lambda height, width: np.random.default_rng(height).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def server() -> Iterator[tuple[str, dict[str, bytes], list[str]]]:
+    """A web server on this machine: its address, the files that it offers, and what was asked for."""
+    offered: dict[str, bytes] = {}
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            data = offered.get(self.path[1:])
+            if data is None:
+                self.send_error(404)
+                return
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(data) + (1000 if self.path.endswith("short") else 0)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *_):
+            pass
+
+    running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=running.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{running.server_port}", offered, asked
+    running.shutdown()
+    thread.join()
+    running.server_close()

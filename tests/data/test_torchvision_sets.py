@@ -4,9 +4,6 @@ import hashlib
 import io
 import pickle
 import tarfile
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
@@ -55,36 +52,6 @@ def cifar10(monkeypatch):
         monkeypatch.setattr(datasets.CIFAR10, name, listed)
     monkeypatch.setattr(datasets.CIFAR10, "meta", {**datasets.CIFAR10.meta, "md5": md5(files["batches.meta"])})
     return batches, files, archive
-
-
-@pytest.fixture
-def server() -> Iterator[tuple[str, dict[str, bytes], list[str]]]:
-    """A web server on this machine: its address, the files that it offers, and what was asked for."""
-    offered: dict[str, bytes] = {}
-    asked: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            asked.append(self.path)
-            data = offered.get(self.path[1:])
-            if data is None:
-                self.send_error(404)
-                return
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(data) + (1000 if self.path.endswith("short") else 0)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, *_):
-            pass
-
-    running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=running.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{running.server_port}", offered, asked
-    running.shutdown()
-    thread.join()
-    running.server_close()
 
 
 def data_folder(home):

@@ -11,6 +11,7 @@ from ued_core.data.base import Dataset
 from ued_core.data.cache import load_split
 from ued_core.data.digits import Digits
 from ued_core.data.fashion import Fashion
+from ued_core.data.fashion_mnist import FashionMnist
 from ued_core.data.file_set import FileSet
 from ued_core.data.folder import Folder
 from ued_core.data.idx_set import Idx
@@ -24,7 +25,7 @@ from ued_core.data.zip_import import import_zip
 
 DATASETS: Catalogue[Dataset] = Catalogue(
     "data set",
-    [Shapes, Digits, Fashion, Cifar10, Cifar100, Svhn, Folder, Npz, Idx, Parquet],
+    [Shapes, Digits, Fashion, FashionMnist, Cifar10, Cifar100, Svhn, Folder, Npz, Idx, Parquet],
     group="ued_core.datasets",
     base=Dataset,
 )

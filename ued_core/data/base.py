@@ -73,6 +73,12 @@ class Dataset(Method):
             Cancelled: the user stopped the work.
         """
 
+    @classmethod
+    def about(cls) -> str:
+        """What the publisher of the images says of them: size, division, licence, files; empty where there is no
+        publisher, or the class itself says it."""
+        return ""
+
     def pixels(self) -> int:
         """How many pixels loading draws, as far as the parameters tell; 0 where files decide, which have limits of
         their own."""

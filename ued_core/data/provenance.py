@@ -11,6 +11,7 @@ from ued_core.errors import UedError
 
 if TYPE_CHECKING:
     from ued_core.data.base import Dataset
+    from ued_core.params import Parameter
 
 _DEEPEST = 20
 _LONGEST = 80
@@ -42,13 +43,13 @@ class Provenance:
             found = DATASETS.parse(self.dataset)
         except UedError:
             return None
-        return None if any(p.path for p in found.parameters()) else found
+        return None if found.chosen_paths() else found
 
 
 def origin_json(dataset: Dataset, part: str) -> dict[str, Any]:
     """What a recipe keeps of the data set; a path says nothing elsewhere and is nobody's business, so such a set stays
     unnamed."""
-    named = {} if any(p.path for p in dataset.parameters()) else {"dataset": dataset.to_json()}
+    named = {} if dataset.chosen_paths() else {"dataset": dataset.to_json()}
     return {**named, "part": part}
 
 
@@ -63,10 +64,14 @@ def without_paths(recipe: Any) -> Any:
         return recipe
     kept = dict(recipe)
     dataset = kept.get("dataset")
-    name = dataset.get("name") if isinstance(dataset, Mapping) else dataset
-    if isinstance(name, str) and name in DATASETS and any(p.path for p in DATASETS[name].parameters()):
+    name = dataset.get("name") if isinstance(dataset, Mapping) else None
+    if isinstance(name, str) and name in DATASETS and any(dataset.get(p.name) for p in _paths(DATASETS[name])):
         del kept["dataset"]
     return {key: without_paths(value) for key, value in kept.items()}
+
+
+def _paths(dataset: type[Dataset]) -> list[Parameter]:
+    return [p for p in dataset.parameters() if p.path]
 
 
 def provenance(recipe: Any) -> Provenance | None:

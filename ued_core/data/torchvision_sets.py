@@ -10,31 +10,22 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from ued_core.artefacts import alone
 from ued_core.context import Context
-from ued_core.data.base import Dataset
 from ued_core.data.download import fetch
+from ued_core.data.published import Publication, Published
 from ued_core.errors import Unavailable
 from ued_core.files import folder_atomic
-from ued_core.home import home
-from ued_core.params import param
 from ued_core.records import DataSplit, ImageSet
 
+_CIFAR_LICENCE = "the publisher states none and asks for a citation; the images were gathered from the web."
 
-class TorchvisionSet(Dataset):
-    """A published set that torchvision reads from the folder ``data`` of the program's home."""
 
-    download: bool = param(True, "Fetch the files from their publisher when they are not here.", quick=False)
+class TorchvisionSet(Published):
+    """A published set of small images that torchvision reads into memory."""
 
     def load(self, ctx: Context) -> DataSplit:
         """Read both parts; fetch the files first when they are missing and may be fetched."""
-        root = data_folder()
-        if not self._complete(root):
-            root.mkdir(parents=True, exist_ok=True)
-            waiting = "Waiting for another process that fetches the same files"
-            with alone(root / f".{self.key}.lock", lambda: ctx.report(0, 1, waiting)):
-                if not self._complete(root):
-                    self._obtain(root, ctx)
+        root = self._present(ctx)
         ctx.report(0, 2, f"Reading {self.title}, training part")
         train = self._read(root, "train")
         ctx.report(1, 2, f"Reading {self.title}, test part")
@@ -46,31 +37,9 @@ class TorchvisionSet(Dataset):
         """The files are verified, so how they came here is no part of what they are."""
         return {"name": self.key, "version": self.version}
 
-    @classmethod
-    @abstractmethod
-    def files(cls) -> tuple[str, ...]:
-        """What must lie in the data folder, as words for a message."""
-
-    @abstractmethod
-    def _complete(self, root: Path) -> bool:
-        """Whether every file is in the folder with the published MD5."""
-
-    @abstractmethod
-    def _obtain(self, root: Path, ctx: Context) -> None:
-        """Bring the missing files into the folder, or raise :class:`Unavailable`."""
-
     @abstractmethod
     def _read(self, root: Path, part: str) -> ImageSet:
         """Let torchvision read ``train`` or ``test``."""
-
-    def _advice(self, root: Path) -> str:
-        return f"Put {' and '.join(self.files())} into {root}."
-
-    def _missing(self, root: Path) -> Unavailable:
-        return Unavailable(
-            f"The files of {self.title} are missing in {root} or damaged, and downloading is switched off.",
-            self._advice(root),
-        )
 
 
 class Cifar10(TorchvisionSet):
@@ -84,6 +53,9 @@ class Cifar10(TorchvisionSet):
 
     key: ClassVar[str] = "cifar10"
     title: ClassVar[str] = "CIFAR-10"
+    publication: ClassVar[Publication] = Publication(
+        50_000, 10_000, 10, "the official division", _CIFAR_LICENCE, "https://www.cs.toronto.edu/~kriz/cifar.html"
+    )
 
     @classmethod
     def _source(cls) -> Any:
@@ -139,6 +111,7 @@ class Cifar100(Cifar10):
 
     key: ClassVar[str] = "cifar100"
     title: ClassVar[str] = "CIFAR-100"
+    publication: ClassVar[Publication] = Cifar10.publication._replace(classes=100)
 
     @classmethod
     def _source(cls) -> Any:
@@ -160,6 +133,14 @@ class Svhn(TorchvisionSet):
 
     key: ClassVar[str] = "svhn"
     title: ClassVar[str] = "SVHN"
+    publication: ClassVar[Publication] = Publication(
+        73_257,
+        26_032,
+        10,
+        "the official division, without the part called extra",
+        "for non-commercial use only.",
+        "http://ufldl.stanford.edu/housenumbers/",
+    )
     mirror_safe: ClassVar[bool] = False
 
     @classmethod
@@ -193,11 +174,6 @@ class Svhn(TorchvisionSet):
         images = torch.from_numpy(np.ascontiguousarray(read.data))
         labels = torch.from_numpy(np.asarray(read.labels, dtype=np.int64))
         return ImageSet(images, labels, tuple(str(digit) for digit in range(10)), self.key)
-
-
-def data_folder() -> Path:
-    """Where the files of published sets lie."""
-    return home() / "data"
 
 
 def _unpack(archive: Path, folder: Path) -> None:
