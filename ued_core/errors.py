@@ -4,7 +4,7 @@
       ParameterError   a parameter's value breaks its declaration
       UnknownName      a name that is in no catalogue
       DataError        images, labels, archives or folders that cannot be used
-      SpecError        a run description that makes no sense
+      SpecError        a description of a run or of a study that makes no sense
       RunError         a run that cannot be found, cancelled, resumed or read
       NotAllowed       something that only the owner of this server may do
       Unavailable      a file, download or device that is not here
@@ -91,7 +91,7 @@ class DataError(UedError):
 
 
 class SpecError(UedError):
-    """A run description that makes no sense."""
+    """A description of a run or of a study that makes no sense."""
 
 
 class RunError(UedError):
