@@ -42,7 +42,14 @@ LADDER: tuple[tuple[str, ...], ...] = (
     ("ued_core.stored",),
     ("ued_core.params",),
     ("ued_core.class_numbers",),
-    ("ued_core.errors", "ued_core.home", "ued_core.files", "ued_core.compiled", "ued_core.person"),
+    (
+        "ued_core.errors",
+        "ued_core.home",
+        "ued_core.files",
+        "ued_core.compiled",
+        "ued_core.person",
+        "ued_core.csv_export",
+    ),
     ("ued_core.assets", "ued_core.border"),
 )
 RUNG = {name: rung for rung, names in enumerate(LADDER) for name in names}
@@ -177,12 +184,8 @@ FOR_OTHERS = {
     "ued_core.data.poison_files.comparison.detect": "says what a file of poison is, without laying it on images",
     "ued_core.defenses.coin.severity": "turns the official code's severity levels into strengths",
     "ued_core.defenses.warps.matched_strength": "finds the strength of equal distortion for comparisons",
-    "ued_core.results.evidence.crossed": "splits the variance of runs with every key under every seed",
     "ued_core.results.evidence.compare": "judges two conditions of plain numbers",
-    "ued_core.results.evidence.corrected": "corrects a list of comparisons that was declared before",
     "ued_core.results.evidence.like_with_like": "the values of several conditions on the draws that all have",
-    "ued_core.results.evidence.recovery": "share of a loss that a defence gives back",
-    "ued_core.results.evidence.sampling_error": "error that an accuracy has from its test images",
     "ued_core.theory.consistency.theta_of_fields": "Θ of given displacement fields",
     "ued_core.theory.jitter.theta_of_kernels": "Θ of one given kernel per sample",
 }

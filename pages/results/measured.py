@@ -18,9 +18,9 @@ from pages.state.run_protocol import in_words
 from pages.state.run_words import percent
 from pages.state.selection import selection_address
 from pages.widgets.controls import method_address, segments
-from pages.widgets.csv_export import csv_text
 from pages.widgets.live_chart import live_chart
 from ued_core.attacks import Attack
+from ued_core.csv_export import csv_text
 from ued_core.data import DATASETS
 from ued_core.errors import UedError
 from ued_core.figures.results import (

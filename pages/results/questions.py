@@ -13,8 +13,8 @@ import streamlit as st
 from pages.frame.navigation import script
 from pages.results.measured import RUN_COLUMNS, condition_columns, made_by, numeric, run_spec, stored_rows
 from pages.widgets.controls import segments
-from pages.widgets.csv_export import csv_text
 from pages.widgets.live_chart import live_chart
+from ued_core.csv_export import csv_text
 from ued_core.defenses import DEFENSES
 from ued_core.figures import open_questions as figures
 from ued_core.figures.results import condition_words

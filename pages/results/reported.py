@@ -11,9 +11,9 @@ import streamlit as st
 from pages.frame.cache import cached
 from pages.results.measured import stored_rows
 from pages.widgets.controls import pick
-from pages.widgets.csv_export import csv_text
 from pages.widgets.live_chart import live_chart
 from ued_core.attacks import ATTACKS
+from ued_core.csv_export import csv_text
 from ued_core.defenses import DEFENSES
 from ued_core.figures.results import (
     Labelled,

@@ -28,9 +28,9 @@ from pages.state.whose import (
     title_of,
     waiting_words,
 )
-from pages.widgets.csv_export import csv_text
 from pages.widgets.live_chart import live_chart
 from ued_core import runs
+from ued_core.csv_export import csv_text
 from ued_core.defenses import DefenseStack
 from ued_core.errors import RunError
 from ued_core.figures.learning import histogram_figure, loss_figure, probe_figure, run_figure

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.widgets.controls import parameter_control
-from pages.widgets.csv_export import csv_text
+from ued_core.csv_export import csv_text
 from ued_core.params import Parameter
 
 

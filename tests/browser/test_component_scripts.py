@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page
 from pages.widgets.delivery import HERE as SCRIPTS
 from pages.widgets.delivery import script as script_of
 from pages.widgets.live_chart import FRAME
-from tests.pages.test_csv_export import FORMULAS, KEPT
+from tests.test_csv_export import FORMULAS, KEPT
 
 pytestmark = pytest.mark.browser
 PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"

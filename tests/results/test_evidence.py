@@ -68,9 +68,11 @@ def test_rows_are_compared_on_draws_that_all_have() -> None:
     clean = [row(0, 0.9), row(1, 0.91), row(3, 0.92)]
     none = [row(0, 0.2, 0), row(1, 0.3, 1), row(2, 0.4, 2)]
     coin = [row(0, 0.7, 0), row(1, None, 1), row(3, 0.8, 3)]
-    assert evidence.like_with_like(clean, none, coin) == [{Draw(0, 0, "float32"): value} for value in (0.9, 0.2, 0.7)]
+    assert evidence.like_with_like(clean, none, coin) == [
+        {Draw(0, 0, None, "float32"): value} for value in (0.9, 0.2, 0.7)
+    ]
     assert [list(v.values()) for v in evidence.like_with_like(clean, none)] == [[0.9, 0.91], [0.2, 0.3]]
-    assert evidence.like_with_like(clean, clean[:1]) == [{Draw(0, None, "float32"): 0.9}] * 2
+    assert evidence.like_with_like(clean, clean[:1]) == [{Draw(0, None, None, "float32"): 0.9}] * 2
     assert evidence.like_with_like(none, [row(5, 0.1, 5)]) == [{}, {}]
 
 
@@ -85,14 +87,14 @@ def test_clean_runs_stand_beside_every_key() -> None:
 def test_another_key_or_arithmetic_is_another_draw() -> None:
     assert evidence.like_with_like([row(0, 0.2, 0)], [row(0, 0.7, 1)]) == [{}, {}]
     assert evidence.like_with_like([row(0, 0.2, 0)], [row(0, 0.7, 0, "bfloat16")]) == [{}, {}]
-    assert evidence.draw_of(row(3, 0.5, arithmetic="")) == Draw(3, None, "")
+    assert evidence.draw_of(row(3, 0.5, arithmetic="")) == Draw(3, None, None, "")
 
 
 def test_other_numbers_of_the_rows() -> None:
     first, second = row(0, 0.2, 0, best=0.5), row(0, 0.1, 0, best=0.9)
     assert evidence.like_with_like([first], [second], number="best") == [
-        {Draw(0, 0, "float32"): 0.5},
-        {Draw(0, 0, "float32"): 0.9},
+        {Draw(0, 0, None, "float32"): 0.5},
+        {Draw(0, 0, None, "float32"): 0.9},
     ]
 
 
@@ -189,25 +191,42 @@ def test_split_by_hand() -> None:
     """Rows are keys. Means 1.5 and 4.5, columns 2 and 4, all 3: mean squares 9, 4 and 1, so the components are
     (9 − 1) / 2, (4 − 1) / 2 and 1; the mean's variance is (9 + 4 − 1) / 4 with 144 / 98 degrees of freedom."""
     found = crossed({(0, 0): 1, (0, 1): 2, (1, 0): 3, (1, 1): 6})
-    assert (found.keys, found.seeds, found.mean) == (2, 2, 3.0)
+    assert (found.keys, found.seeds) == (2, 2)
     assert (found.key, found.seed, found.rest) == pytest.approx((8 / 13, 3 / 13, 2 / 13))
-    half = stats.t.ppf(0.975, 144 / 98) * math.sqrt(3)
-    assert found.interval == pytest.approx((3 - half, 3 + half))
+    assert (found.error, found.freedom) == pytest.approx((math.sqrt(3), 144 / 98))
 
 
 def test_split_where_one_side_does_nothing() -> None:
     only_key = crossed({(k, s): float(k) for k in range(3) for s in range(4)})
     assert (only_key.key, only_key.seed, only_key.rest) == pytest.approx((1, 0, 0))
     # Then the keys' means are the sample: 0, 1 and 2.
-    assert only_key.interval == pytest.approx(over([0.0, 1.0, 2.0]).interval)
+    assert (only_key.error, only_key.freedom) == pytest.approx((over([0.0, 1.0, 2.0]).error, 2))
     equal = crossed({(k, s): 0.5 for k in range(2) for s in range(2)})
-    assert equal.interval is None
     assert math.isnan(equal.key)
 
 
 def test_split_of_noise_is_all_rest() -> None:
     found = crossed({(0, 0): 1.0, (0, 1): 0.0, (1, 0): 0.0, (1, 1): 1.0})
     assert (found.key, found.seed, found.rest) == (0.0, 0.0, 1.0)
+
+
+def test_a_crossed_design_is_no_sample_of_independent_runs() -> None:
+    """Three keys with three seeds each, where the key decides: three numbers, not nine."""
+    none = [row(seed, 0.1 * key, key) for key in range(3) for seed in range(3)]
+    coin = [row(seed, 0.3 * key, key) for key in range(3) for seed in range(3)]
+    clean = [row(seed, 0.9 + 0.001 * seed) for seed in range(3)]
+    reference, undefended, defended = evidence.like_with_like(clean, none, coin)
+    found = gain(defended, undefended)
+    assert found.count == 9
+    assert found.split is not None
+    assert found.interval == pytest.approx(over([0.0, 0.2, 0.4]).interval)
+    assert found.p == pytest.approx(over([0.0, 0.2, 0.4]).p)
+    back = recovery(defended, undefended, reference)
+    assert back is not None
+    assert back.count == 3, "keys"
+    assert evidence.summed(dict(list(defended.items())[:-1])).split is None, "a pair is missing"
+    equal = evidence.summed({Draw(s, k, None, ""): 0.5 for s in range(2) for k in range(2)})
+    assert (equal.interval, equal.count) == (None, 4)
 
 
 @pytest.mark.parametrize(
@@ -226,9 +245,11 @@ def test_intervals_cover_what_they_should() -> None:
     held, plain, shares = 0, 0, []
     for _ in range(400):
         table = 0.6 + 0.1 * rng.normal(size=(5, 1)) + 0.05 * rng.normal(size=(1, 5)) + 0.05 * rng.normal(size=(5, 5))
-        found = crossed({(k, s): float(table[k, s]) for k in range(5) for s in range(5)})
-        assert found.interval is not None
-        held += found.interval.low <= 0.6 <= found.interval.high
+        summed = evidence.summed({Draw(s, k, None, ""): float(table[k, s]) for k in range(5) for s in range(5)})
+        found = summed.split
+        assert found is not None
+        assert summed.interval is not None
+        held += summed.interval.low <= 0.6 <= summed.interval.high
         simple = over(table.ravel()).interval
         assert simple is not None
         plain += simple.low <= 0.6 <= simple.high

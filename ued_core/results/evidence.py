@@ -43,16 +43,26 @@ class Summary:
         mean: over the runs that have it; nan for none.
         spread: sample standard deviation; nan below two runs.
         count: how many runs have it.
+        split: where the runs are every key under every training seed, and so not independent: what that makes of the
+            mean's error.
     """
 
     mean: float
     spread: float
     count: int
+    split: Split | None = None
 
     @property
     def error(self) -> float:
         """Standard error of the mean; nan below two runs."""
+        if self.split is not None:
+            return self.split.error
         return self.spread / math.sqrt(self.count) if self.count > 1 else math.nan
+
+    @property
+    def freedom(self) -> float:
+        """Degrees of freedom of :attr:`error`."""
+        return self.count - 1 if self.split is None else self.split.freedom
 
     @property
     def interval(self) -> Interval | None:
@@ -65,7 +75,7 @@ class Summary:
         """
         if self.count < 2 or self.spread <= _EQUAL:
             return None
-        half = _quantile(self.count - 1) * self.error
+        half = _quantile(self.freedom) * self.error
         return Interval(self.mean - half, self.mean + half)
 
     @property
@@ -73,7 +83,7 @@ class Summary:
         """Two-sided p of the t test against zero; nan where there is no interval."""
         if self.interval is None:
             return math.nan
-        return float(2 * student.sf(abs(self.mean) / self.error, self.count - 1))
+        return float(2 * student.sf(abs(self.mean) / self.error, self.freedom))
 
 
 def _quantile(freedom: float) -> float:
@@ -81,7 +91,7 @@ def _quantile(freedom: float) -> float:
 
 
 def over(values: Iterable[float]) -> Summary:
-    """Mean, sample standard deviation and number of the finite values."""
+    """Mean, sample standard deviation and number of the finite values, which count as independent."""
     given = np.array([value for value in values if math.isfinite(value)], dtype=np.float64)
     mean = float(given.mean()) if len(given) else math.nan
     return Summary(mean, float(given.std(ddof=1)) if len(given) > 1 else math.nan, len(given))
@@ -96,42 +106,51 @@ class Draw(NamedTuple):
     Attributes:
         seed: of the run.
         key: seed of the attack's private key; None without an attack, which fits every key.
+        images: seed of the data set; None where it has none.
         arithmetic: ``float32`` or ``bfloat16``; empty where a row does not say it.
     """
 
     seed: int
     key: int | None
+    images: int | None
     arithmetic: str
 
 
 def draw_of(row: ResultRow) -> Draw:
     """Read it from the row's spec and environment."""
     key = row.spec.get("attack_seed", row.seed) if row.spec.get("attack") else None
-    return Draw(row.seed, key, row.environment.precision if row.environment else "")
+    images = row.spec.get("dataset", {}).get("seed")
+    return Draw(row.seed, key, images, row.environment.precision if row.environment else "")
 
 
-def like_with_like(*groups: Sequence[ResultRow], number: str = "last") -> list[dict[Draw, float]]:
-    """A number of the runs of several conditions, on the draws that all of them have.
+def draws(rows: Iterable[ResultRow], number: str = "last") -> dict[Draw, float]:
+    """A number of the runs of one condition (:meth:`ResultRow.number`) by what they drew; rows without it are left
+    out."""
+    return {draw_of(row): value for row in rows if math.isfinite(value := row.number(number))}
+
+
+def aligned(*conditions: Mapping[Draw, float]) -> list[dict[Draw, float]]:
+    """The numbers of several conditions on the draws that all of them have.
 
     A run without an attack has no key, so it stands beside the runs of every key with its seed.
 
-    Args:
-        groups: the runs of each condition.
-        number: what is compared, as :meth:`ResultRow.number` names it; rows without it are left out.
-
     Returns:
-        One mapping per group, all with the same draws.
+        One mapping per condition, all with the same draws.
     """
-    known = [{draw_of(row): value for row in rows if math.isfinite(value := row.number(number))} for rows in groups]
-    keyed = dict.fromkeys(draw for values in known for draw in values if draw.key is not None)
-    wanted = keyed or dict.fromkeys(draw for values in known for draw in values)
-    found: list[dict[Draw, float]] = [{} for _ in groups]
+    keyed = dict.fromkeys(draw for values in conditions for draw in values if draw.key is not None)
+    wanted = keyed or dict.fromkeys(draw for values in conditions for draw in values)
+    found: list[dict[Draw, float]] = [{} for _ in conditions]
     for draw in wanted:
-        values = [own.get(draw, own.get(draw._replace(key=None))) for own in known]
-        for mapping, value in zip(found, values, strict=True):
-            if value is not None and None not in values:
+        values = [own.get(draw, own.get(draw._replace(key=None))) for own in conditions]
+        if None not in values:
+            for mapping, value in zip(found, values, strict=True):
                 mapping[draw] = value
     return found
+
+
+def like_with_like(*groups: Sequence[ResultRow], number: str = "last") -> list[dict[Draw, float]]:
+    """A number of the runs of several conditions, on the draws that all of them have (:func:`aligned`)."""
+    return aligned(*(draws(rows, number) for rows in groups))
 
 
 def minus(first: PerSeed, second: PerSeed) -> dict[Hashable, float]:
@@ -139,9 +158,18 @@ def minus(first: PerSeed, second: PerSeed) -> dict[Hashable, float]:
     return {seed: value - second[seed] for seed, value in first.items() if seed in second}
 
 
+def summed(values: PerSeed) -> Summary:
+    """Mean and spread of a number by seed or draw; a design of every key under every seed is taken as one."""
+    plain = over(values.values())
+    places = {(d.key, d.seed): value for d, value in values.items() if isinstance(d, Draw) and d.key is not None}
+    keys, seeds = ({place[axis] for place in places} for axis in (0, 1))
+    whole = len(places) == len(values) == len(keys) * len(seeds)
+    return replace(plain, split=crossed(places)) if whole and min(len(keys), len(seeds)) > 1 else plain
+
+
 def gain(first: PerSeed, second: PerSeed) -> Summary:
     """How much higher the first is than the second, over the seeds that both have."""
-    return over(minus(first, second).values())
+    return summed(minus(first, second))
 
 
 @dataclass(frozen=True)
@@ -151,7 +179,7 @@ class Recovery:
     Attributes:
         share: 0 for nothing, 1 for all of it; outside of that where a defence harms, or helps beyond clean data.
         interval: 95 %, by Fieller's method.
-        count: how many seeds all three conditions have.
+        count: how many seeds, or keys of a crossed design, all three conditions have.
     """
 
     share: float
@@ -163,7 +191,7 @@ def recovery(defended: PerSeed, poisoned: PerSeed, clean: PerSeed) -> Recovery |
     """(defended − poisoned) / (clean − poisoned), a ratio of means over the seeds that all three have.
 
     Args:
-        defended, poisoned, clean: accuracy by seed, 0..1.
+        defended, poisoned, clean: accuracy by seed, 0..1. Of several seeds under one key the mean counts.
 
     Returns:
         None where clean − poisoned is not clearly positive (its interval holds zero, or there is none): a share of a
@@ -172,19 +200,22 @@ def recovery(defended: PerSeed, poisoned: PerSeed, clean: PerSeed) -> Recovery |
     Source:
         E. C. Fieller, Some problems in interval estimation, JRSS B 16 (1954).
     """
-    seeds = [seed for seed in defended if seed in poisoned and seed in clean]
-    back = np.array([defended[seed] - poisoned[seed] for seed in seeds])
-    lost = np.array([clean[seed] - poisoned[seed] for seed in seeds])
+    groups: dict[Hashable, list[Hashable]] = {}
+    for seed in defended:
+        if seed in poisoned and seed in clean:
+            groups.setdefault(seed.key if isinstance(seed, Draw) and seed.key is not None else seed, []).append(seed)
+    back = np.array([np.mean([defended[seed] - poisoned[seed] for seed in same]) for same in groups.values()])
+    lost = np.array([np.mean([clean[seed] - poisoned[seed] for seed in same]) for same in groups.values()])
     loss = over(lost)
     if loss.interval is None or loss.interval.low <= 0:
         return None
-    (vx, cov), (_, vy) = np.cov(back, lost) / len(seeds)
-    square = _quantile(len(seeds) - 1) ** 2
+    (vx, cov), (_, vy) = np.cov(back, lost) / len(groups)
+    square = _quantile(len(groups) - 1) ** 2
     x, y = float(back.mean()), float(lost.mean())
     # The roots r of (x - r y)² = t² (vx - 2 r cov + r² vy).
     a, b, c = y * y - square * vy, x * y - square * cov, x * x - square * vx
     half = math.sqrt(max(0.0, b * b - a * c))
-    return Recovery(x / y, Interval((b - half) / a, (b + half) / a), len(seeds))
+    return Recovery(x / y, Interval((b - half) / a, (b + half) / a), len(groups))
 
 
 def sampling_error(accuracy: float, images: int) -> float:
@@ -280,25 +311,25 @@ class Split:
 
     Attributes:
         keys, seeds: how many of each.
-        mean: over all runs.
-        interval: of the mean for new keys and new seeds, 95 %; None where all values are equal.
         key, seed, rest: shares of the variance of one run with a new key and a new seed, 0..1, together 1; nan where
             all values are equal. ``rest`` is what neither explains alone.
+        error: standard error of the mean over new keys and new seeds.
+        freedom: its degrees of freedom.
     """
 
     keys: int
     seeds: int
-    mean: float
-    interval: Interval | None
     key: float
     seed: float
     rest: float
+    error: float
+    freedom: float
 
 
 def crossed(values: Mapping[tuple[int, int], float]) -> Split:
     """Split the variance of runs with every key under every training seed: two-way random effects, one run per cell.
 
-    Estimates below zero are zero, as usual. The interval adds the mean squares that are left and takes Satterthwaite's
+    Estimates below zero are zero, as usual. The error adds the mean squares that are left and takes Satterthwaite's
     degrees of freedom.
 
     Args:
@@ -313,16 +344,15 @@ def crossed(values: Mapping[tuple[int, int], float]) -> Split:
     keys, seeds = (list(dict.fromkeys(pair[axis] for pair in values)) for axis in (0, 1))
     absent = [(key, seed) for key in keys for seed in seeds if (key, seed) not in values]
     if len(keys) < 2 or len(seeds) < 2 or absent:
-        lack = f"; key and seed {absent[0]} are missing" if absent else ""
+        lack = f"; key {absent[0][0]} with seed {absent[0][1]} is missing" if absent else ""
         raise DataError(
             f"{len(keys)} keys and {len(seeds)} seeds with {len(values)} runs are no crossed design{lack}.",
             "Train every key with every seed, at least two of each.",
         )
     table = np.array([[values[key, seed] for seed in seeds] for key in keys], dtype=np.float64)
     n_keys, n_seeds = table.shape
-    mean = float(table.mean())
-    rows, columns = table.mean(axis=1) - mean, table.mean(axis=0) - mean
-    left = table - mean - rows[:, None] - columns[None, :]
+    rows, columns = table.mean(axis=1) - table.mean(), table.mean(axis=0) - table.mean()
+    left = table - table.mean() - rows[:, None] - columns[None, :]
     freedom = {"key": n_keys - 1, "seed": n_seeds - 1, "rest": (n_keys - 1) * (n_seeds - 1)}
     square = {
         "key": n_seeds * float(rows @ rows) / freedom["key"],
@@ -336,15 +366,12 @@ def crossed(values: Mapping[tuple[int, int], float]) -> Split:
     }
     whole = sum(parts.values())
     if whole <= _EQUAL**2:
-        return Split(n_keys, n_seeds, mean, None, math.nan, math.nan, math.nan)
+        return Split(n_keys, n_seeds, math.nan, math.nan, math.nan, 0.0, math.nan)
     # The mean's variance is (key + seed − rest) / runs where both effects are there; without one, its square and the
     # rest's cancel.
     kept = [name for name in ("key", "seed") if parts[name] > 0] or ["rest"]
     terms = {name: square[name] for name in kept} | ({"rest": -square["rest"]} if len(kept) == 2 else {})
     variance = sum(terms.values())
     degrees = variance**2 / sum(term**2 / freedom[name] for name, term in terms.items())
-    half = _quantile(degrees) * math.sqrt(variance / table.size)
-    return Split(
-        n_keys, n_seeds, mean, Interval(mean - half, mean + half),
-        *(parts[name] / whole for name in ("key", "seed", "rest")),
-    )  # fmt: skip
+    shares = [parts[name] / whole for name in ("key", "seed", "rest")]
+    return Split(n_keys, n_seeds, *shares, math.sqrt(variance / table.size), degrees)

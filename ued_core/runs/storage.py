@@ -28,6 +28,7 @@ _WORDS: Mapping[str, str] = {
     "purified": "purified sets and the networks of D-VAE",
     "learned": "what defences learned",
     "layouts": "computed layouts of features",
+    "record": "results that others contributed",
     "removed.jsonl": "what was removed to make room",
     "exports": "exports for download; the newest eight are kept",
 }

@@ -1,4 +1,4 @@
-"""Tables as CSV: the only way by which one leaves the app, so that no cell is a formula to a spreadsheet."""
+"""Tables as CSV: the only way by which one leaves the program, so that no cell is a formula to a spreadsheet."""
 
 from __future__ import annotations
 
