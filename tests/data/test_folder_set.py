@@ -157,8 +157,10 @@ def test_only_damaged_images(class_folder):
 
 
 def test_too_many_large_images_are_refused_before_reading(class_folder, monkeypatch):
-    monkeypatch.setattr("ued_core.data.folder.MAX_BYTES", 10_000)
-    with pytest.raises(DataError, match="8 images of 32 × 32 take .* Choose a smaller size"):
+    monkeypatch.setattr("ued_core.data.decoding.MAX_BYTES", 10_000)
+    with pytest.raises(
+        DataError, match="8 images of 32 × 32 take .* smaller size: 20 × 20 fits. Or take fewer images: 3 of"
+    ):
         load(class_folder(a=4, b=4))
 
 
@@ -340,7 +342,7 @@ def test_a_resized_poison_is_said(class_folder, tmp_path):
 
 
 def test_hours_of_decoding_are_refused_from_the_headers(class_folder, monkeypatch):
-    monkeypatch.setattr("ued_core.data.folder.MAX_TOTAL_PIXELS", 500)
+    monkeypatch.setattr("ued_core.data.decoding.MAX_TOTAL_PIXELS", 500)
     with pytest.raises(DataError, match="The first 5 of 8 images have over .* gigapixels"):
         load(class_folder(a=4, b=4))
 

@@ -14,7 +14,7 @@ from torchvision import datasets
 from ued_core.context import Context
 from ued_core.data import DATASETS, load_split
 from ued_core.data.download import fetch
-from ued_core.data.torchvision_sets import Cifar10, Cifar100, Svhn
+from ued_core.data.torchvision_sets import Cifar10, Cifar100, Stl10, Svhn
 from ued_core.errors import Cancelled, Unavailable
 
 
@@ -251,3 +251,65 @@ def test_images_are_contiguous_channels_first(cifar10, ued_home):
     split = Cifar10(download=False).load(Context())
     assert split.train.images.is_contiguous()
     assert split.train.images.dtype == torch.uint8
+
+
+@pytest.fixture
+def stl10(monkeypatch):
+    """Six and four images in the layout of STL-10, without those that have no labels: name → bytes."""
+    rng = np.random.default_rng(0)
+    files, images = {}, {}
+    for part, labels in (("train", [1, 2, 10, 1, 5, 7]), ("test", [3, 10, 1, 1])):
+        images[part] = rng.integers(0, 256, (len(labels), 3, 96, 96), dtype=np.uint8)
+        files[f"{part}_X.bin"] = images[part].transpose(0, 1, 3, 2).tobytes()
+        files[f"{part}_y.bin"] = bytes(labels)
+    for name in ("train_list", "test_list"):
+        listed = [[file, md5(files[file]) if file in files else sum_] for file, sum_ in getattr(datasets.STL10, name)]
+        monkeypatch.setattr(datasets.STL10, name, listed)
+    return files, images
+
+
+def place_stl10(home, files):
+    folder = data_folder(home) / datasets.STL10.base_folder
+    folder.mkdir()
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+
+
+def test_stl10_reads_the_labelled_images_alone(stl10, ued_home):
+    files, images = stl10
+    place_stl10(ued_home, files)
+    split = Stl10().load(Context())
+    assert np.array_equal(split.train.images.numpy(), images["train"])
+    assert np.array_equal(split.test.images.numpy(), images["test"])
+    assert split.train.labels.tolist() == [0, 1, 9, 0, 4, 6]
+    assert split.test.labels.tolist() == [2, 9, 0, 0]
+    assert split.train.class_names[9] == "truck"
+
+
+def test_stl10_in_another_size_is_another_set(stl10, ued_home):
+    place_stl10(ued_home, stl10[0])
+    small = load_split(Stl10(size=24), Context())
+    assert small.train.shape == (3, 24, 24)
+    assert load_split(Stl10(), Context()).train.shape == (3, 96, 96)
+
+
+def test_a_damaged_file_of_stl10_is_not_read(stl10, ued_home):
+    files, _ = stl10
+    place_stl10(ued_home, {**files, "test_y.bin": b"\x01\x01\x01\x01"})
+    with pytest.raises(Unavailable, match=r"missing in .* or damaged.*stl10_binary\.tar\.gz.*test_y\.bin"):
+        Stl10().load(Context())
+
+
+def test_stl10_from_its_archive(stl10, ued_home, monkeypatch):
+    files, images = stl10
+    archive = tar(datasets.STL10.base_folder, files)
+    monkeypatch.setattr(datasets.STL10, "tgz_md5", md5(archive))
+    (data_folder(ued_home) / datasets.STL10.filename).write_bytes(archive)
+    assert np.array_equal(Stl10().load(Context()).test.images.numpy(), images["test"])
+
+
+def test_visitors_do_not_fetch_stl10(stl10, ued_home):
+    assert Stl10(download=True).fetches()
+    assert not Stl10().fetches()
+    place_stl10(ued_home, stl10[0])
+    assert not Stl10(download=True).fetches()

@@ -15,17 +15,22 @@ from ued_core.data.fashion_mnist import FashionMnist
 from ued_core.data.file_set import FileSet
 from ued_core.data.folder import Folder
 from ued_core.data.idx_set import Idx
+from ued_core.data.imagenet import ImageNet
 from ued_core.data.npz import read_npz, read_npz_json, write_npz
 from ued_core.data.npz_set import Npz, read_recipe
 from ued_core.data.parquet_set import Parquet
+from ued_core.data.photo_sets import PHOTO_SETS
 from ued_core.data.provenance import origin_json, provenance, without_paths
 from ued_core.data.shapes import Shapes
-from ued_core.data.torchvision_sets import Cifar10, Cifar100, Svhn
+from ued_core.data.torchvision_sets import Cifar10, Cifar100, Stl10, Svhn
 from ued_core.data.zip_import import import_zip
+
+PUBLISHED = (FashionMnist, Cifar10, Cifar100, Svhn, Stl10, *PHOTO_SETS, ImageNet)
+"""Sets that somebody has published; the program has to be given their files, or fetches them."""
 
 DATASETS: Catalogue[Dataset] = Catalogue(
     "data set",
-    [Shapes, Digits, Fashion, FashionMnist, Cifar10, Cifar100, Svhn, Folder, Npz, Idx, Parquet],
+    [Shapes, Digits, Fashion, *PUBLISHED, Folder, Npz, Idx, Parquet],
     group="ued_core.datasets",
     base=Dataset,
 )

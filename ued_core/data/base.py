@@ -79,6 +79,22 @@ class Dataset(Method):
         publisher, or the class itself says it."""
         return ""
 
+    def fetch(self, ctx: Context) -> None:
+        """Bring the files here that :meth:`identity` looks at, where they are missing and can be had; nothing for most.
+
+        Args:
+            ctx: progress and cancellation.
+
+        Raises:
+            Unavailable: they cannot be had.
+            Cancelled: the user stopped the work.
+        """
+        return
+
+    def fetches(self) -> bool:
+        """Whether loading would fetch gigabytes from a publisher, which visitors may not start."""
+        return False
+
     def pixels(self) -> int:
         """How many pixels loading draws, as far as the parameters tell; 0 where files decide, which have limits of
         their own."""

@@ -41,6 +41,7 @@ def load_split(dataset: Dataset, ctx: Context) -> DataSplit:
 
 
 def _loaded(dataset: Dataset, ctx: Context) -> DataSplit:
+    dataset.fetch(ctx)
     folder = _entry(dataset, ctx)
     kept = LOADED.read(folder, _split)
     if kept is not None:

@@ -16,7 +16,7 @@ from ued_core.data.fashion import CLASS_NAMES, framed
 from ued_core.data.handles import located
 from ued_core.data.idx_set import read_idx
 from ued_core.data.names import readable
-from ued_core.data.published import Publication, Published, data_folder
+from ued_core.data.published import Fetched, Publication, data_folder
 from ued_core.data.walk import chosen_source
 from ued_core.errors import DataError
 from ued_core.params import param
@@ -36,7 +36,7 @@ FOLDER = "FashionMNIST/raw"
 _STEPS = len(MD5S)
 
 
-class FashionMnist(Published):
+class FashionMnist(Fetched):
     """All 70,000 photographs of Fashion-MNIST: clothes, shoes and bags.
 
     60,000 images to train on and 10,000 to test on. The official files are taken from ``path``, else from the data

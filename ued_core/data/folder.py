@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -12,20 +11,16 @@ import torch
 
 from ued_core.context import Context
 from ued_core.data.base import NOT_CLEAN, Dataset, Upload, divide, refuse_single_images
+from ued_core.data.decoding import ImageFile, read_squares, refuse_huge, refuse_long
 from ued_core.data.handles import imports_root, located
-from ued_core.data.image_file import header_size, read_square, readable_formats
+from ued_core.data.image_file import readable_formats
 from ued_core.data.layout import ORIGIN, RECIPE, advice, find_layout, is_recipe, refuse_few_classes
 from ued_core.data.names import as_text, readable
-from ued_core.data.report import Report, Unusable
+from ued_core.data.report import Report
 from ued_core.data.walk import Found, Tree, chosen_folder, open_plain, walk
 from ued_core.errors import DataError
 from ued_core.params import UPLOAD, param
 from ued_core.records import DataSplit, ImageSet
-
-MAX_BYTES = 2 << 30
-
-MAX_TOTAL_PIXELS = 50_000_000_000
-"""Decoding takes about ten seconds a gigapixel."""
 
 _RECORD_BYTES = 16 << 20
 
@@ -66,8 +61,8 @@ class Folder(Dataset):
             f"The archive {origin.name!r}" if root.parent == imports_root() else f"The folder {readable(str(root))!r}"
         )
         layout = find_layout(tree, shown, report)
-        self._refuse_huge(len(layout.train) + len(layout.test))
-        _refuse_long(root, [*layout.train, *layout.test], ctx)
+        refuse_huge(len(layout.train) + len(layout.test), self.size)
+        refuse_long(_image_files(root, [*layout.train, *layout.test]), ctx)
         train = self._read(root, layout.train, report, ctx)
         test = self._read(root, layout.test, report, ctx)
         kept = _usable_classes(layout.class_names, train[1], report)
@@ -105,49 +100,16 @@ class Folder(Dataset):
         uploaded = self.path.strip().startswith(UPLOAD)
         return chosen_folder(located(self.path) if uploaded else self.path.strip(), "image folder")
 
-    def _refuse_huge(self, count: int) -> None:
-        needed = count * 3 * self.size**2
-        if needed > MAX_BYTES:
-            raise DataError(
-                f"{count:,} images of {self.size} × {self.size} take {needed / 2**30:.1f} GiB; "
-                f"at most {MAX_BYTES >> 30} GiB are loaded.",
-                "Choose a smaller size.",
-            )
-
     def _read(
         self, root: Path, files: list[tuple[Found, int]], report: Report, ctx: Context
     ) -> tuple[np.ndarray, np.ndarray]:
         """Pixels uint8 (N, 3, size, size) and labels int64 (N,) of the files that can be decoded."""
-        pixels = np.empty((len(files), 3, self.size, self.size), np.uint8)
-        labels: list[int] = []
-        for done, (file, label) in enumerate(files):
-            if done % 32 == 0:
-                ctx.report(done, len(files), "Reading images")
-            ctx.check()
-            try:
-                pixels[len(labels)] = read_square(root.joinpath(*file.parts), self.size, report)
-            except Unusable as reason:
-                report.skip(file.shown, str(reason))
-            else:
-                labels.append(label)
-        return pixels[: len(labels)], np.array(labels, np.int64)
+        pixels, rows = read_squares(_image_files(root, files), self.size, report, ctx)
+        return pixels, np.array([label for _, label in files], np.int64)[rows]
 
 
-def _refuse_long(root: Path, files: list[tuple[Found, int]], ctx: Context) -> None:
-    """Refuse before decoding what would take hours to decode; only headers are read."""
-    total = 0
-    for done, (file, _) in enumerate(files):
-        if done % 256 == 0:
-            ctx.report(done, len(files), "Looking at the sizes of the images")
-        with suppress(Unusable):
-            width, height = header_size(root.joinpath(*file.parts))
-            total += width * height
-        if total > MAX_TOTAL_PIXELS:
-            raise DataError(
-                f"The first {done + 1:,} of {len(files):,} images have over {MAX_TOTAL_PIXELS // 10**9} gigapixels, "
-                "which is more than are decoded at once.",
-                "Take fewer images, or make them smaller beforehand.",
-            )
+def _image_files(root: Path, files: list[tuple[Found, int]]) -> list[ImageFile]:
+    return [ImageFile(root.joinpath(*file.parts), file.shown) for file, _ in files]
 
 
 def _usable_classes(names: tuple[str, ...], labels: np.ndarray, report: Report) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -89,24 +89,25 @@ def why_no_image(name: str) -> str:
     return f"{known}, which cannot be read on this machine" if known else f"not a {readable_formats()} file"
 
 
-def header_size(source: Path | BinaryIO) -> tuple[int, int]:
+def header_size(source: Path | BinaryIO, also: Sequence[str] = ()) -> tuple[int, int]:
     """Width and height of an image; only its header is read.
 
     Args:
         source: the file's path, or an open binary file.
+        also: as for :func:`read_square`.
 
     Raises:
         Unusable: it is no image of a readable format, it is too large to decode, or it cannot be opened.
     """
     with _file(source) as file:
         for content in _attempts(file):
-            image = _opened(content)
+            image = _opened(content, also)
             if image is not None:
                 return image.size
     raise _not_an_image()
 
 
-def read_square(source: Path | BinaryIO, size: int, report: Report) -> np.ndarray:
+def read_square(source: Path | BinaryIO, size: int, report: Report, also: Sequence[str] = ()) -> np.ndarray:
     """The centre of an image as RGB.
 
     The image is turned as its camera tag says, cut to the largest centred square and
@@ -121,6 +122,7 @@ def read_square(source: Path | BinaryIO, size: int, report: Report) -> np.ndarra
         source: an image file of one of the :func:`readable_formats`: its path, or the open binary file.
         size: side of the result, in pixels.
         report: told of conversions and of the size before.
+        also: names of further formats, as Pillow calls them, in which a published set comes.
 
     Returns:
         uint8 (3, size, size).
@@ -131,7 +133,7 @@ def read_square(source: Path | BinaryIO, size: int, report: Report) -> np.ndarra
     failure: Exception | None = None
     with _file(source) as file:
         for content in _attempts(file):
-            image = _opened(content)
+            image = _opened(content, also)
             if image is None:
                 continue
             try:
@@ -181,11 +183,12 @@ def _attempts(file: BinaryIO) -> Iterator[BinaryIO]:
         yield io.BytesIO(bare)
 
 
-def _opened(file: BinaryIO) -> Image.Image | None:
+def _opened(file: BinaryIO, also: Sequence[str]) -> Image.Image | None:
     from PIL import Image
 
     try:
-        image = Image.open(file, formats=[name for entry in _readable() for name in entry.names])
+        known = [name for entry in _readable() for name in entry.names]
+        image = Image.open(file, formats=[*known, *also])
     except Image.DecompressionBombError:
         raise _too_many_pixels() from None
     except Exception:

@@ -35,30 +35,42 @@ class Publication(NamedTuple):
 
 
 class Published(Dataset):
-    """A published data set whose files lie in the folder ``data`` of the program's home.
+    """A data set that somebody has published.
 
     Attributes:
         publication: its size, division, licence and address.
+        place: where its files lie, as words.
+        by_hand: what cannot be fetched, and where to get it, in sentences; empty where all can be.
     """
 
     publication: ClassVar[Publication]
-
-    download: bool = param(True, "Fetch the files from their publisher when they are not here.", quick=False)
+    place: ClassVar[str] = "in the folder data of the program's home"
+    by_hand: ClassVar[str] = ""
 
     @classmethod
     @abstractmethod
     def files(cls) -> tuple[str, ...]:
-        """What must lie in the data folder, as words for a message."""
+        """What must lie in that place, as words for a message."""
 
     @classmethod
     def about(cls) -> str:
         """Size, division, licence and files, in sentences."""
         told = cls.publication
+        by_hand = f" {cls.by_hand}" if cls.by_hand else ""
         return (
             f"{told.train:,} training and {told.test:,} test images in {told.classes:,} classes; {told.split}. "
-            f"Licence: {told.licence} Files, in the folder data of the program's home: {' and '.join(cls.files())}. "
-            f"Publisher: {told.address}"
+            f"Licence: {told.licence} Files, {cls.place}: {', '.join(cls.files())}.{by_hand} Publisher: {told.address}"
         )
+
+    def _advice(self, root: Path) -> str:
+        by_hand = f" {self.by_hand}" if self.by_hand else ""
+        return f"Put {' and '.join(self.files())} into {root}.{by_hand} The publisher is {self.publication.address}"
+
+
+class Fetched(Published):
+    """A published data set whose files can be fetched into the folder ``data`` of the program's home."""
+
+    download: bool = param(True, "Fetch the files from their publisher when they are not here.", quick=False)
 
     @abstractmethod
     def _complete(self, root: Path) -> bool:
@@ -78,9 +90,6 @@ class Published(Dataset):
                 if not self._complete(root):
                     self._obtain(root, ctx)
         return root
-
-    def _advice(self, root: Path) -> str:
-        return f"Put {' and '.join(self.files())} into {root}. They are published at {self.publication.address}"
 
     def _missing(self, root: Path) -> Unavailable:
         return Unavailable(

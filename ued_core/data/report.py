@@ -19,10 +19,14 @@ class Report:
 
     Attributes:
         poison: what the images are known to hold, in words; empty where nothing says so.
+
+    Args:
+        clean: the images are known to hold no poison.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clean: bool = False) -> None:
         self.poison = ""
+        self._clean = clean
         self._skipped: dict[str, list[str]] = defaultdict(list)
         self._converted: Counter[str] = Counter()
         self._sizes: Counter[tuple[int, int]] = Counter()
@@ -81,7 +85,8 @@ class Report:
         before = _by(small) if len(changed) == 1 else f"{len(changed):,} sizes from {_by(small)} to {_by(large)}"
         enlarged = sum(count for size, count in changed.items() if min(size) < self._size)
         grown = "" if not enlarged else ", enlarged" if enlarged == count else f", {enlarged:,} of them enlarged"
-        return [f"Resized {count:,}: {before} → {self._size} × {self._size}{grown}.", self._warning(changed)]
+        line = f"Resized {count:,}: {before} → {self._size} × {self._size}{grown}."
+        return [line] if self._clean else [line, self._warning(changed)]
 
     def _warning(self, changed: dict[tuple[int, int], int]) -> str:
         held = (

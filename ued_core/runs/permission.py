@@ -19,7 +19,7 @@ def check_data(dataset: Dataset, by: Person) -> None:
     """Refuse a data set that is not for a visitor.
 
     Raises:
-        NotAllowed: it names a path of the server, or is too large.
+        NotAllowed: it names a path of the server, would have to be fetched, or is too large.
     """
     if by.owner:
         return
@@ -27,6 +27,11 @@ def check_data(dataset: Dataset, by: Person) -> None:
     from ued_core.data.handles import check_paths
 
     check_paths(dataset, by)
+    if dataset.fetches():
+        raise NotAllowed(
+            f"The files of {dataset.title} are not here, and visitors may not fetch them.",
+            "Ask the owner to fetch them.",
+        )
     asked, most = dataset.pixels() / 1e6, Limits.read().megapixels
     if asked > most:
         raise NotAllowed(
