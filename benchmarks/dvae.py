@@ -45,9 +45,14 @@ ATTACKS: dict[str, dict[str, Any] | None] = {
 }
 SHARES = {"noise in half of the images": 0.5, "noise in a fifth of the images": 0.2}
 """How many images are poisoned, where it is not all of them."""
-SHIPPED: tuple[tuple[str, dict[str, Any]], ...] = (("shapes", {"name": "cuda"}), ("digits", {"name": "region"}))
-"""What the page shows without training: the selection that every page starts with, and an attack that follows the class
-alone."""
+SHIPPED: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("fashion", {"name": "cuda"}),
+    ("fashion", {"name": "synper"}),
+    ("shapes", {"name": "cuda"}),
+    ("digits", {"name": "region"}),
+)
+"""What the page shows without training: the selection that every page starts with, bounded noise on the same data, and
+two of before."""
 SHIPPED_TARGETS = (0.3, 0.6, 1.0, 2.0, 4.0)
 BEFORE, AFTER = 60, 8
 """Epochs at the loosest target, and then at each target."""

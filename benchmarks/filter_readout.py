@@ -29,7 +29,7 @@ def spectrum(images: torch.Tensor) -> np.ndarray:
 
 
 def main() -> None:
-    """Print accuracy of the read-out for both embedded data sets and three keys, and the power that a filter can act
+    """Print accuracy of the read-out for the embedded data sets and three keys, and the power that a filter can act
     on."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -40,7 +40,7 @@ def main() -> None:
         "|\n|---|---|---|---|"
     )
     rows = []
-    for name in ("shapes", "digits"):
+    for name in ("fashion", "shapes", "digits"):
         for seed in range(3):
             data = load_split(DATASETS.build(name, seed=seed), Context()).train.take(torch.arange(COUNT))
             wrong = np.random.default_rng(seed).integers(0, data.classes, COUNT)

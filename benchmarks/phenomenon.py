@@ -15,9 +15,9 @@ from benchmarks import rows
 from ued_core.results.row import ResultRow, stored_rows
 
 RESULTS = rows.RESULTS / "phenomenon.json"
-SEEDS = (0, 1, 2)
+SEEDS = (0, 1, 2, 3, 4)
 PLANS = ("adamw", "sgd")
-DATASETS = ("shapes", "digits")
+DATASETS = ("fashion", "shapes", "digits")
 CONDITIONS: dict[str, dict[str, Any]] = {
     "clean": {},
     "CUDA": {"attack": {"name": "cuda", "blur": 0.3}},

@@ -18,11 +18,11 @@ from ued_core.runs.spec import RunSpec
 
 
 def main() -> None:
-    """Train and store both."""
+    """Train and store all."""
     import torch
 
     torch.set_num_threads(1)
-    for name in ("shapes", "digits"):
+    for name in ("fashion", "shapes", "digits"):
         spec = RunSpec.from_json({"dataset": name, "seed": 0, "device": "cpu"})
         result = execute(spec, Context(), weights=FOLDER / f"{name}.safetensors")
         card = {

@@ -63,7 +63,10 @@ def _record(path: Path) -> dict:
 
 def headline(found: list[ResultRow]) -> str:
     """Markdown: what the default plan ends at, mean ± sd over seeds of the clean test accuracy."""
-    lines = ["| trained with AdamW on | " + " | ".join(phenomenon.DATASETS) + " |", "|---|---|---|"]
+    lines = [
+        "| trained with AdamW on | " + " | ".join(phenomenon.DATASETS) + " |",
+        "|---" * (1 + len(phenomenon.DATASETS)) + "|",
+    ]
     for condition, words in HEADLINE.items():
         own = [r for r in found if (r.plan, r.condition) == ("adamw", condition)]
         cells = [rows.spread([r.last for r in own if r.dataset == name]) for name in phenomenon.DATASETS]

@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 OURS = (f"{ROOT}/pages/", f"{ROOT}/ued_core/")
 FROM, TO = "2.0", 0.5
 SLIDER = "defence_coin_strength"
-SHAPES = {"data_shapes_train_size": "200", "data_shapes_test_size": "100", SLIDER: FROM}
+SHAPES = {"data": "shapes", "data_shapes_train_size": "200", "data_shapes_test_size": "100", SLIDER: FROM}
 OTHER_IMAGES = "data_shapes_seed"
 FOLLOWS = ("pages/defence/page.py", "follow_the_slider")
 

@@ -7,11 +7,15 @@ from pages.state.choice import protocol_line
 from pages.state.crafting import crafting_note
 from pages.state.handover import train_with_this
 from pages.state.kernel_controls import class_control, kernel_table
+from pages.state.known_words import known_caption
 from pages.state.selection import sidebar_selection
 from pages.widgets.live_chart import live_chart
 from pages.widgets.tile_rows import tile_rows
 from ued_core.figures.operators import kernel_grid
 from ued_core.figures.tiles import amplified_difference, fitting_gain
+
+FRAME = 16
+"""From this many levels on, the frame that zero padding leaves is seen."""
 
 st.title("Attack")
 st.markdown(
@@ -27,6 +31,7 @@ kernels = choice.attack.kernels(choice.train.classes, choice.seed)
 st.subheader("Clean, poisoned, and what changed")
 gain = fitting_gain(images.images, result.images)
 largest = int(result.delta.abs().max())
+darkened = -float(result.delta[..., 0, :].float().mean())
 tile_rows(
     [
         ("clean", "", images.images),
@@ -38,9 +43,10 @@ tile_rows(
     names=[names[label] for label in images.labels.tolist()],
     caption=f"{protocol_line(choice)}. The difference is shown × {gain:g}; the largest change of a pixel is "
     f"{largest}/255, the mean {float(result.delta.abs().float().mean()):.1f}/255."
-    + (" Look for the dark frame: beyond the border lies zero." if kernels is not None else ""),
+    + (" Look for the dark frame: beyond the border lies zero." if kernels is not None and darkened > FRAME else ""),
 )
 crafting_note(choice)
+known_caption(choice.spec())
 if kernels is not None:
     st.subheader("One kernel per class")
     st.markdown(

@@ -22,6 +22,7 @@ from pages.frame.guard import guarded, plain
 from pages.frame.navigation import script
 from pages.state.choice import Selection, protocol_line
 from pages.state.handover import examine_this, train_with_this
+from pages.state.known_words import known_caption, known_table
 from pages.state.selection import sidebar_selection
 from pages.state.stack import defended, main_control, stack_sidebar, when_drawn, whole_set
 from pages.widgets.tile_rows import Picture, picture, tile_rows
@@ -146,7 +147,9 @@ known = runs.snapshot().records[:RECENT_RUNS]
 samples = theta_sidebar()
 with in_turn():
     still = prepared(choice, rest, samples, known)
+known_caption(choice.spec())
 stack = follow_the_slider(still, rest, draw)
+known_table(choice.spec())
 if stack:
     theta_text(still.theta)
     with st.container(horizontal=True):

@@ -27,14 +27,16 @@ from ued_core.training import PLANS
 
 WORKS, IN_PART = 0.6, 0.9
 """Shares of the clean accuracy: below the first a poison is said to work, below the second to work in part."""
+DATA = "fashion"
+"""What the three pictures show."""
 PERFECT = 0.95
 """Training accuracy from which on training is said to look perfect."""
 
 
 @cached(max_entries=2)
 def _pictures(train: ImageSet) -> tuple[ImageSet, ImageSet, ImageSet]:
-    """Three clean, poisoned and defended images: a star, a heart, an arrow."""
-    chosen = train.take(balanced_rows(train.labels, 1, 3)[[4, 7, 8]])
+    """Three clean, poisoned and defended images: trousers, a bag, an ankle boot."""
+    chosen = train.take(balanced_rows(train.labels, 1, 3)[[1, 8, 9]])
     poisoned = Cuda().poison(chosen, Context(seed=0)).as_training_set()
     return chosen, poisoned, DefenseStack([Coin()]).preview(poisoned, Context(seed=0))
 
@@ -51,9 +53,9 @@ def _named(found: list[Condition], name: str) -> Condition:
 def three_pictures() -> None:
     """Poison, trap, defence."""
     # Three pictures need no five thousand: the first page must not wait for them.
-    data = split(DATASETS.build("shapes", train_size=200, test_size=10))
+    data = split(DATASETS.build(DATA, train_size=200, test_size=10))
     clean, poisoned, defended = _pictures(data.train)
-    found = conditions(_rows(), "shapes", "adamw")
+    found = conditions(_rows(), DATA, "adamw")
     names = [clean.class_names[label] for label in clean.labels.tolist()]
     first, second, third = st.columns(3, gap="large")
     with first:
@@ -65,7 +67,7 @@ def three_pictures() -> None:
             key="poison",
         )
         st.markdown(
-            "The attack **CUDA** gives every class its own small blur filter. To us a star stays a star; to a "
+            "The attack **CUDA** gives every class its own small blur filter. To us a boot stays a boot; to a "
             "network, the blur alone already tells the class."
         )
     with second:

@@ -10,7 +10,8 @@ st.markdown(
     "Some people change their pictures a little before they publish them, so that a model trained on them scores high "
     "in training and "
     "**fails on clean pictures**: *unlearnable examples*, or availability poisons. Others try to undo it. "
-    "Here you can see both at work, on data that is made on this computer: nothing is downloaded, no account, no GPU."
+    "Here you can see both at work, on photographs that come with the program: nothing is downloaded, no account, "
+    "no GPU."
 )
 three_pictures()
 glance()

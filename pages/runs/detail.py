@@ -14,6 +14,7 @@ from pages.frame.visitor import who
 from pages.runs.form import cannot_edit, fill_form, start
 from pages.runs.table import cancel_button, delete_part, local_time, state_badge
 from pages.runs.verdict import RULE, histogram_words, probe_words, verdict
+from pages.state.known_words import known_caption
 from pages.state.run_address import open_compare, open_run, open_view
 from pages.state.run_progress import run_progress
 from pages.state.run_protocol import protocol_card
@@ -60,6 +61,8 @@ def run_detail(run_id: str) -> None:
     by = f" by {plain(name_of(record))}" if record.by else ""
     st.caption(f"Run {record.id} · seed {seed_words(record.spec)} · submitted {moment}{by}{computed}"
                + (f" · {plain(seen(record.note))}" if record.note else ""))  # fmt: skip
+    if record.run_spec:
+        known_caption(record.run_spec)
     measured = runs.folder(record.id).result() if record.over else None
     result = result_for_reader(record, measured) if measured else None
     _live_part(record, result)

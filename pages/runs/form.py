@@ -12,6 +12,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from pages.frame.guard import plain, show_error
 from pages.frame.hidden import seen
 from pages.frame.visitor import who
+from pages.state.known_words import known_caption
 from pages.state.run_address import open_run, open_view
 from pages.state.run_cost import run_cost
 from pages.state.run_words import short_id
@@ -380,6 +381,7 @@ def _start_part(specs: Sequence[RunSpec]) -> None:
             f"**{plain(specs[0].title())}**"
             + (f", seeds {specs[0].seed} to {specs[-1].seed}" if len(specs) > 1 else "")
         )
+        known_caption(specs[0])
         run_cost(specs[0], known, len(specs))
         staged_expectation(specs[0])
         done = [record for record in finished.values() if record]

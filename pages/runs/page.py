@@ -15,7 +15,7 @@ from ued_core.runs import RunSpec
 
 TITLES: dict[View, str] = {"all": "Queue and results", "new": "New run", "compare": "Compare"}
 QUICK = {
-    "dataset": {"name": "shapes", "train_size": 1000, "test_size": 500},
+    "dataset": {"name": "fashion", "train_size": 1000, "test_size": 500},
     "attack": "cuda",
     "plan": {"name": "adamw", "epochs": 3},
     "note": "quick run",
@@ -32,7 +32,7 @@ def first_steps() -> None:
             "A run trains a small network on images that an attack has changed, and tests it on clean ones. "
             "If the attack works, the network does well in training and badly on clean images: the data is "
             "*unlearnable*.\n\n"
-            "The quick run poisons 1,000 drawn shapes with **CUDA** and trains three epochs. That is too short for a "
+            "The quick run poisons 1,000 photographs with **CUDA** and trains three epochs. That is too short for a "
             "result to quote, but it shows every part of this page with real numbers."
         )
         with st.container(horizontal=True):

@@ -8,6 +8,7 @@ from pages.frame.guard import plain, show_error
 from pages.frame.hidden import seen
 from pages.frame.visitor import who
 from pages.runs.form import cannot_edit, fill_form, start
+from pages.state.known_words import known_caption
 from pages.state.run_address import HANDED, HANDED_FROM, discard_handed, hand_over
 from pages.state.run_cost import run_cost
 from pages.state.run_words import method_words
@@ -37,6 +38,7 @@ def handed_card() -> None:
             return
         st.markdown(f"**{plain(spec.title())}**")
         st.markdown(spec_lines(spec))
+        known_caption(spec)
         run_cost(spec, runs.snapshot().records)
         obstacle = cannot_edit(spec)
         with st.container(horizontal=True):
@@ -94,7 +96,7 @@ def json_part() -> None:
             "Spec",
             key="spec_text",
             height=160,
-            placeholder='{"dataset": "shapes", "attack": "cuda", "defenses": ["coin"]}',
+            placeholder='{"dataset": "fashion", "attack": "cuda", "defenses": ["coin"]}',
         )
         upload = st.file_uploader("or a file", type="json", key="spec_file")
         if st.button("Check the spec", key="spec_check"):

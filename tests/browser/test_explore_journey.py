@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.browser
-SMALL = "data_shapes_train_size=400&data_shapes_test_size=100"
+SMALL = "data_fashion_train_size=400&data_fashion_test_size=100"
 PATIENT = 90_000
 
 

@@ -16,7 +16,7 @@ from ued_core.runs.jsonl import append_line
 from ued_core.runs.pipeline import execute
 
 pytestmark = pytest.mark.browser
-SMALL = "data_shapes_train_size=400&data_shapes_test_size=100&per_class=8&layout_by=pca"
+SMALL = "data=shapes&data_shapes_train_size=400&data_shapes_test_size=100&per_class=8&layout_by=pca"
 PATIENT = 90_000
 PLOT = """[...document.querySelectorAll('.js-plotly-plot')].find(c => c._fullData && c._fullData.some(t => t.name ===
 'defended'))"""

@@ -11,7 +11,7 @@ CHARTS = 7
 
 def test_answers_arrive_and_the_cut_moves(page: Page) -> None:
     page.set_viewport_size({"width": 1400, "height": 1000})
-    page.goto("/perturbations?data_shapes_train_size=300&data_shapes_test_size=100")
+    page.goto("/perturbations?data=shapes&data_shapes_train_size=300&data_shapes_test_size=100")
     expect(page.get_by_role("heading", name="Perturbations", exact=True)).to_be_visible(timeout=60_000)
     expect(page.locator(".ued-chart svg.main-svg[role=img]")).to_have_count(CHARTS, timeout=120_000)
     figure = page.locator(".ued-compare")

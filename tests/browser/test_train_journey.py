@@ -15,10 +15,10 @@ pytestmark = pytest.mark.browser
 PATIENCE = 120_000
 FORM = {
     "view": "new",
-    "new_data_shapes_train_size": "1000",
-    "new_data_shapes_test_size": "100",
+    "new_data_fashion_train_size": "1000",
+    "new_data_fashion_test_size": "100",
     "new_model_small_cnn_width": "4",
-    "new_plan_shapes_adamw_epochs": "12",
+    "new_plan_fashion_adamw_epochs": "12",
     "new_repetition_device": "cpu",
 }
 CURVES = "[aria-label^='Training accuracy and accuracy on clean test images']"
@@ -70,7 +70,7 @@ def drag_zoom(page: Page) -> list[float]:
 def started(page: Page, address: str, seed: int) -> str:
     """Fill the form through its link, press start, and return the id of the run that opens."""
     page.goto(f"{address}/runs?{urlencode(FORM | {'new_repetition_seed': str(seed)})}")
-    expect(page.get_by_text("Shapes · CUDA · Small CNN", exact=True).first).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text("Fashion · CUDA · Small CNN", exact=True).first).to_be_visible(timeout=PATIENCE)
     page.get_by_role("button", name="Start training").click()
     page.wait_for_url(re.compile(r"[?&]run=\d{8}-"), timeout=PATIENCE)
     return re.search(r"run=([^&]+)", page.url)[1]

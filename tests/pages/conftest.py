@@ -15,7 +15,8 @@ ROUTER = ROOT / "pages" / "frame" / "router.py"
 
 @pytest.fixture
 def open_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
-    """``open_page("attack")`` visits an address in a fresh home; ``query`` is its query string's values.
+    """``open_page("attack")`` visits an address in a fresh home; ``query`` is its query string's values. Whoever
+    sizes the drawn set looks at it.
 
     Looking at queued runs does not start them here.
     """
@@ -27,7 +28,8 @@ def open_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
     def visit(address: str = "", query: dict[str, str] | None = None, timeout: float = 60) -> AppTest:
         entry = next(entry for entry in PAGES if entry.address == address)
         visitor = AppTest.from_file(str(ROUTER), default_timeout=timeout)
-        for name, value in (query or {}).items():
+        drawn = {"data": "shapes"} if any(name.startswith("data_shapes_") for name in query or {}) else {}
+        for name, value in {**drawn, **(query or {})}.items():
             visitor.query_params[name] = value
         if address:
             # Before a first run, switch_page would guess the address from the file's name.

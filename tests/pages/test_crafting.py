@@ -83,7 +83,8 @@ def test_defence_page_shows_a_crafted_set(open_page):
 
 
 def test_the_form_says_what_crafting_costs_before_the_start(open_page):
-    asked = {"view": "new", "new_attack": "em", "new_data_shapes_train_size": "200", "new_data_shapes_test_size": "100"}
+    asked = {"view": "new", "new_attack": "em", "new_data": "shapes"}
+    asked |= {"new_data_shapes_train_size": "200", "new_data_shapes_test_size": "100"}
     asked |= {f"new_attack_em_{name}": str(value) for name, value in QUICK.items()} | {"new_poisoning_attack_seed": "4"}
     told = "\n".join(box.value for box in open_page("runs", asked).info)
     assert f"{ATTACKS.build('em', **QUICK).gradient_evaluations(200):,} gradient evaluations" in told.replace("\\", "")

@@ -140,7 +140,7 @@ def sizes(page: AppTest) -> dict[str, tuple[int, int]]:
 
 
 def test_a_move_of_the_slider_sends_what_changed(open_page: Callable[..., AppTest]) -> None:
-    page = open_page("defence", timeout=240)
+    page = open_page("defence", {"data": "shapes"}, timeout=240)
     first = sizes(page)
     first_features = pieces(charts(page)[1]["figure"])
     # Nothing else may come in between that is new to a browser, as the layout would.

@@ -15,7 +15,7 @@ def test_content(open_page):
     assert page.title[0].value.startswith("Why does unlearnable data work")
     assert [s.value for s in page.subheader] == ["1 · The poison", "2 · The trap", "3 · What breaks it"]
     text = " ".join(m.value for m in page.markdown)
-    found = {c.name: c for c in conditions(shipped(), "shapes", "adamw")}
+    found = {c.name: c for c in conditions(shipped(), "fashion", "adamw")}
     attacked = found["CUDA"]
     run = min(attacked.rows, key=lambda row: abs(row.last - attacked.mean("last")))
     assert f"**{100 * run.train_accuracy:.0f} %**" in text

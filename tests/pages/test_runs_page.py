@@ -481,7 +481,7 @@ def test_a_result_that_would_not_come_out_again_is_not_offered_as_known(open_run
 
 # ---- the form ----------------------------------------------------------------------------------
 
-SMALL = {"view": "new", "new_data_shapes_train_size": "200", "new_data_shapes_test_size": "100",
+SMALL = {"view": "new", "new_data": "shapes", "new_data_shapes_train_size": "200", "new_data_shapes_test_size": "100",
          "new_model_small_cnn_width": "4", "new_plan_shapes_adamw_epochs": "2"}  # fmt: skip
 
 
@@ -515,7 +515,7 @@ def test_the_form_starts_what_it_shows(open_runs) -> None:
 def test_the_default_shows_the_phenomenon(open_runs) -> None:
     page = open_runs(view="new")
     spec = json.loads(page.code[0].value)
-    assert (spec["dataset"]["name"], spec["attack"]["name"], spec["defenses"]) == ("shapes", "cuda", [])
+    assert (spec["dataset"]["name"], spec["attack"]["name"], spec["defenses"]) == ("fashion", "cuda", [])
     assert RunSpec.from_json(spec).to_json() == spec
 
 

@@ -30,7 +30,7 @@ PUBLISHED = (FashionMnist, Cifar10, Cifar100, Svhn, Stl10, *PHOTO_SETS, ImageNet
 
 DATASETS: Catalogue[Dataset] = Catalogue(
     "data set",
-    [Shapes, Digits, Fashion, *PUBLISHED, Folder, Npz, Idx, Parquet],
+    [Fashion, Shapes, Digits, *PUBLISHED, Folder, Npz, Idx, Parquet],
     group="ued_core.datasets",
     base=Dataset,
 )

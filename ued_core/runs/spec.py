@@ -245,7 +245,7 @@ class RunSpec(Declaring):
                 f"It may have {', '.join(sorted(cls.model_fields))}.",
             )
         if "dataset" not in value:
-            raise SpecError("The run spec names no data set.", 'Add "dataset": "shapes", for example.')
+            raise SpecError("The run spec names no data set.", 'Add "dataset": "fashion", for example.')
         found: dict[str, Any] = {}
         for name, field in cls.model_fields.items():
             given, part = value.get(name), _part(field)

@@ -1,0 +1,118 @@
+"""What the stored runs say of the chosen data, attack and defences, before anybody trains them."""
+
+from __future__ import annotations
+
+import json
+
+import streamlit as st
+
+from pages.frame.guard import plain
+from pages.state.run_words import method_words
+from ued_core.data import DATASETS
+from ued_core.defenses import DEFENSES, DefenseStack
+from ued_core.models import MODELS
+from ued_core.results.evidence import RULE, Comparison, Summary
+from ued_core.results.known import Known, known, where_it_works, with_defences
+from ued_core.results.words import bounds
+from ued_core.runs.spec import RunSpec
+from ued_core.training import PLANS
+
+MOST_NAMED = 3
+"""Of the data sets on which an attack works, at most so many are named."""
+
+
+def known_caption(spec: RunSpec) -> None:
+    """Draw :func:`known_words`."""
+    st.caption(known_words(spec))
+
+
+def known_words(spec: RunSpec) -> str:
+    """One or two sentences of Markdown, computed from the shipped rows.
+
+    Args:
+        spec: what would be trained; its seeds do not matter.
+    """
+    found = known(spec.to_json())
+    name = known_name(spec)
+    parts = [f"**Measured: {plain(name)}:** {_level(found)}"] if found else [f"**Not measured yet: {plain(name)}.**"]
+    if spec.attack is not None:
+        parts += _recommended(spec, found)
+    return " ".join(part for part in parts if part)
+
+
+def known_table(spec: RunSpec) -> None:
+    """All stored stacks of defences on the spec's data and attack, as a table; nothing where there is only one."""
+    found = with_defences(spec.to_json())
+    if len(found) < 2:
+        return
+    with st.expander(f"What was measured for {known_name(spec.with_values(defenses=DefenseStack()))}"):
+        st.dataframe([_row(stack, own) for stack, own in found.items()], hide_index=True)
+        st.caption(f"{_recipe(next(iter(found.values())))}. {RULE}")
+
+
+def _row(stack: str, own: Known) -> dict[str, str]:
+    defences = [DEFENSES.parse(value) for value in json.loads(stack)]
+    return {
+        "defence": " → ".join(method_words(defence) for defence in defences) or "none",
+        "clean test accuracy (%)": _mean(own),
+        "gain over none, same seeds (points)": _difference(own.gain.gain) if own.gain else "",
+        "": own.gain.verdict if own.gain else "",
+        "n": str(own.accuracy.count),
+    }
+
+
+def _mean(found: Known) -> str:
+    return f"{100 * found.accuracy.mean:.0f}" + (f" ± {100 * found.accuracy.spread:.0f}" * (found.accuracy.count > 1))
+
+
+def _difference(gain: Summary) -> str:
+    return f"{100 * gain.mean:+.0f}{bounds(gain.interval)}".replace("-", "−")
+
+
+def _recipe(found: Known) -> str:
+    model, plan = MODELS.parse(json.loads(found.recipe.model)), PLANS.parse(json.loads(found.recipe.plan))
+    return f"{method_words(model)}, {method_words(plan)}"
+
+
+def known_name(spec: RunSpec) -> str:
+    """``Fashion + CUDA + COIN``."""
+    return " + ".join(m.title for m in (spec.dataset, spec.attack, *spec.defenses) if m is not None)
+
+
+def _level(found: Known) -> str:
+    """``43 ± 4 of the 85 % of clean data``, what the defences give, and how it was trained."""
+    compared = found.clean.count and (found.loss or found.gain)
+    of = f" of the {100 * found.clean.mean:.0f} % that clean data gives" if compared else " %"
+    seeds = f"{found.accuracy.count} seed{'s' * (found.accuracy.count != 1)}"
+    said = f"{_mean(found)}{of} on clean test images ({_recipe(found)}, {seeds})"
+    if found.gain is not None:
+        said += f", {_gain(found.gain)}"
+    return f"{said}."
+
+
+def _gain(gain: Comparison) -> str:
+    """``+38 points over no defence on the same 5 seeds [30, 46]``, or that it cannot be told."""
+    seeds = f"{gain.gain.count} seed{'s' * (gain.gain.count != 1)}"
+    return f"{_difference(gain.gain)} points over no defence on the same {seeds}: {gain.word}"
+
+
+def _recommended(spec: RunSpec, found: Known | None) -> list[str]:
+    """Where the attack is known to work, unless the chosen data is such."""
+    if found is not None and found.works:
+        return []
+    assert spec.attack is not None
+    title = plain(spec.attack.title)
+    works = [k for k in where_it_works(spec.attack.to_json()) if _data(k) != spec.dataset.key]
+    weak = [f"{title} alone is not seen to lower the accuracy on this data."] if found is not None else []
+    if not works:
+        return weak
+    named = ", ".join(
+        f"{DATASETS[_data(k)].title} ({100 * k.clean.mean:.0f} → {100 * (k.clean.mean - k.loss.gain.mean):.0f} %)"
+        for k in works[:MOST_NAMED]
+        if k.loss
+    )
+    return [*weak, f"{title} is known to work on {named}."]
+
+
+def _data(found: Known) -> str:
+    return str(json.loads(found.recipe.dataset)["name"])
