@@ -25,7 +25,7 @@ from ued_core.runs.pipeline import execute, summary
 from ued_core.runs.result import RunResult
 from ued_core.training import Job, accuracy, predict
 
-TIMES = ("seconds", "images_per_s")
+TIMES = ("seconds", "images_per_s", "cpu_s")
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from ued_core.cli import data, defend, export, inspect, methods, poison, record, runs, storage, theta, train
+from ued_core.cli import data, defend, export, inspect, methods, poison, record, runs, storage, study, theta, train
 from ued_core.cli.command import Command
 
 COMMANDS: tuple[Command, ...] = (
@@ -17,6 +17,7 @@ COMMANDS: tuple[Command, ...] = (
     export.COMMAND,
     theta.COMMAND,
     train.COMMAND,
+    study.COMMAND,
     record.COMMAND,
     runs.LIST,
     runs.SHOW,

@@ -20,12 +20,16 @@ class Progress:
         self.noted: set[str] = set()
 
     def __call__(self, done: float, total: float, text: str) -> None:
+        left = f", {(time.monotonic() - self.began) * (total - done) / done:.0f} s left" if done > 0 else ""
+        self.show(f"{100 * done / max(total, 1e-9):3.0f} % {text}{left}")
+
+    def show(self, text: str) -> None:
+        """Put the text in place of the line before, at most five times a second."""
         now = time.monotonic()
         if not self.wide or now - self.shown < 0.2:
             return
         self.shown = now
-        left = f", {(now - self.began) * (total - done) / done:.0f} s left" if done > 0 else ""
-        print(f"\r\x1b[K{100 * done / max(total, 1e-9):3.0f} % {text}{left}", end="", file=sys.stderr, flush=True)
+        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
     def note(self, note: str) -> None:
         """What was skipped or changed; for programs that read standard error too."""

@@ -53,7 +53,7 @@ def execute(
         on_poisoned: called with the poisoned set once it is there; never where nothing is poisoned.
         on_epoch: called with each new row of the history.
     """
-    began = time.perf_counter()
+    began, cpu = time.perf_counter(), time.process_time()
     ctx = replace(ctx, seed=spec.seed, device=pick_device(spec.device))
     ctx.report(0, 1, "loading data")
     split = load_split(spec.dataset, ctx)
@@ -107,6 +107,7 @@ def execute(
         poison_seconds=poison_seconds,
         environment=environment(ctx.device, dtype),
         seconds=time.perf_counter() - began,
+        cpu_s=time.process_time() - cpu,
         history=[EpochRow(known(row)) for row in history.rows],
     )
     if weights is not None:

@@ -54,6 +54,7 @@ class RunRecord:
         seconds_left: of that step, from the speed of this attempt; None while unknown.
         last, best: clean test accuracy after the last epoch and its maximum, 0..1.
         train_accuracy: over the last epoch, as trained, 0..1.
+        cpu_s: processor time of the execution that finished; None while unknown.
         note: the submitter's words.
         by, by_name: the visitor who submitted it; empty for the owner.
         spec: the spec as plain values, as far as they can be (:attr:`run_spec`).
@@ -85,6 +86,7 @@ class RunRecord:
     last: Share | None = None
     best: Share | None = None
     train_accuracy: Share | None = None
+    cpu_s: Span | None = None
     note: str = ""
     by: str = ""
     by_name: str = ""
@@ -272,6 +274,7 @@ def _numbers(folder: RunFolder, spec: Mapping[str, Any], result: Summary | None,
             "last": result.last,
             "best": result.best,
             "train_accuracy": result.train_accuracy,
+            "cpu_s": result.cpu_s,
         }
     if not rows:
         return {"epochs": epochs}

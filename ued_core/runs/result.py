@@ -25,6 +25,7 @@ class Summary(Stored):
         last, best: clean test accuracy after the last epoch and its maximum, 0..1.
         train_accuracy: over the last epoch, as trained, 0..1.
         environment: what the numbers may depend on besides the spec.
+        cpu_s: processor time of the last execution.
     """
 
     epochs: Epoch | None = None
@@ -32,6 +33,7 @@ class Summary(Stored):
     best: Share | None = None
     train_accuracy: Share | None = None
     environment: Environment | None = None
+    cpu_s: Span | None = None
 
 
 class RunResult(Stored):
@@ -55,6 +57,7 @@ class RunResult(Stored):
         poison_seconds: what poisoning took in this execution.
         environment: device, precision, threads, versions.
         seconds: what the execution took.
+        cpu_s: processor time of the execution; None in results from before it was measured.
         history: one row per epoch. Stored in ``history.jsonl``; empty when that file was lost.
         attempts: executions that it took; None of a run outside the queue.
     """
@@ -79,6 +82,7 @@ class RunResult(Stored):
     poison_seconds: Span = 0.0
     environment: Environment
     seconds: Span
+    cpu_s: Span | None = None
     history: list[EpochRow]
     attempts: Count | None = None
 

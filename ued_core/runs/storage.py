@@ -19,6 +19,7 @@ from ued_core.runs.record import read_record
 _NEEDED_IN = ("queued", "running", "interrupted")
 _WORDS: Mapping[str, str] = {
     "runs": "runs with their weights; delete them on the page Runs",
+    "studies": "study files",
     "imports": "uploads and examples",
     "cache": "data sets as they were drawn or read",
     "data": "downloaded data sets",

@@ -115,7 +115,7 @@ class Axis(_Part):
             value sets its own.
         values: labelled values, or plain ones.
         range: numbers in place of values.
-        repeats: its values repeat a condition, as seeds do, and make no conditions of their own.
+        repeats: its values repeat a condition, as seeds do, and make no conditions of their own. It may set seeds only.
     """
 
     name: str = Field("", max_length=120)
@@ -213,7 +213,7 @@ class Planned(NamedTuple):
     """One run of a condition.
 
     Attributes:
-        unit: labels of the repeating axes, then the seed; runs of two conditions with the same unit are a pair.
+        unit: labels of the repeating axes, then the seed; unique in its condition.
         spec: what it does.
         key: name of its result.
     """
@@ -273,7 +273,7 @@ class Study(_Part):
         without: places of the grid that are left out.
         extra: conditions outside of the grid.
         seeds: one run of each condition per seed.
-        seeded: the fields that a seed sets. Where it is left out: the data set's seed if it has one, the private key
+        seeded: the fields that a seed sets, of ``dataset.seed``, ``attack_seed`` and ``seed``. Where it is left out: the data set's seed if it has one, the private key
             and the run's seed, without those that an axis sets.
         comparisons: what is asked.
 
@@ -425,6 +425,12 @@ class Study(_Part):
         if self.seeded is not None and not self.seeded and len(self.seeds) > 1:
             raise SpecError("The study has several seeds, but 'seeded' names no field.", 'Name one, such as "seed".')
         set_here = {name for axis in self.axes for name in axis.fields}
+        unpaired = {name for axis in self.axes if axis.repeats for name in axis.fields} | set(self.seeded or ())
+        if wrong := sorted(unpaired - set(SEEDS)):
+            raise SpecError(
+                f"{wrong[0]!r} is set by seeds, or by an axis that repeats conditions, but it is no seed.",
+                f"They may set {', '.join(SEEDS)}.",
+            )
         free = [field for field in SEEDS if field not in set_here]
         for field in free if self.seeded is None else self.seeded:
             if field in set_here or any(field in extra.set for extra in self.extra):
