@@ -273,8 +273,8 @@ class Study(_Part):
         without: places of the grid that are left out.
         extra: conditions outside of the grid.
         seeds: one run of each condition per seed.
-        seeded: the fields that a seed sets, of ``dataset.seed``, ``attack_seed`` and ``seed``. Where it is left out: the data set's seed if it has one, the private key
-            and the run's seed, without those that an axis sets.
+        seeded: the fields that a seed sets, of ``dataset.seed``, ``attack_seed`` and ``seed``. Where it is left out:
+            all that the data set has and that no axis sets.
         comparisons: what is asked.
 
     Raises:
