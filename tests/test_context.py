@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ued_core.context import Context, pick_device
+from ued_core.context import Context, exact_device, exact_generator, pick_device
 from ued_core.errors import Cancelled, Unavailable
 
 
@@ -61,3 +61,39 @@ def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
             pick_device(wanted)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert pick_device() == torch.device("cuda")
+
+
+def test_apples_gpu_is_taken_only_where_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(Unavailable, match="'mps', but torch sees no Apple GPU here. Use device 'auto' or 'cpu'"):
+        pick_device("mps")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert pick_device("mps") == torch.device("mps")
+    assert pick_device() == torch.device("cpu")
+
+
+class OnApple(torch.Generator):
+    """Says that it is on Apple's GPU, and draws on the processor."""
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device("mps")
+
+
+def test_float64_is_computed_on_the_processor_for_apples_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert exact_device(torch.device("mps")) == torch.device("cpu")
+    for name in ("cpu", "cuda:1"):
+        assert exact_device(torch.device(name)) == torch.device(name)
+    own = torch.Generator()
+    assert exact_generator(own) is own
+    drawn = torch.randint
+    monkeypatch.setattr(torch, "randint", lambda *args, device, **kwargs: drawn(*args, **kwargs))
+
+    def draws() -> list[list[float]]:
+        rng = OnApple().manual_seed(5)
+        return [torch.rand(3, generator=exact_generator(rng)).tolist() for _ in range(2)]
+
+    first = draws()
+    assert first == draws(), "the same stream gives the same draws"
+    assert first[0] != first[1], "the stream goes on"

@@ -10,6 +10,9 @@ import torch
 
 from ued_core.errors import Cancelled, Unavailable
 
+WITHOUT_FLOAT64 = ("mps",)
+"""Kinds of devices that hold no float64."""
+
 
 def _silent(done: float, total: float, text: str) -> None:
     return None
@@ -76,7 +79,7 @@ class Context:
 
 
 def pick_device(wanted: str = "auto") -> torch.device:
-    """The device for a run: ``auto`` takes a GPU when there is one.
+    """The device for a run: ``auto`` takes a GPU that CUDA reaches when there is one, never Apple's, which is ``mps``.
 
     Raises:
         Unavailable: a GPU was asked for by name and none is there.
@@ -88,4 +91,21 @@ def pick_device(wanted: str = "auto") -> torch.device:
             f"The run asks for the device {wanted!r}, but torch sees no GPU here.",
             "Use device 'auto' or 'cpu'.",
         )
+    if wanted == "mps" and not torch.backends.mps.is_available():
+        raise Unavailable(
+            "The run asks for the device 'mps', but torch sees no Apple GPU here.",
+            "Use device 'auto' or 'cpu'.",
+        )
     return torch.device(wanted)
+
+
+def exact_device(device: torch.device) -> torch.device:
+    """Where float64 is computed for work on a device: there, or on the processor where the device has none."""
+    return torch.device("cpu") if device.type in WITHOUT_FLOAT64 else device
+
+
+def exact_generator(rng: torch.Generator) -> torch.Generator:
+    """A generator for draws on :func:`exact_device`: the given one, or one that is seeded by its next draw."""
+    if exact_device(rng.device) == rng.device:
+        return rng
+    return torch.Generator().manual_seed(int(torch.randint(2**31 - 1, (), generator=rng, device=rng.device)))

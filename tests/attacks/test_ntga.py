@@ -143,3 +143,12 @@ def test_images_are_rounded_and_judged_as_they_are_stored():
         to_float(made.images[rows]).double(), data.labels[rows], points(data, judging, CPU), data.labels[judging]
     )
     assert judged == made.log["trace"][0]["poisoned_accuracy"]
+
+
+def test_a_device_without_float64_leaves_the_kernels_to_the_processor(monkeypatch):
+    """Nothing can be computed on "meta", so whatever were left there would fail."""
+    data = toy_set(60)
+    monkeypatch.setattr("ued_core.context.WITHOUT_FLOAT64", ("meta",))
+    there = SMALL.craft(data, Context(device=torch.device("meta")), Draft())
+    here = SMALL.craft(data, Context(), Draft())
+    assert torch.equal(there.images, here.images)

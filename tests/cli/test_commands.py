@@ -379,6 +379,7 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["poison", "cuda", "--data", "PHOTOS", "--out", "WRONGSUFFIX"], "must end in .npz"),
     (["poison", "cuda", "--data", "PHOTOS", "--out", "UNDERFILE"], "Check the path"),
     (["poison", "cuda", "--data", "PHOTOS", "--out", "OUT", "--device", "cuda"], "torch sees no GPU"),
+    (["poison", "cuda", "--data", "PHOTOS", "--out", "OUT", "--device", "mps"], "torch sees no Apple GPU"),
     (["defend", "coin", "--data", "PHOTOS", "--out", "OUT", "--strength", "-1"], "strength"),
     (["defend", "coin", "--data", "PHOTOS", "--out", "OUT", "--truncate", "perhaps"], "true or false"),
     (["defend", "coin", "--data", "PHOTOS", "--out", "OUT", "--boundary", "mirror"], "one of 'periodic', 'scipy_wrap'"),

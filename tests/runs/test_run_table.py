@@ -43,8 +43,9 @@ def test_runs_for_the_processor_use_its_slot_beside_the_gpus(tmp_path: Path):
 
 
 def test_without_a_gpu_everything_goes_to_the_processor():
-    assert [suits(CPU, device, any_gpu=False) for device in ("auto", "cpu", "cuda")] == [True] * 3
-    assert [suits(CPU, device, any_gpu=True) for device in ("auto", "cpu", "cuda")] == [False, True, False]
+    asked = ("auto", "cpu", "cuda", "mps")
+    assert [suits(CPU, device, any_gpu=False) for device in asked] == [True] * 4
+    assert [suits(CPU, device, any_gpu=True) for device in asked] == [False, True, False, True]
 
 
 def test_eight_claimants_at_once(tmp_path: Path):

@@ -15,7 +15,7 @@ from ued_core.attacks.checkpoint import Crafted
 from ued_core.attacks.gradient import LEVEL, Effort
 from ued_core.attacks.surrogate import chunks
 from ued_core.attacks.whole_set import WholeSetAttack
-from ued_core.context import Context
+from ued_core.context import Context, exact_device
 from ued_core.models.tangent_kernel import tangent_kernel
 from ued_core.params import param
 from ued_core.records import ImageSet, to_bytes, to_float
@@ -140,7 +140,8 @@ class Ntga(WholeSetAttack):
         network = KernelNetwork(self.hidden_layers, self.ridge, data.classes)
 
         def on(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            return points(data, rows, ctx.device), data.labels[rows].to(ctx.device)
+            device = exact_device(ctx.device)
+            return points(data, rows, device), data.labels[rows].to(device)
 
         asked, judging = self._outside(order, part, ctx)
         clean, labels = on(order[part])

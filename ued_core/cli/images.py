@@ -65,7 +65,7 @@ def data_options(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
     """The options of a command that changes images and writes them: which, with which seed, where, and whereto."""
     dataset_options(parser, argv, required=True)
     add_field(parser, "attack_seed", name="seed", help="The private key, or the seed of the draws.")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    add_field(parser, "device")
     parser.add_argument("--out", required=True, metavar="OUT.npz")
 
 

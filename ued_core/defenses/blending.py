@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 import torch
 
+from ued_core.context import exact_generator
 from ued_core.defenses.base import Defense
 from ued_core.params import param
 from ued_core.training.hook import soft_labels
@@ -25,10 +26,11 @@ _LABELS_HELP = (
 def beta(count: int, alpha: float, rng: torch.Generator) -> torch.Tensor:
     """Draws of Beta(α, α), float32 (count,), on the generator's device."""
     # torch.distributions would draw from the global generator; two gamma variables make a beta variable.
+    draws = exact_generator(rng)
     pair = torch._standard_gamma(
-        torch.full((2, count), alpha, dtype=torch.float64, device=rng.device), generator=rng
+        torch.full((2, count), alpha, dtype=torch.float64, device=draws.device), generator=draws
     ).clamp_(min=1e-300)
-    return (pair[0] / pair.sum(0)).float()
+    return (pair[0] / pair.sum(0)).float().to(rng.device)
 
 
 class Blending(Defense):

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 
 from ued_core.compiled import one_thread
-from ued_core.context import Context
+from ued_core.context import Context, exact_device
 from ued_core.defenses.learned import LearnedDefense
 from ued_core.params import param
 from ued_core.records import ImageSet, to_bytes, to_float
@@ -64,9 +64,9 @@ def basis_of(weights: torch.Tensor) -> torch.Tensor:
     Returns:
         float32 (D, K), on the weights' device.
     """
-    rows = weights.double()
+    rows = weights.to(exact_device(weights.device)).double()
     rows = rows / rows.norm(dim=1, keepdim=True).clamp_(min=1e-12)
-    return torch.linalg.qr(rows.T)[0].float()
+    return torch.linalg.qr(rows.T)[0].float().to(weights.device)
 
 
 def without(images: torch.Tensor, basis: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:

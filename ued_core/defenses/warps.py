@@ -12,6 +12,7 @@ from typing import ClassVar, Protocol, Self
 
 import torch
 
+from ued_core.context import exact_device
 from ued_core.defenses.base import Defense
 from ued_core.defenses.coin import displace, draw_fields
 from ued_core.errors import DataError, ParameterError
@@ -118,14 +119,14 @@ class RandomPerspective(Warp):
                 f"{height}×{width} images.",
                 f"Take at most {self.strength * FARTHEST_CORNER * float(half.min()) / reach:.2f} px.",
             )
-        moved = torch.empty((n, 4, 2), device=rng.device).uniform_(-reach, reach, generator=rng).double() / half.to(
-            rng.device
-        )
-        x, y = centred(width, rng.device).double(), centred(height, rng.device).double()[:, None]
+        device = exact_device(rng.device)
+        drawn = torch.empty((n, 4, 2), device=rng.device).uniform_(-reach, reach, generator=rng)
+        moved = drawn.to(device).double() / half.to(device)
+        x, y = centred(width, device).double(), centred(height, device).double()[:, None]
         a, b, c, d, e, f, g, h = homographies(moved).T[..., None, None]
         below = 1 + g * x + h * y
         dx, dy = (a * x + b * y + c) / below - x, (d * x + e * y + f) / below - y
-        return (dx * half[0].item()).float(), (dy * half[1].item()).float()
+        return (dx * half[0].item()).float().to(rng.device), (dy * half[1].item()).float().to(rng.device)
 
 
 def corner_equations(target: torch.Tensor) -> torch.Tensor:

@@ -147,7 +147,7 @@ class Environment(Part):
     """What the numbers may depend on besides the spec.
 
     Attributes:
-        device: ``cpu`` or ``cuda``.
+        device: ``cpu``, ``cuda`` or ``mps``.
         device_name: as the system calls it.
         precision: ``float32`` or ``bfloat16``.
         threads: that were computed with.

@@ -7,6 +7,10 @@ import re
 import shutil
 import subprocess
 from dataclasses import dataclass
+from typing import Literal
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+"""What a spec may ask for; ``mps`` is Apple's GPU, which ``auto`` never takes."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +43,12 @@ def slots() -> tuple[Slot, ...]:
 
 
 def suits(slot: Slot, device: str, any_gpu: bool) -> bool:
-    """Whether a run that asks for ``auto``, ``cpu`` or ``cuda`` may use the slot.
+    """Whether a run that asks for ``auto``, ``cpu``, ``cuda`` or ``mps`` may use the slot.
 
     Without any GPU a run that asks for one goes to the processor's slot, where its worker says
-    that there is none.
+    that there is none. A run on ``mps`` always takes that slot: the processor feeds Apple's GPU and shares its memory.
     """
-    return slot.gpu == (any_gpu and device != "cpu")
+    return slot.gpu == (any_gpu and device not in ("cpu", "mps"))
 
 
 def gpus() -> list[tuple[str, str]]:

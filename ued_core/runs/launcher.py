@@ -163,6 +163,8 @@ class LocalLauncher:
             "UED_SLOT": slot.name,
             "UED_DEVICE": slot.label,
             "CUDA_VISIBLE_DEVICES": slot.visible,
+            # What torch cannot compute on Apple's GPU, the processor computes; read when torch is imported.
+            "PYTORCH_ENABLE_MPS_FALLBACK": "1",
             # Waiting threads that spin make an epoch many times slower as soon as another process wants the core.
             "OMP_WAIT_POLICY": "PASSIVE",
             "OMP_NUM_THREADS": str(threads_per_worker(self.slots)),

@@ -63,8 +63,8 @@ class RunRecord:
         craftable: a running run whose crafting could be ended now, to train with what is there.
         cancelling: a running run that was asked to stop.
         responding: false for a running run whose worker has shown no life for 30 seconds.
-        environment: what the numbers may depend on besides the spec, of the latest attempt: ``device`` (cpu or cuda),
-            ``precision``, ``threads``, ``torch``. Empty before the first attempt has loaded torch.
+        environment: what the numbers may depend on besides the spec, of the latest attempt: ``device`` (cpu, cuda or
+            mps), ``precision``, ``threads``, ``torch``. Empty before the first attempt has loaded torch.
         damaged: values of its files that cannot be, a sentence each: ``field epoch of line 3 of history.jsonl is NaN``.
             What they would have said is unknown; the rest holds.
     """
@@ -290,6 +290,8 @@ def _numbers(folder: RunFolder, spec: Mapping[str, Any], result: Summary | None,
 
 def _device(attempt: Attempt, result: Summary | None) -> str:
     used = result.environment.device if result and result.environment else ""
+    if used == "mps":
+        return "Apple GPU"
     wrong = used == "cpu" and attempt.slot.startswith("cuda")
     return f"CPU: torch could not use {attempt.device}" if wrong else attempt.device
 

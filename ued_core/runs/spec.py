@@ -24,6 +24,7 @@ from ued_core.errors import SpecError, in_short, quoted
 from ued_core.files import text_of
 from ued_core.models import MODELS, Model
 from ued_core.params import LARGEST_SEED, Declaring, Method, Parameter, declared, fingerprint, param
+from ued_core.runs.devices import Device
 from ued_core.training import PLANS, Plan
 
 # Raised whenever code changes what every spec computes, so that old results keep their own names; a method has its
@@ -31,7 +32,6 @@ from ued_core.training import PLANS, Plan
 RESULTS_VERSION = 1
 _MOST_BYTES = 4 << 20
 TrainOn = Literal["all", "clean"]
-Device = Literal["auto", "cpu", "cuda"]
 PLAN = "adamw"
 """The plan of a spec that names none."""
 
@@ -95,7 +95,7 @@ class RunSpec(Declaring):
         model: what is trained.
         plan: how.
         seed: weights, order of the images, augmentation and defence draws.
-        device: ``auto``, ``cpu`` or ``cuda``; not part of the identity.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``; not part of the identity.
         note: free text; not part of the identity.
 
     Raises:
@@ -139,7 +139,9 @@ class RunSpec(Declaring):
     model: Annotated[Model, Part(MODELS, start="small_cnn")] = Field(description="What is trained.")
     plan: Annotated[Plan, Part(PLANS, start=PLAN)] = Field(description="How it is trained.")
     seed: int = param(0, "Draws weights, order of the images, augmentation and defences.", ge=0, le=LARGEST_SEED)
-    device: Annotated[Device, DECIDES_NOTHING] = param("auto", "auto takes a GPU when there is one.")
+    device: Annotated[Device, DECIDES_NOTHING] = param(
+        "auto", "auto takes a GPU that CUDA reaches when there is one. mps is Apple's, taken only where it is named."
+    )
     note: Annotated[str, DECIDES_NOTHING] = param("", "Your own words, shown in the table.", max_length=500)
 
     def __init__(self, **values: Any) -> None:

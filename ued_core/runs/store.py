@@ -30,7 +30,7 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS job (
     id TEXT PRIMARY KEY,
     state TEXT NOT NULL,
-    wants TEXT NOT NULL,    -- auto, cpu or cuda
+    wants TEXT NOT NULL,    -- auto, cpu, cuda or mps
     person TEXT NOT NULL,   -- whose it is: a visitor's id, empty for the owner
     began REAL NOT NULL,    -- when it was last started; 0 before that
     record TEXT NOT NULL,   -- JSON of the RunRecord

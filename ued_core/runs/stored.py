@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from ued_core.runs.devices import Device
 from ued_core.stored import (
     Count,
     Epoch,
@@ -132,7 +133,7 @@ class SpecFile(Stored):
     attack_seed: Seed = 0
     train_on: Literal["all", "clean"] | None = None
     seed: Seed = 0
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
     note: Annotated[str, BeforeValidator(writable), Field(max_length=3_000)] = ""
 
 

@@ -117,7 +117,7 @@ class Contrast(Objective):
         job, right = self.job, fit_head(self.job, self.ctx)
         apart = counted_apart(right, torch.arange(len(right)), job.touched)
         test = accuracy(job.network, job.test, self.ctx, self.dtype)
-        return {"train_accuracy": float(right.double().mean()), **apart, "test_accuracy": test}
+        return {"train_accuracy": float(right.cpu().double().mean()), **apart, "test_accuracy": test}
 
 
 class Learner(nn.Module):
