@@ -1,3 +1,3 @@
 """Studies read runs, as the tests of runs make them."""
 
-from tests.runs.conftest import home, spec_of  # noqa: F401
+from tests.runs.conftest import home, pids, spec_of  # noqa: F401
