@@ -14,7 +14,9 @@ import time
 from typing import Any
 
 from benchmarks import rows
+from ued_core.results.measured import against, conditions, data_sets, reference, summary
 from ued_core.results.row import ResultRow, stored_rows
+from ued_core.results.words import gain_cell, level, level_cell
 
 RESULTS = rows.RESULTS / "attacks.json"
 SHARED = rows.RESULTS / "phenomenon.json"
@@ -155,26 +157,28 @@ def main() -> None:
 
 
 def table(found: list[ResultRow]) -> str:
-    """Markdown: mean ± sd over seeds."""
+    """Markdown: mean ± sd over seeds, and the difference from the same training on clean data, on the same seeds."""
     lines = [
-        "| data | trained on | clean test, last | clean test, best | train | L∞ | L2 | crafting, CPU s | gradient "
-        "evaluations | NMI | n |",
+        "| data | trained on | clean test, last | against clean | best | train | L∞ | L2 | crafting, CPU s | gradient "
+        "evaluations | NMI |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
 
-    for dataset in DATASETS:
-        for condition in CONDITIONS:
-            own = [r for r in found if (r.dataset, r.condition) == (dataset, condition)]
-            if not own:
-                continue
-            accuracies = [rows.spread([r.value(k) for r in own]) for k in ("last", "best", "train_accuracy")]
+    for dataset in dict.fromkeys([*DATASETS, *data_sets(found)]):
+        there = conditions(found, dataset)
+        order = [*CONDITIONS, *(c.name for c in there)]
+        for condition in sorted(there, key=lambda c: order.index(c.name)):
+            clean = reference(condition, there)
+            lost = "" if clean is condition else gain_cell(against(condition, clean))
+            own = condition.rows
+            best, train = (level(summary(condition, k)) for k in ("best", "train_accuracy"))
             poison = [r.poison or {} for r in own]
             sizes = [_mean([p.get(k) for p in poison], 1) for k in ("linf", "l2")]
             costs = [_mean([p.get(k) for p in poison], 0) for k in ("crafting_cpu_s", "evaluations")]
             nmi = _mean([p.get("agreement") for p in poison], 2)
-            lines.append(
-                "| " + " | ".join([dataset, condition, *accuracies, *sizes, *costs, nmi, str(len(own))]) + " |"
-            )
+            last = level_cell(summary(condition, "last"))
+            cells = [dataset, condition.name, last, lost, best, train, *sizes, *costs, nmi]
+            lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 

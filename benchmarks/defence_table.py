@@ -17,7 +17,9 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks import rows
+from ued_core.results.measured import Grid, data_sets, defences_of, grid, summary
 from ued_core.results.row import ResultRow, stored_rows
+from ued_core.results.words import gain_cell, level_cell
 
 RESULTS = rows.RESULTS / "defences.json"
 OTHERS = tuple(rows.RESULTS / name for name in ("open_questions.json", "attacks.json", "phenomenon.json"))
@@ -156,22 +158,33 @@ def main() -> None:
 
 
 def table(found: list[ResultRow]) -> str:
-    """Markdown: one table a data set, mean ± sd of the last epoch's clean test accuracy (best epoch in brackets)."""
+    """Markdown: one table per data set; the row *none* has accuracies, the others what a defence adds to it.
+
+    A cell that shares no seed with its *none* is dropped.
+    """
     parts = []
-    for dataset in DATASETS:
-        attacks = [a for a in ONLY[dataset] if any(r.dataset == dataset and r.attack == a for r in found)]
-        lines = [f"| {dataset} | " + " | ".join(attacks) + " | n |", "|---" * (len(attacks) + 2) + "|"]
-        for defence in DEFENCES:
-            cells, count = [], 0
-            for attack in attacks:
-                own = [r for r in found if (r.dataset, r.attack, r.defence) == (dataset, attack, defence)]
-                count = max(count, len(own))
-                best = rows.spread([r.best for r in own]).split(" ")[0]
-                cells.append(f"{rows.spread([r.last for r in own])} ({best})" if own else "")
-            if count:
-                lines.append("| " + " | ".join([defence, *cells, str(count)]) + " |")
+    for dataset in dict.fromkeys([*DATASETS, *data_sets(found)]):
+        measured = grid(found, dataset)
+        if not measured.cells:
+            continue
+        attacks = sorted(measured.attacks, key=[*ATTACKS, *measured.attacks].index)
+        lines = [f"| {dataset} | " + " | ".join(attacks) + " |", "|---" * (len(attacks) + 1) + "|"]
+        for defence in sorted(measured.defences, key=[*DEFENCES, *measured.defences].index):
+            cells = [_cell(measured, attack, defence) for attack in attacks]
+            if any(cells):
+                lines.append("| " + " | ".join([defence, *cells]) + " |")
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
+
+
+def _cell(measured: Grid, attack: str, defence: str) -> str:
+    cell = measured.cells.get((attack, defence))
+    if cell is None:
+        return ""
+    if not defences_of(cell):
+        return level_cell(summary(cell, "last"))
+    gain = measured.gain(attack, defence)
+    return gain_cell(gain) if gain else ""
 
 
 if __name__ == "__main__":

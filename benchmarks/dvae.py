@@ -199,7 +199,7 @@ def table(found: list[dict[str, Any]]) -> str:
         if not some:
             return ""
         changed = cell([r["psnr_clean"] for r in some], 1)
-        return cell([r["last"] for r in some], 1, 100) + (f" ({changed} dB)" if changed else "")
+        return cell([r["last"] for r in some], 1, 100) + (f" ({changed} dB)" if changed else "") + f" n{len(some)}"
 
     lines = [
         "| attack | labels | steps | target, nats | rate | x̂: PSNR to input | to clean | surviving | p̂ ~ its "

@@ -9,10 +9,14 @@ Rows are stored in ``assets/results/phenomenon.json`` with spec, history and env
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from benchmarks import rows
+from ued_core.results.measured import against, control, summary
+from ued_core.results.phenomenon import Condition, conditions
 from ued_core.results.row import ResultRow, stored_rows
+from ued_core.results.words import gain_cell, level, level_cell
 
 RESULTS = rows.RESULTS / "phenomenon.json"
 SEEDS = (0, 1, 2, 3, 4)
@@ -69,20 +73,28 @@ def main() -> None:
 
 
 def table(found: list[ResultRow]) -> str:
-    """Markdown: mean ± sd over seeds of the last epoch's clean test accuracy, and what goes with it."""
+    """Markdown: the last epoch's clean test accuracy, its difference from the control on the same seeds, and what goes
+    with it."""
     lines = [
-        "| data | plan | trained on | clean test, last | clean test, best | train | wrong kernel: true class | wrong "
-        "kernel: kernel's class | n |",
+        "| data | plan | trained on | clean test, last | against its control | best | train | wrong kernel: true class "
+        "| wrong kernel: kernel's class |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    for dataset, plan, condition in ((d, p, c) for d in DATASETS for p in PLANS for c in CONDITIONS):
-        own = [r for r in found if (r.dataset, r.plan, r.condition) == (dataset, plan, condition)]
-        if not own:
-            continue
-        probe = [rows.spread([r.value(k) for r in own]) for k in ("wrong_true_rate", "wrong_perturbation_rate")]
-        numbers = [rows.spread([r.value(k) for r in own]) for k in ("last", "best", "train_accuracy")]
-        lines.append("| " + " | ".join([dataset, plan, condition, *numbers, *probe, str(len(own))]) + " |")
+    numbers = ("best", "train_accuracy", "wrong_true_rate", "wrong_perturbation_rate")
+    for dataset, plan in ((d, p) for d in DATASETS for p in PLANS):
+        there = conditions(found, dataset, plan)
+        for own in there:
+            last = level_cell(summary(own, "last"))
+            cells = [last, against_control(own, there), *(level(summary(own, k)) for k in numbers)]
+            lines.append("| " + " | ".join([dataset, plan, own.name, *cells]) + " |")
     return "\n".join(lines)
+
+
+def against_control(own: Condition, there: Sequence[Condition]) -> str:
+    """The difference from what a condition is compared with, and the name of that; empty without either."""
+    other = control(own, there)
+    cell = gain_cell(against(own, other))
+    return f"{cell} ({other.name})" if other and cell else ""
 
 
 if __name__ == "__main__":

@@ -29,7 +29,10 @@ from benchmarks import (
     staged,
     uc_protocols,
 )
+from ued_core.results.measured import summary
+from ued_core.results.phenomenon import conditions
 from ued_core.results.row import ResultRow, stored_rows
+from ued_core.results.words import level
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = (ROOT / "docs" / "results.md", ROOT / "README.md")
@@ -62,14 +65,19 @@ def _record(path: Path) -> dict:
 
 
 def headline(found: list[ResultRow]) -> str:
-    """Markdown: what the default plan ends at, mean ± sd over seeds of the clean test accuracy."""
+    """Markdown: what the default plan ends at, mean ± sd over seeds of the clean test accuracy, and the difference from
+    the control on the same seeds."""
     lines = [
         "| trained with AdamW on | " + " | ".join(phenomenon.DATASETS) + " |",
         "|---" * (1 + len(phenomenon.DATASETS)) + "|",
     ]
-    for condition, words in HEADLINE.items():
-        own = [r for r in found if (r.plan, r.condition) == ("adamw", condition)]
-        cells = [rows.spread([r.last for r in own if r.dataset == name]) for name in phenomenon.DATASETS]
+    for name, words in HEADLINE.items():
+        cells = []
+        for dataset in phenomenon.DATASETS:
+            there = conditions(found, dataset, "adamw")
+            own = next((c for c in there if c.name == name), None)
+            parts = [level(summary(own, "last")), phenomenon.against_control(own, there)] if own else []
+            cells.append("; ".join(filter(None, parts)))
         lines.append(f"| {words} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

@@ -16,7 +16,12 @@ from typing import Any
 
 from benchmarks import rows
 from benchmarks.attack_table import REM
+from ued_core.results.evidence import compare, like_with_like
+from ued_core.results.measured import summary
+from ued_core.results.phenomenon import Condition
 from ued_core.results.row import ResultRow, stored_rows
+from ued_core.results.staged import PLAIN, WATCHED
+from ued_core.results.words import gain_cell, level_cell
 
 RESULTS = rows.RESULTS / "staged.json"
 SEEDS = (0, 1, 2)
@@ -151,21 +156,21 @@ def main() -> None:
 
 
 def table(found: list[ResultRow]) -> str:
-    """Markdown: clean test accuracy of the last epoch (best epoch in brackets), alarms and computing time against
-    plain."""
+    """Markdown: the clean test accuracy of plain training at the last epoch, what the others add to it on the same
+    seeds, and their alarms by seed. Where plain training was only watched, that is the same training, bit for bit."""
     scenes = [scene for scene in SCENES if any(row.scene == scene for row in found)]
     lines = ["| trained with | " + " | ".join(scenes) + " |", "|---" * (len(scenes) + 1) + "|"]
-    for arm in ARMS:
+    by = {(s, a): [row for row in found if (row.scene, row.arm) == (s, a)] for s in scenes for a in ARMS}
+    for arm in (arm for arm in ARMS if arm != WATCHED):
         cells = []
         for scene in scenes:
-            own = [row for row in found if (row.scene, row.arm) == (scene, arm)]
-            best = rows.spread([row.best for row in own]).split(" ")[0]
+            own, plain = by[scene, arm], by[scene, PLAIN] or by[scene, WATCHED]
+            if arm == PLAIN:
+                cells.append(level_cell(summary(Condition(arm, tuple(plain)), "last")))
+                continue
             alarms = ", ".join(str(row.training[0]["alarms"]) for row in own if row.training)
-            cells.append(
-                f"{rows.spread([row.last for row in own])} ({best}; alarms {alarms or '–'}; n {len(own)})"
-                if own
-                else ""
-            )
+            cell = gain_cell(compare(*like_with_like(own, plain)))
+            cells.append(f"{cell}; alarms {alarms}" if cell and alarms else cell)
         if any(cells):
             lines.append("| " + " | ".join([arm, *cells]) + " |")
     return "\n".join(lines)

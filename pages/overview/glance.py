@@ -20,9 +20,10 @@ from ued_core.defenses import Coin, DefenseStack
 from ued_core.figures.learning import run_figure
 from ued_core.figures.phenomenon import condition_dots
 from ued_core.records import ImageSet, balanced_rows
-from ued_core.results.open_answers import difference, kind, points
+from ued_core.results.open_answers import difference, kind
 from ued_core.results.phenomenon import COMMAND, READOUT_COMMAND, Condition, conditions, filter_readout, shipped
 from ued_core.results.row import ResultRow, guessing
+from ued_core.results.words import points
 from ued_core.training import PLANS
 
 WORKS, IN_PART = 0.6, 0.9
@@ -101,7 +102,7 @@ def three_pictures() -> None:
             "**COIN** moves every pixel by a random fraction, anew in every epoch, and the classes' filters become "
             "alike. Trained so "
             f"on the same images, models reach **{_level(back)}** on clean ones, against {_level(attacked)} "
-            f"without COIN (mean ± standard deviation, {len(back.rows)} seeds)."
+            f"without COIN: {points(difference(back, attacked))} on the same {len(back.rows)} seeds."
         )
 
 
@@ -205,23 +206,23 @@ def _coin(by: dict[str, Condition]) -> str:
     """What COIN gives and what it costs, paired by seed."""
     gain, cost = difference(by["CUDA + COIN"], by["CUDA"]), difference(by["clean"], by["clean + COIN"])
     end = percent(by["CUDA + COIN"].mean("last"))
-    on_seeds = f"{points(gain)} on the same {gain.count} seed{'s' * (gain.count != 1)}"
+    on_seeds = points(gain) + (f" on the same {gain.count} seeds" if gain.count > 1 else "")
     match kind(gain):
         case "more":
             said = f"- **With COIN accuracy recovers to {end}** ({on_seeds})"
         case "less":
             said = f"- **With COIN accuracy falls to {end}** ({on_seeds})"
-        case "alike":
-            said = f"- With COIN training ends at {end}: {on_seeds}, no clear difference"
+        case "untold":
+            said = f"- With COIN training ends at {end}: whether it is better cannot be told ({on_seeds})"
         case _:
             said = f"- With COIN training ends at {end}"
     back = points(difference(by["clean + COIN"], by["clean"]))
     on_clean = {
         "more": f"it costs {points(cost, sign=False)}",
         "less": f"accuracy changes by {back}",
-        "alike": f"no clear cost ({back})",
+        "untold": f"it cannot be told whether it costs anything ({back})",
     }
-    return f"{said}; on clean data {on_clean[price]}." if (price := kind(cost)) != "unknown" else f"{said}."
+    return f"{said}; on clean data {on_clean[price]}." if (price := kind(cost)) != "unpaired" else f"{said}."
 
 
 def _learned(true: float, followed: float, poisoned: float) -> str:

@@ -24,7 +24,6 @@ from ued_core.csv_export import csv_text
 from ued_core.data import DATASETS
 from ued_core.errors import UedError
 from ued_core.figures.results import (
-    MOST_COLUMNS,
     accuracy_map,
     attack_dots,
     condition_words,
@@ -33,9 +32,11 @@ from ued_core.figures.results import (
     measured_cells,
 )
 from ued_core.results import measured
+from ued_core.results.evidence import RULE, Comparison, like_with_like, over
 from ued_core.results.measured import (
     ATTACKS_COMMAND,
     DEFENCES_COMMAND,
+    against,
     attack_of,
     by_effect,
     conditions,
@@ -49,12 +50,15 @@ from ued_core.results.measured import (
 from ued_core.results.phenomenon import Condition
 from ued_core.results.row import ResultRow, guessing
 from ued_core.results.row import stored_rows as read_rows
+from ued_core.results.words import LEGEND, bounds, points
 from ued_core.runs.spec import RunSpec
 
 Columns = dict[str, Any]
 GO_TO = "results_go_to"
 ACCURACIES, COSTS = ("last", "best", "train_accuracy"), ("crafting_cpu_s", "crafting_s", "evaluations")
 RUN_COLUMNS = (*ACCURACIES, "linf", "l2", "psnr", *COSTS, "agreement", "epochs", "seconds")
+GAIN_TITLES = {"attack": "vs clean", "images": "vs control"}
+"""What a table's differences are from, by where its first button leads."""
 STRONG, WEAK = 0.5, 0.9
 """Shares of the clean accuracy: below the first an attack is counted as strong, above the second it is named as
 weak."""
@@ -135,13 +139,23 @@ def _attack_part(rows: Sequence[ResultRow], dataset: str) -> None:
     made_by(found, ATTACKS_COMMAND, runs_csv(found), f"attacks_{dataset}.csv")
 
 
+def gain_columns(found: Comparison) -> Columns:
+    """The difference from a control in points, and its interval with the number of seeds; None without a common one."""
+    if not found.gain.count:
+        return {"gain": None, "interval": None}
+    doubt = "?" if found.word == "cannot be told" else ""
+    words = f"{doubt}{bounds(found.gain.interval)} n{found.gain.count}".strip()
+    return {"gain": 100 * found.gain.mean, "interval": words}
+
+
 def reading(found: Sequence[Condition]) -> str:
     """What the numbers say, in words that follow them; empty where no attack has a clean run beside it."""
-    shares = {
-        c.name: summary(c, "last").mean / summary(clean, "last").mean
-        for c in found
-        if attack_of(c) and not defences_of(c) and (clean := reference(c, found)) is not None
-    }
+    shares = {}
+    for c in found:
+        if attack_of(c) and not defences_of(c) and (clean := reference(c, found)) is not None:
+            after, before = (over(values.values()) for values in like_with_like(c.rows, clean.rows))
+            if after.count:
+                shares[c.name] = after.mean / before.mean
     if not shares:
         return ""
     strongest = min(shares, key=shares.__getitem__)
@@ -180,6 +194,8 @@ def condition_columns(
             "± sd", "Sample standard deviation of the last epoch's accuracy over the seeds, in points.", width=58
         ),
         "seeds": numeric("seeds", "How many runs the means are over.", "%d", 58),
+        "gain": numeric(GAIN_TITLES[goal], f"In points, on the same seeds as the control. {RULE}", "%+.1f", 72),
+        "interval": kit.TextColumn("95 %, n", width=96, help="Its paired t interval, and how many seeds both have."),
         "best": numeric(
             "best %", "The highest clean test accuracy of any epoch. Picked by looking at the test images: it flatters."
         ),
@@ -206,7 +222,6 @@ def _attack_table(found: Sequence[Condition], dataset: str) -> None:
         alt="Table of what was trained on: accuracies in per cent, size and cost of the perturbation, number of seeds.",
         column_config={
             **condition_columns(name, "trained on", 205, "attack", specs, specs),
-            "against": numeric("vs clean", "Percentage points against the same training on clean data.", width=72),
             "linf": numeric("L∞", "Largest change of a pixel value in 1/255, mean over the images.", width=60),
             "l2": numeric("L2", "Length of the change with pixel values in 0..1, mean over the images.", "%.2f", 54),
             "crafting_cpu_s": numeric(
@@ -247,7 +262,7 @@ def attack_frame(found: Sequence[Condition]) -> pd.DataFrame:
                 "seeds": len(condition.rows),
                 "best": mean(condition, "best", 100),
                 "train_accuracy": mean(condition, "train_accuracy", 100),
-                "against": 100 * (last.mean - summary(clean, "last").mean) if clean is not None and attacked else None,
+                **gain_columns(against(condition, clean if attacked else None)),
                 **{number: mean(condition, number) for number in ("linf", "l2", "crafting_cpu_s")},
                 "evaluations": None if (counted := mean(condition, "evaluations")) is None else round(counted),
                 "agreement": mean(condition, "agreement"),
@@ -335,7 +350,8 @@ def _defence_table(rows: Sequence[ResultRow], dataset: str) -> None:
     table = grid(rows, dataset)
     cells = measured_cells(table)
     along = "row"
-    if len(cells.columns) > MOST_COLUMNS:
+    # Cells hold a gain, its interval and n, so the shorter side goes across.
+    if len(cells.columns) > len(cells.rows):
         cells, along = cells.turned(), "column"
     live_chart(
         accuracy_map(cells),
@@ -343,15 +359,18 @@ def _defence_table(rows: Sequence[ResultRow], dataset: str) -> None:
         height=map_height(cells),
         alt="; ".join(
             f"{attack} with {defence} {condition_words(table.cells[attack, defence])}"
+            + (f", {points(gain.gain)} over none" if (gain := table.gain(attack, defence)) else "")
             for attack in table.attacks
             for defence in table.defences
             if (attack, defence) in table.cells
         ),
         filename=f"defences_{plain_name(dataset)}",
-        question=f"{data_title(dataset)}: clean test accuracy (%) after training on attacked and then defended images",
-        caption=f"Bright is learnable. **Read along a {along}**: its first cell is the attack alone, the others are "
-        f"what a defence makes of it. The {along} of clean images is what a defence costs where nothing was attacked. "
-        "Last epoch, mean over seeds; hover for spread and seeds.",
+        question=f"{data_title(dataset)}: clean test accuracy after training on attacked images, and what defences "
+        "change of it",
+        caption=f"**Read along a {along}**: its first cell is the attack alone (per cent ± standard deviation), the "
+        "others are what each defence adds to it on the same seeds. In the "
+        f"{along} of clean images a loss is what a defence costs where nothing was attacked. {LEGEND} Bright is "
+        "learnable: the first cell's mean plus the gain.",
     )
     found = list(table.cells.values())
     made_by(found, DEFENCES_COMMAND, runs_csv(found), f"defences_{plain_name(dataset)}.csv")

@@ -11,7 +11,15 @@ import pandas as pd
 import streamlit as st
 
 from pages.frame.navigation import script
-from pages.results.measured import RUN_COLUMNS, condition_columns, made_by, numeric, run_spec, stored_rows
+from pages.results.measured import (
+    RUN_COLUMNS,
+    condition_columns,
+    gain_columns,
+    made_by,
+    numeric,
+    run_spec,
+    stored_rows,
+)
 from pages.widgets.controls import segments
 from pages.widgets.live_chart import live_chart
 from ued_core.csv_export import csv_text
@@ -20,8 +28,9 @@ from ued_core.figures import open_questions as figures
 from ued_core.figures.results import condition_words
 from ued_core.results import measured, open_answers, phenomenon
 from ued_core.results import open_questions as series
-from ued_core.results.measured import summary
-from ued_core.results.open_answers import NOT_YET, RULE, Answer
+from ued_core.results.evidence import RULE
+from ued_core.results.measured import against, control, summary
+from ued_core.results.open_answers import NOT_YET, Answer
 from ued_core.results.open_questions import QUESTIONS, Setting, setting
 from ued_core.results.phenomenon import Condition
 from ued_core.results.row import ResultRow
@@ -273,6 +282,7 @@ def open_frame(found: Sequence[Condition]) -> pd.DataFrame:
                 "last": 100 * last.mean,
                 "spread": None if np.isnan(last.spread) else 100 * last.spread,
                 "seeds": len(condition.rows),
+                **gain_columns(against(condition, control(condition, found))),
                 **{number: 100 * summary(condition, number).mean for number in ("best", "train_accuracy")},
                 **{name: getattr(own, name) for name in ("strength", "blur", "kernel_size", "side")},
                 "poison_rate": 100 * own.poison_rate or None,

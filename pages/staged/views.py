@@ -29,10 +29,11 @@ from ued_core.figures.learning import TEST, Curve, compare_figure
 from ued_core.figures.staged import growth_figure, legend_growth, rates_figure, signal_figure
 from ued_core.models import MODELS, Model
 from ued_core.results import staged
-from ued_core.results.open_answers import kind, minus, over, points
+from ued_core.results.evidence import compare
 from ued_core.results.parts import EpochRow
 from ued_core.results.row import ResultRow
 from ued_core.results.staged import COMMAND, HELD, PLAIN, WATCHED, Trace, find, trace_of
+from ued_core.results.words import points
 from ued_core.runs import RunRecord
 from ued_core.runs.spec import RunSpec
 from ued_core.studies.epoch_cost import plain_seconds
@@ -135,10 +136,14 @@ def _reading(table: Sequence[Mapping[str, Any]]) -> str:
     if base is None or not others:
         return ""
     best = max(others, key=lambda line: line["mean"])
-    away = over(minus(best["by seed"], base["by seed"]))
-    doubt = " (no clear difference)" if kind(away) == "alike" else ""
+    found = compare(best["by seed"], base["by seed"])
+    away = found.gain
+    doubt = "; whether it is better cannot be told" if found.word == "cannot be told" else ""
+    seeds = f" ({away.count} seeds of both)" if away.count > 1 else ""
     against = (
-        f"{points(away)} against plain training{doubt}" if away.count else "no seed of it has a plain run beside it"
+        f"{points(away)} against plain training{seeds}{doubt}"
+        if away.count
+        else "no seed of it has a plain run beside it"
     )
     held = next((line for line in table if line["trained with"] == HELD), None)
     control = (
@@ -147,9 +152,8 @@ def _reading(table: Sequence[Mapping[str, Any]]) -> str:
         if held is not None and best is not held
         else ""
     )
-    counts = f"{away.count} seed{'s' * (away.count != 1)} of both"
     name, level = best["trained with"], best["clean test, last epoch"]
-    return f"Highest mean at the last epoch: **{name}**, {level}; {against} ({counts}).{control}"
+    return f"Highest mean at the last epoch: **{name}**, {level}; {against}.{control}"
 
 
 # ---- runs of one's own -------------------------------------------------------------------------

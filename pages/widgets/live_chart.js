@@ -276,6 +276,8 @@ async function draw(Plotly, chart, theme) {
   const first = !chart.wired;
   chart.buttons ??= buttons(Plotly, chart);
   node.classList.remove("ued-failed");
+  // Below it the words in a figure would lie over each other; the figure scrolls sideways instead.
+  node.style.minWidth = layout.meta?.least_width ? `${layout.meta.least_width}px` : "";
   const drawn = Plotly.react(node, figure.data, layout, {
     ...PRIVATE, displaylogo: false, displayModeBar: true, scrollZoom: false, doubleClick: "reset+autosize",
     modeBarButtonsToRemove: ["toImage", "autoScale2d", ...(data.clickable ? [] : ["select2d", "lasso2d"])],

@@ -74,7 +74,8 @@ def live_chart(
 
     The words are part of the chart: one element instead of four is what keeps a slider quick.
 
-    A figure with ``layout.meta = {"animate": True}`` whose scatter traces keep their number of
+    A figure with ``layout.meta = {"least_width": 700}`` is never narrower than so many CSS pixels; on a narrow screen
+    it is scrolled sideways. A figure with ``layout.meta = {"animate": True}`` whose scatter traces keep their number of
     points moves its points to their new places, unless the reader prefers reduced motion. A new
     ``layout.uirevision`` resets zoom and selection.
 

@@ -78,19 +78,34 @@ def grid() -> measured.Grid:
     return measured.grid([ResultRow.from_json(r) for r in rows], "shapes")
 
 
-def test_map_holds_means_and_leaves_gaps() -> None:
+def test_map_holds_gains_on_the_same_seeds_and_leaves_gaps() -> None:
+    """COIN's second seed has no run without a defence beside it: 60 % − 20 % on the first alone is the gain, and the
+    colour is 20 % + 40 points, not the mean of both seeds, 70 %."""
     cells = results.measured_cells(grid())
     figure = results.accuracy_map(cells)
     heat, numbers = figure.data
     assert list(heat.y) == ["clean", "EM"]
     assert list(heat.x) == ["none", "COIN"]
-    assert heat.z[1].tolist() == [20, 70]
+    assert heat.z[1].tolist() == [20, 60]
     assert heat.z[0][0] == 90
     assert "not measured" in heat.customdata[0][1]
-    assert "n = 2" in heat.customdata[1][1]
+    assert "70.0 ± 14.1 % (n = 2)" in heat.customdata[1][1]
+    assert "+40.0 points on one seed against EM on the same seeds: cannot be told (1 seed)" in heat.customdata[1][1]
+    assert figure.layout.meta["least_width"] > 300, "words in cells need room"
     assert set(zip(numbers.y, numbers.x, numbers.text, strict=True)) == {
-        ("clean", "none", "90"), ("EM", "none", "20"), ("EM", "COIN", "70"),
+        ("clean", "none", "90.0 n1"), ("EM", "none", "20.0 n1"), ("EM", "COIN", "+40.0? n1"),
     }  # fmt: skip
+
+
+def test_a_cell_that_cannot_be_paired_is_left_out_of_the_map() -> None:
+    rows = [
+        row("EM", 3, 0.9, attack="EM", defence="JPEG", defenses=[{"name": "jpeg"}]),
+        row("EM", 0, 0.2, attack="EM", defence="none"),
+    ]
+    cells = results.measured_cells(measured.grid([ResultRow.from_json(r) for r in rows], "shapes"))
+    heat, numbers = results.accuracy_map(cells).data
+    assert list(numbers.text) == ["20.0 n1"]
+    assert "no seed in common" in heat.customdata[0][1]
 
 
 def test_turned_map_is_the_same_table() -> None:

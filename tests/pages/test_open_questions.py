@@ -108,19 +108,19 @@ def test_a_question_has_its_answer_figure_table_and_command(open_page, tables) -
     page = checked(open_page("results", {"part": "open", "question": "d"}))
     assert page.subheader[0].value == QUESTIONS["d"].asked
     answer = " ".join(m.value for m in page.markdown)
-    assert "COIN's design matters: it gives back more than the one rival tried." in answer
+    assert "Whether COIN is better than elastic distortion cannot be told." in answer
     assert "COIN ends at 70.0 %, against 20.0 % without a defence." in answer
     (chart,) = charts(page)
     assert "Elastic distortion 50.0 % (n = 1)" in chart["alt"]
     assert json.loads(chart["figure"])["layout"]["yaxis"]["ticktext"] == ["no defence", "COIN", "Elastic distortion"]
     captions = " ".join(c.value for c in page.caption)
-    assert "3 runs, one seed for each condition, so this is a first impression" in captions
+    assert "3 runs, one seed for each condition, which is few" in captions
     assert QUESTIONS["d"].command in captions
     assert list(page.dataframe[0].value["last"]) == [20, 70, 50]
     page.segmented_control(key="question").set_value("f").run()
     checked(page)
     assert page.subheader[0].value == QUESTIONS["f"].asked
-    assert "less is left by 7×7 kernels than by the attack as published" in " ".join(m.value for m in page.markdown)
+    assert "can it be told that less is left after COIN" in " ".join(m.value for m in page.markdown)
     assert list(page.dataframe[0].value["name"])[0] == "without COIN: as published", (
         "the table's names are the figure's"
     )

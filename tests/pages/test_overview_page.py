@@ -50,12 +50,14 @@ def some(poisoned, coin, true, followed):
     [
         (
             some(0.2, 0.8, 0.5, 0.2),
-            ["The poison works here", "96 %", "20 %", "explains a part of it (14 %", "accuracy recovers to 80 %",
-             "costs 6.0 points", "both, the shape and the filter", "70 %"],
+            ["The poison works here", "96 %", "20 %", "explains a part of it (14 %",
+             "ends at 80 %: whether it is better cannot be told (+60.0 points on one seed)",
+             "it cannot be told whether it costs anything (−6.0 points on one seed)", "both, the shape and the filter",
+             "70 %"],
             "does not work",
         ),
-        (some(0.95, 0.94, 0.9, 0.05), ["does not work here", "With COIN training "
-                                                             "ends at 94 %", "no clear difference"], "recovers"),
+        (some(0.95, 0.94, 0.9, 0.05), ["does not work here", "With COIN training ends at 94 %",
+                                         "cannot be told"], "recovers"),
         (some(0.7, 0.9, 0.9, 0.05), ["works in part", "70 %"], "does not work"),
         (some(0.1, 0.8, 0.05, 0.9), ["mostly the filter"], "mostly the shape"),
         (some(0.2, 0.8, 0.9, 0.05), ["mostly the shape", "never filtered: it is right about 20 % "
@@ -94,7 +96,7 @@ def test_nothing_is_said_of_the_probe_that_rests_on_too_few_images():
     assert "another class's filter" in reading(found, "shapes")
 
 
-def test_costs_are_paired_by_seed_and_named_only_where_they_are_clear():
+def test_costs_are_paired_by_seed_and_named_only_where_they_can_be_told():
     found = {c.name: c for c in some(0.2, 0.8, 0.9, 0.05)}
 
     def over_seeds(name, *values):
@@ -102,11 +104,22 @@ def test_costs_are_paired_by_seed_and_named_only_where_they_are_clear():
         found[name] = Condition(name, tuple(changed(row, seed=seed, last=value) for seed, value in enumerate(values)))
 
     over_seeds("clean", 0.9, 0.7)
-    over_seeds("clean + COIN", 0.89, 0.69)
+    over_seeds("clean + COIN", 0.89, 0.6895)
     text = reading(list(found.values()), "shapes")
-    assert "it costs 1.0 ± 0.0 points" in text
+    assert "it costs 1.0 [0.7, 1.3] points" in text
     over_seeds("clean + COIN", 0.6, 0.9)
-    assert "no clear cost (−5.0 ± 35.4 points)" in reading(list(found.values()), "shapes")
+    text = reading(list(found.values()), "shapes")
+    assert "it cannot be told whether it costs anything (−5.0 [−100, 100] points)" in text
+
+
+def test_recovery_is_said_where_the_seeds_can_tell():
+    found = {c.name: c for c in some(0.2, 0.8, 0.9, 0.05)}
+    for name, values in {"CUDA": (0.2, 0.3, 0.25), "CUDA + COIN": (0.8, 0.87, 0.84)}.items():
+        row = found[name].rows[0]
+        found[name] = Condition(name, tuple(changed(row, seed=s, last=value) for s, value in enumerate(values)))
+    # Gains of 60, 57 and 59 points: half the interval is t = 4.303 times 1.53 / √3.
+    text = reading(list(found.values()), "shapes")
+    assert "**With COIN accuracy recovers to 84 %** (+58.7 [55, 62] points on the same 3 seeds)" in text
 
 
 def test_no_stored_scene_is_refuted_by_its_own_words():

@@ -96,7 +96,10 @@ def test_measured_part_shows_every_run_and_the_reference(open_page, tables) -> N
     drawn = next(t for t in figure["data"] if t["name"] == "attacked, one run")
     assert sorted(drawn["x"]) == [20, 30, 93]
     assert figure["layout"]["yaxis"]["categoryarray"] == ["clean", "EM ε 16", "LSP"]
-    assert "EM ε 16 with JPEG 10 75.0 % (n = 1)" in heat["alt"]
+    assert "EM ε 16 with JPEG 10 75.0 % (n = 1), +55.0 points on one seed over none" in heat["alt"]
+    texts = json.loads(heat["figure"])["data"][1]["text"]
+    assert texts == ["96.0 n1", "20.0 n1", "+55.0? n1"]
+    assert "cannot be told" in heat["caption"]
     captions = " ".join(c.value for c in page.caption)
     assert "1 to 2 seeds each" in captions
     assert measured.ATTACKS_COMMAND in captions
@@ -108,15 +111,17 @@ def test_table_of_attacks() -> None:
     frame = attack_frame(measured.by_effect(measured.conditions(rows, "shapes"))).set_index("name")
     assert list(frame.index) == ["clean", "EM ε 16", "LSP"]
     em = frame.loc["EM ε 16"]
-    assert (em["last"], em["best"], em["against"], em["seeds"]) == (
+    assert (em["last"], em["best"], em["gain"], em["seeds"]) == (
         pytest.approx(25),
         pytest.approx(30),
         pytest.approx(-70),
         2,
     )
     assert (em["linf"], em["evaluations"], em["see"], em["train"]) == (8, 1000, "Attack →", "Train →")
+    # Seeds 0 and 1: −76 and −64 points, so t = 12.706 times 6 points either way; LSP has one seed.
+    assert frame["interval"].tolist()[1:] == ["? [−100, 6] n2", "? n1"]
     assert frame["see"].isna().tolist() == [True, False, False]
-    assert frame["against"].isna().tolist() == [True, False, False]
+    assert frame["gain"].isna().tolist() == [True, False, False]
 
 
 def test_many_defences_go_downwards(open_page, tables) -> None:

@@ -121,7 +121,8 @@ def test_stored_runs_are_shown_at_once_beside_plain_training(open_page, stored_r
     assert table.loc["ST", "alarms"] == "3, 3"
     told = " ".join(c.value for c in page.caption)
     assert (
-        "Highest mean at the last epoch: **ST**, 70.0 % ± 14.1; +30.0 points against plain training (1 seed of both). "
+        "Highest mean at the last epoch: **ST**, 70.0 % ± 14.1; +30.0 points on one seed against plain training; "
+        "whether it is better cannot be told. "
         "The control whose shallow layers stay"
     ) in told
     page = checked(open_page("staged", {"scene": "clean digits"}))

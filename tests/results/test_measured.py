@@ -20,6 +20,7 @@ def row(name: str, seed: int, last: float, **more: Any) -> dict[str, Any]:
     attack = None if name.startswith("clean") else {"name": name.split(",")[0].lower()}
     plan = OTHER_PLAN if "no augmentation" in name else PLAN
     spec = {"attack": attack, "defenses": more.pop("defenses", []), "model": {"name": "small_cnn"}, "plan": plan}
+    spec["dataset"] = {"name": "shapes", "seed": seed}
     poison = {"linf": 8.0, "evaluations": None, "agreement": None} if attack else None
     return {
         "dataset": "shapes", "condition": name, "seed": seed, "key": f"{name}{seed}", "spec": spec, "poison": poison,
@@ -91,6 +92,41 @@ def test_grid_reads_clean_and_undefended_from_the_specs(tmp_path: Path) -> None:
     assert ("nothing", "COIN") not in grid.cells
     assert grid.cells["EM", "as it is"].name == "EM", "the undefended run is the attack alone"
     assert measured.grid([], "shapes").cells == {}
+
+
+def test_a_table_of_unequal_seeds_is_paired_or_has_no_gain(tmp_path: Path) -> None:
+    """Made up: the undefended runs reach 20, 90 and 90 %. JPEG has the first seed alone and adds 10 points there, where
+    the means over different seeds say that it takes 37; grey has a seed that nothing else has."""
+    jpeg, grey = [{"name": "jpeg"}], [{"name": "greyscale"}]
+    rows = [row("EM", seed, last, attack="EM", defence="none") for seed, last in enumerate((0.2, 0.9, 0.9))]
+    rows += [row("EM", 0, 0.3, attack="EM", defence="JPEG", defenses=jpeg)]
+    rows += [row("EM", 7, 0.99, attack="EM", defence="grey", defenses=grey)]
+    grid = measured.grid(written(tmp_path, rows), "shapes")
+    found = grid.gain("EM", "JPEG")
+    assert found is not None
+    assert (found.gain.mean, found.gain.count, found.word) == (pytest.approx(0.1), 1, "cannot be told")
+    assert grid.gain("EM", "grey") is None
+    assert grid.gain("EM", "none") is None
+    assert grid.gain("TAP", "JPEG") is None
+
+
+def test_controls_follow_from_the_protocol(tmp_path: Path) -> None:
+    coin = [{"name": "coin"}]
+    rows = [row("clean", 0, 0.9), row("EM", 0, 0.2), row("clean, no augmentation", 0, 0.95)]
+    rows += [row("EM", 0, 0.6, condition="EM + COIN", defenses=coin)]
+    rows += [row("clean", 0, 0.8, condition="clean + COIN", defenses=coin)]
+    rows += [row("TAP", 0, 0.8, condition="TAP + COIN", defenses=coin)]
+    found = {c.name: c for c in measured.conditions(written(tmp_path, rows), "shapes")}
+    every = list(found.values())
+    names = {name: other and other.name for name, c in found.items() for other in [measured.control(c, every)]}
+    assert names == {
+        "clean": None,
+        "EM": "clean",
+        "clean, no augmentation": None,
+        "EM + COIN": "EM",
+        "clean + COIN": "clean",
+        "TAP + COIN": None,
+    }
 
 
 def test_shipped_tables_can_be_read() -> None:

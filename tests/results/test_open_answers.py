@@ -7,10 +7,11 @@ import pytest
 from tests.results.test_open_questions import CUDA, coin, conditions, row
 from ued_core.results import open_answers as answers
 from ued_core.results import open_questions as series
-from ued_core.results.evidence import Summary
+from ued_core.results.evidence import Summary, over
 from ued_core.results.open_answers import NOT_YET, difference, kind
 from ued_core.results.phenomenon import Condition
 from ued_core.results.row import ResultRow
+from ued_core.results.words import points
 
 GATED = [{"name": "gated_coin", "strength": 2.0}]
 
@@ -31,24 +32,28 @@ def test_differences_are_taken_seed_by_seed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mean", "spread", "count", "word"),
+    ("values", "word"),
     [
-        (0.21, 0.1, 3, "more"), (-0.21, 0.1, 3, "less"), (0.19, 0.1, 3, "alike"), (0.03, math.nan, 1, "more"),
-        (-0.03, math.nan, 1, "less"), (0.01, math.nan, 1, "alike"), (math.nan, math.nan, 0, "unknown"), (0.0, 0.0, 2,
-        "alike"),
+        ([0.2, 0.21, 0.22], "more"),
+        ([-0.2, -0.21, -0.22], "less"),
+        ([0.12, 0.22, 0.30], "untold"),
+        ([0.2, 0.21], "more"),
+        ([0.2, 0.4], "untold"),
+        ([0.5], "untold"),
+        ([0.2, 0.2], "untold"),
+        ([], "unpaired"),
     ],
-)  # fmt: skip
-def test_a_difference_counts_beyond_two_deviations_or_two_points(
-    mean: float, spread: float, count: int, word: str
-) -> None:
-    assert kind(Summary(mean, spread, count)) == word
+)
+def test_a_difference_counts_where_its_interval_leaves_zero_out(values: list[float], word: str) -> None:
+    assert kind(over(values)) == word
 
 
 def test_numbers_in_words() -> None:
-    assert answers.points(Summary(0.1234, 0.01, 3)) == "+12.3 ± 1.0 points"
-    assert answers.points(Summary(-0.05, math.nan, 1)) == "−5.0 points"
-    assert answers.points(Summary(-0.0001, 0.01, 2)) == "0.0 ± 1.0 points"
-    assert answers.level(one(0.5, 0.6)) == "55.0 ± 7.1 %"
+    # Half the interval is t = 4.303 times 1 / √3 points, 2.48.
+    assert points(Summary(0.1234, 0.01, 3)) == "+12.3 [10, 15] points"
+    assert points(Summary(-0.05, math.nan, 1)) == "−5.0 points on one seed"
+    assert points(Summary(-0.0001, 0.01, 2)) == "0.0 [−9, 9] points"
+    assert answers.ends_at(one(0.5, 0.6)) == "55.0 ± 7.1 %"
     assert [answers.listed(names) for names in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == [
         "",
         "a",
@@ -59,16 +64,12 @@ def test_numbers_in_words() -> None:
 
 def test_seeds_are_counted() -> None:
     assert answers.rests_on([]) == ""
-    assert (
-        answers.rests_on([one(0.5), one(0.5)])
-        == "It rests on 2 runs, one seed for each condition, so this is a first impression."
-    )
+    assert answers.rests_on([one(0.5), one(0.5)]) == "It rests on 2 runs, one seed for each condition, which is few."
     assert (
         answers.rests_on([one(0.5), one(0.5, 0.6)])
-        == "It rests on 3 runs, 1 to 2 seeds for each condition, too few to know the "
-        "spread well."
+        == "It rests on 3 runs, 1 to 2 seeds for each condition, which is few."
     )
-    assert answers.rests_on([one(0.5, 0.6, 0.7)]) == "It rests on 3 runs, 3 seeds for each condition."
+    assert answers.rests_on([one(0.5, 0.6, 0.7, 0.6, 0.5)]) == "It rests on 5 runs, 5 seeds for each condition."
 
 
 # ---- questions ---------------------------------------------------------------------------------
@@ -85,21 +86,22 @@ def cost(shapes: list[float], digits: list[float]) -> answers.Answer:
 
 def test_price_depends_on_the_rows() -> None:
     dear, free = [0.8, 0.82, 0.81], [0.9, 0.92, 0.91]
-    more = [0.95, 0.96, 0.97]
+    more = [0.95, 0.97, 0.965]
     assert cost(dear, dear).verdict == "On clean data COIN costs accuracy on Shapes and Digits (judged at α = 2 px)."
     assert cost(dear, free).verdict == (
-        "It depends: on clean data COIN costs accuracy on Shapes; it costs no clear amount of accuracy on Digits "
-        "(judged at α = 2 px)."
+        "On clean data COIN costs accuracy on Shapes; it cannot be told whether COIN costs accuracy on Digits (judged "
+        "at α = 2 px)."
     )
     assert (
         cost(free, free).verdict
-        == "On clean data COIN costs no clear amount of accuracy on Shapes and Digits (judged at α = 2 px)."
+        == "On clean data it cannot be told whether COIN costs accuracy on Shapes and Digits (judged at α = 2 px)."
     )
     assert cost(more, more).verdict == "On clean data COIN adds accuracy on Shapes and Digits (judged at α = 2 px)."
     detail = cost(dear, free).details[0]
-    assert detail == "Shapes: 91.0 ± 1.0 % without COIN. At α = 2 px COIN costs 10.0 ± 1.0 points."
-    assert "adds 5.0 points" in answers.cost_answer(series.cost_lines(conditions(
-        *runs("b", "0", [0.9]), *runs("b", "2", [0.95], defenses=coin(2.0))))).details[0]  # fmt: skip
+    assert detail == "Shapes: 91.0 ± 1.0 % without COIN. At α = 2 px COIN costs 10.0 [8, 12] points."
+    assert "it cannot be told whether COIN costs anything (−5.0 points on one seed)" in answers.cost_answer(
+        series.cost_lines(conditions(*runs("b", "0", [0.9]), *runs("b", "2", [0.95], defenses=coin(2.0))))
+    ).details[0]  # fmt: skip
 
 
 def test_the_dearest_strength_is_told_only_if_it_is_another_one_and_costs_something() -> None:
@@ -110,9 +112,9 @@ def test_the_dearest_strength_is_told_only_if_it_is_another_one_and_costs_someth
         ]
         return answers.cost_answer(series.cost_lines(conditions(*rows))).details[0]
 
-    assert detail(a2=0.8, a3=0.7).endswith("COIN costs 10.0 points; the most, 20.0 points, at α = 3 px.")
-    assert detail(a2=0.8, a3=0.85).endswith("COIN costs 10.0 points.")
-    assert detail(a2=0.96, a3=0.95).endswith("COIN adds 6.0 points.")
+    assert detail(a2=0.8, a3=0.7).endswith("(10.0 points on one seed); the most, 20.0 points on one seed, at α = 3 px.")
+    assert detail(a2=0.8, a3=0.85).endswith("(10.0 points on one seed).")
+    assert detail(a2=0.96, a3=0.95).endswith("(−6.0 points on one seed).")
 
 
 def test_price_without_its_reference_is_not_measured() -> None:
@@ -135,13 +137,13 @@ def central(attacked: list[float]) -> answers.Answer:
 def test_spread_of_seeds() -> None:
     sure = central([0.2, 0.25, 0.3])
     assert sure.verdict == (
-        "The standard deviation over seeds reaches 5 points (CUDA on Shapes); COIN's gain is clear in 1 of 1 settings "
-        "where the attack does harm."
+        "The standard deviation over seeds reaches 5 points (CUDA on Shapes); that COIN gives something back can be "
+        "told in 1 of 1 settings where the attack does harm."
     )
-    assert "between 20.0 and 30.0 %. COIN's gain is +57.0 ± 3.0 points: clear." in sure.details[0]
+    assert "between 20.0 and 30.0 %. COIN's gain is +57.0 [50, 64] points." in sure.details[0]
     unsure = central([0.2, 0.8, 0.85])
-    assert "clear in 0 of 1" in unsure.verdict
-    assert "not clear over these seeds" in unsure.details[0]
+    assert "told in 0 of 1" in unsure.verdict
+    assert "whether it is one cannot be told over these seeds" in unsure.details[0]
     assert "nothing to gain" in central([0.9, 0.92, 0.91]).details[0]
     assert answers.seeds_answer([]).verdict == NOT_YET
 
@@ -158,17 +160,19 @@ def rivals(elastic: list[float], shifts: list[float]) -> answers.Answer:
 
 def test_design_is_needed_only_if_it_beats_its_rivals() -> None:
     assert (
-        rivals([0.8, 0.83], [0.5, 0.52]).verdict
+        rivals([0.8, 0.83], [0.5, 0.53]).verdict
         == "COIN's design is not needed here: elastic gives back more than COIN."
     )
-    assert rivals([0.8, 0.83], [0.9, 0.92]).verdict.endswith("shifts and elastic give back more than COIN.")
+    assert rivals([0.8, 0.83], [0.9, 0.93]).verdict.endswith("shifts and elastic give back more than COIN.")
     assert (
-        rivals([0.71, 0.7], [0.5, 0.52]).verdict == "COIN is not clearly better than elastic. It beats the one other."
+        rivals([0.71, 0.7], [0.5, 0.53]).verdict
+        == "Whether COIN is better than elastic cannot be told. It beats the one other."
     )
     assert (
-        rivals([0.5, 0.53], [0.4, 0.42]).verdict == "COIN's design matters: it gives back more than both rivals tried."
+        rivals([0.5, 0.53], [0.4, 0.43]).verdict == "COIN's design matters: it gives back more than both rivals tried."
     )
-    assert "elastic +10.5 ± 0.7 points; shifts −20.0 ± 0.0 points" in rivals([0.8, 0.83], [0.5, 0.52]).details[1]
+    told = rivals([0.8, 0.83], [0.5, 0.53]).details[1]
+    assert "elastic +10.5 [4, 17] points; shifts −19.5 [−26, −13] points" in told
     assert rivals([], []).verdict == NOT_YET
     assert answers.rivals_answer(None).verdict == NOT_YET
 
@@ -177,21 +181,24 @@ def mixed(flagged: dict[float, float], none: float = 0.2) -> answers.Answer:
     rows = []
     for rate, last in flagged.items():
         for name, value, stack in (("none", none, []), ("all", 0.7, coin(2.0)), ("flagged", last, GATED)):
-            rows += runs("e", f"{rate} {name}", [value, value + 0.01], CUDA, stack, rate=rate)
+            second = value + (0.015 if name == "flagged" else 0.01)
+            rows += runs("e", f"{rate} {name}", [value, second], CUDA, stack, rate=rate)
     return answers.mixtures_answer(series.mixtures(conditions(*rows), []))
 
 
 def test_flagged_or_all() -> None:
     assert mixed({0.5: 0.8, 0.8: 0.75}).verdict.startswith(
-        "Shaking only the flagged images is better (flagged against all: +10.0"
+        "Shaking only the flagged images is better (flagged against all: +10."
     )
     assert mixed({0.5: 0.6}).verdict.startswith("Shaking all images is better")
-    assert mixed({0.5: 0.7}).verdict.startswith("No clear difference")
+    assert mixed({0.5: 0.7}).verdict.startswith("It cannot be told which of the two is better (")
     apart = mixed({0.5: 0.8, 0.8: 0.6}).verdict
     assert "with 50 % of the images poisoned, shaking only the flagged" in apart
     assert "with 80 % of the images poisoned, shaking all images is better" in apart
     assert "no defence" not in apart
-    assert mixed({0.5: 0.8}, none=0.9).verdict.endswith("But neither is clearly better than no defence.")
+    assert mixed({0.5: 0.8}, none=0.9).verdict.endswith(
+        "But of neither can it be told that it is better than no defence."
+    )
     assert answers.mixtures_answer([]).verdict == NOT_YET
 
 
@@ -201,7 +208,7 @@ def test_what_throwing_away_costs() -> None:
     )
     assert answers.mixtures_answer(series.mixtures(conditions(*rows), [])).details == (
         "80 % of the images poisoned: no defence 90.5 ± 0.7 %, the clean images alone 40.5 ± 0.7 %; throwing the "
-        "others away: −50.0 ± 0.0 points against no defence.",
+        "others away: −50.0 points against no defence.",
     )
 
 
@@ -217,14 +224,17 @@ def adaptive(wide: list[float]) -> answers.Answer:
 
 
 def test_attackers_win_if_less_is_left_after_coin() -> None:
-    verdict = adaptive([0.3, 0.32]).verdict
+    verdict = adaptive([0.3, 0.302]).verdict
     assert verdict == (
         "It helps less against 1 of 1 who adapt: after COIN, less is left by 7×7 kernels than by the attack as "
-        "published (−40.0 ± 0.0 points)."
+        "published (−40.9 [−52, −29] points)."
     )
-    assert adaptive([0.25, 0.25]).verdict.endswith("Against 7×7 kernels COIN gives nothing clear back.")
+    assert adaptive([0.25, 0.25]).verdict.endswith(
+        "Against 7×7 kernels it cannot be told whether COIN gives anything back."
+    )
+    assert adaptive([0.1, 0.101]).verdict.endswith("Against 7×7 kernels COIN harms.")
     assert adaptive([0.7, 0.75]).verdict == (
-        "Against none of the 1 tried is clearly less left after COIN than against the attack as published."
+        "Of none of the 1 tried can it be told that less is left after COIN than of the attack as published."
     )
     half = adaptive([])
     assert half.verdict == NOT_YET
@@ -244,30 +254,29 @@ def three(*sides: dict[float, float]) -> answers.Answer:
     rows = []
     for side, lasts in zip((32, 64, 96), sides, strict=True):
         for strength, last in {0.0: 0.2, **lasts}.items():
-            rows += runs(
-                "g", f"{side} {strength}", [last, last + 0.01], CUDA, coin(strength) if strength else [], side=side
-            )
+            ends = [last, last + 0.01 + 0.001 * strength]
+            rows += runs("g", f"{side} {strength}", ends, CUDA, coin(strength) if strength else [], side=side)
     return answers.resolution_answer(series.resolution_lines(conditions(*rows), []))
 
 
 def test_gain_and_strength_over_the_size() -> None:
-    assert sizes([0.4, 0.41], [0.3, 0.3]).verdict == (
-        "From 32×32 px to 64×64 px COIN's best gain shrinks (−30.0 ± 0.0 points); the best strength does not clearly "
-        "move with the size."
+    assert sizes([0.4, 0.42], [0.3, 0.3]).verdict == (
+        "From 32×32 px to 64×64 px COIN's best gain shrinks (−29.5 [−36, −23] points); whether the best strength moves "
+        "with the size cannot be told."
     )
     assert sizes([0.5, 0.5], [0.7, 0.71]).verdict == (
-        "From 32×32 px to 64×64 px COIN's best gain does not clearly change (0.0 ± 0.0 points); the best strength is "
+        "Whether COIN's best gain changes from 32×32 px to 64×64 px cannot be told (0.0 points); the best strength is "
         "2 px at 32×32 px, 4 px at 64×64 px."
     )
     assert (
-        "does not clearly move with the size"
+        "moves with the size cannot be told"
         not in three({2.0: 0.7, 4.0: 0.7}, {2.0: 0.7, 4.0: 0.5}, {2.0: 0.5, 4.0: 0.7}).verdict
     )
     assert (
-        "does not clearly move with the size"
+        "moves with the size cannot be told"
         in three({2.0: 0.7, 4.0: 0.7}, {2.0: 0.7, 4.0: 0.5}, {2.0: 0.6, 4.0: 0.6}).verdict
     )
-    assert "grows (+10.0" in sizes([0.8, 0.81], []).verdict
+    assert "grows (+10.5" in sizes([0.8, 0.82], []).verdict
     assert sizes([], []).verdict == NOT_YET
     assert answers.resolution_answer([]).verdict == NOT_YET
 
@@ -277,13 +286,14 @@ def strengths(second: dict[float, float]) -> answers.Answer:
     for blur, lasts in ((0.3, {0.0: 0.2, 1.0: 0.5, 2.0: 0.7}), (0.6, second)):
         for strength, last in lasts.items():
             stack = coin(strength) if strength else []
-            rows += runs("h", f"{blur} {strength}", [last, last + 0.01], {**CUDA, "blur": blur}, stack)
+            ends = [last, last + 0.01 + 0.001 * strength]
+            rows += runs("h", f"{blur} {strength}", ends, {**CUDA, "blur": blur}, stack)
     return answers.optimum_answer(*series.optimum_lines(conditions(*rows), []))
 
 
-def test_a_strength_counts_as_alike_until_it_is_clearly_worse() -> None:
+def test_a_strength_counts_as_alike_until_it_is_told_to_be_worse() -> None:
     line = series.cost_lines(
-        conditions(*runs("b", "1", [0.9, 0.91], defenses=coin(1.0)), *runs("b", "2", [0.5, 0.51], defenses=coin(2.0)))
+        conditions(*runs("b", "1", [0.9, 0.91], defenses=coin(1.0)), *runs("b", "2", [0.5, 0.52], defenses=coin(2.0)))
     )
     assert answers.best(line[0])[2] == (1.0,)
     apart = [row("b", "1", 0, 0.9, None, coin(1.0)), row("b", "2", 1, 0.5, None, coin(2.0))]
@@ -294,17 +304,17 @@ def test_a_strength_counts_as_alike_until_it_is_clearly_worse() -> None:
 
 def test_one_strength_for_all_or_not() -> None:
     assert strengths({1.0: 0.3, 2.0: 0.5}).verdict.startswith(
-        "One strength can do for both attacks: α = 2 px is nowhere"
+        "One strength may do for both attacks: α = 2 px can nowhere be told from the best"
     )
     assert strengths({1.0: 0.6, 2.0: 0.5}).verdict == (
         "No single strength suits both attacks: the best goes from α = 1 px (p_b = 0.6, k = 3) to 2 px (p_b = "
         "0.3, k = 3)."
     )
-    assert "(α = 2 px not clearly worse)" in strengths({1.0: 0.5, 2.0: 0.5}).details[1]
+    assert "(α = 1 px cannot be told from it)" in strengths({1.0: 0.5, 2.0: 0.5}).details[1]
     helpless = strengths({0.0: 0.5, 1.0: 0.5, 2.0: 0.5}).verdict
-    assert helpless == f"{NOT_YET} Against p_b = 0.6, k = 3 no strength gives anything clear back.", (
-        "one attack says nothing of others"
-    )
+    assert (
+        helpless == f"{NOT_YET} Against p_b = 0.6, k = 3 it can be told of no strength that it gives anything back."
+    ), "one attack says nothing of others"
     assert strengths({1.0: 0.6}).verdict == NOT_YET, "one strength has no best one"
     assert answers.optimum_answer([], []).verdict == NOT_YET
 
@@ -316,8 +326,20 @@ def test_no_number_is_said_where_no_seed_is_shared() -> None:
              row("f", "wc", 0, 0.3, big, coin(2.0))]  # fmt: skip
     found = answers.attackers_answer(series.attackers(conditions(*apart)))
     assert found.details[-1] == "7×7 kernels: 25.0 % without COIN, 30.0 % with it."
-    assert "gives nothing" not in found.verdict
+    assert "gives anything" not in found.verdict
     parts = [row("e", "none", 0, 0.9, CUDA, rate=0.8), row("e", "clean", 1, 0.4, CUDA, rate=0.8, train_on="clean")]
     assert answers.mixtures_answer(series.mixtures(conditions(*parts), [])).details == (
         "80 % of the images poisoned: no defence 90.0 %, the clean images alone 40.0 %.",
     )
+
+
+def test_the_best_strength_is_chosen_on_the_seeds_that_all_have() -> None:
+    """α = 2 has one seed more, on which every run is good: its mean over all of them says nothing of α = 1."""
+    line = series.cost_lines(
+        conditions(
+            *runs("b", "1", [0.5, 0.5], defenses=coin(1.0)), *runs("b", "2", [0.4, 0.41, 0.99], defenses=coin(2.0))
+        )
+    )
+    found = answers.best(line[0])
+    assert found is not None
+    assert found[0] == 1.0

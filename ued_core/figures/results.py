@@ -25,6 +25,7 @@ from ued_core.figures.theme import (
 from ued_core.results.measured import Grid, attack_of, defences_of, reference, summary
 from ued_core.results.phenomenon import Condition
 from ued_core.results.reported import Name, ReportedRow, clean_reference
+from ued_core.results.words import gain_cell, level_cell, points
 
 ACCURACY = axis_title("accuracy on clean test images", "%")
 ROW_HEIGHT = 26
@@ -33,6 +34,8 @@ ON_DARK, ON_BRIGHT, BRIGHT = "#ffffff", "#000000", 53
 """Colours of the numbers on the map, and from which per cent on the second is easier to read."""
 MOST_UPRIGHT = 6
 """With more columns than this their names are turned."""
+NAMES_WIDTH, TEXT_WIDTH = 220, 112
+"""CSS pixels that the names of rows with the scale, and a cell with a gain and its interval, take."""
 ROLE_WORDS = {
     "clean": "not attacked",
     "poisoned": "attacked",
@@ -50,6 +53,7 @@ class Cells:
         rows, columns: their names.
         values: float64 (R, C), 0..1; nan where nothing is known.
         words: what the pointer finds on each cell, (R, C).
+        texts: what stands in each cell, (R, C); None for the values in whole per cent.
         of_rows, of_columns: what the rows and the columns are.
     """
 
@@ -57,13 +61,15 @@ class Cells:
     columns: tuple[str, ...]
     values: np.ndarray
     words: tuple[tuple[str, ...], ...]
+    texts: tuple[tuple[str, ...], ...] | None = None
     of_rows: str = "attack"
     of_columns: str = "defence"
 
     def turned(self) -> Cells:
         """The same with rows and columns exchanged."""
         words = tuple(zip(*self.words, strict=True))
-        return Cells(self.columns, self.rows, self.values.T, words, self.of_columns, self.of_rows)
+        texts = self.texts and tuple(zip(*self.texts, strict=True))
+        return Cells(self.columns, self.rows, self.values.T, words, texts, self.of_columns, self.of_rows)
 
 
 def dots_height(rows: int) -> int:
@@ -179,21 +185,35 @@ def _dot_layout(labels: Sequence[str], title: str) -> dict:
 # ---- attack × defence --------------------------------------------------------------------------
 
 
-MOST_COLUMNS = 12
-"""Of a table that is shown on one page; a longer list of defences goes downwards."""
-
-
 def measured_cells(table: Grid) -> Cells:
-    """What the defence table holds, as means of the last epoch; one row an attack."""
+    """What the defence table holds of the last epoch: without a defence the mean, and for each defence its gain over
+    that on the same seeds; one row an attack. A cell that shares no seed with its row's *none* is left out.
+
+    The colour of a defended cell is the mean without a defence plus the gain, so that colours of one row differ by what
+    was paired.
+    """
     values = np.full((len(table.attacks), len(table.defences)), np.nan)
     words = [["not measured"] * len(table.defences) for _ in table.attacks]
+    texts = [[""] * len(table.defences) for _ in table.attacks]
     for r, attack in enumerate(table.attacks):
+        none = table.none(attack)
         for k, defence in enumerate(table.defences):
-            if (cell := table.cells.get((attack, defence))) is not None:
+            if (cell := table.cells.get((attack, defence))) is None:
+                continue
+            gain = table.gain(attack, defence)
+            if defences_of(cell) and (gain is None or none is None):
+                words[r][k] = f"{condition_words(cell)}<br>no seed in common with the runs without a defence"
+                continue
+            best, train = (100 * summary(cell, number).mean for number in ("best", "train_accuracy"))
+            words[r][k] = f"{condition_words(cell)}<br>best epoch {best:.1f} %, training {train:.1f} %"
+            if gain is None or none is None:
                 values[r, k] = summary(cell, "last").mean
-                best, train = (100 * summary(cell, number).mean for number in ("best", "train_accuracy"))
-                words[r][k] = f"{condition_words(cell)}<br>best epoch {best:.1f} %, training {train:.1f} %"
-    return Cells(table.attacks, table.defences, values, tuple(map(tuple, words)))
+                texts[r][k] = level_cell(summary(cell, "last"))
+            else:
+                values[r, k] = min(1.0, max(0.0, summary(none, "last").mean + gain.gain.mean))
+                texts[r][k] = gain_cell(gain)
+                words[r][k] += f"<br>{points(gain.gain)} against {none.name} on the same seeds: {gain.verdict}"
+    return Cells(table.attacks, table.defences, values, tuple(map(tuple, words)), tuple(map(tuple, texts)))
 
 
 def reported_cells(rows: Sequence[ReportedRow]) -> Cells:
@@ -258,6 +278,7 @@ def accuracy_map(cells: Cells) -> go.Figure:
             yaxis={"autorange": "reversed", "title": {"text": cells.of_rows}, **plain},
             margin={"t": 110 if many else 60, "b": 8},
             showlegend=False,
+            **({"meta": {"least_width": NAMES_WIDTH + TEXT_WIDTH * len(cells.columns)}} if cells.texts else {}),
         ),
     )
     # Numbers of their own: those of a heat map come in two greys that are hard to read on its middle.
@@ -265,7 +286,7 @@ def accuracy_map(cells: Cells) -> go.Figure:
     figure.add_scatter(
         x=[cells.columns[k] for _, k in known],
         y=[cells.rows[r] for r, _ in known],
-        text=[f"{percent[r, k]:.0f}" for r, k in known],
+        text=[cells.texts[r][k] if cells.texts else f"{percent[r, k]:.0f}" for r, k in known],
         mode="text",
         textfont={"size": 12, "color": [ON_BRIGHT if percent[r, k] >= BRIGHT else ON_DARK for r, k in known]},
         hoverinfo="skip",

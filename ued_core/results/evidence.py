@@ -23,12 +23,13 @@ from ued_core.results.row import ResultRow
 FEW = 5
 """Below this many seeds a verdict says on how few it rests."""
 RULE = (
-    "Gains are means over the seeds that both sides have, with their 95 % paired t interval in brackets. A difference "
-    f"whose interval holds zero cannot be told from none; one that rests on fewer than {FEW} seeds says so."
+    "Differences are taken on the seeds that both sides have, which share images, private key, weights and order; in "
+    "brackets stands their 95 % paired t interval. Where it holds zero, or where there is none, it cannot be told "
+    f"which side is better. Fewer than {FEW} seeds are few."
 )
-"""How every screen and table judges a comparison, for people."""
-_EQUAL = 1e-12
-"""Spreads below it come from rounding alone."""
+"""How every screen judges a comparison, for people."""
+_EQUAL = 1e-6
+"""Spreads below it come from rounding alone: accuracies that differ do so by more, whatever the number of images."""
 
 PerSeed = Mapping[Hashable, float]
 """Seed, or draw → a number of the run."""

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from ued_core.assets import asset
 from ued_core.data import DATASETS
-from ued_core.results.evidence import Summary, over
+from ued_core.results.evidence import Comparison, Summary, compare, like_with_like, over
 from ued_core.results.phenomenon import Condition
+from ued_core.results.record import card_of
 from ued_core.results.row import ResultRow
 
 FOLDER = asset("results")
@@ -32,6 +33,22 @@ class Grid:
     attacks: tuple[str, ...]
     defences: tuple[str, ...]
     cells: Mapping[tuple[str, str], Condition]
+
+    def none(self, attack: str) -> Condition | None:
+        """The runs of an attack without a defence."""
+        cells = (self.cells.get((attack, defence)) for defence in self.defences)
+        return next((cell for cell in cells if cell is not None and not defences_of(cell)), None)
+
+    def gain(self, attack: str, defence: str) -> Comparison | None:
+        """What a defence gives over none on the draws that both have; None without a defence, or without such draws.
+
+        A cell that cannot be paired has no place in a table of gains.
+        """
+        cell = self.cells.get((attack, defence))
+        if cell is None or not defences_of(cell):
+            return None
+        found = against(cell, self.none(attack))
+        return found if found.gain.count else None
 
 
 def data_sets(rows: Sequence[ResultRow]) -> list[str]:
@@ -84,6 +101,28 @@ def reference(condition: Condition, found: Sequence[Condition]) -> Condition | N
     recipe = lambda c: [c.rows[0].spec[part] for part in ("model", "plan")]  # noqa: E731
     clean = [c for c in found if attack_of(c) is None and not defences_of(c)]
     return next((c for c in clean if recipe(c) == recipe(condition)), None)
+
+
+def control(condition: Condition, found: Sequence[Condition]) -> Condition | None:
+    """What a condition is compared with: without its defence, or, where it has none, without its attack; otherwise the
+    same protocol. None for clean data without a defence, and where no such condition is there.
+
+    Args:
+        condition: what is compared.
+        found: conditions of the same table.
+    """
+    own = card_of(condition.rows[0])
+    cards = [(other, card_of(other.rows[0])) for other in found if other is not condition]
+    plain = [(other, card) for other, card in cards if not card.defenses]
+    if own.defenses:
+        return next((other for other, card in plain if card.undefended() == own.undefended()), None)
+    clean = (other for other, card in plain if card.attack is None and card.training() == own.training())
+    return next(clean, None) if own.attack else None
+
+
+def against(condition: Condition, other: Condition | None, number: str = "last") -> Comparison:
+    """A condition against another on the draws that both have; without a common one it has no number."""
+    return compare(*like_with_like(condition.rows, other.rows if other else (), number=number))
 
 
 def surrogates(rows: Sequence[ResultRow]) -> str:

@@ -1,9 +1,7 @@
 """What the rows of an open question say, in words that follow the numbers.
 
-Two conditions are compared seed by seed: both runs of a pair share images, private key, weights and order. A difference
-is called clear when it exceeds twice its sample standard deviation over the seeds. With one seed there is no spread;
-then, as a first impression only, :data:`NOTICEABLE` takes its place. Both are conventions of this program and no tests
-of significance.
+Two conditions are compared on the draws that both have, and what their interval cannot decide reads *cannot be told*
+(:mod:`ued_core.results.evidence`).
 """
 
 from __future__ import annotations
@@ -12,18 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ued_core.results.evidence import PerSeed, Summary, gain, minus, over
-from ued_core.results.measured import defences_of, summary
+from ued_core.results.evidence import FEW, Summary, gain, judge, like_with_like, minus, over, summed
+from ued_core.results.measured import against, defences_of, summary
 from ued_core.results.open_questions import COIN, PUBLISHED, USUAL, Attacker, Group, Line, setting
 from ued_core.results.phenomenon import Condition
+from ued_core.results.words import level, points
 
-NOTICEABLE = 0.02
-RULE = (
-    "A difference counts when it is larger than twice its standard deviation over the seeds (both runs of a pair "
-    "share images, "
-    f"private key, weights and order); with one seed, when it is larger than {100 * NOTICEABLE:.0f} points, as a "
-    "first impression only."
-)
+HARM = 0.02
+"""From such a loss on, judged by the mean over the seeds, an attack is said to do harm."""
 NOT_YET = "Not measured yet."
 
 
@@ -45,54 +39,40 @@ class Answer:
 # ---- comparing ---------------------------------------------------------------------------------
 
 
-def per_seed(condition: Condition) -> PerSeed:
-    """Clean test accuracy after the last epoch, 0..1, by seed."""
-    return {row.seed: value for row, value in zip(condition.rows, condition.values("last").tolist(), strict=True)}
-
-
 def difference(first: Condition, second: Condition) -> Summary:
-    """How much higher the first one's accuracy is, over the seeds that both have."""
-    return gain(per_seed(first), per_seed(second))
+    """How much higher the first one's clean test accuracy is, over the draws that both have."""
+    return against(first, second).gain
 
 
-def kind(found: Summary) -> Literal["more", "less", "alike", "unknown"]:
-    """What a difference amounts to, by the module's rule."""
+def kind(found: Summary) -> Literal["more", "less", "untold", "unpaired"]:
+    """What a difference amounts to: more, less, or cannot be told; unpaired without a common draw."""
     if not found.count:
-        return "unknown"
-    bound = 2 * found.spread if found.count > 1 else NOTICEABLE
-    # Equal runs must stay alike whatever the last digit of their difference.
-    return "alike" if abs(found.mean) <= bound + 1e-9 else "more" if found.mean > 0 else "less"
+        return "unpaired"
+    return {"better": "more", "worse": "less", "cannot be told": "untold"}[judge(found).word]
 
 
 def best(line: Line) -> tuple[float, Condition, tuple[float, ...]] | None:
-    """The strength with the highest mean, its condition, and all strengths that are no clearly worse; None without
-    COIN's rows."""
-    points = [(strength, condition) for strength, condition in line.points if strength > 0]
-    if not points:
+    """The strength with the highest mean on the draws that all of them have, its condition, and all strengths that
+    cannot be told from it; None without COIN's rows.
+
+    Where no draw is common to all, each counts with its own.
+    """
+    found = [(strength, condition) for strength, condition in line.points if strength > 0]
+    if not found:
         return None
-    top, condition = max(points, key=lambda p: summary(p[1], "last").mean)
-    alike = tuple(s for s, c in points if kind(difference(condition, c)) != "more")
+    shared = like_with_like(*(condition.rows for _, condition in found))
+    means = [over(own.values() if own else c.values("last")).mean for own, (_, c) in zip(shared, found, strict=True)]
+    top, condition = found[means.index(max(means))]
+    alike = tuple(s for s, c in found if kind(difference(condition, c)) != "more")
     return top, condition, alike
 
 
 # ---- words -------------------------------------------------------------------------------------
 
 
-def level(condition: Condition) -> str:
+def ends_at(condition: Condition) -> str:
     """``70.0 ± 1.2 %``."""
-    return f"{_spread(summary(condition, 'last'))} %"
-
-
-def points(found: Summary, sign: bool = True) -> str:
-    """``+54.0 ± 2.1 points``."""
-    plus = "+" if sign and found.mean > 0 else ""
-    return f"{plus}{_spread(found)} points"
-
-
-def _spread(found: Summary) -> str:
-    around = f" ± {100 * found.spread:.1f}" if found.count > 1 else ""
-    # A real minus sign, and no negative zero.
-    return f"{round(100 * found.mean, 1) + 0.0:.1f}{around}".replace("-", "−")
+    return f"{level(summary(condition, 'last'))} %"
 
 
 def listed(names: Sequence[str]) -> str:
@@ -113,7 +93,7 @@ def rests_on(conditions: Sequence[Condition]) -> str:
         if counts[0] == 1
         else f"{counts[0]} seeds"
     )
-    caution = {1: ", so this is a first impression", 2: ", too few to know the spread well"}.get(counts[-1], "")
+    caution = ", which is few" if counts[-1] < FEW else ""
     return f"It rests on {runs} {'run' if runs == 1 else 'runs'}, {seeds} for each condition{caution}."
 
 
@@ -137,9 +117,13 @@ def cost_answer(lines: Sequence[Line]) -> Answer:
         # The usual strength decides; where it was not trained yet, the nearest one does.
         shown = min(costs, key=lambda s: abs(s - USUAL))
         kinds[line.name] = (kind(costs[shown]), shown)
-        words = {"more": "costs", "alike": "costs no clear amount:", "less": "adds"}[kind(costs[shown])]
         own = costs[shown] if kind(costs[shown]) != "less" else difference(dict(line.points)[shown], plain)
-        text = f"{line.name}: {level(plain)} without COIN. At α = {shown:g} px COIN {words} {points(own, sign=False)}"
+        text = f"{line.name}: {ends_at(plain)} without COIN. At α = {shown:g} px "
+        text += {
+            "more": f"COIN costs {points(own, sign=False)}",
+            "untold": f"it cannot be told whether COIN costs anything ({points(own, sign=False)})",
+            "less": f"COIN adds {points(own, sign=False)}",
+        }[kind(costs[shown])]
         most = max(costs, key=lambda s: costs[s].mean)
         dearer = most != shown and costs[most].mean > 0
         details.append(
@@ -148,10 +132,14 @@ def cost_answer(lines: Sequence[Line]) -> Answer:
     if not kinds:
         return Answer(NOT_YET, tuple(details), rests_on([c for line in lines for _, c in line.points]))
     judged = f" (judged at α = {listed([f'{s:g}' for s in sorted({s for _, s in kinds.values()})])} px)"
-    effects = {"more": "costs accuracy", "alike": "costs no clear amount of accuracy", "less": "adds accuracy"}
+    effects = {
+        "more": "COIN costs accuracy on {}",
+        "untold": "it cannot be told whether COIN costs accuracy on {}",
+        "less": "COIN adds accuracy on {}",
+    }
     by = {word: [name for name, (what, _) in kinds.items() if what == word] for word in effects}
-    parts = [f"{effects[word]} on {listed(names)}" for word, names in by.items() if names]
-    verdict = f"{'It depends: on' if len(parts) > 1 else 'On'} clean data COIN {'; it '.join(parts)}{judged}."
+    parts = [effects[word].format(listed(names)) for word, names in by.items() if names]
+    verdict = f"On clean data {'; '.join(parts)}{judged}."
     return Answer(verdict, tuple(details), rests_on([c for line in lines for _, c in line.points]))
 
 
@@ -173,18 +161,16 @@ def seeds_answer(groups: Sequence[Group]) -> Answer:
             f"{group.name}: trained on attacked images, seeds end between {100 * ends.min():.1f} and "
             f"{100 * ends.max():.1f} %"
         )
-        # Judged by the mean: where one key harms and another does not, the harm is real but not clear.
-        if difference(clean, attacked).mean > NOTICEABLE:
+        # Judged by the mean: where one key harms and another does not, the harm is real, however wide its interval.
+        if difference(clean, attacked).mean > HARM:
             tried += 1
-            gain = difference(defended, attacked)
-            sure = kind(gain) == "more"
-            settled += sure
-            details.append(
-                f"{text}. COIN's gain is {points(gain)}: {'clear' if sure else 'not clear over these seeds'}."
-            )
+            back = difference(defended, attacked)
+            settled += kind(back) == "more"
+            doubt = {"untold": "; whether it is one cannot be told over these seeds", "less": "; it is a loss"}
+            details.append(f"{text}. COIN's gain is {points(back)}{doubt.get(kind(back), '')}.")
         else:
             details.append(
-                f"{text}, against {level(clean)} on clean ones: the attack does hardly any harm, so there is nothing "
+                f"{text}, against {ends_at(clean)} on clean ones: the attack does hardly any harm, so there is nothing "
                 "to gain."
             )
     conditions = [c for group in groups for c in group.conditions]
@@ -193,7 +179,7 @@ def seeds_answer(groups: Sequence[Group]) -> Answer:
     widest, where = max(spreads)
     words = f"The standard deviation over seeds reaches {100 * widest:.0f} points ({where})"
     share = (
-        f"COIN's gain is clear in {settled} of {tried} settings where the attack does harm"
+        f"that COIN gives something back can be told in {settled} of {tried} settings where the attack does harm"
         if tried
         else "the attack harms nowhere"
     )
@@ -209,18 +195,18 @@ def rivals_answer(group: Group | None) -> Answer:
     others = [c for c in group.conditions if c is not none and defences_of(c) != (COIN,)]
     compared = {_rival(c.name): (kind(found), found) for c in others if coin and (found := difference(c, coin)).count}
     if coin is None or not compared:
-        return Answer(NOT_YET, (f"COIN: {level(coin)}.",) if coin else (), seeds)
-    by = {word: [name for name, (what, _) in compared.items() if what == word] for word in ("more", "alike", "less")}
+        return Answer(NOT_YET, (f"COIN: {ends_at(coin)}.",) if coin else (), seeds)
+    by = {word: [name for name, (what, _) in compared.items() if what == word] for word in ("more", "untold", "less")}
     if by["more"]:
         verdict = (
             f"COIN's design is not needed here: {listed(by['more'])} {_do(by['more'], 'give')} back more than COIN."
         )
-    elif by["alike"]:
-        verdict = f"COIN is not clearly better than {listed(by['alike'])}."
+    elif by["untold"]:
+        verdict = f"Whether COIN is better than {listed(by['untold'])} cannot be told."
         verdict += f" It beats {_all_of(len(by['less']), 'other')}." if by["less"] else ""
     else:
         verdict = f"COIN's design matters: it gives back more than {_all_of(len(by['less']), 'rival')} tried."
-    details = [f"COIN ends at {level(coin)}" + (f", against {level(none)} without a defence." if none else ".")]
+    details = [f"COIN ends at {ends_at(coin)}" + (f", against {ends_at(none)} without a defence." if none else ".")]
     ranked = sorted(compared.items(), key=lambda item: -item[1][1].mean)
     details.append("Against COIN: " + "; ".join(f"{name} {points(found)}" for name, (_, found) in ranked) + ".")
     return Answer(verdict, tuple(details), seeds)
@@ -248,7 +234,7 @@ def mixtures_answer(groups: Sequence[Group]) -> Answer:
         alone = group.find(lambda s: s.left_clean)
         gap = difference(alone, none) if alone and none else None
         thrown = f"; throwing the others away: {points(gap)} against no defence" if gap and gap.count else ""
-        details.append(f"{group.name}: " + ", ".join(f"{c.name} {level(c)}" for c in group.conditions) + f"{thrown}.")
+        details.append(f"{group.name}: " + ", ".join(f"{c.name} {ends_at(c)}" for c in group.conditions) + f"{thrown}.")
         everyone, flagged = (
             group.find(f) for f in (lambda s: bool(s.strength), lambda s: bool(s.defences) and s.strength is None)
         )
@@ -258,13 +244,13 @@ def mixtures_answer(groups: Sequence[Group]) -> Answer:
                 in_vain.append(group.name)
     seeds = rests_on([c for group in groups for c in group.conditions])
     where = "" if len(in_vain) == len(kinds) else f" with {listed(in_vain)}"
-    vain = f" But neither is clearly better than no defence{where}." if in_vain else ""
+    vain = f" But of neither can it be told that it is better than no defence{where}." if in_vain else ""
     if not kinds:
         return Answer(NOT_YET, tuple(details), seeds)
     words = {
         "more": "shaking only the flagged images is better",
         "less": "shaking all images is better",
-        "alike": "no clear difference",
+        "untold": "it cannot be told which of the two is better",
     }
     if len({what for what, _ in kinds.values()}) == 1:
         what = next(iter(kinds.values()))[0]
@@ -282,9 +268,9 @@ def attackers_answer(pairs: Sequence[Attacker]) -> Answer:
     for pair in pairs:
         if not pair.defended or not pair.without:
             there = (
-                f"{level(pair.without)} without COIN"
+                f"{ends_at(pair.without)} without COIN"
                 if pair.without
-                else f"{level(pair.defended)} with COIN"
+                else f"{ends_at(pair.defended)} with COIN"
                 if pair.defended
                 else ""
             )
@@ -293,25 +279,27 @@ def attackers_answer(pairs: Sequence[Attacker]) -> Answer:
         gained[pair.name] = difference(pair.defended, pair.without)
         by = f" ({points(gained[pair.name])})" if gained[pair.name].count else ""
         details.append(
-            f"{_capital(pair.name)}: {level(pair.without)} without COIN, {level(pair.defended)} with it{by}."
+            f"{_capital(pair.name)}: {ends_at(pair.without)} without COIN, {ends_at(pair.defended)} with it{by}."
         )
         if published and pair.name != PUBLISHED and (found := difference(pair.defended, published)).count:
             kinds[pair.name] = (kind(found), found)
     if not kinds:
         return Answer(NOT_YET, tuple(details), seeds)
-    gain = [name for name, (what, _) in kinds.items() if what == "less"]
-    helpless = [name for name in kinds if kind(gained[name]) in ("alike", "less")]
-    vain = f" Against {listed(helpless)} COIN gives nothing clear back." if helpless else ""
-    if not gain:
+    won = [name for name, (what, _) in kinds.items() if what == "less"]
+    untold = [name for name in kinds if kind(gained[name]) == "untold"]
+    harmed = [name for name in kinds if kind(gained[name]) == "less"]
+    vain = f" Against {listed(untold)} it cannot be told whether COIN gives anything back." if untold else ""
+    vain += f" Against {listed(harmed)} COIN harms." if harmed else ""
+    if not won:
         words = (
-            f"Against none of the {len(kinds)} tried is clearly less left after COIN than against the attack as "
+            f"Of none of the {len(kinds)} tried can it be told that less is left after COIN than of the attack as "
             "published."
         )
         return Answer(words + vain, tuple(details), seeds)
     worst = min(kinds, key=lambda name: kinds[name][1].mean)
-    most = f"{f'least by {worst}, ' if len(gain) > 1 else ''}{points(kinds[worst][1])}"
+    most = f"{f'least by {worst}, ' if len(won) > 1 else ''}{points(kinds[worst][1])}"
     verdict = (
-        f"It helps less against {len(gain)} of {len(kinds)} who adapt: after COIN, less is left by {listed(gain)} "
+        f"It helps less against {len(won)} of {len(kinds)} who adapt: after COIN, less is left by {listed(won)} "
         f"than by the attack as published ({most}).{vain}"
     )
     return Answer(verdict, tuple(details), seeds)
@@ -323,26 +311,29 @@ def resolution_answer(lines: Sequence[Line]) -> Answer:
     details, gains, tops = [], [], []
     for line in lines:
         plain, top = line.at(0.0), best(line)
-        if plain and top and (more := minus(per_seed(top[1]), per_seed(plain))):
+        if plain and top and (more := minus(*like_with_like(top[1].rows, plain.rows))):
             strength, condition, alike = top
             gains.append(more)
             tops.append((line.name, strength, alike))
-            clean = f", {level(line.clean)} on clean data" if line.clean else ""
+            clean = f", {ends_at(line.clean)} on clean data" if line.clean else ""
             details.append(
-                f"{line.name}: {level(plain)} without COIN, at best {level(condition)} at α = {strength:g} px "
-                f"({points(over(more.values()))}){clean}."
+                f"{line.name}: {ends_at(plain)} without COIN, at best {ends_at(condition)} at α = {strength:g} px "
+                f"({points(summed(more))}){clean}."
             )
     if len(gains) < 2:
         return Answer(NOT_YET, tuple(details), seeds)
     small, large = tops[0][0], tops[-1][0]
     change = gain(gains[-1], gains[0])
-    moved = {"less": "shrinks", "more": "grows", "alike": "does not clearly change", "unknown": "cannot be compared"}[
-        kind(change)
-    ]
-    verdict = f"From {small} to {large} COIN's best gain {moved}"
+    sizes = f"from {small} to {large}"
+    verdict = {
+        "less": f"{_capital(sizes)} COIN's best gain shrinks",
+        "more": f"{_capital(sizes)} COIN's best gain grows",
+        "untold": f"Whether COIN's best gain changes {sizes} cannot be told",
+        "unpaired": f"COIN's best gains {sizes} have no seed in common",
+    }[kind(change)]
     verdict += f" ({points(change)})" if change.count else ""
     if set.intersection(*(set(alike) for _, _, alike in tops)):
-        verdict += "; the best strength does not clearly move with the size."
+        verdict += "; whether the best strength moves with the size cannot be told."
     else:
         where = ", ".join(f"{strength:g} px at {name}" for name, strength, _ in tops)
         verdict += f"; the best strength is {where}."
@@ -364,24 +355,20 @@ def optimum_answer(by_blur: Sequence[Line], by_size: Sequence[Line]) -> Answer:
             in_vain.append(name)
         else:
             tops[name] = top
-        against = f", against {level(plain)} without COIN" if plain else ""
+        beside = f", against {ends_at(plain)} without COIN" if plain else ""
         near = [f"{s:g}" for s in top[2] if s != top[0]]
-        also = f" (α = {listed(near)} px not clearly worse)" if near else ""
-        details.append(f"{name}: best at α = {top[0]:g} px with {level(top[1])}{also}{against}.")
+        also = f" (α = {listed(near)} px cannot be told from it)" if near else ""
+        details.append(f"{name}: best at α = {top[0]:g} px with {ends_at(top[1])}{also}{beside}.")
     # A name has a comma of its own.
     helpless = in_vain if len(in_vain) == 1 else [f"({name})" for name in in_vain]
-    vain = f" Against {listed(helpless)} no strength gives anything clear back." if in_vain else ""
+    vain = f" Against {listed(helpless)} it can be told of no strength that it gives anything back." if in_vain else ""
     if len(tops) < 2:
         return Answer(f"{NOT_YET}{vain}", tuple(details), seeds)
     helped = _all_of(len(tops), "attack") + (" that COIN helps against" if in_vain else "")
     shared = sorted(set.intersection(*(set(alike) for _, _, alike in tops.values())))
     if shared:
         strengths = listed([f"{s:g}" for s in shared])
-        verdict = (
-            f"One strength can do for {helped}: α = {strengths} px {'is' if len(shared) == 1 else 'are'} "
-            "nowhere clearly worse than "
-        )
-        verdict += f"the best.{vain}"
+        verdict = f"One strength may do for {helped}: α = {strengths} px can nowhere be told from the best.{vain}"
         return Answer(verdict, tuple(details), seeds)
     lowest, highest = (choose(tops, key=lambda name: tops[name][0]) for choose in (min, max))
     ends = f"from α = {tops[lowest][0]:g} px ({lowest}) to {tops[highest][0]:g} px ({highest})"

@@ -298,7 +298,7 @@ def measured_of(condition: Condition, controls: Sequence[str] = (), origin: str 
         DataError: the rows have different specs.
     """
     rows = [row for row in condition.rows if math.isfinite(row.last)]
-    cards = {fingerprint(card.undefended() | {"defenses": card.defenses}): card for card in map(_card, rows)}
+    cards = {fingerprint(card.undefended() | {"defenses": card.defenses}): card for card in map(card_of, rows)}
     if len(cards) > 1:
         raise DataError(
             f"The {len(rows)} runs of {condition.name!r} have {len(cards)} different protocols.",
@@ -316,7 +316,8 @@ def _distinct(rows: Sequence[ResultRow], of: Callable[[Environment], str]) -> li
     return list(dict.fromkeys(of(row.environment) for row in rows if row.environment))
 
 
-def _card(row: ResultRow) -> Card:
+def card_of(row: ResultRow) -> Card:
+    """The protocol of one run, without what it was computed with."""
     spec, data = row.spec, row.data
     known = {"dataset", "model", "plan", "attack", "defenses", "seed", "attack_seed", "device", "note"}
     return Card(

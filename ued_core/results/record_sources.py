@@ -18,7 +18,7 @@ from ued_core.results.measured import (
     ATTACKS_FILE,
     DEFENCES_COMMAND,
     DEFENCES_FILE,
-    conditions,
+    FOLDER,
     data_sets,
     grid,
 )
@@ -29,22 +29,36 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def shipped() -> list[Entry]:
-    """The entries of the shipped tables of attacks and defences; conditions that stand in several of them once.
+    """The entries of the shipped tables whose rows name a condition, or an attack and a defence; what stands in several
+    of them once.
 
     Raises:
         DataError: a table is damaged.
     """
-    made: list[Entry] = []
-    central = stored_rows(phenomenon.FILE)
-    for dataset, plan in dict.fromkeys((row.dataset, row.plan) for row in central):
-        made += entries(phenomenon.conditions(central, dataset, plan), origin=phenomenon.COMMAND)
     defences = stored_rows(DEFENCES_FILE)
+    made = _named(phenomenon.FILE, phenomenon.COMMAND)
     for dataset in data_sets(defences):
         made += entries(list(grid(defences, dataset).cells.values()), origin=DEFENCES_COMMAND)
-    attacks = stored_rows(ATTACKS_FILE)
-    for dataset in data_sets(attacks):
-        made += entries(conditions(attacks, dataset), origin=ATTACKS_COMMAND)
+    made += _named(ATTACKS_FILE, ATTACKS_COMMAND)
+    for file in sorted(FOLDER.glob("*.json")):
+        if file not in (phenomenon.FILE, DEFENCES_FILE, ATTACKS_FILE) and _names_conditions(file):
+            made += _named(file, f"table {file.name}")
     return _once(made)
+
+
+def _names_conditions(file: Path) -> bool:
+    """Whether the rows are runs of named conditions; tables begin a row with its labels, so its beginning tells."""
+    with file.open(encoding="utf-8") as table:
+        beginning = table.read(400)
+    return beginning.startswith("[") and '"condition":' in beginning
+
+
+def _named(file: Path, origin: str) -> list[Entry]:
+    """The entries of a table whose rows name their condition; those of one data set and plan belong together."""
+    rows, made = stored_rows(file), []
+    for dataset, plan in dict.fromkeys((row.dataset, row.plan) for row in rows):
+        made += entries(phenomenon.conditions(rows, dataset, plan), origin=origin)
+    return made
 
 
 def every(damage: list[str]) -> list[Entry]:

@@ -192,7 +192,7 @@ NOT_HERE: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "dataset": {
             "not_stated": "its source does not say which",
             **dict.fromkeys(
-                ("imagenet100", "imagenet20", "imagenet_part", "pets", "cars", "flowers", "food", "sun397"),
+                ("imagenet100", "imagenet20", "imagenet_part"),
                 "opens as an image folder",
             ),
         },
