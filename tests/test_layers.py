@@ -184,8 +184,6 @@ FOR_OTHERS = {
     "ued_core.data.poison_files.comparison.detect": "says what a file of poison is, without laying it on images",
     "ued_core.defenses.coin.severity": "turns the official code's severity levels into strengths",
     "ued_core.defenses.warps.matched_strength": "finds the strength of equal distortion for comparisons",
-    "ued_core.results.evidence.compare": "judges two conditions of plain numbers",
-    "ued_core.results.evidence.like_with_like": "the values of several conditions on the draws that all have",
     "ued_core.theory.consistency.theta_of_fields": "Θ of given displacement fields",
     "ued_core.theory.jitter.theta_of_kernels": "Θ of one given kernel per sample",
 }

@@ -1,14 +1,20 @@
-"""The page Results: what was measured here, what papers report, and what nobody had measured."""
+"""The page Results: what was measured here, what papers report, what nobody had measured, and the whole record."""
 
 import streamlit as st
 
 from pages.results.measured import go_where_asked, measured_view
 from pages.results.questions import open_view
+from pages.results.record import record_view
 from pages.results.reported import reported_view
 from pages.widgets.controls import segments
 
-PARTS = {"measured": "Measured here", "reported": "Reported in papers", "open": "Open questions"}
-VIEWS = {"measured": measured_view, "reported": reported_view, "open": open_view}
+PARTS = {
+    "measured": "Measured here",
+    "reported": "Reported in papers",
+    "open": "Open questions",
+    "record": "Record",
+}
+VIEWS = {"measured": measured_view, "reported": reported_view, "open": open_view, "record": record_view}
 
 go_where_asked()
 st.title("Results")

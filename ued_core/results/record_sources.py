@@ -85,6 +85,12 @@ def folder() -> Path:
     return home() / "record"
 
 
+def files_state() -> str:
+    """Names and times of all files that :func:`every` reads: what was read stays right while it is the same."""
+    files = [*FOLDER.glob("*.json"), *folder().glob("*.json")]
+    return json.dumps(sorted([str(file), file.stat().st_mtime_ns] for file in files))
+
+
 def contributed(damage: list[str]) -> dict[str, Record]:
     """The files that were added, by name; of one that cannot be read, a sentence is put into ``damage``."""
     found = {}

@@ -66,7 +66,7 @@ def _cells(entry: Entry) -> list[str]:
         str(entry.accuracy.n),
         f"{_level(entry.accuracy)}{error}",
         _gain(entry.gain) if entry.gain else "",
-        _recovery(back) if back else "",
+        recovery_text(back) if back else "",
         "; ".join(
             f"{100 * paper.accuracy:.1f} ({paper.source}, {_differing(paper.differs)})" for paper in entry.reported
         ),
@@ -88,7 +88,8 @@ def _gain(found: Gain) -> str:
     return f"{100 * found.mean:+.1f}{bracket} n{found.n}: {found.verdict}{few}".replace("-", "−")
 
 
-def _recovery(found: Back) -> str:
+def recovery_text(found: Back) -> str:
+    """``79 % [62, 101] n3``."""
     low, high = (f"{100 * bound:.0f}" for bound in found.interval)
     return f"{100 * found.share:.0f} % [{low}, {high}] n{found.n}".replace("-", "−")
 
