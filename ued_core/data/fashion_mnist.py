@@ -152,7 +152,7 @@ def _checked(folder: Path, name: str) -> np.ndarray:
             continue
         header = struct.pack(f">2xBB{array.ndim}I", 8, array.ndim, *array.shape)
         digest = hashlib.md5(header, usedforsecurity=False)
-        digest.update(array)
+        digest.update(array.data)
         if digest.hexdigest() == MD5S[name]:
             return array
         problem = DataError(

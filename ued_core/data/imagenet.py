@@ -87,7 +87,8 @@ class ImageNet(PhotoSet):
             found.append(_images([folders[wnid] for wnid in names], left_out))
         note = f"Left out, because they are no images: {', '.join(left_out[:3])}"
         more = f" and {len(left_out) - 3:,} more." if len(left_out) > 3 else "."
-        return Lists(root, tuple(names.values()), *found, (f"{note}{more}",) if left_out else ())
+        train, test = found
+        return Lists(root, tuple(names.values()), train, test, (f"{note}{more}",) if left_out else ())
 
     def _chosen(self, there: list[str], root: Path) -> dict[str, str]:
         """WordNet ids of the chosen classes, in their order, and their names."""

@@ -226,8 +226,9 @@ class Sun397(FetchedPhotos):
                     f"Replace both. {self._advice(root)}",
                 )
             parts.append([(f"{folder}{line}", number[name]) for line, name in found])
+        train, test = parts
         # "/a/abbey" is the abbey.
-        return Lists(root, tuple(name[3:] for name in classes), *parts)
+        return Lists(root, tuple(name[3:] for name in classes), train, test)
 
 
 class EuroSat(FetchedPhotos):

@@ -64,9 +64,10 @@ def without_paths(recipe: Any) -> Any:
         return recipe
     kept = dict(recipe)
     dataset = kept.get("dataset")
-    name = dataset.get("name") if isinstance(dataset, Mapping) else None
-    if isinstance(name, str) and name in DATASETS and any(dataset.get(p.name) for p in _paths(DATASETS[name])):
-        del kept["dataset"]
+    if isinstance(dataset, Mapping):
+        name = dataset.get("name")
+        if isinstance(name, str) and name in DATASETS and any(dataset.get(p.name) for p in _paths(DATASETS[name])):
+            del kept["dataset"]
     return {key: without_paths(value) for key, value in kept.items()}
 
 
