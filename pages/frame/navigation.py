@@ -59,6 +59,7 @@ PAGES: tuple[PageEntry, ...] = (
     PageEntry("files/page.py", "Files", "files", "Files"),
     PageEntry("results/page.py", "Results", "results", "Results"),
     PageEntry("runs/page.py", "Runs", "runs", "Runs"),
+    PageEntry("studies/page.py", "Studies", "studies", "Studies"),
 )
 
 
@@ -76,7 +77,7 @@ def show_current_page() -> None:
     entries = [
         st.Page(entry.path, title=entry.title, url_path=entry.address, default=not entry.address) for entry in PAGES
     ]
-    # All of them in sight: fourteen pages would be folded to ten otherwise.
+    # All of them in sight: fifteen pages would be folded to ten otherwise.
     current = st.navigation(entries, position="sidebar", expanded=True)
     st.logo(str(asset("logo.png")), icon_image=str(asset("icon.png")), size="large")
     name_badge()

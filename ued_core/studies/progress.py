@@ -178,6 +178,19 @@ class StudyProgress:
         }
 
     @cached_property
+    def by_places(self) -> Mapping[tuple[str, ...], Cell]:
+        """The cells of the grid under their labels on its axes, in the order of the axes."""
+        return {tuple(cell.condition.places.values()): cell for cell in self.cells.values() if cell.condition.places}
+
+    @cached_property
+    def answers(self) -> Mapping[str, tuple[Judged, ...]]:
+        """The comparisons of each condition under its label."""
+        found: dict[str, list[Judged]] = {}
+        for one in self.judged:
+            found.setdefault(one.compared.condition.label, []).append(one)
+        return {label: tuple(several) for label, several in found.items()}
+
+    @cached_property
     def counts(self) -> Mapping[TrialState, int]:
         """How many runs are in each state; states without any are left out."""
         return Counter(trial.state for trial in self.trials.values())

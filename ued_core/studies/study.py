@@ -141,6 +141,13 @@ class Axis(_Part):
         """Each value under its label."""
         return {choice.label: choice for choice in self.choices}
 
+    @property
+    def numbers(self) -> tuple[float, ...] | None:
+        """Its values as numbers, label by label; None where one is none."""
+        values = [choice.value for choice in self.choices]
+        known = [float(v) for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+        return tuple(known) if len(known) == len(values) else None
+
     @cached_property
     def fields(self) -> frozenset[str]:
         """The dotted names that it sets."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ued_core import runs
-from ued_core.errors import RunError, SpecError
+from ued_core.errors import NotAllowed, RunError, SpecError
 from ued_core.files import text_of, write_atomic, write_json
 from ued_core.person import OWNER, Person
 from ued_core.results.shipped_runs import shipped_runs
@@ -69,7 +69,8 @@ def submit_missing(
     """
     study = Study.read(path)
     with alone():
-        ask(path)
+        if by.owner:
+            ask(path)
         return _submit(study, by, retry, on_queued)
 
 
@@ -133,7 +134,8 @@ def cancel_study(path: Path, by: Person = OWNER) -> Cancellation:
     """
     study = Study.read(path)
     with alone():
-        give_up(path)
+        if by.owner:
+            give_up(path)
         elsewhere = {key for other in others(path) for key in other.planned}
         going = [t for t in _as_it_is(study).trials.values() if t.state in ("queued", "running") and t.record]
         # Waiting ones first, or the slot that a running one leaves would take them.
@@ -168,9 +170,14 @@ def extend(path: Path, seeds: Sequence[int], by: Person = OWNER) -> tuple[Path, 
         The file that has the seeds, and what was done.
 
     Raises:
+        NotAllowed: ``by`` is a visitor.
         SpecError: the study has all of them, or cannot be one with them; nothing has changed then. Otherwise as
             :func:`submit_missing`.
     """
+    if not by.owner:
+        raise NotAllowed(
+            "Only the owner of this server may change a study.", "Train runs of your own on the page Runs."
+        )
     with alone():
         content = study_bytes(path)
         value = read_json(content, f"The study {path}")

@@ -1,0 +1,396 @@
+"""One study: how far it is, its matrix, a parameter's curve, the comparisons, and every condition with its runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from pages.frame.guard import guarded, plain, refusable, show_refusal
+from pages.frame.hidden import seen
+from pages.frame.navigation import script
+from pages.frame.visitor import who
+from pages.state.run_changes import CHANGED
+from pages.widgets.controls import pick
+from pages.widgets.live_chart import live_chart
+from pages.widgets.waiting import rerun_when
+from ued_core import runs
+from ued_core.figures.results import Cells
+from ued_core.figures.studies import Point, study_curves, study_map
+from ued_core.results.evidence import RULE, Recovery
+from ued_core.results.shipped_runs import shipped_runs
+from ued_core.runs import Snapshot
+from ued_core.runs.devices import slots
+from ued_core.studies.estimate import duration
+from ued_core.studies.progress import GIVEN_UP, Cell, StudyProgress, progress_of, seconds_left
+from ued_core.studies.shelf import study_files
+from ued_core.studies.study import Axis, Study
+from ued_core.studies.submission import cancel_study, extend, submit_missing
+
+GO_TO = "studies_go_to"
+WORDS = {
+    "finished": "finished",
+    "running": "running",
+    "queued": "waiting",
+    "interrupted": "interrupted",
+    "failed": "failed",
+    "cancelled": "cancelled",
+    "missing": "not started",
+}
+MOST_TOLD = 60
+"""So many cells are named in the words for those who cannot see the matrix; all of them are in the table below it."""
+LINE = 44
+"""CSS pixels of one row of the matrix."""
+
+
+def go_where_asked() -> None:
+    """Follow the button that was pressed; at the top of the page, because callbacks cannot change pages."""
+    if (asked := st.session_state.pop(GO_TO, None)) is not None:
+        st.switch_page(script("runs/page.py"), query_params={"run" if len(asked) == 1 else "compare": ",".join(asked)})
+
+
+@st.fragment
+def study_view(path: Path) -> None:
+    """Everything about one study, drawn again when runs have changed."""
+    with guarded():
+        # Another page was asked for, or a longer study stands in this one's place: the whole page decides anew.
+        if GO_TO in st.session_state or study_files().get(path.stem) != path:
+            st.rerun()
+        show_refusal()
+        shared = runs.snapshot()
+        runs.attend(shared.waiting)
+        rerun_when(CHANGED, [shared.version], key="studies_changed")
+        found = _progress(path, path.stat().st_mtime_ns, shared)
+        if found.study.note:
+            st.caption(plain(seen(found.study.note)))
+        _how_far(found)
+        _buttons(path, found)
+        chosen = _matrix(found)
+        _chosen_cell(found, chosen)
+        _curve(found)
+        _answers(found)
+        _conditions(found)
+
+
+@lru_cache(maxsize=16)
+def _study(path: Path, _changed: int) -> Study:
+    return Study.read(path)
+
+
+@lru_cache(maxsize=16)
+def _progress(path: Path, changed: int, now: Snapshot) -> StudyProgress:
+    """The same for all readers of a snapshot."""
+    return progress_of(_study(path, changed), now, shipped_runs())
+
+
+# ---- how far ------------------------------------------------------------------------------------
+
+
+def _how_far(found: StudyProgress) -> None:
+    done, of = found.counts.get("finished", 0), len(found.trials)
+    st.progress(done / of, f"{done:,} of {of:,} runs have finished")
+    shipped = f" ({found.shipped:,} of them ship with the program)" if found.shipped else ""
+    told = [
+        f"{found.counts[state]:,} {words}" + (shipped if state == "finished" else "")
+        for state, words in WORDS.items()
+        if state in found.counts
+    ]
+    seeds = len(found.study.seeds)
+    st.markdown(f"{len(found.cells):,} conditions, {seeds} seed{'s' * (seeds != 1)}: {', '.join(told)}.")
+    cost = f"Processor time: {duration(found.spent.cpu_s)} so far in this home"
+    if found.complete:
+        st.caption(f"{cost}.")
+    elif found.left is None:
+        st.caption(f"{cost}; what is left is known once a run of this model has finished on this data set here.")
+    else:
+        clock = seconds_left(found, slots()) or 0.0
+        st.caption(f"{cost}, about {duration(found.left.cpu_s)} left; about {duration(clock)} by the clock.")
+
+
+def _buttons(path: Path, found: StudyProgress) -> None:
+    missing = found.counts.get("missing", 0) + found.counts.get("interrupted", 0)
+    given_up = sum(found.counts.get(state, 0) for state in GIVEN_UP)
+    going = sum(t.record is not None and not t.record.over and t.record.by == who().id for t in found.trials.values())
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button(
+            f"Run what is missing ({missing:,})", type="primary", key="study_run", disabled=not missing,
+            on_click=_run, args=(path, False), help="Queues each missing run once; interrupted ones go on.",
+        )  # fmt: skip
+        if given_up:
+            st.button(
+                f"Try failed and cancelled ones again ({given_up:,})", key="study_retry", on_click=_run,
+                args=(path, True),
+            )  # fmt: skip
+        if going:
+            st.button(
+                f"Cancel ({going:,})", key="study_cancel", on_click=_cancel, args=(path,),
+                help="Runs that another study wants go on.",
+            )  # fmt: skip
+        if who().owner:
+            with st.popover("Add seeds …"):
+                first = max(found.study.seeds) + 1
+                more = int(st.number_input("How many seeds more", 1, 20, 1, key="study_more"))
+                st.caption(f"Seeds {first} to {first + more - 1}: about {more * len(found.cells):,} runs more.")
+                st.button("Add and run", key="study_extend", on_click=_extend, args=(path, first, more))
+
+
+def _run(path: Path, retry: bool) -> None:
+    with refusable():
+        done = submit_missing(path, by=who(), retry=retry)
+        st.toast(f"{len(done.queued):,} runs queued, {len(done.resumed):,} resumed.")
+
+
+def _cancel(path: Path) -> None:
+    with refusable():
+        done = cancel_study(path, by=who())
+        kept = done.wanted + done.others
+        st.toast(f"{len(done.cancelled):,} runs cancelled" + (f"; {kept:,} go on for others." if kept else "."))
+
+
+def _extend(path: Path, first: int, more: int) -> None:
+    with refusable():
+        _, done = extend(path, range(first, first + more), by=who())
+        st.toast(f"{more} seeds added, {len(done.queued):,} runs queued.")
+
+
+# ---- pictures -----------------------------------------------------------------------------------
+
+
+def _matrix(found: StudyProgress) -> str:
+    """The matrix; the label of the cell that was clicked, or nothing."""
+    axes = found.study.grid_axes
+    if len(axes) < 2:
+        return ""
+    st.subheader("Matrix", anchor=False)
+    by_size = sorted(axes, key=lambda axis: axis.numbers is not None)
+    with st.container(horizontal=True):
+        names = {axis.title: seen(axis.title) for axis in axes}
+        rows = pick("Rows", names, key="study_rows", default=by_size[0].title)
+        others = {name: words for name, words in names.items() if name != rows}
+        usual = next(axis.title for axis in by_size if axis.title != rows)
+        columns = pick("Columns", others, key="study_columns", default=usual)
+        fixed = _fixed(axes, (rows, columns), "study_at")
+    down, across = found.study.by_axis[rows], found.study.by_axis[columns]
+    cells = [[_at(found, {**fixed, rows: r, columns: c}) for c in across.by_label] for r in down.by_label]
+    values = np.array([[cell.accuracy.mean if cell else math.nan for cell in line] for line in cells])
+    words = tuple(tuple(_cell_words(cell) for cell in line) for line in cells)
+    table = Cells(
+        tuple(map(seen, down.by_label)), tuple(map(seen, across.by_label)), values, words,
+        of_rows=seen(rows), of_columns=seen(columns),
+    )  # fmt: skip
+    event = live_chart(
+        study_map(table, [[_mark(cell) for cell in line] for line in cells]),
+        key="study_matrix", height=120 + LINE * len(cells), clickable=True, filename=found.study.name,
+        alt="Mean clean test accuracy in per cent: "
+        + "; ".join([_alt(cell) for line in cells for cell in line if cell][:MOST_TOLD]),
+        question="How well does a model do on clean images after training on …?",
+        caption="Mean clean test accuracy after the last epoch, in per cent, and below it how many of the runs have "
+        "finished. Click a cell to see its runs.",
+    )  # fmt: skip
+    if event is None or not {"x", "y"} <= event.first.keys():
+        return ""
+    place = {rows: _label(down, str(event.first["y"])), columns: _label(across, str(event.first["x"]))}
+    cell = _at(found, {**fixed, **place})
+    return cell.condition.label if cell else ""
+
+
+def _label(axis: Axis, shown: str) -> str:
+    return next((label for label in axis.by_label if seen(label) == shown), "")
+
+
+def _fixed(axes: Sequence[Axis], free: Sequence[str], key: str) -> dict[str, str]:
+    """A value of every axis that the picture does not show."""
+    return {
+        axis.title: pick(
+            seen(axis.title), {label: seen(label) for label in axis.by_label}, key=f"{key}_{place}",
+            default=next(iter(axis.by_label)),
+        )
+        for place, axis in enumerate(axes) if axis.title not in free
+    }  # fmt: skip
+
+
+def _at(found: StudyProgress, places: dict[str, str]) -> Cell | None:
+    return found.by_places.get(tuple(places[axis.title] for axis in found.study.grid_axes))
+
+
+def _mark(cell: Cell | None) -> str:
+    if cell is None:
+        return ""
+    going = "…" if cell.counts.get("running") or cell.counts.get("queued") else ""
+    return f"{cell.accuracy.count}/{len(cell.distinct)}{going}"
+
+
+def _cell_words(cell: Cell | None) -> str:
+    if cell is None:
+        return "left out"
+    counts = ", ".join(f"{cell.counts[state]} {words}" for state, words in WORDS.items() if state in cell.counts)
+    return f"{_percent(cell)}<br>{counts}" if cell.accuracy.count else counts
+
+
+def _alt(cell: Cell) -> str:
+    return f"{seen(cell.condition.label)} {_percent(cell) or 'not known yet'}"
+
+
+def _percent(cell: Cell) -> str:
+    found = cell.accuracy
+    if not found.count:
+        return ""
+    spread = "" if math.isnan(found.spread) else f" ± {100 * found.spread:.1f}"
+    return f"{100 * found.mean:.1f}{spread} % (n = {found.count})"
+
+
+def _chosen_cell(found: StudyProgress, label: str) -> None:
+    """The clicked cell with the way to its runs and to its control's."""
+    if not label:
+        return
+    cell = found.cells[label]
+    with st.container(border=True):
+        st.markdown(f"**{plain(seen(label))}**: {_percent(cell) or 'nothing has finished yet'}")
+        for one in found.answers.get(label, ()):
+            st.markdown(f"{plain(seen(one.compared.question))}: {_gain_words(found, label)}")
+        with st.container(horizontal=True):
+            ids = list(cell.run_ids)
+            if not ids:
+                st.caption("No run of this home: its results ship with the program, or nothing has been started.")
+            elif st.button(f"Open its runs ({len(ids)})", key="study_open_cell"):
+                _go(ids)
+            for one in found.answers.get(label, ())[:1]:
+                control = list(found.cells[one.compared.control.label].run_ids)
+                if (
+                    ids
+                    and control
+                    and st.button(f"Compare with {plain(seen(one.compared.control.label))}", key="study_open_both")
+                ):
+                    _go(ids + control)
+
+
+def _go(ids: Sequence[str]) -> None:
+    st.session_state[GO_TO] = list(ids)
+    st.rerun()
+
+
+def _curve(found: StudyProgress) -> None:
+    """Accuracy over an axis of numbers, one line per value of another axis."""
+    axes = found.study.grid_axes
+    numeric = [axis for axis in axes if axis.numbers is not None]
+    if not numeric:
+        return
+    st.subheader("Curve", anchor=False)
+    with st.container(horizontal=True):
+        name = pick("Over", {a.title: seen(a.title) for a in numeric}, key="study_over", default=numeric[0].title)
+        axis = found.study.by_axis[name]
+        line_axis = next((a for a in axes if a.title != name), None)
+        free = [name] + ([line_axis.title] if line_axis else [])
+        fixed = _fixed(axes, free, "study_curve_at")
+    lines = {}
+    for label in line_axis.by_label if line_axis else ("",):
+        place = {**fixed, **({line_axis.title: label} if line_axis else {})}
+        cells = [(x, _at(found, {**place, name: at})) for at, x in zip(axis.by_label, axis.numbers or (), strict=True)]
+        lines[seen(label) or "mean"] = [_point(x, cell) for x, cell in cells if cell is not None]
+    if any(lines.values()):
+        live_chart(
+            study_curves(lines, seen(name)), key="study_curve", filename=f"{found.study.name}_curve",
+            alt=f"Clean test accuracy over {seen(name)}: "
+            + "; ".join(f"{line} at {p.x:g}: {p.words}" for line, points in lines.items() for p in points),
+            question=f"What does {seen(name)} do?",
+            caption="Mean clean test accuracy after the last epoch; bars are the 95 % interval, from two runs on.",
+        )  # fmt: skip
+
+
+def _point(x: float, cell: Cell) -> Point:
+    held = cell.accuracy.interval
+    low, high = (held.low, held.high) if held else (math.nan, math.nan)
+    return Point(x, cell.accuracy.mean, low, high, _percent(cell) or "not known yet")
+
+
+# ---- words and numbers --------------------------------------------------------------------------
+
+
+def _answers(found: StudyProgress) -> None:
+    if not found.judged:
+        return
+    st.subheader("What was asked", anchor=False)
+    for place, question in enumerate(dict.fromkeys(one.compared.question for one in found.judged)):
+        own = [one for one in found.judged if one.compared.question == question]
+        known = [one for one in own if one.comparison.gain.count]
+        with st.expander(f"{plain(seen(question))} ({len(known)} of {len(own)} known)"):
+            st.dataframe(
+                pd.DataFrame(
+                    [
+                        {
+                            "Condition": seen(one.compared.condition.label),
+                            "Against": seen(one.compared.control.label),
+                            "Gain": 100 * one.comparison.gain.mean,
+                            "Interval": _interval(one.comparison.gain.interval),
+                            "Pairs": one.comparison.gain.count,
+                            "Verdict": one.comparison.verdict,
+                            "Recovered": _back(one.recovery),
+                        }
+                        for one in own
+                    ]
+                ),
+                hide_index=True, placeholder="–", key=f"study_answers_{place}",
+                alt=f"Comparisons of the question {seen(question)}: gain in points, interval, verdict.",
+                column_config={"Gain": st.column_config.NumberColumn(format="%+.1f", help="In points.")},
+            )  # fmt: skip
+    st.caption(f"{RULE} Verdicts are corrected for all {len(found.judged)} comparisons of the study (Holm).")
+
+
+def _interval(held: Sequence[float] | None) -> str:
+    return "" if held is None else f"{100 * held[0]:+.1f} to {100 * held[1]:+.1f}"
+
+
+def _back(back: Recovery | None) -> str:
+    return "" if back is None else f"{100 * back.share:.0f} %"
+
+
+def _gain_words(found: StudyProgress, label: str) -> str:
+    one = found.answers[label][0]
+    gain = one.comparison.gain
+    if not gain.count:
+        return "no common seed yet"
+    against = plain(seen(one.compared.control.label))
+    held = f" [{_interval(gain.interval)}]" if gain.interval else ""
+    return f"{100 * gain.mean:+.1f}{held} points against {against}, {one.comparison.verdict}"
+
+
+def _conditions(found: StudyProgress) -> None:
+    st.subheader("Conditions", anchor=False)
+    cells = list(found.cells.values())
+
+    def open_clicked() -> None:
+        row = st.session_state["study_table_open"]["row"]
+        if row < len(cells) and cells[row].run_ids:
+            st.session_state[GO_TO] = list(cells[row].run_ids)
+
+    kit = st.column_config
+    st.dataframe(
+        pd.DataFrame([_row(cell) for cell in cells]),
+        hide_index=True, key="study_table", placeholder="–", height=460 if len(cells) > 12 else "content",
+        alt="Table of conditions: runs by state, mean clean test accuracy and its spread.",
+        column_config={
+            "Open": kit.ButtonColumn("", key="study_table_open", on_click=open_clicked, width=70),
+            "Condition": kit.TextColumn(pinned=True, width=240),
+            "Mean": kit.NumberColumn("clean test %", format="%.1f", help="Mean over the runs, after the last epoch."),
+            "Spread": kit.NumberColumn("± sd", format="%.1f", help="Sample standard deviation, in points."),
+        },
+    )  # fmt: skip
+
+
+def _row(cell: Cell) -> dict[str, object]:
+    found, counts = cell.accuracy, cell.counts
+    return {
+        "Open": "Runs" if cell.run_ids else "",
+        "Condition": seen(cell.condition.label),
+        "Mean": 100 * found.mean if found.count else None,
+        "Spread": 100 * found.spread if found.count > 1 else None,
+        "Finished": f"{found.count}/{len(cell.distinct)}",
+        "Running": counts.get("running", 0),
+        "Waiting": counts.get("queued", 0),
+        "Not finished": sum(counts.get(state, 0) for state in ("failed", "cancelled", "interrupted")),
+    }
