@@ -7,7 +7,7 @@ from ued_core.context import Context
 from ued_core.data import DATASETS, load_split, origin_json
 from ued_core.data.cache import is_kept
 from ued_core.data.imagenet import ImageNet
-from ued_core.errors import DataError, NotAllowed, Unavailable
+from ued_core.errors import Cancelled, DataError, NotAllowed, Unavailable
 from ued_core.person import Person
 from ued_core.runs.permission import check_data
 
@@ -139,3 +139,11 @@ def test_paths_are_nobodys_business(folder):
 
 def test_the_terms_are_told():
     assert "have to be accepted at the publisher's" in DATASETS["imagenet"].about()
+
+
+def test_looking_through_the_folders_can_be_cancelled(folder):
+    seen = []
+    ctx = Context(on_report=lambda *report: seen.append(report), stop=lambda: len(seen) >= 3)
+    with pytest.raises(Cancelled):
+        load_split(ImageNet(path=str(folder), classes=0), ctx)
+    assert seen == [(k, 5, "Looking through the folders of the classes") for k in range(3)]

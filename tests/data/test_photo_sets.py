@@ -1,5 +1,6 @@
 """Every published set of photographs from a tiny copy in its official layout, whole, damaged and missing."""
 
+import errno
 import hashlib
 import io
 import json
@@ -172,7 +173,7 @@ EXPECTED: dict[str, tuple[list[int], list[int], dict[int, str], str, str]] = {
                 "flowers-102/setid.mat", "flowers-102/setid.mat"),
     "food": ([0, 0, 0, 1, 1, 1], [0, 1], {0: "apple_pie", 1: "waffles"}, "food-101/meta/train.json", "food-101"),
     "sun397": ([0, 0, 0, 1, 1, 1, 2, 2, 2], [0, 0, 1, 1, 2, 2], {0: "abbey", 1: "apse/indoor"},
-               "SUN397/Testing_01.txt", "SUN397/Training_01.txt"),
+               "SUN397/Testing_01.txt", "Partitions/Training_01.txt"),
     "eurosat": ([0] * 8 + [1] * 8, [0, 0, 1, 1], {0: "Forest", 1: "River"}, "", "eurosat/2750"),
     "gtsrb": ([3, 3, 3, 14, 14, 14], [14, 3, 14], {0: "speed limit 20", 14: "stop"},
               "gtsrb/GT-final_test.csv", "gtsrb/GTSRB/Final_Test/Images"),
@@ -274,6 +275,10 @@ def test_offline_the_message_names_files_folder_and_publisher(name, ued_home, mo
 @pytest.mark.parametrize("name", [name for name in COPIES if name != "cars"])
 def test_without_a_network_the_message_says_so_and_nothing_is_left(name, ued_home, monkeypatch):
 
+    for word in ("Training", "Testing"):
+        # SUN397 is not fetched without its division.
+        lines(ued_home / f"data/Partitions/{word}_01.txt", [])
+
     def unreachable(request, timeout):
         assert timeout == 30, "a server that does not answer must not be waited for without end"
         raise OSError("no route to host")
@@ -282,7 +287,8 @@ def test_without_a_network_the_message_says_so_and_nothing_is_left(name, ued_hom
     with pytest.raises(Unavailable, match=r"could not be downloaded from http.*no route to host") as caught:
         DATASETS.build(name, download=True).load(Context())
     assert str(ued_home / "data") in str(caught.value)
-    assert [path for path in (ued_home / "data").rglob("*") if path.is_file() and path.suffix != ".lock"] == []
+    left = [path.name for path in (ued_home / "data").rglob("*") if path.is_file() and path.suffix != ".lock"]
+    assert sorted(left) == ["Testing_01.txt", "Training_01.txt"]
 
 
 @every_set
@@ -387,7 +393,7 @@ def test_another_official_division(copy):
     copy("dtd")
     assert Sun397(size=8, partition=2).load(Context()).train.labels.tolist() == [2, 2, 2, 1, 1, 1, 0, 0, 0]
     assert Textures(size=8, partition=2).load(Context()).test.labels.tolist() == [1, 1, 0, 0]
-    with pytest.raises(Unavailable, match=r"SUN397/Training_03\.txt, SUN397/Testing_03\.txt.*Partitions\.zip"):
+    with pytest.raises(Unavailable, match=r"Partitions/Training_03\.txt, Partitions/Testing_03\.txt.*Partitions\.zip"):
         Sun397(partition=3).load(Context())
 
 
@@ -535,3 +541,34 @@ def test_visitors_start_no_fetching(copy):
         check_data(Pets(download=True), Person("a", "A"))
     copy("pets")
     check_data(Pets(download=True), Person("a", "A"))
+
+
+def test_a_full_disk_is_told_as_such(archives, ued_home, monkeypatch):
+    (ued_home / "data").mkdir(parents=True)
+    for name, data in archives.items():
+        (ued_home / "data" / name).write_bytes(data)
+
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tarfile.TarFile, "extract", full)
+    with pytest.raises(Unavailable, match=r"no space left on device\. Make room on the disk"):
+        Pets().load(Context())
+    assert not (ued_home / "data/oxford-iiit-pet/images").exists()
+
+
+def test_scenes_are_not_fetched_without_their_division(ued_home, monkeypatch):
+    monkeypatch.setattr("urllib.request.urlopen", no_network)
+    with pytest.raises(Unavailable, match=r"SUN397 needs files that are not in .*Partitions/Training_01\.txt"):
+        Sun397(download=True).load(Context())
+
+
+def test_lists_of_scenes_may_lie_beside_them(copy):
+    root = copy("sun397")
+    expected = load("sun397").train.content_hash
+    for place in ("SUN397/Partitions", "Partitions"):
+        (root / place).mkdir()
+        for word in ("Training", "Testing"):
+            found = next(path for path in root.rglob(f"{word}_01.txt"))
+            found.rename(root / place / found.name)
+        assert load("sun397").train.content_hash == expected

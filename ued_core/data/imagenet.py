@@ -68,7 +68,7 @@ class ImageNet(PhotoSet):
     def _uncounted(self, lists: Lists) -> list[str]:
         return []
 
-    def _lists(self) -> Lists:
+    def _lists(self, ctx: Context) -> Lists:
         if not self.path.strip():
             raise Unavailable("No folder of ImageNet is given.", f"Give its path. {_LAYOUT}")
         root = chosen_folder(located(self.path), "ImageNet folder")
@@ -84,7 +84,7 @@ class ImageNet(PhotoSet):
                     f"{', '.join(absent[:5])}.",
                     "Add their images, or leave these classes out of the list.",
                 )
-            found.append(_images([folders[wnid] for wnid in names], left_out))
+            found.append(_images([folders[wnid] for wnid in names], left_out, ctx))
         note = f"Left out, because they are no images: {', '.join(left_out[:3])}"
         more = f" and {len(left_out) - 3:,} more." if len(left_out) > 3 else "."
         train, test = found
@@ -126,10 +126,11 @@ def _class_folders(root: Path, part: str, shown: str) -> dict[str, Path]:
     return {entry.name: entry for entry in entries}
 
 
-def _images(folders: list[Path], left_out: list[str]) -> Listed:
+def _images(folders: list[Path], left_out: list[str], ctx: Context) -> Listed:
     found: Listed = []
     for label, folder in enumerate(folders):
-        for file in walk(folder, Context()).files:
+        ctx.report(label, len(folders), "Looking through the folders of the classes")
+        for file in walk(folder, ctx).files:
             if is_image_name(file.parts[-1]):
                 found.append((str(folder.joinpath(*file.parts)), label))
             else:

@@ -77,8 +77,11 @@ class PhotoSet(Published):
     seed: int = param(0, "Which images are drawn where not all are taken.", ge=0, le=2**31 - 1)
 
     @abstractmethod
-    def _lists(self) -> Lists:
+    def _lists(self, ctx: Context) -> Lists:
         """Read the lists of the files that are here; no image is opened.
+
+        Args:
+            ctx: progress and cancellation, where folders have to be looked through.
 
         Raises:
             DataError: a list is damaged.
@@ -88,7 +91,7 @@ class PhotoSet(Published):
     def load(self, ctx: Context) -> DataSplit:
         """Draw, decode and resize both parts; the notes say what was skipped or changed."""
         self.fetch(ctx)
-        lists = self._drawn()
+        lists = self._drawn(ctx)
         refuse_huge(len(lists.train) + len(lists.test), self.size)
         refuse_long(_files(lists.root, [*lists.train, *lists.test]), ctx, self.formats)
         report = Report(clean=True)
@@ -107,7 +110,7 @@ class PhotoSet(Published):
         here."""
         chosen = {name: value for name, value in super().identity(ctx).items() if name != "download"}
         try:
-            lists = self._drawn()
+            lists = self._drawn(ctx or Context())
         except Unavailable:
             return {**chosen, "files": None}
         return {**chosen, "files": _state(lists)}
@@ -130,13 +133,13 @@ class PhotoSet(Published):
             if not asked and len(part) != official
         ]
 
-    def _drawn(self) -> Lists:
+    def _drawn(self, ctx: Context) -> Lists:
         """The lists with as many images as were asked for.
 
         Raises:
             DataError: more were asked for than are listed, or a part lists none.
         """
-        lists = self._lists()
+        lists = self._lists(ctx)
         return lists._replace(
             train=self._draw(lists.train, self.train_size, "train"), test=self._draw(lists.test, self.test_size, "test")
         )
@@ -208,7 +211,7 @@ class ListedPhotos(PhotoSet):
         """Every place."""
         return cls.places
 
-    def _lists(self) -> Lists:
+    def _lists(self, ctx: Context) -> Lists:
         root = data_folder()
         if not self._complete(root):
             raise self._missing(root)

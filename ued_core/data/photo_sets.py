@@ -10,7 +10,7 @@ import numpy as np
 from ued_core.context import Context
 from ued_core.data.base import stratified_split
 from ued_core.data.photo_set import Archive, FetchedPhotos, ListedPhotos, Lists, pairs
-from ued_core.data.published import Publication
+from ued_core.data.published import Publication, data_folder
 from ued_core.errors import DataError
 from ued_core.params import param
 
@@ -192,8 +192,8 @@ class Sun397(FetchedPhotos):
     )
     places: ClassVar[tuple[str, ...]] = ("SUN397",)
     by_hand: ClassVar[str] = (
-        "torchvision knows no division: unpack the publisher's Partitions.zip too, so that SUN397/Training_01.txt and "
-        "SUN397/Testing_01.txt lie there."
+        "torchvision knows no division: unpack the publisher's Partitions.zip first, so that the lists "
+        "Partitions/Training_01.txt and Partitions/Testing_01.txt lie there, or put them into SUN397."
     )
 
     partition: int = param(1, "Which of the ten official divisions.", ge=1, le=10)
@@ -206,8 +206,20 @@ class Sun397(FetchedPhotos):
         return (Archive(SUN397._DATASET_URL, SUN397._DATASET_MD5, "SUN397", "SUN397"),)
 
     def _needed(self) -> tuple[str, ...]:
-        lists = (f"SUN397/{name}_{self.partition:02}.txt" for name in ("Training", "Testing"))
-        return (*self.places, "SUN397/ClassName.txt", *lists)
+        return (*self.places, "SUN397/ClassName.txt", *self._divisions())
+
+    def _divisions(self) -> tuple[str, ...]:
+        """The lists of the training and the test part, where they are or belong."""
+        root, names = data_folder(), [f"{word}_{self.partition:02}.txt" for word in ("Training", "Testing")]
+        places = ("SUN397", "SUN397/Partitions", "Partitions")
+        place = next((place for place in places if (root / place / names[0]).exists()), "Partitions")
+        return tuple(f"{place}/{name}" for name in names)
+
+    def _obtain(self, root: Path, ctx: Context) -> None:
+        # Tens of gigabytes are not fetched before it is known which images belong to which part.
+        if not all((root / place).exists() for place in self._divisions()):
+            raise self._missing(root)
+        super()._obtain(root, ctx)
 
     def _reader(self, root: Path, part: str) -> Any:
         raise NotImplementedError("torchvision's reader knows no division")
@@ -217,7 +229,7 @@ class Sun397(FetchedPhotos):
         classes = [line.strip() for line in (folder / "ClassName.txt").read_text("utf-8").splitlines() if line.strip()]
         number = {name: index for index, name in enumerate(classes)}
         parts = []
-        for file in self._needed()[-2:]:
+        for file in self._divisions():
             lines = [line.strip() for line in (root / file).read_text("utf-8").splitlines()]
             found = [(line, line.rpartition("/")[0]) for line in lines if line]
             if odd := [line for line, name in found if name not in number]:

@@ -11,7 +11,7 @@ import zlib
 from pathlib import Path
 
 from ued_core.context import Context
-from ued_core.errors import Unavailable, in_short
+from ued_core.errors import Unavailable, in_short, told_by_system
 from ued_core.files import NEW, PIECE, folder_atomic
 
 _OFTEN = 64
@@ -27,7 +27,7 @@ def unpack(archive: Path, inside: str, target: Path, ctx: Context) -> None:
         ctx: progress and cancellation.
 
     Raises:
-        Unavailable: the archive cannot be unpacked here, or does not hold what is wanted.
+        Unavailable: the archive cannot be unpacked here, does not hold what is wanted, or the disk is full.
         Cancelled: the user stopped the work.
     """
     advice = f"Delete {archive} and try again."
@@ -45,6 +45,8 @@ def unpack(archive: Path, inside: str, target: Path, ctx: Context) -> None:
             else:
                 raise Unavailable(f"{archive.name} does not hold {inside}.", advice)
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+        if isinstance(error, OSError) and error.errno and (told := told_by_system(error)):
+            raise told from error
         raise Unavailable(f"{archive.name} could not be unpacked: {in_short(error)}.", advice) from error
 
 
