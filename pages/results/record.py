@@ -13,11 +13,12 @@ from pages.results.measured import numeric, plain_name
 from pages.widgets.controls import pick
 from ued_core.analysis.confidence import Interval
 from ued_core.data import DATASETS
+from ued_core.results.evidence import RULE
 from ued_core.results.measured import data_title
 from ued_core.results.record import Entry, Record
 from ued_core.results.record_sources import every, files_state
 from ued_core.results.record_tables import TABLES, recovery_text
-from ued_core.results.words import LEGEND, bounds
+from ued_core.results.words import bounds
 
 INTRODUCTION = (
     "The **record** holds one entry per condition: the shipped tables and what others contributed with "
@@ -53,7 +54,7 @@ def record_view() -> None:
     shown = [entry for entry in own if attack == "every" or attack in entry.names()["attack"]]
     _table(shown)
     st.caption(
-        f"{LEGEND} Recovery is the share of the loss that came back, (defended − poisoned) ÷ (clean − poisoned), where "
+        f"{RULE} Recovery is the share of the loss that came back, (defended − poisoned) ÷ (clean − poisoned), where "
         "the loss itself can be told. The test set's error is that of counting on so many images."
     )
     _downloads(shown, data)
@@ -74,6 +75,7 @@ def _table(shown: Sequence[Entry]) -> None:
             "n": numeric("n", "How many runs.", "%d", 48),
             "accuracy": numeric("last %", "Clean test accuracy after the last epoch, mean over the runs."),
             "around": text("95 %", width=84, help="The t interval of that mean."),
+            "next_run": text("new seed, 95 %", width=104, help="Where a run with a further seed lies with 95 %."),
             "test_error": numeric(
                 "test set ±", "Standard error from the number of test images alone, in points.", width=78
             ),
@@ -102,6 +104,7 @@ def record_frame(shown: Sequence[Entry]) -> pd.DataFrame:
                 "n": entry.accuracy.n,
                 "accuracy": 100 * entry.accuracy.mean,
                 "around": _around(entry.accuracy.interval),
+                "next_run": _around(entry.accuracy.next_run),
                 "test_error": None if entry.test_error is None else 100 * entry.test_error,
                 "gain": entry.gain and 100 * entry.gain.mean,
                 "gain_around": entry.gain and f"{_around(entry.gain.interval) or ''} n{entry.gain.n}".strip(),

@@ -34,12 +34,15 @@ def test_mean_spread_and_interval() -> None:
     assert found.error == pytest.approx(0.0577350, abs=1e-7)
     assert found.interval == pytest.approx((0.2 - 0.2484138, 0.2 + 0.2484138), abs=1e-6)
     assert found.p == pytest.approx(stats.ttest_1samp([0.1, 0.2, 0.3], 0).pvalue)
+    # One run more: 4.302653 · 0.1 · √(4 / 3).
+    assert found.next_run == pytest.approx((0.2 - 0.4968276, 0.2 + 0.4968276), abs=1e-6)
 
 
 @pytest.mark.parametrize("values", [[], [0.3], [0.2, 0.2, 0.2], [0.1 + 0.2, 0.3]])
 def test_one_run_and_equal_runs_have_no_interval(values: list[float]) -> None:
     found = over(values)
     assert found.interval is None
+    assert found.next_run is None
     assert math.isnan(found.p)
     assert found.count == len(values)
 
@@ -257,3 +260,18 @@ def test_intervals_cover_what_they_should() -> None:
     assert 0.92 < held / 400 < 0.99
     assert plain / 400 < 0.75
     assert np.mean(shares, axis=0) == pytest.approx((4 / 6, 1 / 6, 1 / 6), abs=0.08)
+
+
+def test_a_further_run_lies_where_it_is_said_to() -> None:
+    """Of 500 samples of five runs, about 95 % say rightly where a sixth lies; the interval of the mean would not."""
+    rng = np.random.default_rng(6)
+    told = plain = 0
+    for _ in range(500):
+        *five, sixth = 0.5 + 0.1 * rng.normal(size=6)
+        found = over(five)
+        assert found.next_run is not None
+        assert found.interval is not None
+        told += found.next_run.low <= sixth <= found.next_run.high
+        plain += found.interval.low <= sixth <= found.interval.high
+    assert 0.92 < told / 500 < 0.98
+    assert plain / 500 < 0.85

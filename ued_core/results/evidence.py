@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from scipy.stats import t as student
@@ -31,7 +31,7 @@ RULE = (
 _EQUAL = 1e-6
 """Spreads below it come from rounding alone: accuracies that differ do so by more, whatever the number of images."""
 
-PerSeed = Mapping[Hashable, float]
+PerSeed = Mapping[Any, float]
 """Seed, or draw → a number of the run."""
 Word = Literal["better", "worse", "cannot be told"]
 
@@ -77,6 +77,15 @@ class Summary:
         if self.count < 2 or self.spread <= _EQUAL:
             return None
         half = _quantile(self.freedom) * self.error
+        return Interval(self.mean - half, self.mean + half)
+
+    @property
+    def next_run(self) -> Interval | None:
+        """Where a run with a further seed lies with 95 %, the t prediction interval; None where there is no
+        :attr:`interval`, and for a crossed design."""
+        if self.interval is None or self.split is not None:
+            return None
+        half = _quantile(self.freedom) * self.spread * math.sqrt(1 + 1 / self.count)
         return Interval(self.mean - half, self.mean + half)
 
     @property
@@ -143,8 +152,9 @@ def aligned(*conditions: Mapping[Draw, float]) -> list[dict[Draw, float]]:
     found: list[dict[Draw, float]] = [{} for _ in conditions]
     for draw in wanted:
         values = [own.get(draw, own.get(draw._replace(key=None))) for own in conditions]
-        if None not in values:
-            for mapping, value in zip(found, values, strict=True):
+        given = [value for value in values if value is not None]
+        if len(given) == len(values):
+            for mapping, value in zip(found, given, strict=True):
                 mapping[draw] = value
     return found
 
@@ -374,5 +384,5 @@ def crossed(values: Mapping[tuple[int, int], float]) -> Split:
     terms = {name: square[name] for name in kept} | ({"rest": -square["rest"]} if len(kept) == 2 else {})
     variance = sum(terms.values())
     degrees = variance**2 / sum(term**2 / freedom[name] for name, term in terms.items())
-    shares = [parts[name] / whole for name in ("key", "seed", "rest")]
-    return Split(n_keys, n_seeds, *shares, math.sqrt(variance / table.size), degrees)
+    key, seed, rest = (parts[name] / whole for name in ("key", "seed", "rest"))
+    return Split(n_keys, n_seeds, key, seed, rest, math.sqrt(variance / table.size), degrees)

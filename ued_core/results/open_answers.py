@@ -48,7 +48,13 @@ def kind(found: Summary) -> Literal["more", "less", "untold", "unpaired"]:
     """What a difference amounts to: more, less, or cannot be told; unpaired without a common draw."""
     if not found.count:
         return "unpaired"
-    return {"better": "more", "worse": "less", "cannot be told": "untold"}[judge(found).word]
+    match judge(found).word:
+        case "better":
+            return "more"
+        case "worse":
+            return "less"
+        case _:
+            return "untold"
 
 
 def best(line: Line) -> tuple[float, Condition, tuple[float, ...]] | None:

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
+from ued_core.analysis.confidence import Interval
 from ued_core.errors import DataError
 from ued_core.models import MODELS
 from ued_core.params import fingerprint
@@ -129,21 +130,32 @@ class Card(_Part):
         return {**{name: getattr(self, name) for name in ("dataset", "model", "plan")}, "further": further}
 
 
+def _pair(interval: Interval | None) -> tuple[float, float] | None:
+    return None if interval is None else (interval.low, interval.high)
+
+
 class Estimate(_Part):
-    """A number over seeds, 0..1; the interval is the 95 % t interval of the mean, None where it cannot be known."""
+    """A number over seeds, 0..1.
+
+    Attributes:
+        n: how many runs, or pairs of runs.
+        mean, spread: the spread is the sample standard deviation; None below two.
+        interval: 95 % t interval of the mean; None where it cannot be known.
+        next_run: where one run, or pair, with a further seed lies with 95 %.
+    """
 
     n: int
     mean: Real
     spread: Real | None = None
     interval: Bounds | None = None
+    next_run: Bounds | None = None
 
     @classmethod
     def of(cls, found: Summary, **more: Any) -> Self:
         """From a summary over at least one run."""
         spread = None if math.isnan(found.spread) else found.spread
-        return cls(
-            n=found.count, mean=found.mean, spread=spread, interval=found.interval and tuple(found.interval), **more
-        )
+        sure = {"interval": _pair(found.interval), "next_run": _pair(found.next_run)}
+        return cls(n=found.count, mean=found.mean, spread=spread, **sure, **more)
 
 
 class Gain(Estimate):
@@ -378,7 +390,10 @@ def _entry(one: Measured, measured: Sequence[Measured], comparisons: Mapping[tup
     over_none = judge(_gain(one, none)) if none else None
     back = None
     if none and clean and card.attack:
-        back = recovery(*aligned(one.draws(), none.draws(), clean.draws()))
+        found_back = recovery(*aligned(one.draws(), none.draws(), clean.draws()))
+        if found_back:
+            low, high = found_back.interval
+            back = Back(share=found_back.share, interval=(low, high), n=found_back.count)
     papers = _beside(card)
     split = found.split
     return Entry(
@@ -388,7 +403,7 @@ def _entry(one: Measured, measured: Sequence[Measured], comparisons: Mapping[tup
         split=Shares(keys=split.keys, seeds=split.seeds, **_known(key=split.key, seed=split.seed, rest=split.rest))
         if split else None,
         gain=_told(over_none, none.condition) if over_none and none else None,
-        recovery=back and Back(share=back.share, interval=tuple(back.interval), n=back.count),
+        recovery=back,
         comparisons=[told for c in one.controls if (told := _told(comparisons[one.condition, c], c))],
         reported=papers,
         differs=list(dict.fromkeys(words for paper in papers for words in paper.differs)),

@@ -111,6 +111,8 @@ def _numbers(entry: Entry) -> dict[str, Any]:
         "sd": entry.accuracy.spread,
         "low": low,
         "high": high,
+        "next_run_low": (entry.accuracy.next_run or (None, None))[0],
+        "next_run_high": (entry.accuracy.next_run or (None, None))[1],
         "test_error": entry.test_error,
     }
     if gain := entry.gain:
