@@ -15,7 +15,7 @@ from ued_core.errors import DataError
 from ued_core.params import param
 
 _OFFICIAL = "the official division"
-_NONE_STATED = "the publisher states none; the photographs were gathered from the web and belong to their owners."
+_NONE_KNOWN = "none is known here, see the publisher; the photographs come from the web and belong to their owners."
 _VGG = "https://www.robots.ox.ac.uk/~vgg/data"
 
 
@@ -64,7 +64,7 @@ class Cars(ListedPhotos):
     key: ClassVar[str] = "cars"
     title: ClassVar[str] = "Stanford Cars"
     publication: ClassVar[Publication] = Publication(
-        8144, 8041, 196, _OFFICIAL, _NONE_STATED, "https://ai.stanford.edu/~jkrause/cars/car_dataset.html"
+        8144, 8041, 196, _OFFICIAL, _NONE_KNOWN, "https://ai.stanford.edu/~jkrause/cars/car_dataset.html"
     )
     places: ClassVar[tuple[str, ...]] = (
         "stanford_cars/cars_train",
@@ -113,7 +113,7 @@ class Flowers(WithValidation):
     key: ClassVar[str] = "flowers"
     title: ClassVar[str] = "Flowers-102"
     publication: ClassVar[Publication] = Publication(
-        1020, 6149, 102, f"{_OFFICIAL}, with 1,020 more for validation", _NONE_STATED, f"{_VGG}/flowers/102/"
+        1020, 6149, 102, f"{_OFFICIAL}, with 1,020 more for validation", _NONE_KNOWN, f"{_VGG}/flowers/102/"
     )
     places: ClassVar[tuple[str, ...]] = ("flowers-102/jpg", "flowers-102/imagelabels.mat", "flowers-102/setid.mat")
     validation_images: ClassVar[int] = 1020
@@ -187,7 +187,7 @@ class Sun397(FetchedPhotos):
         19_850,
         397,
         "one of ten official divisions",
-        _NONE_STATED,
+        _NONE_KNOWN,
         "https://vision.princeton.edu/projects/2010/SUN/",
     )
     places: ClassVar[tuple[str, ...]] = ("SUN397",)
@@ -312,7 +312,7 @@ class Gtsrb(FetchedPhotos):
         12_630,
         43,
         "the official division, with the training part that torchvision fetches",
-        "the publisher states none and asks for a citation.",
+        "none is known here, see the publisher, who asks for a citation.",
         "https://benchmark.ini.rub.de/",
     )
     places: ClassVar[tuple[str, ...]] = (

@@ -19,7 +19,7 @@ from ued_core.errors import Unavailable
 from ued_core.params import param
 from ued_core.records import DataSplit, ImageSet
 
-_CIFAR_LICENCE = "the publisher states none and asks for a citation; the images were gathered from the web."
+_CIFAR_LICENCE = "none is known here, see the publisher, who asks for a citation; the images come from the web."
 
 
 class TorchvisionSet(Fetched):
@@ -195,8 +195,8 @@ class Stl10(TorchvisionSet):
         8000,
         10,
         "the official division of the labelled images",
-        "the publisher states none; the images are ImageNet's, whose terms of access allow non-commercial research and "
-        "education.",
+        "none is known here, see the publisher; the images are ImageNet's, whose terms of access allow non-commercial "
+        "research and education.",
         "https://cs.stanford.edu/~acoates/stl10/",
     )
 
