@@ -3,8 +3,9 @@
     python -m benchmarks.results_page            write them anew
     python -m benchmarks.results_page --check    only say whether they are what the rows say
 
-The pages are written by hand but for their tables: what stands between ``<!-- table: NAME -->`` and ``<!-- end -->`` is
-replaced. Each table is that of the benchmark which fills the rows, as its option ``--table`` prints it.
+The pages are written by hand but for their tables and for what is said of the rows: what stands between
+``<!-- table: NAME -->`` or ``<!-- words: NAME -->`` and ``<!-- end -->`` is replaced. Each table is that of the
+benchmark which fills the rows, as its option ``--table`` prints it; the words are those of ``benchmarks.statements``.
 """
 
 from __future__ import annotations
@@ -27,16 +28,17 @@ from benchmarks import (
     phenomenon,
     rows,
     staged,
+    statements,
     uc_protocols,
 )
-from ued_core.results.measured import summary
+from ued_core.results.measured import study_tables, summary
 from ued_core.results.phenomenon import conditions
 from ued_core.results.row import ResultRow, stored_rows
 from ued_core.results.words import level
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = (ROOT / "docs" / "results.md", ROOT / "README.md")
-MARKED = re.compile(r"(<!-- table: (\w+) -->\n)(.*?)(<!-- end -->)", re.S)
+MARKED = re.compile(r"(<!-- (?:table|words): (\w+) -->\n)(.*?)(<!-- end -->)", re.S)
 HEADLINE = {
     "clean": "clean images",
     "CUDA": "CUDA",
@@ -46,6 +48,9 @@ HEADLINE = {
 """Condition of the central table → how the README calls it."""
 TABLES: dict[str, Callable[[], str]] = {
     "phenomenon": lambda: phenomenon.table(stored_rows(phenomenon.RESULTS)),
+    "fashion": lambda: defence_table.table(stored_rows(study_tables()["fashion-first"])),
+    "photographs": lambda: statements.photographs(),
+    "drawn": lambda: statements.drawn(),
     "headline": lambda: headline(stored_rows(phenomenon.RESULTS)),
     "attacks": lambda: attack_table.table(stored_rows(attack_table.RESULTS)),
     "defences": lambda: defence_table.table(stored_rows(defence_table.RESULTS)),
@@ -57,7 +62,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "edge_detector": lambda: edge_detector.table(_record(edge_detector.RESULTS)),
     "detection": lambda: detection.table(_record(rows.RESULTS / "detection.json")["rows"]),
 }
-"""Every table that the pages may show, by the name in its mark."""
+"""Every table and every finding that the pages may show, by the name in its mark."""
 
 
 def _record(path: Path) -> dict:

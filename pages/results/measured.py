@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ from ued_core.results.measured import (
     grid,
     reference,
     summary,
+    undefended,
 )
 from ued_core.results.phenomenon import Condition
 from ued_core.results.row import ResultRow, guessing
@@ -74,6 +76,37 @@ def stored_rows(file: Path) -> list[ResultRow]:
     return _stored(str(file), file.stat().st_mtime_ns) if file.exists() else []
 
 
+@dataclass(frozen=True)
+class Tables:
+    """All that is shown of attacks and defences.
+
+    Attributes:
+        attacks: rows of conditions without a defence, and those of the attack table.
+        defences: rows of attack × defence.
+        commands: data set → what fills its rows, where that is a study.
+    """
+
+    attacks: Sequence[ResultRow]
+    defences: Sequence[ResultRow]
+    commands: Mapping[str, str]
+
+
+def shipped_tables() -> Tables:
+    """The rows of studies first, then those of the two tables; studies that do not cross attacks with defences are left
+    out."""
+    studies = {name: _crossed(stored_rows(file)) for name, file in measured.study_tables().items()}
+    crossed = [row for rows in studies.values() for row in rows]
+    return Tables(
+        [*undefended(crossed), *stored_rows(measured.ATTACKS_FILE)],
+        [*crossed, *stored_rows(measured.DEFENCES_FILE)],
+        {row.dataset: measured.study_command(name) for name, rows in studies.items() for row in rows},
+    )
+
+
+def _crossed(rows: Sequence[ResultRow]) -> list[ResultRow]:
+    return [row for row in rows if row.attack and row.defence]
+
+
 def plain_name(name: str) -> str:
     """The same in letters and digits, for files and keys."""
     return re.sub(r"\W+", "_", name)
@@ -98,7 +131,8 @@ def go_where_asked() -> None:
 
 def measured_view() -> None:
     """Attacks on one data set, then attack × defence on the same."""
-    attacks, defences = stored_rows(measured.ATTACKS_FILE), stored_rows(measured.DEFENCES_FILE)
+    tables = shipped_tables()
+    attacks, defences = tables.attacks, tables.defences
     known = list(dict.fromkeys(run.spec["dataset"]["name"] for run in [*attacks, *defences]))
     if not known:
         st.info(f"Nothing has been measured yet. Fill the tables with `{ATTACKS_COMMAND}` and `{DEFENCES_COMMAND}`.")
@@ -106,19 +140,19 @@ def measured_view() -> None:
     # In the order of the catalogue: the tables are filled in any order.
     known.sort(key=lambda name: list(DATASETS).index(name) if name in DATASETS else len(DATASETS))
     dataset = segments("Data", {name: data_title(name) for name in known}, key="results_data", default=known[0])
-    _attack_part(attacks, dataset)
+    _attack_part(attacks, dataset, tables.commands.get(dataset, ATTACKS_COMMAND))
     st.subheader("What each defence gives back")
-    tables = data_sets([run for run in defences if run.spec["dataset"]["name"] == dataset])
-    for table in tables:
-        _defence_table(defences, table)
-    if not tables:
+    own = data_sets([run for run in defences if run.spec["dataset"]["name"] == dataset])
+    for table in own:
+        _defence_table(defences, table, tables.commands.get(table, DEFENCES_COMMAND))
+    if not own:
         st.info(f"No defence has been measured on {data_title(dataset)} yet: `{DEFENCES_COMMAND}`.")
 
 
 # ---- attacks -----------------------------------------------------------------------------------
 
 
-def _attack_part(rows: Sequence[ResultRow], dataset: str) -> None:
+def _attack_part(rows: Sequence[ResultRow], dataset: str, command: str) -> None:
     st.subheader("What each attack leaves")
     found = by_effect(conditions(rows, dataset))
     if not found:
@@ -136,7 +170,7 @@ def _attack_part(rows: Sequence[ResultRow], dataset: str) -> None:
         f"same training reaches on clean data. {reading(found)}",
     )
     _attack_table(found, dataset)
-    made_by(found, ATTACKS_COMMAND, runs_csv(found), f"attacks_{dataset}.csv")
+    made_by(found, command, runs_csv(found), f"attacks_{dataset}.csv")
 
 
 def gain_columns(found: Comparison) -> Columns:
@@ -346,7 +380,7 @@ def _size(run: ResultRow, named: bool) -> str:
 # ---- defences ----------------------------------------------------------------------------------
 
 
-def _defence_table(rows: Sequence[ResultRow], dataset: str) -> None:
+def _defence_table(rows: Sequence[ResultRow], dataset: str, command: str) -> None:
     table = grid(rows, dataset)
     cells = measured_cells(table)
     along = "row"
@@ -373,4 +407,4 @@ def _defence_table(rows: Sequence[ResultRow], dataset: str) -> None:
         "learnable: the first cell's mean plus the gain.",
     )
     found = list(table.cells.values())
-    made_by(found, DEFENCES_COMMAND, runs_csv(found), f"defences_{plain_name(dataset)}.csv")
+    made_by(found, command, runs_csv(found), f"defences_{plain_name(dataset)}.csv")

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.frame.cache import cached
-from pages.results.measured import stored_rows
+from pages.results.measured import shipped_tables
 from pages.widgets.controls import pick
 from pages.widgets.live_chart import live_chart
 from ued_core.attacks import ATTACKS
@@ -27,7 +27,6 @@ from ued_core.figures.results import (
     reported_cells,
     source_dots,
 )
-from ued_core.results import measured
 from ued_core.results.measured import attack_of, conditions, data_sets, data_title, defences_of, grid, reference
 from ued_core.results.phenomenon import Condition
 from ued_core.results.reported import DATASET_NAMES, NOT_HERE, Name, ReportedRow, reported
@@ -210,12 +209,13 @@ def _why(attack: str, defense: str) -> str:
 def _measured() -> list[Labelled]:
     """Every measured condition of both tables with a name for people and what clean data gives in the same table."""
     found: list[Labelled] = []
-    rows = stored_rows(measured.ATTACKS_FILE)
+    tables = shipped_tables()
+    rows = tables.attacks
     for dataset in data_sets(rows):
         own = conditions(rows, dataset)
         found += [(_label(dataset, c), c, reference(c, own)) for c in own]
     there = {condition.rows[0].key for _, condition, _ in found}
-    rows = stored_rows(measured.DEFENCES_FILE)
+    rows = tables.defences
     for dataset in data_sets(rows):
         own = list(grid(rows, dataset).cells.values())
         # The undefended runs stand in both tables.

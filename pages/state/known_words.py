@@ -11,9 +11,9 @@ from pages.state.run_words import method_words
 from ued_core.data import DATASETS
 from ued_core.defenses import DEFENSES, DefenseStack
 from ued_core.models import MODELS
-from ued_core.results.evidence import RULE, Comparison, Summary
+from ued_core.results.evidence import Comparison
 from ued_core.results.known import Known, known, where_it_works, with_defences
-from ued_core.results.words import bounds
+from ued_core.results.words import LEGEND, gain_cell, level, points
 from ued_core.runs.spec import RunSpec
 from ued_core.training import PLANS
 
@@ -47,26 +47,18 @@ def known_table(spec: RunSpec) -> None:
         return
     with st.expander(f"What was measured for {known_name(spec.with_values(defenses=DefenseStack()))}"):
         st.dataframe([_row(stack, own) for stack, own in found.items()], hide_index=True)
-        st.caption(f"{_recipe(next(iter(found.values())))}. {RULE}")
+        st.caption(f"{_recipe(next(iter(found.values())))}. {LEGEND}")
 
 
 def _row(stack: str, own: Known) -> dict[str, str]:
     defences = [DEFENSES.parse(value) for value in json.loads(stack)]
     return {
         "defence": " → ".join(method_words(defence) for defence in defences) or "none",
-        "clean test accuracy (%)": _mean(own),
-        "gain over none, same seeds (points)": _difference(own.gain.gain) if own.gain else "",
+        "clean test accuracy (%)": level(own.accuracy),
+        "gain over none, same seeds (points)": gain_cell(own.gain) if own.gain else "",
         "": own.gain.verdict if own.gain else "",
         "n": str(own.accuracy.count),
     }
-
-
-def _mean(found: Known) -> str:
-    return f"{100 * found.accuracy.mean:.0f}" + (f" ± {100 * found.accuracy.spread:.0f}" * (found.accuracy.count > 1))
-
-
-def _difference(gain: Summary) -> str:
-    return f"{100 * gain.mean:+.0f}{bounds(gain.interval)}".replace("-", "−")
 
 
 def _recipe(found: Known) -> str:
@@ -80,20 +72,20 @@ def known_name(spec: RunSpec) -> str:
 
 
 def _level(found: Known) -> str:
-    """``43 ± 4 of the 85 % of clean data``, what the defences give, and how it was trained."""
+    """``43.1 ± 4.0 of the 84.7 ± 0.4 % that clean data gives``, what the defences give, and how it was trained."""
     compared = found.clean.count and (found.loss or found.gain)
-    of = f" of the {100 * found.clean.mean:.0f} % that clean data gives" if compared else " %"
+    of = f" of the {level(found.clean)} % that clean data gives" if compared else " %"
     seeds = f"{found.accuracy.count} seed{'s' * (found.accuracy.count != 1)}"
-    said = f"{_mean(found)}{of} on clean test images ({_recipe(found)}, {seeds})"
+    said = f"{level(found.accuracy)}{of} on clean test images ({_recipe(found)}, {seeds})"
     if found.gain is not None:
         said += f", {_gain(found.gain)}"
     return f"{said}."
 
 
 def _gain(gain: Comparison) -> str:
-    """``+38 points over no defence on the same 5 seeds [30, 46]``, or that it cannot be told."""
+    """``+38.0 [30, 46] points over no defence on the same 5 seeds: better``."""
     seeds = f"{gain.gain.count} seed{'s' * (gain.gain.count != 1)}"
-    return f"{_difference(gain.gain)} points over no defence on the same {seeds}: {gain.word}"
+    return f"{points(gain.gain)} over no defence on the same {seeds}: {gain.word}"
 
 
 def _recommended(spec: RunSpec, found: Known | None) -> list[str]:

@@ -14,9 +14,10 @@ def test_level_gain_and_seeds_are_those_of_the_rows():
     found, text = known(chosen.to_json()), known_words(chosen)
     assert found is not None
     assert found.gain is not None
-    level = f"{100 * found.accuracy.mean:.0f} ± {100 * found.accuracy.spread:.0f} of the {100 * found.clean.mean:.0f} %"
-    assert text.startswith(f"**Measured: Shapes + CUDA + COIN:** {level} that clean data gives")
-    assert f"+{100 * found.gain.gain.mean:.0f} [" in text
+    reached = f"{100 * found.accuracy.mean:.1f} ± {100 * found.accuracy.spread:.1f}"
+    clean = f"{100 * found.clean.mean:.1f} ± {100 * found.clean.spread:.1f}"
+    assert text.startswith(f"**Measured: Shapes + CUDA + COIN:** {reached} of the {clean} % that clean data gives")
+    assert f"+{100 * found.gain.gain.mean:.1f} [" in text
     assert f"same {found.gain.gain.count} seeds: {found.gain.word}." in text
 
 

@@ -69,7 +69,10 @@ DEFENCE_ROWS = [
 def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """``tables(attacks, defences)`` puts rows in place of the shipped ones."""
 
-    def put(attacks: list[Any], defences: list[Any]) -> None:
+    def put(attacks: list[Any], defences: list[Any], studied: list[Any] | None = None) -> None:
+        study = tmp_path / "some-study.json"
+        study.write_text(json.dumps(studied or []))
+        monkeypatch.setattr(measured, "study_tables", lambda: {"some-study": study} if studied else {})
         for name, rows in (("ATTACKS_FILE", attacks), ("DEFENCES_FILE", defences)):
             file = tmp_path / f"{name}.json"
             if rows:
@@ -104,6 +107,19 @@ def test_measured_part_shows_every_run_and_the_reference(open_page, tables) -> N
     assert "1 to 2 seeds each" in captions
     assert measured.ATTACKS_COMMAND in captions
     assert measured.DEFENCES_COMMAND in captions
+
+
+def test_a_studys_runs_stand_in_both_parts_with_the_command_that_makes_them(open_page, tables) -> None:
+    studied = [{**row, "condition": f"{row['attack']} · {row['defence']}"} for row in DEFENCE_ROWS]
+    # A study that does not cross attacks with defences has no place in these tables.
+    tables([], [], [*studied, run(EM, 5, 0.5, condition="a key")])
+    page = checked(open_page("results"))
+    dots, heat = charts(page)
+    assert json.loads(dots["figure"])["layout"]["yaxis"]["categoryarray"] == ["clean", "EM ε 16"]
+    assert "EM ε 16 with JPEG 10 75.0 % (n = 1)" in heat["alt"]
+    captions = " ".join(c.value for c in page.caption)
+    assert captions.count("Made by `ued study run some-study`") == 2
+    assert "benchmarks" not in captions
 
 
 def test_table_of_attacks() -> None:

@@ -22,6 +22,7 @@ from ued_core.runs.spec import RunSpec
 TABLES = (
     "attacks",
     "defences",
+    "fashion-first",
     "feature_quality",
     "open_questions",
     "phenomenon",

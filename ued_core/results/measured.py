@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from ued_core.assets import asset
 from ued_core.data import DATASETS
@@ -49,6 +50,23 @@ class Grid:
             return None
         found = against(cell, self.none(attack))
         return found if found.gain.count else None
+
+
+def study_tables() -> dict[str, Path]:
+    """The shipped studies whose finished runs ship too, as a table of the study's name."""
+    files = (FOLDER / study.name for study in sorted(asset("studies").glob("*.json")))
+    return {file.stem: file for file in files if file.exists()}
+
+
+def study_command(name: str) -> str:
+    """What fills a study's table."""
+    return f"ued study run {name}"
+
+
+def undefended(rows: Sequence[ResultRow]) -> list[ResultRow]:
+    """The rows of a study of attacks and defences that have no defence, named as the attack table names its own."""
+    alone = (row for row in rows if row.attack and not row.spec["defenses"])
+    return [ResultRow.from_json({**row.to_json(), "condition": row.attack}) for row in alone]
 
 
 def data_sets(rows: Sequence[ResultRow]) -> list[str]:
