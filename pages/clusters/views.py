@@ -119,6 +119,8 @@ def variant_line(choice: Selection) -> str:
         "ImageNet or by CLIP",
         "labelled": "the encoder learned the labels themselves, so this is a **control and not label-agnostic**; "
         "another encoder's noise may harm more",
+        "lite0": "the encoder is EfficientNet-Lite0, trained on ImageNet: a smaller network than the paper's",
+        "convnext_tiny": "the encoder is ConvNeXt-Tiny, trained on ImageNet: a newer network than the paper's",
         "resnet50": "the encoder is ResNet-50, trained on ImageNet, as in the paper",
         "clip": "the encoder is CLIP's RN50, as in the paper",
     }

@@ -24,7 +24,13 @@ from ued_core.analysis.clusters import ClusterMeasures
 from ued_core.analysis.confidence import ENOUGH, share_interval
 from ued_core.analysis.embedding import MOST_TSNE_POINTS
 from ued_core.analysis.feature_quality import FeatureQuality
-from ued_core.analysis.reference import reference_card, reference_for, reference_words
+from ued_core.analysis.reference import (
+    encoder_words,
+    ready_encoders,
+    reference_card,
+    reference_for,
+    reference_words,
+)
 from ued_core.attacks import Attack
 from ued_core.defenses import DefenseStack
 from ued_core.figures.layouts import Colouring, feature_scatter
@@ -80,6 +86,7 @@ class Viewer:
         epoch: None for a reference model.
         layer: one of its layers.
         words: what it is, for captions.
+        shipped: whether it is one of the small reference models, which look at images in no time.
         record: the run, or None.
         epochs: those whose weights the run has.
     """
@@ -88,6 +95,7 @@ class Viewer:
     epoch: int | None
     layer: str
     words: str
+    shipped: bool = False
     record: RunRecord | None = None
     epochs: tuple[int, ...] = ()
 
@@ -95,26 +103,40 @@ class Viewer:
 def viewer_controls(choice: Selection) -> Viewer:
     """Let the reader choose network, epoch and layer."""
     known = runs_of(choice)
-    options = {REFERENCE: "Reference: small CNN trained on clean images"} | {
+    encoders = ready_encoders()
+    options = {REFERENCE: "Reference: small CNN trained on clean images"}
+    options |= {name: f"Encoder: {MODELS[name].title}" for name in encoders} | {
         record.id: f"{record.title} · seed {record.spec.get('seed', '–')} · {record.id[-4:]}" for record in known
     }
     first, second, third = st.columns([3, 2, 2], vertical_alignment="bottom")
     with first:
         name = pick(
-            "Network", options, key="network", default=REFERENCE, help="The reference model, or a run of this data set."
+            "Network",
+            options,
+            key="network",
+            default=REFERENCE,
+            help="The reference model, an encoder that knows photographs of all kinds, or a run of this data set.",
         )
     record = next((r for r in known if r.id == name), None)
     with third:
         layer = _layer(
-            MODELS.parse(_reference(choice)["spec"]["model"] if record is None else record.spec["model"]).layer_names()
+            MODELS.parse(
+                name
+                if name in encoders
+                else _reference(choice)["spec"]["model"]
+                if record is None
+                else record.spec["model"]
+            ).layer_names()
         )
+    if name in encoders:
+        return Viewer(name, None, layer, encoder_words(name))
     if record is None:
-        return Viewer(reference_for(choice.dataset.key), None, layer, reference_words(choice.dataset.key))
+        return Viewer(reference_for(choice.dataset.key), None, layer, reference_words(choice.dataset.key), True)
     epochs = stored_epochs(runs.folder(record.id))
     with second:
         epoch = _epoch(record, epochs)
     words = f"the run {plain(record.title)} ({record.id[-4:]}) after {epoch} of {record.epochs} epochs"
-    return Viewer(record.id, epoch, layer, words, record, epochs)
+    return Viewer(record.id, epoch, layer, words, False, record, epochs)
 
 
 def _reference(choice: Selection) -> Mapping[str, Any]:
@@ -315,7 +337,7 @@ def _room(scene: Scene, viewer: Viewer, method: str) -> tuple[FeatureView | None
         return {"previous": last.embedding.points, "previous_vectors": last.look.vectors} if alike else {}
 
     # Compiling takes ten seconds after the start; principal components need none of it.
-    compiling = viewer.record is None and not background.status().ready
+    compiling = viewer.shipped and not background.status().ready
     found = background.latest(
         feature_room,
         *work,

@@ -31,7 +31,7 @@ from ued_core.data.image_file import readable_formats
 from ued_core.data.relabel import RELABELLINGS, Relabelling
 from ued_core.defenses import DEFENSES, DefenseStack
 from ued_core.errors import SpecError, UedError
-from ued_core.models import MODELS
+from ued_core.models import MODELS, Model
 from ued_core.params import Method, param, redeclared
 from ued_core.runs.spec import Device, RunSpec, TrainOn
 from ued_core.training import PLANS, Plan
@@ -152,7 +152,7 @@ def run_form() -> None:
         defences = _defence_part()
     left, right = st.columns(2, gap="medium")
     with left:
-        plan = _plan_part(dataset)
+        plan = _plan_part(dataset, model)
     with right, st.container(border=True):
         st.subheader("Repetition")
         repetition = method_controls(Repetition, key="new")
@@ -295,24 +295,30 @@ def _part(title: str, catalogue: Catalogue[M], key: str, help: str) -> M:
         return _controls(chosen, key)
 
 
-def _plan_part(dataset: Dataset | None) -> Plan:
+def _plan_part(dataset: Dataset | None, model: Model) -> Plan:
     with st.container(border=True):
         st.subheader("Training plan")
         chosen = choose(PLANS, key="new_plan", label="Optimiser")
-        recommended = _recommended(dataset, chosen)
-        named = dataset.title if dataset else ""
+        recommended = _recommended(dataset, model, chosen)
+        named = model.title if model.recommended_plan else dataset.title if dataset else ""
         st.caption(chosen.summary() + (f" Starts from what suits {named}." if recommended else ""))
-        return _controls(chosen, _plan_key(dataset), recommended)
+        return _controls(chosen, _plan_key(dataset, model), recommended)
 
 
-def _plan_key(dataset: Dataset | None) -> str:
-    """Each data set has its own plan controls, because each has its own recommended start."""
-    return f"new_plan_{dataset.key}" if dataset else "new_plan"
+def _plan_key(dataset: Dataset | None, model: Model) -> str:
+    """Each data set has its own plan controls, because each has its own recommended start; so has a model that
+    recommends one."""
+    own = f"_{model.key}" if model.recommended_plan else ""
+    return (f"new_plan_{dataset.key}" if dataset else "new_plan") + own
 
 
-def _recommended(dataset: Dataset | None, plan: type[Plan]) -> dict[str, Any]:
+def _recommended(dataset: Dataset | None, model: Model, plan: type[Plan]) -> dict[str, Any]:
     known = {p.name for p in plan.parameters()}
-    return {k: v for k, v in (dataset.recommended_plan if dataset else {}).items() if k in known}
+    return {
+        k: v
+        for k, v in {**(dataset.recommended_plan if dataset else {}), **model.recommended_plan}.items()
+        if k in known
+    }
 
 
 def _controls(method: type[M], key: str, values: Mapping[str, Any] | None = None, lead: int = 2) -> M:
@@ -338,7 +344,7 @@ def fill_form(spec: RunSpec) -> None:
         ("new_data", spec.dataset),
         ("new_attack", attack),
         ("new_model", spec.model),
-        (_plan_key(spec.dataset), spec.plan),
+        (_plan_key(spec.dataset, spec.model), spec.plan),
         ("new", Poisoning.of(spec)),
         ("new", TrainerPart.of(spec)),
         ("new", Repetition.of(spec)),
@@ -382,6 +388,7 @@ def _start_part(specs: Sequence[RunSpec]) -> None:
             + (f", seeds {specs[0].seed} to {specs[-1].seed}" if len(specs) > 1 else "")
         )
         known_caption(specs[0])
+        _missing_weights(specs[0].model)
         run_cost(specs[0], known, len(specs))
         staged_expectation(specs[0])
         done = [record for record in finished.values() if record]
@@ -407,6 +414,17 @@ def _start_part(specs: Sequence[RunSpec]) -> None:
                 "The whole run in one file: `python -m ued_core train spec.json` does the same without a browser."
             )
             st.code(json.dumps(seen(specs[0].to_json()), indent=2, ensure_ascii=False), language="json")
+
+
+def _missing_weights(model: Model) -> None:
+    """Say before the start that the file of weights is not here."""
+    # A visitor may not learn which files there are.
+    if model.chosen_paths() and not who().owner:
+        return
+    try:
+        model.initial_weights()
+    except UedError as error:
+        show_error(error)
 
 
 def start(specs: Sequence[RunSpec]) -> None:

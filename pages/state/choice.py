@@ -66,14 +66,16 @@ class Selection:
     def spec(self, defenses: Sequence[Defense] = (), model: Model | None = None) -> RunSpec:
         """The run that trains exactly what the page shows, with the default plan, and the default model where no other
         one is named."""
+        model = model or MODELS.build(next(iter(MODELS)))
+        suits = {**self.dataset.recommended_plan, **model.recommended_plan}
         return RunSpec(
             dataset=self.dataset,
             attack=self.attack,
             poison_rate=self.poison_rate,
             attack_seed=self.seed,
             defenses=DefenseStack(defenses),
-            model=model or MODELS.build(next(iter(MODELS))),
-            plan=PLANS.build(next(iter(PLANS)), **self.dataset.recommended_plan),
+            model=model,
+            plan=PLANS.build(next(iter(PLANS)), **suits),
             seed=self.seed,
         )
 

@@ -17,13 +17,15 @@ from ued_core.artefacts import Draft
 from ued_core.attacks import ATTACKS, UnlearnableClusters, encoders, feature_clusters
 from ued_core.attacks import unlearnable_clusters as module
 from ued_core.attacks.checkpoint import poison_once
-from ued_core.attacks.encoders import Encoder, embedded_card, encoder_for, features_of
+from ued_core.attacks.encoders import LITE0_SIDE, Encoder, embedded_card, encoder_for, features_of
 from ued_core.attacks.feature_clusters import agreement_with, find_clusters
 from ued_core.context import Context
 from ued_core.data import Shapes
 from ued_core.errors import Cancelled, DataError, ParameterError, Unavailable
+from ued_core.models import Lite0, pretrained
 from ued_core.models.clip_tower import ClipTower
 from ued_core.models.generator import build_generator, fitting_side
+from ued_core.models.pretrained import weights_folder
 from ued_core.records import ImageSet, to_float
 
 SMALL = UnlearnableClusters(clusters=4, steps=3, generator_width=4, generator_blocks=1)
@@ -444,85 +446,43 @@ def test_missing_card_is_told(monkeypatch, tmp_path):
         encoder_for("embedded", "shapes")
 
 
-def test_resnet50_names_the_file_that_is_missing(monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "file", "variant"),
+    [
+        ("resnet50", r"resnet50-0676ba61\.pth", "UC"),
+        ("convnext_tiny", r"convnext_tiny-983f1562\.pth", "UC (ConvNeXt surrogate)"),
+        ("clip", r"RN50\.pt.*openaipublic.*RN50\.pt", "UC-CLIP"),
+    ],
+)
+def test_encoders_name_the_file_that_is_missing(name, file, variant, monkeypatch, tmp_path):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    with pytest.raises(Unavailable, match=r"resnet50-0676ba61\.pth") as caught:
-        SMALL.with_values(encoder="resnet50").poison(toy_set(8), Context())
-    assert str(encoders.weights_folder()) in str(caught.value)
+    attack = SMALL.with_values(encoder=name)
+    with pytest.raises(Unavailable, match=file) as caught:
+        attack.poison(toy_set(8), Context())
+    assert str(weights_folder()) in str(caught.value)
+    assert attack.variant == variant
 
 
-def keep_under_its_own_digest(path, monkeypatch):
-    """The file under a name as torchvision gives it: the start of its SHA-256."""
-    name = f"resnet50-{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}.pth"
-    path.rename(path.with_name(name))
-    monkeypatch.setattr(encoders, "RESNET50_FILE", name)
-
-
-def test_resnet50_from_a_file(monkeypatch, tmp_path):
-    """Random weights in the published file's form: features are what the last layer gets."""
-    from torchvision.models import resnet50
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(1)
-        network = resnet50(weights=None).eval()
-    path = tmp_path / "resnet50-0676ba61.pth"
-    torch.save(network.state_dict(), path)
-    with pytest.raises(Unavailable, match="its name promises 0676ba61"):
-        encoders.resnet50(tmp_path)
-    keep_under_its_own_digest(path, monkeypatch)
-    encoder = encoders.resnet50(tmp_path)
-    seen = []
-    network.fc.register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0]))
-    images = torch.rand(2, 3, 224, 224, generator=rng())
+def test_lite0_sees_what_the_model_sees(monkeypatch, tmp_path):
+    """The surrogate's features are those of the catalogue's model, and are looked up the second time."""
+    monkeypatch.setenv("UED_HOME", str(tmp_path))
+    data, encoder = toy_set(300), encoder_for("lite0", "toy")
+    network = Lite0(side=LITE0_SIDE).build(data.shape, data.classes, rng())
+    spent: list[int] = []
+    found = features_of(encoder, data, Context(), spent.append)
+    assert sum(spent) == 300
+    assert len(spent) > 1
+    assert found.shape == (300, 1280)
     with torch.no_grad():
-        network(
-            (images - torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1))
-            / torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
-        )
-        assert torch.allclose(encoder(images), seen[0], atol=1e-4)
-        assert encoder(images[:, :, :32, :32]).shape == (2, 2048)
+        assert torch.allclose(found[:20], network.features(to_float(data.images[:20])), atol=1e-3)
+    again: list[int] = []
+    assert torch.equal(features_of(encoder, data, Context(), again.append), found)
+    assert again == [300]
+    assert SMALL.with_values(encoder="lite0").crafting_inputs() == {
+        "encoder": {Lite0.published.name: Lite0.published.sha256}
+    }
+    assert "Lite0" in encoder.note
     assert not encoder.proxy
-    torch.save({"fc.weight": torch.zeros(1)}, path)
-    keep_under_its_own_digest(path, monkeypatch)
-    with pytest.raises(Unavailable, match="does not hold the weights of a ResNet-50"):
-        encoders.resnet50(tmp_path)
-
-
-def test_clip_names_the_file_that_is_missing():
-    with pytest.raises(Unavailable, match=r"RN50\.pt.*openaipublic.*RN50\.pt") as caught:
-        SMALL.with_values(encoder="clip").poison(toy_set(8), Context())
-    assert str(encoders.weights_folder()) in str(caught.value)
-    assert SMALL.with_values(encoder="clip").variant == "UC-CLIP"
-
-
-def holder(state: dict[str, torch.Tensor]) -> nn.Module:
-    """Modules that have these names and compute nothing."""
-    made = nn.Module()
-    for name, value in state.items():
-        *path, last = name.split(".")
-        place = made
-        for part in path:
-            if part not in dict(place.named_children()):
-                place.add_module(part, nn.Module())
-            place = place.get_submodule(part)
-        place.register_buffer(last, value)
-    return made
-
-
-def small_tower() -> ClipTower:
-    """The published form, narrow and shallow."""
-    return ClipTower(8, (2, 1, 1, 1), 224, 4, 6)
-
-
-@pytest.fixture
-def tower(monkeypatch) -> ClipTower:
-    """Random weights, in place of the published ones."""
-    monkeypatch.setattr(encoders, "ClipTower", small_tower)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(2)
-        made = small_tower().eval()
-        nn.init.normal_(made.attnpool.positional_embedding, std=0.02)
-    return made
 
 
 def test_clip_tower_is_the_published_one():
@@ -568,37 +528,6 @@ def test_attention_pool_is_multi_head_attention():
     assert torch.allclose(pool(maps), expected[0], atol=1e-5)
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning")
-def test_clip_from_files(tower, tmp_path):
-    """OpenAI's archive is TorchScript in half precision; others save a dictionary. Features are those of the tower."""
-    images = torch.rand(1, 3, 224, 224, generator=rng())
-    mean, std = (torch.tensor(numbers).view(1, 3, 1, 1) for numbers in encoders.CLIP)
-    path = tmp_path / "RN50.pt"
-    state = {f"visual.{name}": value for name, value in tower.state_dict().items()}
-    with torch.no_grad():
-        expected = tower((images - mean) / std)
-        parallel = {"state_dict": {f"module.{name}": value for name, value in state.items()}}
-        for held in ({**state, "logit_scale": torch.ones(())}, parallel, tower.state_dict()):
-            torch.save(held, path)
-            encoder = encoders.clip(tmp_path)
-            for name, value in tower.state_dict().items():
-                assert torch.equal(encoder.body.state_dict()[name], value)
-        assert torch.allclose(encoder(images), expected, atol=1e-4)
-        assert encoder(images[:, :, :32, :32]).shape == (1, 6)
-    assert not encoder.proxy
-    assert "UC-CLIP" in encoder.note
-    torch.jit.script(holder({name: value.half() for name, value in state.items()})).save(str(path))
-    read = encoders.clip(tmp_path).body.state_dict()
-    assert all(torch.equal(read[name], value.half().to(value.dtype)) for name, value in tower.state_dict().items())
-    for wrong in ({"conv1.weight": torch.zeros(1)}, {"fc.weight": torch.zeros(1)}):
-        torch.save(wrong, path)
-        with pytest.raises(Unavailable, match=r"RN50\.pt does not hold the image tower"):
-            encoders.clip(tmp_path)
-    path.write_bytes(b"no weights")
-    with pytest.raises(Unavailable, match=r"RN50\.pt does not hold the image tower"):
-        encoders.clip(tmp_path)
-
-
 # ---------------------------------------------------------------- the encoder's file is part of a crafted set's name
 
 
@@ -621,10 +550,10 @@ def test_another_file_of_the_encoder_is_another_crafted_set(tiny, monkeypatch, t
 
 def test_every_encoder_has_its_files_in_the_name(monkeypatch, tmp_path):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    monkeypatch.setattr(encoders, "weights_folder", lambda: tmp_path)
+    monkeypatch.setattr(pretrained, "weights_folder", lambda: tmp_path)
     labelled = SMALL.with_values(encoder="labelled").crafting_inputs()["encoder"]
     assert set(labelled) == {path.name for path in (encoders.ASSETS / "reference").glob("*.safetensors")} != set()
-    for name, file in (("resnet50", encoders.RESNET50_FILE), ("clip", encoders.CLIP_FILE)):
+    for name, file in (("resnet50", "resnet50-0676ba61.pth"), ("clip", "RN50.pt")):
         attack = SMALL.with_values(encoder=name)
         assert attack.crafting_inputs() == {"encoder": {}}
         (tmp_path / file).write_bytes(b"weights")

@@ -64,6 +64,20 @@ def test_a_data_set_brings_its_recommended_plan() -> None:
     assert RunSpec.from_json({"dataset": "shapes"}).plan == AdamW()
 
 
+def test_a_model_brings_its_recommended_plan() -> None:
+    probe = {"dataset": "digits", "model": "lite0"}
+    assert RunSpec.from_json(probe).plan == AdamW(**DATASETS["digits"].recommended_plan, crop=0, flip="off")
+    assert RunSpec.from_json({**probe, "plan": {"name": "sgd", "crop": 2}}).plan.crop == 2
+    tuned = {**probe, "model": {"name": "lite0", "mode": "fine_tune"}}
+    assert RunSpec.from_json(tuned).plan == AdamW(**DATASETS["digits"].recommended_plan)
+
+
+def test_a_body_that_stays_cannot_learn_features() -> None:
+    with pytest.raises(SpecError, match="SimCLR.*Lite0.*stays as it is"):
+        RunSpec.from_json({"dataset": "shapes", "model": "lite0", "plan": "simclr"})
+    RunSpec.from_json({"dataset": "shapes", "model": {"name": "lite0", "mode": "fine_tune"}, "plan": "simclr"})
+
+
 # ---------------------------------------------------------------- identity
 
 

@@ -11,7 +11,7 @@ import torch
 
 from ued_core.analysis.clusters import activation_clusters, silhouette
 from ued_core.analysis.embedding import pca_layout, warm_up
-from ued_core.analysis.reference import reference_network
+from ued_core.analysis.reference import encoder_network, encoder_words, ready_encoders, reference_network
 from ued_core.attacks import Cuda
 from ued_core.context import Context
 from ued_core.data import DATASETS
@@ -49,6 +49,22 @@ def chosen() -> tuple[ImageSet, np.ndarray]:
 
 def work(chosen: tuple[ImageSet, np.ndarray]) -> tuple:
     return (chosen[0], Cuda(), 7, DefenseStack([Coin()]), 3)
+
+
+def test_a_room_of_a_pretrained_encoder(chosen: tuple[ImageSet, np.ndarray]) -> None:
+    """Its features are those of the encoder; its answers are fitted to the clean images, which it then knows."""
+    data, rows = chosen
+    room = feature_room(*work(chosen), rows, "lite0", None, "penultimate", "pca")
+    network = encoder_network("lite0", data, Context())
+    made = copies(*work(chosen))
+    vectors = np.concatenate([features(network, part.images, Context()).numpy() for part in made.values()])
+    np.testing.assert_allclose(room.look.vectors, vectors, atol=1e-3)
+    assert room.look.predictions[: len(rows)].tolist() == data.labels.tolist()
+    assert not network.training
+    assert network.frozen is not None
+    assert "lite0" in ready_encoders()
+    assert "clip_rn50" not in ready_encoders()
+    assert "EfficientNet-Lite0" in encoder_words("lite0")
 
 
 def test_a_room_of_the_reference_model(chosen: tuple[ImageSet, np.ndarray]) -> None:

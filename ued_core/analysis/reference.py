@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import functools
 import json
+from contextlib import suppress
 from typing import Any
 
 import torch
 from safetensors.torch import load_file
 
+from ued_core.analysis.feature_quality import fit_head
 from ued_core.assets import asset
 from ued_core.context import Context
 from ued_core.errors import Unavailable
 from ued_core.models import MODELS, Network
+from ued_core.records import ImageSet
+from ued_core.training import features
 
 FOLDER = asset("reference")
 
@@ -59,7 +63,48 @@ def reference_network(name: str) -> Network:
     network = model.build(tuple(card["shape"]), len(card["class_names"]), Context().generator("reference"))
     state = load_file(FOLDER / f"{name}.safetensors")
     network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
+    return _at_rest(network)
+
+
+def encoder_network(name: str, clean: ImageSet, ctx: Context) -> Network:
+    """A published encoder that never saw such images, in evaluation mode, on the CPU.
+
+    Its answers are those of a linear layer that is fitted to the clean images given.
+
+    Args:
+        name: of a pre-trained model of the catalogue.
+        clean: images with their labels.
+        ctx: progress and cancellation.
+
+    Raises:
+        Unavailable: its file of weights is not here.
+    """
+    network = MODELS.build(name).build(clean.shape, clean.classes, ctx.generator("reference", device="cpu"))
+    weights, bias = fit_head(features(network, clean.images, ctx), clean.labels, clean.classes)
+    network.head.load_state_dict({"weight": weights, "bias": bias})
+    return _at_rest(network)
+
+
+def encoder_words(name: str) -> str:
+    """What a published encoder is, for captions."""
+    return (
+        f"{MODELS[name].title}, which was never trained on these images; its answers are those of a linear layer "
+        "fitted to the clean ones shown"
+    )
+
+
+def ready_encoders() -> tuple[str, ...]:
+    """The pre-trained models of the catalogue whose weights are here; quick once the files were looked at."""
+    found = []
+    for name in MODELS.where(starts_pretrained=True):
+        with suppress(Unavailable):
+            MODELS.build(name).initial_weights()
+            found.append(name)
+    return tuple(found)
+
+
+def _at_rest(network: Network) -> Network:
     network.eval()
     for parameter in network.parameters():
         parameter.requires_grad_(False)
-    return network.to(memory_format=torch.channels_last)
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]  # torch's omission

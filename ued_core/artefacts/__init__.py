@@ -7,6 +7,8 @@ LOADED = Store("cache/data", "Loaded data sets", depth=1, most=None)
 """Data sets as they were drawn or read (:mod:`ued_core.data.cache`)."""
 LAYOUTS = Store("layouts", "Layouts of features", depth=1, most_entries=500)
 """Layouts of features in the plane (:mod:`ued_core.analysis.layout_store`)."""
+FEATURES = Store("features", "Features of frozen encoders")
+"""What frozen encoders make of sets of images (:mod:`ued_core.models.feature_store`)."""
 LEARNED = Store("learned", "What defences learned from data sets")
 """A few tensors per defence and data set (:mod:`ued_core.defenses.learned`)."""
 SURROGATES = Store("surrogates", "Surrogates", depth=1, older_sums=lambda card: {"network.safetensors": card["sha256"]})
@@ -23,13 +25,14 @@ PURIFIED = Store(
     },
 )
 """Sets as trained defences made them (:mod:`ued_core.defenses.purified`)."""
-STORES = (LOADED, LAYOUTS, LEARNED, SURROGATES, CRAFTED, PURIFIED)
+STORES = (LOADED, LAYOUTS, FEATURES, LEARNED, SURROGATES, CRAFTED, PURIFIED)
 
 __all__ = [
     "CARD",
     "CRAFTED",
     "DRAFT",
     "EARLY",
+    "FEATURES",
     "LAYOUTS",
     "LEARNED",
     "LOADED",

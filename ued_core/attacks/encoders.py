@@ -4,37 +4,29 @@ from __future__ import annotations
 
 import functools
 import json
-import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
+from types import MappingProxyType
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import nn
 
 from ued_core.assets import asset
 from ued_core.context import Context
 from ued_core.errors import Unavailable
-from ued_core.files import sha256_of
-from ued_core.home import home
-from ued_core.models import MODELS, Network
-from ued_core.models.clip_tower import ClipTower
+from ued_core.models import MODELS, Network, PretrainedNet
+from ued_core.models.feature_store import Identity, features_once
+from ued_core.models.pretrained import digest_of, sized
 from ued_core.records import ImageSet, to_float
 
-EncoderName = Literal["embedded", "labelled", "resnet50", "clip"]
+EncoderName = Literal["embedded", "labelled", "lite0", "resnet50", "convnext_tiny", "clip"]
 ASSETS = asset()
 EMBEDDED_SIDE = 32
+LITE0_SIDE = 96
 PUBLISHED_SIDE = 224
-RESNET50_FILE = "resnet50-0676ba61.pth"
-"""torchvision's first ImageNet weights, which the paper's release loads; the name holds the start of the SHA-256."""
-CLIP_FILE = "RN50.pt"
-CLIP_ADDRESS = "https://openaipublic.azureedge.net/clip/models/afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762/RN50.pt"
-IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 
 
 class Encoder(nn.Module):
@@ -46,16 +38,24 @@ class Encoder(nn.Module):
         mean, std: three numbers each; what normalisation subtracts and divides by.
         note: what it is, as one sentence for a result.
         proxy: whether it only stands in for the pre-trained encoders of the paper.
+        identity: what decides its features, so that they can be kept; None where they are made quickly.
     """
 
     mean: torch.Tensor
     std: torch.Tensor
 
     def __init__(
-        self, body: nn.Module, side: int, mean: tuple[float, ...], std: tuple[float, ...], note: str, proxy: bool
+        self,
+        body: nn.Module,
+        side: int,
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        note: str,
+        proxy: bool,
+        identity: Identity | None = None,
     ) -> None:
         super().__init__()
-        self.body, self.side, self.note, self.proxy = body, side, note, proxy
+        self.body, self.side, self.note, self.proxy, self.identity = body, side, note, proxy, identity
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
         self.eval()
@@ -68,13 +68,7 @@ class Encoder(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Features (N, D) of float images (N, C, H, W) in [0, 1]; C is 1 or 3, other numbers use the first three."""
-        colour = images[:, :1].expand(-1, 3, -1, -1) if images.shape[1] < 3 else images[:, :3]
-        if colour.shape[-2:] != (self.side, self.side):
-            shrinks = max(colour.shape[-2:]) > self.side
-            colour = F.interpolate(
-                colour, size=(self.side, self.side), mode="bilinear", align_corners=False, antialias=shrinks
-            )
-        return self.body((colour - self.mean) / self.std)
+        return self.body((sized(images, self.side) - self.mean) / self.std)
 
 
 class _Body(nn.Module):
@@ -92,7 +86,7 @@ def encoder_for(name: EncoderName, data_name: str) -> Encoder:
     """The encoder of that name, on the CPU, to be used and not changed.
 
     Args:
-        name: ``embedded``, ``labelled``, ``resnet50`` or ``clip``.
+        name: of the encoder.
         data_name: which data set it is for; only ``labelled`` looks at it.
 
     Raises:
@@ -103,37 +97,40 @@ def encoder_for(name: EncoderName, data_name: str) -> Encoder:
         "labelled": lambda: _labelled(
             data_name if (ASSETS / "reference" / f"{data_name}.safetensors").exists() else "shapes"
         ),
-        "resnet50": lambda: resnet50(weights_folder()),
-        "clip": lambda: clip(weights_folder()),
     }
-    return makers[name]()
-
-
-def weights_folder() -> Path:
-    """Where downloaded encoder weights are looked for; it is not made here."""
-    return home() / "encoders"
+    return makers[name]() if name in makers else _PUBLISHED[name].encoder()
 
 
 @torch.no_grad()
 def features_of(
     encoder: Encoder, data: ImageSet, ctx: Context, spend: Callable[[int], None] = lambda count: None
 ) -> torch.Tensor:
-    """Features of every image, float32 (N, D) on the CPU.
+    """Features of every image, float32 (N, D) on the CPU; those of pre-trained encoders are computed once for a set.
 
     Args:
         encoder: on ``ctx.device``.
         data: its labels are not looked at.
         ctx: device and cancellation.
-        spend: told the number of images after every batch; may raise to stop.
+        spend: told the number of images after every batch, or of all of them where their features are kept; may raise
+            to stop.
     """
-    size = max(1, (64 if ctx.device.type == "cpu" else 1024) * EMBEDDED_SIDE // encoder.side)
-    found: list[torch.Tensor] = []
-    for start in range(0, len(data), size):
-        ctx.check()
-        images = to_float(data.images[start : start + size].to(ctx.device))
-        found.append(encoder(images).float().cpu())
-        spend(len(images))
-    return torch.cat(found)
+
+    def made() -> torch.Tensor:
+        size = max(1, (64 if ctx.device.type == "cpu" else 1024) * EMBEDDED_SIDE // encoder.side)
+        found: list[torch.Tensor] = []
+        for start in range(0, len(data), size):
+            ctx.check()
+            images = to_float(data.images[start : start + size].to(ctx.device))
+            found.append(encoder(images).float().cpu())
+            spend(len(images))
+            told.append(len(images))
+        return torch.cat(found)
+
+    told: list[int] = []
+    features = features_once(encoder.identity, data.images, torch.float32, made, ctx)
+    if not told:
+        spend(len(data))
+    return features
 
 
 # ---------------------------------------------------------------- shipped
@@ -204,97 +201,37 @@ def encoder_of(network: Network, note: str) -> Encoder:
     return encoder.to(memory_format=torch.channels_last)
 
 
-# ---------------------------------------------------------------- weights that a person brings
+# ---------------------------------------------------------------- published weights
 
 
-def resnet50(folder: Path) -> Encoder:
-    """torchvision's ResNet-50, features before its last layer, (N, 2048).
+@dataclass(frozen=True)
+class _Published:
+    model: str
+    side: int | None
+    told: str
 
-    Args:
-        folder: where the weights lie under torchvision's own file name; torch's download folder is looked into as well.
+    def configured(self) -> PretrainedNet:
+        entry = MODELS[self.model]
+        made = entry() if self.side is None else entry(side=self.side)
+        assert isinstance(made, PretrainedNet)
+        return made
 
-    Raises:
-        Unavailable: no such file, or one with another content than its name promises.
-    """
-    found = _resnet50_file(folder)
-    if found is None:
-        raise Unavailable(
-            f"The encoder 'resnet50' needs torchvision's ImageNet weights {RESNET50_FILE}, "
-            f"but they are neither in {folder} nor in torch's download folder.",
-            f"Download https://download.pytorch.org/models/{RESNET50_FILE} (98 MB) into that folder, or take the "
-            "encoder 'embedded'.",
-        )
-    digest, wanted = sha256_of(found), found.stem.rpartition("-")[2]
-    if not digest.startswith(wanted):
-        raise Unavailable(
-            f"{found} has the SHA-256 {digest[:8]}…, but its name promises {wanted}….",
-            "The download is damaged: fetch it again.",
-        )
-    from torchvision.models import resnet50 as build
-
-    with torch.random.fork_rng(devices=[]):
-        network = build(weights=None)
-    try:
-        network.load_state_dict(torch.load(found, map_location="cpu", weights_only=True))
-    except (RuntimeError, OSError, ValueError) as error:
-        raise Unavailable(f"{found} does not hold the weights of a ResNet-50: {str(error).splitlines()[0]}") from error
-    network.fc = nn.Identity()
-    return Encoder(
-        network,
-        PUBLISHED_SIDE,
-        *IMAGENET,
-        "The encoder is torchvision's ResNet-50 pre-trained on ImageNet.",
-        proxy=False,
-    )
+    def encoder(self) -> Encoder:
+        net = self.configured()
+        note = f"The encoder is {self.told}."
+        return Encoder(net.tower(), net.pixels, net.mean, net.std, note, proxy=False, identity=net.identity())
 
 
-def _resnet50_file(folder: Path) -> Path | None:
-    places = (folder, Path(torch.hub.get_dir()) / "checkpoints")
-    return next((place / RESNET50_FILE for place in places if (place / RESNET50_FILE).is_file()), None)
-
-
-def clip(folder: Path) -> Encoder:
-    """The image tower of OpenAI's CLIP RN50, its 1024 attention-pooled features, not normalised.
-
-    Args:
-        folder: where :data:`CLIP_FILE` lies: OpenAI's archive, or a dictionary of weights saved by torch, of the whole
-            model (as OpenAI and open_clip name them) or of the image tower alone.
-
-    Raises:
-        Unavailable: the file is not here, or holds something else.
-    """
-    path = folder / CLIP_FILE
-    if not path.is_file():
-        raise Unavailable(
-            f"The encoder 'clip' needs OpenAI's weights of CLIP RN50 as {CLIP_FILE}, but they are not in {folder}.",
-            f"Download {CLIP_ADDRESS} (244 MB) into that folder, or take the encoder 'embedded'.",
-        )
-    with torch.device("meta"):
-        tower = ClipTower()
-    wanted = tower.state_dict()
-    try:
-        held = _tensors(path)
-        # As saved from the whole model, from the whole model in parallel, or from the tower alone.
-        prefix = next(p for p in ("visual.", "module.visual.", "") if f"{p}conv1.weight" in held)
-        state = {name: held[prefix + name].to(value.dtype) for name, value in wanted.items()}
-        tower.load_state_dict(state, assign=True)
-    except (StopIteration, KeyError, RuntimeError, OSError, ValueError, AttributeError, UnpicklingError) as error:
-        told = str(error).splitlines()[0] if str(error) else "no convolution of that name"
-        raise Unavailable(f"{path} does not hold the image tower of CLIP RN50: {told}") from error
-    return Encoder(
-        tower, PUBLISHED_SIDE, *CLIP, "The encoder is the image tower of OpenAI's CLIP RN50 (UC-CLIP).", proxy=False
-    )
-
-
-def _tensors(path: Path) -> dict[str, torch.Tensor]:
-    """What a file of weights holds, read without executing anything from it but, in an archive, TorchScript."""
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            scripted = any(name.endswith("/constants.pkl") for name in archive.namelist())
-        if scripted:
-            return torch.jit.load(str(path), map_location="cpu").state_dict()
-    held = torch.load(path, map_location="cpu", weights_only=True)
-    return held.get("state_dict", held)
+_PUBLISHED: Mapping[str, _Published] = MappingProxyType(
+    {
+        "lite0": _Published("lite0", LITE0_SIDE, "EfficientNet-Lite0 pre-trained on ImageNet (UC with Lite0)"),
+        "resnet50": _Published("imagenet_resnet50", PUBLISHED_SIDE, "torchvision's ResNet-50 pre-trained on ImageNet"),
+        "convnext_tiny": _Published(
+            "convnext_tiny", PUBLISHED_SIDE, "torchvision's ConvNeXt-Tiny pre-trained on ImageNet (UC with ConvNeXt)"
+        ),
+        "clip": _Published("clip_rn50", None, "the image tower of OpenAI's CLIP RN50 (UC-CLIP)"),
+    }
+)
 
 
 def crafted_with(name: EncoderName) -> dict[str, str]:
@@ -303,16 +240,8 @@ def crafted_with(name: EncoderName) -> dict[str, str]:
         "embedded": lambda: [ASSETS / "encoder" / "embedded.safetensors"],
         # Which of them is taken depends on the data set.
         "labelled": lambda: sorted((ASSETS / "reference").glob("*.safetensors")),
-        "resnet50": lambda: [path for path in [_resnet50_file(weights_folder())] if path is not None],
-        "clip": lambda: [weights_folder() / CLIP_FILE],
     }
-    return {
-        path.name: _known_sha256(path, path.stat().st_mtime_ns, path.stat().st_size)
-        for path in files[name]()
-        if path.is_file()
-    }
-
-
-@functools.lru_cache(maxsize=16)
-def _known_sha256(path: Path, written: int, size: int) -> str:
-    return sha256_of(path)
+    if name in files:
+        return {path.name: digest_of(path) for path in files[name]() if path.is_file()}
+    found = next((path for path in _PUBLISHED[name].configured().places() if path.is_file()), None)
+    return {} if found is None else {found.name: digest_of(found)}

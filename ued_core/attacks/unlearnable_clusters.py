@@ -66,10 +66,10 @@ class UnlearnableClusters(WholeSetAttack):
     epsilon: int = param(16, "Largest change of a value.", label="ε", unit="1/255", ge=1, le=32)
     encoder: EncoderName = param(
         "embedded",
-        "What sees the images. embedded: a small proxy, pre-trained on drawn forms, works offline. labelled: a "
-        "proxy that "
-        "learned the labels of Shapes or Digits: a control, not label-agnostic. resnet50 (ImageNet) and clip (CLIP "
-        "RN50) are the paper's and need files.",
+        "What sees the images. embedded: a small proxy, pre-trained on drawn forms. labelled: a proxy that learned the "
+        "labels of Shapes or Digits: a control, not label-agnostic. lite0: EfficientNet-Lite0, pre-trained on "
+        "ImageNet, works offline. convnext_tiny (ImageNet) needs a file, as do the paper's own: resnet50 (ImageNet) "
+        "and clip (CLIP RN50).",
     )
     clusters: int = param(10, "How many clusters, so how many different noises.", ge=2, le=64, quick=4)
     offset: int = param(
@@ -109,7 +109,9 @@ class UnlearnableClusters(WholeSetAttack):
         names = {
             "embedded": "UC (proxy surrogate)",
             "labelled": "UC (labelled surrogate)",
+            "lite0": "UC (Lite0 surrogate)",
             "resnet50": "UC",
+            "convnext_tiny": "UC (ConvNeXt surrogate)",
             "clip": "UC-CLIP",
         }
         return names[self.encoder]

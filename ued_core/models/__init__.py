@@ -3,11 +3,27 @@
 from ued_core.catalogue import Catalogue
 from ued_core.models.base import HEAD, PENULTIMATE, Model, Network
 from ued_core.models.imagenet_nets import EfficientNetB1, RegNetX
+from ued_core.models.pretrained import ClipRn50, ConvNeXtTiny, ImageNetResNet50, Lite0, PretrainedNet
 from ued_core.models.resnet18 import ResNet18
 from ued_core.models.small_cnn import SmallCnn
 
 MODELS: Catalogue[Model] = Catalogue(
-    "model", [SmallCnn, ResNet18, EfficientNetB1, RegNetX], group="ued_core.models", base=Model
+    "model",
+    [SmallCnn, ResNet18, EfficientNetB1, RegNetX, Lite0, ImageNetResNet50, ConvNeXtTiny, ClipRn50],
+    group="ued_core.models",
+    base=Model,
 )
 
-__all__ = ["HEAD", "MODELS", "PENULTIMATE", "EfficientNetB1", "Model", "Network", "RegNetX", "ResNet18", "SmallCnn"]
+__all__ = [
+    "HEAD",
+    "MODELS",
+    "PENULTIMATE",
+    "EfficientNetB1",
+    "Lite0",
+    "Model",
+    "Network",
+    "PretrainedNet",
+    "RegNetX",
+    "ResNet18",
+    "SmallCnn",
+]

@@ -5,12 +5,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from ued_core.errors import UnknownName
+from ued_core.models.feature_store import Identity
 from ued_core.params import Method
 
 PENULTIMATE = "penultimate"
@@ -33,7 +35,12 @@ class Network(nn.Module):
         body: images → features (N, D).
         head: features → scores (N, classes).
         layers: the names of the layers that can be looked at, and their modules.
+        frozen: what decides the features of a body that never learns; None where it learns.
+        most_at_once: images in one pass without gradients, on a processor.
     """
+
+    frozen: Identity | None = None
+    most_at_once: int = 1024
 
     def __init__(self, body: nn.Module, features: int, classes: int, layers: Mapping[str, str] | None = None) -> None:
         super().__init__()
@@ -142,7 +149,33 @@ def _keeper(found: dict[int, torch.Tensor], index: int, grid: int) -> Callable[.
 
 
 class Model(Method):
-    """A network to be trained."""
+    """A network to be trained.
+
+    Attributes:
+        starts_pretrained: its body starts from published weights in a file, so that only the head is drawn.
+        needs_download: that file comes with no package, so that a user must fetch it.
+    """
+
+    starts_pretrained: ClassVar[bool] = False
+    needs_download: ClassVar[bool] = False
+
+    @property
+    def body_learns(self) -> bool:
+        """Whether training changes more than the head."""
+        return True
+
+    @property
+    def recommended_plan(self) -> Mapping[str, Any]:
+        """Plan parameters that suit it better than those of the plan and of the data set; any plan has them."""
+        return {}
+
+    def initial_weights(self) -> dict[str, str] | None:
+        """The file that the weights start from, ``file`` and ``sha256``; None where they are drawn.
+
+        Raises:
+            Unavailable: it is not here.
+        """
+        return None
 
     @abstractmethod
     def network(self, shape: tuple[int, int, int], classes: int) -> Network:
@@ -171,5 +204,11 @@ class Model(Method):
                 )
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-        nn.init.normal_(network.head.weight, std=network.head.in_features**-0.5, generator=rng)
+        draw_head(network, rng)
         return network
+
+
+def draw_head(network: Network, rng: torch.Generator) -> None:
+    """Draw the head's weights anew, so that scores start small; its bias starts at 0."""
+    nn.init.normal_(network.head.weight, std=network.head.in_features**-0.5, generator=rng)
+    nn.init.zeros_(network.head.bias)

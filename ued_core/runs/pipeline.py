@@ -63,6 +63,7 @@ def execute(
         stored, test_set = spec.relabel.apply(stored), spec.relabel.apply(test_set)
     train_set, purification = spec.defenses.purify_logged(stored, ctx, partial)
     marks = spec.defenses.marks(train_set)
+    started = spec.model.initial_weights()
     network = spec.model.build(train_set.shape, train_set.classes, ctx.generator("weights", device="cpu"))
     keeper = EpochWeights(epoch_folder, spec.key(), train_set.shape, spec.plan.epochs) if epoch_folder else None
     hooks = spec.defenses.hooks(Setup(train_set, network, spec.plan, ctx))
@@ -72,6 +73,7 @@ def execute(
         network=network,
         plan=spec.plan,
         blend=lambda images, targets, rng, *marks: spec.defenses.blend(images, targets, train_set.classes, rng, *marks),
+        draws="augment" in spec.defenses.acts,
         marks=marks,
         hooks=[hook for _, hook in hooks],
         flip=spec.dataset.mirror_safe,
@@ -110,6 +112,8 @@ def execute(
         cpu_s=time.process_time() - cpu,
         history=[EpochRow(known(row)) for row in history.rows],
     )
+    if started is not None:
+        result = result.model_copy(update={"initial_weights": started})
     if weights is not None:
         save_weights(weights, network, {"spec": spec.key()})
     return result

@@ -59,6 +59,7 @@ class RunResult(Stored):
         seconds: what the execution took.
         cpu_s: processor time of the execution; None in results from before it was measured.
         history: one row per epoch. Stored in ``history.jsonl``; empty when that file was lost.
+        initial_weights: file and SHA-256 of what the network started from; None where its weights were drawn.
         attempts: executions that it took; None of a run outside the queue.
     """
 
@@ -84,6 +85,7 @@ class RunResult(Stored):
     seconds: Span
     cpu_s: Span | None = None
     history: list[EpochRow]
+    initial_weights: dict[str, str] | None = None
     attempts: Count | None = None
 
     @field_validator("probe")

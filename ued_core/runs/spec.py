@@ -156,6 +156,12 @@ class RunSpec(Declaring):
                 "train_on is 'clean', but no attack is named that would leave images clean.",
                 "Name one, or write 'all'.",
             )
+        if not (self.plan.labelled or self.model.body_learns):
+            raise SpecError(
+                f"The plan {self.plan.title} learns features without labels, but the body of {self.model.title} stays "
+                "as it is.",
+                "Choose another plan, or let the whole network learn.",
+            )
         if self.train_on == "clean" and self.poison_rate == 1 and self.poison_classes is None:
             raise SpecError(
                 "train_on is 'clean', but a poison rate of 1 leaves no image clean.",
@@ -253,7 +259,8 @@ class RunSpec(Declaring):
             given, part = value.get(name), _part(field)
             if name == "plan" and isinstance(given, str | Mapping | None):
                 asked = given if isinstance(given, Mapping) else {"name": PLAN if given is None else given}
-                given = {**found["dataset"].recommended_plan, **asked}
+                suits = {**found["dataset"].recommended_plan, **found["model"].recommended_plan}
+                given = {**suits, **asked}
             if part is not None:
                 found[name] = _parsed(name, field, part, given)
             elif name in value and not (given is None and _is_later(field)):

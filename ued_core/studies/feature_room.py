@@ -24,12 +24,12 @@ from ued_core.analysis.embedding import (
 )
 from ued_core.analysis.feature_quality import FeatureQuality, feature_quality
 from ued_core.analysis.layout_store import layout_key, store_layout, stored_layout
-from ued_core.analysis.reference import reference_network
+from ued_core.analysis.reference import encoder_network, reference_network
 from ued_core.attacks import Attack
 from ued_core.context import Context
 from ued_core.data import load_split
 from ued_core.defenses import DefenseStack
-from ued_core.models import Network
+from ued_core.models import MODELS, Network
 from ued_core.records import Embedding, ImageSet
 from ued_core.runs.client import folder
 from ued_core.runs.spec import RunSpec
@@ -74,17 +74,20 @@ class FeatureView:
     origin: Origin
 
 
-def network_of(source: str, epoch: int | None) -> Network:
-    """A reference model by its name, or the network of a run after ``epoch`` epochs.
+def network_of(source: str, epoch: int | None, clean: ImageSet) -> Network:
+    """A reference model or pre-trained encoder by its name, or the network of a run after ``epoch`` epochs.
 
     Args:
-        source: name of a reference model, or a run's id.
-        epoch: None for a reference model.
+        source: name of a reference model or of a pre-trained model of the catalogue, or a run's id.
+        epoch: None for a reference model or an encoder.
+        clean: images to which an encoder's answers are fitted.
 
     Raises:
         Unavailable, RunError: it is not there.
     """
-    return reference_network(source) if epoch is None else network_at(folder(source), epoch)
+    if epoch is not None:
+        return network_at(folder(source), epoch)
+    return encoder_network(source, clean, Context()) if source in MODELS else reference_network(source)
 
 
 def look(stacks: dict[str, torch.Tensor], labels: np.ndarray, network: Network, layer: str) -> CopyFeatures:
@@ -169,7 +172,7 @@ def feature_room(
     """
     stacks = {name: data.images for name, data in copies(chosen, attack, attack_seed, defenses, seed).items()}
     labels = chosen.labels.numpy()
-    seen = look(stacks, labels, network_of(source, epoch), layer)
+    seen = look(stacks, labels, network_of(source, epoch, chosen), layer)
     points, origin = lay_out_vectors(seen.vectors, method, previous, previous_vectors)
     embedding = Embedding(
         points=points,
@@ -210,7 +213,7 @@ def look_at_epochs(
     """
     stacks = {name: data.images for name, data in copies(chosen, attack, attack_seed, defenses, seed).items()}
     labels = chosen.labels.numpy()
-    return [look(stacks, labels, network_of(run, epoch), layer) for epoch in epochs]
+    return [look(stacks, labels, network_of(run, epoch, chosen), layer) for epoch in epochs]
 
 
 def lay_out_epochs(frames: Sequence[np.ndarray], method: Literal["umap", "pca"]) -> tuple[np.ndarray, Origin]:

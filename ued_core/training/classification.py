@@ -10,7 +10,7 @@ from torch import nn
 
 from ued_core.context import Context
 from ued_core.training.batches import Batch, Sample
-from ued_core.training.evaluation import accuracy, counted_apart
+from ued_core.training.evaluation import accuracy, counted_apart, features
 from ued_core.training.hook import Moment, grade_all, layer_groups, overrides_loss
 from ued_core.training.job import Job
 from ued_core.training.objective import Objective, Outcome, Parameters, Tally
@@ -83,7 +83,27 @@ class HookedClassification(Classification):
         return self.answered(graded.losses.mean(), graded.scores, graded.targets, sample)
 
 
+class ProbeOfKnownFeatures(Classification):
+    """A linear layer on the features of a frozen body, which are computed before the first step: images never
+    change."""
+
+    def __init__(self, job: Job, ctx: Context) -> None:
+        super().__init__(job, ctx)
+        self.known = features(job.network, job.train.images, ctx, self.dtype).to(ctx.device)
+
+    def draw(self, sample: Sample) -> Batch:
+        """The batch; features, float (n, D), stand in the place of its images."""
+        return Batch(self.known[sample.rows], sample.labels, lambda: self.draw(sample))
+
+    def outcome(self, batch: Batch, sample: Sample) -> Outcome:
+        with self.moment(sample).autocast():
+            scores = self.job.network.head(batch.images).float()
+        return self.answered(F.cross_entropy(scores, batch.targets), scores, batch.targets, sample)
+
+
 def classification(job: Job, ctx: Context) -> Classification:
     """The objective of a job with labels."""
-    hooked = any(overrides_loss(hook) for hook in job.hooks)
-    return HookedClassification(job, ctx) if hooked else Classification(job, ctx)
+    if any(overrides_loss(hook) for hook in job.hooks):
+        return HookedClassification(job, ctx)
+    known = job.network.frozen is not None and job.same_images
+    return ProbeOfKnownFeatures(job, ctx) if known else Classification(job, ctx)

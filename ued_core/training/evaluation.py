@@ -3,27 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
 
 import torch
 
 from ued_core.context import Context
 from ued_core.models import Network
+from ued_core.models.feature_store import features_once
 from ued_core.records import ImageSet, to_float
 from ued_core.training.activation_clusters import GRID
 
 CHUNK = 1024
+MORE_ON_A_GPU = 16
 
 
 @torch.no_grad()
 def predict(network: Network, images: torch.Tensor, ctx: Context, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     """Predicted classes, int64 (N,) on the CPU, of uint8 images (N, C, H, W)."""
+    if network.frozen is not None:
+        known = features(network, images, ctx, dtype).to(ctx.device)
+        with _arithmetic(ctx, dtype):
+            return network.head(known).float().argmax(1).cpu()
     return _in_chunks(network, network.forward, images, ctx, dtype).argmax(1)
 
 
 @torch.no_grad()
 def features(network: Network, images: torch.Tensor, ctx: Context, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-    """Penultimate features, float32 (N, D) on the CPU, of uint8 images (N, C, H, W)."""
-    return _in_chunks(network, network.features, images, ctx, dtype)
+    """Penultimate features, float32 (N, D) on the CPU, of uint8 images (N, C, H, W).
+
+    Those of a body that never learns are computed once for a set and kept (:mod:`ued_core.models.feature_store`).
+    """
+
+    def made() -> torch.Tensor:
+        return _in_chunks(network, network.features, images, ctx, dtype)
+
+    return features_once(network.frozen, images, dtype, made, ctx)
 
 
 @torch.no_grad()
@@ -81,14 +96,19 @@ def _in_chunks(
     network.eval()
     parts = []
     try:
-        for start in range(0, len(images), CHUNK):
+        size = min(CHUNK, network.most_at_once * (1 if ctx.device.type == "cpu" else MORE_ON_A_GPU))
+        for start in range(0, len(images), size):
             ctx.check()
-            batch = to_float(images[start : start + CHUNK].to(ctx.device)).contiguous(memory_format=torch.channels_last)
-            with torch.autocast(ctx.device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
+            batch = to_float(images[start : start + size].to(ctx.device)).contiguous(memory_format=torch.channels_last)
+            with _arithmetic(ctx, dtype):
                 parts.append(step(batch).float().cpu())
     finally:
         network.train(was_training)
     return torch.cat(parts)
+
+
+def _arithmetic(ctx: Context, dtype: torch.dtype) -> AbstractContextManager[Any]:
+    return torch.autocast(ctx.device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16)
 
 
 def accuracy(network: Network, data: ImageSet, ctx: Context, dtype: torch.dtype = torch.float32) -> float:

@@ -35,6 +35,7 @@ class Job:
             argument.
         hooks: what acts during training, the first one outermost.
         flip: whether images may be mirrored.
+        draws: whether ``augment`` or ``blend`` may change an image when it is shown.
         touched: bool (N,), which training images an attack changed: they and the others are then counted apart as well.
         checkpoint: file for resuming; None keeps none.
         on_epoch: called with each new row of the history.
@@ -51,6 +52,7 @@ class Job:
     marks: torch.Tensor | None = None
     hooks: Sequence[TrainingHook] = ()
     flip: bool = True
+    draws: bool = True
     touched: torch.Tensor | None = None
     checkpoint: Path | None = None
     on_epoch: Callable[[dict[str, float]], None] = lambda row: None
@@ -60,6 +62,11 @@ class Job:
     def mirrors(self) -> bool:
         """Whether images are mirrored at random: what the plan says, or whether a mirror image keeps its class."""
         return self.plan.flip == "on" or (self.plan.flip == "auto" and self.flip)
+
+    @property
+    def same_images(self) -> bool:
+        """Whether an image looks the same whenever it is shown, so that frozen features of it are known."""
+        return not (self.draws or self.plan.crop or self.mirrors)
 
     def batches(self, device: torch.device, flip: bool) -> Batches:
         """The training images on their device, cut as the plan says, and mirrored at random if ``flip``."""
