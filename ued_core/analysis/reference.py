@@ -107,4 +107,4 @@ def _at_rest(network: Network) -> Network:
     network.eval()
     for parameter in network.parameters():
         parameter.requires_grad_(False)
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]  # torch's omission
+    return network.to(memory_format=torch.channels_last)

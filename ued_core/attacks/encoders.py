@@ -211,8 +211,7 @@ class _Published:
     told: str
 
     def configured(self) -> PretrainedNet:
-        entry = MODELS[self.model]
-        made = entry() if self.side is None else entry(side=self.side)
+        made = MODELS.build(self.model, **({} if self.side is None else {"side": self.side}))
         assert isinstance(made, PretrainedNet)
         return made
 

@@ -213,7 +213,7 @@ class PretrainedNet(Model):
         with torch.device("meta"):
             tower = Tower(self.stages()[0])
         tower.load_state_dict(self._state(tower, path), assign=True)
-        return tower.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]  # torch's omission
+        return tower.to(memory_format=torch.channels_last).eval()
 
     def _state(self, tower: nn.Module, path: Path) -> dict[str, torch.Tensor]:
         wanted, names = tower.state_dict(), self.names()
