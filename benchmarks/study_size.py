@@ -2,8 +2,9 @@
 
 Makes a home with a study of so many runs (``stored_runs.py``), of which three quarters have finished and a fifth waits.
 Nothing is trained: the benchmark holds the supervisor's lock. Measured are ``python -m ued_core study status``, the
-parts of it in a process that lives on, as a server does, and queueing the whole study in an empty home. CPU times are
-the figures to look at; wall times only mean something on a machine that does nothing else.
+parts of it in a process that lives on, as a server does, the page Studies in a browser, to its first picture and to its
+matrix, and queueing the whole study in an empty home. CPU times are the figures to look at; wall times only mean
+something on a machine that does nothing else.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.measure import load, machine
-from benchmarks.serving import ROOT
+from benchmarks.serving import ROOT, browser, served
 from benchmarks.stored_runs import fill_table, make_queued, make_stored
 from ued_core import runs
 from ued_core.files import write_json
@@ -33,6 +34,8 @@ from ued_core.studies.submission import submit_missing
 
 TURNS = 5
 SEEDS = 5
+BARS = {"first picture": 1.0, "matrix": 1.5}
+MATRIX = ".ued-figure .main-svg"
 ATTACKS = ["cuda", "vuda", "huda", None]
 
 
@@ -81,6 +84,29 @@ def commanded(home: Path, file: Path) -> tuple[float, float]:
     return median(walls), median(cpus)
 
 
+def visited(home: Path) -> None:
+    """Print how long the page takes in a browser, from the address to its title and to the matrix; the first visit
+    of a server is left out."""
+    with served(ROOT / "app.py", home) as server, browser() as chromium:
+        firsts, matrices, cpus = [], [], []
+        for turn in range(TURNS + 1):
+            context = chromium.new_context(viewport={"width": 1400, "height": 1000})
+            page = context.new_page()
+            cpu, began = server.cpu_s(), time.perf_counter()
+            page.goto(f"{server.address}/studies?study=size")
+            page.locator("[data-testid=stMain] h1").first.wait_for(timeout=120_000)
+            first = time.perf_counter() - began
+            page.locator(MATRIX).first.wait_for(timeout=120_000)
+            if turn:
+                firsts.append(first)
+                matrices.append(time.perf_counter() - began)
+                cpus.append(server.cpu_s() - cpu)
+            context.close()
+    print(f"| the page, first picture | **{median(firsts):.2f}** s wall, bar {BARS['first picture']:g} | |")
+    print(f"| the page, matrix | **{median(matrices):.2f}** s wall, bar {BARS['matrix']:g} | "
+          f"{median(cpus):.2f} s of CPU of the server |", flush=True)  # fmt: skip
+
+
 def told(what: str, times: tuple[float, float]) -> None:
     """One line of the table."""
     print(f"| {what} | **{times[1]:.2f}** s of CPU | {times[0]:.2f} s wall |", flush=True)
@@ -101,8 +127,10 @@ def main() -> None:
         make_stored(root, specs[: len(specs) * 3 // 4])
         make_queued(root, specs[len(specs) * 3 // 4 : len(specs) * 19 // 20])
         fill_table(root)
+        write_json(home / "studies" / file.name, declared(count))
         with supervisor_lock(root):
             told("`ued study status`", commanded(home, file))
+            visited(home)
         os.environ["UED_HOME"] = str(home)
         told("reading the file and its runs", timed(lambda: Study.read(file)))
         study, snapshot, shipped = Study.read(file), runs.snapshot(), shipped_runs()

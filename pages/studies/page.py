@@ -6,11 +6,10 @@ import streamlit as st
 
 from pages.frame.guard import plain
 from pages.frame.hidden import seen
-from pages.studies.views import go_where_asked, study_view
+from pages.studies.views import go_where_asked, study_at, study_view
 from pages.widgets.controls import pick
 from ued_core.errors import UedError
 from ued_core.studies.shelf import study_files
-from ued_core.studies.study import Study
 
 go_where_asked()
 st.title("Studies")
@@ -22,7 +21,7 @@ files = study_files()
 titles = {}
 for name, path in files.items():
     try:
-        titles[name] = seen(Study.read(path).title or name)
+        titles[name] = seen(study_at(path).title or name)
     except UedError as error:
         st.warning(plain(seen(f"The study {name} is left out. {error}")))
 if titles:

@@ -77,7 +77,16 @@ def study_view(path: Path) -> None:
         _conditions(found)
 
 
-@lru_cache(maxsize=16)
+def study_at(path: Path) -> Study:
+    """The study of a file, read again when the file has changed.
+
+    Raises:
+        SpecError, UnknownName: as :meth:`Study.read`.
+    """
+    return _study(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
 def _study(path: Path, _changed: int) -> Study:
     return Study.read(path)
 
