@@ -27,13 +27,13 @@ from ued_core.results.shipped_runs import shipped_runs
 from ued_core.runs import Snapshot
 from ued_core.runs.devices import slots
 from ued_core.studies.estimate import duration
-from ued_core.studies.progress import GIVEN_UP, Cell, StudyProgress, progress_of, seconds_left
+from ued_core.studies.progress import GIVEN_UP, Cell, StudyProgress, TrialState, progress_of, seconds_left
 from ued_core.studies.shelf import study_files
 from ued_core.studies.study import Axis, Study
 from ued_core.studies.submission import cancel_study, extend, submit_missing
 
 GO_TO = "studies_go_to"
-WORDS = {
+WORDS: dict[TrialState, str] = {
     "finished": "finished",
     "running": "running",
     "queued": "waiting",

@@ -490,7 +490,8 @@ class Study(_Part):
             for name in sorted(values, key=lambda name: name.count(".")):
                 base = with_value(base, name, values[name])
             found = []
-            for *choices, seed in product(*(axis.choices for axis in repeating), self.seeds):
+            places = list(product(*(axis.choices for axis in repeating)))
+            for choices, seed in product(places, self.seeds):
                 spec = base
                 for axis, choice in zip(repeating, choices, strict=True):
                     for name, value in choice.settings(axis.field).items():
