@@ -234,7 +234,7 @@ def _answers(judged: Sequence[Judged]) -> list[str]:
 
     if not judged:
         return []
-    told = ["", f"{RULE} Verdicts are corrected for {len(judged)} comparisons (Holm)."]
+    told = ["", RULE + (f" Verdicts are corrected for {len(judged)} comparisons (Holm)." if len(judged) > 1 else "")]
     question = ""
     for one in judged:
         if one.compared.question != question:
