@@ -24,6 +24,7 @@ from ued_core.params import Parameter
 from ued_core.records import ImageSet
 from ued_core.runs import RunRecord
 from ued_core.studies.suppression import Suppression, suppression, suppression_curve, sweep_values
+from ued_core.studies.sweep import start_sweep
 
 MEASURE = Parameter(
     name="measure", label="measure what is taken: perturbation against image", kind="bool", default=False,
@@ -33,6 +34,7 @@ MEASURE = Parameter(
 )  # fmt: skip
 PER_CLASS = 10
 MOST_RUNS = 9
+MOST_SEEDS, USUAL_SEEDS = 10, 3
 
 
 def measure_wanted() -> bool:
@@ -144,9 +146,14 @@ def _point(measured: Suppression) -> tuple[float, float, float]:
     return measured.psnr, measured.energy, measured.aligned
 
 
+@st.fragment
 def sweep_button(choice: Selection, stack: DefenseStack, known: Sequence[RunRecord]) -> None:
-    """Start one run a value of the first defence's first parameter; ``known`` are runs, newest first, which tell how
-    long one takes."""
+    """Start a study of the first defence's first parameter, or a visitor's runs, one per value; ``known`` are runs,
+    newest first, which tell how long one takes.
+
+    It runs by itself: its box would close with a run of the whole page. What the slider moves meanwhile is what is
+    swept.
+    """
     parameter = _swept(stack)
     if parameter is None:
         return
@@ -160,14 +167,41 @@ def sweep_button(choice: Selection, stack: DefenseStack, known: Sequence[RunReco
             key="sweep_values",
             max_selections=MOST_RUNS,
         )
-        st.caption(
-            "One training run a value, everything else as on this page. They are queued and can be compared on the "
-            "page Runs."
-        )
-        if chosen:
-            run_cost(choice.spec(stack), known, len(chosen))
-        if st.button(f"Start {len(chosen)} runs", type="primary", disabled=not chosen, key="sweep_start"):
-            stacks = [stack.with_first(**{parameter.name: value}) for value in chosen]
-            made = runs.submit_many([choice.spec(own) for own in stacks], by=who())
-            st.session_state["swept"] = made
-            st.switch_page(script("runs/page.py"))
+        if who().owner:
+            _start_study(choice, stack, parameter, chosen, known)
+        else:
+            _start_runs(choice, stack, parameter, chosen, known)
+
+
+def _start_study(
+    choice: Selection, stack: DefenseStack, parameter: Parameter, chosen: Sequence[float], known: Sequence[RunRecord]
+) -> None:
+    """The owner's way: every value with several seeds, beside the attack alone and clean images."""
+    count = int(st.number_input("Seeds", 1, MOST_SEEDS, USUAL_SEEDS, key="sweep_seeds"))
+    st.caption(
+        "A study: one run per value and seed, everything else as on this page, beside the attack alone and clean "
+        "images with the same seeds. Its curve fills on the page Studies."
+    )
+    total = (len(chosen) + 2) * count
+    if chosen:
+        run_cost(choice.spec(stack), known, total)
+    if st.button(f"Start {total} runs", type="primary", disabled=not chosen, key="sweep_start"):
+        seeds = range(choice.seed, choice.seed + count)
+        name, _ = start_sweep(choice.spec(stack), parameter.name, sorted(chosen), seeds, by=who())
+        st.switch_page(script("studies/page.py"), query_params={"study": name})
+
+
+def _start_runs(
+    choice: Selection, stack: DefenseStack, parameter: Parameter, chosen: Sequence[float], known: Sequence[RunRecord]
+) -> None:
+    """A visitor's way: one run per value."""
+    st.caption(
+        "One training run per value, everything else as on this page. They are queued and can be compared on the page "
+        "Runs."
+    )
+    if chosen:
+        run_cost(choice.spec(stack), known, len(chosen))
+    if st.button(f"Start {len(chosen)} runs", type="primary", disabled=not chosen, key="sweep_start"):
+        stacks = [stack.with_first(**{parameter.name: value}) for value in chosen]
+        runs.submit_many([choice.spec(own) for own in stacks], by=who())
+        st.switch_page(script("runs/page.py"))

@@ -16,8 +16,8 @@ from pages.frame.hidden import seen
 from pages.frame.navigation import script
 from pages.frame.visitor import who
 from pages.state.run_changes import CHANGED
-from pages.widgets.controls import pick
-from pages.widgets.live_chart import live_chart
+from pages.widgets.controls import pick, set_control
+from pages.widgets.live_chart import fresh_click, live_chart
 from pages.widgets.waiting import rerun_when
 from ued_core import runs
 from ued_core.figures.results import Cells
@@ -70,9 +70,9 @@ def study_view(path: Path) -> None:
             st.caption(plain(seen(found.study.note)))
         _how_far(found)
         _buttons(path, found)
-        chosen = _matrix(found)
-        _chosen_cell(found, chosen)
+        clicked = _matrix(found)
         _curve(found)
+        _one_condition(found, clicked)
         _answers(found)
         _conditions(found)
 
@@ -192,18 +192,19 @@ def _matrix(found: StudyProgress) -> str:
         tuple(map(seen, down.by_label)), tuple(map(seen, across.by_label)), values, words,
         of_rows=seen(rows), of_columns=seen(columns),
     )  # fmt: skip
-    event = live_chart(
+    point = fresh_click("study_matrix")
+    live_chart(
         study_map(table, [[_mark(cell) for cell in line] for line in cells]),
         key="study_matrix", height=120 + LINE * len(cells), clickable=True, filename=found.study.name,
         alt="Mean clean test accuracy in per cent: "
         + "; ".join([_alt(cell) for line in cells for cell in line if cell][:MOST_TOLD]),
         question="How well does a model do on clean images after training on …?",
         caption="Mean clean test accuracy after the last epoch, in per cent, and below it how many of the runs have "
-        "finished. Click a cell to see its runs.",
+        "finished. Click a cell to look into it.",
     )  # fmt: skip
-    if event is None or not {"x", "y"} <= event.first.keys():
+    if point is None or not {"x", "y"} <= point.keys():
         return ""
-    place = {rows: _label(down, str(event.first["y"])), columns: _label(across, str(event.first["x"]))}
+    place = {rows: _label(down, str(point["y"])), columns: _label(across, str(point["x"]))}
     cell = _at(found, {**fixed, **place})
     return cell.condition.label if cell else ""
 
@@ -253,12 +254,18 @@ def _percent(cell: Cell) -> str:
     return f"{100 * found.mean:.1f}{spread} % (n = {found.count})"
 
 
-def _chosen_cell(found: StudyProgress, label: str) -> None:
-    """The clicked cell with the way to its runs and to its control's."""
-    if not label:
-        return
-    cell = found.cells[label]
+def _one_condition(found: StudyProgress, clicked: str) -> None:
+    """One condition with the way to its runs and to its control's: the cell that was just clicked, or one of a list
+    that begins with the lowest."""
+    lowest = sorted(found.cells, key=lambda label: (not (a := found.cells[label].accuracy).count, a.mean))
+    if clicked:
+        set_control("study_condition", clicked)
     with st.container(border=True):
+        label = pick(
+            "Look into a condition, the lowest first", {label: seen(label) for label in lowest},
+            key="study_condition", default=lowest[0],
+        )  # fmt: skip
+        cell = found.cells[label]
         st.markdown(f"**{plain(seen(label))}**: {_percent(cell) or 'nothing has finished yet'}")
         for one in found.answers.get(label, ()):
             st.markdown(f"{plain(seen(one.compared.question))}: {_gain_words(found, label)}")

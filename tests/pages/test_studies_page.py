@@ -78,6 +78,12 @@ def test_a_matrix_fills_and_its_runs_are_found(open_page: Callable[..., AppTest]
     [matrix] = charts(page)
     assert "CUDA · COIN 66.0 ± 8.5 % (n = 2)" in matrix["alt"]
     assert '"2\\u002f2"' in matrix["figure"] or '"2/2"' in matrix["figure"]
+    look = page.selectbox(key="study_condition")
+    assert look.options[:2] == ["CUDA · none", "CUDA · COIN"], "the lowest first, and what is not known last"
+    look.set_value("CUDA · COIN").run()
+    assert "+41.0" in texts(page)
+    assert button(page, "study_open_cell").label == "Open its runs (2)"
+    assert button(page, "study_open_both").label == "Compare with CUDA · none"
     button(page, "study_cancel").click().run()
     assert not page.exception
     assert sorted(record.state for record in runs.runs()) == ["cancelled"] * 4 + ["finished"] * 4

