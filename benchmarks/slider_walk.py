@@ -29,7 +29,8 @@ OURS = (f"{ROOT}/pages/", f"{ROOT}/ued_core/")
 FROM, TO = "2.0", 0.5
 SLIDER = "defence_coin_strength"
 SHAPES = {"data": "shapes", "data_shapes_train_size": "200", "data_shapes_test_size": "100", SLIDER: FROM}
-OTHER_IMAGES = "data_shapes_seed"
+OWN_SEEDS = ("data_shapes_seed", "key")
+"""Of the images and of the kernels."""
 FOLLOWS = ("pages/defence/page.py", "follow_the_slider")
 
 
@@ -116,7 +117,7 @@ def _traced(tracer: _Tracer) -> Iterator[None]:
 def one_move() -> Walk:
     """Open the page in a fresh home, move the slider once, and tell what was called.
 
-    Nothing is taken from results of an earlier move: the place is new, and so are the images, since a process keeps
+    Nothing is taken from results of an earlier move: the place is new, and so are images and key, since a process keeps
     what it computed for any reader. What every move shares, such as the poisoned images, is there already, as it is
     for a reader.
     """
@@ -124,7 +125,7 @@ def one_move() -> Walk:
     from streamlit.util import calc_hash
 
     page = AppTest.from_file(str(ROOT / "pages" / "frame" / "router.py"), default_timeout=120)
-    for name, value in {**SHAPES, OTHER_IMAGES: str(time.time_ns() % 2**31)}.items():
+    for name, value in {**SHAPES, **dict.fromkeys(OWN_SEEDS, str(time.time_ns() % 2**31))}.items():
         page.query_params[name] = value
     page._page_hash = calc_hash("defence")
     page.run()

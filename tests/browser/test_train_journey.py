@@ -101,7 +101,7 @@ def test_submit_watch_finish_and_compare(visitor: Page, address: str) -> None:
     assert epochs_drawn(page) == 12
     expect(page.get_by_text(re.compile(r"\d+ % in training, \d+ % on 100 clean test images"))).to_be_visible()
     expect(page.get_by_role("img", name=re.compile("Right when clean"))).to_be_visible()
-    expect(page.get_by_role("img", name=re.compile("Answers on clean test images: disc"))).to_be_visible()
+    expect(page.get_by_role("img", name=re.compile("Answers on clean test images: T-shirt"))).to_be_visible()
     for name in ("spec.json", "history.csv", "result.json", "weights.safetensors"):
         expect(page.get_by_role("button", name=name)).to_be_visible()
     with page.expect_download() as download:

@@ -125,9 +125,11 @@ def test_an_interrupted_command_says_that_the_runs_go_on(home: Path, tmp_path: P
         tmp_path / "tiny.json", seeds=[0], base={**tiny()["base"], "plan": {"name": "adamw", "epochs": 900}}
     )
     words = [sys.executable, "-m", "ued_core", "study", "run", str(path), "--wait"]
+    # Whoever runs the tests in the background of a shell ignores the signal, and children would do so too.
     started = subprocess.Popen(
-        words, cwd=PACKAGE_PARENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+        words, cwd=PACKAGE_PARENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     assert "4 runs queued" in started.stdout.readline()
     time.sleep(1)
     started.send_signal(signal.SIGINT)
