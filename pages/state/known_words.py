@@ -34,7 +34,11 @@ def known_words(spec: RunSpec) -> str:
     """
     found = known(spec.to_json())
     name = known_name(spec)
-    parts = [f"**Measured: {plain(name)}:** {_level(found)}"] if found else [f"**Not measured yet: {plain(name)}.**"]
+    parts = (
+        [f"**Measured: {plain(name)}:** {_level(found)}"]
+        if found
+        else [f"**Not measured yet with these settings: {plain(name)}.**"]
+    )
     if spec.attack is not None:
         parts += _recommended(spec, found)
     return " ".join(part for part in parts if part)
@@ -94,7 +98,8 @@ def _recommended(spec: RunSpec, found: Known | None) -> list[str]:
         return []
     assert spec.attack is not None
     title = plain(spec.attack.title)
-    works = [k for k in where_it_works(spec.attack.to_json()) if _data(k) != spec.dataset.key]
+    # Where other settings of the chosen data were measured, they are named too.
+    works = [k for k in where_it_works(spec.attack.to_json()) if found is None or _data(k) != spec.dataset.key]
     weak = [f"{title} alone is not seen to lower the accuracy on this data."] if found is not None else []
     if not works:
         return weak

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.runs.conftest import end_all
+
 ROOT = Path(__file__).resolve().parents[2]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = [
@@ -82,6 +84,28 @@ def _wait_until_it_answers(address: str, process: subprocess.Popen, log: Path, s
 def serve() -> Callable[[str, Path], AbstractContextManager[str]]:
     """Starts a server: ``with serve("app.py", home) as address``."""
     return lambda script, home: served(ROOT / script, home)
+
+
+@pytest.fixture(scope="session")
+def own_app(
+    serve: Callable[[str, Path], AbstractContextManager[str]], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], AbstractContextManager[str]]:
+    """The app in a home of its own, so that the queue holds nothing else: ``with own_app("train") as address``."""
+
+    @contextmanager
+    def started(name: str) -> Iterator[str]:
+        home = tmp_path_factory.mktemp(name)
+        patch = pytest.MonkeyPatch()
+        for variable, value in {"UED_IDLE_S": "2", "UED_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}.items():
+            patch.setenv(variable, value)
+        try:
+            with serve("app.py", home) as found:
+                yield found
+        finally:
+            end_all(home)
+            patch.undo()
+
+    return started
 
 
 @pytest.fixture(scope="session")

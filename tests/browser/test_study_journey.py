@@ -1,13 +1,11 @@
 """From a slider to a study: its curve fills, the lowest condition is opened, and stands beside its control."""
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-
-from tests.runs.conftest import end_all
 
 pytestmark = pytest.mark.browser
 PATIENCE = 240_000
@@ -15,18 +13,9 @@ SMALL = "data_fashion_train_size=100&data_fashion_test_size=100"
 
 
 @pytest.fixture(scope="module")
-def address(serve, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The app in a home of its own, so that the queue holds nothing else."""
-    home: Path = tmp_path_factory.mktemp("study")
-    patch = pytest.MonkeyPatch()
-    for name, value in {"UED_IDLE_S": "2", "UED_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}.items():
-        patch.setenv(name, value)
-    try:
-        with serve("app.py", home) as found:
-            yield found
-    finally:
-        end_all(home)
-        patch.undo()
+def address(own_app: Callable[[str], AbstractContextManager[str]]) -> Iterator[str]:
+    with own_app("study") as found:
+        yield found
 
 
 @pytest.fixture

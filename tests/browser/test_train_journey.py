@@ -1,14 +1,13 @@
 """The journey *train*: from the form to a live run, its result, and a comparison."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-
-from tests.runs.conftest import end_all
 
 pytestmark = pytest.mark.browser
 # A slow machine starts a worker in half a minute while it also draws pages.
@@ -25,18 +24,9 @@ CURVES = "[aria-label^='Training accuracy and accuracy on clean test images']"
 
 
 @pytest.fixture(scope="module")
-def address(serve, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The app in a home of its own, so that the queue holds nothing else."""
-    home: Path = tmp_path_factory.mktemp("train")
-    patch = pytest.MonkeyPatch()
-    for name, value in {"UED_IDLE_S": "2", "UED_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}.items():
-        patch.setenv(name, value)
-    try:
-        with serve("app.py", home) as found:
-            yield found
-    finally:
-        end_all(home)
-        patch.undo()
+def address(own_app: Callable[[str], AbstractContextManager[str]]) -> Iterator[str]:
+    with own_app("train") as found:
+        yield found
 
 
 @pytest.fixture

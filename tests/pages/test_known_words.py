@@ -29,7 +29,12 @@ def test_other_data_is_named_where_an_attack_does_nothing():
 
 
 def test_what_was_not_measured_is_said():
-    assert known_words(spec(attack={"name": "cuda", "blur": 0.77})) == "**Not measured yet: Shapes + CUDA.**"
+    assert (
+        known_words(spec(attack={"name": "cuda", "blur": 0.77}))
+        == "**Not measured yet with these settings: Shapes + CUDA.**"
+    )
+    small = RunSpec.from_json({"dataset": {"name": "fashion", "train_size": 1000}, "attack": "cuda"})
+    assert "CUDA is known to work on Fashion (" in known_words(small), "other sizes of the same data were measured"
 
 
 def test_pages_say_it_before_anybody_trains(open_page):

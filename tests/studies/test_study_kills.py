@@ -74,6 +74,9 @@ def killed_and_continued(path: Path, pids: Processes, after: list[int], patience
         assert started.poll() is None, started.stdout.read()
         time.sleep(chance.random())
         for kind in chance.sample(["supervisor", "worker"], 2):
+            if kind == "supervisor":
+                # The command starts it again when it has left; there is work for it.
+                until(partial(pids, kind), patience)
             killed[kind] += kill(pids(kind))
         started.kill()
         started.wait()
@@ -98,7 +101,7 @@ def test_eight_runs_killed_twice(home: Path, pids: Processes, tmp_path: Path) ->
     path = write_study(tmp_path / "tiny.json")
     killed = killed_and_continued(path, pids, [2, 4], 180)
     assert killed["study"] == 3
-    assert killed["supervisor"] >= 1
+    assert killed["supervisor"] >= 2
     # Nothing was trained twice: each attempt too many is that of a worker that was killed.
     attempts = sum(len(runs.folder(record.id).attempts()) for record in runs.runs())
     assert 8 <= attempts <= 8 + killed["worker"]
@@ -113,8 +116,7 @@ def test_sixty_runs_killed_in_the_middle_again_and_again(
     assert len(Study.read(path).planned) == 60
     killed = killed_and_continued(path, pids, [5, 15, 30, 31, 45, 58], 3600)
     assert killed["study"] == 7
-    # One may just be starting when its turn comes.
-    assert killed["supervisor"] >= 4
+    assert killed["supervisor"] >= 6
     assert killed["worker"] >= 3
     attempts = sum(len(runs.folder(record.id).attempts()) for record in runs.runs())
     assert 60 <= attempts <= 60 + killed["worker"]
