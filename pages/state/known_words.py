@@ -98,9 +98,10 @@ def _recommended(spec: RunSpec, found: Known | None) -> list[str]:
         return []
     assert spec.attack is not None
     title = plain(spec.attack.title)
-    # Where other settings of the chosen data were measured, they are named too.
+    # Where other settings of the chosen data were measured, they are named first.
     works = [k for k in where_it_works(spec.attack.to_json()) if found is None or _data(k) != spec.dataset.key]
     weak = [f"{title} alone is not seen to lower the accuracy on this data."] if found is not None else []
+    works.sort(key=lambda k: _data(k) != spec.dataset.key)
     if not works:
         return weak
     named = ", ".join(
