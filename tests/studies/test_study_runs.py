@@ -21,6 +21,7 @@ from ued_core.runs.listing import Snapshot
 from ued_core.studies import shelf, submission
 from ued_core.studies.progress import progress_of
 from ued_core.studies.shelf import asked, find_study, own_studies, study_files
+from ued_core.studies.rows import rows_of
 from ued_core.studies.study import Study
 from ued_core.studies.submission import cancel_study, extend, submit_missing
 
@@ -54,6 +55,28 @@ def test_only_what_is_missing_is_queued(tmp_path: Path) -> None:
     assert keys().total() == 8
     assert [r.spec["seed"] for r in runs.runs()[::-1]][2:] == [0, 0, 1, 1, 1, 1], "seed by seed"
     assert {r.note for r in runs.runs() if r.id in done.queued} <= {f"tiny: {label}" for label in study.by_label}
+
+
+def test_runs_that_wait_are_not_left_without_a_supervisor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_study(tmp_path / "tiny.json")
+    submit_missing(path)
+    asked_for: list[bool] = []
+    monkeypatch.setattr("ued_core.runs.ensure_supervisor", lambda: asked_for.append(True))
+    assert submit_missing(path).going == 8
+    assert asked_for == [True], "the one that ran may have been killed since"
+
+
+def test_an_axis_names_its_rows(tmp_path: Path) -> None:
+    """Tables ask for scenes and arms, or for whatever label a row may have."""
+    axes = tiny()["axes"]
+    path = write_study(
+        tmp_path / "tiny.json",
+        axes=[{**axes[0], "name": "condition"}, {**axes[1], "name": "arm"}],
+        comparisons=[],
+    )
+    finish(submit_missing(path).queued[0], 0.5)
+    (row,) = rows_of(progress_of(Study.read(path), Snapshot("", tuple(runs.runs())), {}))
+    assert (row.condition, row.arm, row.dataset, row.seed) == ("clean", "none", "shapes", 0)
 
 
 def test_what_ended_badly(tmp_path: Path) -> None:

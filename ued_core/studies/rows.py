@@ -11,7 +11,7 @@ from ued_core.results.row import VERSION, ResultRow
 from ued_core.results.shipped_runs import shipped_row
 from ued_core.studies.progress import Cell, StudyProgress, Trial
 
-_LABELS = ("dataset", "attack", "defence", "plan")
+_LABELS = tuple(name for name, field in ResultRow.model_fields.items() if field.annotation is str and name != "key")
 """Axes of these names are labels of a row."""
 
 
@@ -54,6 +54,6 @@ def _row(cell: Cell, trial: Trial) -> ResultRow | None:
     if measured is None:
         return None
     places: dict[str, Any] = {name: label for name, label in cell.condition.places.items() if name in _LABELS}
-    labels = {"dataset": spec.dataset.key, **places, "condition": cell.condition.label, "seed": spec.seed}
+    labels = {"dataset": spec.dataset.key, "condition": cell.condition.label, **places, "seed": spec.seed}
     described = {"key": key, "spec": {**spec.to_json(), "note": ""}, "version": VERSION}
     return ResultRow.from_json({**labels, **measured, **labels, **described}, f"The run {key}")

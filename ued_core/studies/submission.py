@@ -87,13 +87,14 @@ def _submit(study: Study, by: Person, retry: bool, on_queued: Callable[[int, int
         # Work begins while the rest is queued.
         queued += runs.submit_many(piece, launch=not queued, by=by)
         on_queued(len(queued), len(missing))
-    if resumed or queued:
+    going = found.counts.get("running", 0) + found.counts.get("queued", 0)
+    if resumed or queued or going:
         runs.ensure_supervisor()
     return Submission(
         tuple(queued),
         tuple(resumed),
         found.counts.get("finished", 0),
-        found.counts.get("running", 0) + found.counts.get("queued", 0),
+        going,
         tuple(t for t in trials if t.state in GIVEN_UP and not (t.record and t.record.id in resumed)),
     )
 
