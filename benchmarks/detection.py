@@ -3,8 +3,8 @@
     python -m benchmarks.detection                              write assets/results/detection.json and print the table
     python -m benchmarks.detection --attacks "EM, class-wise"   examine these anew, and leave the other rows as they are
 
-Attacks that train a surrogate are examined when their crafted set lies ready under the home (``UED_HOME``), as
-``benchmarks.attack_table`` leaves it; the others are skipped and named.
+The attacks are those of the study ``attacks``. Those that train a surrogate are examined when their crafted set lies
+ready under the home (``UED_HOME``), as that study leaves it; the others are skipped and named.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ def main() -> None:
     import torch
 
     torch.set_num_threads(1)
-    from benchmarks.attack_table import CONDITIONS
     from ued_core.analysis.detection import COMMAND, FILE, examine
     from ued_core.attacks import ATTACKS
     from ued_core.attacks.checkpoint import poison_once
@@ -30,12 +29,13 @@ def main() -> None:
     from ued_core.context import Context
     from ued_core.data import DATASETS, load_split
     from ued_core.files import write_json
+    from ued_core.studies.shelf import study_files
+    from ued_core.studies.study import Study
 
-    attacks = {
-        name: own["attack"]
-        for name, own in CONDITIONS.items()
-        if "attack" in own and "plan" not in own and "defenses" not in own
-    }
+    # Those that differ from clean images in nothing but their attack.
+    choices = Study.read(study_files()["attacks"]).by_axis["condition"].choices
+    attacks = {choice.label: choice.set["attack"] for choice in choices if set(choice.set) == {"attack"}}
+    attacks.pop("clean")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--attacks", nargs="*", choices=("clean", *attacks))
     wanted = parser.parse_args().attacks

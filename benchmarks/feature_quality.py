@@ -3,7 +3,7 @@
     python -m benchmarks.feature_quality              fill what is missing; finished rows are kept, so it can be stopped
     python -m benchmarks.feature_quality --table      print the table from the stored rows
 
-Data, attacks, network and plan of ``benchmarks.defence_table``, without a defence. *Untrained* is the same refit on the
+Data, attacks, network and plan of the study ``defences``, without a defence. *Untrained* is the same refit on the
 network before training. Rows are stored in ``assets/results/feature_quality.json``.
 """
 
@@ -15,12 +15,21 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import rows
-from benchmarks.defence_table import ONLY, SEEDS, spec_of
 from ued_core.results.row import VERSION, ResultRow, stored_rows
+from ued_core.runs.spec import RunSpec
+from ued_core.studies.shelf import study_files
+from ued_core.studies.study import Study
 
 RESULTS = rows.RESULTS / "feature_quality.json"
 DATASETS = ("shapes", "digits")
 NUMBERS = ("as_trained", "refitted", "untrained")
+
+
+def undefended() -> dict[tuple[str, str, int], RunSpec]:
+    """The runs of the study that have no defence, by data set, attack and seed."""
+    study = Study.read(study_files()["defences"])
+    found = study.matching({"dataset": DATASETS, "defence": ["none"]})
+    return {(c.places["dataset"], c.places["attack"], run.spec.seed): run.spec for c in found for run in c.runs}
 
 
 def compute(dataset: str, attack: str, seed: int) -> ResultRow:
@@ -34,9 +43,8 @@ def compute(dataset: str, attack: str, seed: int) -> ResultRow:
     from ued_core.context import Context
     from ued_core.data import load_split
     from ued_core.runs.pipeline import execute
-    from ued_core.runs.spec import RunSpec
 
-    began, spec = time.perf_counter(), RunSpec.from_json(spec_of(dataset, attack, "none", seed))
+    began, spec = time.perf_counter(), undefended()[dataset, attack, seed]
     data = load_split(spec.dataset, Context())
     networks = [
         spec.model.build(data.train.shape, data.train.classes, Context(seed=seed).generator("weights"))
@@ -69,14 +77,11 @@ def main() -> None:
     if options.table:
         print(table(stored_rows(RESULTS)))
         return
-    from ued_core.runs.spec import RunSpec
-
     there = {(name_of(row), row.key) for row in stored_rows(RESULTS)}
-    order = [(dataset, attack, seed) for dataset in DATASETS for attack in ONLY[dataset] for seed in SEEDS]
+    specs = undefended()
+    order = list(specs)
     wanted = sorted((job for job in order if job[2] in options.seeds), key=lambda job: job[2])
-    missing = [
-        job for job in wanted if (job, RunSpec.from_json(spec_of(job[0], job[1], "none", job[2])).key()) not in there
-    ]
+    missing = [job for job in wanted if (job, specs[job].key()) not in there]
     rows.fill(missing, compute, lambda row: rows.store(RESULTS, row, name_of, order), options.workers)
 
 
@@ -86,12 +91,10 @@ def table(found: list[ResultRow]) -> str:
         "| data | trained on | as trained | last layer refitted | refitted, untrained | n |",
         "|---|---|---|---|---|---|",
     ]
-    for dataset in DATASETS:
-        for attack in ONLY[dataset]:
-            own = [row for row in found if (row.dataset, row.attack) == (dataset, attack)]
-            if own:
-                cells = [rows.spread([row.value(number) for row in own]) for number in NUMBERS]
-                lines.append("| " + " | ".join([dataset, attack, *cells, str(len(own))]) + " |")
+    for dataset, attack in dict.fromkeys((row.dataset, row.attack) for row in found):
+        own = [row for row in found if (row.dataset, row.attack) == (dataset, attack)]
+        cells = [rows.spread([row.value(number) for row in own]) for number in NUMBERS]
+        lines.append("| " + " | ".join([dataset, attack, *cells, str(len(own))]) + " |")
     return "\n".join(lines)
 
 

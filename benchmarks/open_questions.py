@@ -5,7 +5,7 @@
     python -m benchmarks.open_questions --table            print the tables from the stored rows
 
 * b: what COIN costs on clean data, over its strength α.
-* c: how far seeds spread the central result; answered by ``benchmarks.phenomenon``, whose rows are read here.
+* c: how far seeds spread the central result; answered by the study ``phenomenon``, whose rows are read here.
 * d: whether COIN's design is needed: its parts alone, and other random warps at the same mean distortion.
 * e: detect, then defend: COIN on the flagged images alone, where some images are clean; the control trains on those
   alone.
@@ -14,7 +14,7 @@
 * h: where the best α lies for other p_b and kernel sizes.
 
 The attack is CUDA on shapes unless a row says otherwise; network, plan and sizes are those of
-``benchmarks.defence_table``, whose rows are taken over where they are the same run. Rows are stored in
+the study ``defences``, whose rows are taken over where they are the same run. Rows are stored in
 ``assets/results/open_questions.json``.
 """
 
@@ -23,8 +23,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks import rows
-from benchmarks.defence_table import DATASETS, PLAN
-from benchmarks.phenomenon import against_control
+from benchmarks.study_tables import against_control
 from ued_core.results.measured import summary
 from ued_core.results.open_questions import found as conditions_of
 from ued_core.results.row import ResultRow, stored_rows
@@ -33,6 +32,11 @@ from ued_core.results.words import level, level_cell
 RESULTS = rows.RESULTS / "open_questions.json"
 OTHERS = (rows.RESULTS / "defences.json",)
 SEEDS = (0, 1, 2)
+DATASETS: dict[str, dict[str, Any]] = {
+    "shapes": {"name": "shapes", "train_size": 2000, "test_size": 500},
+    "digits": {"name": "digits"},
+}
+PLAN = {"name": "adamw", "batch_size": 64}
 QUESTIONS = ("b", "d", "e", "f", "g", "h")
 CUDA = {"name": "cuda", "blur": 0.3}
 

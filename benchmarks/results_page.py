@@ -4,8 +4,9 @@
     python -m benchmarks.results_page --check    only say whether they are what the rows say
 
 The pages are written by hand but for their tables and for what is said of the rows: what stands between
-``<!-- table: NAME -->`` or ``<!-- words: NAME -->`` and ``<!-- end -->`` is replaced. Each table is that of the
-benchmark which fills the rows, as its option ``--table`` prints it; the words are those of ``benchmarks.statements``.
+``<!-- table: NAME -->`` or ``<!-- words: NAME -->`` and ``<!-- end -->`` is replaced. The tables of studies are those
+of ``benchmarks.study_tables``, others that of the benchmark which fills the rows; the words are those of
+``benchmarks.statements``.
 """
 
 from __future__ import annotations
@@ -18,20 +19,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import (
-    attack_table,
-    defence_table,
     detection,
     dvae,
     edge_detector,
     feature_quality,
     open_questions,
-    phenomenon,
     rows,
     staged,
     statements,
+    study_tables,
     uc_protocols,
 )
-from ued_core.results.measured import study_tables, summary
+from ued_core.results import measured
+from ued_core.results.measured import summary
 from ued_core.results.phenomenon import conditions
 from ued_core.results.row import ResultRow, stored_rows
 from ued_core.results.words import level
@@ -47,13 +47,13 @@ HEADLINE = {
 }
 """Condition of the central table → how the README calls it."""
 TABLES: dict[str, Callable[[], str]] = {
-    "phenomenon": lambda: phenomenon.table(stored_rows(phenomenon.RESULTS)),
-    "fashion": lambda: defence_table.table(stored_rows(study_tables()["fashion-first"])),
+    "phenomenon": lambda: study_tables.phenomenon(_of_study("phenomenon")),
+    "fashion": lambda: study_tables.defences(_of_study("fashion-first")),
     "photographs": lambda: statements.photographs(),
     "drawn": lambda: statements.drawn(),
-    "headline": lambda: headline(stored_rows(phenomenon.RESULTS)),
-    "attacks": lambda: attack_table.table(stored_rows(attack_table.RESULTS)),
-    "defences": lambda: defence_table.table(stored_rows(defence_table.RESULTS)),
+    "headline": lambda: headline(_of_study("phenomenon")),
+    "attacks": lambda: study_tables.attacks(_of_study("attacks")),
+    "defences": lambda: study_tables.defences(_of_study("defences")),
     "open_questions": lambda: open_questions.table(stored_rows(open_questions.RESULTS)),
     "dvae": lambda: dvae.table(rows.stored_measurements(dvae.RESULTS)),
     "staged": lambda: staged.table(stored_rows(staged.RESULTS)),
@@ -65,6 +65,10 @@ TABLES: dict[str, Callable[[], str]] = {
 """Every table and every finding that the pages may show, by the name in its mark."""
 
 
+def _of_study(name: str) -> list[ResultRow]:
+    return stored_rows(measured.study_tables()[name])
+
+
 def _record(path: Path) -> dict:
     return json.loads(path.read_text(encoding="utf-8"))
 
@@ -72,16 +76,14 @@ def _record(path: Path) -> dict:
 def headline(found: list[ResultRow]) -> str:
     """Markdown: what the default plan ends at, mean ± sd over seeds of the clean test accuracy, and the difference from
     the control on the same seeds."""
-    lines = [
-        "| trained with AdamW on | " + " | ".join(phenomenon.DATASETS) + " |",
-        "|---" * (1 + len(phenomenon.DATASETS)) + "|",
-    ]
+    data = measured.data_sets(found)
+    lines = ["| trained with AdamW on | " + " | ".join(data) + " |", "|---" * (1 + len(data)) + "|"]
     for name, words in HEADLINE.items():
         cells = []
-        for dataset in phenomenon.DATASETS:
+        for dataset in data:
             there = conditions(found, dataset, "adamw")
             own = next((c for c in there if c.name == name), None)
-            parts = [level(summary(own, "last")), phenomenon.against_control(own, there)] if own else []
+            parts = [level(summary(own, "last")), study_tables.against_control(own, there)] if own else []
             cells.append("; ".join(filter(None, parts)))
         lines.append(f"| {words} | " + " | ".join(cells) + " |")
     return "\n".join(lines)

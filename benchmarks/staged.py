@@ -15,7 +15,6 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks import rows
-from benchmarks.attack_table import REM
 from ued_core.results.evidence import compare, like_with_like
 from ued_core.results.measured import summary
 from ued_core.results.phenomenon import Condition
@@ -25,6 +24,7 @@ from ued_core.results.words import gain_cell, level_cell
 
 RESULTS = rows.RESULTS / "staged.json"
 SEEDS = (0, 1, 2)
+REM = {"name": "rem", "train_steps": 400, "noise_steps": 3, "adversarial_steps": 1, "adversarial_radius": 1}
 WIDTH = 12
 RESNET: dict[str, Any] = {"name": "resnet18", "width": 8}
 DIGITS: dict[str, Any] = {"name": "digits"}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import defence_table, results_page
+from benchmarks import results_page, study_tables
 from tests.results.test_measured import row
 from ued_core.results.row import ResultRow
 
@@ -45,7 +45,7 @@ def test_a_made_up_table_with_unequal_seeds_is_paired_or_dropped() -> None:
     rows += [row("EM", seed, last, attack="EM", defence="COIN", defenses=coin) for seed, last in ((0, 0.5), (1, 0.95))]
     rows += [row("EM", 0, 0.3, attack="EM", defence="JPEG 10", defenses=jpeg)]
     rows += [row("EM", 7, 0.99, attack="EM", defence="grey", defenses=grey)]
-    assert defence_table.table([ResultRow.from_json(r) for r in rows]).splitlines() == [
+    assert study_tables.defences([ResultRow.from_json(r) for r in rows]).splitlines() == [
         "| shapes | EM |",
         "|---|---|",
         "| none | 66.7 ± 40.4 n3 |",
@@ -60,5 +60,5 @@ def test_another_data_set_needs_no_change_of_the_table() -> None:
     for seed, (none, defended) in enumerate(zip((0.2, 0.3, 0.25, 0.2, 0.3), (0.6, 0.72, 0.66, 0.61, 0.7), strict=True)):
         rows += [row("EM", seed, none, attack="EM", defence="none", dataset="fashion")]
         rows += [row("EM", seed, defended, attack="EM", defence="COIN", defenses=[{"name": "coin"}], dataset="fashion")]
-    table = defence_table.table([ResultRow.from_json(r) for r in rows])
+    table = study_tables.defences([ResultRow.from_json(r) for r in rows])
     assert table.splitlines()[2:] == ["| none | 25.0 ± 5.0 n5 |", "| COIN | +40.8 [40, 42] n5 |"]

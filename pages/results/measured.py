@@ -41,6 +41,7 @@ from ued_core.results.measured import (
     attack_of,
     by_effect,
     conditions,
+    crossed,
     data_sets,
     data_title,
     defences_of,
@@ -92,19 +93,18 @@ class Tables:
 
 
 def shipped_tables() -> Tables:
-    """The rows of studies first, then those of the two tables; studies that do not cross attacks with defences are left
-    out."""
-    studies = {name: _crossed(stored_rows(file)) for name, file in measured.study_tables().items()}
-    crossed = [row for rows in studies.values() for row in rows]
+    """The rows of studies that cross attacks with defences, a run that stands in several of them once, and those of the
+    table of attacks."""
+    own = (measured.ATTACKS_FILE, measured.DEFENCES_FILE)
+    studies = {n: crossed(stored_rows(file)) for n, file in measured.study_tables().items() if file not in own}
+    found = [row for rows in studies.values() for row in rows]
+    # A run that stands in several tables is one run.
+    cells = {(r.dataset, r.attack, r.defence, r.key): r for r in [*found, *stored_rows(measured.DEFENCES_FILE)]}
     return Tables(
-        [*undefended(crossed), *stored_rows(measured.ATTACKS_FILE)],
-        [*crossed, *stored_rows(measured.DEFENCES_FILE)],
+        [*undefended(found), *stored_rows(measured.ATTACKS_FILE)],
+        list(cells.values()),
         {row.dataset: measured.study_command(name) for name, rows in studies.items() for row in rows},
     )
-
-
-def _crossed(rows: Sequence[ResultRow]) -> list[ResultRow]:
-    return [row for row in rows if row.attack and row.defence]
 
 
 def plain_name(name: str) -> str:

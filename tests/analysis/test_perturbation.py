@@ -12,6 +12,7 @@ from ued_core.analysis.perturbation import (
     difference,
     distortion,
     log_power,
+    mean_size,
     power_spectrum,
     radial_average,
     ring_profile,
@@ -61,6 +62,30 @@ def test_images_are_measured_one_by_one_across_chunks() -> None:
         assert whole.linf[row] == alone.linf[0]
         assert whole.psnr[row] == pytest.approx(alone.psnr[0], rel=1e-6)
         assert whole.ssim[row] == pytest.approx(alone.ssim[0], abs=1e-5)
+
+
+def test_mean_size_counts_the_images_that_differ() -> None:
+    clean = torch.full((300, 1, 4, 4), 100, dtype=torch.uint8)
+    other = clean.clone()
+    other[0] += 51
+    other[299, 0, 0, 0] += 102
+    found = mean_size(clean, other)
+    # Changes of 0.2 in 16 values (0.8 long, mean square 0.04), and of 0.4 in one of them (mean square 0.01).
+    assert found == {
+        "linf": pytest.approx((51 + 102) / 2),
+        "l2": pytest.approx((0.8 + 0.4) / 2),
+        "psnr": pytest.approx((10 * np.log10(25) + 10 * np.log10(100)) / 2),
+    }
+    assert mean_size(clean, clean) == {}
+    with pytest.raises(DataError):
+        mean_size(clean, other[:5])
+
+
+def test_mean_size_is_the_mean_of_the_distortion() -> None:
+    clean, other = noise((20, 3, 12, 12)), noise((20, 3, 12, 12), 1)
+    whole, brief = distortion(clean, other), mean_size(clean, other)
+    for name, value in brief.items():
+        assert value == pytest.approx(getattr(whole, name).mean(), rel=1e-5)
 
 
 @pytest.mark.parametrize(

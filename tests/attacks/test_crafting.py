@@ -37,6 +37,8 @@ def test_crafted_once_and_then_read(monkeypatch):
     card = crafted_card(ATTACK, 2, data.content_hash)
     assert card["attack"] == ATTACK.to_json()
     assert card["log"]["seconds"] > 0
+    assert card["log"]["cpu_s"] > 0
+    assert 0 < card["log"]["evaluations"] <= ATTACK.gradient_evaluations(len(data))
     assert crafted_card(ATTACK, 3, data.content_hash) is None
     monkeypatch.setattr(ErrorMinimising, "craft", forbidden)
     seen = []

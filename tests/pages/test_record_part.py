@@ -43,7 +43,7 @@ def test_shipped_and_contributed_entries_stand_in_one_table(open_page, own_home:
     assert page.warning[0].value == "One contributed file cannot be read; `ued record show` says why."
     table = page.dataframe[0].value
     assert "contributed: theirs" in set(table["origin"])
-    assert "python -m benchmarks.defence_table" in set(table["origin"])
+    assert "ued study run defences" in set(table["origin"])
     assert all("CUDA" in name or "kernel" in name for name in table["condition"])
     assert {"better", "cannot be told"} <= set(table["verdict"].dropna())
     page.selectbox(key="record_data").set_value("their photographs").run()

@@ -14,6 +14,7 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from ued_core.analysis.perturbation import mean_size
 from ued_core.context import Context
 from ued_core.data import load_split
 from ued_core.defenses import Defense
@@ -81,6 +82,8 @@ def test_poisoned_and_defended_run(spec_of: Callable[..., RunSpec], tmp_path: Pa
     assert accuracy(network, stored, Context()) == result.poisoned_accuracy
     assert result.data.clean_hash == split.train.content_hash
     assert result.data.trained_on_hash == stored.content_hash != split.train.content_hash
+    assert result.poison is not None
+    assert result.poison.to_json() == mean_size(split.train.images, stored.images)
     assert (result.data.train, result.data.test) == (200, 100)
     assert result.data.class_names == list(split.train.class_names)
     assert result.environment.device == "cpu"

@@ -20,8 +20,8 @@ from ued_core.results.row import stored_rows
 from ued_core.runs.listing import Snapshot
 from ued_core.studies import shelf, submission
 from ued_core.studies.progress import progress_of
-from ued_core.studies.shelf import asked, find_study, own_studies, study_files
 from ued_core.studies.rows import rows_of
+from ued_core.studies.shelf import asked, find_study, own_studies, study_files
 from ued_core.studies.study import Study
 from ued_core.studies.submission import cancel_study, extend, submit_missing
 

@@ -104,6 +104,36 @@ def _distortion(clean: torch.Tensor, other: torch.Tensor) -> tuple[np.ndarray, .
     return tuple(values.numpy().astype(np.float64) for values in found)
 
 
+def mean_size(clean: torch.Tensor, other: torch.Tensor) -> dict[str, float]:
+    """How large a perturbation is on the images that it changes, in brief and in a moment.
+
+    Args:
+        clean, other: uint8 (N, C, H, W).
+
+    Returns:
+        ``linf`` (largest change of an image, in 1/255), ``l2`` (length of an image's change, pixel values in 0..1) and
+        ``psnr`` (dB), means over the images that differ; empty where none does.
+
+    Raises:
+        DataError: the stacks are not uint8 of one shape.
+    """
+    _same_shape(clean, other)
+    found = [_sizes(clean[i : i + CHUNK], other[i : i + CHUNK]) for i in range(0, len(clean), CHUNK)]
+    sizes = np.concatenate(found, axis=1)
+    return dict(zip(("linf", "l2", "psnr"), sizes.mean(axis=1).tolist(), strict=True)) if sizes.size else {}
+
+
+def _sizes(clean: torch.Tensor, other: torch.Tensor) -> np.ndarray:
+    """L∞, L2 and PSNR of the images that differ, float64 (3, n)."""
+    delta = difference(clean, other).flatten(1).double()
+    delta = delta[delta.any(dim=1)]
+    square = delta.div(255).square()
+    psnr = -10 * square.mean(dim=1).log10()
+    return (
+        torch.stack([delta.abs().amax(1), square.sum(dim=1).sqrt(), psnr]).numpy() if len(delta) else np.empty((3, 0))
+    )
+
+
 # ---- per class ---------------------------------------------------------------------------------
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -125,10 +125,19 @@ def craft_once(attack: Any, data: ImageSet, ctx: Context, partial: Path | None =
 
 
 def _made(attack: Any, data: ImageSet, ctx: Context, folder: Path, own: Path | None) -> Crafted:
-    draft, began = Draft(folder.with_suffix(DRAFT)), time.perf_counter()
-    made = attack.craft(data, ctx, draft)
+    draft, began, cpu = Draft(folder.with_suffix(DRAFT)), time.perf_counter(), time.process_time()
+    told: dict[str, float] = {}
+
+    def report(done: float, total: float, text: str) -> None:
+        told[text] = max(done, told.get(text, 0.0))
+        ctx.on_report(done, total, text)
+
+    made = attack.craft(data, replace(ctx, on_report=report), draft)
     known = attack.surrogate_note(data, ctx.seed)
-    log = {**made.log, **({"surrogate": known} if known else {}), "seconds": time.perf_counter() - began}
+    # The last report jumps to the end, whatever was needed.
+    evaluations = max((done for text, done in told.items() if not text.startswith(made.log["note"])), default=0.0)
+    cost = {"seconds": time.perf_counter() - began, "cpu_s": time.process_time() - cpu, "evaluations": int(evaluations)}
+    log = {**made.log, **({"surrogate": known} if known else {}), **cost}
     made = Crafted(made.images, log)
     target = own if STOPPED in log else folder
     if target is None:

@@ -18,7 +18,14 @@ from ued_core.results.row import ResultRow
 
 FOLDER = asset("results")
 ATTACKS_FILE, DEFENCES_FILE = FOLDER / "attacks.json", FOLDER / "defences.json"
-ATTACKS_COMMAND, DEFENCES_COMMAND = "python -m benchmarks.attack_table", "python -m benchmarks.defence_table"
+
+
+def study_command(name: str) -> str:
+    """What fills a study's table."""
+    return f"ued study run {name}"
+
+
+ATTACKS_COMMAND, DEFENCES_COMMAND = study_command("attacks"), study_command("defences")
 
 
 @dataclass(frozen=True)
@@ -58,9 +65,14 @@ def study_tables() -> dict[str, Path]:
     return {file.stem: file for file in files if file.exists()}
 
 
-def study_command(name: str) -> str:
-    """What fills a study's table."""
-    return f"ued study run {name}"
+def crossed(rows: Sequence[ResultRow]) -> list[ResultRow]:
+    """The rows of a study whose conditions are an attack and a defence, perhaps on a named set, and nothing else."""
+    return [row for row in rows if row.attack and row.defence and row.condition in _crossings(row)]
+
+
+def _crossings(row: ResultRow) -> tuple[str, str]:
+    cell = f"{row.attack} · {row.defence}"
+    return cell, f"{row.dataset} · {cell}"
 
 
 def undefended(rows: Sequence[ResultRow]) -> list[ResultRow]:

@@ -12,7 +12,20 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, ValidatorFunctionWrapHandler
 from pydantic_core import CoreSchema, core_schema
 
-from ued_core.stored import Amount, Epoch, Line, Part, Prose, Share, Span, Stored, finite_or_unknown, known, whole
+from ued_core.stored import (
+    Amount,
+    Count,
+    Epoch,
+    Line,
+    Part,
+    Prose,
+    Share,
+    Span,
+    Stored,
+    finite_or_unknown,
+    known,
+    whole,
+)
 
 Number = Annotated[Amount | None, BeforeValidator(finite_or_unknown)]
 
@@ -163,17 +176,29 @@ class Environment(Part):
     python: Line
 
 
+class PoisonSize(Part):
+    """:func:`ued_core.analysis.perturbation.mean_size` of what was published, described there."""
+
+    linf: Annotated[float, Field(ge=0, le=255)]
+    l2: Annotated[float, Field(ge=0, le=1e6)]
+    psnr: Annotated[float, Field(ge=0, le=1e3)]
+
+
 class Crafting(Part):
     """How crafting went; what else an attack has to say is in it too.
 
     Attributes:
         seconds: that it took, when it was done.
+        cpu_s: the same in seconds of processor time of this process; None in sets from before it was measured.
+        evaluations: how many times an image went through a model; None in sets from before it was counted.
         note: in words.
         stopped_early: how far it was when the user ended it; empty otherwise.
         surrogate: what is known of the network that it was crafted with, in words.
     """
 
     seconds: Span
+    cpu_s: Span | None = None
+    evaluations: Count | None = None
     note: Prose
     stopped_early: Line = ""
     surrogate: Prose | None = None

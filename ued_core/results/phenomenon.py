@@ -14,7 +14,7 @@ from ued_core.results.row import ResultRow, stored_rows
 
 FILE = asset("results", "phenomenon.json")
 READOUT_FILE = FILE.with_name("filter_readout.json")
-COMMAND = "python -m benchmarks.phenomenon"
+COMMAND = "ued study run phenomenon"
 READOUT_COMMAND = "python -m benchmarks.filter_readout"
 
 

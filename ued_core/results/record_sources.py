@@ -13,15 +13,7 @@ from ued_core.errors import DataError
 from ued_core.files import write_json
 from ued_core.home import home
 from ued_core.results import phenomenon
-from ued_core.results.measured import (
-    ATTACKS_COMMAND,
-    ATTACKS_FILE,
-    DEFENCES_COMMAND,
-    DEFENCES_FILE,
-    FOLDER,
-    data_sets,
-    grid,
-)
+from ued_core.results.measured import FOLDER, study_command, study_tables
 from ued_core.results.record import Entry, Record, entries
 from ued_core.results.row import stored_rows
 
@@ -29,28 +21,17 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def shipped() -> list[Entry]:
-    """The entries of the shipped tables whose rows name a condition, or an attack and a defence; what stands in several
-    of them once.
+    """The entries of the shipped studies' tables; what stands in several of them once.
 
     Raises:
         DataError: a table is damaged.
     """
-    defences = stored_rows(DEFENCES_FILE)
-    made = _named(phenomenon.FILE, phenomenon.COMMAND)
-    for dataset in data_sets(defences):
-        made += entries(list(grid(defences, dataset).cells.values()), origin=DEFENCES_COMMAND)
-    made += _named(ATTACKS_FILE, ATTACKS_COMMAND)
-    for file in sorted(FOLDER.glob("*.json")):
-        if file not in (phenomenon.FILE, DEFENCES_FILE, ATTACKS_FILE) and _names_conditions(file):
-            made += _named(file, f"table {file.name}")
+    studies = study_tables()
+    made: list[Entry] = []
+    # Of a run that stands in several tables, the central one has the plainest name.
+    for name in sorted(studies, key=lambda name: (studies[name] != phenomenon.FILE, name)):
+        made += _named(studies[name], study_command(name))
     return _once(made)
-
-
-def _names_conditions(file: Path) -> bool:
-    """Whether the rows are runs of named conditions; tables begin a row with its labels, so its beginning tells."""
-    with file.open(encoding="utf-8") as table:
-        beginning = table.read(400)
-    return beginning.startswith("[") and '"condition":' in beginning
 
 
 def _named(file: Path, origin: str) -> list[Entry]:

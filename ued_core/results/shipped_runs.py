@@ -48,10 +48,15 @@ def shipped_row(key: str, run: ShippedRun, folder: Path | None = None) -> Result
     Raises:
         DataError: it is no row any more.
     """
-    for value in _rows((asset("results") if folder is None else folder) / run.table):
-        if value["key"] == key:
-            return ResultRow.from_json(value, f"A row of {run.table}")
-    return None
+    file = (asset("results") if folder is None else folder) / run.table
+    value = _by_key(file, file.stat().st_mtime_ns).get(key)
+    return None if value is None else ResultRow.from_json(value, f"A row of {run.table}")
+
+
+@lru_cache(maxsize=1)
+def _by_key(file: Path, changed: int) -> Mapping[str, dict[str, Any]]:
+    """The rows of one table; whoever asks for one of a study's runs asks for the others next."""
+    return {value["key"]: value for value in _rows(file)[::-1]}
 
 
 @lru_cache(maxsize=4)

@@ -7,11 +7,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
+from ued_core.analysis.perturbation import mean_size
 from ued_core.analysis.shortcut import shortcut_probe, wrong_classes
 from ued_core.attacks.base import touched_rows
 from ued_core.attacks.checkpoint import poison_once
@@ -20,7 +22,7 @@ from ued_core.data import load_split
 from ued_core.errors import DataError
 from ued_core.models import Network
 from ued_core.records import DataSplit, History, ImageSet, PoisonedSet
-from ued_core.results.parts import Crafting, Data, DefenseReport, Environment, EpochRow, Probe
+from ued_core.results.parts import Crafting, Data, DefenseReport, Environment, EpochRow, PoisonSize, Probe
 from ued_core.runs.result import VERSION, RunResult
 from ued_core.runs.spec import RunSpec
 from ued_core.runs.weights import EpochWeights, save_weights
@@ -57,7 +59,7 @@ def execute(
     ctx = replace(ctx, seed=spec.seed, device=pick_device(spec.device))
     ctx.report(0, 1, "loading data")
     split = load_split(spec.dataset, ctx)
-    stored, touched, crafting, poison_seconds = _published(spec, split.train, ctx, partial, on_poisoned)
+    stored, touched, crafting, poison_seconds, size = _published(spec, split.train, ctx, partial, on_poisoned)
     test_set = split.test
     if spec.relabel is not None:
         stored, test_set = spec.relabel.apply(stored), spec.relabel.apply(test_set)
@@ -100,6 +102,7 @@ def execute(
             trained_on_hash=train_set.content_hash,
         ),
         probe=probe(spec, split, network, ctx),
+        poison=PoisonSize.model_validate(size) if size else None,
         crafting=None if crafting is None else Crafting.model_validate(crafting),
         purification=[DefenseReport.model_validate(log) for log in purification],
         training=[DefenseReport.model_validate({"name": name, **hook.report()}) for name, hook in hooks],
@@ -127,12 +130,14 @@ class _Published(NamedTuple):
         touched: bool (N,), which of them the attack changed; None unless it changed some and left others.
         crafting: how crafting went; None where nothing is crafted.
         seconds: what poisoning took.
+        size: of the perturbation; empty where there is none.
     """
 
     images: ImageSet
     touched: torch.Tensor | None = None
     crafting: Mapping[str, object] | None = None
     seconds: float = 0.0
+    size: Mapping[str, float] = MappingProxyType({})
 
 
 def _published(
@@ -149,7 +154,8 @@ def _published(
     images, seconds = made.as_training_set(), time.perf_counter() - began
     on_poisoned(made)
     mixed = 0 < int(made.touched.sum()) < len(made.touched)
-    return _Published(images, made.touched if mixed else None, made.log, seconds)
+    size = mean_size(clean.images, images.images)
+    return _Published(images, made.touched if mixed else None, made.log, seconds, size)
 
 
 def left_clean(spec: RunSpec, data: ImageSet, ctx: Context) -> ImageSet:

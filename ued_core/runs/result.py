@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from ued_core.errors import RunError
-from ued_core.results.parts import Crafting, Data, DefenseReport, Environment, EpochRow, Probe
+from ued_core.results.parts import Crafting, Data, DefenseReport, Environment, EpochRow, PoisonSize, Probe
 from ued_core.stored import Count, Epoch, Plain, Share, Span, Stored, in_brief, whole
 
 VERSION = 2
@@ -50,6 +50,7 @@ class RunResult(Stored):
             unless there are both.
         data: sizes, class names, notes, hashes.
         probe: whether it follows the image or the perturbation; None where the attack has no perturbation of a class.
+        poison: how large the perturbation is; None where no image was changed.
         crafting: how crafting went; None where nothing was crafted.
         purification: one report per defence that was trained beforehand.
         training: one report per defence that acted while the network learned.
@@ -76,6 +77,7 @@ class RunResult(Stored):
     untouched_accuracy: Share | None = None
     data: Data
     probe: Probe | None = None
+    poison: PoisonSize | None = None
     crafting: Crafting | None = None
     purification: list[DefenseReport] = []
     training: list[DefenseReport] = []

@@ -44,7 +44,9 @@ def _row(cell: Cell, trial: Trial) -> ResultRow | None:
     spec = trial.planned.spec
     if trial.shipped is not None:
         shipped = shipped_row(trial.planned.key, trial.shipped)
-        measured = None if shipped is None else {n: v for n, v in shipped.to_json().items() if n not in ("key", "spec")}
+        # What another table calls the run is no name of it here.
+        named = {"key", "spec", "version", *_LABELS}
+        measured = None if shipped is None else {n: v for n, v in shipped.to_json().items() if n not in named}
         key = trial.planned.key
     elif trial.state == "finished" and trial.record is not None:
         result = runs.folder(trial.record.id).result()
