@@ -26,10 +26,13 @@ from benchmarks import (
     open_questions,
     rows,
     staged,
-    statements,
     study_tables,
     uc_protocols,
 )
+from benchmarks.statements import attacks, defences, edges, features, photographs, questions
+from benchmarks.statements import detection as tests_of_sets
+from benchmarks.statements import phenomenon as central
+from benchmarks.statements import staged as staged_training
 from ued_core.results import measured
 from ued_core.results.measured import summary
 from ued_core.results.phenomenon import conditions
@@ -49,8 +52,18 @@ HEADLINE = {
 TABLES: dict[str, Callable[[], str]] = {
     "phenomenon": lambda: study_tables.phenomenon(_of_study("phenomenon")),
     "fashion": lambda: study_tables.defences(_of_study("fashion-first")),
-    "photographs": lambda: statements.photographs(),
-    "drawn": lambda: statements.drawn(),
+    "photographs": photographs.photographs,
+    "drawn": photographs.drawn,
+    "central": central.words,
+    "what_attacks_do": attacks.words,
+    "what_defences_do": defences.words,
+    "answers": lambda: questions.words(
+        stored_rows(open_questions.RESULTS), _of_study("defences"), _of_study("phenomenon")
+    ),
+    "staged_training": staged_training.words,
+    "features": lambda: features.words(stored_rows(feature_quality.RESULTS)),
+    "edges": lambda: edges.words(_record(edge_detector.RESULTS)),
+    "tests_of_sets": lambda: tests_of_sets.words(_record(rows.RESULTS / "detection.json")["rows"]),
     "headline": lambda: headline(_of_study("phenomenon")),
     "attacks": lambda: study_tables.attacks(_of_study("attacks")),
     "defences": lambda: study_tables.defences(_of_study("defences")),

@@ -138,6 +138,9 @@ def method_words(method: Method) -> str:
     changed = {name: value for name, value in method.model_dump().items() if value != declared[name].default}
     parts = []
     for name, value in changed.items():
+        if isinstance(value, bool):
+            parts.append(declared[name].label if value else f"not {declared[name].label}")
+            continue
         text = f"{value:g}" if isinstance(value, float) else seen_parameter(declared[name], value)
         parts.append(f"{declared[name].label} {text} {declared[name].unit}".rstrip())
     return f"{method.title} ({', '.join(parts)})" if parts else method.title

@@ -39,7 +39,8 @@ class Known:
 
     Attributes:
         recipe: of all of them.
-        accuracy: clean test accuracy after the last epoch over its runs, 0..1.
+        draws: clean test accuracy after the last epoch by what each run drew, 0..1.
+        accuracy: the same over its runs.
         clean: of runs without attack and defence; with ``count`` 0 where there are none.
         loss: of clean accuracy by the attack alone, paired; None without an attack, or where nothing can be paired.
         gain: of the defences over the attack alone (on clean images: over none), paired; None without defences, or
@@ -47,6 +48,7 @@ class Known:
     """
 
     recipe: Recipe
+    draws: Mapping[Draw, float]
     accuracy: Summary
     clean: Summary
     loss: Comparison | None
@@ -99,6 +101,21 @@ def with_defences(spec: Mapping[str, Any]) -> dict[str, Known]:
     return dict(sorted(found.items(), key=lambda entry: -entry[1].accuracy.mean))
 
 
+def attacks_alone(spec: Mapping[str, Any]) -> dict[str, Known]:
+    """What every stored attack without a defence leaves on a spec's data, trained as the spec says, the largest loss
+    first.
+
+    Args:
+        spec: a run spec as JSON with every parameter; its attack and defences do not matter.
+
+    Returns:
+        The attack as a JSON text → its runs; those that no clean run can be paired with come last.
+    """
+    own, _, _ = _condition(spec)
+    found = {a: _told(own, a, d) for r, a, d in _runs() if r == own and a != "null" and d == "[]"}
+    return dict(sorted(found.items(), key=lambda entry: -entry[1].loss.gain.mean if entry[1].loss else 1.0))
+
+
 def where_it_works(attack: Mapping[str, Any]) -> list[Known]:
     """The data on which an attack alone lowers the accuracy in stored runs, the largest loss first; per data set the
     recipe with most runs.
@@ -121,6 +138,7 @@ def _told(recipe: Recipe, attack: str, defences: str) -> Known:
     own = runs[recipe, attack, defences]
     return Known(
         recipe,
+        own,
         evidence.over(own.values()),
         evidence.over(clean.values()),
         _paired(clean, alone) if attack != "null" else None,

@@ -10,11 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from ued_core.defenses import DEFENSES
+from ued_core.errors import UnknownName
+from ued_core.results import open_questions as series
 from ued_core.results.evidence import FEW, Summary, gain, judge, like_with_like, minus, over, summed
 from ued_core.results.measured import against, defences_of, summary
 from ued_core.results.open_questions import COIN, PUBLISHED, USUAL, Attacker, Group, Line, setting
 from ued_core.results.phenomenon import Condition
+from ued_core.results.row import ResultRow
 from ued_core.results.words import level, points
+from ued_core.training import PLANS
 
 HARM = 0.02
 """From such a loss on, judged by the mean over the seeds, an attack is said to do harm."""
@@ -108,6 +113,36 @@ def _capital(text: str) -> str:
 
 
 # ---- one answer a question ---------------------------------------------------------------------
+
+
+def answer_to(key: str, rows: Sequence[ResultRow], known: Sequence[ResultRow], central: Sequence[ResultRow]) -> Answer:
+    """What the rows say of one of :data:`ued_core.results.open_questions.QUESTIONS`.
+
+    Args:
+        key: of the question.
+        rows: of the open questions.
+        known: more rows, of which clean ones serve as references.
+        central: of the central experiment.
+    """
+    own = series.found(rows, key, {name: method.title for name, method in DEFENSES.items()})
+    every = [*rows, *known]
+    match key:
+        case "b":
+            return cost_answer(series.cost_lines(own))
+        case "c":
+            return seeds_answer(series.seed_groups(central, {name: plan.title for name, plan in PLANS.items()}))
+        case "d":
+            return rivals_answer(series.rivals(own, every))
+        case "e":
+            return mixtures_answer(series.mixtures(own, every))
+        case "f":
+            return attackers_answer(series.attackers(own))
+        case "g":
+            return resolution_answer(series.resolution_lines(own, every))
+        case "h":
+            return optimum_answer(*series.optimum_lines(own, every))
+        case _:
+            raise UnknownName("open question", key, list(series.QUESTIONS))
 
 
 def cost_answer(lines: Sequence[Line]) -> Answer:

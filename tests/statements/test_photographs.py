@@ -1,38 +1,14 @@
-"""Sentences of README and results are made from rows: on tables made by hand, other numbers give other words."""
+"""What is said of photographs follows the rows: on tables made by hand, other numbers give other words."""
 
-import json
-
-import pytest
-
-from benchmarks import statements
-from ued_core.results import known as module
-from ued_core.runs.spec import RunSpec
-
-
-@pytest.fixture
-def table(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "asset", lambda *parts: tmp_path.joinpath(*parts[1:]))
-
-    def write(*conditions):
-        rows = []
-        for dataset, attack, defences, values in conditions:
-            for seed, last in enumerate(values):
-                spec = RunSpec.from_json(
-                    {"dataset": {"name": dataset, "seed": seed}, "attack": attack, "defenses": defences,
-                     "seed": seed, "attack_seed": seed}
-                )  # fmt: skip
-                rows.append({"key": spec.key(), "spec": spec.to_json(), "seed": seed, "last": last})
-        (tmp_path / "rows.json").write_text(json.dumps(rows))
-
-    return write
-
+from benchmarks.statements import photographs
+from benchmarks.statements.stored import COIN, FASHION, SHAPES
 
 CLEAN = ("fashion", None, [], [0.80, 0.82, 0.84, 0.82, 0.82])
 
 
 def test_what_an_attack_takes_is_paired_and_doubt_is_said(table):
     table(CLEAN, ("fashion", "cuda", [], [0.20, 0.24, 0.24, 0.21, 0.23]), ("fashion", "synper", [], [0.80, 0.30, 0.85]))
-    lines = statements.photographs().splitlines()
+    lines = photographs.photographs().splitlines()
     # (60 + 58 + 60 + 61 + 59) / 5
     assert lines[0].startswith("- **Filters:** CUDA takes 59.6 [")
     assert lines[0].endswith("points and leaves 22.4 ± 1.8 %.")
@@ -41,14 +17,14 @@ def test_what_an_attack_takes_is_paired_and_doubt_is_said(table):
 
 
 def test_what_a_defence_gives_and_costs(table):
-    coin = [statements.COIN]
+    coin = [COIN]
     table(
         CLEAN,
         ("fashion", "cuda", [], [0.20, 0.24, 0.24, 0.21, 0.23]),
         ("fashion", "cuda", coin, [0.60, 0.62, 0.66, 0.61, 0.61]),
         ("fashion", None, coin, [0.70, 0.71, 0.72, 0.73, 0.74]),
     )
-    text = statements.photographs()
+    text = photographs.photographs()
     # (40 + 38 + 42 + 40 + 38) / 5 and (−10 − 11 − 12 − 9 − 8) / 5
     assert "**COIN** after CUDA: +39.6 [" in text
     assert "changes the accuracy on clean images by −10.0 [" in text
@@ -57,14 +33,14 @@ def test_what_a_defence_gives_and_costs(table):
 
 def test_nothing_is_said_of_what_was_not_run(table):
     table(CLEAN)
-    assert statements.photographs() == ""
-    assert statements.drawn() == ""
+    assert photographs.photographs() == ""
+    assert photographs.drawn() == ""
 
 
 def test_other_recipes_do_not_speak_for_the_default(table):
     table(CLEAN)
-    assert statements.found("fashion") is not None
-    assert statements.found("shapes") is None
+    assert FASHION.known() is not None
+    assert SHAPES.known() is None
 
 
 def test_a_difference_between_data_is_told_where_one_attack_works_on_one_alone(table):
@@ -77,6 +53,6 @@ def test_a_difference_between_data_is_told_where_one_attack_works_on_one_alone(t
         ("fashion", "cuda", [], [0.20, 0.24, 0.24, 0.21, 0.23]),
         ("shapes", "cuda", [], [0.20, 0.24, 0.24, 0.21, 0.23]),
     )
-    text = statements.drawn()
+    text = photographs.drawn()
     assert "EM is seen to take effect on photographs and not on shapes: 22.4 ± 1.8 % are left on photographs" in text
     assert "CUDA" not in text
