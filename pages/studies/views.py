@@ -176,12 +176,14 @@ def _matrix(found: StudyProgress) -> str:
     if len(axes) < 2:
         return ""
     st.subheader("Matrix", anchor=False)
-    by_size = sorted(axes, key=lambda axis: axis.numbers is not None)
+    # The two longest axes, numbers to the right.
+    longest = sorted(axes, key=lambda axis: -len(axis.choices))[:2]
+    by_size = sorted(longest, key=lambda axis: axis.numbers is not None)
     with st.container(horizontal=True):
         names = {axis.title: seen(axis.title) for axis in axes}
         rows = pick("Rows", names, key="study_rows", default=by_size[0].title)
         others = {name: words for name, words in names.items() if name != rows}
-        usual = next(axis.title for axis in by_size if axis.title != rows)
+        usual = next(axis.title for axis in [*by_size, *axes] if axis.title != rows)
         columns = pick("Columns", others, key="study_columns", default=usual)
         fixed = _fixed(axes, (rows, columns), "study_at")
     down, across = found.study.by_axis[rows], found.study.by_axis[columns]

@@ -92,6 +92,20 @@ def test_a_matrix_fills_and_its_runs_are_found(open_page: Callable[..., AppTest]
     assert sorted(record.state for record in runs.runs()) == ["finished"] * 4 + ["queued"] * 4
 
 
+def test_the_longest_axes_make_the_matrix(open_page: Callable[..., AppTest], study: Path) -> None:
+    size = {"name": "images", "field": "dataset.train_size", "values": [200]}
+    strengths = {**ALPHA, "range": {"from": 0, "to": 1, "step": 0.1}}
+    attack, defence = tiny()["axes"]
+    write_study(
+        own_studies() / "three.json", name="three", axes=[size, attack, defence, strengths],
+        without=[{"defence": "none"}], comparisons=[],
+    )  # fmt: skip
+    page = open_page("studies", {"study": "three"})
+    assert not page.exception
+    chosen = [page.selectbox(key=key) for key in ("study_rows", "study_columns") if page.selectbox(key=key)]
+    assert [one.value for one in chosen] == ["attack", "α"], "numbers to the right, and not the axis with one value"
+
+
 def test_seeds_are_added(open_page: Callable[..., AppTest], study: Path) -> None:
     page = open_page("studies", {"study": "tiny"})
     page.number_input(key="study_more").set_value(2).run()

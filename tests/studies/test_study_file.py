@@ -102,7 +102,19 @@ def test_the_files_that_ship_can_be_trained_and_name_what_they_should():
     assert next(run for run in runs if run.unit == ("1", "3")).spec.attack_seed == 1
     assert {path.name for path in asset("studies").glob("*.json")} >= {"fashion-first.json", "key-and-seed.json"}
     for path in asset("studies").glob("*.json"):
-        assert Study.read(path).name == path.stem
+        study = Study.read(path)
+        assert study.name == path.stem
+        assert Study.heading(path) == study.title != ""
+
+
+def test_a_heading_is_read_without_the_runs(tmp_path: Path):
+    file = tmp_path / "some-name.json"
+    file.write_text('{"base": {"dataset": "no such set"}}')
+    assert Study.heading(file) == "some-name"
+    for wrong in ("[]", "{"):
+        file.write_text(wrong)
+        with pytest.raises(SpecError, match="some-name"):
+            Study.heading(file)
 
 
 def test_equal_runs_of_two_conditions_are_shared():

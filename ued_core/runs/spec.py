@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
@@ -178,7 +179,8 @@ class RunSpec(Declaring):
         return {known.name: known for known in cls.parameters()}[name]
 
     @classmethod
-    def parts(cls) -> dict[str, Part]:
+    @cache
+    def parts(cls) -> Mapping[str, Part]:
         """The fields that hold configured methods, in order."""
         return {name: part for name, field in cls.model_fields.items() if (part := _part(field))}
 

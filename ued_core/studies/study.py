@@ -337,6 +337,18 @@ class Study(_Part):
             )
         return made
 
+    @staticmethod
+    def heading(path: Path) -> str:
+        """The title of a study's file, or else its name; nothing else of it is read into a study.
+
+        Raises:
+            SpecError: the file is missing or no JSON object.
+        """
+        value = read_json(study_bytes(path), f"The study {path}")
+        if not isinstance(value, Mapping):
+            raise SpecError(f"The study {path} must be a JSON object, but this is {type(value).__name__}.")
+        return str(value.get("title") or path.stem)
+
     @cached_property
     def by_axis(self) -> Mapping[str, Axis]:
         """Each axis under its name."""
