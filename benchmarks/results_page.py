@@ -23,11 +23,8 @@ from benchmarks import (
     dvae,
     edge_detector,
     feature_quality,
-    open_questions,
     rows,
-    staged,
     study_tables,
-    uc_protocols,
 )
 from benchmarks.statements import attacks, defences, edges, features, photographs, questions
 from benchmarks.statements import detection as tests_of_sets
@@ -35,6 +32,7 @@ from benchmarks.statements import phenomenon as central
 from benchmarks.statements import staged as staged_training
 from ued_core.results import measured
 from ued_core.results.measured import summary
+from ued_core.results.open_questions import QUESTIONS
 from ued_core.results.phenomenon import conditions
 from ued_core.results.row import ResultRow, stored_rows
 from ued_core.results.words import level
@@ -57,9 +55,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "central": central.words,
     "what_attacks_do": attacks.words,
     "what_defences_do": defences.words,
-    "answers": lambda: questions.words(
-        stored_rows(open_questions.RESULTS), _of_study("defences"), _of_study("phenomenon")
-    ),
+    "answers": lambda: questions.words(_of_questions(), _of_study("defences")),
     "staged_training": staged_training.words,
     "features": lambda: features.words(stored_rows(feature_quality.RESULTS)),
     "edges": lambda: edges.words(_record(edge_detector.RESULTS)),
@@ -67,11 +63,11 @@ TABLES: dict[str, Callable[[], str]] = {
     "headline": lambda: headline(_of_study("phenomenon")),
     "attacks": lambda: study_tables.attacks(_of_study("attacks")),
     "defences": lambda: study_tables.defences(_of_study("defences")),
-    "open_questions": lambda: open_questions.table(stored_rows(open_questions.RESULTS)),
+    "open_questions": lambda: study_tables.open_questions(_of_questions(without="phenomenon")),
     "dvae": lambda: dvae.table(rows.stored_measurements(dvae.RESULTS)),
-    "staged": lambda: staged.table(stored_rows(staged.RESULTS)),
+    "staged": lambda: study_tables.staged(_of_study("staged")),
     "feature_quality": lambda: feature_quality.table(stored_rows(feature_quality.RESULTS)),
-    "uc_protocols": lambda: uc_protocols.table(stored_rows(uc_protocols.RESULTS)),
+    "uc_protocols": lambda: study_tables.uc_protocols(_of_study("uc-protocols")),
     "edge_detector": lambda: edge_detector.table(_record(edge_detector.RESULTS)),
     "detection": lambda: detection.table(_record(rows.RESULTS / "detection.json")["rows"]),
 }
@@ -80,6 +76,11 @@ TABLES: dict[str, Callable[[], str]] = {
 
 def _of_study(name: str) -> list[ResultRow]:
     return stored_rows(measured.study_tables()[name])
+
+
+def _of_questions(without: str = "") -> dict[str, list[ResultRow]]:
+    """Key → rows of every open question but that of a study which has a table of its own."""
+    return {key: stored_rows(question.file) for key, question in QUESTIONS.items() if question.study != without}
 
 
 def _record(path: Path) -> dict:

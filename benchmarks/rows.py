@@ -14,11 +14,9 @@ from statistics import mean, stdev
 from typing import Any
 
 from ued_core.assets import asset
-from ued_core.results.row import VERSION, ResultRow, stored_rows, table_text
+from ued_core.results.row import ResultRow, stored_rows, table_text
 
 RESULTS = asset("results")
-LABELS = ("dataset", "attack", "plan", "condition", "defence", "question", "name", "seed", "poison")
-"""What tables add to a run: the names of its row, and the size of the poison."""
 
 
 def store(path: Path, row: ResultRow, name_of: Callable[[ResultRow], Hashable], order: Sequence[Hashable]) -> None:
@@ -63,31 +61,6 @@ def _write(path: Path, rows: Callable[[], list[Mapping[str, Any]]]) -> None:
             temporary.write_bytes(text)
 
         write_atomic(path, fill)
-
-
-def train_once(spec: dict[str, Any], others: Sequence[Path] = ()) -> dict[str, Any]:
-    """One run in this process with one thread: the JSON of a row without the labels of its table.
-
-    Args:
-        spec: a run spec as JSON.
-        others: tables that may hold the same run already, with the names that they give it; it is then not computed
-            again.
-    """
-    import torch
-
-    torch.set_num_threads(1)
-    from ued_core.context import Context
-    from ued_core.runs.pipeline import execute
-    from ued_core.runs.spec import RunSpec
-
-    read = RunSpec.from_json(spec)
-    known = next((row for path in others for row in stored_rows(path) if row.key == read.key()), None)
-    if known is not None:
-        return {n: value for n, value in known.to_json().items() if n not in LABELS} | {"spec": read.to_json()}
-    cpu = time.process_time()
-    result = execute(read, Context())
-    measured = {**result.to_json(), "version": VERSION}
-    return {"key": read.key(), "spec": read.to_json(), **measured, "cpu_s": time.process_time() - cpu}
 
 
 def fill(

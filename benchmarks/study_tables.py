@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks import rows
+from ued_core.results.evidence import compare, like_with_like
 from ued_core.results.measured import (
     Grid,
     against,
@@ -17,9 +18,11 @@ from ued_core.results.measured import (
     reference,
     summary,
 )
+from ued_core.results.open_questions import found as of_question
 from ued_core.results.phenomenon import Condition
 from ued_core.results.phenomenon import conditions as of_plan
-from ued_core.results.row import ResultRow
+from ued_core.results.row import ResultRow, guessing
+from ued_core.results.staged import PLAIN, WATCHED
 from ued_core.results.words import gain_cell, level, level_cell
 
 
@@ -107,3 +110,58 @@ def _cell(measured: Grid, attack: str, defence: str) -> str:
         return level_cell(summary(cell, "last"))
     gain = measured.gain(attack, defence)
     return gain_cell(gain) if gain else ""
+
+
+def open_questions(tables: Mapping[str, Sequence[ResultRow]]) -> str:
+    """The clean test accuracy of the last epoch, and the difference on the same seeds from the same attack without
+    COIN, or from clean data.
+
+    Args:
+        tables: key of a question → its rows.
+    """
+    lines = ["| question | condition | clean test, last | against | best | train |", "|---|---|---|---|---|---|"]
+    for question, found in tables.items():
+        there = of_question(found)
+        for own in there:
+            cells = [level_cell(summary(own, "last")), against_control(own, there)]
+            cells += [level(summary(own, k)) for k in ("best", "train_accuracy")]
+            lines.append("| " + " | ".join([question, own.name, *cells]) + " |")
+    return "\n".join(lines)
+
+
+def staged(found: Sequence[ResultRow]) -> str:
+    """The clean test accuracy of plain training at the last epoch, what the others add to it on the same seeds, and
+    their alarms by seed. Where plain training was only watched, that is the same training, bit for bit."""
+    scenes, arms = (dict.fromkeys(getattr(row, name) for row in found) for name in ("scene", "arm"))
+    by = {(s, a): [row for row in found if (row.scene, row.arm) == (s, a)] for s in scenes for a in (*arms, PLAIN)}
+    lines = ["| trained with | " + " | ".join(scenes) + " |", "|---" * (len(scenes) + 1) + "|"]
+    for arm in (arm for arm in arms if arm != WATCHED):
+        cells = []
+        for scene in scenes:
+            own, plain = by[scene, arm], by[scene, PLAIN] or by.get((scene, WATCHED), [])
+            if arm == PLAIN:
+                cells.append(level_cell(summary(Condition(arm, tuple(plain)), "last")))
+                continue
+            alarms = ", ".join(str(row.training[0]["alarms"]) for row in own if row.training)
+            cell = gain_cell(compare(*like_with_like(own, plain)))
+            cells.append(f"{cell}; alarms {alarms}" if cell and alarms else cell)
+        if any(cells):
+            lines.append("| " + " | ".join([arm, *cells]) + " |")
+    return "\n".join(lines)
+
+
+def uc_protocols(found: Sequence[ResultRow]) -> str:
+    """Mean ± sd over seeds; accuracies of the two parts of mixed sets are of the images as stored."""
+    lines = [
+        "| protocol | setting | trained on | clean test, last | clean test, best | train | unlearnable part | clean "
+        "part | chance | n |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    numbers = ("last", "best", "train_accuracy", "touched_accuracy", "untouched_accuracy")
+    grouped: dict[tuple[str, str, str], list[ResultRow]] = {}
+    for row in found:
+        grouped.setdefault((row.protocol, row.setting, row.trained_on), []).append(row)
+    for name, own in grouped.items():
+        cells = [rows.spread([row.value(number) for row in own]) for number in numbers]
+        lines.append("| " + " | ".join([*name, *cells, f"{100 * guessing(own[0]):.0f}", str(len(own))]) + " |")
+    return "\n".join(lines)

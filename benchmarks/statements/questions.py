@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from benchmarks.statements.stored import bullets
 from ued_core.results.open_answers import answer_to
@@ -13,17 +13,16 @@ DETAILED = ("b", "d")
 """Questions whose verdict has no numbers of its own; theirs follow it."""
 
 
-def words(rows: Sequence[ResultRow], known: Sequence[ResultRow], central: Sequence[ResultRow]) -> str:
+def words(tables: Mapping[str, Sequence[ResultRow]], known: Sequence[ResultRow]) -> str:
     """Markdown: one line per question.
 
     Args:
-        rows: of the open questions.
+        tables: key of a question → its rows.
         known: more rows, of which clean ones serve as references.
-        central: of the central experiment.
     """
     lines = []
     for key, question in QUESTIONS.items():
-        answer = answer_to(key, rows, known, central)
+        answer = answer_to(key, tables.get(key, ()), known)
         told = [answer.verdict, *(answer.details if key in DETAILED else ()), answer.seeds]
         lines.append(f"**{question.title}** ({key}): {' '.join(filter(None, told))}")
     return bullets(lines)

@@ -23,10 +23,9 @@ from pages.results.measured import (
 from pages.widgets.controls import segments
 from pages.widgets.live_chart import live_chart
 from ued_core.csv_export import csv_text
-from ued_core.defenses import DEFENSES
 from ued_core.figures import open_questions as figures
 from ued_core.figures.results import condition_words
-from ued_core.results import measured, open_answers, phenomenon
+from ued_core.results import measured, open_answers
 from ued_core.results import open_questions as series
 from ued_core.results.evidence import RULE
 from ued_core.results.measured import against, control, summary
@@ -52,7 +51,6 @@ MARKS = (
     "Large marks: means over seeds; whiskers: one standard deviation either way; small dots: single runs (hover "
     "for numbers)."
 )
-DEFENCE_TITLES = {key: method.title for key, method in DEFENSES.items()}
 CURVES = 380
 """Height of a plot over α in CSS pixels."""
 
@@ -111,11 +109,9 @@ def open_view() -> None:
 
 def shown_for(key: str) -> Shown:
     """Everything about one question, from the rows as they are now."""
-    rows = stored_rows(series.FILE)
-    own = series.found(rows, key, DEFENCE_TITLES)
-    # The defence table trains on the same data: its clean runs serve as references where this table has none yet.
-    known = [*rows, *stored_rows(measured.DEFENCES_FILE)]
-    return _MAKERS[key](own, known)
+    rows = stored_rows(QUESTIONS[key].file)
+    # The defence table trains on the same data: its clean runs serve as references where this table has none.
+    return _MAKERS[key](series.found(rows), [*rows, *stored_rows(measured.DEFENCES_FILE)])
 
 
 def _answer(answer: Answer) -> None:
@@ -140,7 +136,7 @@ def _cost(own: Sequence[Condition], known: Sequence[ResultRow]) -> Shown:
 
 
 def _seeds(own: Sequence[Condition], known: Sequence[ResultRow]) -> Shown:
-    groups = series.seed_groups(stored_rows(phenomenon.FILE), {key: plan.title for key, plan in PLANS.items()})
+    groups = series.seed_groups(stored_rows(QUESTIONS["c"].file), {key: plan.title for key, plan in PLANS.items()})
     if not groups:
         return Shown((), Answer(NOT_YET))
     named = tuple(Condition(f"{group.name}: {c.name}", c.rows) for group in groups for c in group.conditions)

@@ -1,4 +1,4 @@
-"""Parts of the page Staged training: stored runs of the benchmark, and runs of one's own, as one set of charts."""
+"""Parts of the page Staged training: stored runs of the study, and runs of one's own, as one set of charts."""
 
 from __future__ import annotations
 

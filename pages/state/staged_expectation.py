@@ -19,7 +19,7 @@ def _stored(file: str, _changed: int) -> list[ResultRow]:
 
 
 def stored_rows() -> list[ResultRow]:
-    """The rows of the benchmark as they are now; empty while there is none."""
+    """The rows of the study as they are now; empty while there is none."""
     file = staged.FILE
     return _stored(str(file), file.stat().st_mtime_ns) if file.exists() else []
 

@@ -11,8 +11,8 @@ from ued_core.figures.theme import ROLE_COLOURS
 from ued_core.results import open_questions as series
 
 
-def runs(question: str, name: str, lasts: list[float], attack=None, defenses=(), **more) -> list[dict]:
-    return [row(question, name, seed, last, attack, defenses, **more) for seed, last in enumerate(lasts)]
+def runs(name: str, lasts: list[float], attack=None, defenses=(), **more) -> list[dict]:
+    return [row(name, seed, last, attack, defenses, **more) for seed, last in enumerate(lasts)]
 
 
 def traces(figure: go.Figure) -> dict[str, list]:
@@ -28,8 +28,8 @@ def texts(figure: go.Figure) -> list[str]:
 
 def test_cost_has_means_spread_and_runs_of_both_data_sets() -> None:
     rows = [
-        *runs("b", "0", [0.9, 0.94]), *runs("b", "2", [0.8], defenses=coin(2.0)),
-        *runs("b", "d", [0.99], dataset="digits"),
+        *runs("0", [0.9, 0.94]), *runs("2", [0.8], defenses=coin(2.0)),
+        *runs("d", [0.99], dataset="digits"),
     ]  # fmt: skip
     figure = figures.cost_figure(series.cost_lines(conditions(*rows)))
     found = traces(figure)
@@ -47,7 +47,7 @@ def test_cost_has_means_spread_and_runs_of_both_data_sets() -> None:
 
 
 def test_names_at_the_ends_of_lines_do_not_overlap() -> None:
-    rows = [r for k, d in enumerate(("shapes", "digits")) for r in runs("b", d, [0.9 + k / 1000], dataset=d)]
+    rows = [r for k, d in enumerate(("shapes", "digits")) for r in runs(d, [0.9 + k / 1000], dataset=d)]
     figure = figures.cost_figure(series.cost_lines(conditions(*rows)))
     low, high = sorted(note.y for note in figure.layout.annotations)
     assert high - low > 0.05 * (figure.layout.yaxis.range[1] - figure.layout.yaxis.range[0])
@@ -58,9 +58,9 @@ def test_resolution_has_a_panel_a_side_with_its_clean_line() -> None:
         r
         for side in (32, 64, 96)
         for a in (0.0, 2.0)
-        for r in runs("g", f"{side}{a}", [0.2], CUDA, coin(a) if a else [], side=side)
+        for r in runs(f"{side}{a}", [0.2], CUDA, coin(a) if a else [], side=side)
     ]
-    rows += runs("g", "clean", [0.9], side=64)
+    rows += runs("clean", [0.9], side=64)
     figure = figures.resolution_figure(series.resolution_lines(conditions(*rows), rows))
     assert [t.xaxis for t in figure.data if not t.name.endswith("run")] == ["x", "x2", "x3"]
     assert {"32×32 px", "64×64 px", "96×96 px"} < set(texts(figure))
@@ -70,8 +70,8 @@ def test_resolution_has_a_panel_a_side_with_its_clean_line() -> None:
 
 
 def test_optimum_has_one_panel_by_blur_and_one_by_kernel() -> None:
-    rows = [r for b in (0.1, 0.3, 0.6) for r in runs("h", f"{b}", [b], {**CUDA, "blur": b})]
-    rows += runs("h", "k", [0.5], {**CUDA, "kernel_size": 5})
+    rows = [r for b in (0.1, 0.3, 0.6) for r in runs(f"{b}", [b], {**CUDA, "blur": b})]
+    rows += runs("k", [0.5], {**CUDA, "kernel_size": 5})
     figure = figures.optimum_figure(*series.optimum_lines(conditions(*rows), []))
     panels = {name: found[0].xaxis for name, found in traces(figure).items() if not name.endswith("run")}
     assert panels == {"p_b = 0.1": "x", "p_b = 0.3": "x", "p_b = 0.6": "x", "k = 3": "x2", "k = 5": "x2"}
@@ -82,12 +82,12 @@ def test_optimum_has_one_panel_by_blur_and_one_by_kernel() -> None:
 
 def test_rivals_are_strips_between_no_defence_and_clean() -> None:
     rows = [
-        *runs("d", "none", [0.2], CUDA),
-        *runs("d", "COIN", [0.6, 0.8], CUDA, coin(2.0)),
-        *runs("d", "shifts", [0.5], CUDA, [{"name": "coin_shifts"}]),
-        *runs("d", "elastic", [0.4], CUDA, [{"name": "elastic"}]),
+        *runs("none", [0.2], CUDA),
+        *runs("COIN", [0.6, 0.8], CUDA, coin(2.0)),
+        *runs("shifts", [0.5], CUDA, [{"name": "coin_shifts"}]),
+        *runs("elastic", [0.4], CUDA, [{"name": "elastic"}]),
     ]
-    group = series.rivals(conditions(*rows), runs("b", "none", [0.9]))
+    group = series.rivals(conditions(*rows), runs("none", [0.9]))
     figure = figures.rivals_figure(group)
     found = traces(figure)
     (mean,), (dots,) = found["COIN"], found["COIN, one run"]
@@ -105,15 +105,13 @@ def test_rivals_are_strips_between_no_defence_and_clean() -> None:
 
 
 def test_mixtures_and_seeds_share_their_lines_over_panels() -> None:
-    rows = [
-        r for rate in (0.5, 0.8) for d in ([], coin(2.0)) for r in runs("e", f"{rate}{d}", [0.5], CUDA, d, rate=rate)
-    ]
+    rows = [r for rate in (0.5, 0.8) for d in ([], coin(2.0)) for r in runs(f"{rate}{d}", [0.5], CUDA, d, rate=rate)]
     figure = figures.mixtures_figure(series.mixtures(conditions(*rows), []))
     assert not figure.layout.shapes, "no defence has a row of its own, and clean data was not measured"
     assert list(figure.layout.yaxis.ticktext) == ["no defence", "COIN on all"]
     assert [t.yaxis for t in traces(figure)["COIN on all"]] == ["y", "y2"]
     assert {"50 % of the images poisoned", "80 % of the images poisoned"} == set(texts(figure))
-    named = [(p, c, r) for p in ("adamw", "sgd") for c in "ab" for r in runs("", c, [0.4, 0.6])]
+    named = [(p, c, r) for p in ("adamw", "sgd") for c in "ab" for r in runs(c, [0.4, 0.6])]
     stored = [r.model_copy(update={"dataset": "shapes", "plan": p, "condition": c}) for p, c, r in named]
     figure = figures.seeds_figure(series.seed_groups(stored))
     assert sum(len(t.x) for t in figure.data if t.name.endswith("one run")) == len(stored)
@@ -121,9 +119,9 @@ def test_mixtures_and_seeds_share_their_lines_over_panels() -> None:
 
 def test_attackers_are_joined_where_both_ends_are_known() -> None:
     wide = {**CUDA, "kernel_size": 7}
-    rows = [*runs("f", "p", [0.2], CUDA), *runs("f", "pc", [0.7], CUDA, coin(2.0)), *runs("f", "w", [0.3], wide)]
+    rows = [*runs("p", [0.2], CUDA), *runs("pc", [0.7], CUDA, coin(2.0)), *runs("w", [0.3], wide)]
     pairs = series.attackers(conditions(*rows))
-    figure = figures.attackers_figure(pairs, conditions(*runs("b", "none", [0.9]))[0])
+    figure = figures.attackers_figure(pairs, conditions(*runs("none", [0.9]))[0])
     bars = [t for t in figure.data if t.mode == "lines"]
     assert [(list(t.x), list(t.y)) for t in bars] == [([20, 70], [0, 0])]
     numbers = {t.text[0]: t.textposition for t in figure.data if t.text}

@@ -233,7 +233,7 @@ def test_reported_table_is_there_and_called_reported(open_page, at_once) -> None
 def test_stored_protocols_are_shown_with_seeds_and_command(open_page, at_once, monkeypatch, tmp_path) -> None:
     from pages.clusters import effects as cluster_results
 
-    path = tmp_path / "uc_protocols.json"
+    path = tmp_path / "uc-protocols.json"
     monkeypatch.setattr(cluster_results, "FILE", path)
     page = open_page("clusters", ASKED)
     assert "stored here yet" in " ".join(c.value for c in page.caption)
@@ -259,7 +259,7 @@ def test_stored_protocols_are_shown_with_seeds_and_command(open_page, at_once, m
     assert "NMI of the embedded encoder's clusters" in told
     words = caption(page, "Does the poison hold when the images get other labels?")
     assert "seeds 0, 1." in words
-    assert "python -m benchmarks.uc_protocols" in words
+    assert "ued study run uc-protocols" in words
     page = open_page("clusters", {**ASKED, "protocol": "1"})
     assert "seeds 2." in caption(page, "What do the poisoned images add when only some are poisoned?")
     parts = figure(page, "Are the poisoned images learned before the clean ones?")["data"]

@@ -13,10 +13,11 @@ from pages.results.measured import GO_TO
 from pages.results.questions import on_page, open_frame, questions_csv
 from tests.pages.components import charts
 from tests.runs.examples import RESULT
-from ued_core.results import measured, phenomenon
+from ued_core.results import measured
 from ued_core.results import open_questions as series
 from ued_core.results.open_answers import NOT_YET
 from ued_core.results.open_questions import QUESTIONS
+from ued_core.results.phenomenon import Condition
 from ued_core.results.row import ResultRow
 from ued_core.runs.spec import RunSpec
 
@@ -24,75 +25,73 @@ CUDA = {"name": "cuda", "blur": 0.3}
 COIN = {"name": "coin", "strength": 2.0}
 
 
-def run(
-    question: str, name: str, seed: int, last: float, attack: Any = None, defenses: Any = (), **more: Any
-) -> dict[str, Any]:
+def run(name: str, seed: int, last: float, attack: Any = None, defenses: Any = (), **more: Any) -> dict[str, Any]:
     """A stored row with the spec of a real run."""
     dataset = {"name": "shapes", "seed": seed, "train_size": 200, "test_size": 20, **more.pop("dataset", {})}
     spec = RunSpec.from_json({"dataset": dataset, "attack": attack, "defenses": list(defenses), "seed": seed, **more})
     return {
-        "question": question, "name": name, "seed": seed, "key": spec.key(), "spec": spec.to_json(), "probe": None,
+        "condition": name, "seed": seed, "key": spec.key(), "spec": spec.to_json(), "probe": None,
         "last": last, "best": last, "train_accuracy": 0.9, "epochs": 10, "seconds": 20.0,
         "data": {**RESULT["data"], "train": 200, "test": 20, "class_names": list("abcdefghij")},
         "environment": {**RESULT["environment"], "torch": "2"},
     }  # fmt: skip
 
 
-ROWS = [
-    run("b", "shapes, none", 0, 0.95),
-    run("b", "shapes, α = 2", 0, 0.90, defenses=[COIN]),
-    run("d", "none", 0, 0.2, CUDA),
-    run("d", "COIN", 0, 0.7, CUDA, [COIN]),
-    run("d", "elastic", 0, 0.5, CUDA, ["elastic"]),
-    run("e", "50 % poisoned, none", 0, 0.4, CUDA, poison_rate=0.5),
-    run("e", "50 % poisoned, COIN on all", 0, 0.7, CUDA, [COIN], poison_rate=0.5),
-    run("e", "50 % poisoned, COIN on the flagged", 0, 0.8, CUDA, ["gated_coin"], poison_rate=0.5),
-    run("f", "as published", 0, 0.2, CUDA),
-    run("f", "as published + COIN", 0, 0.7, CUDA, [COIN]),
-    run("f", "7×7 kernels", 0, 0.2, {**CUDA, "kernel_size": 7}),
-    run("f", "7×7 kernels + COIN", 0, 0.3, {**CUDA, "kernel_size": 7}, [COIN]),
-    *[
-        run("g", f"{s} px, {n}", 0, 0.5 if n else 0.2, CUDA, [COIN] if n else [], dataset={"side": s})
+ROWS = {
+    "b": [run("shapes · α = 0", 0, 0.95), run("shapes · α = 2", 0, 0.90, defenses=[COIN])],
+    "c": [
+        {**run(name, seed, last + seed / 100, attack, defenses), "dataset": "shapes", "plan": "adamw"}
+        for name, last, attack, defenses in (
+            ("clean", 0.9, None, ()),
+            ("CUDA", 0.2, CUDA, ()),
+            ("CUDA + COIN", 0.7, CUDA, [COIN]),
+        )
+        for seed in (0, 1)
+    ],
+    "d": [
+        run("none", 0, 0.2, CUDA),
+        run("COIN", 0, 0.7, CUDA, [COIN]),
+        run("Elastic distortion", 0, 0.5, CUDA, ["elastic"]),
+    ],
+    "e": [
+        run("50 % poisoned · none", 0, 0.4, CUDA, poison_rate=0.5),
+        run("50 % poisoned · COIN on all", 0, 0.7, CUDA, [COIN], poison_rate=0.5),
+        run("50 % poisoned · COIN on the flagged", 0, 0.8, CUDA, ["gated_coin"], poison_rate=0.5),
+    ],
+    "f": [
+        run("as published · none", 0, 0.2, CUDA),
+        run("as published · COIN", 0, 0.7, CUDA, [COIN]),
+        run("7×7 kernels · none", 0, 0.2, {**CUDA, "kernel_size": 7}),
+        run("7×7 kernels · COIN", 0, 0.3, {**CUDA, "kernel_size": 7}, [COIN]),
+    ],
+    "g": [
+        run(f"{s} px · α = {n}", 0, 0.5 if n else 0.2, CUDA, [COIN] if n else [], dataset={"side": s})
         for s in (32, 64)
         for n in (0, 2)
     ],
-    *[
-        run("h", f"p_b = {b}, {a}", 0, 0.4, {**CUDA, "blur": b}, [{**COIN, "strength": a}])
+    "h": [
+        run(f"p_b = {b} · α = {a}", 0, 0.4, {**CUDA, "blur": b}, [{**COIN, "strength": a}])
         for b in (0.1, 0.3)
         for a in (1.0, 2.0)
     ],
-]
-STORED = [ResultRow.from_json(row) for row in ROWS]
-CENTRAL = [
-    {
-        **run("c", name, seed, last + seed / 100, attack, defenses),
-        "dataset": "shapes",
-        "plan": "adamw",
-        "condition": name,
-    }
-    for name, last, attack, defenses in (
-        ("clean", 0.9, None, ()),
-        ("CUDA", 0.2, CUDA, ()),
-        ("CUDA + COIN", 0.7, CUDA, [COIN]),
-    )
-    for seed in (0, 1)
-]
+}
+
+
+def stored(key: str) -> list[Condition]:
+    return series.found([ResultRow.from_json(row) for row in ROWS[key]])
 
 
 @pytest.fixture
 def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """``tables(rows, central)`` puts rows in place of the shipped ones; the defence table is empty."""
+    """``tables(rows)`` puts the rows of every question in place of the shipped ones; the defence table is empty."""
 
-    def put(rows: list[Any], central: list[Any]) -> None:
-        for module, name, content in (
-            (series, "FILE", rows),
-            (phenomenon, "FILE", central),
-            (measured, "DEFENCES_FILE", []),
-        ):
-            file = tmp_path / f"{module.__name__}.json"
-            if content:
-                file.write_text(json.dumps(content))
-            monkeypatch.setattr(module, name, file)
+    def put(rows: dict[str, list[Any]]) -> None:
+        monkeypatch.setattr(series, "FOLDER", tmp_path)
+        monkeypatch.setattr(measured, "DEFENCES_FILE", tmp_path / "defences.json")
+        for key, question in QUESTIONS.items():
+            question.file.unlink(missing_ok=True)
+            if key in rows:
+                question.file.write_text(json.dumps(rows[key]))
 
     return put
 
@@ -104,7 +103,7 @@ def checked(page: AppTest) -> AppTest:
 
 
 def test_a_question_has_its_answer_figure_table_and_command(open_page, tables) -> None:
-    tables(ROWS, CENTRAL)
+    tables(ROWS)
     page = checked(open_page("results", {"part": "open", "question": "d"}))
     assert page.subheader[0].value == QUESTIONS["d"].asked
     answer = " ".join(m.value for m in page.markdown)
@@ -127,7 +126,7 @@ def test_a_question_has_its_answer_figure_table_and_command(open_page, tables) -
 
 
 def test_missing_rows_are_said_with_their_command(open_page, tables) -> None:
-    tables([], [])
+    tables({})
     page = checked(open_page("results", {"part": "open", "question": "g"}))
     assert charts(page) == []
     assert page.info[0].value.startswith(NOT_YET)
@@ -136,29 +135,27 @@ def test_missing_rows_are_said_with_their_command(open_page, tables) -> None:
 
 @pytest.mark.parametrize("key", QUESTIONS)
 def test_every_question_with_all_with_one_and_with_no_row(key: str, tables) -> None:
-    full = ROWS if key != "c" else CENTRAL
-    own = [row for row in full if row["question"] == key]
-    tables(ROWS, CENTRAL)
+    own = ROWS[key]
+    tables(ROWS)
     shown = open_views.shown_for(key)
     assert shown.answer.verdict != NOT_YET
-    assert len(shown.conditions) == len({row["name"] for row in own})
+    assert len(shown.conditions) == len({row["condition"] for row in own})
     assert len(questions_csv(shown.conditions).splitlines()) == 1 + len(own)
-    tables(own[:1], own[:1])
+    tables({key: own[:1]})
     alone = open_views.shown_for(key)
     assert alone.figure is not None
     assert alone.answer.verdict == NOT_YET
     assert list(open_frame(alone.conditions)["seeds"]) == [1]
-    for module in (series, phenomenon):
-        module.FILE.unlink()
+    tables({})
     nothing = open_views.shown_for(key)
     assert (nothing.figure, nothing.conditions, nothing.answer.verdict) == (None, (), NOT_YET)
 
 
 def test_clean_reference_may_come_from_the_defence_table(tables) -> None:
-    tables([row for row in ROWS if row["question"] == "d"], [])
+    tables({"d": ROWS["d"]})
     assert [note.text for note in open_views.shown_for("d").figure.layout.annotations] == ["no defence 20 %"]
     measured.DEFENCES_FILE.write_text(
-        json.dumps([{**ROWS[0], "dataset": "shapes", "attack": "clean", "defence": "none"}])
+        json.dumps([{**ROWS["b"][0], "dataset": "shapes", "attack": "clean", "defence": "none"}])
     )
     shown = open_views.shown_for("d")
     assert any("clean data 95 %" in note.text for note in shown.figure.layout.annotations)
@@ -166,18 +163,18 @@ def test_clean_reference_may_come_from_the_defence_table(tables) -> None:
 
 
 def test_table_shows_what_varies_and_where_rows_lead() -> None:
-    frame = open_frame(series.found(STORED, "e"))
+    frame = open_frame(stored("e"))
     assert list(frame["see"]) == ["Attack →", "Defence →", "Defence →"]
     assert list(frame["strength"].isna()) == [False, False, True]
     assert not {"blur", "side", "kernel_size", "poison_rate"} & set(frame.columns)
-    assert "see" not in open_frame(series.found(STORED, "b")), "clean images have no attack to look at"
-    assert list(open_frame(series.found(STORED, "g"))["side"]) == [32, 32, 64, 64]
+    assert "see" not in open_frame(stored("b")), "clean images have no attack to look at"
+    assert list(open_frame(stored("g"))["side"]) == [32, 32, 64, 64]
 
 
 def test_csv_holds_the_settings_of_every_run() -> None:
-    text = questions_csv(series.found(STORED, "h"))
+    text = questions_csv(stored("h"))
     header, first = text.splitlines()[:2]
-    found = dict(zip(header.split(","), first.replace('"p_b = 0.1, 1.0"', "name").split(","), strict=True))
+    found = dict(zip(header.split(","), first.split(","), strict=True))
     assert (found["strength"], found["blur"], found["side"], found["defences"], found["last"]) == (
         "1.0",
         "0.1",
@@ -195,17 +192,17 @@ def test_only_what_a_page_can_show_has_a_button() -> None:
         "two": (CUDA, ["jpeg", COIN]),
         "slow": (CUDA, ["dvae"]),
     }
-    specs = {name: RunSpec.from_json(run("", name, 0, 0.5, *kind)["spec"]) for name, kind in kinds.items()}
+    specs = {name: RunSpec.from_json(run(name, 0, 0.5, *kind)["spec"]) for name, kind in kinds.items()}
     assert [name for name, spec in specs.items() if on_page(spec)] == ["attack", "one"]
     assert on_page(None) is None
 
 
 def test_row_opens_its_attack_with_its_defence(open_page, tables) -> None:
-    tables(ROWS, CENTRAL)
+    tables(ROWS)
     page = open_page("results", {"part": "open"})
     # What the reader chose on the page Defence before.
     page.session_state["kept"] = {"further": "jpeg", "attack_cuda_blur": 0.1}
-    wanted = run("", "", 3, 0.5, {**CUDA, "blur": 0.6}, [{**COIN, "strength": 3.0}])
+    wanted = run("", 3, 0.5, {**CUDA, "blur": 0.6}, [{**COIN, "strength": 3.0}])
     page.session_state[GO_TO] = ("images", RunSpec.from_json(wanted["spec"]))
     page.run()
     checked(page)

@@ -133,7 +133,7 @@ def test_stored_runs_are_shown_at_once_beside_plain_training(open_page, stored_r
 
 def test_without_rows_it_names_the_command(open_page, stored_rows) -> None:
     page = checked(open_page("staged"))
-    assert "python -m benchmarks.staged" in page.info[0].value
+    assert "ued study run staged" in page.info[0].value
 
 
 OWN = {

@@ -16,12 +16,12 @@ from ued_core.results.words import points
 GATED = [{"name": "gated_coin", "strength": 2.0}]
 
 
-def runs(question: str, name: str, lasts: list[float], attack=None, defenses=(), **more) -> list[ResultRow]:
-    return [row(question, name, seed, last, attack, defenses, **more) for seed, last in enumerate(lasts)]
+def runs(name: str, lasts: list[float], attack=None, defenses=(), **more) -> list[ResultRow]:
+    return [row(name, seed, last, attack, defenses, **more) for seed, last in enumerate(lasts)]
 
 
 def one(*lasts: float) -> Condition:
-    return conditions(*runs("b", "x", list(lasts)))[0]
+    return conditions(*runs("x", list(lasts)))[0]
 
 
 def test_differences_are_taken_seed_by_seed() -> None:
@@ -78,8 +78,8 @@ def test_seeds_are_counted() -> None:
 def cost(shapes: list[float], digits: list[float]) -> answers.Answer:
     rows = []
     for name, lasts in (("shapes", shapes), ("digits", digits)):
-        rows += runs("b", f"{name} 0", [0.9, 0.91, 0.92], dataset=name) + runs(
-            "b", f"{name} 2", lasts, defenses=coin(2.0), dataset=name
+        rows += runs(f"{name} 0", [0.9, 0.91, 0.92], dataset=name) + runs(
+            f"{name} 2", lasts, defenses=coin(2.0), dataset=name
         )
     return answers.cost_answer(series.cost_lines(conditions(*rows)))
 
@@ -100,15 +100,15 @@ def test_price_depends_on_the_rows() -> None:
     detail = cost(dear, free).details[0]
     assert detail == "Shapes: 91.0 ± 1.0 % without COIN. At α = 2 px COIN costs 10.0 [8, 12] points."
     assert "it cannot be told whether COIN costs anything (−5.0 points on one seed)" in answers.cost_answer(
-        series.cost_lines(conditions(*runs("b", "0", [0.9]), *runs("b", "2", [0.95], defenses=coin(2.0))))
+        series.cost_lines(conditions(*runs("0", [0.9]), *runs("2", [0.95], defenses=coin(2.0))))
     ).details[0]  # fmt: skip
 
 
 def test_the_dearest_strength_is_told_only_if_it_is_another_one_and_costs_something() -> None:
     def detail(**lasts: float) -> str:
         rows = [
-            *runs("b", "0", [0.9]),
-            *(r for s, v in lasts.items() for r in runs("b", s, [v], defenses=coin(float(s[1:])))),
+            *runs("0", [0.9]),
+            *(r for s, v in lasts.items() for r in runs(s, [v], defenses=coin(float(s[1:])))),
         ]
         return answers.cost_answer(series.cost_lines(conditions(*rows))).details[0]
 
@@ -118,7 +118,7 @@ def test_the_dearest_strength_is_told_only_if_it_is_another_one_and_costs_someth
 
 
 def test_price_without_its_reference_is_not_measured() -> None:
-    lines = series.cost_lines(conditions(*runs("b", "2", [0.9], defenses=coin(2.0))))
+    lines = series.cost_lines(conditions(*runs("2", [0.9], defenses=coin(2.0))))
     assert answers.cost_answer(lines).verdict == NOT_YET
     assert answers.cost_answer(lines).details == ("Shapes: not measured without COIN yet.",)
     assert answers.cost_answer([]) == answers.Answer(NOT_YET)
@@ -126,10 +126,10 @@ def test_price_without_its_reference_is_not_measured() -> None:
 
 def central(attacked: list[float]) -> answers.Answer:
     found = [
-        Condition("clean", tuple(runs("c", "clean", [0.9, 0.92, 0.91]))),
-        Condition("CUDA", tuple(runs("c", "CUDA", attacked, CUDA))),
-        Condition("common", tuple(runs("c", "common", [0.9, 0.9, 0.9], {**CUDA, "assignment": "common"}))),
-        Condition("CUDA + COIN", tuple(runs("c", "CUDA + COIN", [0.8, 0.82, 0.84], CUDA, coin(2.0)))),
+        Condition("clean", tuple(runs("clean", [0.9, 0.92, 0.91]))),
+        Condition("CUDA", tuple(runs("CUDA", attacked, CUDA))),
+        Condition("common", tuple(runs("common", [0.9, 0.9, 0.9], {**CUDA, "assignment": "common"}))),
+        Condition("CUDA + COIN", tuple(runs("CUDA + COIN", [0.8, 0.82, 0.84], CUDA, coin(2.0)))),
     ]
     return answers.seeds_answer([series.Group("Shapes", tuple(found))])
 
@@ -150,10 +150,10 @@ def test_spread_of_seeds() -> None:
 
 def rivals(elastic: list[float], shifts: list[float]) -> answers.Answer:
     rows = [
-        *runs("d", "none", [0.2, 0.2], CUDA),
-        *runs("d", "COIN", [0.7, 0.72], CUDA, coin(2.0)),
-        *runs("d", "elastic", elastic, CUDA, [{"name": "elastic"}]),
-        *runs("d", "shifts", shifts, CUDA, [{"name": "coin_shifts"}]),
+        *runs("none", [0.2, 0.2], CUDA),
+        *runs("COIN", [0.7, 0.72], CUDA, coin(2.0)),
+        *runs("elastic", elastic, CUDA, [{"name": "elastic"}]),
+        *runs("shifts", shifts, CUDA, [{"name": "coin_shifts"}]),
     ]
     return answers.rivals_answer(series.rivals(conditions(*rows), []))
 
@@ -182,7 +182,7 @@ def mixed(flagged: dict[float, float], none: float = 0.2) -> answers.Answer:
     for rate, last in flagged.items():
         for name, value, stack in (("none", none, []), ("all", 0.7, coin(2.0)), ("flagged", last, GATED)):
             second = value + (0.015 if name == "flagged" else 0.01)
-            rows += runs("e", f"{rate} {name}", [value, second], CUDA, stack, rate=rate)
+            rows += runs(f"{rate} {name}", [value, second], CUDA, stack, rate=rate)
     return answers.mixtures_answer(series.mixtures(conditions(*rows), []))
 
 
@@ -203,9 +203,7 @@ def test_flagged_or_all() -> None:
 
 
 def test_what_throwing_away_costs() -> None:
-    rows = runs("e", "none", [0.9, 0.91], CUDA, rate=0.8) + runs(
-        "e", "clean", [0.4, 0.41], CUDA, rate=0.8, train_on="clean"
-    )
+    rows = runs("none", [0.9, 0.91], CUDA, rate=0.8) + runs("clean", [0.4, 0.41], CUDA, rate=0.8, train_on="clean")
     assert answers.mixtures_answer(series.mixtures(conditions(*rows), [])).details == (
         "80 % of the images poisoned: no defence 90.5 ± 0.7 %, the clean images alone 40.5 ± 0.7 %; throwing the "
         "others away: −50.0 points against no defence.",
@@ -215,10 +213,10 @@ def test_what_throwing_away_costs() -> None:
 def adaptive(wide: list[float]) -> answers.Answer:
     big = {**CUDA, "kernel_size": 7}
     rows = [
-        *runs("f", "p", [0.2, 0.2], CUDA),
-        *runs("f", "pc", [0.7, 0.72], CUDA, coin(2.0)),
-        *runs("f", "w", [0.25, 0.25], big),
-        *runs("f", "wc", wide, big, coin(2.0)),
+        *runs("p", [0.2, 0.2], CUDA),
+        *runs("pc", [0.7, 0.72], CUDA, coin(2.0)),
+        *runs("w", [0.25, 0.25], big),
+        *runs("wc", wide, big, coin(2.0)),
     ]
     return answers.attackers_answer(series.attackers(conditions(*rows)))
 
@@ -246,7 +244,7 @@ def sizes(large: list[float], larger: list[float]) -> answers.Answer:
     rows = []
     for side, two, four in ((32, [0.7, 0.71], [0.5, 0.5]), (64, large, larger)):
         for strength, lasts in ((0.0, [0.2, 0.2]), (2.0, two), (4.0, four)):
-            rows += runs("g", f"{side} {strength}", lasts, CUDA, coin(strength) if strength else [], side=side)
+            rows += runs(f"{side} {strength}", lasts, CUDA, coin(strength) if strength else [], side=side)
     return answers.resolution_answer(series.resolution_lines(conditions(*rows), []))
 
 
@@ -255,7 +253,7 @@ def three(*sides: dict[float, float]) -> answers.Answer:
     for side, lasts in zip((32, 64, 96), sides, strict=True):
         for strength, last in {0.0: 0.2, **lasts}.items():
             ends = [last, last + 0.01 + 0.001 * strength]
-            rows += runs("g", f"{side} {strength}", ends, CUDA, coin(strength) if strength else [], side=side)
+            rows += runs(f"{side} {strength}", ends, CUDA, coin(strength) if strength else [], side=side)
     return answers.resolution_answer(series.resolution_lines(conditions(*rows), []))
 
 
@@ -287,16 +285,16 @@ def strengths(second: dict[float, float]) -> answers.Answer:
         for strength, last in lasts.items():
             stack = coin(strength) if strength else []
             ends = [last, last + 0.01 + 0.001 * strength]
-            rows += runs("h", f"{blur} {strength}", ends, {**CUDA, "blur": blur}, stack)
+            rows += runs(f"{blur} {strength}", ends, {**CUDA, "blur": blur}, stack)
     return answers.optimum_answer(*series.optimum_lines(conditions(*rows), []))
 
 
 def test_a_strength_counts_as_alike_until_it_is_told_to_be_worse() -> None:
     line = series.cost_lines(
-        conditions(*runs("b", "1", [0.9, 0.91], defenses=coin(1.0)), *runs("b", "2", [0.5, 0.52], defenses=coin(2.0)))
+        conditions(*runs("1", [0.9, 0.91], defenses=coin(1.0)), *runs("2", [0.5, 0.52], defenses=coin(2.0)))
     )
     assert answers.best(line[0])[2] == (1.0,)
-    apart = [row("b", "1", 0, 0.9, None, coin(1.0)), row("b", "2", 1, 0.5, None, coin(2.0))]
+    apart = [row("1", 0, 0.9, None, coin(1.0)), row("2", 1, 0.5, None, coin(2.0))]
     assert answers.best(series.cost_lines(conditions(*apart))[0])[2] == (1.0, 2.0), (
         "seeds that no two share say nothing"
     )
@@ -322,12 +320,12 @@ def test_one_strength_for_all_or_not() -> None:
 def test_no_number_is_said_where_no_seed_is_shared() -> None:
     """A benchmark that was stopped: one seed of one condition, another seed of the other."""
     big = {**CUDA, "kernel_size": 7}
-    apart = [row("f", "p", 0, 0.2, CUDA), row("f", "pc", 0, 0.7, CUDA, coin(2.0)), row("f", "w", 1, 0.25, big),
-             row("f", "wc", 0, 0.3, big, coin(2.0))]  # fmt: skip
+    apart = [row("p", 0, 0.2, CUDA), row("pc", 0, 0.7, CUDA, coin(2.0)), row("w", 1, 0.25, big),
+             row("wc", 0, 0.3, big, coin(2.0))]  # fmt: skip
     found = answers.attackers_answer(series.attackers(conditions(*apart)))
     assert found.details[-1] == "7×7 kernels: 25.0 % without COIN, 30.0 % with it."
     assert "gives anything" not in found.verdict
-    parts = [row("e", "none", 0, 0.9, CUDA, rate=0.8), row("e", "clean", 1, 0.4, CUDA, rate=0.8, train_on="clean")]
+    parts = [row("none", 0, 0.9, CUDA, rate=0.8), row("clean", 1, 0.4, CUDA, rate=0.8, train_on="clean")]
     assert answers.mixtures_answer(series.mixtures(conditions(*parts), [])).details == (
         "80 % of the images poisoned: no defence 90.0 %, the clean images alone 40.0 %.",
     )
@@ -336,9 +334,7 @@ def test_no_number_is_said_where_no_seed_is_shared() -> None:
 def test_the_best_strength_is_chosen_on_the_seeds_that_all_have() -> None:
     """α = 2 has one seed more, on which every run is good: its mean over all of them says nothing of α = 1."""
     line = series.cost_lines(
-        conditions(
-            *runs("b", "1", [0.5, 0.5], defenses=coin(1.0)), *runs("b", "2", [0.4, 0.41, 0.99], defenses=coin(2.0))
-        )
+        conditions(*runs("1", [0.5, 0.5], defenses=coin(1.0)), *runs("2", [0.4, 0.41, 0.99], defenses=coin(2.0)))
     )
     found = answers.best(line[0])
     assert found is not None

@@ -8,6 +8,8 @@ from ued_core.results import measured, phenomenon
 from ued_core.results import open_questions as series
 from ued_core.results.phenomenon import Condition
 from ued_core.results.row import ResultRow, stored_rows
+from ued_core.studies.shelf import study_files
+from ued_core.studies.study import Study
 
 CUDA = {"name": "cuda", "blur": 0.3, "kernel_size": 3, "padding": "zero", "assignment": "class"}
 PLAN = {"name": "adamw"}
@@ -17,9 +19,7 @@ def coin(strength: float) -> list[dict[str, Any]]:
     return [{"name": "coin", "strength": strength, "boundary": "periodic"}]
 
 
-def row(
-    question: str, name: str, seed: int, last: float, attack: Any = None, defenses: Any = (), **more: Any
-) -> ResultRow:
+def row(name: str, seed: int, last: float, attack: Any = None, defenses: Any = (), **more: Any) -> ResultRow:
     """One stored run; ``side``, ``dataset`` and ``rate`` go into its spec."""
     side = {"side": more["side"]} if more.get("side", 32) != 32 else {}
     spec = {
@@ -32,31 +32,25 @@ def row(
         "plan": PLAN,
         "seed": seed,
     }
-    labels = {"question": question, "name": name, "seed": seed, "key": f"{name}{seed}"}
+    labels = {"condition": name, "seed": seed, "key": f"{name}{seed}"}
     numbers = {"last": last, "best": min(1.0, last + 0.01), "train_accuracy": 0.99}
     return ResultRow.from_json({**labels, "spec": spec, "probe": None, **numbers})
 
 
 def conditions(*rows: ResultRow) -> list[Condition]:
-    return series.found(rows, rows[0].question)
+    return series.found(rows)
 
 
-def test_rows_become_conditions_of_their_question_with_their_titles() -> None:
-    rows = [
-        row("d", "elastic", 0, 0.5),
-        row("e", "elastic", 0, 0.1),
-        row("d", "elastic", 1, 0.7),
-        row("d", "COIN", 0, 0.6),
-    ]
-    first, second = series.found(rows, "d", {"elastic": "Elastic distortion"})
-    assert (first.name, second.name) == ("Elastic distortion", "COIN")
+def test_rows_become_conditions_in_stored_order() -> None:
+    first, second = series.found([row("elastic", 0, 0.5), row("COIN", 0, 0.6), row("elastic", 1, 0.7)])
+    assert (first.name, second.name) == ("elastic", "COIN")
     assert measured.summary(first, "last") == measured.Summary(pytest.approx(0.6), pytest.approx(0.2 / 2**0.5), 2)
-    assert series.found(rows, "b") == series.found([], "d") == []
+    assert series.found([]) == []
 
 
 def test_setting_is_read_from_the_spec_and_not_from_the_name() -> None:
     attack = {**CUDA, "kernel_size": 7, "padding": "reflect", "selection": "against COIN"}
-    (one,) = conditions(row("f", "α = 9, p_b = 9, 99 px", 0, 0.5, attack, coin(1.5), rate=0.8, side=64))
+    (one,) = conditions(row("α = 9, p_b = 9, 99 px", 0, 0.5, attack, coin(1.5), rate=0.8, side=64))
     own = series.setting(one)
     assert (own.strength, own.blur, own.kernel_size, own.side, own.poison_rate) == (1.5, 0.3, 7, 64, 0.8)
     assert (own.padding, own.selection, own.defences, own.dataset, own.plan) == (
@@ -70,9 +64,9 @@ def test_setting_is_read_from_the_spec_and_not_from_the_name() -> None:
 
 def test_setting_of_what_a_spec_leaves_out() -> None:
     plain, attacked, gated = conditions(
-        row("b", "x", 0, 0.9),
-        row("b", "y", 0, 0.2, CUDA),
-        row("b", "z", 0, 0.2, CUDA, [{"name": "gated_coin", "strength": 2.0}]),
+        row("x", 0, 0.9),
+        row("y", 0, 0.2, CUDA),
+        row("z", 0, 0.2, CUDA, [{"name": "gated_coin", "strength": 2.0}]),
     )
     own = series.setting(plain)
     assert (own.side, own.strength, own.poison_rate, own.blur, own.selection) == (32, 0.0, 0.0, None, None)
@@ -83,10 +77,10 @@ def test_setting_of_what_a_spec_leaves_out() -> None:
 def test_cost_has_a_line_a_data_set_in_the_order_of_alpha() -> None:
     lines = series.cost_lines(
         conditions(
-            row("b", "s2", 0, 0.8, defenses=coin(2.0)),
-            row("b", "s0", 0, 0.9),
-            row("b", "d1", 0, 0.7, defenses=coin(1.0), dataset="digits"),
-            row("b", "attacked", 0, 0.1, CUDA),
+            row("s2", 0, 0.8, defenses=coin(2.0)),
+            row("s0", 0, 0.9),
+            row("d1", 0, 0.7, defenses=coin(1.0), dataset="digits"),
+            row("attacked", 0, 0.1, CUDA),
         )
     )
     assert [(line.name, [s for s, _ in line.points]) for line in lines] == [("Shapes", [0.0, 2.0]), ("Digits", [1.0])]
@@ -95,18 +89,18 @@ def test_cost_has_a_line_a_data_set_in_the_order_of_alpha() -> None:
 
 
 def test_clean_reference_is_the_same_recipe_from_any_table_once() -> None:
-    attacked = conditions(row("d", "none", 0, 0.2, CUDA))[0]
+    attacked = conditions(row("none", 0, 0.2, CUDA))[0]
     known = [
-        row("g", "64 px", 0, 0.91, side=64),
-        row("b", "none", 0, 0.95),
-        row("b", "none", 1, 0.93),
-        row("g", "32 px", 0, 0.95),
-        row("b", "digits", 0, 0.99, dataset="digits"),
-        row("b", "COIN", 0, 0.5, defenses=coin(2.0)),
+        row("64 px", 0, 0.91, side=64),
+        row("none", 0, 0.95),
+        row("none", 1, 0.93),
+        row("32 px", 0, 0.95),
+        row("digits", 0, 0.99, dataset="digits"),
+        row("COIN", 0, 0.5, defenses=coin(2.0)),
     ]
     clean = series.clean_like(attacked, known)
     assert [(r.seed, r.last) for r in clean.rows] == [(0, 0.95), (1, 0.93)]
-    assert series.clean_like(attacked, [row("b", "none", 0, 0.95, dataset="digits")]) is None
+    assert series.clean_like(attacked, [row("none", 0, 0.95, dataset="digits")]) is None
 
 
 def test_rivals_stand_in_order_undefended_first() -> None:
@@ -116,8 +110,8 @@ def test_rivals_stand_in_order_undefended_first() -> None:
         ("COIN", coin(2.0)),
         ("none", []),
     ]
-    rows = [row("d", name, 0, 0.5, CUDA, defenses) for name, defenses in named]
-    group = series.rivals(conditions(*rows), [row("b", "none", 0, 0.9)])
+    rows = [row(name, 0, 0.5, CUDA, defenses) for name, defenses in named]
+    group = series.rivals(conditions(*rows), [row("none", 0, 0.9)])
     assert [c.name for c in group.conditions] == ["no defence", "COIN", "parts", "elastic"]
     assert measured.summary(group.clean, "last").mean == 0.9
     assert series.rivals([], []) is None
@@ -125,7 +119,7 @@ def test_rivals_stand_in_order_undefended_first() -> None:
 
 def test_mixtures_are_grouped_by_share() -> None:
     gated = [{"name": "gated_coin", "strength": 2.0}]
-    rows = [row("e", f"{rate}{d}", 0, 0.5, CUDA, d, rate=rate) for rate in (0.8, 0.5) for d in ([], coin(2.0), gated)]
+    rows = [row(f"{rate}{d}", 0, 0.5, CUDA, d, rate=rate) for rate in (0.8, 0.5) for d in ([], coin(2.0), gated)]
     groups = series.mixtures(conditions(*rows[:-1]), [])
     assert [g.name for g in groups] == ["50 % of the images poisoned", "80 % of the images poisoned"]
     assert [c.name for c in groups[1].conditions] == ["no defence", "COIN on all", "COIN on the flagged"]
@@ -133,7 +127,7 @@ def test_mixtures_are_grouped_by_share() -> None:
 
 
 def test_the_clean_part_of_a_mixture_is_not_taken_for_the_undefended_one() -> None:
-    rows = [row("e", name, 0, last, CUDA, rate=0.5) for name, last in (("control", 0.9), ("none", 0.6))]
+    rows = [row(name, 0, last, CUDA, rate=0.5) for name, last in (("control", 0.9), ("none", 0.6))]
     rows[0].spec["train_on"] = "clean"
     (group,) = series.mixtures(conditions(*rows), [])
     assert [c.name for c in group.conditions] == ["the clean images alone", "no defence"]
@@ -144,8 +138,8 @@ def test_the_clean_part_of_a_mixture_is_not_taken_for_the_undefended_one() -> No
 def test_attackers_are_paired_by_their_attack() -> None:
     wide = {**CUDA, "kernel_size": 7, "selection": "against COIN"}
     rows = [
-        row("f", "a", 0, 0.4, wide, coin(2.0)), row("f", "b", 0, 0.2, CUDA), row("f", "c", 0, 0.7, CUDA, coin(2.0)),
-        row("f", "d", 0, 0.2, {**CUDA, "padding": "reflect"}), row("f", "e", 0, 0.9, CUDA, coin(5.0)),
+        row("a", 0, 0.4, wide, coin(2.0)), row("b", 0, 0.2, CUDA), row("c", 0, 0.7, CUDA, coin(2.0)),
+        row("d", 0, 0.2, {**CUDA, "padding": "reflect"}), row("e", 0, 0.9, CUDA, coin(5.0)),
     ]  # fmt: skip
     pairs = series.attackers(conditions(*rows))
     assert [p.name for p in pairs] == ["as published", "7×7 kernels chosen against COIN", "reflection at the border"]
@@ -154,7 +148,7 @@ def test_attackers_are_paired_by_their_attack() -> None:
 
 
 def test_resolution_has_a_line_a_side_each_with_its_own_clean_runs() -> None:
-    rows = [row("g", f"{side}", 0, 0.2, CUDA, side=side) for side in (96, 32)] + [row("g", "clean", 0, 0.9, side=96)]
+    rows = [row(f"{side}", 0, 0.2, CUDA, side=side) for side in (96, 32)] + [row("clean", 0, 0.9, side=96)]
     lines = series.resolution_lines(conditions(*rows), rows)
     assert [line.name for line in lines] == ["32×32 px", "96×96 px"]
     assert lines[0].clean is None
@@ -162,8 +156,8 @@ def test_resolution_has_a_line_a_side_each_with_its_own_clean_runs() -> None:
 
 
 def test_optimum_has_lines_by_blur_and_by_kernel() -> None:
-    rows = [row("h", f"{blur}", 0, 0.2, {**CUDA, "blur": blur}) for blur in (0.6, 0.3, 0.1)]
-    rows += [row("h", f"k{size}", 0, 0.2, {**CUDA, "kernel_size": size}) for size in (7, 5)]
+    rows = [row(f"{blur}", 0, 0.2, {**CUDA, "blur": blur}) for blur in (0.6, 0.3, 0.1)]
+    rows += [row(f"k{size}", 0, 0.2, {**CUDA, "kernel_size": size}) for size in (7, 5)]
     by_blur, by_size = series.optimum_lines(conditions(*rows), [])
     assert [line.name for line in by_blur] == ["p_b = 0.1", "p_b = 0.3", "p_b = 0.6"]
     assert [line.name for line in by_size] == ["k = 3", "k = 5", "k = 7"]
@@ -177,7 +171,7 @@ def test_optimum_has_lines_by_blur_and_by_kernel() -> None:
 
 def test_seeds_are_grouped_by_data_and_plan() -> None:
     rows = [
-        ResultRow.from_json({**row("", c, s, 0.5).to_json(), "dataset": "shapes", "plan": p, "condition": c})
+        ResultRow.from_json({**row(c, s, 0.5).to_json(), "dataset": "shapes", "plan": p, "condition": c})
         for p in ("adamw", "sgd")
         for c in "ab"
         for s in (0, 1)
@@ -190,13 +184,17 @@ def test_seeds_are_grouped_by_data_and_plan() -> None:
 def test_every_question_says_what_fills_it() -> None:
     assert list(series.QUESTIONS) == list("bcdefgh")
     assert len({q.title for q in series.QUESTIONS.values()}) == 7
-    assert series.QUESTIONS["c"].command == phenomenon.COMMAND
-    assert all(q.command.endswith(f"--questions {key}") for key, q in series.QUESTIONS.items() if key != "c")
+    assert series.QUESTIONS["c"].file == phenomenon.FILE
+    files = study_files()
+    for question in series.QUESTIONS.values():
+        assert question.command == f"ued study run {question.study}"
+        assert Study.read(files[question.study]).name == question.file.stem
 
 
-def test_stored_rows_can_be_read() -> None:
-    rows = stored_rows(series.FILE)
-    for key in series.QUESTIONS:
-        for condition in series.found(rows, key):
-            settings = {series.setting(Condition("", (r,))) for r in condition.rows}
-            assert len(settings) == 1, "the seeds of a condition differ in nothing else"
+@pytest.mark.parametrize("key", series.QUESTIONS)
+def test_stored_rows_can_be_read(key: str) -> None:
+    found = series.found(stored_rows(series.QUESTIONS[key].file))
+    assert found
+    for condition in found:
+        settings = {series.setting(Condition("", (r,))) for r in condition.rows}
+        assert len(settings) == 1 or key == "c", "the seeds of a condition differ in nothing else"

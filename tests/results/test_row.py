@@ -15,21 +15,13 @@ from tests.runs.examples import RESULT
 from ued_core.assets import asset
 from ued_core.context import Context
 from ued_core.errors import DataError
+from ued_core.results.measured import study_tables
 from ued_core.results.row import ResultRow, guessing, stored_rows, table_text
 from ued_core.runs.pipeline import execute
 from ued_core.runs.spec import RunSpec
 
-TABLES = (
-    "attacks",
-    "defences",
-    "fashion-first",
-    "feature_quality",
-    "open_questions",
-    "phenomenon",
-    "staged",
-    "uc_protocols",
-)
-"""The tables of runs."""
+TABLES = (*study_tables(), "feature_quality")
+"""The tables of runs: those of studies, and one more."""
 OTHER_TABLES = ("detection", "dvae", "edge_detector", "filter_readout")
 """Tables whose rows are no runs: they have no spec and no key."""
 TIMES = {"seconds", "images_per_s", "train_seconds", "poison_seconds", "cpu_s"}

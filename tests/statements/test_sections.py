@@ -122,14 +122,14 @@ def test_one_seed_alone_is_said_to_be_one(table):
 
 def test_answers_are_those_of_the_page_and_follow_the_rows():
     def rows(*costly):
-        plain = runs("b", "none", [0.95, 0.95, 0.96])
-        return [*plain, *runs("b", "α = 2", list(costly), defenses=coin(2.0))]
+        plain = runs("none", [0.95, 0.95, 0.96])
+        return [*plain, *runs("α = 2", list(costly), defenses=coin(2.0))]
 
     dear = rows(0.80, 0.81, 0.83)
-    assert f"- **Clean data** (b): {answer_to('b', dear, [], []).verdict} " in questions.words(dear, [], [])
-    assert "COIN costs accuracy on Shapes" in questions.words(dear, [], [])
-    assert "cannot be told whether COIN costs accuracy" in questions.words(rows(0.99, 0.70, 0.99), [], [])
-    assert "- **Best strength** (h): Not measured yet." in questions.words(dear, [], [])
+    assert f"- **Clean data** (b): {answer_to('b', dear, []).verdict} " in questions.words({"b": dear}, [])
+    assert "COIN costs accuracy on Shapes" in questions.words({"b": dear}, [])
+    assert "cannot be told whether COIN costs accuracy" in questions.words({"b": rows(0.99, 0.70, 0.99)}, [])
+    assert "- **Best strength** (h): Not measured yet." in questions.words({"b": dear}, [])
 
 
 # ---- staged training ---------------------------------------------------------------------------

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ued_core.defenses import DEFENSES
 from ued_core.errors import UnknownName
 from ued_core.results import open_questions as series
 from ued_core.results.evidence import FEW, Summary, gain, judge, like_with_like, minus, over, summed
@@ -115,22 +114,20 @@ def _capital(text: str) -> str:
 # ---- one answer a question ---------------------------------------------------------------------
 
 
-def answer_to(key: str, rows: Sequence[ResultRow], known: Sequence[ResultRow], central: Sequence[ResultRow]) -> Answer:
+def answer_to(key: str, rows: Sequence[ResultRow], known: Sequence[ResultRow]) -> Answer:
     """What the rows say of one of :data:`ued_core.results.open_questions.QUESTIONS`.
 
     Args:
         key: of the question.
-        rows: of the open questions.
+        rows: of its table.
         known: more rows, of which clean ones serve as references.
-        central: of the central experiment.
     """
-    own = series.found(rows, key, {name: method.title for name, method in DEFENSES.items()})
-    every = [*rows, *known]
+    own, every = series.found(rows), [*rows, *known]
     match key:
         case "b":
             return cost_answer(series.cost_lines(own))
         case "c":
-            return seeds_answer(series.seed_groups(central, {name: plan.title for name, plan in PLANS.items()}))
+            return seeds_answer(series.seed_groups(rows, {name: plan.title for name, plan in PLANS.items()}))
         case "d":
             return rivals_answer(series.rivals(own, every))
         case "e":

@@ -1,23 +1,23 @@
 """What nobody has measured of COIN: stored rows in, one series of conditions a question out.
 
 Everything that a figure or an answer needs (α, p_b, kernel, side, share of poisoned images) is read from the rows'
-specs. The table is filled by a benchmark that can be stopped, so any row may be missing.
+specs. Each question has a study, which may not have trained everything yet, so any row may be missing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from ued_core.data.shapes import SIDE
 from ued_core.results import phenomenon
-from ued_core.results.measured import FOLDER, attack_of, data_title, defences_of
+from ued_core.results.measured import FOLDER, attack_of, data_title, defences_of, study_command
 from ued_core.results.phenomenon import Condition
 from ued_core.results.row import ResultRow
 
-FILE = FOLDER / "open_questions.json"
 COIN = "coin"
 COIN_PARTS = ("coin_shifts", "coin_interpolation")
 UNDEFENDED = "no defence"
@@ -31,21 +31,30 @@ class Question:
     """One open question.
 
     Attributes:
-        key: its letter in the benchmark.
+        key: its letter, which links name.
         title: one to three words.
         asked: the question, in one sentence.
         text: why it matters and how it was tried.
-        command: what fills its rows.
+        study: what trains its conditions.
     """
 
     key: str
     title: str
     asked: str
     text: str
-    command: str
+    study: str
+
+    @property
+    def file(self) -> Path:
+        """The study's finished runs as a table; it may be missing."""
+        return FOLDER / f"{self.study}.json"
+
+    @property
+    def command(self) -> str:
+        """What trains the runs that are missing."""
+        return study_command(self.study)
 
 
-_COMMAND = "python -m benchmarks.open_questions --questions "
 _QUESTIONS = (
     Question(
         "b",
@@ -53,7 +62,7 @@ _QUESTIONS = (
         "What does COIN cost where nothing was poisoned?",
         "A defender rarely knows whether data was attacked, so the price on clean data is always paid. A network is "
         "trained on clean images with COIN at several strengths α.",
-        _COMMAND + "b",
+        "coin-clean-cost",
     ),
     Question(
         "c",
@@ -61,7 +70,7 @@ _QUESTIONS = (
         "How far does chance alone move the central result?",
         "Papers print one number for each condition. Here every condition is trained several times; each seed draws "
         "its own images, private key, weights and order.",
-        phenomenon.COMMAND,
+        phenomenon.FILE.stem,
     ),
     Question(
         "d",
@@ -69,7 +78,7 @@ _QUESTIONS = (
         "Is COIN's design needed, or does any random distortion do?",
         "COIN moves every pixel on its own by whole and fractional steps. Against it stand its two parts alone, and "
         "smooth random warps that move pixels equally far but together with their neighbours.",
-        _COMMAND + "d",
+        "coin-rivals",
     ),
     Question(
         "e",
@@ -79,7 +88,7 @@ _QUESTIONS = (
         "pixels is darker than "
         "the one inside it, a trace of the attack. Training on the clean images alone, which a perfect detector could "
         "do, is the control.",
-        _COMMAND + "e",
+        "coin-detect-first",
     ),
     Question(
         "f",
@@ -87,7 +96,7 @@ _QUESTIONS = (
         "Does COIN still help against an attacker who expects it?",
         "Tried are reflection at the image border (which hides the attack from the detector), larger kernels, and "
         "kernels chosen so that they stay apart after COIN has blurred them.",
-        _COMMAND + "f",
+        "coin-adaptive",
     ),
     Question(
         "g",
@@ -95,14 +104,14 @@ _QUESTIONS = (
         "Does COIN's gain shrink as images grow, and should its strength α grow with them?",
         "Papers report smaller gains on larger images, always with other data as well. Here the same scenes are drawn "
         "at several sizes and nothing else changes.",
-        _COMMAND + "g",
+        "coin-resolution",
     ),
     Question(
         "h",
         "Best strength",
         "Where does the best strength α lie for other attacks?",
         "p_b is how strongly the attack's kernels blur, k how many pixels wide they are. A defender knows neither.",
-        _COMMAND + "h",
+        "coin-best-strength",
     ),
 )
 QUESTIONS: Mapping[str, Question] = MappingProxyType({question.key: question for question in _QUESTIONS})
@@ -219,21 +228,12 @@ class Attacker:
 # ---- from rows to conditions -------------------------------------------------------------------
 
 
-def found(
-    rows: Sequence[ResultRow], question: str, titles: Mapping[str, str] = MappingProxyType({})
-) -> list[Condition]:
-    """The conditions of one question of the benchmark, in stored order.
-
-    Args:
-        rows: of the table.
-        question: its letter.
-        titles: what to call conditions that are named by a defence's key.
-    """
+def found(rows: Sequence[ResultRow]) -> list[Condition]:
+    """The conditions of a question's table, in stored order."""
     own: dict[str, list[ResultRow]] = {}
     for row in rows:
-        if row.question == question:
-            own.setdefault(row.name, []).append(row)
-    return [Condition(titles.get(name, name), tuple(runs)) for name, runs in own.items()]
+        own.setdefault(row.condition, []).append(row)
+    return [Condition(name, tuple(runs)) for name, runs in own.items()]
 
 
 def clean_like(condition: Condition, rows: Sequence[ResultRow]) -> Condition | None:

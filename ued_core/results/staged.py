@@ -11,12 +11,12 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from ued_core.assets import asset
+from ued_core.results.measured import FOLDER, study_command
 from ued_core.results.parts import EpochRow
 from ued_core.results.row import ResultRow
 
-FILE = asset("results", "staged.json")
-COMMAND = "python -m benchmarks.staged"
+FILE = FOLDER / "staged.json"
+COMMAND = study_command(FILE.stem)
 NAME = "staged"
 PLAIN, WATCHED = "plain", "watched only"
 """The arms without any reaction: without measurements, and with them."""
@@ -179,7 +179,7 @@ def expectation(rows: Sequence[ResultRow], spec: Mapping[str, Any]) -> str:
     it.
 
     Args:
-        rows: of the benchmark.
+        rows: of the study.
         spec: of a run, as JSON with every parameter.
     """
     method = method_of(spec)

@@ -13,14 +13,14 @@ from typing import Any
 from ued_core.attacks import ATTACKS
 from ued_core.data.relabel import RELABELLINGS
 from ued_core.models import MODELS
-from ued_core.results.measured import FOLDER
+from ued_core.results.measured import FOLDER, study_command
 from ued_core.results.phenomenon import Condition
 from ued_core.results.protocols import Axis, Line, Protocol
 from ued_core.results.row import ResultRow, guessing, stored_rows
 from ued_core.training import PLANS
 
-FILE = FOLDER / "uc_protocols.json"
-COMMAND = "python -m benchmarks.uc_protocols"
+FILE = FOLDER / "uc-protocols.json"
+COMMAND = study_command(FILE.stem)
 
 
 def stored_protocols(file: Path = FILE) -> list[Protocol]:

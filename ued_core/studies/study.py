@@ -93,7 +93,7 @@ class Choice(_Part):
 
     Attributes:
         label: its name in the study.
-        value: of the axis's field, as a run spec writes it.
+        value: of the axis's field, as a run spec writes it; without a field, a number that is its place on a curve.
         set: further fields by dotted name.
     """
 
