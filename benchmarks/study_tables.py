@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks import rows
-from ued_core.results.evidence import compare, like_with_like
+from ued_core.results.evidence import Draw, aligned, compare, draws, like_with_like, over, summed
 from ued_core.results.measured import (
     Grid,
     against,
@@ -23,7 +24,7 @@ from ued_core.results.phenomenon import Condition
 from ued_core.results.phenomenon import conditions as of_plan
 from ued_core.results.row import ResultRow, guessing
 from ued_core.results.staged import PLAIN, WATCHED
-from ued_core.results.words import gain_cell, level, level_cell
+from ued_core.results.words import gain_cell, level, level_cell, share
 
 
 def phenomenon(found: Sequence[ResultRow]) -> str:
@@ -165,3 +166,50 @@ def uc_protocols(found: Sequence[ResultRow]) -> str:
         cells = [rows.spread([row.value(number) for row in own]) for number in numbers]
         lines.append("| " + " | ".join([*name, *cells, f"{100 * guessing(own[0]):.0f}", str(len(own))]) + " |")
     return "\n".join(lines)
+
+
+def key_and_seed(found: Sequence[ResultRow]) -> str:
+    """Accuracies of every key under every training seed, one table per condition, and where their spread comes from."""
+    cells = by_condition(found)
+    if not cells:
+        return ""
+    parts = [_crossed(name, own) for name, own in cells.items()]
+    lines = ["| | mean of all | sd of one run | the key's share | the training seed's | neither's |", "|---" * 6 + "|"]
+    for name, own in {**cells, **gains_of(cells)}.items():
+        whole = summed(own)
+        split = [f"{100 * whole.split.spread:.1f}"] if whole.split else [""]
+        if whole.split and not math.isnan(whole.split.key):
+            split += [share(whole.split.key, whole.split.key_p), share(whole.split.seed, whole.split.seed_p)]
+            split += [share(whole.split.rest)]
+        mean = f"{level(over([whole.mean]))} (n = {whole.count})"
+        lines.append("| " + " | ".join([name, mean, *split, *[""] * (4 - len(split))]) + " |")
+    return "\n\n".join([*parts, "\n".join(lines)])
+
+
+def by_condition(found: Sequence[ResultRow]) -> dict[str, dict[Draw, float]]:
+    """Accuracy by draw of every condition, the one without a defence first."""
+    named: dict[str, list[ResultRow]] = {}
+    for row in sorted(found, key=lambda row: bool(row.spec["defenses"])):
+        named.setdefault(row.condition if row.spec["defenses"] else "no defence", []).append(row)
+    return {name: draws(own) for name, own in named.items()}
+
+
+def gains_of(cells: Mapping[str, Mapping[Draw, float]]) -> dict[str, dict[Draw, float]]:
+    """What every further condition adds to the first, draw by draw."""
+    first, *others = cells
+    pairs = {name: aligned(cells[name], cells[first]) for name in others}
+    return {f"{name} over {first}": {d: own[d] - none[d] for d in own} for name, (own, none) in pairs.items()}
+
+
+def _crossed(name: str, values: Mapping[Draw, float]) -> str:
+    keys, seeds = sorted({d.key for d in values if d.key is not None}), sorted({d.seed for d in values})
+    lines = [
+        f"| {name} | " + " | ".join(f"seed {seed}" for seed in seeds) + " | mean |",
+        "|---" * (len(seeds) + 2) + "|",
+    ]
+    for key in keys:
+        own = {d.seed: value for d, value in values.items() if d.key == key}
+        cells = [level(over([own[seed]])) if seed in own else "" for seed in seeds]
+        lines.append("| " + " | ".join([f"key {key}", *cells, level(over([over(own.values()).mean]))]) + " |")
+    means = [level(over([over(v for d, v in values.items() if d.seed == seed).mean])) for seed in seeds]
+    return "\n".join([*lines, "| " + " | ".join(["mean", *means, level(over([over(values.values()).mean]))]) + " |"])

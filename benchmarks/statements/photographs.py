@@ -78,7 +78,4 @@ def _differs_with(name: str, attack: Any, defences: list[Any]) -> str:
         return ""
     if photographs.gain.word == shapes.gain.word:
         return ""
-    return (
-        f"{name}: {points(photographs.gain.gain)} on photographs ({photographs.gain.verdict}), "
-        f"{points(shapes.gain.gain)} on shapes ({shapes.gain.verdict})."
-    )
+    return f"{name}: on photographs {change(photographs.gain)}, on shapes {change(shapes.gain)}."

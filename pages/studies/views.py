@@ -22,8 +22,9 @@ from pages.widgets.waiting import rerun_when
 from ued_core import runs
 from ued_core.figures.results import Cells
 from ued_core.figures.studies import Point, study_curves, study_map
-from ued_core.results.evidence import RULE, Recovery
+from ued_core.results.evidence import RULE, Recovery, Split
 from ued_core.results.shipped_runs import shipped_runs
+from ued_core.results.words import bounds, points, share, shares, what_decides
 from ued_core.runs import Snapshot
 from ued_core.runs.devices import slots
 from ued_core.studies.estimate import duration
@@ -74,6 +75,7 @@ def study_view(path: Path) -> None:
         _curve(found)
         _one_condition(found, clicked)
         _answers(found)
+        _key_and_seed(found)
         _conditions(found)
 
 
@@ -344,7 +346,7 @@ def _answers(found: StudyProgress) -> None:
                             "Condition": seen(one.compared.condition.label),
                             "Against": seen(one.compared.control.label),
                             "Gain": 100 * one.comparison.gain.mean,
-                            "Interval": _interval(one.comparison.gain.interval),
+                            "Interval": bounds(one.comparison.gain.interval).strip(),
                             "Pairs": one.comparison.gain.count,
                             "Verdict": one.comparison.verdict,
                             "Recovered": _back(one.recovery),
@@ -359,10 +361,6 @@ def _answers(found: StudyProgress) -> None:
     st.caption(f"{RULE} Verdicts are corrected for all {len(found.judged)} comparisons of the study (Holm).")
 
 
-def _interval(held: Sequence[float] | None) -> str:
-    return "" if held is None else f"{100 * held[0]:+.1f} to {100 * held[1]:+.1f}"
-
-
 def _back(back: Recovery | None) -> str:
     return "" if back is None else f"{100 * back.share:.0f} %"
 
@@ -372,9 +370,44 @@ def _gain_words(found: StudyProgress, label: str) -> str:
     gain = one.comparison.gain
     if not gain.count:
         return "no common seed yet"
-    against = plain(seen(one.compared.control.label))
-    held = f" [{_interval(gain.interval)}]" if gain.interval else ""
-    return f"{100 * gain.mean:+.1f}{held} points against {against}, {one.comparison.verdict}"
+    return f"{points(gain)} against {plain(seen(one.compared.control.label))}, {one.comparison.verdict}"
+
+
+def _key_and_seed(found: StudyProgress) -> None:
+    """Where the spread of runs comes from, in a study that trains keys with several seeds each."""
+    if not any("attack_seed" in axis.fields for axis in found.study.axes if axis.repeats):
+        return
+    st.subheader("How much is the key?", anchor=False)
+    named = {label: cell.accuracy for label, cell in found.cells.items()}
+    named |= {
+        f"{one.compared.condition.label} over {one.compared.control.label}": one.comparison.gain for one in found.judged
+    }
+    split = {name: summary.split for name, summary in named.items() if summary.split is not None}
+    if not split:
+        st.caption("It can be said as soon as every key has been trained with every seed.")
+        return
+    st.markdown("\n".join(f"- **{plain(seen(name))}**: {what_decides(own)}." for name, own in split.items()))
+    st.dataframe(
+        pd.DataFrame([_split_row(seen(name), own) for name, own in split.items()]),
+        hide_index=True, key="study_split", placeholder="–",
+        alt="; ".join(f"{seen(name)}: {shares(own)}" for name, own in split.items()),
+        column_config={"Spread": st.column_config.NumberColumn("sd of one run", format="%.1f", help="In points.")},
+    )  # fmt: skip
+    st.caption(
+        "Shares of the variance of one run with another key and another training seed; p is of the F test that keys, "
+        "or training seeds, make no difference, against what neither explains."
+    )
+
+
+def _split_row(name: str, own: Split) -> dict[str, object]:
+    known = not math.isnan(own.key)
+    return {
+        "Condition": name,
+        "Spread": 100 * own.spread,
+        "The key's": share(own.key, own.key_p) if known else "",
+        "The training seed's": share(own.seed, own.seed_p) if known else "",
+        "Neither's": share(own.rest) if known else "",
+    }
 
 
 def _conditions(found: StudyProgress) -> None:

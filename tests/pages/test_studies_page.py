@@ -129,6 +129,32 @@ def test_a_curve_over_numbers(open_page: Callable[..., AppTest], study: Path) ->
     assert "CUDA at 0.5: not known yet" in curve["alt"]
 
 
+def test_how_much_the_key_is_follows_the_runs(open_page: Callable[..., AppTest], study: Path) -> None:
+    attack, defence = tiny()["axes"]
+    key_axis = {"name": "key", "field": "attack_seed", "range": {"from": 0, "to": 2, "step": 1}, "repeats": True}
+    axes = [{**attack, "values": attack["values"][1:]}, defence, key_axis]
+    file = write_study(
+        own_studies() / "keys.json", name="keys", axes=axes, seeded=["seed"], comparisons=[{"name": "gives back"}]
+    )
+    page = open_page("studies", {"study": "keys"})
+    assert "as soon as every key has been trained with every seed" in texts(page)
+    button(page, "study_run").click().run()
+    ids = {record.key: record.id for record in runs.runs()}
+    # Without a defence the key decides, after COIN the seed.
+    noise = (0.0, 0.01, 0.0, 0.0, 0.02, 0.0)
+    for label, seed_part, key_part in (("CUDA · none", 0.0, 0.2), ("CUDA · COIN", 0.2, 0.0)):
+        for place, run in enumerate(Study.read(file).by_label[label].runs):
+            key, seed = map(int, run.unit)
+            finish(ids[run.key], 0.2 + key_part * key + seed_part * seed + noise[place])
+    page.run()
+    assert not page.exception
+    assert "**CUDA · none**: the key matters; of the training seed it cannot be told." in texts(page)
+    assert "**CUDA · COIN**: the training seed matters; of the key it cannot be told." in texts(page)
+    shown = next(one.value for one in page.dataframe if "The key's" in one.value).set_index("Condition")
+    assert shown.index.tolist() == ["CUDA · none", "CUDA · COIN", "CUDA · COIN over CUDA · none"]
+    assert shown.loc["CUDA · none", "The key's"].startswith(("98 %", "99 %"))
+
+
 def test_a_broken_file_is_named_and_the_others_are_shown(open_page: Callable[..., AppTest], study: Path) -> None:
     (own_studies() / "broken.json").write_text("{", encoding="utf-8")
     page = open_page("studies", {"study": "tiny"})

@@ -197,6 +197,10 @@ def test_split_by_hand() -> None:
     assert (found.keys, found.seeds) == (2, 2)
     assert (found.key, found.seed, found.rest) == pytest.approx((8 / 13, 3 / 13, 2 / 13))
     assert (found.error, found.freedom) == pytest.approx((math.sqrt(3), 144 / 98))
+    assert found.spread == pytest.approx(math.sqrt(4 + 1.5 + 1))
+    # F with 1 and 1 degrees of freedom is above f with probability 1 − 2/π · atan √f.
+    by_hand = (1 - 2 / math.pi * math.atan(3), 1 - 2 / math.pi * math.atan(2))
+    assert (found.key_p, found.seed_p) == pytest.approx(by_hand)
 
 
 def test_split_where_one_side_does_nothing() -> None:
@@ -204,8 +208,10 @@ def test_split_where_one_side_does_nothing() -> None:
     assert (only_key.key, only_key.seed, only_key.rest) == pytest.approx((1, 0, 0))
     # Then the keys' means are the sample: 0, 1 and 2.
     assert (only_key.error, only_key.freedom) == pytest.approx((over([0.0, 1.0, 2.0]).error, 2))
+    assert (only_key.key_p, only_key.seed_p) == (0, 1)
     equal = crossed({(k, s): 0.5 for k in range(2) for s in range(2)})
     assert math.isnan(equal.key)
+    assert math.isnan(equal.key_p)
 
 
 def test_split_of_noise_is_all_rest() -> None:

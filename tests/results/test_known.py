@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ued_core.results import known as module
-from ued_core.results.known import known, where_it_works, with_defences
+from ued_core.results.known import attacks_alone, known, where_it_works, with_defences
 from ued_core.runs.spec import RunSpec
 
 
@@ -108,3 +108,29 @@ def test_shipped_runs_are_found():
     found = known(RunSpec.from_json({"dataset": "shapes", "attack": "cuda"}).to_json())
     assert found is not None
     assert found.works
+
+
+def test_runs_that_share_a_key_or_images_are_no_sample(tables):
+    shared = [spec(0, **CUDA) | {"seed": seed, "attack_seed": key} for seed, key in ((0, 1), (1, 0), (1, 1))]
+    crossed = [{"key": f"x{n}", "spec": own, "seed": own["seed"], "last": 0.9} for n, own in enumerate(shared)]
+    tables(row(0.9, 0), row(0.2, 0, **CUDA), row(0.3, 1, **CUDA), name="a.json")
+    tables(*crossed, name="b.json")
+    found = known(spec(**CUDA))
+    assert found is not None
+    assert (found.accuracy.count, found.accuracy.mean) == (2, pytest.approx(0.25))
+    assert len(found.draws) == 2
+
+
+def test_attacks_alone_are_of_the_own_recipe_and_the_largest_loss_comes_first(tables):
+    long = {"plan": {"name": "adamw", "epochs": 30}}
+    tables(
+        row(0.9, 0),
+        row(0.7, 0, **CUDA),
+        row(0.3, 0, attack="em"),
+        row(0.1, 0, attack="tap", **long),
+        row(0.5, 0, **CUDA, **COIN),
+        row(0.2, 3, attack="synper"),
+    )
+    found = attacks_alone(spec(4))
+    assert [json.loads(attack)["name"] for attack in found] == ["em", "cuda", "synper"]
+    assert [one.loss and one.loss.gain.count for one in found.values()] == [1, 1, None]

@@ -16,7 +16,6 @@ from ued_core.cli.options import at_least
 from ued_core.cli.progress import Progress
 
 if TYPE_CHECKING:
-    from ued_core.results.evidence import Split
     from ued_core.studies.progress import Cell, Judged, StudyProgress
     from ued_core.studies.submission import Submission
 
@@ -245,23 +244,16 @@ def _answers(judged: Sequence[Judged]) -> list[str]:
 
 
 def _answer(one: Judged) -> str:
+    from ued_core.results.words import shares
+
     gain = one.comparison.gain
     if not gain.count:
         return "no common seed yet"
     interval = gain.interval
     held = f" [{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]" if interval else ""
-    split = f"; {_shares(gain.split)}" if gain.split else ""
+    split = f"; {shares(gain.split)}" if gain.split else ""
     back = f"; {100 * one.recovery.share:.0f} % of the loss recovered" if one.recovery else ""
     return f"{100 * gain.mean:+.1f}{held} points, {one.comparison.verdict}{back}{split}"
-
-
-def _shares(split: Split) -> str:
-    if math.isnan(split.key):
-        return "all differences are equal"
-    return (
-        f"of the variance of the difference {100 * split.key:.0f} % are the key's, {100 * split.seed:.0f} % the "
-        f"seed's and {100 * split.rest:.0f} % neither's"
-    )
 
 
 def _as_json(found: StudyProgress) -> dict[str, Any]:

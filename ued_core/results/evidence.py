@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from scipy.stats import f as fisher
 from scipy.stats import t as student
 
 from ued_core.analysis.confidence import LEVEL, Interval
@@ -326,6 +327,8 @@ class Split:
             all values are equal. ``rest`` is what neither explains alone.
         error: standard error of the mean over new keys and new seeds.
         freedom: its degrees of freedom.
+        spread: standard deviation of one run with a new key and a new seed; 0 where all values are equal.
+        key_p, seed_p: of the F test that keys, or seeds, make no difference; nan where all values are equal.
     """
 
     keys: int
@@ -335,13 +338,16 @@ class Split:
     rest: float
     error: float
     freedom: float
+    spread: float
+    key_p: float
+    seed_p: float
 
 
 def crossed(values: Mapping[tuple[int, int], float]) -> Split:
     """Split the variance of runs with every key under every training seed: two-way random effects, one run per cell.
 
     Estimates below zero are zero, as usual. The error adds the mean squares that are left and takes Satterthwaite's
-    degrees of freedom.
+    degrees of freedom. The F tests compare the mean squares of keys and of seeds with that of the rest.
 
     Args:
         values: (key, seed) → number of the run.
@@ -377,7 +383,7 @@ def crossed(values: Mapping[tuple[int, int], float]) -> Split:
     }
     whole = sum(parts.values())
     if whole <= _EQUAL**2:
-        return Split(n_keys, n_seeds, math.nan, math.nan, math.nan, 0.0, math.nan)
+        return Split(n_keys, n_seeds, math.nan, math.nan, math.nan, 0.0, math.nan, 0.0, math.nan, math.nan)
     # The mean's variance is (key + seed − rest) / runs where both effects are there; without one, its square and the
     # rest's cancel.
     kept = [name for name in ("key", "seed") if parts[name] > 0] or ["rest"]
@@ -385,4 +391,12 @@ def crossed(values: Mapping[tuple[int, int], float]) -> Split:
     variance = sum(terms.values())
     degrees = variance**2 / sum(term**2 / freedom[name] for name, term in terms.items())
     key, seed, rest = (parts[name] / whole for name in ("key", "seed", "rest"))
-    return Split(n_keys, n_seeds, key, seed, rest, math.sqrt(variance / table.size), degrees)
+    # Without a rest any difference is one.
+    p = {
+        name: float(fisher.sf(square[name] / square["rest"], freedom[name], freedom["rest"]))
+        if square["rest"] > _EQUAL**2
+        else float(square[name] <= _EQUAL**2)
+        for name in ("key", "seed")
+    }
+    error = math.sqrt(variance / table.size)
+    return Split(n_keys, n_seeds, key, seed, rest, error, degrees, math.sqrt(whole), p["key"], p["seed"])

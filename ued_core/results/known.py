@@ -67,6 +67,8 @@ _Condition = tuple[Recipe, str, str]
 def known(spec: Mapping[str, Any]) -> Known | None:
     """What is stored of a spec, whatever its seeds; of another recipe where its own was not run.
 
+    Where there are runs in which one seed draws everything, those of further keys or images are left out.
+
     Args:
         spec: a run spec as JSON with every parameter.
 
@@ -183,4 +185,11 @@ def _read(files: Sequence[tuple[Path, int]]) -> Mapping[_Condition, Mapping[Draw
             precision = (row.get("environment") or {}).get("precision", "")
             draw = Draw(spec["seed"], attack_seed, spec["dataset"].get("seed"), precision)
             found.setdefault(_condition(spec), {})[draw] = row["last"]
-    return MappingProxyType(found)
+    return MappingProxyType({condition: _independent(draws) for condition, draws in found.items()})
+
+
+def _independent(draws: Mapping[Draw, float]) -> Mapping[Draw, float]:
+    """The runs in which one seed draws everything, or all where there are none: runs that share a key or images are no
+    sample of independent ones."""
+    alone = {d: value for d, value in draws.items() if {d.key, d.images} <= {d.seed, None}}
+    return alone or draws

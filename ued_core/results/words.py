@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from ued_core.analysis.confidence import Interval
-from ued_core.results.evidence import Comparison, Summary
+import math
+
+from ued_core.analysis.confidence import LEVEL, Interval
+from ued_core.results.evidence import Comparison, Split, Summary
 
 LEGEND = (
     "Gains are in points, on the seeds that both sides have, n of them; in brackets their 95 % paired t interval. "
@@ -38,6 +40,39 @@ def gain_cell(found: Comparison) -> str:
         return ""
     doubt = "?" if found.word == "cannot be told" else ""
     return f"{_signed(found.gain.mean)}{doubt}{bounds(found.gain.interval)} n{found.gain.count}"
+
+
+def shares(found: Split) -> str:
+    """Where the spread of runs of every key under every seed comes from: ``one run has a standard deviation of 6.2
+    points; of its variance 62 % is the key's, …``."""
+    if math.isnan(found.key):
+        return "all runs are equal"
+    key, seed = share(found.key, found.key_p), share(found.seed, found.seed_p)
+    return (
+        f"one run has a standard deviation of {_number(found.spread)} points; of its variance {key} is the key's, "
+        f"{seed} the training seed's and {share(found.rest)} neither's"
+    )
+
+
+def what_decides(found: Split) -> str:
+    """What may be said of key and training seed by their F tests, as a clause."""
+    if math.isnan(found.key):
+        return "neither key nor training seed changes anything"
+    key, seed = (p < 1 - LEVEL for p in (found.key_p, found.seed_p))
+    if key and seed:
+        larger = "the key" if found.key > found.seed else "the training seed"
+        return f"both key and training seed matter, {larger} more"
+    if key:
+        return "the key matters; of the training seed it cannot be told"
+    if seed:
+        return "the training seed matters; of the key it cannot be told"
+    return "it cannot be told of either that it matters"
+
+
+def share(value: float, p: float = math.nan) -> str:
+    """A share of a variance, and p of its F test where there is one: ``62 % (p = 0.003)``."""
+    test = "" if math.isnan(p) else " (p < 0.001)" if p < 0.001 else f" (p = {p:.2g})"
+    return f"{100 * value:.0f} %{test}"
 
 
 def bounds(interval: Interval | None) -> str:
