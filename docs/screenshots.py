@@ -34,7 +34,7 @@ BUSY = """() => {
     const running = document.querySelector('[data-testid=stApp][data-test-script-state=running]');
     const told = [...document.querySelectorAll(
         '[data-testid=stMain] :is([data-testid=stAlert], [data-testid=stMarkdown] p, .ued-caption)')];
-    return !!running || told.some((one) => / …(?!\\?)/.test(one.textContent));
+    return !!running || told.some((one) => / …(?! ?[\\d−?])/.test(one.textContent));
 }"""
 """The script still runs, or a sentence on the page says that something is on its way."""
 

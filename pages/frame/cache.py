@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
@@ -114,6 +115,50 @@ class Shelf:
 
     def __len__(self) -> int:
         return len(self._kept)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._kept
+
+
+class Recent:
+    """Answers of the disk that took long, for a while that grows with the time they took.
+
+    What was quick is asked for every time, so that a change shows at once. Looking through 20,000 files at every rerun
+    would take more time than all else that a page does; so that answer may be some seconds old.
+
+    Args:
+        times: an answer is taken for so many times as long as finding it took, ...
+        most_s: ... but for no more seconds than this.
+        quick_s: what took less is not kept.
+        clock: seconds that only grow.
+    """
+
+    def __init__(
+        self,
+        times: float = 20.0,
+        most_s: float = 30.0,
+        quick_s: float = 0.05,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._times, self._most_s, self._quick_s, self._clock = times, most_s, quick_s, clock
+        self._lock = threading.Lock()
+        self._kept: dict[str, tuple[str, float]] = {}
+
+    def known(self, key: str) -> str | None:
+        """The answer to ``key`` while it may be taken."""
+        with self._lock:
+            self._kept = {own: found for own, found in self._kept.items() if found[1] > self._clock()}
+            return self._kept[key][0] if key in self._kept else None
+
+    def ask(self, key: str, find: Callable[[], str]) -> str:
+        """The answer of ``find``, now; errors are not kept."""
+        began = self._clock()
+        found = find()
+        now = self._clock()
+        if now - began >= self._quick_s:
+            with self._lock:
+                self._kept[key] = (found, now + min(self._most_s, self._times * (now - began)))
+        return found
 
 
 def cached(max_entries: int) -> Callable[[Callable[P, R]], Callable[P, R]]:

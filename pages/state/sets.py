@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages.frame.cache import Shelf
+from pages.frame.cache import Recent, Shelf
 from pages.frame.visitor import who
 from ued_core.context import Context
 from ued_core.params import fingerprint
@@ -22,8 +22,15 @@ def _splits() -> Shelf:
     return Shelf(4)
 
 
+@functools.cache
+def _identities() -> Recent:
+    return Recent()
+
+
 def split(data: Dataset) -> DataSplit:
     """The data set; shows a progress bar while it is loaded, made or downloaded.
+
+    Where looking for changed files takes long, a change is seen some seconds later; runs look for themselves.
 
     Args:
         data: a configured data set.
@@ -49,4 +56,9 @@ def split(data: Dataset) -> DataSplit:
         finally:
             place.empty()
 
-    return _splits().get(fingerprint(data.identity()), load)
+    name = fingerprint(data.to_json())
+    key = _identities().known(name)
+    # What is loaded is kept under the state of the files that it was loaded from, and under no older one.
+    if key is None or key not in _splits():
+        key = _identities().ask(name, lambda: fingerprint(data.identity()))
+    return _splits().get(key, load)
