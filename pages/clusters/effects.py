@@ -45,7 +45,8 @@ def effect_part() -> None:
 
 @cached(max_entries=4)
 def _protocols(file: str, _changed: int) -> list[Protocol]:
-    return stored_protocols(Path(file))
+    """Those in which something was attacked: clean runs alone say nothing of the attack."""
+    return [one for one in stored_protocols(Path(file)) if any(row.spec["attack"] for row in one.rows)]
 
 
 def measured_part() -> None:
@@ -53,7 +54,8 @@ def measured_part() -> None:
     found = _protocols(str(FILE), FILE.stat().st_mtime_ns) if FILE.exists() else []
     if not found:
         st.caption(
-            "No runs of the paper's protocols (other labels, mixing, SimCLR, other networks) are stored here yet."
+            "No run of the paper's protocols (other labels, mixing, SimCLR, other networks) with the attack is stored "
+            "here yet; what it does to plain training stands at the top of this page."
         )
         return
     names = {f"{number}": f"{protocol.name} · {_data(protocol)}" for number, protocol in enumerate(found)}

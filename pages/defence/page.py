@@ -147,7 +147,7 @@ known = runs.snapshot().records[:RECENT_RUNS]
 samples = theta_sidebar()
 with in_turn():
     still = prepared(choice, rest, samples, known)
-known_caption(choice.spec())
+known_caption(choice.spec(), rest)
 stack = follow_the_slider(still, rest, draw)
 known_table(choice.spec())
 if stack:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from ued_core.analysis.purification import (
     measure_recovery,
     measure_separation,
 )
-from ued_core.attacks import ATTACKS
+from ued_core.attacks import ATTACKS, Attack
 from ued_core.context import Context
 from ued_core.data import DATASETS
 from ued_core.defenses.dvae import Dvae
@@ -232,6 +232,7 @@ def _at_rate(choice: Selection, published: ImageSet, group: Trained, target: flo
     points = {t: _measured(p, t, many.clean, many.published, told[many.rows]) for t, p in group.places.items()}
     now = points[target]
     partly = choice.poison_rate < 1
+    _say_no_noise(choice, now)
     _rate_tiles(choice, few, _separated(place, target, few.published, told[few.rows]), target, gain)
     if partly:
         _untouched_tiles(choice, published, place, target, told, gain)
@@ -426,6 +427,39 @@ def gain_of(values: np.ndarray) -> float:
     return next((g for g in (64, 32, 16, 8, 4, 2) if g * largest <= 127), 1) if largest > 0 else 1
 
 
+def _say_no_noise(choice: Selection, now: Separation) -> None:
+    """Say that a filter is no noise that a rate limit takes off, where the numbers show it, and where to see noise."""
+    if choice.attack.kernels(choice.train.classes, choice.seed) is None or now.psnr_input <= now.psnr_clean:
+        return
+    st.info(
+        f"**{plain(choice.attack.title)} filters the images; D-VAE is made for noise.** x̂ is nearer to the poisoned "
+        f"images ({now.psnr_input:.1f} dB) than to the clean ones ({now.psnr_clean:.1f} dB), so the limit does not "
+        f"take the filter off, and p̂ correlates {signed(now.found)} with the true change of its class. Noise is "
+        "another matter:"
+    )
+    noises = [s for s in all_shipped() if _attack_of(s).kernels(choice.train.classes, choice.seed) is None]
+    if _shipped_buttons(sorted(noises, key=lambda s: s.card["dataset"]["name"] != choice.dataset.key)):
+        # In a fragment a button runs the fragment alone.
+        st.rerun(scope="app")
+
+
+def _attack_of(shipped: Shipped) -> Attack:
+    return ATTACKS.parse(shipped.card["attack"])
+
+
+def _shipped_buttons(offered: Sequence[Shipped]) -> bool:
+    """Buttons that choose what networks ship for; whether one was pressed."""
+    pressed = False
+    with st.container(horizontal=True):
+        for shipped in offered:
+            dataset, attack = DATASETS.parse(shipped.card["dataset"]), _attack_of(shipped)
+            pressed |= st.button(
+                f"{dataset.title} with {attack.title} →", key=f"dvae_shipped_{shipped.path.stem}",
+                on_click=choose_all_poisoned, args=(dataset, attack, int(shipped.card["seed"])),
+            )  # fmt: skip
+    return pressed
+
+
 def nothing_there(choice: Selection) -> None:
     """Say that nothing is trained for this choice, and where there is something to see."""
     part = "" if choice.poison_rate == 1 else f", {100 * choice.poison_rate:g} % of the images poisoned"
@@ -433,10 +467,4 @@ def nothing_there(choice: Selection) -> None:
         f"**No D-VAE is there for {choice.dataset.title} with {choice.attack.title} and key {choice.seed}{part}.** "
         "Train one below: it runs in the background, and its pictures appear here. Or look at what ships:"
     )
-    with st.container(horizontal=True):
-        for shipped in all_shipped():
-            dataset, attack = DATASETS.parse(shipped.card["dataset"]), ATTACKS.parse(shipped.card["attack"])
-            st.button(
-                f"{dataset.title} with {attack.title} →", key=f"dvae_shipped_{shipped.path.stem}",
-                on_click=choose_all_poisoned, args=(dataset, attack, int(shipped.card["seed"])),
-            )  # fmt: skip
+    _shipped_buttons(all_shipped())

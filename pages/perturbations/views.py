@@ -48,10 +48,9 @@ from ued_core.studies.edge_comparison import EdgeComparison, compare_edges, evad
 
 T = TypeVar("T")
 GAIN = Parameter(
-    name="gain", label="gain of the difference", kind="int", default=0, minimum=0, maximum=64,
+    name="gain", label="gain of the difference (0: automatic)", kind="int", default=0, minimum=0, maximum=64,
     help="By how much the difference is multiplied before it is drawn around grey. 0 takes the largest power of two "
-         "at which the "
-    "largest changes still fit.",
+         "at which the largest changes still fit.",
 )  # fmt: skip
 MOST_PER_CLASS = 100
 MOST_VALUES = 24_000_000

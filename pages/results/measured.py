@@ -275,7 +275,8 @@ def _attack_table(found: Sequence[Condition], dataset: str) -> None:
 
 
 def attack_frame(found: Sequence[Condition]) -> pd.DataFrame:
-    """One row a condition: means over the seeds, shares in per cent; None where a number is not there."""
+    """One row per condition: means over the seeds, shares in per cent; None where a number is not there, and no column
+    of numbers that no row has."""
 
     def mean(condition: Condition, number: str, scale: float = 1.0) -> float | None:
         value = summary(condition, number).mean
@@ -302,7 +303,7 @@ def attack_frame(found: Sequence[Condition]) -> pd.DataFrame:
                 "agreement": mean(condition, "agreement"),
             }
         )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).dropna(axis="columns", how="all")
 
 
 def run_spec(condition: Condition) -> RunSpec | None:

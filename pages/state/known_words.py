@@ -21,9 +21,10 @@ MOST_NAMED = 3
 """Of the data sets on which an attack works, at most so many are named."""
 
 
-def known_caption(spec: RunSpec) -> None:
-    """Draw :func:`known_words`."""
-    st.caption(known_words(spec))
+def known_caption(spec: RunSpec, kinds: DefenseStack | None = None) -> None:
+    """Draw :func:`known_words`, and :func:`known_with_words` for the kinds of a stack."""
+    more = known_with_words(spec, kinds) if kinds else ""
+    st.caption(f"{known_words(spec)} {more}".strip())
 
 
 def known_words(spec: RunSpec) -> str:
@@ -42,6 +43,24 @@ def known_words(spec: RunSpec) -> str:
     if spec.attack is not None:
         parts += _recommended(spec, found)
     return " ".join(part for part in parts if part)
+
+
+def known_with_words(spec: RunSpec, stack: DefenseStack) -> str:
+    """What defences of the same kinds as a stack's were measured to reach, whatever their parameters, in Markdown; the
+    highest first.
+
+    Args:
+        spec: data and attack.
+        stack: the kinds, in their order.
+    """
+    kinds = [type(defence) for defence in stack]
+    told = []
+    for text, own in with_defences(spec.to_json()).items():
+        stored = [DEFENSES.parse(value) for value in json.loads(text)]
+        if stored and own.gain and [type(defence) for defence in stored] == kinds:
+            name = " → ".join(method_words(defence) for defence in stored)
+            told.append(f"**{plain(name)}:** {level(own.accuracy)} %, {_gain(own.gain)}.")
+    return f"With {' '.join(told[:MOST_NAMED])}" if told else ""
 
 
 def known_table(spec: RunSpec) -> None:

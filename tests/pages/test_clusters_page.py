@@ -375,3 +375,15 @@ def test_proxy_is_named_and_nothing_else_is(open_page, at_once) -> None:
     assert "Clean test accuracy in the stored runs: on Shapes " in words
     assert encoder_for("labelled", "shapes").proxy
     assert not CRAFTED.root().exists()
+
+
+def test_clean_runs_alone_are_no_protocol_of_the_attack(open_page, at_once, monkeypatch, tmp_path) -> None:
+    from pages.clusters import effects as cluster_results
+
+    path = tmp_path / "uc_protocols.json"
+    monkeypatch.setattr(cluster_results, "FILE", path)
+    path.write_text(json.dumps([row("relabelling", 0.97)]))
+    page = open_page("clusters", ASKED)
+    assert not page.exception
+    assert "stored here yet" in " ".join(c.value for c in page.caption)
+    assert "Measured here" not in " ".join(m.value for m in page.markdown)

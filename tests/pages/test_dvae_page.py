@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -261,3 +262,16 @@ def test_networks_that_were_told_shuffled_labels_are_a_control(open_page: Callab
 )
 def test_words_for_what_is_told_apart(poisoned: float, clean: float, said: str) -> None:
     assert said in recovery_words(Recovery(10, poisoned, 1.0, 30.0, 35.0), Recovery(10, clean, 1.0, np.inf, 35.0))
+
+
+def test_a_filter_is_told_with_its_numbers_and_noise_is_one_press_away(open_page: Callable[..., AppTest]) -> None:
+    page = open_page("dvae", {})
+    assert not page.exception
+    (told,) = (i.value for i in page.info if "filters the images; D-VAE is made for noise" in i.value)
+    chart = next(c for c in charts(page) if c["question"] == "What does a looser limit let through?")
+    for words in re.findall(r"\d+\.\d dB", told):
+        assert words.split()[0] in chart["caption"], "the numbers of the chart below"
+    next(b for b in page.button if b.label == "Fashion with LSP →").click().run()
+    assert not page.exception
+    assert page.selectbox(key="attack").value == "synper"
+    assert not [i for i in page.info if "is made for noise" in i.value], "LSP is noise"

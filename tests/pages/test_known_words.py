@@ -1,7 +1,11 @@
 """The sentence on what was measured, beside the numbers that it is made from."""
 
-from pages.state.known_words import known_words
-from ued_core.results.known import known
+import json
+
+from pages.state.known_words import known_with_words, known_words
+from ued_core.defenses import DEFENSES, DefenseStack
+from ued_core.results.known import known, with_defences
+from ued_core.results.words import level
 from ued_core.runs.spec import RunSpec
 
 
@@ -47,3 +51,26 @@ def test_pages_say_it_before_anybody_trains(open_page):
     assert any("What was measured for Shapes + CUDA" in e.label for e in page.expander)
     page = open_page("runs", {"view": "new", "new_data": "shapes"})
     assert any("Measured: Shapes + CUDA" in c.value for c in page.caption)
+
+
+def test_a_kind_of_defence_is_told_with_every_stored_parameter():
+    alone = spec(attack="cuda", dataset={"name": "fashion"})
+    stored = {json.loads(text)[0]["name"] for text in with_defences(alone.to_json()) if len(json.loads(text)) == 1}
+    assert {"coin", "jpeg"} <= stored
+    for name in stored:
+        text = known_with_words(alone, DefenseStack([DEFENSES.build(name)]))
+        own = [k for t, k in with_defences(alone.to_json()).items() if [d["name"] for d in json.loads(t)] == [name]]
+        assert text.startswith("With **")
+        assert text.count(" over no defence on the same ") == len(own)
+        assert all(f"{level(k.accuracy)} %, " in text for k in own)
+    unknown = next(name for name in DEFENSES if name not in stored)
+    assert known_with_words(alone, DefenseStack([DEFENSES.build(unknown)])) == ""
+    both = DefenseStack([DEFENSES.build("coin"), DEFENSES.build("jpeg")])
+    assert known_with_words(alone, both) == "", "a stack of two is another condition"
+
+
+def test_defence_says_what_its_defence_was_measured_to_give(open_page):
+    page = open_page("defence", {"data": "shapes", "attack": "cuda"})
+    told = next(c.value for c in page.caption if c.value.startswith("**Measured: Shapes + CUDA:**"))
+    found = known(spec(attack="cuda", defenses=["coin"]).to_json())
+    assert f"**COIN:** {level(found.accuracy)} %" in told
