@@ -159,10 +159,12 @@ def sweep_button(choice: Selection, stack: DefenseStack, known: Sequence[RunReco
         return
     with st.popover("Sweep this parameter …"):
         offered = sweep_values(parameter)
+        # A few over the whole range, and the one that the reader looks at.
+        first = {*offered[:: max(1, len(offered) // 4)], getattr(stack[0], parameter.name)}
         chosen = st.multiselect(
             f"Values of {parameter.label}",
             offered,
-            default=offered[:: max(1, len(offered) // 4)],
+            default=[value for value in offered if value in first],
             format_func=lambda v: f"{v:g}",
             key="sweep_values",
             max_selections=MOST_RUNS,

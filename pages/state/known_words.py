@@ -123,8 +123,10 @@ def _recommended(spec: RunSpec, found: Known | None) -> list[str]:
     works.sort(key=lambda k: _data(k) != spec.dataset.key)
     if not works:
         return weak
+    own = spec.dataset.key
     named = ", ".join(
-        f"{DATASETS[_data(k)].title} ({100 * k.clean.mean:.0f} → {100 * (k.clean.mean - k.loss.gain.mean):.0f} %)"
+        f"{DATASETS[_data(k)].title}{' with other settings' * (_data(k) == own)} "
+        f"({100 * k.clean.mean:.0f} → {100 * (k.clean.mean - k.loss.gain.mean):.0f} %)"
         for k in works[:MOST_NAMED]
         if k.loss
     )
