@@ -34,9 +34,11 @@ BUSY = """() => {
     const running = document.querySelector('[data-testid=stApp][data-test-script-state=running]');
     const told = [...document.querySelectorAll(
         '[data-testid=stMain] :is([data-testid=stAlert], [data-testid=stMarkdown] p, .ued-caption)')];
-    return !!running || told.some((one) => / …(?! ?[\\d−?])/.test(one.textContent));
+    const undrawn = [...document.querySelectorAll('.ued-chart')].some(
+        (one) => one.offsetParent && !one.querySelector('.main-svg'));
+    return !!running || undrawn || told.some((one) => / …(?! ?[\\d−?])/.test(one.textContent));
 }"""
-"""The script still runs, or a sentence on the page says that something is on its way."""
+"""The script still runs, a chart is not drawn yet, or a sentence on the page says that something is on its way."""
 
 
 def settle(page: Page) -> bytes:
@@ -45,7 +47,7 @@ def settle(page: Page) -> bytes:
     began = last_change = time.monotonic()
     seen = b""
     while time.monotonic() - began < PATIENCE_S:
-        now = page.screenshot()
+        now = page.screenshot(timeout=1000 * PATIENCE_S)
         if now != seen or page.evaluate(BUSY):
             seen, last_change = now, time.monotonic()
         elif time.monotonic() - last_change > QUIET_S:
