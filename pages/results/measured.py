@@ -60,6 +60,7 @@ Columns = dict[str, Any]
 GO_TO = "results_go_to"
 ACCURACIES, COSTS = ("last", "best", "train_accuracy"), ("crafting_cpu_s", "crafting_s", "evaluations")
 RUN_COLUMNS = (*ACCURACIES, "linf", "l2", "psnr", *COSTS, "agreement", "epochs", "seconds")
+SIZES = ("linf", "l2", "crafting_cpu_s")
 GAIN_TITLES = {"attack": "vs clean", "images": "vs control"}
 """What a table's differences are from, by where its first button leads."""
 STRONG, WEAK = 0.5, 0.9
@@ -276,7 +277,7 @@ def _attack_table(found: Sequence[Condition], dataset: str) -> None:
 
 def attack_frame(found: Sequence[Condition]) -> pd.DataFrame:
     """One row per condition: means over the seeds, shares in per cent; None where a number is not there, and no column
-    of numbers that no row has."""
+    of sizes or costs that no row has."""
 
     def mean(condition: Condition, number: str, scale: float = 1.0) -> float | None:
         value = summary(condition, number).mean
@@ -298,12 +299,13 @@ def attack_frame(found: Sequence[Condition]) -> pd.DataFrame:
                 "best": mean(condition, "best", 100),
                 "train_accuracy": mean(condition, "train_accuracy", 100),
                 **gain_columns(against(condition, clean if attacked else None)),
-                **{number: mean(condition, number) for number in ("linf", "l2", "crafting_cpu_s")},
+                **{number: mean(condition, number) for number in SIZES},
                 "evaluations": None if (counted := mean(condition, "evaluations")) is None else round(counted),
                 "agreement": mean(condition, "agreement"),
             }
         )
-    return pd.DataFrame(rows).dropna(axis="columns", how="all")
+    frame = pd.DataFrame(rows)
+    return frame.drop(columns=[name for name in (*SIZES, "evaluations", "agreement") if frame[name].isna().all()])
 
 
 def run_spec(condition: Condition) -> RunSpec | None:

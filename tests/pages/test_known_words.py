@@ -38,7 +38,9 @@ def test_what_was_not_measured_is_said():
         == "**Not measured yet with these settings: Shapes + CUDA.**"
     )
     small = RunSpec.from_json({"dataset": {"name": "fashion", "train_size": 1000}, "attack": "cuda"})
-    assert "CUDA is known to work on Fashion with other settings (" in known_words(small), "other sizes of the same data were measured"
+    assert "CUDA is known to work on Fashion with other settings (" in known_words(small), (
+        "other sizes of the same data were measured"
+    )
 
 
 def test_pages_say_it_before_anybody_trains(open_page):

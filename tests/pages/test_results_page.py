@@ -138,6 +138,7 @@ def test_table_of_attacks() -> None:
     assert frame["interval"].tolist()[1:] == ["? [−100, 6] n2", "? n1"]
     assert frame["see"].isna().tolist() == [True, False, False]
     assert frame["gain"].isna().tolist() == [True, False, False]
+    assert "agreement" not in frame, "no row has one"
 
 
 def test_many_defences_go_downwards(open_page, tables) -> None:
