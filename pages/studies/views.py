@@ -302,7 +302,7 @@ def _curve(found: StudyProgress) -> None:
         return
     st.subheader("Curve", anchor=False)
     with st.container(horizontal=True):
-        name = pick("Over", {a.title: seen(a.title) for a in numeric}, key="study_over", default=numeric[0].title)
+        name = pick("Over", {a.title: seen(a.title) for a in numeric}, key="study_over", default=numeric[-1].title)
         axis = found.study.by_axis[name]
         line_axis = next((a for a in axes if a.title != name), None)
         free = [name] + ([line_axis.title] if line_axis else [])
