@@ -20,13 +20,12 @@ from pathlib import Path
 
 from benchmarks import (
     detection,
-    dvae,
     edge_detector,
     feature_quality,
     rows,
     study_tables,
 )
-from benchmarks.statements import attacks, defences, edges, features, key_and_seed, photographs, questions
+from benchmarks.statements import attacks, defences, dvae, edges, features, key_and_seed, photographs, questions
 from benchmarks.statements import detection as tests_of_sets
 from benchmarks.statements import phenomenon as central
 from benchmarks.statements import staged as staged_training
@@ -66,7 +65,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "attacks": lambda: study_tables.attacks(_of_study("attacks")),
     "defences": lambda: study_tables.defences(_of_study("defences")),
     "open_questions": lambda: study_tables.open_questions(_of_questions(without="phenomenon")),
-    "dvae": lambda: dvae.table(rows.stored_measurements(dvae.RESULTS)),
+    "dvae": lambda: study_tables.dvae(_of_study("dvae"), _of_study("dvae-rates")),
+    "purification": lambda: dvae.words(_of_study("dvae"), _of_study("dvae-rates")),
     "staged": lambda: study_tables.staged(_of_study("staged")),
     "feature_quality": lambda: feature_quality.table(stored_rows(feature_quality.RESULTS)),
     "uc_protocols": lambda: study_tables.uc_protocols(_of_study("uc-protocols")),

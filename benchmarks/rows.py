@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -26,23 +25,6 @@ def store(path: Path, row: ResultRow, name_of: Callable[[ResultRow], Hashable], 
     def rows() -> list[Mapping[str, Any]]:
         there = {name_of(known): known for known in stored_rows(path)} | {name_of(row): row}
         return [there[name].to_json() for name in order if name in there]
-
-    _write(path, rows)
-
-
-def stored_measurements(path: Path) -> list[dict[str, Any]]:
-    """The rows of a table whose rows are no runs."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-
-
-def store_measurement(
-    path: Path, row: dict[str, Any], name_of: Callable[[dict[str, Any]], Hashable], order: Sequence[Hashable]
-) -> None:
-    """:func:`store` for a table whose rows are no runs."""
-
-    def rows() -> list[Mapping[str, Any]]:
-        there = {name_of(known): known for known in stored_measurements(path)} | {name_of(row): row}
-        return [there[name] for name in order if name in there]
 
     _write(path, rows)
 

@@ -11,6 +11,7 @@ from ued_core.results.evidence import Draw, aligned, compare, draws, like_with_l
 from ued_core.results.measured import (
     Grid,
     against,
+    by_rate,
     conditions,
     control,
     data_sets,
@@ -101,6 +102,52 @@ def defences(found: Sequence[ResultRow]) -> str:
                 lines.append("| " + " | ".join([defence, *cells]) + " |")
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
+
+
+def dvae(stages: Sequence[ResultRow], rates: Sequence[ResultRow]) -> str:
+    """What each arm of D-VAE gives back on the same seeds, how near its images are to the clean ones, and what one
+    stage lets through at each rate target.
+
+    Args:
+        stages, rates: of the studies ``dvae`` and ``dvae-rates``.
+    """
+    return "\n\n".join(filter(None, [defences(stages), _nearness(stages), _rates(rates)]))
+
+
+def _nearness(found: Sequence[ResultRow]) -> str:
+    parts = []
+    for dataset in data_sets(found):
+        measured = grid(found, dataset)
+        lines = ["| PSNR to clean, dB | " + " | ".join(measured.attacks) + " |"]
+        lines.append("|---" * (len(measured.attacks) + 1) + "|")
+        for defence in measured.defences:
+            cells = [_numbers(measured.cells.get((attack, defence)), "psnr_clean", 1) for attack in measured.attacks]
+            if any(cells):
+                lines.append("| " + " | ".join([defence, *cells]) + " |")
+        parts += ["\n".join(lines)] if len(lines) > 2 else []
+    return "\n\n".join(parts)
+
+
+def _rates(found: Sequence[ResultRow]) -> str:
+    targets = by_rate(found)
+    there = [c for dataset in data_sets(found) for c in conditions(found, dataset)]
+    lines = [
+        "| x̂ of one stage after LSP, target, nats | clean test | against none | rate | PSNR to input | to clean | "
+        "surviving | p̂ ~ its class's noise | ~ others' |",
+        "|---" * 9 + "|",
+    ]
+    for target, own in targets.items():
+        numbers = [("nats", 2), ("psnr_input", 1), ("psnr_clean", 1), ("surviving", 3), ("found", 3)]
+        measured = [_numbers(own, number, digits) for number, digits in [*numbers, ("found_elsewhere", 3)]]
+        cells = [level_cell(summary(own, "last")), gain_cell(against(own, control(own, there))), *measured]
+        lines.append("| " + " | ".join([f"{target:g}", *cells]) + " |")
+    return "\n".join(lines) if targets else ""
+
+
+def _numbers(cell: Condition | None, number: str, digits: int) -> str:
+    """Mean ± sd of a number that is no accuracy; empty where it was not measured."""
+    values = cell.values(number) if cell is not None else []
+    return rows.spread([value for value in values if math.isfinite(value)], digits, 1.0).replace("-", "−")
 
 
 def _cell(measured: Grid, attack: str, defence: str) -> str:

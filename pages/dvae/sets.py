@@ -18,23 +18,31 @@ from pages.widgets.controls import pick
 from pages.widgets.live_chart import live_chart
 from pages.widgets.tile_rows import tile_rows
 from ued_core import runs
-from ued_core.analysis.purification import accuracy_by_arm, psnr, stored_rows
+from ued_core.analysis.purification import psnr
 from ued_core.artefacts import PURIFIED
 from ued_core.defenses.dvae import Dvae
 from ued_core.defenses.purified import kept_sets, purified_card, read_purified
 from ued_core.figures.separation import stage_curves
 from ued_core.records import ImageSet
+from ued_core.results.evidence import Summary
+from ued_core.results.measured import (
+    Grid,
+    by_rate,
+    data_sets,
+    defences_of,
+    grid,
+    study_command,
+    study_tables,
+    summary,
+)
+from ued_core.results.phenomenon import Condition
+from ued_core.results.row import stored_rows
+from ued_core.results.words import LEGEND, gain_cell, level_cell
 from ued_core.studies.estimate import duration
 
-# Where it is narrow, a line ends with the stroke rather than beginning with it.
-BETWEEN_SEEDS = "\u00a0/ "
-MEASURED_TEXT = (
-    "Accuracy on clean test images in per cent, one value per seed; the column *clean* is what D-VAE costs data that "
-    "nobody poisoned. "
-    "Digits at 16×16 with half their contrast, 1,000 images, networks of width 8 and 1,240 steps per stage, classifier "
-    "without crops. "
-    "Sizes of a CPU: the paper has 50,000 images, width 64 and 23,460 steps. Command: python -m benchmarks.dvae."
-)
+STAGES, RATES = "dvae", "dvae-rates"
+"""The studies whose rows are shown."""
+NOT_RUN = "not run yet"
 
 
 def stages_part(choice: Selection, poisoned: ImageSet) -> None:
@@ -161,17 +169,66 @@ def _defended(spec: Mapping[str, Any]) -> str:
 
 
 def measured_part() -> None:
-    """Clean test accuracy by stage, from the shipped measurements."""
-    table = accuracy_by_arm(stored_rows())
-    if not table:
-        return
-    st.subheader("One stage or two? Measured once")
-    attacks = list(dict.fromkeys(attack for row in table.values() for attack in row))
-    lines = [
-        f"| {plain(arm)} | "
-        + " | ".join(BETWEEN_SEEDS.join(f"{100 * v:.1f}" for v in row.get(attack, [])) for attack in attacks)
-        + " |"
-        for arm, row in table.items()
-    ]
-    st.markdown("\n".join(["| trained on | " + " | ".join(attacks) + " |", "|---|" + "---|" * len(attacks), *lines]))
-    st.caption(MEASURED_TEXT)
+    """What runs of the shipped studies say of the arms of D-VAE, and of its rate limit."""
+    files = study_tables()
+    stages, rates = (stored_rows(files[name]) if name in files else [] for name in (STAGES, RATES))
+    for dataset in data_sets(stages):
+        found = grid(stages, dataset)
+        st.subheader(plain(f"One stage or two? Measured on {dataset}"))
+        st.markdown(_arms(found))
+        st.caption(
+            f"Accuracy on clean test images in per cent; below *none*, what an arm adds to it, in points. {LEGEND} "
+            f"The column *clean* is what D-VAE costs data that nobody poisoned. {_size(found)} Command: "
+            f"{study_command(STAGES)}."
+        )
+    measured = by_rate(rates)
+    if measured:
+        st.markdown(_rates(measured))
+        st.caption(
+            "Mean ± standard deviation over n seeds, after LSP. *Passing*: ⟨x̂(x+δ) − x̂(x), δ⟩ ÷ ⟨δ, δ⟩. *p̂*: "
+            "correlation of its class means with the perturbation of the same class, and of the others. Command: "
+            f"{study_command(RATES)}."
+        )
+
+
+def _arms(found: Grid) -> str:
+    lines = ["| trained on | " + " | ".join(found.attacks) + " |", "|---" * (len(found.attacks) + 1) + "|"]
+    for arm in found.defences:
+        cells = []
+        for attack in found.attacks:
+            own, gain = found.cells.get((attack, arm)), found.gain(attack, arm)
+            cell = gain_cell(gain) if gain else level_cell(summary(own, "last")) if own is not None else ""
+            cells.append(cell or NOT_RUN)
+        lines.append("| " + " | ".join([plain(arm), *cells]) + " |")
+    return "\n".join(lines)
+
+
+def _size(found: Grid) -> str:
+    """How small the data and the networks are, beside the paper's."""
+    row = next((cell.rows[0] for cell in found.cells.values() if defences_of(cell)), None)
+    if row is None or row.data is None:
+        return ""
+    defense = Dvae(**{name: value for name, value in row.spec["defenses"][0].items() if name != "name"})
+    steps = defense.epochs * max(1, row.data.train // defense.batch_size)
+    return (
+        f"Sizes of a CPU: {row.data.train:,} images, width {defense.width} and {steps:,} steps per stage; the paper "
+        "has 50,000, 64 and 23,460."
+    )
+
+
+def _rates(measured: Mapping[float, Condition]) -> str:
+    heads = ["rate target, nats", "clean test accuracy, %", "x̂ to clean, dB", "passing, %", "p̂ ~ own", "p̂ ~ others"]
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for target, own in measured.items():
+        numbers = (("psnr_clean", 1, 1), ("surviving", 100, 1), ("found", 1, 2), ("found_elsewhere", 1, 2))
+        cells = [_spread(summary(own, number), scale, digits) for number, scale, digits in numbers]
+        lines.append("| " + " | ".join([f"{target:g}", level_cell(summary(own, "last")), *cells]) + " |")
+    return "\n".join(lines)
+
+
+def _spread(found: Summary, scale: float, digits: int) -> str:
+    """Mean ± sd, with a minus sign that is one."""
+    if not found.count:
+        return NOT_RUN
+    mean = f"{round(scale * found.mean, digits) + 0.0:.{digits}f}".replace("-", "−")
+    return mean + (f" ± {scale * found.spread:.{digits}f}" if found.count > 1 else "")

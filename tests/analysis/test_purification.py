@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from ued_core.analysis.purification import (
-    accuracy_by_arm,
+    measure_purification,
     measure_recovery,
     measure_separation,
+    measured_rows,
     pattern_correlation,
     psnr,
-    stored_rows,
     surviving,
 )
 from ued_core.context import Context
@@ -37,6 +36,23 @@ def test_psnr_by_hand() -> None:
     assert psnr(levels, torch.full((2, 1, 2, 2), 0.3)) == pytest.approx(20, abs=1e-4)
     with pytest.raises(DataError, match="one shape"):
         psnr(levels, levels[:1])
+
+
+def test_purification_by_hand() -> None:
+    """Poisoned by 40 levels of which 30 were taken off: 10 levels from the clean images, 30 from the published ones."""
+    clean = torch.full((3, 1, 2, 2), 100, dtype=torch.uint8)
+    found = measure_purification(clean, clean + 40, clean + 10)
+    assert found.psnr_clean == pytest.approx(20 * math.log10(255 / 10))
+    assert found.psnr_input == pytest.approx(20 * math.log10(255 / 30))
+    assert measure_purification(clean, clean + 40, clean).psnr_clean == math.inf
+    assert set(found.to_json()) == {"psnr_clean", "psnr_input"}
+
+
+def test_a_run_measures_at_most_a_thousand_images_of_the_whole_set() -> None:
+    assert measured_rows(7).tolist() == list(range(7))
+    assert measured_rows(1000).tolist() == list(range(1000))
+    assert measured_rows(1001).tolist() == list(range(0, 1001, 2))
+    assert (len(measured_rows(50_000)), int(measured_rows(50_000)[-1])) == (1000, 49_950)
 
 
 def test_surviving_by_hand() -> None:
@@ -98,6 +114,14 @@ def test_measured_separation_is_made_of_these() -> None:
     }  # fmt: skip
 
 
+def test_where_nothing_was_poisoned_nothing_can_survive_or_be_found() -> None:
+    clean = ImageSet(torch.randint(0, 255, (9, 1, 8, 8), dtype=torch.uint8), torch.arange(9) % 3, ("a", "b", "c"), "x")
+    found = measure_separation(build_dvae(clean.shape, 3, 4, torch.Generator()), clean.images, clean, Context())
+    assert all(math.isnan(value) for value in (found.surviving, found.found, found.found_elsewhere))
+    assert math.isfinite(found.nats)
+    assert found.psnr_clean == found.psnr_input
+
+
 def test_recovery_by_hand() -> None:
     """Of a perturbation of 10 levels a quarter is found, on a poisoned image and on one that was left clean."""
     clean = torch.full((2, 1, 2, 2), 100, dtype=torch.uint8)
@@ -113,14 +137,3 @@ def test_recovery_by_hand() -> None:
     assert untouched.before == math.inf
     assert untouched.after == pytest.approx(20 * math.log10(255 / 2.5))
     assert set(touched.to_json()) == {"images", "recovered", "size", "before", "after"}
-
-
-def test_stored_rows(tmp_path: Path) -> None:
-    assert stored_rows(tmp_path / "none.json") == []
-    rows = [
-        {"part": "stages", "attack": "clean", "arm": "two stages", "seed": 0, "last": 0.9},
-        {"part": "stages", "attack": "clean", "arm": "two stages", "seed": 1, "last": 0.8},
-        {"part": "stages", "attack": "LSP", "arm": "as published", "seed": 0, "last": 0.1},
-        {"part": "sweep", "attack": "LSP", "target": 1.0, "seed": 0},
-    ]
-    assert accuracy_by_arm(rows) == {"two stages": {"clean": [0.9, 0.8]}, "as published": {"LSP": [0.1]}}

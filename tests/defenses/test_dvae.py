@@ -143,17 +143,41 @@ def test_the_subtraction_alone_is_taken_from_both_stages(monkeypatch: pytest.Mon
         assert torch.equal(alone.kept(data).weights[0]["embedding.weight"], expected.weights[0]["embedding.weight"])
     for other in (
         quick(variant="subtraction", rate_1=0.5),
-        quick(variant="reconstruction"),
+        quick(variant="plain_vae"),
         quick(variant="subtraction", seed=1),
+        quick(variant="subtraction", labels="shuffled"),
     ):
         assert other.known_first(data) is None
     assert quick(variant="subtraction").known_first(image_set(seed=1)) is None
 
 
-def test_reconstruction_without_training_again() -> None:
+@pytest.mark.parametrize("first", ["subtraction", "two_stages", "reconstruction"])
+def test_the_variants_share_the_training_of_stage_1(first: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, trained = image_set(), []
+    others = {"subtraction", "two_stages", "reconstruction"} - {first}
+    expected = {variant: quick(variant=variant).separate(data, Context(), Workshop()) for variant in others}
+    quick(variant=first).purify(data, Context())
+    real = module.train_dvae
+    monkeypatch.setattr(module, "train_dvae", lambda job, ctx: trained.append(job.target) or real(job, ctx))
+    for variant in others:
+        made = quick(variant=variant).separate(data, Context(), Workshop())
+        assert torch.equal(made.images, expected[variant].images)
+        assert [log["stage"] for log in made.log["stages"]] == list(range(1, len(made.stages) + 1))
+        assert len(made.weights) == len(made.stages)
+    assert trained == [3.0] * ("two_stages" in others), "stage 2 alone"
+
+
+def test_the_network_of_stage_1_can_be_measured(tmp_path: Path) -> None:
     data = image_set()
-    expected = quick(variant="reconstruction").separate(data, Context(), Workshop()).images
-    assert torch.equal(module.reconstruction_of(quick(variant="subtraction"), data, Context()), expected)
+    defense = quick(labels="shuffled")
+    assert defense.separator(data) is None
+    defense.purify(data, Context())
+    network, told = defense.separator(data)
+    weights = defense.kept(data).weights[0]
+    assert all(torch.equal(value, weights[name]) for name, value in network.state_dict().items())
+    assert torch.equal(told, defense.told_labels(data.labels))
+    assert not network.training
+    assert quick(variant="plain_vae").separator(data, tmp_path) is None
 
 
 def test_purified_set_and_log() -> None:

@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from pages.dvae import sets
 from pages.dvae.training import LOOK_EVERY_S
 from pages.dvae.views import recovery_words, trained_for
 from pages.state.choice import Selection
 from tests.pages.components import charts, tiles
+from tests.results.test_measured import row
 from ued_core import runs
 from ued_core.analysis.purification import Recovery
 from ued_core.attacks import ATTACKS
@@ -275,3 +277,35 @@ def test_a_filter_is_told_with_its_numbers_and_noise_is_one_press_away(open_page
     assert not page.exception
     assert page.selectbox(key="attack").value == "synper"
     assert not [i for i in page.info if "is made for noise" in i.value], "LSP is noise"
+
+
+def test_what_the_studies_measured(
+    open_page: Callable[..., AppTest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two stages after LSP on three seeds, +20, +21 and +22 points; nothing of clean images with it has been run."""
+    two = Dvae(width=8, batch_size=10, epochs=3)
+    data = {"train": 50, "test": 9, "class_names": ["a", "b"], "clean_hash": "0", "trained_on_hash": "1"}
+    made = []
+    for seed in range(3):
+        lsp = {"dataset": "fashion, 50 images", "attack": "LSP", "data": data}
+        report = {"name": "dvae", "psnr_clean": 20.5, "separation": {"images": 50, "surviving": 0.25, "found": -0.125}}
+        made += [
+            row("clean", seed, 0.8, **{**lsp, "attack": "clean"}, defence="none"),
+            row("LSP", seed, 0.4, **lsp, defence="none"),
+            row("LSP", seed, 0.6 + seed / 100, **lsp, defence="both", defenses=[two.to_json()], purification=[report]),
+        ]
+    files = {name: tmp_path / f"{name}.json" for name in ("dvae", "dvae-rates")}
+    for file in files.values():
+        file.write_text(json.dumps(made))
+    monkeypatch.setattr(sets, "study_tables", lambda: files)
+    page = open_page("dvae", {**SMALL, **CONTROLS})
+    assert not page.exception
+    assert "One stage or two? Measured on fashion, 50 images" in [s.value for s in page.subheader]
+    text = markup(page)
+    assert "| both | not run yet | +21.0 [19, 23] n3 |" in text
+    assert "| 1 | 61.0 ± 1.0 n3 | 20.5 ± 0.0 | 25.0 ± 0.0 | −0.12 ± 0.00 | not run yet |" in text
+    captions = "\n".join(c.value for c in page.caption)
+    assert "50 images, width 8 and 15 steps per stage" in captions
+    assert "ued study run dvae" in captions
+    monkeypatch.setattr(sets, "study_tables", dict)
+    assert "Measured on" not in str([s.value for s in open_page("dvae", {**SMALL, **CONTROLS}).subheader])

@@ -176,3 +176,11 @@ def test_no_encoder_is_called_a_bound() -> None:
         + encoder_for("labelled", "shapes").note
     )
     assert "upper bound" not in told
+
+
+def test_the_runs_of_one_defence_by_rate_target(tmp_path: Path) -> None:
+    at = [{"name": "dvae", "rate_1": 3.0}], [{"name": "dvae", "rate_1": 0.3}], [{"name": "jpeg"}]
+    rows = [row("EM", seed, 0.5, defenses=stack) for seed in (0, 1) for stack in at]
+    found = measured.by_rate(written(tmp_path, [*rows, row("EM", 0, 0.2)]))
+    assert list(found) == [0.3, 3.0]
+    assert [(r.seed, r.spec["defenses"]) for r in found[0.3].rows] == [(0, at[1]), (1, at[1])]

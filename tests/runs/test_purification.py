@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from ued_core.analysis.purification import measure_separation, psnr
 from ued_core.context import Context
 from ued_core.data import load_split
 from ued_core.defenses.purified import Workshop, ask_enough, early_of
@@ -42,9 +43,16 @@ def test_run_on_a_purified_set(spec_of: Callable[..., RunSpec]) -> None:
     assert not torch.equal(kept.images, published.images)
     trained_on = greyscale.purify(published.with_images(kept.images), Context())
     assert result.data.trained_on_hash == trained_on.content_hash
-    (log,) = result.purification
-    assert log.to_json() == {"name": "dvae", **kept.log}
-    assert [stage["target"] for stage in log.to_json()["stages"]] == [1.0, 3.0]
+    (report,) = result.purification
+    found = report.to_json()
+    assert {name: found[name] for name in ("name", *kept.log)} == {"name": "dvae", **kept.log}
+    assert [stage["target"] for stage in found["stages"]] == [1.0, 3.0]
+    # What greyscale does afterwards is not D-VAE's.
+    assert report.psnr_clean == pytest.approx(psnr(kept.images, clean.images))
+    assert report.psnr_input == pytest.approx(psnr(kept.images, published.images))
+    network = dvae.trained(published, kept, 1)
+    measured = measure_separation(network, clean.images, published, Context()).to_json()
+    assert report.separation.to_json() == pytest.approx({"images": len(clean), **measured}, rel=1e-5)
     # Another run on the same set does not purify it again, whatever its own seed is.
     told: list[str] = []
     again = execute(
@@ -56,6 +64,19 @@ def test_run_on_a_purified_set(spec_of: Callable[..., RunSpec]) -> None:
 
 def test_other_runs_have_no_purification(spec_of: Callable[..., RunSpec]) -> None:
     assert execute(small(spec_of, defenses=["greyscale"]), Context()).purification == []
+
+
+def test_what_is_not_defined_is_left_out(spec_of: Callable[..., RunSpec]) -> None:
+    """Nothing survives of a perturbation that is not there, and images that were left alone are infinitely near."""
+    result = execute(small(spec_of, attack=None), Context())
+    (report,) = result.purification
+    assert report.psnr_clean == report.psnr_input
+    assert report.separation.nats > 0
+    assert {"surviving", "found", "found_elsewhere"}.isdisjoint(report.separation.to_json())
+    assert RunResult.from_json(json.loads(json.dumps(result.to_json(), allow_nan=False))) == result
+    # Of the images that the attack leaves alone the published ones are the clean ones.
+    left = execute(small(spec_of, poison_rate=0.5, train_on="clean"), Context())
+    assert left.purification[0].psnr_clean == left.purification[0].psnr_input
 
 
 def test_a_set_that_was_ended_early_belongs_to_its_run(

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from ued_core.analysis.perturbation import class_means, difference
-from ued_core.assets import asset
 from ued_core.context import Context
 from ued_core.errors import DataError
 from ued_core.models.dvae import DvaeNetwork, bits_per_pixel, rate
 from ued_core.records import ImageSet, to_float
 from ued_core.training.rate_constrained import separated
 
-STORED = asset("results", "dvae.json")
 FLOOR = 1e-12
 CHUNK = 256
+MEASURED = 1000
+"""Of a larger set a run measures only some images: their number decides the error, not the set's."""
 
 
 def psnr(images: torch.Tensor, reference: torch.Tensor) -> float:
@@ -80,6 +77,32 @@ def pattern_correlation(found: torch.Tensor, delta: torch.Tensor, labels: torch.
 
 
 @dataclass(frozen=True)
+class Purification:
+    """How near a purified set is to what it was made of, and to what that was made of.
+
+    Attributes:
+        psnr_clean: of the purified images against the clean ones, in dB; ``inf`` for equal ones.
+        psnr_input: against the images that the defence was given.
+    """
+
+    psnr_clean: float
+    psnr_input: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+def measure_purification(clean: torch.Tensor, given: torch.Tensor, made: torch.Tensor) -> Purification:
+    """Compare purified images with the clean ones and with those that were purified.
+
+    Args:
+        clean, given, made: uint8 (N, C, H, W), row by row the same images.
+    """
+    return Purification(psnr_clean=psnr(made, clean), psnr_input=psnr(made, given))
+
+
+@dataclass(frozen=True)
 class Separation:
     """What one stage's network makes of poisoned images, through the mean of its latent.
 
@@ -91,6 +114,7 @@ class Separation:
         surviving: share of the perturbation that passes through the autoencoder, ⟨x̂(x+δ) − x̂(x), δ⟩ ÷ ⟨δ, δ⟩.
         found: mean over classes of the correlation of p̂'s class mean with the perturbation's.
         found_elsewhere: the same against the perturbations of other classes; what is not about the class.
+            These three are nan where nothing was poisoned.
     """
 
     nats: float
@@ -105,6 +129,11 @@ class Separation:
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         return asdict(self)
+
+
+def measured_rows(count: int) -> torch.Tensor:
+    """Rows of a set of so many images on which a run measures: int64, at most :data:`MEASURED`, at equal distances."""
+    return torch.arange(count)[:: -(-count // MEASURED)]
 
 
 def measure_separation(
@@ -123,6 +152,8 @@ def measure_separation(
     image, perturbation = separated(network, poisoned.images, told, ctx)
     delta = difference(clean, poisoned.images).float() / 255
     correlation = pattern_correlation(perturbation, delta, poisoned.labels)
+    if not bool(delta.any()):
+        correlation = np.full_like(correlation, np.nan)
     elsewhere = correlation[~np.eye(len(correlation), dtype=bool)]
     nats = _rate(network, poisoned.images, told, ctx)
     return Separation(
@@ -190,25 +221,3 @@ def _rate(network: DvaeNetwork, images: torch.Tensor, labels: torch.Tensor, ctx:
         made = network(to_float(images[part].to(ctx.device)), labels[part].to(ctx.device))
         total += float(rate(made.mean, made.log_variance)) * len(made.mean)
     return total / len(images)
-
-
-# ---- the shipped measurements -------------------------------------------------------------------
-
-
-def stored_rows(path: Path = STORED) -> list[dict[str, Any]]:
-    """The rows of ``benchmarks.dvae``, or none where the file is not there.
-
-    Rows with ``part`` = ``sweep`` hold a :class:`Separation` with ``attack``, ``target``, ``labels``, ``steps`` and
-    ``seed``; those with ``stages`` hold ``last`` (clean test accuracy, 0..1), ``psnr_clean``, ``attack``, ``arm`` and
-    ``seed``.
-    """
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-
-
-def accuracy_by_arm(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, list[float]]]:
-    """Clean test accuracies of :func:`stored_rows`: arm → attack → one value per seed, in the order of the file."""
-    found: dict[str, dict[str, list[float]]] = {}
-    for row in rows:
-        if row["part"] == "stages":
-            found.setdefault(row["arm"], {}).setdefault(row["attack"], []).append(row["last"])
-    return found

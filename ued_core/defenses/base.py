@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 
 from ued_core.border import Boundary
 from ued_core.context import Context
+from ued_core.models.dvae import DvaeNetwork
 from ued_core.params import Method
 from ued_core.records import ImageSet
 from ued_core.training.hook import Setup, TrainingHook
@@ -41,6 +42,18 @@ class Displacements:
 
     strength: float
     boundary: Boundary
+
+
+class Separator(NamedTuple):
+    """A network that tells images and perturbations apart.
+
+    Attributes:
+        network: in evaluation mode, on the CPU.
+        told: int64 (N,), the labels that it is given for the images of the training set.
+    """
+
+    network: DvaeNetwork
+    told: torch.Tensor
 
 
 class Defense(Method):
@@ -87,6 +100,15 @@ class Defense(Method):
             partial: as in :func:`ued_core.defenses.purified.purify_once`.
         """
         return self.purify(data, ctx), None
+
+    def separator(self, data: ImageSet, partial: Path | None = None) -> Separator | None:
+        """The network of the first stage of :meth:`purify_logged`, so that it can be measured; None where there is
+        none, or none was kept. Nothing is trained for it.
+
+        Args:
+            data, partial: as they were given there.
+        """
+        return None
 
     def seconds_for(self, data: ImageSet) -> float:
         """How long learning from a training set takes on this machine's processor, whether it was learned from before

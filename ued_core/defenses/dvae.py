@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from time import perf_counter
 from typing import Any, ClassVar, Literal
 
@@ -12,12 +13,12 @@ import torch
 
 from ued_core.artefacts import STOPPED
 from ued_core.context import Context
+from ued_core.defenses.base import Separator
 from ued_core.defenses.purified import (
     Purified,
     TrainedDefense,
     Workshop,
     kept_sets,
-    purify_once,
     read_purified,
 )
 from ued_core.models.dvae import DvaeNetwork, Places, Sees, bits_per_pixel, build_dvae
@@ -139,26 +140,30 @@ class Dvae(TrainedDefense):
 
         What limits stage 2 has no part in stage 1, so its value is that of the default.
         """
-        if self.variant != "two_stages":
-            return None
-        return self.with_values(variant="subtraction", rate_2=type(self).model_fields["rate_2"].default)
+        return self._first_training() if self.variant == "two_stages" else None
 
-    def known_first(self, data: ImageSet) -> Purified | None:
-        """Stage 1 of this defence, by itself, where another set of the same images was purified with the same one; None
-        otherwise."""
-        if (alone := self.first_stage()) is not None:
-            return alone.kept(data)
-        if self.variant != "subtraction":
-            return None
-        wanted = self.with_values(rate_2=type(self).model_fields["rate_2"].default)
+    def known_first(self, data: ImageSet) -> tuple[Dvae, Purified] | None:
+        """Another defence whose stage 1 is the same training, and what it made of the same images; None where there is
+        none on the disk."""
         for recipe, folder in kept_sets(self.key, data.content_hash):
             other = type(self)(**{name: value for name, value in recipe.items() if name != "name"})
             # Not of another version of the code, which has a folder of another name.
-            usable = other.first_stage() == wanted and other.folder(data.content_hash) == folder
+            usable = other._first_training() == self._first_training() and other.folder(data.content_hash) == folder
             kept = read_purified(folder) if usable else None
             if kept is not None:
-                return Purified(kept.stages[0], kept.stages[:1], {"stages": kept.log["stages"][:1]}, kept.weights[:1])
+                return other, kept
         return None
+
+    def _first_training(self) -> Dvae:
+        """The defence that trains what stage 1 of this one does, and nothing else: what becomes of the images
+        afterwards has no part in it."""
+        if self.variant == "plain_vae":
+            return self
+        return self.with_values(variant="subtraction", rate_2=type(self).model_fields["rate_2"].default)
+
+    def separator(self, data: ImageSet, partial: Path | None = None) -> Separator | None:
+        made = self.made_for(data, partial)
+        return None if made is None else Separator(self.trained(data, made, 1), self.told_labels(data.labels))
 
     def told_labels(self, labels: torch.Tensor) -> torch.Tensor:
         """The labels that the networks are given, int64 (N,)."""
@@ -228,11 +233,16 @@ class _Separation:
         return Purified(self.images[-1], tuple(self.images), log, tuple(self.weights))
 
     def _take_first_stage(self) -> None:
-        """Stage 1 from the disk, where the same training was already done for the subtraction alone, or for both
-        stages."""
-        kept = self.defense.known_first(self.data)
-        if kept:
-            self.images, self.weights, self.logs = [kept.images.clone()], list(kept.weights), list(kept.log["stages"])
+        """Stage 1 from the disk, where the same training was already done for another variant."""
+        known = self.defense.known_first(self.data)
+        if known is None:
+            return
+        other, kept = known
+        self.weights, self.logs = [kept.weights[0]], [kept.log["stages"][0]]
+        if other.steps(1) == self.defense.steps(1):
+            self.images = [kept.stages[0].clone()]
+        else:
+            self.images = [self.through(other.trained(self.data, kept, 1), self.data, 1, self.told)]
 
     def _stage(self, stage: int, resume: dict[str, Any] | None) -> None:
         defense, target = self.defense, self.defense.targets()[stage - 1]
@@ -354,20 +364,3 @@ def purify_batch(
         made = network(images, labels, rng)
         images = (images - made.perturbation if step == "subtract" else made.image).clamp(0, 1)
     return images
-
-
-def reconstruction_of(defense: Dvae, data: ImageSet, ctx: Context) -> torch.Tensor:
-    """What the variant ``reconstruction`` gives, from a kept set of the variant ``subtraction``, which trains the same
-    network.
-
-    Args:
-        defense: of the variant ``subtraction``.
-        data: what was purified; it is purified now when it was not.
-        ctx: device and cancellation.
-
-    Returns:
-        uint8 (N, C, H, W).
-    """
-    made = purify_once(defense, data, ctx)
-    rebuilt = _Separation(defense.with_values(variant="reconstruction"), data, ctx.with_seed(defense.seed), Workshop())
-    return rebuilt.through(defense.trained(data, made, 1), data, 1, rebuilt.told)

@@ -198,6 +198,14 @@ class TrainedDefense(Defense):
         named |= {"revision": self.revision()} if self.revision() else {}
         return PURIFIED.address(self.key, named, data_hash)
 
+    def made_for(self, data: ImageSet, partial: Path | None) -> Purified | None:
+        """What :meth:`purify_logged` gave whoever asked, read from the disk; None where it could not be kept.
+
+        Args:
+            data, partial: as they were given there.
+        """
+        return _kept(data, _own(self, data, partial), self.folder(data.content_hash))
+
     def kept(self, data: ImageSet, early: bool = False) -> Purified | None:
         """What was made of this set before, memory-mapped, or None when it is absent or damaged.
 
@@ -223,7 +231,7 @@ def purify_once(defense: TrainedDefense, data: ImageSet, ctx: Context, partial: 
         Cancelled: the user stopped; the state stays and the next call goes on from it.
     """
     folder = defense.folder(data.content_hash)
-    own = None if partial is None else partial / f"{defense.key}-{data.content_hash}"
+    own = _own(defense, data, partial)
     waiting = f"{defense.title}: another run purifies this set; waiting for it"
     made, when = PURIFIED.once(
         folder,
@@ -235,6 +243,11 @@ def purify_once(defense: TrainedDefense, data: ImageSet, ctx: Context, partial: 
         told = "purified before, read from the disk" if when == "before" else "purified meanwhile by another run"
         ctx.report(1, 1, f"{defense.title}: {told}")
     return made
+
+
+def _own(defense: TrainedDefense, data: ImageSet, partial: Path | None) -> Path | None:
+    """Where whoever asks keeps a set whose making was ended early."""
+    return None if partial is None else partial / f"{defense.key}-{data.content_hash}"
 
 
 def _kept(data: ImageSet, *places: Path | None) -> Purified | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, overload
@@ -14,6 +14,21 @@ from ued_core.context import Context
 from ued_core.defenses.base import Defense, Displacements, StepCost
 from ued_core.records import ImageSet, to_bytes, to_float
 from ued_core.training.hook import Setup, TrainingHook
+
+
+class Purification(NamedTuple):
+    """What one defence of a stack made of the training set.
+
+    Attributes:
+        defense: which.
+        given, made: the training set as the defences before it leave it, and as this one does.
+        log: of what was trained for it; None where nothing was.
+    """
+
+    defense: Defense
+    given: ImageSet
+    made: ImageSet
+    log: Mapping[str, Any] | None
 
 
 class Learner(NamedTuple):
@@ -127,27 +142,22 @@ class DefenseStack(Sequence[Defense]):
 
     def purify(self, data: ImageSet, ctx: Context) -> ImageSet:
         """The data set to train on: every defence's data hook, in order."""
-        return self.purify_logged(data, ctx)[0]
+        for done in self.purifications(data, ctx):
+            data = done.made
+        return data
 
-    def purify_logged(
-        self, data: ImageSet, ctx: Context, partial: Path | None = None
-    ) -> tuple[ImageSet, list[dict[str, Any]]]:
-        """:meth:`purify` for a run.
+    def purifications(self, data: ImageSet, ctx: Context, partial: Path | None = None) -> Iterator[Purification]:
+        """:meth:`purify` for a run: defence by defence, each when its turn has come.
 
         Args:
             data: the training set as it was published.
             ctx: seed, device, progress, cancellation.
             partial: as in :func:`ued_core.defenses.purified.purify_once`.
-
-        Returns:
-            The set to train on, and the log of each defence that was trained for it, with its ``name``.
         """
-        logs: list[dict[str, Any]] = []
         for defense in self.defenses:
-            data, log = defense.purify_logged(data, ctx, partial)
-            if log is not None:
-                logs.append({"name": defense.key, **log})
-        return data, logs
+            made, log = defense.purify_logged(data, ctx, partial)
+            yield Purification(defense, data, made, log)
+            data = made
 
     def purify_rows(self, data: ImageSet, whole: ImageSet, ctx: Context) -> ImageSet:
         """The rows of ``purify(whole, ctx)`` that belong to ``data``, without treating more than needed.

@@ -75,6 +75,17 @@ def _crossings(row: ResultRow) -> tuple[str, str]:
     return cell, f"{row.dataset} · {cell}"
 
 
+def by_rate(rows: Sequence[ResultRow]) -> dict[float, Condition]:
+    """The runs of one defence at several rate targets, in nats per latent position, the tightest first; rows without
+    such a defence are left out."""
+    found: dict[float, list[ResultRow]] = {}
+    for row in rows:
+        targets = [defence["rate_1"] for defence in row.spec["defenses"] if "rate_1" in defence]
+        if len(targets) == 1:
+            found.setdefault(targets[0], []).append(row)
+    return {target: Condition(own[0].condition, tuple(own)) for target, own in sorted(found.items())}
+
+
 def undefended(rows: Sequence[ResultRow]) -> list[ResultRow]:
     """The rows of a study of attacks and defences that have no defence, named as the attack table names its own."""
     alone = (row for row in rows if row.attack and not row.spec["defenses"])

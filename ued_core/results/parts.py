@@ -212,3 +212,41 @@ class DefenseReport(Part):
     """
 
     name: Line
+
+
+class SeparationReport(Part):
+    """:class:`ued_core.analysis.purification.Separation` as plain values, described there; None for what is not
+    defined, such as the share that survives where nothing was poisoned.
+
+    Attributes:
+        images: how many were measured.
+    """
+
+    images: Annotated[int, Field(ge=1, lt=10**12)]
+    nats: Number = None
+    bits_per_pixel: Number = None
+    psnr_input: Number = None
+    psnr_clean: Number = None
+    psnr_joint: Number = None
+    surviving: Number = None
+    found: Number = None
+    found_elsewhere: Number = None
+
+
+class PurificationReport(DefenseReport):
+    """The report of a defence that was trained beforehand, and what the run measured of it.
+
+    Attributes:
+        psnr_clean, psnr_input: of the images that it gave, against the clean ones and against those that it was given,
+            in dB; None for equal images, and in results from before it was measured.
+        separation: of the network of its first stage; None where it has none.
+    """
+
+    psnr_clean: Number = None
+    psnr_input: Number = None
+    separation: SeparationReport | None = None
+
+    def numbers(self) -> dict[str, float]:
+        """What was measured, by name; PSNR is of the images that the defence gave."""
+        separation = self.separation.to_json() if self.separation is not None else {}
+        return known({**separation, "psnr_clean": self.psnr_clean, "psnr_input": self.psnr_input})

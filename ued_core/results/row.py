@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from ued_core.errors import DataError
-from ued_core.results.parts import Crafting, Data, Environment, EpochRow, Probe
+from ued_core.results.parts import Crafting, Data, Environment, EpochRow, Probe, PurificationReport
 from ued_core.stored import Epoch, Share, Span, sentences
 
 VERSION = 1
@@ -31,9 +31,9 @@ class ResultRow(BaseModel):
         epochs: trained; None where the table leaves it out, as below.
         last, best: clean test accuracy after the last epoch and its maximum, 0..1; nan where it is not known.
         train_accuracy: over the last epoch, as trained, 0..1; nan where it is not known.
-        train_seconds, poisoned_accuracy, touched_accuracy, untouched_accuracy, probe, crafting, treated,
+        train_seconds, poisoned_accuracy, touched_accuracy, untouched_accuracy, probe, crafting, purification, treated,
             poison_seconds, data, environment, seconds: as in :class:`ued_core.runs.result.RunResult`.
-        purification, training: what defences tell of their training, with their ``name``.
+        training: what defences tell of their training, with their ``name``.
         cpu_s: processor time of the execution.
         poison: how large the perturbation is and what it cost; None without one.
     """
@@ -68,7 +68,7 @@ class ResultRow(BaseModel):
     untouched_accuracy: Share | None = None
     probe: Probe | None = None
     crafting: Crafting | None = None
-    purification: list[dict[str, Any]] = []
+    purification: list[PurificationReport] = []
     training: list[dict[str, Any]] = []
     treated: dict[str, Share] | None = None
     poison_seconds: Span | None = None
@@ -86,9 +86,11 @@ class ResultRow(BaseModel):
         return [EpochRow({n: v for n, v in row.items() if v is not None}) for row in self.stored_epochs]
 
     def value(self, name: str) -> Any:
-        """What the row says under a name, be it of its own, of its poison or of its probe; None where it does not."""
+        """What the row says under a name, be it of its own, of its poison, of its probe or of what the first trained
+        defence made of the images; None where it does not."""
         own = self.to_json()
-        for place in (own, own.get("poison") or {}, own.get("probe") or {}):
+        purified = self.purification[0].numbers() if self.purification else {}
+        for place in (own, own.get("poison") or {}, own.get("probe") or {}, purified):
             if name in place:
                 return place[name]
         return None

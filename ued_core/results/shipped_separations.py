@@ -19,7 +19,7 @@ from ued_core.params import fingerprint
 from ued_core.records import ImageSet
 
 FOLDER = asset("dvae")
-COMMAND = "python -m benchmarks.dvae --assets"
+COMMAND = "python -m benchmarks.dvae_assets"
 
 
 @dataclass(frozen=True)

@@ -14,15 +14,27 @@ import numpy as np
 import torch
 
 from ued_core.analysis.perturbation import mean_size
+from ued_core.analysis.purification import measure_purification, measure_separation, measured_rows
 from ued_core.analysis.shortcut import shortcut_probe, wrong_classes
 from ued_core.attacks.base import touched_rows
 from ued_core.attacks.checkpoint import poison_once
 from ued_core.context import Context, pick_device
 from ued_core.data import load_split
+from ued_core.defenses.stack import Purification
 from ued_core.errors import DataError
 from ued_core.models import Network
 from ued_core.records import DataSplit, History, ImageSet, PoisonedSet
-from ued_core.results.parts import Crafting, Data, DefenseReport, Environment, EpochRow, PoisonSize, Probe
+from ued_core.results.parts import (
+    Crafting,
+    Data,
+    DefenseReport,
+    Environment,
+    EpochRow,
+    PoisonSize,
+    Probe,
+    PurificationReport,
+    SeparationReport,
+)
 from ued_core.runs.result import VERSION, RunResult
 from ued_core.runs.spec import RunSpec
 from ued_core.runs.weights import EpochWeights, save_weights
@@ -63,7 +75,11 @@ def execute(
     test_set = split.test
     if spec.relabel is not None:
         stored, test_set = spec.relabel.apply(stored), spec.relabel.apply(test_set)
-    train_set, purification = spec.defenses.purify_logged(stored, ctx, partial)
+    train_set, clean = stored, split.train if spec.train_on == "all" else stored
+    purification: list[PurificationReport] = []
+    for done in spec.defenses.purifications(stored, ctx, partial):
+        train_set = done.made
+        purification += _purification(done, clean, ctx, partial)
     marks = spec.defenses.marks(train_set)
     started = spec.model.initial_weights()
     network = spec.model.build(train_set.shape, train_set.classes, ctx.generator("weights", device="cpu"))
@@ -104,7 +120,7 @@ def execute(
         probe=probe(spec, split, network, ctx),
         poison=PoisonSize.model_validate(size) if size else None,
         crafting=None if crafting is None else Crafting.model_validate(crafting),
-        purification=[DefenseReport.model_validate(log) for log in purification],
+        purification=purification,
         training=[DefenseReport.model_validate({"name": name, **hook.report()}) for name, hook in hooks],
         treated=None
         if marks is None
@@ -156,6 +172,22 @@ def _published(
     mixed = 0 < int(made.touched.sum()) < len(made.touched)
     size = mean_size(clean.images, images.images)
     return _Published(images, made.touched if mixed else None, made.log, seconds, size)
+
+
+def _purification(done: Purification, clean: ImageSet, ctx: Context, partial: Path | None) -> list[PurificationReport]:
+    """The report of a defence that was trained beforehand, with what became of the images; of others none."""
+    if done.log is None:
+        return []
+    report: dict[str, Any] = {"name": done.defense.key, **done.log}
+    report |= known(measure_purification(clean.images, done.given.images, done.made.images).to_json())
+    separator = done.defense.separator(done.given, partial)
+    if separator is not None:
+        rows = measured_rows(len(clean))
+        found = measure_separation(
+            separator.network, clean.images[rows], done.given.take(rows), ctx, separator.told[rows]
+        ).to_json()
+        report["separation"] = SeparationReport.model_validate({"images": len(rows), **known(found)})
+    return [PurificationReport.model_validate(report)]
 
 
 def left_clean(spec: RunSpec, data: ImageSet, ctx: Context) -> ImageSet:

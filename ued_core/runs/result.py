@@ -9,7 +9,16 @@ from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from ued_core.errors import RunError
-from ued_core.results.parts import Crafting, Data, DefenseReport, Environment, EpochRow, PoisonSize, Probe
+from ued_core.results.parts import (
+    Crafting,
+    Data,
+    DefenseReport,
+    Environment,
+    EpochRow,
+    PoisonSize,
+    Probe,
+    PurificationReport,
+)
 from ued_core.stored import Count, Epoch, Plain, Share, Span, Stored, in_brief, whole
 
 VERSION = 2
@@ -52,7 +61,7 @@ class RunResult(Stored):
         probe: whether it follows the image or the perturbation; None where the attack has no perturbation of a class.
         poison: how large the perturbation is; None where no image was changed.
         crafting: how crafting went; None where nothing was crafted.
-        purification: one report per defence that was trained beforehand.
+        purification: one report per defence that was trained beforehand, with what its images are like.
         training: one report per defence that acted while the network learned.
         treated: defence → share of the images that its batch hook treats, 0..1; None where every defence treats all.
         poison_seconds: what poisoning took in this execution.
@@ -79,7 +88,7 @@ class RunResult(Stored):
     probe: Probe | None = None
     poison: PoisonSize | None = None
     crafting: Crafting | None = None
-    purification: list[DefenseReport] = []
+    purification: list[PurificationReport] = []
     training: list[DefenseReport] = []
     treated: dict[str, Share] | None = None
     poison_seconds: Span = 0.0
