@@ -133,17 +133,15 @@ def test_how_much_the_key_is_follows_the_runs(open_page: Callable[..., AppTest],
     attack, defence = tiny()["axes"]
     key_axis = {"name": "key", "field": "attack_seed", "range": {"from": 0, "to": 2, "step": 1}, "repeats": True}
     axes = [{**attack, "values": attack["values"][1:]}, defence, key_axis]
-    file = write_study(
-        own_studies() / "keys.json", name="keys", axes=axes, seeded=["seed"], comparisons=[{"name": "gives back"}]
-    )
-    page = open_page("studies", {"study": "keys"})
+    write_study(study, axes=axes, seeded=["seed"], comparisons=[{"name": "gives back"}])
+    page = open_page("studies", {"study": "tiny"})
     assert "as soon as every key has been trained with every seed" in texts(page)
     button(page, "study_run").click().run()
     ids = {record.key: record.id for record in runs.runs()}
     # Without a defence the key decides, after COIN the seed.
     noise = (0.0, 0.01, 0.0, 0.0, 0.02, 0.0)
     for label, seed_part, key_part in (("CUDA · none", 0.0, 0.2), ("CUDA · COIN", 0.2, 0.0)):
-        for place, run in enumerate(Study.read(file).by_label[label].runs):
+        for place, run in enumerate(Study.read(study).by_label[label].runs):
             key, seed = map(int, run.unit)
             finish(ids[run.key], 0.2 + key_part * key + seed_part * seed + noise[place])
     page.run()
