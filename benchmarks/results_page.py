@@ -52,6 +52,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "how_much_the_key": lambda: key_and_seed.words(_of_study("key-and-seed")),
     "fashion": lambda: study_tables.defences(_of_study("fashion-first")),
     "photographs": photographs.photographs,
+    "findings": lambda: photographs.findings(_of_study("key-and-seed")),
     "drawn": photographs.drawn,
     "central": central.words,
     "what_attacks_do": attacks.words,

@@ -20,8 +20,7 @@ def test_the_tables_are_those_of_the_stored_rows(path: Path) -> None:
 def test_every_table_is_on_one_page() -> None:
     texts = [page.read_text(encoding="utf-8") for page in results_page.PAGES]
     marked = [found[2] for text in texts for found in results_page.MARKED.finditer(text)]
-    # README repeats the findings on photographs.
-    assert sorted(marked) == sorted([*results_page.TABLES, "photographs"])
+    assert sorted(marked) == sorted(results_page.TABLES)
 
 
 def test_a_stale_table_is_replaced_and_the_text_around_it_is_kept() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from benchmarks.statements.stored import bullets
 from benchmarks.study_tables import by_condition, gains_of
-from ued_core.results.evidence import Draw, summed
+from ued_core.results.evidence import Draw, Split, summed
 from ued_core.results.measured import study_command
 from ued_core.results.open_answers import NOT_YET
 from ued_core.results.row import ResultRow
@@ -24,6 +24,12 @@ def words(rows: Sequence[ResultRow]) -> str:
         return f"{NOT_YET} `{study_command('key-and-seed')}` trains every key with every seed."
     named = {**cells, **gains_of(cells)}
     return bullets(_line(name, own) for name, own in named.items())
+
+
+def undefended(rows: Sequence[ResultRow]) -> Split | None:
+    """Where the spread of the runs without a defence comes from; None before every key has every seed."""
+    alone = by_condition([row for row in rows if not row.spec["defenses"]])
+    return next((summed(values).split for values in alone.values()), None)
 
 
 def _line(name: str, values: Mapping[Draw, float]) -> str:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from benchmarks.statements.key_and_seed import undefended
 from benchmarks.statements.stored import COIN, FASHION, JPEG, SHAPES, SSK, bullets, change
-from ued_core.results.words import level, points
+from ued_core.results.evidence import Comparison
+from ued_core.results.known import Known
+from ued_core.results.open_answers import listed
+from ued_core.results.row import ResultRow
+from ued_core.results.words import level, points, what_decides
 
 FILTERS: Mapping[str, Any] = {"CUDA": "cuda", "VUDA": "vuda", "HUDA": "huda"}
 NOISE: Mapping[str, Any] = {"LSP": "synper", "region noise": "region", "EM": "em"}
-DEFENCES: Mapping[str, Any] = {"COIN": COIN, "JPEG 10": JPEG, "SSK + FF": SSK}
+GREY: Mapping[str, Any] = {"name": "greyscale"}
+DEFENCES: Mapping[str, Any] = {"COIN": COIN, "JPEG 10": JPEG, "SSK + FF": SSK, "Greyscale": GREY}
 
 
 def photographs() -> str:
@@ -19,6 +25,71 @@ def photographs() -> str:
     lines += [_given(name, [value]) for name, value in DEFENCES.items()]
     lines.append(_price())
     return bullets(lines)
+
+
+def findings(crossed: Sequence[ResultRow]) -> str:
+    """Markdown: the same in brief, for the README, and how much the key matters.
+
+    Args:
+        crossed: rows of the study that trains every key with every seed.
+    """
+    attacks = {**FILTERS, **NOISE}
+    alone = {name: result for name, value in attacks.items() if (result := FASHION.known(value)) and result.loss}
+    lines = [_all_taken(alone)]
+    lines += [
+        _in_brief(name, {a: FASHION.known(v, [value]) for a, v in attacks.items()}, FASHION.known(None, [value]))
+        for name, value in DEFENCES.items()
+    ]
+    split = undefended(crossed)
+    if split is not None:
+        lines.append(f"**How much is the private key?** CUDA with {split.keys} keys and {split.seeds} training seeds: "
+                     f"{what_decides(split)}.")  # fmt: skip
+    return bullets(lines)
+
+
+def _all_taken(alone: Mapping[str, Known]) -> str:
+    """What each attack leaves, and of which it cannot be told that it takes anything."""
+    if not alone:
+        return ""
+    left = listed([f"{name} {100 * result.accuracy.mean:.0f}" for name, result in alone.items()])
+    clean = next(iter(alone.values())).clean
+    open_ones = [name for name, result in alone.items() if not result.works]
+    doubt = f"; of {listed(open_ones)} it cannot be told that it takes anything" if open_ones else ""
+    return f"**What is left of {100 * clean.mean:.0f} %** after each attack: {left} %{doubt}."
+
+
+def _in_brief(name: str, after: Mapping[str, Known | None], clean: Known | None) -> str:
+    """What a defence gives back after which attack, and its price on clean images."""
+    found = {attack: result.gain for attack, result in after.items() if result is not None and result.gain is not None}
+    if not found:
+        return ""
+    kinds = {kind: {a: one for a, one in found.items() if _kind(one) == kind} for kind in _KINDS}
+    parts = [
+        words.format(listed([f"{attack} {100 * one.gain.mean:+.0f}".replace("-", "−") for attack, one in own.items()]))
+        if "points" in words
+        else words.format(listed(list(own)))
+        for kind, words in _KINDS.items()
+        if (own := kinds[kind])
+    ]
+    if clean is not None and clean.gain is not None:
+        parts.append(
+            "no price on clean ones" if _kind(clean.gain) == "nothing" else f"clean ones: {change(clean.gain)}"
+        )
+    return f"**{name}**: {'; '.join(parts)}."
+
+
+_KINDS: Mapping[str, str] = {
+    "better": "points back after {}",
+    "worse": "points lost after {}",
+    "cannot be told": "whether it helps cannot be told after {}",
+    "nothing": "no change of any run after {}",
+}
+
+
+def _kind(found: Comparison) -> str:
+    """The verdict; of equal runs on all seeds, that nothing changes."""
+    same = found.gain.count > 1 and found.gain.mean == found.gain.spread == 0
+    return "nothing" if same else found.word
 
 
 def drawn() -> str:

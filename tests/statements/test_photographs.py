@@ -31,9 +31,31 @@ def test_what_a_defence_gives_and_costs(table):
     assert "to 72.0 ± 1.6 %" in text
 
 
+def test_the_findings_in_brief_follow_the_verdicts(table):
+    low = [0.20, 0.24, 0.24, 0.21, 0.23]
+    coin, grey = [COIN], [photographs.GREY]
+    table(
+        CLEAN,
+        *(("fashion", attack, [], low) for attack in ("cuda", "vuda", "synper")),
+        ("fashion", "cuda", coin, [0.60, 0.62, 0.66, 0.61, 0.61]),
+        ("fashion", "vuda", coin, [0.10, 0.14, 0.13, 0.11, 0.13]),
+        ("fashion", "synper", coin, [0.10, 0.54, 0.13, 0.31, 0.13]),
+        ("fashion", None, coin, [0.70, 0.71, 0.72, 0.73, 0.74]),
+        ("fashion", "cuda", grey, low),
+        ("fashion", None, grey, CLEAN[3]),
+    )
+    first, healed, same = photographs.findings([]).splitlines()
+    assert first == "- **What is left of 82 %** after each attack: CUDA 22, VUDA 22 and LSP 22 %."
+    assert healed.startswith(
+        "- **COIN**: points back after CUDA +40; points lost after VUDA −10; whether it helps cannot be told after LSP; "
+        "clean ones: −10.0 ["
+    )
+    assert same == "- **Greyscale**: no change of any run after CUDA; no price on clean ones."
+
+
 def test_nothing_is_said_of_what_was_not_run(table):
     table(CLEAN)
-    assert photographs.photographs() == ""
+    assert photographs.photographs() == photographs.findings([]) == ""
     assert photographs.drawn() == ""
 
 
