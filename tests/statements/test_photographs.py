@@ -47,8 +47,8 @@ def test_the_findings_in_brief_follow_the_verdicts(table):
     first, healed, same = photographs.findings([]).splitlines()
     assert first == "- **What is left of 82 %** after each attack: CUDA 22, VUDA 22 and LSP 22 %."
     assert healed.startswith(
-        "- **COIN**: points back after CUDA +40; points lost after VUDA −10; whether it helps cannot be told after LSP; "
-        "clean ones: −10.0 ["
+        "- **COIN**: points back after CUDA +40; points lost after VUDA −10; "
+        "whether it helps cannot be told after LSP; clean ones: −10.0 ["
     )
     assert same == "- **Greyscale**: no change of any run after CUDA; no price on clean ones."
 
