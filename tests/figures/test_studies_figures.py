@@ -9,7 +9,7 @@ import pytest
 
 from ued_core.errors import DataError
 from ued_core.figures.results import ON_BRIGHT, ON_DARK, Cells
-from ued_core.figures.studies import Point, study_curves, study_map
+from ued_core.figures.studies import MOST_WRITTEN, Point, study_curves, study_map
 from ued_core.figures.theme import INK
 
 CELLS = Cells(("CUDA", "LSP"), ("none", "COIN"), np.array([[0.2, math.nan], [0.9, math.nan]]), (("a", "b"), ("c", "d")))
@@ -25,6 +25,17 @@ def test_every_cell_says_how_many_runs_there_are() -> None:
         ("LSP", "none", "5/5"),
     ]
     assert list(marks.textfont.color) == [ON_DARK, INK, ON_BRIGHT]
+
+
+def test_a_wide_matrix_has_colours_alone() -> None:
+    columns = tuple(f"{k}" for k in range(MOST_WRITTEN + 1))
+    values, words = np.full((1, len(columns)), 0.5), (("w",) * len(columns),)
+    values[0, 3] = math.nan
+    figure = study_map(Cells(("CUDA",), columns, values, words), [["5/5"] * len(columns)])
+    [colours] = figure.data
+    assert colours.z.shape == values.shape
+    assert colours.hoverongaps, "what has not finished is told by the pointer"
+    assert figure.layout.xaxis.dtick == 3
 
 
 def test_curves_have_the_interval_of_each_mean() -> None:

@@ -14,6 +14,11 @@ from ued_core.figures.learning import RUN_COLOURS
 from ued_core.figures.results import ACCURACY, Cells, accuracy_map
 from ued_core.figures.theme import CLASS_SYMBOLS, INK, base_layout
 
+MOST_WRITTEN = 40
+"""Columns up to which a cell has room for its number; of more, colours and what the pointer finds tell."""
+MOST_NAMED = 20
+"""So many names stand above more columns than that."""
+
 
 class Point(NamedTuple):
     """A condition on a curve.
@@ -36,12 +41,19 @@ def study_map(cells: Cells, marks: Sequence[Sequence[str]]) -> go.Figure:
 
     Args:
         cells: accuracies; nan where nothing has finished.
-        marks: short texts, (R, C), such as ``3/5``; empty for a place without a condition.
+        marks: short texts, (R, C), such as ``3/5``; empty for a place without a condition. They are left out where
+            there are too many columns for them.
 
     Raises:
         DataError: the table is empty.
     """
     figure = accuracy_map(cells)
+    if len(cells.columns) > MOST_WRITTEN:
+        # A browser takes a second for hundreds of texts that nobody can read.
+        figure.data = figure.data[:1]
+        figure.data[0].update(hoverongaps=True, xgap=0)
+        figure.update_xaxes(dtick=math.ceil(len(cells.columns) / MOST_NAMED))
+        return figure
     bright = {(row, column): colour for row, column, colour in _colours(figure, cells)}
     figure.data[1].textposition = "top center"
     places = [(r, k) for r, k in np.ndindex(cells.values.shape) if marks[r][k]]
