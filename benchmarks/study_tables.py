@@ -146,7 +146,7 @@ def _rates(found: Sequence[ResultRow]) -> str:
 
 def _numbers(cell: Condition | None, number: str, digits: int) -> str:
     """Mean ± sd of a number that is no accuracy; empty where it was not measured."""
-    values = cell.values(number) if cell is not None else []
+    values = [] if cell is None else cell.values(number).tolist()
     return rows.spread([value for value in values if math.isfinite(value)], digits, 1.0).replace("-", "−")
 
 

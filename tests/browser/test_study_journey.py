@@ -46,7 +46,7 @@ def test_sweep_fills_and_leads_to_a_comparison(reader: Page, address: str) -> No
     chosen.click()
     chosen.fill("1.5")
     chosen.press("Enter")
-    expect(page.get_by_text(re.compile("points against the attack alone, cannot be told"))).to_be_visible()
+    expect(page.get_by_text(re.compile("points on one seed against the attack alone, cannot be told"))).to_be_visible()
     page.get_by_role("button", name="Compare with the attack alone").click()
     expect(page.get_by_role("heading", name="Runs", level=1)).to_be_visible(timeout=PATIENCE)
     assert len(re.findall(r"\d{8}-\d{6}-\d{3}-\w{4}", page.url)) == 2

@@ -37,7 +37,7 @@ def test_what_was_not_measured_is_said():
         known_words(spec(attack={"name": "cuda", "blur": 0.77}))
         == "**Not measured yet with these settings: Shapes + CUDA.**"
     )
-    small = RunSpec.from_json({"dataset": {"name": "fashion", "train_size": 1000}, "attack": "cuda"})
+    small = RunSpec.from_json({"dataset": {"name": "fashion", "train_size": 1500}, "attack": "cuda"})
     assert "CUDA is known to work on Fashion with other settings (" in known_words(small), (
         "other sizes of the same data were measured"
     )

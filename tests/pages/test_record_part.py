@@ -10,6 +10,7 @@ import pytest
 from pages.results.record import record_frame
 from tests.results.test_record import CLEAN, DEFENDED, NONE, file_of
 from ued_core.results.record import Record
+from ued_core.results.record_sources import every
 
 
 @pytest.fixture
@@ -44,7 +45,10 @@ def test_shipped_and_contributed_entries_stand_in_one_table(open_page, own_home:
     table = page.dataframe[0].value
     assert "contributed: theirs" in set(table["origin"])
     assert "ued study run defences" in set(table["origin"])
-    assert all("CUDA" in name or "kernel" in name for name in table["condition"])
+    known = every([])
+    own = [e for e in known if (e.names()["data"], e.names()["attack"]) == ({"shapes"}, {"cuda"})]
+    assert set(table["condition"]) == {entry.condition for entry in own}
+    assert 0 < len(own) < len(known) / 2
     assert {"better", "cannot be told"} <= set(table["verdict"].dropna())
     page.selectbox(key="record_data").set_value("their photographs").run()
     assert not page.exception

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -89,9 +90,22 @@ def test_a_defence_that_trains_costs_its_training_alone(tmp_path, monkeypatch) -
     assert 20 * found.augment_s == pytest.approx(WORK, rel=0.3)
 
 
-def test_a_plain_step_is_timed_on_the_model_that_is_trained() -> None:
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Threads that wait for each other on a busy machine are time of the processor, too."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_a_plain_step_is_timed_on_the_model_that_is_trained(one_thread: None) -> None:
+    # The best of three: another process may take the processor for a while.
     small, large = (
-        plain_seconds(image_set(count=64), MODELS.build("small_cnn", width=width), plan(batch_size=64))
+        min(
+            plain_seconds(image_set(count=64), MODELS.build("small_cnn", width=width), plan(batch_size=64))
+            for _ in range(3)
+        )
         for width in (4, 48)
     )
     assert 0 < small < large
