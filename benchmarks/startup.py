@@ -22,8 +22,8 @@ from benchmarks.serving import ROOT, browser, started
 
 PAGES = {"Overview": "/", "Attack": "/attack"}
 # A row of tiles has its picture once it is decoded.
-PICTURE = """() => [...document.querySelectorAll('[data-testid=stMain] .ued-tiles .strip,
-[data-testid=stMain] .ued-chart .main-svg')]
+PICTURE = """() => [...document.querySelectorAll(`[data-testid=stMain] .ued-tiles .strip,
+[data-testid=stMain] .ued-chart .main-svg`)]
   .some((e) => { const b = e.getBoundingClientRect();
     return b.width > 150 && b.height > 20 && (!e.matches('.strip') || e.style.getPropertyValue('--source') !== '') })"""
 LINKS = "() => [...document.querySelectorAll('[data-testid=stSidebarNavLink]')].map((e) => e.textContent.trim())"
