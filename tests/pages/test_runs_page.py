@@ -129,7 +129,7 @@ def test_a_stranger_is_told_what_a_run_is_and_gets_one_button(open_runs) -> None
 def test_the_quick_run_is_real(open_runs) -> None:
     button(open_runs(), "Start a quick run").click().run()
     (record,) = runs.runs()
-    assert record.spec["dataset"]["train_size"] == 1000
+    assert record.spec["dataset"]["train_size"] == 2000
     runs.cancel(record.id)
 
 
