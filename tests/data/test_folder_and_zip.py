@@ -121,6 +121,14 @@ def test_folder_and_zip_agree(files):
     assert folder == zipped
 
 
+@pytest.mark.parametrize("wrap", [(), ("set",)])
+def test_folder_and_zip_agree_on_a_part_beside_one_without_classes(wrap):
+    classes = {(*wrap, "train", name, f"{n}.png"): "good" for name in "ab" for n in range(2)}
+    folder, zipped = both({**classes, (*wrap, "test", "0.png"): "good"})
+    assert folder == zipped
+    assert sum("is the only part with class folders" in note for note in folder[1]) == 1
+
+
 def test_folder_and_zip_agree_on_a_usual_set():
     files = {("set", part, name, f"{n}.png"): "good" for part in ("train", "valid") for name in "ab" for n in range(3)}
     files |= {("set", "train", "a", "@eaDir", "0.png", "thumb.png"): "good", ("set", "train", "b", "cut.png"): "cut"}

@@ -77,7 +77,7 @@ def test_bytes_path_and_file_give_the_same_folder(good, tmp_path, ued_home):
 def test_wrapping_folders_are_left_out(good, wrap):
     split = loaded(zipped({wrap + name: data for name, data in good.items()}))
     assert split.train.class_names == ("a", "b")
-    alone = {note for note in split.notes if "alone holds images" in note}
+    alone = {note for note in split.notes if "is the only part with class folders" in note}
     assert bool(alone) == (wrap == "train/")
 
 

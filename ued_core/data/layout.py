@@ -171,9 +171,14 @@ def _unwrapped(level: _Level, report: Report, in_part: bool = False) -> _Level:
         _skip_loose(level, report)
         role = "" if in_part else part_of(name)
         if role and not any(part_of(other) and inside.below(other).folders for other in inside.folders):
-            report.say(f"{level.shown(name)!r} alone holds images; {_DRAWN[role]}.")
+            _say_alone(level.shown(name), role, report)
         level = inside
     return level
+
+
+def _say_alone(name: str, role: str, report: Report) -> None:
+    """One sentence, whatever else lay beside the part: a zip that leaves the rest out is read as the folder was."""
+    report.say(f"{name!r} is the only part with class folders; {_DRAWN[role]}.")
 
 
 _DRAWN = {
@@ -226,7 +231,7 @@ def _train_alone(level: _Level, train: str, others: list[str], tree: Tree, shown
         )
     for name in others:
         report.skip(level.shown(name), "a part without class folders")
-    report.say(f"{readable(train)!r} has no test part beside it; the test part is drawn from it.")
+    _say_alone(level.shown(train), "train", report)
     names, found = _classes(_unwrapped(level.below(train), report, True), tree, report)
     return Layout(shown_names(names), found, [])
 
