@@ -214,7 +214,7 @@ class ClassTableAttack(AdditiveAttack):
 
     def as_class(
         self, images: torch.Tensor, classes: torch.Tensor, total: int, seed: int, train: ImageSet | None = None
-    ) -> torch.Tensor:
+    ) -> torch.Tensor | None:
         channels, height, width = images.shape[1:]
         table = self.table(total, (channels, height, width), seed)
         return add_in_blocks(

@@ -198,7 +198,7 @@ class Convolution(Attack):
         Same seed, same kernels as the official release for the full support. VUDA (k×1) and HUDA
         (1×k) are our reading of reviews of the COIN paper: the exact kernels could not be checked.
         Which images are poisoned when the poison rate is below one is drawn from our own stream.
-        Reflection padding, one kernel for all classes and kernels chosen against COIN are additions for controls;
+        Reflection padding, one kernel for all classes or per image and kernels chosen against COIN are our controls;
         matrices and Θ describe zero padding, also when reflection is chosen here.
     """
 
@@ -225,10 +225,10 @@ class Convolution(Attack):
     padding: Literal["zero", "reflect"] = param(
         "zero", "What lies beyond the border; the published attack takes zeros, which darken the frame."
     )
-    assignment: Literal["class", "common"] = param(
+    assignment: Literal["class", "common", "image"] = param(
         "class",
-        "Each class its own kernel, or the first kernel for all classes: the control that blurs without telling "
-        "the class.",
+        "Each class its own kernel; or two controls that blur without telling the class: the first kernel for all, "
+        "or a kernel of its own for each image.",
         label="kernel assignment",
     )
     selection: Literal["drawn", "against COIN"] = param(
@@ -245,27 +245,40 @@ class Convolution(Attack):
                 f"{self.title}: kernel_size is {self.kernel_size}, but it must be odd so that the kernel has a middle.",
                 f"Take {self.kernel_size - 1} or {self.kernel_size + 1}.",
             )
+        if self.assignment == "image" and self.selection != "drawn":
+            raise ParameterError(
+                f"{self.title}: selection is {self.selection!r}, but kernels are chosen to keep classes apart, and with "
+                "assignment 'image' no class has one.",
+                "Take selection 'drawn', or a kernel per class.",
+            )
 
-    def kernels(self, classes: int, seed: int) -> np.ndarray:
-        """The kernel of every class, float32 (classes, k, k)."""
+    def kernels(self, classes: int, seed: int) -> np.ndarray | None:
+        """The kernel of every class, float32 (classes, k, k); None where no class has one because each image has."""
+        return None if self.assignment == "image" else self._kernels(classes, seed)
+
+    def _kernels(self, owners: int, seed: int) -> np.ndarray:
+        """The kernel of every class, or of every image: float32 (owners, k, k)."""
         if not 0 <= seed <= LARGEST_SEED:
             raise ParameterError(
                 f"The seed is {seed!r}, but the private key must be a whole number from 0 to {LARGEST_SEED}."
             )
-        count = classes if self.selection == "drawn" else POOL * classes
+        count = owners if self.selection == "drawn" else POOL * owners
         drawn = draw_kernels(count, self.kernel_size, self.blur, self.support, seed)
         if self.selection != "drawn":
-            drawn = choose_apart(drawn, classes, EXPECTED_STRENGTH)
-        return drawn if self.assignment == "class" else np.repeat(drawn[:1], classes, axis=0)
+            drawn = choose_apart(drawn, owners, EXPECTED_STRENGTH)
+        return np.repeat(drawn[:1], owners, axis=0) if self.assignment == "common" else drawn
 
     def perturb(self, data: ImageSet, rows: torch.Tensor, ctx: Context) -> torch.Tensor:
-        kernels = torch.from_numpy(self.kernels(data.classes, ctx.seed)).to(ctx.device)
-        return self._filter(data.images, rows, data.labels[rows], kernels, ctx)
+        each = self.assignment == "image"
+        kernels = torch.from_numpy(self._kernels(len(data) if each else data.classes, ctx.seed)).to(ctx.device)
+        return self._filter(data.images, rows, rows if each else data.labels[rows], kernels, ctx)
 
     def as_class(
         self, images: torch.Tensor, classes: torch.Tensor, total: int, seed: int, train: ImageSet | None = None
-    ) -> torch.Tensor:
-        kernels = torch.from_numpy(self.kernels(total, seed))
+    ) -> torch.Tensor | None:
+        if self.assignment == "image":
+            return None
+        kernels = torch.from_numpy(self._kernels(total, seed))
         return self._filter(images, torch.arange(len(images)), classes, kernels, Context())
 
     def _filter(
