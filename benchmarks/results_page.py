@@ -50,7 +50,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "phenomenon": lambda: study_tables.phenomenon(_of_study("phenomenon")),
     "key_and_seed": lambda: study_tables.key_and_seed(_of_study("key-and-seed")),
     "how_much_the_key": lambda: key_and_seed.words(_of_study("key-and-seed")),
-    "fashion": lambda: study_tables.defences(_of_study("fashion-first")),
+    "fashion": lambda: study_tables.defences(_of_study("fashion")),
     "photographs": photographs.photographs,
     "findings": lambda: photographs.findings(_of_study("key-and-seed")),
     "drawn": photographs.drawn,

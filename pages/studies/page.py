@@ -27,7 +27,7 @@ for name, path in files.items():
     except UedError as error:
         st.warning(plain(seen(f"The study {name} is left out. {error}")))
 if titles:
-    first = "fashion-first" if "fashion-first" in titles else next(iter(titles))
+    first = "fashion" if "fashion" in titles else next(iter(titles))
     study_view(files[pick("Study", titles, key="study", default=first)])
 else:
     st.info("There is no study. Put a file into the folder studies of the home.")

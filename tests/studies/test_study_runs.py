@@ -287,9 +287,9 @@ def test_the_command_from_a_file_to_its_answers(tmp_path: Path, capsys: pytest.C
 
 def test_the_command_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["study", "list"]) == 0
-    assert "fashion-first" in capsys.readouterr().out
-    assert main(["study", "status", "fashion-frist"]) == 2
-    assert "Did you mean 'fashion-first'" in capsys.readouterr().err
+    assert "fashion" in capsys.readouterr().out
+    assert main(["study", "status", "fashon"]) == 2
+    assert "Did you mean 'fashion'" in capsys.readouterr().err
     assert main(["study", "status", str(tmp_path / "no.json")]) == 2
     assert "cannot be read" in capsys.readouterr().err
     path = write_study(tmp_path / "tiny.json", seeds=[])

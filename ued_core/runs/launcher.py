@@ -147,6 +147,12 @@ class Launcher(Protocol):
         ...
 
 
+KEEP_FREED = {"MALLOC_MMAP_THRESHOLD_": str(1 << 32), "MALLOC_TRIM_THRESHOLD_": str(1 << 33)}
+"""For glibc's allocator, read by no other: a worker keeps what it freed. A step of a network allocates the same tensors
+as the one before, and fetching their pages from the system each time is a sixth of its time
+(``benchmarks.allocator``)."""
+
+
 @dataclass
 class LocalLauncher:
     """Workers as processes of this machine, each in a session of its own.
@@ -169,6 +175,7 @@ class LocalLauncher:
             "OMP_WAIT_POLICY": "PASSIVE",
             "OMP_NUM_THREADS": str(threads_per_worker(self.slots)),
         }
+        env = KEEP_FREED | env
         with open(folder.log, "ab") as log:
             child = spawn(["-m", "ued_core.runs.worker", str(folder.path)], env, log)
         handle = Handle.of(child.pid)
