@@ -563,3 +563,41 @@ def test_estimate_of_the_time() -> None:
     assert defense.seconds_before(data) > 0
     defense.purify(data, Context())
     assert defense.seconds_before(data) == 0
+
+
+def test_the_estimate_is_of_processor_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """60 images in batches of 12 are 5 steps an epoch: 2 stages × 3 epochs × 5 steps × the least second but the first
+    one's."""
+    clock = iter([0.0, 9.0, 10.0, 14.0, 20.0, 22.0, 30.0, 35.0])
+    monkeypatch.setattr(module, "process_time", lambda: next(clock))
+    assert quick(epochs=3).seconds_for(image_set(count=60)) == 2 * 3 * 5 * 2.0
+    assert next(clock, None) is None
+
+
+def test_bfloat16_is_another_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has a name of its own, takes no stage of float32, and says so where the device has no such arithmetic."""
+    assert "precision" not in quick().to_json(), "sets that were purified before keep their names"
+    data, notes = image_set(), []
+    exact = quick(variant="subtraction").purify(data, Context())
+    half = quick(variant="subtraction", precision="bfloat16")
+    assert half.folder(data.content_hash) != quick(variant="subtraction").folder(data.content_hash)
+    assert half.with_values(variant="two_stages").known_first(data) is None
+    for able in (True, False):
+        monkeypatch.setattr(module, "fast_bfloat16", lambda device, able=able: able)
+        made = half.separate(data, Context(on_note=notes.append), Workshop())
+        assert not torch.equal(made.images, exact.images)
+        assert len(notes) == (not able)
+        quick(variant="subtraction").separate(data, Context(on_note=notes.append), Workshop())
+    assert notes == [
+        "D-VAE: this device has no bfloat16 in hardware. The result is right, but float32 would be quicker here."
+    ]
+    network = half.trained(data, made, 1)
+    assert {value.dtype for value in network.parameters()} == {torch.float32}
+
+
+def test_a_draft() -> None:
+    assert Dvae().draft() == Dvae(epochs=12)
+    assert Dvae(epochs=12).draft() is None
+    assert [Dvae(epochs=n).is_draft for n in (1, 12, 13)] == [True, True, False]
+    (epochs,) = (parameter for parameter in Dvae.parameters() if parameter.name == "epochs")
+    assert "12 give a draft" in epochs.help

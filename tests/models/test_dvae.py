@@ -10,7 +10,7 @@ from torch import nn
 from torch.distributions import Normal, kl_divergence
 
 from ued_core.errors import DataError
-from ued_core.models.dvae import DvaeNetwork, TransposedConv, bits_per_pixel, build_dvae, rate
+from ued_core.models.dvae import DvaeNetwork, InstanceNorm, TransposedConv, bits_per_pixel, build_dvae, rate
 
 
 def rng(seed: int = 0) -> torch.Generator:
@@ -267,3 +267,60 @@ def test_weights_are_torchs_default_draws_from_the_generator() -> None:
     assert 0.9 * (8 * 16) ** -0.5 < float(down.abs().max()) <= (8 * 16) ** -0.5
     assert 0.9 * 27**-0.5 < float(up.abs().max()) <= 27**-0.5
     assert float(first["embedding.weight"].std()) == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_instance_norm_is_torchs_own(layout: torch.memory_format) -> None:
+    """Values and slopes, for channels whose mean is up to four times their deviation, as in trained networks."""
+    scale, shift = torch.tensor([0.25, 1.0, 5.0]).view(3, 1, 1), torch.tensor([-1.0, 0.0, 2.0]).view(3, 1, 1)
+    images = (torch.randn((4, 3, 12, 10), generator=rng()) * scale + shift).contiguous(memory_format=layout)
+    towards = torch.randn(images.shape, generator=rng(1))
+    found, slopes = [], []
+    for norm in (InstanceNorm(3), nn.InstanceNorm2d(3)):
+        given = images.clone().requires_grad_(True)
+        made = norm(given)
+        (made * towards).sum().backward()
+        found.append(made.detach())
+        slopes.append(given.grad)
+    assert torch.allclose(found[0], found[1], atol=2e-5)
+    assert torch.allclose(slopes[0], slopes[1], rtol=1e-4, atol=1e-5)
+    # Mean 0 and variance 1 per image and channel.
+    assert torch.allclose(found[0].mean((2, 3)), torch.zeros(4, 3), atol=1e-5)
+    assert torch.allclose(found[0].var((2, 3), unbiased=False), torch.ones(4, 3), atol=1e-3)
+
+
+def test_instance_norm_in_bfloat16_and_without_numbers() -> None:
+    images = torch.randn((2, 3, 4, 4), generator=rng())
+    half = InstanceNorm(3)(images.bfloat16())
+    assert half.dtype == torch.bfloat16
+    assert torch.equal(half, nn.InstanceNorm2d(3)(images.bfloat16()))
+    assert InstanceNorm(3)(images.to("meta")).shape == images.shape
+
+
+def plainly_normalised(network: DvaeNetwork) -> DvaeNetwork:
+    """The same weights as networks had them before: torch's own instance normalisation, channels first."""
+    own = network.state_dict()
+    for decoder in (network.to_image, network.to_perturbation):
+        for place, layer in enumerate(decoder):
+            if isinstance(layer, InstanceNorm):
+                decoder[place] = nn.InstanceNorm2d(layer.num_features)
+    assert list(network.state_dict()) == list(own)
+    return network.to(memory_format=torch.contiguous_format)
+
+
+def test_layout_and_norm_change_nothing_but_the_last_digits() -> None:
+    images, labels = torch.rand((5, 3, 32, 32), generator=rng()), torch.arange(5)
+    ours, before = (build_dvae((3, 32, 32), 10, 8, rng(1)).eval() for _ in range(2))
+    plainly_normalised(before)
+    with torch.no_grad():
+        found = ours(images.contiguous(memory_format=torch.channels_last), labels, rng(3))
+        expected = before(images, labels, rng(3))
+    for one, other in zip(found, expected, strict=True):
+        assert torch.allclose(one, other, atol=1e-5)
+
+
+def test_networks_are_channels_last() -> None:
+    network = build_dvae((3, 12, 10), 4, 4, rng())
+    assert network.encoder[0].weight.is_contiguous(memory_format=torch.channels_last)
+    made = network(*batch())
+    assert made.image.is_contiguous(memory_format=torch.channels_last)

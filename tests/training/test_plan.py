@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from ued_core.training import PLANS, AdamW, Sgd
+from ued_core.training.plan import fast_bfloat16
 
 
 def test_one_cycle_by_hand() -> None:
@@ -48,6 +49,21 @@ def test_precision() -> None:
         assert PLANS.build(name, precision="float32").dtype(cpu) == torch.float32
         assert PLANS.build(name, precision="bfloat16").dtype(cpu) == torch.bfloat16
         assert PLANS.build(name).dtype(cpu) == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ({"avx2": True}, False),
+        ({"avx512_bf16": True}, True),
+        ({"avx512_bf16": False, "amx_bf16": True}, True),
+        ({"architecture": "aarch64", "bf16": True}, True),
+    ],
+)
+def test_processors_with_bfloat16(told: dict[str, object], expected: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: told)
+    assert fast_bfloat16(torch.device("cpu")) is expected
+    assert not fast_bfloat16(torch.device("meta"))
 
 
 @pytest.mark.parametrize("name", list(PLANS))

@@ -86,7 +86,17 @@ class Plan(Method):
         """
         if self.precision != "auto":
             return getattr(torch, self.precision)
-        return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
+        return torch.bfloat16 if device.type == "cuda" and fast_bfloat16(device) else torch.float32
+
+
+def fast_bfloat16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 in hardware, as far as torch tells; elsewhere it is slow, not wrong."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    # Names of x86 and of ARM.
+    return device.type == "cpu" and any(
+        torch.cpu.get_capabilities().get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16")
+    )
 
 
 class AdamW(Plan):

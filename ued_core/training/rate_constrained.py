@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +25,9 @@ CAP = 0.002
 """Mean square of p̂ above which it is pulled down: an amplitude of 11.4/255."""
 CAP_SHARE = 1 / 6
 CHUNK = 256
+
+Arithmetic = Literal["float32", "bfloat16"]
+"""Of the steps of a training; weights, loss and optimiser are float32 in both."""
 
 
 def rate_weight(target: float) -> float:
@@ -77,6 +80,31 @@ def dvae_loss(images: torch.Tensor, made: Disentangled, target: float, capped: b
     return Loss(total, image, joint, nats, energy)
 
 
+def batch_loss(
+    network: DvaeNetwork,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    rng: torch.Generator,
+    target: float,
+    capped: bool,
+    arithmetic: Arithmetic = "float32",
+) -> Loss:
+    """:func:`dvae_loss` of one batch, as a training step computes it.
+
+    Args:
+        network: in training mode; quickest channels last, as :func:`ued_core.models.dvae.build_dvae` gives it.
+        images: float32 (N, C, H, W) in [0, 1].
+        labels: int64 (N,).
+        rng: on the images' device; draws the latent.
+        target, capped: as in :func:`dvae_loss`.
+        arithmetic: of the network; the loss is computed in float32.
+    """
+    images = images.contiguous(memory_format=torch.channels_last)
+    with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=arithmetic == "bfloat16"):
+        made = network(images, labels, rng)
+    return dvae_loss(images, Disentangled(*(None if part is None else part.float() for part in made)), target, capped)
+
+
 @dataclass(frozen=True)
 class DvaeJob:
     """What one training needs.
@@ -87,6 +115,7 @@ class DvaeJob:
         target: of the rate, in nats per latent position.
         epochs: passes over the data; the learning rate falls from 0.005 to 0 along half a cosine.
         batch_size: images per step; a remainder is left out of an epoch.
+        arithmetic: of the steps.
         resume: what ``on_state`` was given last by an interrupted execution; None begins.
         on_epoch: called with each new row.
         on_state: called after every epoch with a function that returns the state to resume from.
@@ -98,6 +127,7 @@ class DvaeJob:
     target: float
     epochs: int
     batch_size: int
+    arithmetic: Arithmetic = "float32"
     resume: Mapping[str, Any] | None = None
     on_epoch: Callable[[dict[str, float]], None] = field(default=lambda row: None)
     on_state: Callable[[Callable[[], dict[str, Any]]], None] = field(default=lambda state: None)
@@ -124,6 +154,7 @@ def train_dvae(job: DvaeJob, ctx: Context) -> list[dict[str, float]]:
     if job.resume is not None:
         network.load_state_dict(job.resume["network"])
         optimizer.load_state_dict(job.resume["optimizer"])
+        _laid_out_like_weights(optimizer)
         rows = list(job.resume["rows"])
 
     def state() -> dict[str, Any]:
@@ -138,6 +169,15 @@ def train_dvae(job: DvaeJob, ctx: Context) -> list[dict[str, float]]:
         job.on_state(state)
         job.on_epoch(rows[-1])
     return rows
+
+
+def _laid_out_like_weights(optimizer: torch.optim.Optimizer) -> None:
+    """Give the moments of an optimiser the layout of their weights: torch's fused Adam walks through memory and would
+    pair the wrong numbers. States of older versions have another layout."""
+    for weights, state in optimizer.state.items():
+        for name, value in state.items():
+            if torch.is_tensor(value) and value.shape == weights.shape and value.stride() != weights.stride():
+                state[name] = torch.empty_like(weights).copy_(value)
 
 
 class Separation(Objective):
@@ -164,8 +204,10 @@ class Separation(Objective):
         self.sums.zero_()
 
     def outcome(self, batch: Batch, sample: Sample) -> Outcome:
-        made = self.module(batch.images, batch.targets, sample.rng)
-        loss = dvae_loss(batch.images, made, self.job.target, capped=sample.step >= self.capped_from)
+        capped = sample.step >= self.capped_from
+        loss = batch_loss(
+            self.job.network, batch.images, batch.targets, sample.rng, self.job.target, capped, self.job.arithmetic
+        )
         self.sums += torch.stack([part.detach() for part in loss])
         return Outcome(loss.total)
 
