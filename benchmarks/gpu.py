@@ -27,9 +27,9 @@ from benchmarks.reference_implementations import convolve_each, displace_each_te
 from ued_core.attacks import Cuda
 from ued_core.attacks.convolution import filter_images
 from ued_core.context import Context, pick_device
-from ued_core.defenses.coin import displace, draw_fields
 from ued_core.defenses.dvae import Dvae
 from ued_core.defenses.staged_training import StagedTraining
+from ued_core.displacement import displace, draw_fields
 from ued_core.models import MODELS
 from ued_core.records import ImageSet, to_bytes, to_float
 from ued_core.training import PLANS, Job, Setup, train

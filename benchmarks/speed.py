@@ -27,7 +27,7 @@ from ued_core.attacks import Cuda
 from ued_core.context import Context
 from ued_core.data import DATASETS, load_split
 from ued_core.defenses import Coin
-from ued_core.defenses.coin import displace, draw_fields
+from ued_core.displacement import displace, draw_fields
 from ued_core.models import MODELS
 from ued_core.records import ImageSet, to_float
 from ued_core.theory import theta

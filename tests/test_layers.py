@@ -41,7 +41,7 @@ LADDER: tuple[tuple[str, ...], ...] = (
     ("ued_core.catalogue",),
     ("ued_core.stored",),
     ("ued_core.params",),
-    ("ued_core.class_numbers",),
+    ("ued_core.class_numbers", "ued_core.displacement"),
     (
         "ued_core.errors",
         "ued_core.home",

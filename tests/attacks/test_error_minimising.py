@@ -8,13 +8,15 @@ from tests.attacks.toy_set import CLASSES, toy_set
 from ued_core.artefacts import CRAFTED, Draft
 from ued_core.attacks import ErrorMinimising
 from ued_core.attacks.checkpoint import poison_once
-from ued_core.attacks.error_minimising import _ClassWise
+from ued_core.attacks.error_minimising import _ClassWise, expected
 from ued_core.attacks.surrogate import BATCH, build_network
 from ued_core.context import Context
-from ued_core.errors import Cancelled
+from ued_core.defenses import Coin
+from ued_core.displacement import displace, draw_fields
+from ued_core.errors import Cancelled, ParameterError
 from ued_core.models import SmallCnn
 from ued_core.training import AdamW, Job, accuracy, train
-from ued_core.training.ascent import frozen
+from ued_core.training.ascent import descend, frozen
 
 SMALL = ErrorMinimising(surrogate_width=8, batches=12)
 
@@ -104,12 +106,17 @@ def test_as_released_keeps_positive_noise_only():
     assert float((released == 0).float().mean()) > 0.4
 
 
-@pytest.mark.parametrize("granularity", ["sample", "class"])
-def test_going_on_gives_what_one_execution_gives(tmp_path, granularity):
-    data, attack = (
-        toy_set(80),
-        SMALL.with_values(max_rounds=4, batches=1, steps=1, step_size=0.05, granularity=granularity),
-    )
+COIN_EXPECTED = {"expected_coin": 2.0, "coin_draws": 3}
+KINDS = pytest.mark.parametrize(
+    "kind",
+    [{"granularity": "sample"}, {"granularity": "class"}, COIN_EXPECTED],
+    ids=["sample", "class", "expects COIN"],
+)
+
+
+@KINDS
+def test_going_on_gives_what_one_execution_gives(tmp_path, kind):
+    data, attack = toy_set(80), SMALL.with_values(max_rounds=4, batches=1, steps=1, step_size=0.05, **kind)
     whole = attack.craft(data, Context(seed=1), Draft())
     assert len(whole.log["trace"]) > 2
     rounds = []
@@ -131,6 +138,54 @@ def test_going_on_gives_what_one_execution_gives(tmp_path, granularity):
     assert rest.log == whole.log
 
 
+def test_noise_that_expects_coin_lowers_the_loss_behind_it():
+    """The step's direction by hand: the gradient of the mean loss over the draws, and none of the image itself."""
+    data = toy_set(16)
+    network = build_network(SmallCnn(width=8), data, torch.Generator().manual_seed(0))
+    images, labels = data.images.float() / 255, data.labels
+    drawn = [torch.Generator().manual_seed(k) for k in range(3)]
+    with frozen(network):
+        found = descend(
+            network, images, images, labels, epsilon=8 / 255, step=1 / 255, steps=1, draws=3,
+            prepare=lambda given: expected(given, 2.0, drawn.pop(0)),
+        )  # fmt: skip
+        leaf = images.clone().requires_grad_(True)
+        sum(
+            torch.nn.functional.cross_entropy(
+                network(displace(leaf, *draw_fields((16, 16, 16), 2.0, torch.Generator().manual_seed(k)))), labels
+            )
+            for k in range(3)
+        ).backward()
+    by_hand = (images - leaf.grad.sign() / 255).clamp(0, 1)
+    assert float((found - by_hand).abs().gt(1e-6).double().mean()) < 0.01
+    assert drawn == []
+
+
+def test_noise_that_expects_coin_is_easy_behind_it():
+    """A surrogate that sees COIN is right about its own noise; without the expectation nobody asked it to be."""
+    data = empty_set(80, span=10)
+    quick = SMALL.with_values(max_rounds=4)
+    plain = quick.craft(data, Context(seed=1), Draft())
+    made = quick.with_values(**COIN_EXPECTED).craft(data, Context(seed=1), Draft())
+    assert int((made.images.short() - data.images.short()).abs().max()) <= 8
+    assert not torch.equal(made.images, plain.images)
+
+    def reached(images):
+        network = build_network(SmallCnn(width=8), data, torch.Generator().manual_seed(4))
+        given = data.with_images(images)
+        plan = AdamW(epochs=6, crop=0, flip="off", batch_size=16)
+        job = Job(given, given, network, plan, augment=Coin(strength=2.0).augment, flip=False)
+        train(job, Context(seed=9))
+        return accuracy(network, given, Context())
+
+    assert reached(made.images) > reached(plain.images) + 0.1
+
+
+def test_a_class_has_no_average_over_displacements():
+    with pytest.raises(ParameterError, match=r"expected_coin is 2, but noise for a whole class"):
+        ErrorMinimising(granularity="class", expected_coin=2.0)
+
+
 def test_limit_is_kept_and_said():
     made = SMALL.with_values(max_rounds=1, batches=1, steps=1, step_size=0.01).craft(toy_set(), Context(), Draft())
     assert not made.log["converged"]
@@ -138,9 +193,9 @@ def test_limit_is_kept_and_said():
     assert len(made.log["trace"]) == 1
 
 
-@pytest.mark.parametrize("granularity", ["sample", "class"])
-def test_estimate_is_an_upper_bound(granularity):
-    attack, data, seen = SMALL.with_values(granularity=granularity, max_rounds=2), toy_set(100), []
+@KINDS
+def test_estimate_is_an_upper_bound(kind):
+    attack, data, seen = SMALL.with_values(**kind, max_rounds=2), toy_set(100), []
     attack.craft(data, Context(on_report=lambda done, total, text: seen.append((done, total))), Draft())
     assert {total for _, total in seen} == {attack.gradient_evaluations(100)}
     assert seen[-1][0] == seen[-1][1]

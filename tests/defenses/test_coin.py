@@ -7,8 +7,10 @@ import pytest
 import torch
 from scipy.ndimage import map_coordinates
 
+from ued_core.border import BOUNDARIES
 from ued_core.defenses import Coin
-from ued_core.defenses.coin import BOUNDARIES, _displace_tensors, displace, draw_fields, severity
+from ued_core.defenses.coin import severity
+from ued_core.displacement import _displace_tensors, displace, draw_fields
 from ued_core.errors import DataError, ParameterError
 from ued_core.theory.matrices import coin_matrix
 

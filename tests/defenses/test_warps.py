@@ -7,7 +7,6 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from ued_core.defenses import Coin
-from ued_core.defenses.coin import draw_fields
 from ued_core.defenses.coin_parts import CoinInterpolation, CoinShifts
 from ued_core.defenses.warps import (
     CORNERS,
@@ -21,6 +20,7 @@ from ued_core.defenses.warps import (
     matched_strength,
     spline_weights,
 )
+from ued_core.displacement import draw_fields
 from ued_core.errors import DataError, ParameterError
 
 WARPS = pytest.mark.parametrize("warp", [RandomAffine, RandomPerspective, Elastic, SmoothField], ids=lambda w: w.key)

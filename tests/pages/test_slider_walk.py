@@ -28,7 +28,7 @@ def test_the_walk_ends_in_pictures_and_theta(walk: Walk) -> None:
     assert {
         "page.py:follow_the_slider",
         "coin.py:Coin.augment",
-        "coin.py:_displace",
+        "displacement.py:_displace",
         "tiles.py:strip",
         "consistency.py:theta",
         "consistency.py:moved_to",

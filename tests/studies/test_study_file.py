@@ -77,8 +77,8 @@ def test_the_grid_is_worked_out_by_hand():
 
 def test_the_files_that_ship_can_be_trained_and_name_what_they_should():
     first = Study.read(asset("studies", "fashion.json"))
-    # 11 attacks with 18 defences, and three controls with three; of the comparisons, 13 losses, ten attacks and the clean
-    # images with 17 defences each, and COIN with JPEG after all 11.
+    # 11 attacks with 18 defences, and three controls with three; 13 losses, ten attacks and the clean images with 17
+    # defences each, and COIN with JPEG after all 11.
     assert (len(first.conditions), len(first.planned), len(first.compared)) == (207, 1035, 13 + 11 * 17 + 11)
     by_hand = {
         "dataset": {"name": "fashion", "train_size": 5000, "test_size": 1000, "seed": 3},

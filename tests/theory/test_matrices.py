@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from ued_core.attacks.convolution import draw_kernels
-from ued_core.defenses.coin import BOUNDARIES, displace
+from ued_core.border import BOUNDARIES
+from ued_core.displacement import displace
 from ued_core.errors import DataError
 from ued_core.theory import coin_matrix, convolution_matrix, random_matrix, tridiagonal
 

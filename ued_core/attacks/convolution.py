@@ -247,8 +247,8 @@ class Convolution(Attack):
             )
         if self.assignment == "image" and self.selection != "drawn":
             raise ParameterError(
-                f"{self.title}: selection is {self.selection!r}, but kernels are chosen to keep classes apart, and with "
-                "assignment 'image' no class has one.",
+                f"{self.title}: selection is {self.selection!r}, but kernels are chosen to keep classes apart, and "
+                "with assignment 'image' no class has one.",
                 "Take selection 'drawn', or a kernel per class.",
             )
 

@@ -13,6 +13,8 @@ from ued_core.attacks.checkpoint import Crafted, log_of
 from ued_core.attacks.gradient import LEVEL, Effort, Noise, chunk_of, on_device
 from ued_core.attacks.surrogate import BATCH, SurrogateAttack, at_least_two, build_network, chunks
 from ued_core.context import Context
+from ued_core.displacement import displace, draw_fields
+from ued_core.errors import ParameterError
 from ued_core.models import Network
 from ued_core.params import param
 from ued_core.records import ImageSet
@@ -40,7 +42,8 @@ class ErrorMinimising(SurrogateAttack):
         off while building the data set, which its author confirmed as a mistake; "as released" does the same. At most
         max_rounds rounds. Perturbed images are clipped in every phase. Order of the batches: drawn once, and none is
         dropped. Class-wise noise takes one step per batch, as there, but of ε/5 instead of ε/10, and ends when the
-        surrogate is right on 99 % of the subset, as in most of the release's scripts; its README says 90 %.
+        surrogate is right on 99 % of the subset, as in most of the release's scripts; its README says 90 %. Noise that
+        expects COIN is an addition: an attacker who knows the defence.
     """
 
     key: ClassVar[str] = "em"
@@ -73,6 +76,24 @@ class ErrorMinimising(SurrogateAttack):
         False,
         "Cut negative noise off and truncate, as the released loader does by mistake: most of the effect is lost.",
     )
+    expected_coin: float = param(
+        0.0,
+        "Strength α of the COIN that the attacker expects: the surrogate learns displaced images, and a noise step "
+        "averages over draws of the displacement. 0 expects none.",
+        label="expected COIN α", unit="px", ge=0.0, le=6.0, step=0.5, later=True,
+    )  # fmt: skip
+    coin_draws: int = param(
+        4, "Draws of COIN's displacement that one noise step averages over; none without an expected COIN.",
+        label="draws per step", ge=1, le=32, later=True,
+    )  # fmt: skip
+
+    def model_post_init(self, _context: object) -> None:
+        if self.expected_coin and self.granularity == "class":
+            raise ParameterError(
+                f"{self.title}: expected_coin is {self.expected_coin:g}, but noise for a whole class takes no average "
+                "over displacements.",
+                "Take noise for each sample, or 0.",
+            )
 
     def revision(self) -> int:
         # 1: every image's step is clipped before the class takes the mean, as in the release; it was clipped after.
@@ -81,7 +102,8 @@ class ErrorMinimising(SurrogateAttack):
     def gradient_evaluations(self, n_images: int) -> int:
         if self.granularity == "class":
             return self.max_rounds * (self.batches * min(BATCH, n_images) + 2 * max(1, int(CLASS_SHARE * n_images)))
-        return self.max_rounds * (self.batches * min(BATCH, n_images) + (self.steps + 1) * n_images)
+        draws = self.coin_draws if self.expected_coin else 1
+        return self.max_rounds * (self.batches * min(BATCH, n_images) + (self.steps * draws + 1) * n_images)
 
     def craft(self, data: ImageSet, ctx: Context, draft: Draft) -> Crafted:
         return (
@@ -121,6 +143,10 @@ class _Crafting(ABC):
     @abstractmethod
     def improve(self, text: str) -> tuple[float, float]:
         """All noise a few steps down; accuracy and mean loss of the surrogate on the perturbed images afterwards."""
+
+    def seen(self, images: torch.Tensor) -> torch.Tensor:
+        """What the surrogate sees of perturbed images; the images themselves."""
+        return images
 
     @abstractmethod
     def noise_state(self) -> torch.Tensor:
@@ -174,14 +200,27 @@ class _Crafting(ABC):
             self.position = (self.position + size) % len(self.order)
             images, labels = self.perturbed(at_least_two(self.order[places]))
             self.optimizer.zero_grad(set_to_none=True)
-            F.cross_entropy(self.network(images), labels).backward()
+            F.cross_entropy(self.network(self.seen(images)), labels).backward()
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
             self.optimizer.step()
             self.effort.spend(size, f"{words}: training")
 
 
 class _SampleWise(_Crafting):
+    def seen(self, images: torch.Tensor) -> torch.Tensor:
+        """The images as the expected COIN leaves them, in one draw."""
+        return expected(images, self.attack.expected_coin, self.draws) if self.attack.expected_coin else images
+
+    @property
+    def draws(self) -> torch.Generator:
+        """A stream of its own for every draw, named by the round and the draw's number in it, so that crafting that was
+        interrupted goes on with the draws that it would have had."""
+        number = len(self.trace)
+        self.drawn = (number, self.drawn[1] + 1 if self.drawn[0] == number else 0)
+        return self.ctx.generator("expected coin", *self.drawn)
+
     def restore(self, kept: dict[str, Any] | None) -> None:
+        self.drawn = (0, -1)
         self.noise = Noise(self.data, self.epsilon, None if kept is None else kept["noise"])
 
     def noise_state(self) -> torch.Tensor:
@@ -195,14 +234,16 @@ class _SampleWise(_Crafting):
 
     def improve(self, text: str) -> tuple[float, float]:
         right, loss = 0, 0.0
+        draws = self.attack.coin_draws if self.attack.expected_coin else 1
         for rows in chunks(len(self.data), chunk_of(self.ctx.device)):
             clean, start, labels = self.noise.on(rows, self.ctx.device)
             images = descend(
                 self.network, clean, start, labels, epsilon=self.epsilon, step=self.step, steps=self.attack.steps,
+                prepare=self.seen, draws=draws,
                 after=lambda count: self.effort.spend(count, f"{text}: noise"),
             )  # fmt: skip
             self.noise.put(rows, images - clean)
-            more, cost = judged(self.network, images, labels)
+            more, cost = judged(self.network, self.seen(images), labels)
             right, loss = right + more, loss + cost
             self.effort.spend(len(images), f"{text}: noise")
         return right / len(self.data), loss / len(self.data)
@@ -270,6 +311,17 @@ def class_step(
     count = torch.bincount(labels, minlength=len(table)).view(-1, 1, 1, 1)
     mean = torch.zeros_like(table).index_add_(0, labels, own) / count.clamp(min=1)
     return torch.where(count > 0, mean, table).clamp_(-epsilon, epsilon)
+
+
+def expected(images: torch.Tensor, strength: float, rng: torch.Generator) -> torch.Tensor:
+    """The images as COIN would leave them in one draw; a gradient goes back through the displacement.
+
+    Args:
+        images: float (N, C, H, W) in [0, 1].
+        strength: α, in pixels.
+        rng: of the draw.
+    """
+    return displace(images, *draw_fields((len(images), *images.shape[2:]), strength, rng))
 
 
 @torch.no_grad()

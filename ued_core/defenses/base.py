@@ -37,7 +37,7 @@ class Displacements:
 
     Attributes:
         strength: displacements are drawn from (-strength, strength), in pixels; 0 leaves the images as they are.
-        boundary: as in :func:`ued_core.defenses.coin.displace`.
+        boundary: as in :func:`ued_core.displacement.displace`.
     """
 
     strength: float

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 
 from ued_core.defenses.base import Defense
-from ued_core.defenses.coin import displace, draw_fields
+from ued_core.displacement import displace, draw_fields
 from ued_core.params import param
 
 

@@ -14,7 +14,7 @@ import torch
 
 from ued_core.context import exact_device
 from ued_core.defenses.base import Defense
-from ued_core.defenses.coin import displace, draw_fields
+from ued_core.displacement import displace, draw_fields
 from ued_core.errors import DataError, ParameterError
 from ued_core.params import Parameter, param
 

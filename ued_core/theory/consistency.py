@@ -206,7 +206,7 @@ def theta_of_fields(kernels: np.ndarray, dx: np.ndarray, dy: np.ndarray, boundar
     Args:
         kernels: float (c, k, k), the class kernels.
         dx, dy: float (c, n, H, W), one COIN field a sample, in pixels.
-        boundary: as in :func:`ued_core.defenses.coin.displace`.
+        boundary: as in :func:`ued_core.displacement.displace`.
     """
     kernels = checked_kernels(kernels, 0.0)
     if dx.shape != dy.shape or dx.ndim != 4 or len(dx) != len(kernels):
@@ -236,7 +236,7 @@ def theta(
         samples: n, matrices per class.
         rng: draws the displacements, uniform on (-α, α).
         size: (H, W).
-        boundary: as in :func:`ued_core.defenses.coin.displace`.
+        boundary: as in :func:`ued_core.displacement.displace`.
 
     Raises:
         DataError, ParameterError: kernels, strength or samples cannot be used.

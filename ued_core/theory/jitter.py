@@ -88,7 +88,7 @@ def limit_jittered(
         strength: COIN's α in pixels; 0 means no COIN.
         jitter: j ≥ 0; each entry of the support moves by U(-j, j), anew for every sample, and is not clipped.
         size: (H, W).
-        boundary: as in :func:`ued_core.defenses.coin.displace`.
+        boundary: as in :func:`ued_core.displacement.displace`.
 
     Raises:
         DataError, ParameterError: kernels, strength or jitter cannot be used.
@@ -236,7 +236,7 @@ def theta_of_kernels(kernels: np.ndarray, dx: np.ndarray, dy: np.ndarray, bounda
     Args:
         kernels: float (c, n, k, k), k odd.
         dx, dy: float (c, n, H, W), in pixels; zeros mean no COIN.
-        boundary: as in :func:`ued_core.defenses.coin.displace`.
+        boundary: as in :func:`ued_core.displacement.displace`.
 
     Raises:
         DataError: the shapes do not fit.

@@ -118,7 +118,7 @@ def convolution_matrix(kernel: np.ndarray, height: int, width: int, padding: Pad
 def fold(low: np.ndarray, fraction: np.ndarray, size: int, boundary: Boundary) -> tuple[np.ndarray, np.ndarray]:
     """Both neighbours, inside 0..size-1, of positions given as floor and fraction.
 
-    The rule is that of :func:`ued_core.defenses.coin.displace`; a test holds the two together.
+    The rule is that of :func:`ued_core.displacement.displace`; a test holds the two together.
     """
     if boundary == "periodic":
         return low % size, (low + 1) % size
@@ -136,7 +136,7 @@ def coin_matrix(dx: np.ndarray, dy: np.ndarray, boundary: Boundary = "periodic")
 
     Args:
         dx, dy: float (H, W), displacement along columns and rows, in pixels.
-        boundary: as in :func:`ued_core.defenses.coin.displace`.
+        boundary: as in :func:`ued_core.displacement.displace`.
 
     Source:
         COIN, arXiv 2311.18403: the transform is left-multiplication with a random sparse matrix.
@@ -162,7 +162,7 @@ def expected_axis(size: int, strength: float, boundary: Boundary = "periodic") -
     Args:
         size: side length n.
         strength: α ≥ 0, in pixels.
-        boundary: as in :func:`ued_core.defenses.coin.displace`.
+        boundary: as in :func:`ued_core.displacement.displace`.
     """
     if strength == 0:
         return np.eye(size)

@@ -72,7 +72,7 @@ def coin_mean(
         draws: n ≥ 1.
         rng: see :func:`unit_fields`.
         size: (H, W).
-        boundary: as in :func:`ued_core.defenses.coin.displace`.
+        boundary: as in :func:`ued_core.displacement.displace`.
 
     Raises:
         ParameterError: strength or number of draws cannot be used.
@@ -150,7 +150,7 @@ def operator(
         seed: of the draws.
         other: float (k, k), filter of the second class j, for ``difference``.
         padding: of the attack, as in :func:`ued_core.theory.matrices.convolution_matrix`.
-        boundary: as in :func:`ued_core.defenses.coin.displace`.
+        boundary: as in :func:`ued_core.displacement.displace`.
 
     Raises:
         ParameterError: no such operator, or it needs a kernel that is not given.

@@ -95,6 +95,7 @@ def descend(
     steps: int,
     uphill: bool = False,
     prepare: Callable[[torch.Tensor], torch.Tensor] = lambda images: images,
+    draws: int = 1,
     after: Callable[[int], None] = lambda count: None,
 ) -> torch.Tensor:
     """Projected sign-gradient steps on the cross-entropy towards ``labels``.
@@ -107,16 +108,21 @@ def descend(
         steps: how many.
         uphill: climb instead.
         prepare: what the network sees of the images; differentiable, drawn anew at every step.
-        after: told the number of images after every step; may raise to stop.
+        draws: so many times at every step, whose gradients are added up.
+        after: told the number of images after every draw; may raise to stop.
 
     Returns:
         Float (N, C, H, W) within the ball and [0, 1].
     """
     images, sign = start, 1.0 if uphill else -1.0
     for _ in range(steps):
-        away = slope(lambda given: F.cross_entropy(network(prepare(given)), labels, reduction="sum"), images)
+        away = torch.zeros_like(images) if draws > 1 else None
+        for _ in range(draws):
+            own = slope(lambda given: F.cross_entropy(network(prepare(given)), labels, reduction="sum"), images)
+            away = own if away is None else away.add_(own)
+            after(len(images))
+        assert away is not None
         images = project(images + sign * step * away.sign(), clean, epsilon)
-        after(len(images))
     return images
 
 
