@@ -1,10 +1,12 @@
 """The models against their published sizes."""
 
+import numpy as np
 import pytest
 import torch
 
-from ued_core.errors import UnknownName
-from ued_core.models import MODELS, PENULTIMATE, Network, ResNet18, SmallCnn
+from ued_core.errors import ParameterError, UnknownName
+from ued_core.models import MODELS, PENULTIMATE, MlpMixer, Model, Network, ResNet18, SmallCnn, TinyVit
+from ued_core.models.token_nets import _Attention, place_code
 
 
 def rng(seed: int = 0) -> torch.Generator:
@@ -70,7 +72,7 @@ def test_layers_run_from_the_image_to_the_features(name: str) -> None:
         found = network.activations(images, list(network.layers))
         assert list(found) == list(network.layers)
         assert torch.allclose(found[PENULTIMATE], network.features(images), atol=1e-6)
-        assert len({values.shape[1] for values in found.values()}) >= 2, "layers differ in their channels"
+        assert len({values.double().sum() for values in found.values()}) == len(found), "each layer is another one"
         scores, means, fields = network.inside(images, PENULTIMATE, 2)
         assert torch.equal(scores, network(images))
         assert torch.allclose(means, network.features(images), atol=1e-6)
@@ -152,3 +154,67 @@ def test_grouped_convolutions_keep_the_size_of_what_passes_back() -> None:
     grouped = next(m for m in network.modules() if isinstance(m, torch.nn.Conv2d) and m.groups > 1)
     reached = 9 * grouped.out_channels // grouped.groups
     assert float(grouped.weight.detach().std()) == pytest.approx((2 / reached) ** 0.5, rel=0.03)
+
+
+# ---------------------------------------------------------------- networks of patches
+
+
+def test_tokens_by_hand() -> None:
+    """A vision transformer and a mixer of one width, counted: embedding, blocks, last normalisation, head."""
+    w, depth, places = 16, 2, 64
+    embedding, norm, head = 3 * 16 * w + w, 2 * w, w * 10 + 10
+    channels = 2 * norm + (w * 2 * w + 2 * w) + (2 * w * w + w)
+    attention = (w * 3 * w + 3 * w) + (w * w + w)
+    mixing = (places * 2 * places + 2 * places) + (2 * places * places + places)
+    for model, own in ((TinyVit(width=w, depth=depth), attention), (MlpMixer(width=w, depth=depth), mixing)):
+        assert size(model.build((3, 32, 32), 10, rng())) == embedding + depth * (channels + own) + norm + head
+
+
+def test_codes_of_places_by_hand() -> None:
+    code = place_code(8, 2, 3)
+    assert code.shape == (8, 2, 3)
+    row, column = 1, 2
+    slow = 1e-4
+    by_hand = [np.sin(row), np.sin(row * slow), np.cos(row), np.cos(row * slow)]
+    by_hand += [np.sin(column), np.sin(column * slow), np.cos(column), np.cos(column * slow)]
+    assert np.allclose(code[:, row, column], by_hand, atol=1e-6)
+    assert len({tuple(code[:, y, x].tolist()) for y in range(2) for x in range(3)}) == 6
+
+
+def test_attention_by_hand() -> None:
+    """One head, weights that pass everything on: every place becomes the mean of all, weighed by likeness."""
+    module = _Attention(4, 1)
+    with torch.no_grad():
+        module.ask.weight.copy_(torch.eye(4).repeat(3, 1))
+        module.give.weight.copy_(torch.eye(4))
+        module.ask.bias.zero_()
+        module.give.bias.zero_()
+        tokens = torch.randn(2, 5, 4, generator=rng())
+        weights = torch.softmax(tokens @ tokens.transpose(1, 2) / 2.0, -1)
+        assert torch.allclose(module(tokens), weights @ tokens, atol=1e-6)
+
+
+def test_a_transformer_knows_places_and_not_only_patches() -> None:
+    """Patches in another order give other features with codes of places, and the same without."""
+    images = torch.rand(2, 3, 8, 8, generator=rng(3))
+    swapped = torch.cat([images[..., 4:], images[..., :4]], -1)
+    network = TinyVit(width=16, depth=2, heads=2).build((3, 8, 8), 3, rng()).eval()
+    with torch.no_grad():
+        assert not torch.allclose(network(images), network(swapped), atol=1e-4)
+        network.body.patches.code.zero_()
+        assert torch.allclose(network(images), network(swapped), atol=1e-5)
+
+
+@pytest.mark.parametrize("model", [TinyVit(width=16, depth=2), MlpMixer(width=16, depth=2)])
+def test_a_side_that_is_no_multiple_of_the_patch_is_filled_up(model: Model) -> None:
+    network = model.build((3, 10, 7), 3, rng()).eval()
+    images = torch.rand(2, 3, 10, 7, generator=rng(1))
+    with torch.no_grad():
+        inside = torch.nn.functional.pad((images - 0.5) / 0.25, (0, 1, 0, 2))
+        assert network.body.patches(inside).shape == (2, 16, 3, 2)
+        assert torch.allclose(network.features(images), network.body(inside), atol=1e-6)
+
+
+def test_a_transformer_has_whole_heads() -> None:
+    with pytest.raises(ParameterError, match="the width 24 cannot be divided among 5 heads"):
+        TinyVit(width=24, heads=5)
