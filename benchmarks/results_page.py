@@ -31,7 +31,7 @@ from benchmarks.statements import phenomenon as central
 from benchmarks.statements import staged as staged_training
 from ued_core.results import measured
 from ued_core.results.measured import summary
-from ued_core.results.open_questions import QUESTIONS
+from ued_core.results.open_questions import DRAWN, PHOTOGRAPHS, QUESTIONS
 from ued_core.results.phenomenon import conditions
 from ued_core.results.row import ResultRow, stored_rows
 from ued_core.results.words import level
@@ -57,7 +57,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "central": central.words,
     "what_attacks_do": attacks.words,
     "what_defences_do": defences.words,
-    "answers": lambda: questions.words(_of_questions(), _of_study("defences")),
+    "answers": lambda: questions.words(_of_questions(DRAWN), _of_study("defences")),
+    "answers_on_photographs": lambda: questions.words(_of_questions(PHOTOGRAPHS), _of_study("fashion")),
     "staged_training": staged_training.words,
     "features": lambda: features.words(stored_rows(feature_quality.RESULTS)),
     "edges": lambda: edges.words(_record(edge_detector.RESULTS)),
@@ -65,7 +66,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "headline": lambda: headline(_of_study("phenomenon")),
     "attacks": lambda: study_tables.attacks(_of_study("attacks")),
     "defences": lambda: study_tables.defences(_of_study("defences")),
-    "open_questions": lambda: study_tables.open_questions(_of_questions(without="phenomenon")),
+    "open_questions": lambda: study_tables.open_questions(_of_questions(DRAWN, without="phenomenon")),
+    "questions_on_photographs": lambda: study_tables.open_questions(_of_questions(PHOTOGRAPHS)),
     "dvae": lambda: study_tables.dvae(_of_study("dvae"), _of_study("dvae-rates")),
     "purification": lambda: dvae.words(_of_study("dvae"), _of_study("dvae-rates")),
     "staged": lambda: study_tables.staged(_of_study("staged")),
@@ -83,9 +85,12 @@ def _of_study(name: str) -> list[ResultRow]:
     return stored_rows(file) if file else []
 
 
-def _of_questions(without: str = "") -> dict[str, list[ResultRow]]:
-    """Key → rows of every open question but that of a study which has a table of its own."""
-    return {key: stored_rows(question.file) for key, question in QUESTIONS.items() if question.study != without}
+def _of_questions(ground: str, without: str = "") -> dict[str, list[ResultRow]]:
+    """Key → rows of every open question on photographs or on drawn sets, but that of a study which has a table of its
+    own."""
+    asked = {key: question.on(ground) for key, question in QUESTIONS.items() if ground in question.grounds or not
+             (question.grounds or ground == PHOTOGRAPHS)}  # fmt: skip
+    return {key: stored_rows(question.file) for key, question in asked.items() if question.study != without}
 
 
 def _record(path: Path) -> dict:

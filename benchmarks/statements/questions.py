@@ -22,7 +22,9 @@ def words(tables: Mapping[str, Sequence[ResultRow]], known: Sequence[ResultRow])
     """
     lines = []
     for key, question in QUESTIONS.items():
-        answer = answer_to(key, tables.get(key, ()), known)
+        if key not in tables:
+            continue
+        answer = answer_to(key, tables[key], known)
         told = [answer.verdict, *(answer.details if key in DETAILED else ()), answer.seeds]
         lines.append(f"**{question.title}** ({key}): {' '.join(filter(None, told))}")
     return bullets(lines)

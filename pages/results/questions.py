@@ -30,7 +30,7 @@ from ued_core.results import open_questions as series
 from ued_core.results.evidence import RULE
 from ued_core.results.measured import against, control, summary
 from ued_core.results.open_answers import NOT_YET, Answer
-from ued_core.results.open_questions import QUESTIONS, Setting, setting
+from ued_core.results.open_questions import DRAWN, GROUNDS, PHOTOGRAPHS, QUESTIONS, Setting, setting
 from ued_core.results.phenomenon import Condition
 from ued_core.results.row import ResultRow
 from ued_core.runs.spec import RunSpec
@@ -44,8 +44,8 @@ INTRODUCTION = (
     "secret kernel of its "
     "own. While a network trains, COIN moves every pixel by a random fraction of up to α pixels, anew in every epoch. "
     "These questions were "
-    "asked about it and not answered in print. The runs here are small (a small network, built-in images): read "
-    "differences between conditions, not absolute values."
+    "asked about it and not answered in print. The runs here are small (a small network, images that ship with the "
+    "program): read differences between conditions, not absolute values."
 )
 MARKS = (
     "Large marks: means over seeds; whiskers: one standard deviation either way; small dots: single runs (hover "
@@ -86,16 +86,17 @@ def open_view() -> None:
     st.markdown(INTRODUCTION)
     titles = {key: question.title for key, question in QUESTIONS.items()}
     key = segments("Question", titles, key="question", default=next(iter(titles)))
-    question, shown = QUESTIONS[key], shown_for(key)
-    st.subheader(question.asked)
-    st.markdown(question.text)
+    st.subheader(QUESTIONS[key].asked)
+    st.markdown(QUESTIONS[key].text)
+    ground = _ground(key)
+    question, shown = QUESTIONS[key].on(ground), shown_for(key, ground)
     if shown.figure is None:
         st.info(f"{NOT_YET} The command `{question.command}` fills it; it can be stopped and goes on where it was.")
         return
     _answer(shown.answer)
     live_chart(
         shown.figure,
-        key=f"open_{key}",
+        key=f"open_{key}_{ground}",
         height=shown.height,
         alt=shown.words,
         filename=f"open_question_{key}",
@@ -107,11 +108,26 @@ def open_view() -> None:
         st.page_link(script("overview/page.py"), label="**Overview**: this experiment, setting by setting")
 
 
-def shown_for(key: str) -> Shown:
-    """Everything about one question, from the rows as they are now."""
-    rows = stored_rows(QUESTIONS[key].file)
-    # The defence table trains on the same data: its clean runs serve as references where this table has none.
-    return _MAKERS[key](series.found(rows), [*rows, *stored_rows(measured.DEFENCES_FILE)])
+def _ground(key: str) -> str:
+    """Photographs or drawn shapes, where the question is asked on both: photographs first, once they were trained."""
+    question = QUESTIONS[key]
+    if not question.grounds:
+        return DRAWN
+    default = PHOTOGRAPHS if question.on(PHOTOGRAPHS).file.exists() else DRAWN
+    return segments("Images", dict(GROUNDS), key="ground", default=default)
+
+
+def shown_for(key: str, ground: str) -> Shown:
+    """Everything about one question, from the rows as they are now.
+
+    Args:
+        key: of the question.
+        ground: one of :data:`ued_core.results.open_questions.GROUNDS`.
+    """
+    rows = stored_rows(QUESTIONS[key].on(ground).file)
+    # These tables train on the same data: their clean runs serve as references where this one has none.
+    known = [row for file in measured.reference_files() for row in stored_rows(file)]
+    return _MAKERS[key](series.found(rows), [*rows, *known])
 
 
 def _answer(answer: Answer) -> None:

@@ -87,6 +87,7 @@ def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Non
 
     def put(rows: dict[str, list[Any]]) -> None:
         monkeypatch.setattr(series, "FOLDER", tmp_path)
+        monkeypatch.setattr(measured, "FOLDER", tmp_path)
         monkeypatch.setattr(measured, "DEFENCES_FILE", tmp_path / "defences.json")
         for key, question in QUESTIONS.items():
             question.file.unlink(missing_ok=True)
@@ -125,6 +126,22 @@ def test_a_question_has_its_answer_figure_table_and_command(open_page, tables) -
     )
 
 
+def test_photographs_come_first_once_they_were_trained(open_page, tables) -> None:
+    tables(ROWS)
+    page = checked(open_page("results", {"part": "open", "question": "d"}))
+    assert page.segmented_control(key="ground").value == "drawn", "nothing else was trained"
+    photographs = [{**row, "last": row["last"] + 0.1} for row in ROWS["d"]]
+    QUESTIONS["d"].on("photographs").file.write_text(json.dumps(photographs))
+    page = checked(open_page("results", {"part": "open", "question": "d"}))
+    assert page.segmented_control(key="ground").value == "photographs"
+    assert list(page.dataframe[0].value["last"]) == pytest.approx([30, 80, 60])
+    assert "ued study run fashion-coin-rivals" in " ".join(c.value for c in page.caption)
+    page.segmented_control(key="ground").set_value("drawn").run()
+    assert list(checked(page).dataframe[0].value["last"]) == [20, 70, 50]
+    page.segmented_control(key="question").set_value("c").run()
+    assert not [one for one in checked(page).segmented_control if one.key == "ground"], "one study has all sets"
+
+
 def test_missing_rows_are_said_with_their_command(open_page, tables) -> None:
     tables({})
     page = checked(open_page("results", {"part": "open", "question": "g"}))
@@ -137,27 +154,29 @@ def test_missing_rows_are_said_with_their_command(open_page, tables) -> None:
 def test_every_question_with_all_with_one_and_with_no_row(key: str, tables) -> None:
     own = ROWS[key]
     tables(ROWS)
-    shown = open_views.shown_for(key)
+    shown = open_views.shown_for(key, series.DRAWN)
     assert shown.answer.verdict != NOT_YET
     assert len(shown.conditions) == len({row["condition"] for row in own})
     assert len(questions_csv(shown.conditions).splitlines()) == 1 + len(own)
     tables({key: own[:1]})
-    alone = open_views.shown_for(key)
+    alone = open_views.shown_for(key, series.DRAWN)
     assert alone.figure is not None
     assert alone.answer.verdict == NOT_YET
     assert list(open_frame(alone.conditions)["seeds"]) == [1]
     tables({})
-    nothing = open_views.shown_for(key)
+    nothing = open_views.shown_for(key, series.DRAWN)
     assert (nothing.figure, nothing.conditions, nothing.answer.verdict) == (None, (), NOT_YET)
 
 
 def test_clean_reference_may_come_from_the_defence_table(tables) -> None:
     tables({"d": ROWS["d"]})
-    assert [note.text for note in open_views.shown_for("d").figure.layout.annotations] == ["no defence 20 %"]
+    assert [note.text for note in open_views.shown_for("d", series.DRAWN).figure.layout.annotations] == [
+        "no defence 20 %"
+    ]
     measured.DEFENCES_FILE.write_text(
         json.dumps([{**ROWS["b"][0], "dataset": "shapes", "attack": "clean", "defence": "none"}])
     )
-    shown = open_views.shown_for("d")
+    shown = open_views.shown_for("d", series.DRAWN)
     assert any("clean data 95 %" in note.text for note in shown.figure.layout.annotations)
     assert shown.words.endswith("; clean data 95.0 % (n = 1)."), "what the picture shows is in its words"
 

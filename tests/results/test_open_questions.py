@@ -147,6 +147,22 @@ def test_attackers_are_paired_by_their_attack() -> None:
     assert (pairs[1].without, pairs[2].defended) == (None, None)
 
 
+def test_noise_that_expects_coin_is_an_attacker_beside_its_own_published_form() -> None:
+    adapted = {"name": "em", "expected_coin": 2.0}
+    rows = [
+        row("a", 0, 0.3, adapted, coin(2.0)), row("b", 0, 0.2, adapted), row("c", 0, 0.4, {"name": "em"}, coin(2.0)),
+        row("d", 0, 0.7, CUDA, coin(2.0)), row("e", 0, 0.6, {**CUDA, "kernel_size": 7}, coin(2.0)),
+    ]  # fmt: skip
+    pairs = series.attackers(conditions(*rows))
+    assert [(p.name, p.published) for p in pairs] == [
+        ("EM as published", "EM as published"),
+        ("as published", "as published"),
+        ("EM that expects COIN at α = 2 px", "EM as published"),
+        ("7×7 kernels", "as published"),
+    ]
+    assert (pairs[2].without.name, pairs[2].defended.name) == ("b", "a")
+
+
 def test_resolution_has_a_line_a_side_each_with_its_own_clean_runs() -> None:
     rows = [row(f"{side}", 0, 0.2, CUDA, side=side) for side in (96, 32)] + [row("clean", 0, 0.9, side=96)]
     lines = series.resolution_lines(conditions(*rows), rows)
@@ -186,7 +202,9 @@ def test_every_question_says_what_fills_it() -> None:
     assert len({q.title for q in series.QUESTIONS.values()}) == 7
     assert series.QUESTIONS["c"].file == phenomenon.FILE
     files = study_files()
-    for question in series.QUESTIONS.values():
+    asked = [q.on(ground) for q in series.QUESTIONS.values() for ground in q.grounds or (series.DRAWN,)]
+    assert len({q.study for q in asked}) == len(asked) == 7 + 5
+    for question in asked:
         assert question.command == f"ued study run {question.study}"
         assert Study.read(files[question.study]).name == question.file.stem
 

@@ -129,7 +129,8 @@ def test_answers_are_those_of_the_page_and_follow_the_rows():
     assert f"- **Clean data** (b): {answer_to('b', dear, []).verdict} " in questions.words({"b": dear}, [])
     assert "COIN costs accuracy on Shapes" in questions.words({"b": dear}, [])
     assert "cannot be told whether COIN costs accuracy" in questions.words({"b": rows(0.99, 0.70, 0.99)}, [])
-    assert "- **Best strength** (h): Not measured yet." in questions.words({"b": dear}, [])
+    assert "- **Best strength** (h): Not measured yet." in questions.words({"b": dear, "h": []}, [])
+    assert "(h)" not in questions.words({"b": dear}, []), "asked elsewhere"
 
 
 # ---- staged training ---------------------------------------------------------------------------

@@ -28,6 +28,12 @@ def study_command(name: str) -> str:
 ATTACKS_COMMAND, DEFENCES_COMMAND = study_command("attacks"), study_command("defences")
 
 
+def reference_files() -> tuple[Path, ...]:
+    """The tables of attacks and defences on photographs and on other sets: their clean runs are references for others
+    on the same data."""
+    return FOLDER / "fashion.json", DEFENCES_FILE
+
+
 @dataclass(frozen=True)
 class Grid:
     """Attack × defence on one data set.

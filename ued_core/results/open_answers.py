@@ -14,7 +14,7 @@ from ued_core.errors import UnknownName
 from ued_core.results import open_questions as series
 from ued_core.results.evidence import FEW, Summary, gain, judge, like_with_like, minus, over, summed
 from ued_core.results.measured import against, defences_of, summary
-from ued_core.results.open_questions import COIN, PUBLISHED, USUAL, Attacker, Group, Line, setting
+from ued_core.results.open_questions import COIN, USUAL, Attacker, Group, Line, setting
 from ued_core.results.phenomenon import Condition
 from ued_core.results.row import ResultRow
 from ued_core.results.words import level, points
@@ -301,7 +301,7 @@ def mixtures_answer(groups: Sequence[Group]) -> Answer:
 def attackers_answer(pairs: Sequence[Attacker]) -> Answer:
     """(f) Whether an attacker who knows COIN leaves less after it."""
     seeds = rests_on([c for pair in pairs for c in (pair.without, pair.defended) if c])
-    published = next((p.defended for p in pairs if p.name == PUBLISHED), None)
+    published = {p.name: p.defended for p in pairs if p.name == p.published}
     details, kinds, gained = [], {}, {}
     for pair in pairs:
         if not pair.defended or not pair.without:
@@ -319,7 +319,8 @@ def attackers_answer(pairs: Sequence[Attacker]) -> Answer:
         details.append(
             f"{_capital(pair.name)}: {ends_at(pair.without)} without COIN, {ends_at(pair.defended)} with it{by}."
         )
-        if published and pair.name != PUBLISHED and (found := difference(pair.defended, published)).count:
+        like = published.get(pair.published)
+        if like and pair.name != pair.published and (found := difference(pair.defended, like)).count:
             kinds[pair.name] = (kind(found), found)
     if not kinds:
         return Answer(NOT_YET, tuple(details), seeds)

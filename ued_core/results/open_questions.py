@@ -12,6 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from ued_core.attacks import ATTACKS
 from ued_core.data.shapes import SIDE
 from ued_core.results import phenomenon
 from ued_core.results.measured import FOLDER, attack_of, data_title, defences_of, study_command
@@ -26,6 +27,11 @@ USUAL = 2.0
 """COIN's strength for images of 32×32 pixels, in pixels: severity 4 of the official code."""
 
 
+PHOTOGRAPHS, DRAWN = "photographs", "drawn"
+GROUNDS: Mapping[str, str] = MappingProxyType({PHOTOGRAPHS: "Photographs", DRAWN: "Drawn shapes"})
+"""What a question is tried on, and how it is called."""
+
+
 @dataclass(frozen=True)
 class Question:
     """One open question.
@@ -35,7 +41,8 @@ class Question:
         title: one to three words.
         asked: the question, in one sentence.
         text: why it matters and how it was tried.
-        study: what trains its conditions.
+        study: what trains its conditions on drawn shapes or digits, or on all sets.
+        photographs: what trains them on photographs; empty where the other study does or nothing does.
     """
 
     key: str
@@ -43,6 +50,16 @@ class Question:
     asked: str
     text: str
     study: str
+    photographs: str = ""
+
+    def on(self, ground: str) -> Question:
+        """The question as one of :data:`GROUNDS` answers it; itself where it knows no other."""
+        return replace(self, study=self.photographs) if ground == PHOTOGRAPHS and self.photographs else self
+
+    @property
+    def grounds(self) -> tuple[str, ...]:
+        """The grounds that it has studies for, photographs first; empty where one study does it all."""
+        return tuple(GROUNDS) if self.photographs else ()
 
     @property
     def file(self) -> Path:
@@ -63,6 +80,7 @@ _QUESTIONS = (
         "A defender rarely knows whether data was attacked, so the price on clean data is always paid. A network is "
         "trained on clean images with COIN at several strengths α.",
         "coin-clean-cost",
+        "fashion-coin-clean-cost",
     ),
     Question(
         "c",
@@ -79,6 +97,7 @@ _QUESTIONS = (
         "COIN moves every pixel on its own by whole and fractional steps. Against it stand its two parts alone, and "
         "smooth random warps that move pixels equally far but together with their neighbours.",
         "coin-rivals",
+        "fashion-coin-rivals",
     ),
     Question(
         "e",
@@ -89,14 +108,17 @@ _QUESTIONS = (
         "the one inside it, a trace of the attack. Training on the clean images alone, which a perfect detector could "
         "do, is the control.",
         "coin-detect-first",
+        "fashion-coin-detect-first",
     ),
     Question(
         "f",
         "Adaptive attackers",
         "Does COIN still help against an attacker who expects it?",
-        "Tried are reflection at the image border (which hides the attack from the detector), larger kernels, and "
-        "kernels chosen so that they stay apart after COIN has blurred them.",
+        "Tried are reflection at the image border (which hides the attack from the detector), larger kernels, kernels "
+        "chosen so that they stay apart after COIN has blurred them, and, on photographs, optimised noise (EM) whose "
+        "steps average over COIN's draws.",
         "coin-adaptive",
+        "fashion-coin-adaptive",
     ),
     Question(
         "g",
@@ -112,6 +134,7 @@ _QUESTIONS = (
         "Where does the best strength α lie for other attacks?",
         "p_b is how strongly the attack's kernels blur, k how many pixels wide they are. A defender knows neither.",
         "coin-best-strength",
+        "fashion-coin-best-strength",
     ),
 )
 QUESTIONS: Mapping[str, Question] = MappingProxyType({question.key: question for question in _QUESTIONS})
@@ -134,6 +157,8 @@ class Setting:
         strength: α of COIN on all images, px; 0 without a defence, None with another one.
         defences: keys, in the order in which they act.
         left_clean: trained on those images alone that the attack did not touch.
+        attack: its key; None without one.
+        expected: α of the COIN that the attack's noise was made for; 0 of any other attack.
     """
 
     dataset: str
@@ -148,6 +173,8 @@ class Setting:
     strength: float | None
     defences: tuple[str, ...]
     left_clean: bool = False
+    attack: str | None = None
+    expected: float = 0.0
 
 
 def setting(condition: Condition) -> Setting:
@@ -170,6 +197,8 @@ def setting(condition: Condition) -> Setting:
         strength,
         names,
         spec.get("train_on", "all") == "clean",
+        attack.get("name"),
+        attack.get("expected_coin", 0.0),
     )
 
 
@@ -218,11 +247,13 @@ class Attacker:
     Attributes:
         name: how it differs from the published attack.
         without, defended: its runs.
+        published: name of the published attack that it was made from; its own, where it is that.
     """
 
     name: str
     without: Condition | None
     defended: Condition | None
+    published: str
 
 
 # ---- from rows to conditions -------------------------------------------------------------------
@@ -316,17 +347,30 @@ def mixtures(conditions: Sequence[Condition], rows: Sequence[ResultRow]) -> list
 
 
 def attackers(conditions: Sequence[Condition]) -> list[Attacker]:
-    """(f) Every attack without and with COIN at its usual strength, the published one first."""
-    lines = _lines(conditions, lambda s: (s.kernel_size, s.padding, s.selection, s.blur), attacker_words)
-    pairs = [Attacker(line.name, line.at(0.0), line.at(USUAL)) for line in lines]
-    return sorted((p for p in pairs if p.without or p.defended), key=lambda p: p.name != PUBLISHED)
+    """(f) Every attack without and with COIN at its usual strength, the published ones first."""
+    lines = _lines(
+        conditions, lambda s: (s.attack, s.kernel_size, s.padding, s.selection, s.blur, s.expected), attacker_words
+    )
+    own = [(line, setting(line.points[0][1])) for line in lines]
+    pairs = [Attacker(line.name, line.at(0.0), line.at(USUAL), published_words(s)) for line, s in own]
+    return sorted((p for p in pairs if p.without or p.defended), key=lambda p: p.name != p.published)
 
 
 PUBLISHED = "as published"
 
 
+def published_words(own: Setting) -> str:
+    """What the published form of an attack is called among attackers."""
+    return (
+        PUBLISHED if own.kernel_size is not None else f"{ATTACKS[own.attack].title} {PUBLISHED}" if own.attack else ""
+    )
+
+
 def attacker_words(own: Setting) -> str:
     """How an attack's setting differs from the published one for 32×32 images."""
+    if own.kernel_size is None:
+        title = ATTACKS[own.attack].title if own.attack else ""
+        return f"{title} that expects COIN at α = {own.expected:g} px" if own.expected else published_words(own)
     kernels = f"{own.kernel_size}×{own.kernel_size} kernels" if own.kernel_size != 3 else ""
     if own.selection != "drawn":
         kernels = f"{kernels or 'kernels'} chosen {own.selection}"
