@@ -6,6 +6,7 @@ from pages.dvae.sets import measured_part, stages_part
 from pages.dvae.training import training_part
 from pages.dvae.views import nothing_there, rate_room, trained_for, whole_poisoned
 from pages.state.selection import sidebar_selection
+from ued_core.attacks import SynPer
 
 st.title("D-VAE")
 st.markdown(
@@ -16,7 +17,7 @@ st.markdown(
     "without limit what the class foretells (p̂). Stage 1 takes p̂ off the images; stage 2 does so again with a "
     "looser limit and passes them through itself. It needs no clean images. **Drag the limit and watch both.**"
 )
-choice = sidebar_selection(rates=True)
+choice = sidebar_selection(rates=True, opens_with=SynPer)
 poisoned = whole_poisoned(choice)
 trained = trained_for(choice, poisoned)
 if trained:

@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 import torch
 
-from pages.dvae.views import VARIANT_WORDS, decibels, part_of
+from pages.dvae.views import IN_BFLOAT16, VARIANT_WORDS, decibels, epochs_words, part_of
 from pages.frame.cache import cached
 from pages.frame.guard import plain
 from pages.state.choice import Selection
@@ -129,10 +129,9 @@ def _set_label(recipe: Mapping[str, Any]) -> str:
         else f"{recipe['rate_1']:g}"
     )
     told = ", told shuffled labels" if recipe["labels"] == "shuffled" else ""
-    return (
-        f"{VARIANT_WORDS[recipe['variant']]}, rate {rates} nats, width {recipe['width']}, {recipe['epochs']} "
-        f"epochs{told}"
-    )
+    defense = Dvae(**{name: value for name, value in recipe.items() if name != "name"})
+    told += f", {IN_BFLOAT16}" * (defense.precision == "bfloat16")
+    return f"{VARIANT_WORDS[defense.variant]}, rate {rates} nats, width {defense.width}, {epochs_words(defense)}{told}"
 
 
 def _accuracies(choice: Selection) -> None:

@@ -24,12 +24,14 @@ from pages.widgets.controls import method_controls
 from pages.widgets.live_chart import live_chart
 from pages.widgets.tile_rows import tile_rows
 from ued_core import runs
-from ued_core.defenses.dvae import Dvae
+from ued_core.context import pick_device
+from ued_core.defenses.dvae import DRAFT_EPOCHS, Dvae
 from ued_core.defenses.purified import ask_enough, progress_of, purified_card
 from ued_core.figures.separation import amplified, stage_curves
 from ued_core.records import ImageSet
 from ued_core.runs import RunRecord
 from ued_core.studies.estimate import duration
+from ued_core.training.plan import fast_bfloat16
 
 LOOK_EVERY_S = 2.0
 MOST_RUNS = 50
@@ -40,6 +42,11 @@ def training_part(choice: Selection, published: ImageSet) -> None:
     st.subheader("Train it")
     with st.expander("Parameters of D-VAE"):
         defense = method_controls(Dvae, key=Dvae.key)
+    if defense.precision == "bfloat16" and not fast_bfloat16(pick_device()):
+        st.warning(
+            "**bfloat16** is chosen, but this machine does not multiply it in hardware. The result would be right, but "
+            "float32 is quicker here."
+        )
     _follow(choice, published, defense)
 
 
@@ -58,6 +65,8 @@ def _follow(choice: Selection, published: ImageSet, defense: Dvae) -> None:
         jobs = {"dvae_start": defense}
         if (first := defense.first_stage()) is not None:
             jobs["dvae_start_first"] = first
+        if (draft := defense.draft()) is not None:
+            jobs["dvae_start_draft"] = draft
         missing = {key: job for key, job in jobs.items() if not _state(choice, published, job, known)}
         if missing:
             _offer(choice, published, missing)
@@ -110,15 +119,22 @@ def _look_again_after(folder: Path, now: tuple[bool, bool]) -> None:
 def _offer(choice: Selection, published: ImageSet, missing: Mapping[str, Dvae]) -> None:
     few, _ = choice.shown(PER_CLASS)
     timed = next(iter(missing.values()))
-    # Every stage of both runs takes the same.
-    stage_s = _seconds(timed, few, len(published)) / timed.stages
-    takes = [f"**{duration(stage_s * _left(job, published))}** for {_named(job)}" for job in missing.values()]
+    # Every epoch of a stage takes the same in all runs.
+    epoch_s = _seconds(timed, few, len(published)) / timed.stages / timed.epochs
+    takes = [
+        f"**{duration(epoch_s * job.epochs * _left(job, published))}** for {_named(job)}" for job in missing.values()
+    ]
+    listed = " and ".join(", ".join(takes).rsplit(", ", 1))
     st.markdown(
-        f"About {' and '.join(takes)} of this machine's processor for {len(published):,} images, in the background; a "
-        "run then trains the "
-        "default model on the purified images, so that the accuracy after each stage can be compared. What both runs "
-        "have in common is trained once."
+        f"About {listed} for {len(published):,} images, in the background. This is processor time as on a machine that "
+        "is idle otherwise; beside other work it lasts longer. A run then trains the default model on the purified "
+        "images, so that the accuracies can be compared. What runs have in common is trained once."
     )
+    if "dvae_start_draft" in missing:
+        st.caption(
+            f"A draft has {DRAFT_EPOCHS} epochs per stage: fewer steps, a blurrier reconstruction. Its set is named a "
+            "draft."
+        )
     with st.container(horizontal=True):
         for key, job in missing.items():
             st.button(
@@ -132,7 +148,7 @@ def _capital(words: str) -> str:
 
 
 def _named(job: Dvae) -> str:
-    return VARIANT_WORDS[job.variant]
+    return f"a draft of {VARIANT_WORDS[job.variant]}" if job.is_draft else VARIANT_WORDS[job.variant]
 
 
 def _left(job: Dvae, published: ImageSet) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -18,28 +19,35 @@ from pages.state.selection import choose_all_poisoned
 from pages.widgets.controls import pick, slide
 from pages.widgets.live_chart import live_chart
 from pages.widgets.tile_rows import tile_rows
-from ued_core.analysis.perturbation import class_means
+from ued_core.analysis.perturbation import class_means, difference
 from ued_core.analysis.purification import (
+    Ground,
     Recovery,
     Separation,
+    measure_ground,
     measure_recovery,
     measure_separation,
+    psnr,
+    surviving,
 )
 from ued_core.attacks import ATTACKS, Attack
 from ued_core.context import Context
 from ued_core.data import DATASETS
-from ued_core.defenses.dvae import Dvae
+from ued_core.defenses.dvae import Dvae, purify_batch
 from ued_core.defenses.purified import kept_sets, purified_card, read_purified
 from ued_core.errors import Unavailable
 from ued_core.figures.separation import RatePoint, amplified, rate_distortion
 from ued_core.figures.tiles import amplified_difference, fitting_gain
 from ued_core.models.dvae import DvaeNetwork
-from ued_core.records import ImageSet, balanced_rows
+from ued_core.records import ImageSet, balanced_rows, to_bytes, to_float
 from ued_core.results.shipped_separations import Shipped, all_shipped, shipped_for
 from ued_core.training.rate_constrained import separated
 
 PER_CLASS = 20
 SHIPPED = "shipped"
+GROUND_SHARE = 0.1
+"""Share of values of the lowest level from which the page says what p̂ does there."""
+IN_BFLOAT16 = "trained in bfloat16"
 VARIANT_WORDS = {
     "two_stages": "both stages",
     "subtraction": "stage 1 alone (x − p̂)",
@@ -131,8 +139,8 @@ def trained_for(choice: Selection, poisoned: ImageSet) -> list[Trained]:
             if defense.labels == "shuffled":
                 shuffled[label] = defense
     own = [Trained(label, dict(sorted(places.items())), shuffled.get(label)) for label, places in groups.items()]
-    # The control comes last: nobody should take it for the method.
-    return [*found, *sorted(own, key=lambda group: group.shuffled is not None)]
+    # The control comes last: nobody should take it for the method. Before it, p̂ of another arithmetic.
+    return [*found, *sorted(own, key=lambda group: (group.shuffled is not None, IN_BFLOAT16 in group.label))]
 
 
 def _shipped_label(shipped: Shipped) -> str:
@@ -145,12 +153,18 @@ def _shipped_label(shipped: Shipped) -> str:
 
 def _kept_label(defense: Dvae) -> str:
     words = (
-        f"trained here: width {defense.width}, {defense.epochs} epochs, batch {defense.batch_size}, seed {defense.seed}"
+        f"trained here: width {defense.width}, {epochs_words(defense)}, batch {defense.batch_size}, seed {defense.seed}"
     )
     more = [defense.perturbation.replace("_", " ")] if defense.perturbation != "image_and_class" else []
     more += [defense.places] if defense.places != "spatial" else []
+    more += [f"{IN_BFLOAT16}, whose p̂ differs from that of float32"] if defense.precision == "bfloat16" else []
     more += ["told shuffled labels (control)"] if defense.labels == "shuffled" else []
     return ", ".join([words, *more])
+
+
+def epochs_words(defense: Dvae) -> str:
+    """How long a stage is trained, and that it is a draft where it is one."""
+    return f"{defense.epochs} epoch{'s' * (defense.epochs != 1)}{', a draft' * defense.is_draft}"
 
 
 def network_at(place: tuple[str, str], target: float, images: ImageSet) -> DvaeNetwork:
@@ -161,11 +175,47 @@ def network_at(place: tuple[str, str], target: float, images: ImageSet) -> DvaeN
     """
     kind, where = place
     if kind == SHIPPED:
-        return next(s for s in all_shipped() if s.path.with_suffix(".json").name == where).network(target)
+        return _shipped_at(where).network(target)
     card, kept = purified_card(Path(where)), read_purified(Path(where))
     if card is None or kept is None:
         raise Unavailable("This network is no longer on the disk.", "Reload the page, or train it again.")
     return Dvae(**{name: value for name, value in card["defence"].items() if name != "name"}).trained(images, kept, 1)
+
+
+def _shipped_at(card: str) -> Shipped:
+    return next(s for s in all_shipped() if s.path.with_suffix(".json").name == card)
+
+
+@cached(max_entries=64)
+def after_stages(
+    place: tuple[str, str], target: float, images: ImageSet, told: torch.Tensor, rows: torch.Tensor
+) -> tuple[torch.Tensor, ...]:
+    """Some published images after stage 1 (x − p̂) and, where there is one, after stage 2: uint8, shape of the images.
+
+    Args:
+        place: of the network of stage 1, which has this target.
+        images: of the set.
+        told: int64, their labels as the networks are given them.
+        rows: which of the set they are.
+    """
+    kind, where = place
+    card, kept = (None, None) if kind == SHIPPED else (purified_card(Path(where)), read_purified(Path(where)))
+    if card is not None and kept is not None and card["defence"]["variant"] in ("two_stages", "subtraction"):
+        return tuple(stage[rows] for stage in kept.stages)
+    first = network_at(place, target, images)
+    made = [to_bytes(purify_batch(first, to_float(images.images), told, ("subtract",), None), "truncate")]
+    if kind == SHIPPED and (shipped := _shipped_at(where)).after == target:
+        steps = Dvae().steps(2)
+        made.append(to_bytes(purify_batch(shipped.second_network(), to_float(made[0]), told, steps, None), "truncate"))
+    return tuple(made)
+
+
+@cached(max_entries=64)
+def _what_is_left(clean: ImageSet, published: torch.Tensor, stages: tuple[torch.Tensor, ...]) -> list[list[float]]:
+    """Share of the perturbation that is left, and PSNR to the clean images: as published, and after each stage."""
+    original, delta = to_float(clean.images), difference(clean.images, published).float() / 255
+    found = (published, *stages)
+    return [[surviving(original, to_float(images), delta), psnr(images, clean.images)] for images in found]
 
 
 @cached(max_entries=64)
@@ -229,13 +279,15 @@ def _at_rate(choice: Selection, published: ImageSet, group: Trained, target: flo
         return
     place, told = group.places[target], group.told(choice.train.labels)
     gain = fitting_gain(few.clean.images, few.poisoned)
-    points = {t: _measured(p, t, many.clean, many.published, told[many.rows]) for t, p in group.places.items()}
-    now = points[target]
+    now = _measured(place, target, many.clean, many.published, told[many.rows])
     partly = choice.poison_rate < 1
-    _say_no_noise(choice, now)
-    _rate_tiles(choice, few, _separated(place, target, few.published, told[few.rows]), target, gain)
+    fails = _say_no_noise(choice, now)
+    purified = after_stages(place, target, few.published, told[few.rows], few.rows)
+    _rate_tiles(choice, few, _separated(place, target, few.published, told[few.rows]), purified, target, gain)
     if partly:
         _untouched_tiles(choice, published, place, target, told, gain)
+    _left_table(many, place, target, told, group)
+    points = {t: _measured(p, t, many.clean, many.published, told[many.rows]) for t, p in group.places.items()}
     live_chart(
         rate_distortion([_point(t, s) for t, s in points.items()], target),
         key="dvae_rate_chart",
@@ -254,12 +306,20 @@ def _at_rate(choice: Selection, published: ImageSet, group: Trained, target: flo
     if untouched is not None:
         _who_is_poisoned(many, untouched, place, target, told)
     _class_tiles(many, untouched, place, target, told, now)
+    if not fails:
+        _offer_a_filter(choice)
 
 
 def _rate_tiles(
-    choice: Selection, part: Part, found: tuple[torch.Tensor, torch.Tensor], target: float, gain: float
+    choice: Selection,
+    part: Part,
+    found: tuple[torch.Tensor, torch.Tensor],
+    purified: tuple[torch.Tensor, ...],
+    target: float,
+    gain: float,
 ) -> None:
     image, perturbation = found
+    second = [("after stage 2", "looser limit, and x̂ of it", stage) for stage in purified[1:]]
     tile_rows(
         [
             ("clean", "", part.clean.images),
@@ -272,10 +332,11 @@ def _rate_tiles(
                 amplified_difference(part.clean.images, part.published.images, gain),
             ),
             ("poisoned − p̂", "what stage 1 gives", _bytes(part.published.images.float() / 255 - perturbation)),
+            *second,
         ],
         key="dvae_rate_tiles",
         alt=f"One image per class at a rate target of {target:g} nats: clean, poisoned, reconstruction, estimated and "
-        "true perturbation.",
+        f"true perturbation, without the estimate{', and after stage 2' * bool(second)}.",
         names=part.names,
         caption=f"{protocol_line(choice)}. The networks see published images and labels only.",
     )
@@ -307,6 +368,81 @@ def _untouched_tiles(
         caption="Images that the attack left as they are. D-VAE is not told which ones: all that it takes off here "
         "is damage.",
     )
+
+
+# ---- what is left ----------------------------------------------------------------------------
+
+
+@cached(max_entries=64)
+def _ground(
+    place: tuple[str, str], target: float, clean: ImageSet, published: ImageSet, told: torch.Tensor
+) -> list[Any]:
+    found = measure_ground(clean.images, published.images, *_separated(place, target, published, told))
+    return list(vars(found).values())
+
+
+def _left_table(many: Part, place: tuple[str, str], target: float, told: torch.Tensor, group: Trained) -> None:
+    """How much of the perturbation each stage leaves, and why stage 1 alone may leave more than there was."""
+    stages = after_stages(place, target, many.published, told[many.rows], many.rows)
+    found = _what_is_left(many.clean, many.published.images, stages)
+    st.subheader("How much is left after each stage?")
+    kinds = ["as published", *(f"after stage {number}" for number in range(1, len(stages) + 1))]
+    lines = [
+        f"| {kind} | {percent(left)} | {decibels(near)} |" for kind, (left, near) in zip(kinds, found, strict=True)
+    ]
+    st.markdown("\n".join(["| images | left along δ | PSNR to clean |", "|---|---|---|", *lines]))
+    other = ""
+    if len(stages) == 1 and place[0] == SHIPPED and (after := _shipped_at(place[1]).after) is not None:
+        other = f" Stage 2 ships for a rate target of {after:g}."
+    st.caption(
+        f"*Left along δ*: ⟨image − clean, δ⟩ ÷ ⟨δ, δ⟩ over {len(many.rows)} images, where δ is the true perturbation; "
+        f"all that points along δ counts, errors of the reconstruction too.{other}"
+    )
+    ground = Ground(*_ground(place, target, many.clean, many.published, told[many.rows]))
+    if words := ground_words(ground, found[1][0]):
+        st.markdown(words)
+
+
+def ground_words(ground: Ground, left: float) -> str:
+    """What p̂ does to the ground of the images; empty where there is none, or where p̂ leaves it alone.
+
+    Args:
+        ground: the values of the lowest level.
+        left: share of the perturbation that stage 1 leaves.
+    """
+    moved = ground.subtracted - ground.published
+    if ground.share < GROUND_SHARE or abs(moved) < 1:
+        return ""
+    what = "black" if ground.level == 0 else f"the lowest level, {ground.level}/255"
+    how, estimate, image = (
+        "brighter" if moved > 0 else "darker",
+        level_words(ground.estimate),
+        level_words(ground.image),
+    )
+    there = (
+        f"**Stage 1 makes the ground {how}.** {percent(ground.share)} of the clean values are {what}. On average p̂ is "
+        f"**{estimate}** there, and x̂ {image}."
+    )
+    after = (
+        f"the ground is at {level_words(ground.published)} as published and at **{level_words(ground.subtracted)}** "
+        "after stage 1."
+    )
+    if ground.level == 0 and moved > 0:
+        more = " That is more than there was, for this brightness points along δ." if left > 1 else ""
+        return (
+            f"{there} On **{percent(ground.hidden)}** of them x̂ + p̂ lies below 0. The loss of D-VAE compares "
+            "clip(x̂ + p̂) with the image, so it does not see what lies below 0. x − p̂ does: "
+            f"{after} Stage 1 leaves {percent(left)} of the perturbation.{more}"
+        )
+    divided = "The loss of D-VAE asks that x̂ + p̂ be like the image, not how the two divide it:"
+    if moved < 0:
+        return f"{there} {divided} p̂ may hold brightness that belongs to the image. x − p̂ lacks it: {after}"
+    return f"{there} {divided} p̂ may take off what x̂ has too much. x − p̂ has that twice: {after}"
+
+
+def level_words(value: float) -> str:
+    """A brightness in 1/255, with a minus sign that is one."""
+    return f"{round(value, 1) + 0.0:.1f}/255".replace("-", "−")
 
 
 # ---- which images are poisoned ---------------------------------------------------------------
@@ -427,20 +563,32 @@ def gain_of(values: np.ndarray) -> float:
     return next((g for g in (64, 32, 16, 8, 4, 2) if g * largest <= 127), 1) if largest > 0 else 1
 
 
-def _say_no_noise(choice: Selection, now: Separation) -> None:
-    """Say that a filter is no noise that a rate limit takes off, where the numbers show it, and where to see noise."""
+def _say_no_noise(choice: Selection, now: Separation) -> bool:
+    """Say that a filter is no noise that a rate limit takes off, where the numbers show it, and where to see noise;
+    whether it was said."""
     if choice.attack.kernels(choice.train.classes, choice.seed) is None or now.psnr_input <= now.psnr_clean:
-        return
+        return False
     st.info(
-        f"**{plain(choice.attack.title)} filters the images; D-VAE is made for noise.** x̂ is nearer to the poisoned "
-        f"images ({now.psnr_input:.1f} dB) than to the clean ones ({now.psnr_clean:.1f} dB), so the limit does not "
-        f"take the filter off, and p̂ correlates {signed(now.found)} with the true change of its class. Noise is "
-        "another matter:"
+        f"**Here D-VAE fails: {plain(choice.attack.title)} filters the images, and D-VAE is made for noise.** A rate "
+        "limit drops what is costly to describe; noise is, a filter is not. x̂ is nearer to the poisoned images "
+        f"({now.psnr_input:.1f} dB) than to the clean ones ({now.psnr_clean:.1f} dB), and p̂ correlates "
+        f"{signed(now.found)} with the true change of its class. Noise is another matter:"
     )
     noises = [s for s in all_shipped() if _attack_of(s).kernels(choice.train.classes, choice.seed) is None]
     if _shipped_buttons(sorted(noises, key=lambda s: s.card["dataset"]["name"] != choice.dataset.key)):
         # In a fragment a button runs the fragment alone.
         st.rerun(scope="app")
+    return True
+
+
+def _offer_a_filter(choice: Selection) -> None:
+    """The way from noise to an attack that is none, on the same data where that ships."""
+    filters = [s for s in all_shipped() if _attack_of(s).kernels(choice.train.classes, choice.seed) is not None]
+    own = [s for s in filters if s.card["dataset"]["name"] == choice.dataset.key]
+    if choice.attack.kernels(choice.train.classes, choice.seed) is None and own:
+        st.caption("An attack that filters the images instead of adding noise, on the same data:")
+        if _shipped_buttons(own[:1]):
+            st.rerun(scope="app")
 
 
 def _attack_of(shipped: Shipped) -> Attack:

@@ -42,13 +42,21 @@ RATES = {f"{percent / 100:g}": f"{percent} %" for percent in range(5, 101, 5)}
 ALL = "1"
 
 
-def sidebar_selection(*, attacked: bool = True, only: type[Attack] | None = None, rates: bool = False) -> Selection:
+def sidebar_selection(
+    *,
+    attacked: bool = True,
+    only: type[Attack] | None = None,
+    rates: bool = False,
+    opens_with: type[Attack] | None = None,
+) -> Selection:
     """Controls for data, attack and key in the sidebar, and what they chose.
 
     Args:
         attacked: the page shows what the attack makes of images; it ends here while they still have to be crafted.
         only: the page is about this attack alone; there is no choice of another one.
         rates: offer to poison a share of the images; the page then shows :meth:`Selection.published`.
+        opens_with: the attack that is shown as long as nobody chose one, here or on another page; the catalogue's first
+            when left out.
     """
     embedded = Catalogue("data set", sorted(DATASETS.values(), key=lambda d: not d.embedded))
     with st.sidebar:
@@ -58,7 +66,8 @@ def sidebar_selection(*, attacked: bool = True, only: type[Attack] | None = None
             if about := dataset_class.about():
                 st.caption(about)
             dataset = method_controls(dataset_class, key="data")
-        attack_class = only or choose(ATTACKS, key="attack", label="Attack")
+        first = opens_with and opens_with.key
+        attack_class = only or choose(ATTACKS, key="attack", label="Attack", default=first)
         with st.expander("Attack parameters"):
             attack = method_controls(attack_class, key="attack")
         seed = parameter_control(SEED, key="key", default=SEED.default)

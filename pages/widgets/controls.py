@@ -34,7 +34,8 @@ def choose(catalogue: Catalogue[M], *, key: str, label: str, default: str | None
         catalogue: what there is to pick from.
         key: name of the control and of its part of the address.
         label: what is picked.
-        default: the entry picked at first; the catalogue's first when left out.
+        default: the entry picked at first; the catalogue's first when left out. Other pages may begin with another one:
+            as long as nobody chose anything, each shows its own.
         help: shown on demand beside the label.
     """
     names = list(catalogue)
@@ -53,7 +54,7 @@ def choose(catalogue: Catalogue[M], *, key: str, label: str, default: str | None
         args=(key,),
     )
     if not elsewhere:
-        _keep(key, chosen, default)
+        _keep(key, chosen, default, remember=False)
     return catalogue[chosen]
 
 
@@ -320,6 +321,7 @@ def _prepare(key: str, label: str, default: Any, read: Callable[[str], Any]) -> 
         if key in st.query_params:
             try:
                 state[key] = read(st.query_params[key])
+                state.setdefault(_KEPT, {})[key] = state[key]
             except UedError as error:
                 state[key] = default
                 state[_NOTICE + key] = f"**{plain(label)}** in the link: {plain(str(error))}"
@@ -329,7 +331,7 @@ def _prepare(key: str, label: str, default: Any, read: Callable[[str], Any]) -> 
 
 def set_control(key: str, value: Any) -> None:
     """Give a control of this page a value before it is drawn, whatever it held and whatever the address says."""
-    st.session_state[key] = value
+    st.session_state[key] = st.session_state.setdefault(_KEPT, {})[key] = value
     st.session_state.setdefault(_DRAWN_ON, {})[key] = getattr(get_script_run_ctx(), "page_script_hash", "")
 
 
@@ -357,7 +359,8 @@ def _forget_notice(key: str) -> None:
 
 def _choose_anew(key: str) -> None:
     _forget_notice(key)
-    st.session_state.get(_KEPT, {}).pop(key, None)
+    value = st.session_state[key]
+    st.session_state.setdefault(_KEPT, {})[key] = value if isinstance(value, str) else ",".join(value)
 
 
 def _chosen_elsewhere(key: str, label: str, catalogue: Catalogue[M], instead: str) -> bool:
@@ -371,8 +374,15 @@ def _chosen_elsewhere(key: str, label: str, catalogue: Catalogue[M], instead: st
     return bool(missing)
 
 
-def _keep(key: str, value: Any, default: Any) -> None:
-    st.session_state.setdefault(_KEPT, {})[key] = value
+def _keep(key: str, value: Any, default: Any, remember: bool = True) -> None:
+    """Remember a control's value for the session, and write it to the address.
+
+    Args:
+        remember: also a default that nobody chose.
+    """
+    kept = st.session_state.setdefault(_KEPT, {})
+    if remember or value != default or key in kept:
+        kept[key] = value
     if value == default:
         if key in st.query_params:
             del st.query_params[key]

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from ued_core.analysis.purification import (
+    measure_ground,
     measure_purification,
     measure_recovery,
     measure_separation,
@@ -36,6 +37,31 @@ def test_psnr_by_hand() -> None:
     assert psnr(levels, torch.full((2, 1, 2, 2), 0.3)) == pytest.approx(20, abs=1e-4)
     with pytest.raises(DataError, match="one shape"):
         psnr(levels, levels[:1])
+
+
+def test_black_ground_by_hand() -> None:
+    """Four black values of eight, published at 0, 4, 0 and 4. p̂ is −32, −8, 0 and +20 parts of 256 on them and x̂ is 8
+    everywhere: the sum lies below 0 on the first value alone, and is 0 on the second."""
+    clean = torch.tensor([0, 0, 0, 0, 100, 100, 100, 100], dtype=torch.uint8).view(2, 1, 2, 2)
+    published = torch.tensor([0, 4, 0, 4, 90, 90, 90, 90], dtype=torch.uint8).view(2, 1, 2, 2)
+    perturbation = torch.tensor([-32.0, -8, 0, 20, -255, -255, -255, -255]).view(2, 1, 2, 2) / 256
+    image = torch.full_like(perturbation, 8 / 256)
+    found, part = measure_ground(clean, published, image, perturbation), 255 / 256
+    assert (found.level, found.share, found.hidden) == (0, 0.5, 0.25)
+    assert (found.estimate, found.image, found.published) == pytest.approx((-5 * part, 8 * part, 2), abs=1e-4)
+    # 32 parts, 4 levels and 8 parts, nothing; 4 − 20 is cut off at 0.
+    assert found.subtracted == pytest.approx((32 * part + 4 + 8 * part) / 4, abs=1e-4)
+
+
+def test_a_ground_that_is_not_black_by_hand() -> None:
+    """Half of the values are at 16, published at 14 and 18; x̂ has 6 of it and p̂ 10, so that x − p̂ has 6 left."""
+    clean = torch.tensor([16, 16, 100, 100], dtype=torch.uint8).view(1, 1, 2, 2)
+    published = torch.tensor([14, 18, 100, 100], dtype=torch.uint8).view(1, 1, 2, 2)
+    image, perturbation = torch.full((1, 1, 2, 2), 6 / 255), torch.full((1, 1, 2, 2), 10 / 255)
+    found = measure_ground(clean, published, image, perturbation)
+    assert (found.level, found.share, found.hidden) == (16, 0.5, 0)
+    assert (found.estimate, found.image, found.published) == pytest.approx((10, 6, 16), abs=1e-4)
+    assert found.subtracted == pytest.approx(6, abs=1e-4)
 
 
 def test_purification_by_hand() -> None:

@@ -41,10 +41,13 @@ def panel() -> None:
         key: ClassVar[str] = "sharp"
         title: ClassVar[str] = "Sharpening"
 
-    page = st.sidebar.radio("Page", ["one", "two", "few"])
+    page = st.sidebar.radio("Page", ["one", "two", "few", "own"])
     if page == "one":
         method = method_controls(choose(Catalogue("filter", [Plain, Blur]), key="filter", label="Filter"), key="a")
         st.json(method.to_json())
+    elif page == "own":
+        own = choose(Catalogue("filter", [Plain, Blur]), key="filter", label="Filter", default="blur")
+        st.json({"name": own.key})
     elif page == "few":
         st.json({"name": choose(Catalogue("filter", [Plain, Sharp]), key="filter", label="Filter").key})
     else:
@@ -148,6 +151,34 @@ def test_a_choice_that_a_page_does_not_offer_is_named_there_and_kept_for_the_oth
     page.sidebar.radio[0].set_value("few").run()
     page.selectbox(key="filter").set_value("sharp").run()
     assert (shown(page), len(page.info)) == ({"name": "sharp"}, 0), "a choice of the reader's own takes its place"
+
+
+def test_a_page_begins_with_its_own_entry_until_somebody_chooses() -> None:
+    """Going there and back chooses nothing; a choice, also of what another page begins with, holds everywhere."""
+    page = opened()
+    assert shown(page)["name"] == "plain"
+    # Streamlit drops the value of a control that is not drawn, as it does between pages.
+    for there in ("two", "own"):
+        page.sidebar.radio[0].set_value(there).run()
+    assert shown(page)["name"] == "blur"
+    assert "filter" not in page.query_params
+    for there in ("two", "one"):
+        page.sidebar.radio[0].set_value(there).run()
+    assert shown(page)["name"] == "plain"
+    page.selectbox(key="filter").set_value("blur").run()
+    page.selectbox(key="filter").set_value("plain").run()
+    for there in ("two", "own"):
+        page.sidebar.radio[0].set_value(there).run()
+    assert shown(page)["name"] == "plain"
+    assert page.query_params["filter"] in ("plain", ["plain"])
+
+
+def test_an_address_chooses_too() -> None:
+    page = opened(filter="plain")
+    assert "filter" not in page.query_params, "it is what this page begins with"
+    for there in ("two", "own"):
+        page.sidebar.radio[0].set_value(there).run()
+    assert shown(page)["name"] == "plain"
 
 
 def test_text_that_the_method_refuses_never_reaches_it() -> None:

@@ -13,20 +13,21 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.dvae import sets
+from pages.dvae import sets, training
 from pages.dvae.training import LOOK_EVERY_S
-from pages.dvae.views import recovery_words, trained_for
+from pages.dvae.views import PER_CLASS, epochs_words, ground_words, recovery_words, trained_for
 from pages.state.choice import Selection
+from pages.state.run_words import percent
 from tests.pages.components import charts, tiles
 from tests.results.test_measured import row
 from ued_core import runs
-from ued_core.analysis.purification import Recovery
+from ued_core.analysis.purification import Ground, Recovery, surviving
 from ued_core.attacks import ATTACKS
 from ued_core.context import Context
 from ued_core.data import DATASETS
 from ued_core.defenses.dvae import Dvae
 from ued_core.defenses.purified import Workshop, work_of
-from ued_core.records import DataSplit, ImageSet
+from ued_core.records import DataSplit, ImageSet, balanced_rows, to_float
 from ued_core.runs import RunRecord, RunSpec, Snapshot
 
 SMALL = {"data_shapes_train_size": "200", "data_shapes_test_size": "100", "attack": "class_noise"}
@@ -35,8 +36,11 @@ CONTROLS = {f"dvae_{name}": str(value) for name, value in QUICK.items()}
 
 
 def published(poison_rate: float = 1.0) -> ImageSet:
-    train = DATASETS.build("shapes", train_size=200, test_size=100).load(Context()).train
-    return ATTACKS.build("class_noise").poison(train, Context(seed=0), poison_rate).as_training_set()
+    return ATTACKS.build("class_noise").poison(train(), Context(seed=0), poison_rate).as_training_set()
+
+
+def train() -> ImageSet:
+    return DATASETS.build("shapes", train_size=200, test_size=100).load(Context()).train
 
 
 def markup(page: AppTest) -> str:
@@ -67,7 +71,7 @@ def test_nothing_is_trained_yet(open_page: Callable[..., AppTest], submitted: li
 def test_what_ships_is_one_press_away(open_page: Callable[..., AppTest]) -> None:
     """A link from the page to itself would change nothing: the controls keep what they hold."""
     page = open_page("dvae", {"data": "digits", "poison_rate": "0.5"})
-    assert "No D-VAE is there for Digits with CUDA" in page.info[0].value
+    assert "No D-VAE is there for Digits with LSP" in page.info[0].value
     next(b for b in page.button if b.label == "Digits with Region noise →").click().run()
     assert not page.exception
     assert page.selectbox(key="attack").value == "region"
@@ -126,8 +130,20 @@ def test_both_stages_and_a_finished_set(open_page: Callable[..., AppTest]) -> No
     ]
     assert "exactly these parameters is on the disk" in page.success[0].value
     assert not [b for b in page.button if b.key == "dvae_start"]
-    assert [b.label for b in page.button if b.key == "dvae_start_first"] == ["Train stage 1 alone (x − p̂): start a run"]
-    assert "About **0 s** for stage 1 alone" in markup(page), "stage 1 of the set of both stages is taken"
+    assert [b.label for b in page.button if b.key == "dvae_start_first"] == [
+        "Train a draft of stage 1 alone (x − p̂): start a run"
+    ]
+    assert "About **0 s** for a draft of stage 1 alone" in markup(page), "stage 1 of the set of both stages is taken"
+    rate_tiles = tiles(page)[0]
+    assert [row["label"] for row in rate_tiles["rows"]][5:] == ["poisoned − p̂", "after stage 2"]
+    kept = Dvae(**QUICK).kept(data)
+    # Of a set that was purified, the stages on the disk are measured.
+    rows = balanced_rows(data.labels, PER_CLASS, 0)
+    clean, given = to_float(train().images[rows]), to_float(data.images[rows])
+    left = [surviving(clean, to_float(images[rows]), given - clean) for images in (data.images, *kept.stages)]
+    assert f"| as published | {percent(left[0])} |" in markup(page)
+    assert f"| after stage 1 | {percent(left[1])} |" in markup(page)
+    assert f"| after stage 2 | {percent(left[2])} |" in markup(page)
 
 
 def test_pictures_of_a_training_that_is_under_way(
@@ -267,9 +283,10 @@ def test_words_for_what_is_told_apart(poisoned: float, clean: float, said: str) 
 
 
 def test_a_filter_is_told_with_its_numbers_and_noise_is_one_press_away(open_page: Callable[..., AppTest]) -> None:
-    page = open_page("dvae", {})
+    page = open_page("dvae", {"attack": "cuda"})
     assert not page.exception
-    (told,) = (i.value for i in page.info if "filters the images; D-VAE is made for noise" in i.value)
+    (told,) = (i.value for i in page.info if "filters the images, and D-VAE is made for noise" in i.value)
+    assert "Here D-VAE fails" in told
     chart = next(c for c in charts(page) if c["question"] == "What does a looser limit let through?")
     for words in re.findall(r"\d+\.\d dB", told):
         assert words.split()[0] in chart["caption"], "the numbers of the chart below"
@@ -277,6 +294,104 @@ def test_a_filter_is_told_with_its_numbers_and_noise_is_one_press_away(open_page
     assert not page.exception
     assert page.selectbox(key="attack").value == "synper"
     assert not [i for i in page.info if "is made for noise" in i.value], "LSP is noise"
+
+
+def test_it_opens_with_noise_and_both_stages(open_page: Callable[..., AppTest], submitted: list[Any]) -> None:
+    """Nobody chose an attack: the page begins with one for which both stages ship, and trains nothing for it."""
+    page = open_page("dvae", {})
+    assert not page.exception
+    assert not page.error
+    assert page.selectbox(key="attack").value == "synper"
+    assert "attack" not in page.query_params
+    labels = [row["label"] for row in tiles(page)[0]["rows"]]
+    assert labels[5:] == ["poisoned − p̂", "after stage 2"]
+    text = markup(page)
+    left = [float(share) for share in re.findall(r"\| (?:as published|after stage \d) \| ([\d.]+) % \|", text)]
+    assert 100 == left[0] > left[1] > left[2], "each stage leaves less"
+    assert left[2] < 20
+    assert "Stage 1 makes the ground darker" in text, "the ground of this set is not black, and p̂ holds a part of it"
+    page.select_slider(key="rate").set_value("4").run()
+    assert not page.exception
+    assert [row["label"] for row in tiles(page)[0]["rows"]][-1] == "poisoned − p̂"
+    assert [c.value for c in page.caption if "Stage 2 ships for a rate target of 1." in c.value]
+    next(b for b in page.button if b.label == "Fashion with CUDA →").click().run()
+    assert page.selectbox(key="attack").value == "cuda"
+    assert page.query_params["attack"] in ("cuda", ["cuda"])
+
+
+def test_an_attack_that_was_chosen_elsewhere_is_shown(open_page: Callable[..., AppTest]) -> None:
+    """Also the one that other pages begin with; and going through such a page chooses nothing."""
+    page = open_page("attack")
+    assert page.selectbox(key="attack").value == "cuda"
+    page.switch_page("../dvae/page.py").run()
+    assert page.selectbox(key="attack").value == "synper"
+    page.switch_page("../attack/page.py").run()
+    assert page.selectbox(key="attack").value == "cuda"
+    for attack in ("region", "cuda"):
+        page.selectbox(key="attack").set_value(attack).run()
+    page.switch_page("../dvae/page.py").run()
+    assert not page.exception
+    assert page.selectbox(key="attack").value == "cuda"
+    assert [i for i in page.info if "Here D-VAE fails" in i.value]
+
+
+def test_words_for_the_ground() -> None:
+    """They name the numbers of what they say, and stay away where there is no ground or it is left alone."""
+    black = Ground(level=0, share=0.62, estimate=-8.54, image=2.2, hidden=0.71, published=3.0, subtracted=10.2)
+    words = ground_words(black, 1.63)
+    for told in (
+        "brighter",
+        "62 %",
+        "black",
+        "−8.5/255",
+        "71 %",
+        "3.0/255",
+        "10.2/255",
+        "163 %",
+        "more than there was",
+    ):
+        assert told in words
+    assert "more than there was" not in ground_words(black, 0.9)
+    grey = Ground(level=16, share=0.62, estimate=10.04, image=5.6, hidden=0.0, published=16.0, subtracted=6.1)
+    words = ground_words(grey, 0.66)
+    for told in ("darker", "62 %", "16/255", "10.0/255", "5.6/255", "16.0/255", "6.1/255", "lacks it"):
+        assert told in words
+    assert "below 0" not in words
+    assert "has that twice" in ground_words(replace(grey, estimate=-5.0, subtracted=21.0), 0.66)
+    assert ground_words(replace(black, share=0.05), 1.63) == ""
+    assert ground_words(replace(black, subtracted=3.9), 1.63) == ""
+
+
+def test_a_draft_is_offered_and_says_that_it_is_one(open_page: Callable[..., AppTest], submitted: list[Any]) -> None:
+    longer = {**CONTROLS, "dvae_epochs": "13"}
+    page = open_page("dvae", {**SMALL, **longer})
+    assert not page.exception
+    assert "for a draft of both stages" in markup(page)
+    assert "processor time as on a machine that is idle otherwise" in markup(page)
+    assert [c.value for c in page.caption if "fewer steps, a blurrier reconstruction" in c.value]
+    page.button(key="dvae_start_draft").click().run()
+    assert [d.to_json() for d in submitted[0].defenses] == [Dvae(**{**QUICK, "epochs": 12}).to_json()]
+    page = open_page("dvae", {**SMALL, **CONTROLS})
+    assert not [b for b in page.button if b.key == "dvae_start_draft"], "one epoch is a draft already"
+    assert "About" in markup(page)
+    assert epochs_words(Dvae(epochs=12)) == "12 epochs, a draft"
+    assert epochs_words(Dvae(epochs=1)) == "1 epoch, a draft"
+    assert epochs_words(Dvae(epochs=13)) == "13 epochs"
+
+
+def test_networks_of_bfloat16_are_named_and_come_after_those_of_float32(
+    open_page: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = published()
+    for precision in ("bfloat16", "float32"):
+        Dvae(variant="subtraction", precision=precision, **QUICK).purify(data, Context())
+    monkeypatch.setattr(training, "fast_bfloat16", lambda device: False)
+    page = open_page("dvae", {**SMALL, **CONTROLS})
+    assert not page.exception
+    assert ["bfloat16" in option for option in page.selectbox(key="networks").options] == [False, True]
+    assert not page.warning
+    page = open_page("dvae", {**SMALL, **CONTROLS, "dvae_precision": "bfloat16"})
+    assert "does not multiply it in hardware" in page.warning[0].value
 
 
 def test_what_the_studies_measured(

@@ -28,6 +28,7 @@ def test_written_networks_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert shipped_for({"name": "shapes", "texture": 0.1}, {"name": "cuda"}, 3) is None
     found = shipped_for({"name": "shapes"}, {"name": "cuda"}, 3)
     assert found.targets == (0.5, 3.0)
+    assert found.after is None
     assert found.card["data_hash"] == published.content_hash
     images = torch.rand((4, 3, 8, 8), generator=draw)
     labels = torch.tensor([0, 1, 1, 0])
@@ -39,6 +40,28 @@ def test_written_networks_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             assert torch.allclose(back.image, expected.image, atol=5e-3)
             assert torch.allclose(back.perturbation, expected.perturbation, atol=2e-2)
             assert not torch.equal(back.image, found.network(3.5 - target)(images, labels).image)
+
+
+def test_stage_2_comes_back_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shipped_separations, "FOLDER", tmp_path)
+    draw = torch.Generator().manual_seed(0)
+    published = ImageSet(torch.zeros(6, 3, 8, 8, dtype=torch.uint8), torch.arange(6) % 2, ("a", "b"), "black")
+    first, second = (build_dvae((3, 8, 8), 2, 4, draw).eval() for _ in range(2))
+    recipe = {"width": 4, "perturbation": "image_and_class", "places": "spatial"}
+    numbers = {"after": 1.0, "target": 3.0, "rate": 2.9, "psnr": 21.0, "steps": 8}
+    made = [(1.0, first.state_dict(), {"rate": 1.0})]
+    write_shipped(
+        {"name": "shapes"}, {"name": "cuda"}, 3, published, recipe, made, tmp_path, (second.state_dict(), numbers)
+    )
+    found = shipped_for({"name": "shapes"}, {"name": "cuda"}, 3)
+    assert (found.targets, found.after) == ((1.0,), 1.0)
+    assert found.card["second"] == numbers
+    images, labels = torch.rand((4, 3, 8, 8), generator=draw), torch.tensor([0, 1, 1, 0])
+    with torch.no_grad():
+        back, expected = found.second_network()(images, labels), second(images, labels)
+        # Half precision.
+        assert torch.allclose(back.image, expected.image, atol=5e-3)
+        assert not torch.equal(back.image, found.network(1.0)(images, labels).image)
 
 
 @pytest.mark.slow
@@ -63,3 +86,7 @@ def test_every_shipped_network_can_be_shown() -> None:
         assert all(0 < rate < 1.25 * target for target, rate in rates.items())
         assert sorted(rates.values()) == [rates[target] for target in shipped.targets], "a tighter target keeps less"
         assert Path(shipped.path).stat().st_size < 1_000_000
+        if shipped.after is not None:
+            assert shipped.after in shipped.targets
+            assert 0 < card["second"]["rate"] < 1.25 * card["second"]["target"]
+            assert not shipped.second_network().training

@@ -213,6 +213,59 @@ def measure_recovery(
     )
 
 
+@dataclass(frozen=True)
+class Ground:
+    """What stage 1 does to the ground of the images: their values of the lowest level.
+
+    D-VAE learns x̂ + p̂, not how it is divided: brightness that x̂ leaves out may stand in p̂, and x − p̂ then lacks it. On
+    black there is one thing more. Where p̂ takes more away than x̂ holds, clip(x̂ + p̂) is 0 whatever p̂ is, so the loss
+    does not pull p̂ back; but x − p̂ is brighter than x.
+
+    Attributes:
+        level: the lowest value of the clean images, 0..255.
+        share: values of this level, of all values of the clean images, 0..1.
+        estimate, image: means of p̂ and of x̂ on them, in 1/255.
+        hidden: share of them where x̂ + p̂ < 0, 0..1.
+        published, subtracted: means of the published images and of clip(x − p̂, 0, 1) on them, in 1/255; right would be
+            ``level``.
+    """
+
+    level: int
+    share: float
+    estimate: float
+    image: float
+    hidden: float
+    published: float
+    subtracted: float
+
+
+def measure_ground(
+    clean: torch.Tensor, published: torch.Tensor, image: torch.Tensor, perturbation: torch.Tensor
+) -> Ground:
+    """Look at stage 1 where the clean images have their lowest level.
+
+    Args:
+        clean, published: uint8 (N, C, H, W), row by row the same images, at least one.
+        image, perturbation: float (N, C, H, W), x̂ and p̂ in units where pixels lie in 0..1.
+    """
+    level = int(clean.min())
+    ground = clean == level
+    given = to_float(published)
+
+    def mean(values: torch.Tensor) -> float:
+        return float(values.double().mean())
+
+    return Ground(
+        level=level,
+        share=mean(ground),
+        estimate=255 * mean(perturbation[ground]),
+        image=255 * mean(image[ground]),
+        hidden=mean(image[ground] + perturbation[ground] < 0),
+        published=255 * mean(given[ground]),
+        subtracted=255 * mean((given - perturbation).clamp(0, 1)[ground]),
+    )
+
+
 @torch.no_grad()
 def _rate(network: DvaeNetwork, images: torch.Tensor, labels: torch.Tensor, ctx: Context) -> float:
     total = 0.0

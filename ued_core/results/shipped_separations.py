@@ -20,6 +20,8 @@ from ued_core.records import ImageSet
 
 FOLDER = asset("dvae")
 COMMAND = "python -m benchmarks.dvae_assets"
+SECOND = "second"
+"""Name of the weights of stage 2, beside those of stage 1, which are named by their targets."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,8 @@ class Shipped:
         card: ``dataset``, ``attack``, ``seed`` (the key), ``defence`` (its parameters, without rate targets and
             epochs), ``images`` (how many it was trained on), ``data_hash`` (of the poisoned images), ``targets`` (a
             list of objects with ``target``, ``rate``, ``psnr`` and ``steps``; all began as copies of one network),
-            ``command``, ``torch``.
+            ``command``, ``torch``. Where stage 2 ships too, ``second``: the same numbers of its network, and ``after``,
+            the target of stage 1 that it follows.
         path: the weights, half precision.
     """
 
@@ -44,7 +47,16 @@ class Shipped:
 
     def network(self, target: float) -> DvaeNetwork:
         """The network at one of :attr:`targets`, in evaluation mode, on the CPU."""
-        return _network(self.path, target)
+        return _network(self.path, f"{target:g}")
+
+    @property
+    def after(self) -> float | None:
+        """The target of stage 1 after which a network of stage 2 ships; None where none does."""
+        return float(self.card["second"]["after"]) if "second" in self.card else None
+
+    def second_network(self) -> DvaeNetwork:
+        """The network of stage 2, in evaluation mode, on the CPU; only where :attr:`after` is not None."""
+        return _network(self.path, SECOND)
 
 
 def name_of(dataset: Mapping[str, Any], attack: Mapping[str, Any], seed: int) -> str:
@@ -74,14 +86,14 @@ def _shipped(path: Path) -> Shipped:
 
 
 @functools.lru_cache(maxsize=16)
-def _network(path: Path, target: float) -> DvaeNetwork:
+def _network(path: Path, name: str) -> DvaeNetwork:
     card = _shipped(path.with_suffix(".json")).card
     recipe = card["defence"]
     shape, classes = tuple(card["shape"]), int(card["classes"])
     network = build_dvae(shape, classes, recipe["width"], torch.Generator(), recipe["perturbation"], recipe["places"])
-    mark = f"{target:g}/"
-    state = {name.removeprefix(mark): tensor for name, tensor in load_file(path).items() if name.startswith(mark)}
-    network.load_state_dict({name: t.float() if t.is_floating_point() else t for name, t in state.items()})
+    mark = f"{name}/"
+    state = {key.removeprefix(mark): tensor for key, tensor in load_file(path).items() if key.startswith(mark)}
+    network.load_state_dict({key: t.float() if t.is_floating_point() else t for key, t in state.items()})
     for parameter in network.parameters():
         parameter.requires_grad_(False)
     return network.eval()
@@ -95,6 +107,7 @@ def write_shipped(
     defence: Mapping[str, Any],
     made: Sequence[tuple[float, Mapping[str, torch.Tensor], Mapping[str, Any]]],
     folder: Path = FOLDER,
+    second: tuple[Mapping[str, torch.Tensor], Mapping[str, Any]] | None = None,
 ) -> Path:
     """Write networks to be shipped; the path of the card.
 
@@ -104,11 +117,13 @@ def write_shipped(
         defence: the parameters of the defence that they belong to, without rate targets and epochs.
         made: rate target, weights, and ``rate``, ``psnr``, ``steps`` of each.
         folder: where they go.
+        second: of stage 2: weights, and ``after``, ``target``, ``rate``, ``psnr``, ``steps``.
     """
     path = folder / f"{name_of(dataset, attack, seed)}.json"
+    groups = {f"{target:g}": weights for target, weights, _ in made} | ({SECOND: second[0]} if second else {})
     tensors = {
-        f"{target:g}/{name}": (tensor.half() if tensor.is_floating_point() else tensor).contiguous()
-        for target, weights, _ in made
+        f"{group}/{name}": (tensor.half() if tensor.is_floating_point() else tensor).contiguous()
+        for group, weights in groups.items()
         for name, tensor in weights.items()
     }
     folder.mkdir(parents=True, exist_ok=True)
@@ -125,6 +140,6 @@ def write_shipped(
         "targets": [{"target": target, **log} for target, _, log in made],
         "torch": torch.__version__,
         "command": COMMAND,
-    }
+    } | ({"second": dict(second[1])} if second else {})
     write_json(path, card)
     return path
