@@ -279,15 +279,20 @@ def _at_rate(choice: Selection, published: ImageSet, group: Trained, target: flo
         return
     place, told = group.places[target], group.told(choice.train.labels)
     gain = fitting_gain(few.clean.images, few.poisoned)
-    now = _measured(place, target, many.clean, many.published, told[many.rows])
+
+    def measured(other: float) -> Separation:
+        return _measured(group.places[other], other, many.clean, many.published, told[many.rows])
+
     partly = choice.poison_rate < 1
-    fails = _say_no_noise(choice, now)
+    # Before the pictures only what may need words above them.
+    fails = _filters(choice) and _say_no_noise(choice, measured(target))
     purified = after_stages(place, target, few.published, told[few.rows], few.rows)
     _rate_tiles(choice, few, _separated(place, target, few.published, told[few.rows]), purified, target, gain)
     if partly:
         _untouched_tiles(choice, published, place, target, told, gain)
     _left_table(many, place, target, told, group)
-    points = {t: _measured(p, t, many.clean, many.published, told[many.rows]) for t, p in group.places.items()}
+    points = {other: measured(other) for other in group.places}
+    now = points[target]
     live_chart(
         rate_distortion([_point(t, s) for t, s in points.items()], target),
         key="dvae_rate_chart",
@@ -566,7 +571,7 @@ def gain_of(values: np.ndarray) -> float:
 def _say_no_noise(choice: Selection, now: Separation) -> bool:
     """Say that a filter is no noise that a rate limit takes off, where the numbers show it, and where to see noise;
     whether it was said."""
-    if choice.attack.kernels(choice.train.classes, choice.seed) is None or now.psnr_input <= now.psnr_clean:
+    if now.psnr_input <= now.psnr_clean:
         return False
     st.info(
         f"**Here D-VAE fails: {plain(choice.attack.title)} filters the images, and D-VAE is made for noise.** A rate "
@@ -574,18 +579,23 @@ def _say_no_noise(choice: Selection, now: Separation) -> bool:
         f"({now.psnr_input:.1f} dB) than to the clean ones ({now.psnr_clean:.1f} dB), and p̂ correlates "
         f"{signed(now.found)} with the true change of its class. Noise is another matter:"
     )
-    noises = [s for s in all_shipped() if _attack_of(s).kernels(choice.train.classes, choice.seed) is None]
+    noises = [s for s in all_shipped() if not _filters(choice, _attack_of(s))]
     if _shipped_buttons(sorted(noises, key=lambda s: s.card["dataset"]["name"] != choice.dataset.key)):
         # In a fragment a button runs the fragment alone.
         st.rerun(scope="app")
     return True
 
 
+def _filters(choice: Selection, attack: Attack | None = None) -> bool:
+    """Whether an attack, the chosen one where none is named, filters images with kernels instead of adding noise."""
+    return (attack or choice.attack).kernels(choice.train.classes, choice.seed) is not None
+
+
 def _offer_a_filter(choice: Selection) -> None:
     """The way from noise to an attack that is none, on the same data where that ships."""
-    filters = [s for s in all_shipped() if _attack_of(s).kernels(choice.train.classes, choice.seed) is not None]
+    filters = [s for s in all_shipped() if _filters(choice, _attack_of(s))]
     own = [s for s in filters if s.card["dataset"]["name"] == choice.dataset.key]
-    if choice.attack.kernels(choice.train.classes, choice.seed) is None and own:
+    if own and not _filters(choice):
         st.caption("An attack that filters the images instead of adding noise, on the same data:")
         if _shipped_buttons(own[:1]):
             st.rerun(scope="app")
