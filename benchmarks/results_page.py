@@ -69,7 +69,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "open_questions": lambda: study_tables.open_questions(_of_questions(DRAWN, without="phenomenon")),
     "questions_on_photographs": lambda: study_tables.open_questions(_of_questions(PHOTOGRAPHS)),
     "dvae": lambda: study_tables.dvae(_of_study("dvae"), _of_study("dvae-rates")),
-    "purification": lambda: dvae.words(_of_study("dvae"), _of_study("dvae-rates")),
+    "purification": lambda: dvae.words(_of_study("dvae"), _of_study("dvae-rates"), _of_study("dvae-precision")),
     "staged": lambda: study_tables.staged(_of_study("staged")),
     "feature_quality": lambda: feature_quality.table(stored_rows(feature_quality.RESULTS)),
     "uc_protocols": lambda: study_tables.uc_protocols(_of_study("uc-protocols")),

@@ -13,13 +13,15 @@ from ued_core.results.words import level
 
 TWO_STAGES, SUBTRACTED, ONE_STAGE, PLAIN = "D-VAE, two stages", "D-VAE, x − p̂", "D-VAE, x̂", "plain VAE"
 """The arms of the study ``dvae``, as its file calls them."""
+FLOAT32, BFLOAT16 = "two stages, float32", "two stages, bfloat16"
+"""Those of the study ``dvae-precision``."""
 
 
-def words(stages: Sequence[ResultRow], rates: Sequence[ResultRow]) -> str:
+def words(stages: Sequence[ResultRow], rates: Sequence[ResultRow], precisions: Sequence[ResultRow] = ()) -> str:
     """Markdown: one line per arm, per question between two arms, and on the network of stage 1.
 
     Args:
-        stages, rates: of the studies ``dvae`` and ``dvae-rates``.
+        stages, rates, precisions: of the studies ``dvae``, ``dvae-rates`` and ``dvae-precision``.
     """
     lines: list[str] = []
     for dataset in data_sets(stages):
@@ -28,7 +30,7 @@ def words(stages: Sequence[ResultRow], rates: Sequence[ResultRow]) -> str:
         lines.append(_against(found, TWO_STAGES, ONE_STAGE, "Two stages against x̂ of one stage"))
         lines.append(_against(found, ONE_STAGE, PLAIN, "x̂ against a plain VAE, which has no class vectors"))
         lines.append(_perturbation(found))
-    return bullets([*lines, _passing(rates)])
+    return bullets([*lines, _passing(rates), _arithmetic(precisions)])
 
 
 def _arm(found: Grid, arm: str) -> str:
@@ -81,6 +83,25 @@ def _perturbation(found: Grid) -> str:
 def _by_seed(cell: Condition | None, number: str) -> dict[int, float]:
     rows = cell.rows if cell is not None else ()
     return {row.seed: value for row in rows if (value := row.value(number)) is not None}
+
+
+def _arithmetic(rows: Sequence[ResultRow]) -> str:
+    """What bfloat16 in the steps of both stages changes."""
+    exact, half = ([row for row in rows if row.defence == arm] for arm in (FLOAT32, BFLOAT16))
+    accuracy = compare(*like_with_like(half, exact))
+    if not accuracy.gain.count:
+        return ""
+    parts = [f"clean test accuracy {change(accuracy)}"]
+    for number, what, unit, digits in (
+        ("psnr_clean", "to the clean images", " dB", 1),
+        ("found", "is the correlation of p̂'s class means with the perturbation", "", 2),
+    ):
+        values = like_with_like(half, exact, number=number)
+        difference = compare(*values)
+        if difference.gain.count:
+            ends = " against ".join(f"{_number(over(side.values()), 1.0, digits)}{unit}" for side in values)
+            parts.append(f"{ends} {what}{_doubt(difference)}")
+    return f"**bfloat16 against float32** in the steps of both stages, after LSP: {'; '.join(parts)}."
 
 
 def _passing(rates: Sequence[ResultRow]) -> str:

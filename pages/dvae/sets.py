@@ -47,7 +47,7 @@ NOT_RUN = "not run yet"
 
 def stages_part(choice: Selection, poisoned: ImageSet) -> None:
     """What complete purifications of this set gave, and what classifiers made of them."""
-    st.subheader("What each stage gives back")
+    st.subheader("Sets that were purified here")
     whole, early = (kept_sets(Dvae.key, poisoned.content_hash, early=early) for early in (False, True))
     folders = {_folder_name(folder): folder for _, folder in (*whole, *early)}
     if not folders:

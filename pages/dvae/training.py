@@ -126,9 +126,9 @@ def _offer(choice: Selection, published: ImageSet, missing: Mapping[str, Dvae]) 
     ]
     listed = " and ".join(", ".join(takes).rsplit(", ", 1))
     st.markdown(
-        f"About {listed} for {len(published):,} images, in the background. This is processor time as on a machine that "
-        "is idle otherwise; beside other work it lasts longer. A run then trains the default model on the purified "
-        "images, so that the accuracies can be compared. What runs have in common is trained once."
+        f"About {listed} for {len(published):,} images, in the background. This is processor time, about what an "
+        "otherwise idle machine takes; beside other work it lasts longer. A run then trains the default model on the "
+        "purified images, so that the accuracies can be compared. What runs have in common is trained once."
     )
     if "dvae_start_draft" in missing:
         st.caption(

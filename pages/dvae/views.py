@@ -47,6 +47,8 @@ PER_CLASS = 20
 SHIPPED = "shipped"
 GROUND_SHARE = 0.1
 """Share of values of the lowest level from which the page says what p̂ does there."""
+WORSE_LEVELS = 1
+"""By how much more x − p̂ must miss the level of the ground than x, in 1/255, before the page speaks of it."""
 IN_BFLOAT16 = "trained in bfloat16"
 VARIANT_WORDS = {
     "two_stages": "both stages",
@@ -401,7 +403,8 @@ def _left_table(many: Part, place: tuple[str, str], target: float, told: torch.T
         other = f" Stage 2 ships for a rate target of {after:g}."
     st.caption(
         f"*Left along δ*: ⟨image − clean, δ⟩ ÷ ⟨δ, δ⟩ over {len(many.rows)} images, where δ is the true perturbation; "
-        f"all that points along δ counts, errors of the reconstruction too.{other}"
+        "all that points along δ counts, errors of the reconstruction too. *PSNR* counts every error: it falls where a "
+        f"stage takes more from the image than from the perturbation.{other}"
     )
     ground = Ground(*_ground(place, target, many.clean, many.published, told[many.rows]))
     if words := ground_words(ground, found[1][0]):
@@ -409,14 +412,15 @@ def _left_table(many: Part, place: tuple[str, str], target: float, told: torch.T
 
 
 def ground_words(ground: Ground, left: float) -> str:
-    """What p̂ does to the ground of the images; empty where there is none, or where p̂ leaves it alone.
+    """How p̂ spoils the ground of the images; empty where there is none, or where x − p̂ is not worse there than x.
 
     Args:
         ground: the values of the lowest level.
         left: share of the perturbation that stage 1 leaves.
     """
     moved = ground.subtracted - ground.published
-    if ground.share < GROUND_SHARE or abs(moved) < 1:
+    worse = abs(ground.subtracted - ground.level) - abs(ground.published - ground.level)
+    if ground.share < GROUND_SHARE or worse < WORSE_LEVELS:
         return ""
     what = "black" if ground.level == 0 else f"the lowest level, {ground.level}/255"
     how, estimate, image = (

@@ -360,6 +360,7 @@ def test_words_for_the_ground() -> None:
     assert "has that twice" in ground_words(replace(grey, estimate=-5.0, subtracted=21.0), 0.66)
     assert ground_words(replace(black, share=0.05), 1.63) == ""
     assert ground_words(replace(black, subtracted=3.9), 1.63) == ""
+    assert ground_words(replace(grey, published=22.9, subtracted=19.7), 0.99) == "", "it came nearer to its level"
 
 
 def test_a_draft_is_offered_and_says_that_it_is_one(open_page: Callable[..., AppTest], submitted: list[Any]) -> None:
@@ -367,7 +368,7 @@ def test_a_draft_is_offered_and_says_that_it_is_one(open_page: Callable[..., App
     page = open_page("dvae", {**SMALL, **longer})
     assert not page.exception
     assert "for a draft of both stages" in markup(page)
-    assert "processor time as on a machine that is idle otherwise" in markup(page)
+    assert "This is processor time, about what an otherwise idle machine takes" in markup(page)
     assert [c.value for c in page.caption if "fewer steps, a blurrier reconstruction" in c.value]
     page.button(key="dvae_start_draft").click().run()
     assert [d.to_json() for d in submitted[0].defenses] == [Dvae(**{**QUICK, "epochs": 12}).to_json()]

@@ -72,6 +72,22 @@ def test_what_passes_is_told_of_the_two_ends_only_where_it_differs() -> None:
     assert "at which of the two the accuracy is higher cannot be told" in same
 
 
+def test_bfloat16_is_told_against_float32_on_the_same_seeds() -> None:
+    made = [row("none", seed, 0.4, defence="none") for seed in range(3)]
+    for seed in range(3):
+        wobble = (seed - 1) / 100
+        for arm, last, db, found in ((dvae.FLOAT32, 0.7, 22.0, -0.2), (dvae.BFLOAT16, 0.69, 23.0, -0.2 - 20 * wobble)):
+            report = {"name": "dvae", "psnr_clean": db + db * wobble, "separation": {"images": 9, "found": found}}
+            made.append(row(arm, seed, last + wobble, defence=arm, defenses=[{"name": "dvae"}], purification=[report]))
+    (line,) = dvae.words([], [], [ResultRow.from_json(r) for r in made]).splitlines()
+    assert line.startswith("- **bfloat16 against float32** in the steps of both stages, after LSP: ")
+    assert "clean test accuracy −1.0" in line
+    assert "23.0 ± 0.2 dB against 22.0 ± 0.2 dB to the clean images (n = 3)" in line
+    assert "−0.20 ± 0.20 against −0.20 ± 0.00 is the correlation" in line
+    assert "which cannot be told apart (n = 3)" in line
+    assert dvae.words([], [], [ResultRow.from_json(r) for r in made[:3]]) == ""
+
+
 def test_nothing_is_said_without_rows() -> None:
     assert dvae.words([], []) == ""
     assert study_tables.dvae([], []) == ""
