@@ -25,7 +25,18 @@ from benchmarks import (
     rows,
     study_tables,
 )
-from benchmarks.statements import attacks, defences, dvae, edges, features, key_and_seed, photographs, questions
+from benchmarks.statements import (
+    attacks,
+    defences,
+    dvae,
+    edges,
+    features,
+    key_and_seed,
+    photographs,
+    questions,
+    ranking,
+    studies,
+)
 from benchmarks.statements import detection as tests_of_sets
 from benchmarks.statements import phenomenon as central
 from benchmarks.statements import staged as staged_training
@@ -48,10 +59,20 @@ HEADLINE = {
 """Condition of the central table → how the README calls it."""
 TABLES: dict[str, Callable[[], str]] = {
     "phenomenon": lambda: study_tables.phenomenon(_of_study("phenomenon")),
+    "strength": lambda: study_tables.matrix(studies.shipped("fashion-strength"), "α in px"),
+    "over_strength": lambda: studies.words("fashion-strength"),
+    "victims": lambda: study_tables.matrix(studies.shipped("fashion-victims"), "attack"),
+    "other_victims": lambda: studies.words("fashion-victims"),
+    "length": lambda: study_tables.matrix(studies.shipped("fashion-length"), "epochs"),
+    "over_length": lambda: studies.words("fashion-length"),
+    "staged_photographs": lambda: study_tables.matrix(studies.shipped("fashion-staged"), "attack"),
+    "staged_on_photographs": lambda: studies.words("fashion-staged"),
+    "clusters": lambda: studies.words("uc-protocols"),
     "key_and_seed": lambda: study_tables.key_and_seed(_of_study("key-and-seed")),
     "how_much_the_key": lambda: key_and_seed.words(_of_study("key-and-seed")),
     "fashion": lambda: study_tables.defences(_of_study("fashion")),
     "photographs": photographs.photographs,
+    "ranking": ranking.words,
     "findings": lambda: photographs.findings(_of_study("key-and-seed")),
     "drawn": photographs.drawn,
     "central": central.words,

@@ -26,6 +26,7 @@ from ued_core.results.phenomenon import conditions as of_plan
 from ued_core.results.row import ResultRow, guessing
 from ued_core.results.staged import PLAIN, WATCHED
 from ued_core.results.words import gain_cell, level, level_cell, share
+from ued_core.studies.progress import StudyProgress
 
 
 def phenomenon(found: Sequence[ResultRow]) -> str:
@@ -102,6 +103,27 @@ def defences(found: Sequence[ResultRow]) -> str:
                 lines.append("| " + " | ".join([defence, *cells]) + " |")
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
+
+
+def matrix(study: StudyProgress, columns: str) -> str:
+    """Mean ± sd and number of seeds of every condition of a grid: the values of one axis are columns, the combinations
+    of the others rows; rows without a run are left out.
+
+    Args:
+        study: as far as its rows go.
+        columns: name of the axis.
+    """
+    across = list(study.study.by_axis[columns].by_label)
+    others = [axis.title for axis in study.study.grid_axes if axis.title != columns]
+    found: dict[tuple[str, ...], dict[str, str]] = {}
+    for cell in study.cells.values():
+        places = cell.condition.places
+        if places and cell.draws:
+            row = tuple(places[name] for name in others)
+            found.setdefault(row, {})[places[columns]] = level_cell(over(cell.draws.values()))
+    lines = ["| " + " | ".join([*others, *across]) + " |", "|---" * (len(others) + len(across)) + "|"]
+    lines += ["| " + " | ".join([*row, *(own.get(name, "") for name in across)]) + " |" for row, own in found.items()]
+    return "\n".join(lines) if found else ""
 
 
 def dvae(stages: Sequence[ResultRow], rates: Sequence[ResultRow]) -> str:

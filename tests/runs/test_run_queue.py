@@ -25,7 +25,7 @@ from ued_core.runs import worker
 from ued_core.runs.devices import Slot
 from ued_core.runs.folder import RunFolder, new_run_id
 from ued_core.runs.jsonl import append_line
-from ued_core.runs.launcher import PACKAGE_PARENT, LocalLauncher
+from ued_core.runs.launcher import KEEP_FREED, PACKAGE_PARENT, LocalLauncher
 from ued_core.runs.store import read_rows, table_path
 from ued_core.runs.supervisor import Supervisor
 
@@ -207,7 +207,7 @@ def test_a_worker_that_cannot_begin_is_not_started_for_ever(home, spec_of, monke
 
 def test_a_gpu_run_sees_its_gpu_only(home, spec_of):
     (home / "spy").mkdir()
-    names = ("CUDA_VISIBLE_DEVICES", "UED_DEVICE", "OMP_WAIT_POLICY")
+    names = ("CUDA_VISIBLE_DEVICES", "UED_DEVICE", "OMP_WAIT_POLICY", *KEEP_FREED)
     spy = f"import os; print(*[os.environ.get(name) for name in {names}]); os._exit(9)"
     run_id = runs.submit(spec_of(), launch=False)
     (home / "spy" / "sitecustomize.py").write_text(spy)
@@ -220,7 +220,7 @@ def test_a_gpu_run_sees_its_gpu_only(home, spec_of):
     while launcher.alive(handle):
         time.sleep(0.02)
     assert launcher.exit_code(handle) == 9
-    assert runs.folder(run_id).log_tail() == "GPU-b GPU 1, Card PASSIVE"
+    assert runs.folder(run_id).log_tail() == "GPU-b GPU 1, Card PASSIVE 4294967296 8589934592"
 
 
 @pytest.fixture
