@@ -22,7 +22,7 @@ st.markdown(
     "**What does the attack change, and what gives the class away?** An availability attack alters training images "
     "so that a model scores high on them and fails on clean ones. Choose data and attack on the left."
 )
-choice = sidebar_selection()
+choice = sidebar_selection(looks=True)
 images, rows = choice.shown(1)
 result = choice.poisoned(images)
 names = choice.train.class_names

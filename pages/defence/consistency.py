@@ -20,7 +20,7 @@ from ued_core.attacks import Attack
 from ued_core.defenses import DefenseStack
 from ued_core.figures.consistency import moved_to, theta_curves
 from ued_core.figures.layouts import embedding_scatter
-from ued_core.records import Embedding, ImageSet
+from ued_core.records import Embedding, ImageSet, PoisonedSet
 from ued_core.studies.layout import lay_out_copies, summary_of
 from ued_core.theory import Theta, expected, limit, theta
 from ued_core.theory.matrices import Boundary
@@ -162,7 +162,7 @@ class Watched:
     Attributes:
         chosen: clean.
         rows: int (N,), their places in the data set.
-        attack, attack_seed: what makes the poisoned copies.
+        attack, attack_seed: what makes the poisoned copies, or these themselves.
         reference: the reference model that looks.
         network: that model in words, as a sentence begins.
         names: of the classes.
@@ -171,7 +171,7 @@ class Watched:
 
     chosen: ImageSet
     rows: np.ndarray
-    attack: Attack
+    attack: Attack | PoisonedSet
     attack_seed: int
     reference: str
     network: str
@@ -186,14 +186,14 @@ def watched(choice: Selection) -> Watched:
     words, names = reference_words(choice.dataset.key), tuple(choice.train.class_names)
     network = f"{words[:1].upper()}{words[1:]}"
     like = key_of(_stand_in, chosen, rows, reference)
-    return Watched(chosen, rows, choice.attack, choice.seed, reference, network, names, like)
+    return Watched(chosen, rows, choice.poison(chosen), choice.seed, reference, network, names, like)
 
 
 class Copies(NamedTuple):
     """The first arguments of :func:`ued_core.studies.layout.lay_out_copies`: what is laid out, whatever the method."""
 
     chosen: ImageSet
-    attack: Attack
+    attack: Attack | PoisonedSet
     attack_seed: int
     defenses: DefenseStack
     seed: int

@@ -141,7 +141,7 @@ st.markdown(
     "up to α. Pull the slider and watch three things: the images, the two Θ metrics, and the clusters of features. "
     "Other defences are in the sidebar, alone or one after another."
 )
-choice = sidebar_selection()
+choice = sidebar_selection(looks=True)
 rest, draw = stack_sidebar(trained=True)
 known = runs.snapshot().records[:RECENT_RUNS]
 samples = theta_sidebar()

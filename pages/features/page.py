@@ -30,10 +30,13 @@ st.markdown(
     "**What does the network see in an image, and what do the attack and the defence make of it?** "
     "Every point is one copy of an image, placed by what a layer of a network holds of it."
 )
-choice = sidebar_selection()
+choice = sidebar_selection(looks=True)
 rest, draw = stack_sidebar()
 with st.sidebar:
     stack = main_control(rest)
-    per_class = parameter_control(PER_CLASS, key="per_class", default=PER_CLASS.default)
+    per_class = PER_CLASS.default
+    # Of a look all images are shown.
+    if choice.look is None:
+        per_class = parameter_control(PER_CLASS, key="per_class", default=PER_CLASS.default)
 st.caption(protocol_line(choice))
 room(choice, stack, draw, per_class)

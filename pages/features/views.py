@@ -26,18 +26,19 @@ from ued_core.analysis.embedding import MOST_TSNE_POINTS
 from ued_core.analysis.feature_quality import FeatureQuality
 from ued_core.analysis.reference import (
     encoder_words,
+    learned_networks,
     ready_encoders,
     reference_card,
     reference_for,
     reference_words,
 )
-from ued_core.attacks import Attack
+from ued_core.attacks import ATTACKS, Attack
 from ued_core.defenses import DefenseStack
 from ued_core.figures.layouts import Colouring, feature_scatter
 from ued_core.figures.tiles import amplified_difference, fitting_gain
 from ued_core.models import MODELS, PENULTIMATE
 from ued_core.params import Parameter
-from ued_core.records import Embedding, ImageSet
+from ued_core.records import Embedding, ImageSet, PoisonedSet
 from ued_core.runs import RunRecord
 from ued_core.runs.weights import stored_epochs
 from ued_core.studies.feature_room import CopyFeatures, FeatureView, feature_room, quality_at
@@ -82,11 +83,11 @@ class Viewer:
     """The network that looks.
 
     Attributes:
-        source: name of a reference model, or a run's id.
-        epoch: None for a reference model.
+        source: name of a network that ships, or a run's id.
+        epoch: None for a network that ships.
         layer: one of its layers.
         words: what it is, for captions.
-        shipped: whether it is one of the small reference models, which look at images in no time.
+        shipped: whether it is one of the small networks that ship, which look at images in no time.
         record: the run, or None.
         epochs: those whose weights the run has.
     """
@@ -103,8 +104,9 @@ class Viewer:
 def viewer_controls(choice: Selection) -> Viewer:
     """Let the reader choose network, epoch and layer."""
     known = runs_of(choice)
-    encoders = ready_encoders()
+    encoders, learned = ready_encoders(), learned_networks(choice.dataset.key)
     options = {REFERENCE: "Reference: small CNN trained on clean images"}
+    options |= {name: f"Shortcut: small CNN that learned {learned_attack(name).title}" for name in learned}
     options |= {name: f"Encoder: {MODELS[name].title}" for name in encoders} | {
         record.id: f"{record.title} · seed {record.spec.get('seed', '–')} · {record.id[-4:]}" for record in known
     }
@@ -115,7 +117,8 @@ def viewer_controls(choice: Selection) -> Viewer:
             options,
             key="network",
             default=REFERENCE,
-            help="The reference model, an encoder that knows photographs of all kinds, or a run of this data set.",
+            help="The reference model, a network that learned a poison, an encoder that knows photographs of all "
+            "kinds, or a run of this data set.",
         )
     record = next((r for r in known if r.id == name), None)
     with third:
@@ -123,13 +126,15 @@ def viewer_controls(choice: Selection) -> Viewer:
             MODELS.parse(
                 name
                 if name in encoders
-                else _reference(choice)["spec"]["model"]
+                else reference_card(name if name in learned else reference_for(choice.dataset.key))["spec"]["model"]
                 if record is None
                 else record.spec["model"]
             ).layer_names()
         )
     if name in encoders:
         return Viewer(name, None, layer, encoder_words(name))
+    if name in learned:
+        return Viewer(name, None, layer, learned_words(name), True)
     if record is None:
         return Viewer(reference_for(choice.dataset.key), None, layer, reference_words(choice.dataset.key), True)
     epochs = stored_epochs(runs.folder(record.id))
@@ -139,8 +144,20 @@ def viewer_controls(choice: Selection) -> Viewer:
     return Viewer(record.id, epoch, layer, words, False, record, epochs)
 
 
-def _reference(choice: Selection) -> Mapping[str, Any]:
-    return reference_card(reference_for(choice.dataset.key))
+def learned_attack(name: str) -> Attack:
+    """The attack whose poison a network that ships has learned."""
+    return ATTACKS.parse(reference_card(name)["spec"]["attack"])
+
+
+def learned_words(name: str) -> str:
+    """What a network that learned a poison is, and what it reaches, for captions."""
+    card = reference_card(name)
+    clean, own = (100 * card[of] for of in ("clean_test_accuracy", "trained_on_accuracy"))
+    return (
+        f"a small CNN trained on {card['spec']['dataset']['name']} poisoned by {learned_attack(name).title}, key "
+        f"{card['spec']['attack_seed']} ({clean:.1f} % clean test accuracy, {own:.1f} % on the poisoned images that it "
+        f"learned; run {card['key']})"
+    )
 
 
 def _layer(names: Sequence[str]) -> str:
@@ -179,7 +196,7 @@ def runs_of(choice: Selection) -> list[RunRecord]:
 # ---- the plot --------------------------------------------------------------------------------
 
 
-Copies = tuple[ImageSet, Attack, int, DefenseStack, int]
+Copies = tuple[ImageSet, Attack | PoisonedSet, int, DefenseStack, int]
 """The arguments of :func:`ued_core.studies.layout.copies`."""
 
 
@@ -203,7 +220,7 @@ class Scene:
     @property
     def work(self) -> Copies:
         """The first arguments of everything that is computed about the copies."""
-        return (self.images, self.choice.attack, self.choice.seed, self.stack, self.draw)
+        return (self.images, self.choice.poison(self.images), self.choice.seed, self.stack, self.draw)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -214,7 +231,8 @@ class Scene:
 def scene_of(choice: Selection, stack: DefenseStack, draw: int, per_class: int, marked: Sequence[int]) -> Scene:
     """What is looked at: some images of every class, and the marked ones, wherever they were marked."""
     images, rows = choice.shown(max(1, min(per_class, MOST_IMAGES // choice.train.classes)))
-    others = [row for row in marked if row not in set(rows)]
+    # Of a look there are no other images than those that ship.
+    others = [] if choice.look else [row for row in marked if row not in set(rows)]
     if others:
         rows = [*rows, *others]
         images = _taken(choice.train, tuple(rows))
@@ -230,7 +248,7 @@ class Looked(NamedTuple):
     """The first arguments of :func:`ued_core.studies.feature_room.feature_room`: what is looked at and by whom."""
 
     chosen: ImageSet
-    attack: Attack
+    attack: Attack | PoisonedSet
     attack_seed: int
     defenses: DefenseStack
     seed: int

@@ -12,6 +12,7 @@ from pages.perturbations.views import (
     separability_view,
     spectrum_view,
 )
+from pages.state.crafting import too_few
 from pages.state.selection import sidebar_selection
 
 st.title("Perturbations")
@@ -19,7 +20,7 @@ st.markdown(
     "**What exactly is added, and who can read it?** The same six questions for every attack. Everything is measured "
     "on the stored images, after rounding to 8 bits. Choose data and attack on the left."
 )
-choice = sidebar_selection()
+choice = sidebar_selection(looks=True)
 
 st.subheader("What does the attack change?")
 difference_view(choice)
@@ -34,9 +35,15 @@ st.subheader("Which frequencies does it touch?")
 spectrum_view(choice)
 
 st.subheader("Can a linear model read the class off it?")
-separability_view(choice)
+if choice.look is None:
+    separability_view(choice)
+else:
+    st.info(too_few(choice.look, "Linear models have to be fitted to hundreds of perturbations"))
 
 st.subheader("Does the border give it away?")
 border_view(choice)
-edge_view(choice)
+if choice.look is None:
+    edge_view(choice)
+else:
+    st.info(too_few(choice.look, "The edge detectors learn from one half of the images and judge the other"))
 edge_notes(choice)

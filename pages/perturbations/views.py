@@ -43,7 +43,7 @@ from ued_core.figures.perturbation import (
 )
 from ued_core.figures.tiles import amplified_difference, fitting_gain
 from ued_core.params import Parameter
-from ued_core.records import ImageSet
+from ued_core.records import ImageSet, PoisonedSet
 from ued_core.studies.edge_comparison import EdgeComparison, compare_edges, evading_version
 
 T = TypeVar("T")
@@ -97,7 +97,7 @@ def _measured(
         *args,
         slot=slot,
         words=words,
-        key=key_of(function, images, choice.attack, choice.seed, opponent),
+        key=key_of(function, images, choice.poison(images), choice.seed, opponent),
         like=f"{images.content_hash} {choice.attack.key} {against}",
     )
     if found.value is None or found.error is not None:
@@ -223,9 +223,11 @@ def _table(found: Distortion, rows: np.ndarray, names: list[str]) -> pd.DataFram
 
 
 @cached(max_entries=16)
-def _means(images: ImageSet, attack: Attack, seed: int) -> tuple[np.ndarray, float, float, float, tuple[str, ...]]:
+def _means(
+    images: ImageSet, poison: Attack | PoisonedSet, seed: int
+) -> tuple[np.ndarray, float, float, float, tuple[str, ...]]:
     rows, few = _few(images)
-    delta = difference(few.images, poisoned(images, attack, seed).images[rows])
+    delta = difference(few.images, poisoned(images, poison, seed).images[rows])
     present, means = class_means(delta, few.labels)
     shown = means[:MOST_TILES]
     tiles, gain = mean_tiles(shown)
@@ -236,7 +238,7 @@ def _means(images: ImageSet, attack: Attack, seed: int) -> tuple[np.ndarray, flo
 def mean_view(choice: Selection) -> None:
     """Every class's mean perturbation, and how much of the whole it is."""
     images, _ = measured(choice)
-    tiles, gain, largest, share, names = _means(images, choice.attack, choice.seed)
+    tiles, gain, largest, share, names = _means(images, choice.poison(images), choice.seed)
     words = (
         "nothing changed"
         if np.isnan(share)
@@ -264,9 +266,11 @@ def _clean_spectrum(images: ImageSet) -> tuple[np.ndarray, np.ndarray]:
 
 
 @cached(max_entries=16)
-def _spectrum_figures(images: ImageSet, attack: Attack, seed: int) -> tuple[str, str, str, tuple[float, float]]:
+def _spectrum_figures(
+    images: ImageSet, poison: Attack | PoisonedSet, seed: int
+) -> tuple[str, str, str, tuple[float, float]]:
     rows, few = _few(images)
-    result = poisoned(images, attack, seed).images[rows]
+    result = poisoned(images, poison, seed).images[rows]
     present, clean = _clean_spectrum(few)
     _, after = power_spectrum(result, few.labels)
     _, delta = power_spectrum(difference(few.images, result), few.labels)
@@ -290,7 +294,7 @@ def _spectrum_figures(images: ImageSet, attack: Attack, seed: int) -> tuple[str,
 def spectrum_view(choice: Selection) -> None:
     """Where the images' and the perturbations' power lies."""
     images, _ = measured(choice)
-    of_images, of_delta, radial, (high, low) = _spectrum_figures(images, choice.attack, choice.seed)
+    of_images, of_delta, radial, (high, low) = _spectrum_figures(images, choice.poison(images), choice.seed)
     some = f" The first {MOST_CLASSES} classes." if images.classes > MOST_CLASSES else ""
     shape = images.shape[1:]
     wide = 110 * MOST_CLASSES / min(MOST_CLASSES, images.classes)
@@ -385,10 +389,10 @@ def _separability(choice: Selection) -> None:
 
 
 @cached(max_entries=16)
-def _border_figure(images: ImageSet, attack: Attack, seed: int) -> tuple[str, dict[str, float]]:
+def _border_figure(images: ImageSet, poison: Attack | PoisonedSet, seed: int) -> tuple[str, dict[str, float]]:
     rows, few = _few(images)
-    copies = {"clean": few.images, "poisoned": poisoned(images, attack, seed).images[rows]}
-    evader = evading_version(attack)
+    copies = {"clean": few.images, "poisoned": poisoned(images, poison, seed).images[rows]}
+    evader = None if isinstance(poison, PoisonedSet) else evading_version(poison)
     if evader is not None:
         copies["control"] = evader.poison(few, Context(seed=seed)).images
     profiles = {role: ring_profile(stack) for role, stack in copies.items()}
@@ -400,7 +404,7 @@ def _border_figure(images: ImageSet, attack: Attack, seed: int) -> tuple[str, di
 def border_view(choice: Selection) -> None:
     """Brightness from the border inwards."""
     images, _ = measured(choice)
-    figure, drop = _border_figure(images, choice.attack, choice.seed)
+    figure, drop = _border_figure(images, choice.poison(images), choice.seed)
     reflected = f", {drop['control']:.3f} with reflection padding" if "control" in drop else ""
     words = (
         f"Outermost ring over the next one: {drop['clean']:.3f} clean, **{drop['poisoned']:.3f} poisoned**{reflected}."

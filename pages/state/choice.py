@@ -11,6 +11,7 @@ from pages.frame.cache import cached
 from ued_core.attacks import Attack
 from ued_core.attacks.base import touched_rows
 from ued_core.attacks.checkpoint import poison_once
+from ued_core.attacks.looks import Look
 from ued_core.context import Context
 from ued_core.data.base import Dataset
 from ued_core.defenses import Defense, DefenseStack
@@ -31,6 +32,7 @@ class Selection:
         data: the loaded images.
         poison_rate: share of the training images that are poisoned, 0..1; only pages that offer the choice know other
             ones than 1.
+        look: where the set has yet to be crafted, the few images of it that ship; a page then shows no other ones.
     """
 
     dataset: Dataset
@@ -39,6 +41,7 @@ class Selection:
     pick: int
     data: DataSplit
     poison_rate: float = 1.0
+    look: Look | None = None
 
     @property
     def train(self) -> ImageSet:
@@ -46,16 +49,25 @@ class Selection:
         return self.data.train
 
     def shown(self, per_class: int) -> tuple[ImageSet, list[int]]:
-        """Some images of every class, and their rows in the training set."""
-        return _shown(self.train, per_class, self.pick)
+        """Some images of every class, and their rows in the training set; of a look as many as it has."""
+        if self.look is None:
+            return _shown(self.train, per_class, self.pick)
+        images, places = _shown(self.look.clean, per_class, self.pick)
+        return images, [self.look.rows[place] for place in places]
+
+    def poison(self, images: ImageSet) -> Attack | PoisonedSet:
+        """What makes poisoned copies of some rows: the attack, or, where they are those of a look, their published
+        versions."""
+        found = None if self.look is None else self.look.poisoned(images)
+        return self.attack if found is None else found
 
     def poisoned(self, images: ImageSet) -> PoisonedSet:
         """The attack on some rows of the training images."""
-        return poisoned(images, self.attack, self.seed)
+        return poisoned(images, self.poison(images), self.seed)
 
     def trained_on(self, images: ImageSet) -> ImageSet:
         """The same as a set to train on."""
-        return _trained_on(images, self.attack, self.seed)
+        return _trained_on(images, self.poison(images), self.seed)
 
     def published(self) -> ImageSet:
         """The whole training set as a run gets it: at a poison rate below 1 some of its images are clean."""
@@ -91,14 +103,14 @@ def _shown(train: ImageSet, per_class: int, pick: int) -> tuple[ImageSet, list[i
 
 
 @cached(max_entries=32)
-def poisoned(images: ImageSet, attack: Attack, seed: int) -> PoisonedSet:
-    """The attack's work, kept for the last few choices."""
-    return attack.preview(images, seed)
+def poisoned(images: ImageSet, poison: Attack | PoisonedSet, seed: int) -> PoisonedSet:
+    """The work of :meth:`Selection.poison`, kept for the last few choices."""
+    return poison if isinstance(poison, PoisonedSet) else poison.preview(images, seed)
 
 
 @cached(max_entries=32)
-def _trained_on(images: ImageSet, attack: Attack, seed: int) -> ImageSet:
-    return poisoned(images, attack, seed).as_training_set()
+def _trained_on(images: ImageSet, poison: Attack | PoisonedSet, seed: int) -> ImageSet:
+    return poisoned(images, poison, seed).as_training_set()
 
 
 @cached(max_entries=8)

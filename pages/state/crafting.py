@@ -15,7 +15,9 @@ from pages.state.choice import Selection
 from pages.state.run_cost import crafting_seconds
 from pages.state.run_words import short_id
 from ued_core import runs
+from ued_core.artefacts import STOPPED
 from ued_core.attacks.checkpoint import crafted_card
+from ued_core.attacks.looks import Look, shipped_look
 from ued_core.attacks.whole_set import WholeSetAttack
 from ued_core.runs import RunRecord
 from ued_core.studies.estimate import duration
@@ -23,13 +25,40 @@ from ued_core.studies.estimate import duration
 LOOK_EVERY_S = 2.0
 
 
-def stop_until_crafted(choice: Selection) -> None:
-    """Let the page run on when the attack's images can be shown; otherwise say what is missing, and end the page
-    here."""
-    if not choice.attack.needs_whole_set or is_crafted(choice):
-        return
-    offer_crafting(choice)
-    st.stop()
+def is_ready(choice: Selection) -> bool:
+    """Whether the attack's images can be shown: it is not crafted, or it has been."""
+    return not choice.attack.needs_whole_set or is_crafted(choice)
+
+
+def shipped_look_of(choice: Selection) -> Look | None:
+    """The few images of this choice's crafted set that ship with the program."""
+    return shipped_look(cast(WholeSetAttack, choice.attack), choice.seed, choice.train)
+
+
+def look_note(choice: Selection, look: Look) -> None:
+    """Say what a page shows of a set that has yet to be crafted, and offer to craft it."""
+    st.info(look_words(choice, look))
+    running = crafting_run(choice, runs.snapshot().records[:50])
+    # Its estimate takes a few gradient steps, so it is made for those alone who ask.
+    whole = st.expander(
+        "Craft the whole set", key="craft_whole", on_change="rerun", expanded=running is not None and not running.over
+    )
+    with whole:
+        if whole.open:
+            offer_crafting(choice)
+
+
+def look_words(choice: Selection, look: Look) -> str:
+    """What a look is, in Markdown."""
+    card, log = look.card, look.card["log"]
+    stopped = log.get(STOPPED)
+    how = f"Its crafting was **ended early, {plain(stopped)}**. " if stopped else ""
+    return (
+        f"**{len(look.rows)} images of a real crafting, which ship with the program.** {plain(choice.attack.title)} "
+        f"was crafted on all {card['images']:,} images of {plain(choice.dataset.title)} with the parameters and the "
+        f"key on the left, in {duration(log['cpu_s'])} of processor time; a few images per class were kept. {how}"
+        "They are for looking: training, detectors and measures of a whole set need the whole set."
+    )
 
 
 def offer_crafting(choice: Selection) -> None:
@@ -51,15 +80,27 @@ def offer_crafting(choice: Selection) -> None:
     _follow(choice)
 
 
+def too_few(look: Look, why: str) -> str:
+    """Why a part of a page stays empty beside a look.
+
+    Args:
+        look: what is shown.
+        why: what the part needs, a sentence without its end.
+    """
+    return f"{why}; the {len(look.rows)} images that ship are too few. Craft the whole set, at the top of the page."
+
+
 def crafting_note(choice: Selection) -> None:
     """How the crafting went, for attacks that are crafted."""
     if not choice.attack.needs_whole_set:
         return
-    log = (crafted_card(choice.attack, choice.seed, choice.train.content_hash) or {}).get("log")
+    found = choice.look.card if choice.look else crafted_card(choice.attack, choice.seed, choice.train.content_hash)
+    log = (found or {}).get("log")
     if log:
         show = st.caption if log["converged"] else st.warning
         known = f" {log['surrogate']}" if "surrogate" in log else ""
-        show(plain(f"{log['note']}{known} Crafted once in {duration(log['seconds'])}."))
+        took = f"{duration(log['cpu_s'])} of processor time" if choice.look else duration(log["seconds"])
+        show(plain(f"{log['note']}{known} Crafted once in {took}."))
 
 
 def is_crafted(choice: Selection) -> bool:

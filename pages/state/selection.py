@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import streamlit as st
 
 from pages.frame.guard import plain
 from pages.frame.hidden import seen
+from pages.frame.navigation import script
 from pages.state.choice import Selection
-from pages.state.crafting import stop_until_crafted
+from pages.state.crafting import is_ready, look_note, offer_crafting, shipped_look_of
 from pages.state.sets import split
 from pages.widgets.controls import (
     choose,
@@ -19,6 +22,7 @@ from pages.widgets.controls import (
     slide,
 )
 from ued_core.attacks import ATTACKS, Attack
+from ued_core.attacks.looks import look_card
 from ued_core.catalogue import Catalogue
 from ued_core.data import DATASETS
 from ued_core.data.base import Dataset
@@ -48,6 +52,7 @@ def sidebar_selection(
     only: type[Attack] | None = None,
     rates: bool = False,
     opens_with: type[Attack] | None = None,
+    looks: bool = False,
 ) -> Selection:
     """Controls for data, attack and key in the sidebar, and what they chose.
 
@@ -57,6 +62,7 @@ def sidebar_selection(
         rates: offer to poison a share of the images; the page then shows :meth:`Selection.published`.
         opens_with: the attack that is shown as long as nobody chose one, here or on another page; the catalogue's first
             when left out.
+        looks: the page can show a few images of a crafted set by themselves; where they ship, it does not end.
     """
     embedded = Catalogue("data set", sorted(DATASETS.values(), key=lambda d: not d.embedded))
     with st.sidebar:
@@ -78,9 +84,39 @@ def sidebar_selection(
         # One box, whatever the number: images of a folder come with several.
         st.info("  \n".join(plain(seen(note)) for note in data.notes))
     choice = Selection(dataset, attack, seed, pick, data, rate)
-    if attacked:
-        stop_until_crafted(choice)
-    return choice
+    if not attacked or is_ready(choice):
+        return choice
+    look = shipped_look_of(choice)
+    if looks and look is not None:
+        choice = replace(choice, look=look)
+        look_note(choice, look)
+        return choice
+    offer_crafting(choice)
+    if look is not None:
+        st.page_link(
+            script("attack/page.py"),
+            label=f"Look at {len(look.rows)} of its images on the page Attack, which ship with the program →",
+            query_params=selection_address(dataset, attack, seed),
+        )
+    else:
+        _offer_other_look(choice)
+    st.stop()
+
+
+def _offer_other_look(choice: Selection) -> None:
+    """Where another configuration of the attack ships, a button that chooses it."""
+    card = look_card(choice.attack.key)
+    if card is None:
+        return
+    dataset, attack = DATASETS.parse(card["dataset"]), ATTACKS.parse(card["attack"])
+    st.button(
+        f"Show {card['shown']} images that ship: other settings",
+        on_click=choose_all_poisoned,
+        args=(dataset, attack, card["seed"]),
+        key="other_look",
+        help=f"Chooses {dataset.title} ({card['images']:,} images), the parameters with which they were crafted, "
+        f"and the key {card['seed']}.",
+    )
 
 
 def _rate_control() -> float:

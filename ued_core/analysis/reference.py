@@ -1,10 +1,12 @@
-"""The small reference models that ship with the program; their features are what layouts show."""
+"""The small networks that ship with the program: reference models, trained on clean images, whose features are what
+layouts show; and networks that learned a poison."""
 
 from __future__ import annotations
 
 import functools
 import json
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,16 +21,18 @@ from ued_core.records import ImageSet
 from ued_core.training import features
 
 FOLDER = asset("reference")
+LEARNED = asset("learned")
+"""Networks that learned a poison. Not among the reference models, each of which a labelled surrogate may take."""
 
 
 @functools.lru_cache(maxsize=16)
 def reference_card(name: str) -> dict[str, Any]:
-    """What is known of a reference model: its spec, accuracy and the command that trains it.
+    """What is known of a network that ships: its spec, accuracy and the command that trains it.
 
     Raises:
         Unavailable: the file is not there.
     """
-    path = FOLDER / f"{name}.json"
+    path = _place(name, "json")
     if not path.exists():
         raise Unavailable(
             f"The reference model {name!r} is not in {FOLDER.name}.", "Train it: python -m benchmarks.reference_models."
@@ -51,9 +55,15 @@ def reference_words(dataset: str) -> str:
     )
 
 
-@functools.lru_cache(maxsize=4)
+def learned_networks(dataset: str) -> tuple[str, ...]:
+    """Names of the networks that learned a poison of a data set, by its name."""
+    cards = {path.stem: reference_card(path.stem) for path in sorted(LEARNED.glob("*.json"))}
+    return tuple(name for name, card in cards.items() if card["spec"]["dataset"]["name"] == dataset)
+
+
+@functools.lru_cache(maxsize=8)
 def reference_network(name: str) -> Network:
-    """The reference model, in evaluation mode, on the CPU.
+    """A network that ships, in evaluation mode, on the CPU.
 
     Raises:
         Unavailable: the file is not there.
@@ -61,7 +71,7 @@ def reference_network(name: str) -> Network:
     card = reference_card(name)
     model = MODELS.parse(card["spec"]["model"])
     network = model.build(tuple(card["shape"]), len(card["class_names"]), Context().generator("reference"))
-    state = load_file(FOLDER / f"{name}.safetensors")
+    state = load_file(_place(name, "safetensors"))
     network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
     return _at_rest(network)
 
@@ -101,6 +111,11 @@ def ready_encoders() -> tuple[str, ...]:
             MODELS.build(name).initial_weights()
             found.append(name)
     return tuple(found)
+
+
+def _place(name: str, ending: str) -> Path:
+    learned = LEARNED / f"{name}.{ending}"
+    return learned if learned.exists() else FOLDER / f"{name}.{ending}"
 
 
 def _at_rest(network: Network) -> Network:

@@ -30,7 +30,7 @@ from ued_core.context import Context
 from ued_core.data import load_split
 from ued_core.defenses import DefenseStack
 from ued_core.models import MODELS, Network
-from ued_core.records import Embedding, ImageSet
+from ued_core.records import Embedding, ImageSet, PoisonedSet
 from ued_core.runs.client import folder
 from ued_core.runs.spec import RunSpec
 from ued_core.runs.weights import network_at
@@ -149,7 +149,7 @@ def lay_out_vectors(
 
 def feature_room(
     chosen: ImageSet,
-    attack: Attack | None,
+    attack: Attack | PoisonedSet | None,
     attack_seed: int,
     defenses: DefenseStack,
     seed: int,
@@ -195,7 +195,7 @@ def frame_epochs(stored: Sequence[int], most: int = MOST_FRAMES) -> tuple[int, .
 
 def look_at_epochs(
     chosen: ImageSet,
-    attack: Attack | None,
+    attack: Attack | PoisonedSet | None,
     attack_seed: int,
     defenses: DefenseStack,
     seed: int,

@@ -13,7 +13,7 @@ from ued_core.attacks import Attack
 from ued_core.context import Context
 from ued_core.defenses import DefenseStack
 from ued_core.errors import Unavailable
-from ued_core.records import Embedding, ImageSet
+from ued_core.records import Embedding, ImageSet, PoisonedSet
 from ued_core.training import features
 
 COPIES = ("clean", "poisoned", "defended")
@@ -21,7 +21,7 @@ COPIES = ("clean", "poisoned", "defended")
 
 def copies(
     chosen: ImageSet,
-    attack: Attack | None,
+    attack: Attack | PoisonedSet | None,
     attack_seed: int,
     defenses: DefenseStack,
     seed: int,
@@ -31,7 +31,7 @@ def copies(
 
     Args:
         chosen: the images to look at.
-        attack: None leaves the poisoned copy equal to the clean one.
+        attack: what makes the poisoned copies, or these copies themselves; None leaves them equal to the clean ones.
         attack_seed: the private key.
         defenses: applied to the poisoned copy, as training would in one epoch.
         seed: of the defences' draws.
@@ -47,7 +47,11 @@ def copies(
             "themselves.",
             "Look at it on the page Defence, or choose another defence here.",
         )
-    poisoned = chosen if attack is None else attack.preview(chosen, attack_seed).as_training_set()
+    if attack is None:
+        poisoned = chosen
+    else:
+        made = attack if isinstance(attack, PoisonedSet) else attack.preview(chosen, attack_seed)
+        poisoned = made.as_training_set()
     return {
         "clean": chosen,
         "poisoned": poisoned,
@@ -95,7 +99,7 @@ def lay_out(
 
 def lay_out_copies(
     chosen: ImageSet,
-    attack: Attack | None,
+    attack: Attack | PoisonedSet | None,
     attack_seed: int,
     defenses: DefenseStack,
     seed: int,
