@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -16,8 +16,8 @@ from pages.frame.cache import cached, key_of
 from pages.frame.guard import guarded
 from pages.frame.navigation import script
 from pages.state import background
-from pages.state.choice import Selection
-from pages.state.crafting import crafting_note, is_crafted, offer_crafting
+from pages.state.choice import Selection, protocol_line
+from pages.state.crafting import crafting_note, is_crafted, look_note, offer_crafting, shipped_look_of
 from pages.state.selection import selection_address
 from pages.widgets.controls import parameter_control, pick, segments, set_control
 from pages.widgets.live_chart import fresh_click, live_chart
@@ -475,7 +475,12 @@ def noise_part(scene: Scene) -> None:
             "For every cluster a small generator network learns **one** noise, the same for all images of the cluster. "
             "Everything above needed no noise; everything from here on does."
         )
-        offer_crafting(choice)
+        look = shipped_look_of(choice)
+        if look is None:
+            offer_crafting(choice)
+        else:
+            look_note(choice, look)
+            _look_tiles(replace(choice, look=look))
         return
     rows = _some_of_each(grouping.assignment, READ_IMAGES, 0)
     read = _noise(_taken(choice.train, rows), scene.attack, choice.seed, grouping.assignment[rows], len(grouping))
@@ -513,6 +518,25 @@ def noise_part(scene: Scene) -> None:
         script("perturbations/page.py"),
         label="Measure this perturbation: size, spectrum, who can read it →",
         query_params=address,
+    )
+
+
+def _look_tiles(choice: Selection) -> None:
+    """The images that ship, one of each class; their clusters are not known here."""
+    images, _ = choice.shown(1)
+    after = choice.poisoned(images).images
+    gain = fitting_gain(images.images, after)
+    tile_rows(
+        [
+            ("clean", "", images.images),
+            ("poisoned", choice.attack.title, after),
+            ("difference", f"× {gain:g}, grey = none", amplified_difference(images.images, after, gain)),
+        ],
+        key="look_tiles",
+        alt=f"One image of each class, clean, with the noise of its cluster, and their difference amplified {gain:g} "
+        "times.",
+        names=[images.class_names[label] for label in images.labels.tolist()],
+        caption=f"{protocol_line(choice)}. One image of each class; images of one cluster have the same noise.",
     )
 
 

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 
-from ued_core.analysis.reference import FOLDER, reference_card, reference_for, reference_network, reference_words
+from ued_core.analysis.reference import (
+    FOLDER,
+    LEARNED,
+    learned_networks,
+    reference_card,
+    reference_for,
+    reference_network,
+    reference_words,
+)
+from ued_core.assets import asset
 from ued_core.context import Context
 from ued_core.data import DATASETS, load_split
 from ued_core.errors import Unavailable
@@ -15,6 +25,8 @@ from ued_core.runs import RunSpec
 from ued_core.training import accuracy, features
 
 NAMES = sorted(path.stem for path in FOLDER.glob("*.json"))
+POISONED = {"fashion-cuda": "CUDA", "fashion-em": "EM", "fashion-synper": "LSP", "fashion-uc": None}
+"""Networks that learned a poison, and what the study ``fashion-first`` calls it."""
 
 
 def test_each_embedded_data_set_has_one() -> None:
@@ -23,7 +35,7 @@ def test_each_embedded_data_set_has_one() -> None:
         assert (FOLDER / f"{name}.safetensors").exists()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, *POISONED])
 def test_it_is_what_its_card_says(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UED_HOME", str(tmp_path))
     card = reference_card(name)
@@ -40,7 +52,33 @@ def test_it_is_what_its_card_says(name: str, tmp_path: Path, monkeypatch: pytest
     assert torch.isfinite(vectors).all()
 
 
-@pytest.mark.parametrize("name", NAMES)
+def test_networks_that_learned_a_poison() -> None:
+    assert learned_networks("fashion") == tuple(POISONED)
+    assert learned_networks("shapes") == ()
+    assert {path.name for path in LEARNED.iterdir()} == {f"{n}.{e}" for n in POISONED for e in ("json", "safetensors")}
+
+
+@pytest.mark.parametrize(("name", "attack"), POISONED.items())
+def test_they_learned_what_the_study_trains_and_nothing_of_the_clean_images(name: str, attack: str | None) -> None:
+    card = reference_card(name)
+    spec = RunSpec.from_json(card["spec"])
+    assert card["key"] == spec.key()
+    assert card["trained_on_accuracy"] > 0.9
+    assert card["clean_test_accuracy"] < reference_card("fashion")["clean_test_accuracy"] - 0.3
+    assert (spec.attack is not None and spec.attack.needs_whole_set) == (card["crafting"] is not None)
+    rows = json.loads(asset("results", "fashion-first.json").read_text(encoding="utf-8"))
+    named = [row["key"] for row in rows if (row["attack"], row["defence"], row["seed"]) == (attack, "none", 0)]
+    assert named == ([] if attack is None else [card["key"]])
+    assert (card["row"] or {}).get("table") == (None if attack is None else "fashion-first.json")
+
+
+@pytest.mark.parametrize("name", ["em", "uc"])
+def test_what_was_crafted_for_them_is_what_the_look_shows(name: str) -> None:
+    look = json.loads(asset("crafted", f"{name}.json").read_text(encoding="utf-8"))
+    assert reference_card(f"fashion-{name}")["trained_on_hash"] == look["published_hash"]
+
+
+@pytest.mark.parametrize("name", [*NAMES, *POISONED])
 def test_it_cannot_be_trained_by_accident(name: str) -> None:
     assert not any(parameter.requires_grad for parameter in reference_network(name).parameters())
     assert reference_network(name) is reference_network(name)

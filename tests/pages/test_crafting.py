@@ -8,6 +8,7 @@ from pages.state import crafting
 from tests.pages.components import tiles
 from ued_core.attacks import ATTACKS
 from ued_core.attacks.checkpoint import craft_once
+from ued_core.attacks.looks import look_card
 from ued_core.context import Context
 from ued_core.data import DATASETS, load_split
 
@@ -130,3 +131,85 @@ def test_button_ends_crafting_only_while_something_is_usable(open_page, monkeypa
     page = open_page("runs", address)
     assert labels(page) == []
     assert any("Crafting ends after the part" in box.value for box in page.caption)
+
+
+@pytest.mark.parametrize("name", [name for name, entry in ATTACKS.items() if entry.needs_whole_set])
+def test_what_the_app_opens_with_is_seen_at_once(open_page, monkeypatch, name):
+    monkeypatch.setattr(ATTACKS[name], "craft", lambda *args: pytest.fail("the page crafts"))
+    monkeypatch.setattr(ATTACKS[name], "seconds_for", lambda *args: pytest.fail("nobody asked for an estimate"))
+    page = open_page("attack", {"attack": name})
+    assert not page.exception
+    assert not page.error
+    (shown,) = tiles(page)
+    assert [row["count"] for row in shown["rows"]] == [10, 10, 10]
+    told = page.info[0].value
+    assert told.startswith("**50 images of a real crafting, which ship with the program.**")
+    assert "all 5,000 images of Fashion" in told
+    card = look_card(name)
+    assert ("ended early" in told) == ("stopped_early" in card["log"])
+    note = card["log"]["note"]
+    assert any(note[:20] in box.value.replace("\\", "") for box in [*page.caption, *page.warning])
+
+
+def test_the_estimate_and_the_button_come_when_asked_for(open_page, monkeypatch):
+    monkeypatch.setattr(ATTACKS["em"], "seconds_for", lambda *args: 3600.0)
+    monkeypatch.setattr(crafting.st, "expander", opened(crafting.st.expander))
+    page = open_page("attack", {"attack": "em"})
+    assert not page.exception
+    assert any("at most about 1 h" in box.value for box in page.info)
+    assert any(button.label.startswith("Craft it") for button in page.button)
+    assert tiles(page)
+
+
+def opened(expander):
+    """Expanders that a reader has opened."""
+
+    def open_one(*args, **kwargs):
+        return expander(*args, **{**kwargs, "expanded": True})
+
+    return open_one
+
+
+def test_other_settings_are_not_shown_as_if_they_were_these(open_page):
+    page = open_page("attack", {"attack": "em", "attack_em_epsilon": "4"})
+    assert "has to be crafted" in page.info[0].value
+    assert not tiles(page)
+    page.button(key="other_look").click().run()
+    assert not page.exception
+    assert page.slider(key="attack_em_epsilon").value == 8
+    assert tiles(page)
+
+
+def test_pages_that_need_the_whole_set_name_the_page_that_does_not(open_page):
+    page = open_page("detection", {"attack": "em"})
+    assert not page.exception
+    assert "has to be crafted" in page.info[0].value
+    assert not tiles(page)
+    assert any("Look at 50 of its images" in str(link.proto) for link in page.get("page_link"))
+
+
+@pytest.mark.parametrize("address", ["perturbations", "defence", "features"])
+def test_pages_that_show_single_images_show_the_look(open_page, address):
+    page = open_page(address, {"attack": "em", "layout_by": "pca"})
+    assert not page.exception
+    assert not page.error
+    assert page.info[0].value.startswith("**50 images of a real crafting")
+    if address != "features":
+        assert tiles(page)
+    if address == "perturbations":
+        assert sum("the 50 images that ship are too few" in box.value for box in page.info) == 2
+
+
+def test_another_choice_of_images_is_another_part_of_the_look(open_page):
+    page = open_page("attack", {"attack": "em"})
+    before = tiles(page)[0]["rows"]
+    page.number_input(key="pick").set_value(1).run()
+    after = tiles(page)[0]["rows"]
+    assert not page.exception
+    assert [row["source"] for row in before] != [row["source"] for row in after]
+
+
+def test_a_set_that_was_crafted_here_takes_the_place_of_the_look(open_page, monkeypatch):
+    monkeypatch.setattr(crafting, "is_crafted", lambda choice: True)
+    page = open_page("attack", {"attack": "em"})
+    assert not any("real crafting" in box.value for box in page.info)

@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 from pages.features import views as feature_views
 from pages.features.film import learning_strip
-from pages.features.views import quality_words
+from pages.features.views import learned_words, quality_words
 from pages.state import background
 from pages.widgets.epoch_player import packed
 from tests.pages.components import charts, tiles
@@ -130,6 +130,18 @@ def test_an_empty_home_shows_the_reference_model_and_says_how_to_get_a_film(feat
     network = page.selectbox(key="network")
     assert network.options[0] == "Reference: small CNN trained on clean images"
     assert all(option.startswith("Encoder: ") for option in network.options[1:]), "there is no run yet"
+
+
+def test_a_network_that_learned_a_poison_can_look(open_page: Callable[..., AppTest]) -> None:
+    page = open_page("features", {"attack": "cuda", "network": "fashion-cuda", "layout_by": "pca", "per_class": "5"})
+    until(page, settled)
+    caption = charts(page)[0]["caption"]
+    assert learned_words("fashion-cuda") in caption
+    assert "a small CNN trained on fashion poisoned by CUDA, key 0 (" in caption
+    network = page.selectbox(key="network")
+    assert [option for option in network.options if option.startswith("Shortcut: ")] == [
+        f"Shortcut: small CNN that learned {title}" for title in ("CUDA", "EM", "LSP", "Unlearnable Clusters")
+    ]
 
 
 def test_a_link_restores_marked_images_with_tiles_and_table(features: Callable[..., AppTest]) -> None:
