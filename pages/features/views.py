@@ -106,7 +106,7 @@ def viewer_controls(choice: Selection) -> Viewer:
     known = runs_of(choice)
     encoders, learned = ready_encoders(), learned_networks(choice.dataset.key)
     options = {REFERENCE: "Reference: small CNN trained on clean images"}
-    options |= {name: f"Shortcut: small CNN that learned {learned_attack(name).title}" for name in learned}
+    options |= {name: f"{learned_attack(name).title}: small CNN that learned this poison" for name in learned}
     options |= {name: f"Encoder: {MODELS[name].title}" for name in encoders} | {
         record.id: f"{record.title} · seed {record.spec.get('seed', '–')} · {record.id[-4:]}" for record in known
     }
@@ -153,10 +153,15 @@ def learned_words(name: str) -> str:
     """What a network that learned a poison is, and what it reaches, for captions."""
     card = reference_card(name)
     clean, own = (100 * card[of] for of in ("clean_test_accuracy", "trained_on_accuracy"))
+    # What is crafted depends on the machine, and a network with it.
+    row = card["row"]
+    stored = (
+        f"; {100 * row['clean_test_accuracy']:.1f} % in the stored run {card['key']} of the same spec" if row else ""
+    )
     return (
         f"a small CNN trained on {card['spec']['dataset']['name']} poisoned by {learned_attack(name).title}, key "
-        f"{card['spec']['attack_seed']} ({clean:.1f} % clean test accuracy, {own:.1f} % on the poisoned images that it "
-        f"learned; run {card['key']})"
+        f"{card['spec']['attack_seed']} ({clean:.1f} % clean test accuracy{stored}; {own:.1f} % "
+        "on the poisoned images that it learned)"
     )
 
 

@@ -21,6 +21,7 @@ from pages.widgets.controls import (
     set_method,
     slide,
 )
+from ued_core.artefacts import STOPPED
 from ued_core.attacks import ATTACKS, Attack
 from ued_core.attacks.looks import look_card
 from ued_core.catalogue import Catalogue
@@ -28,6 +29,7 @@ from ued_core.data import DATASETS
 from ued_core.data.base import Dataset
 from ued_core.params import Parameter
 from ued_core.runs.spec import RunSpec
+from ued_core.studies.estimate import duration
 
 SEED = RunSpec.parameter("attack_seed").model_copy(
     update={
@@ -93,9 +95,14 @@ def sidebar_selection(
         return choice
     offer_crafting(choice)
     if look is not None:
+        log, count = look.card["log"], len(look.rows)
+        early = ", ended early" if STOPPED in log else ""
+        st.caption(
+            f"Where the images that ship were made, this took {duration(log['cpu_s'])} of processor time{early}."
+        )
         st.page_link(
             script("attack/page.py"),
-            label=f"Look at {len(look.rows)} of its images on the page Attack, which ship with the program →",
+            label=f"Look at {count} of its images on the page Attack →",
             query_params=selection_address(dataset, attack, seed),
         )
     else:
@@ -110,7 +117,7 @@ def _offer_other_look(choice: Selection) -> None:
         return
     dataset, attack = DATASETS.parse(card["dataset"]), ATTACKS.parse(card["attack"])
     st.button(
-        f"Show {card['shown']} images that ship: other settings",
+        f"Show {card['shown']} images of {attack.title} that ship (with other settings)",
         on_click=choose_all_poisoned,
         args=(dataset, attack, card["seed"]),
         key="other_look",

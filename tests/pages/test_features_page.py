@@ -139,9 +139,10 @@ def test_a_network_that_learned_a_poison_can_look(open_page: Callable[..., AppTe
     assert learned_words("fashion-cuda") in caption
     assert "a small CNN trained on fashion poisoned by CUDA, key 0 (" in caption
     network = page.selectbox(key="network")
-    assert [option for option in network.options if option.startswith("Shortcut: ")] == [
-        f"Shortcut: small CNN that learned {title}" for title in ("CUDA", "EM", "LSP", "Unlearnable Clusters")
+    assert [option for option in network.options if option.endswith("that learned this poison")] == [
+        f"{title}: small CNN that learned this poison" for title in ("CUDA", "EM", "LSP", "Unlearnable Clusters")
     ]
+    assert "35.4 % clean test accuracy; 36.1 % in the stored run 27d41aa01e0a of the same spec" in caption
 
 
 def test_a_link_restores_marked_images_with_tiles_and_table(features: Callable[..., AppTest]) -> None:
