@@ -1,9 +1,9 @@
-"""Train the small reference models in ``assets/reference`` and ``assets/learned``.
+"""Train the small reference models in ``assets/reference`` and ``assets/victims``.
 
     python -m benchmarks.reference_models                     all of them
     python -m benchmarks.reference_models --only fashion-em   one of them
 
-A clean model for each embedded data set, whose features layouts show; and models that learned a poison of photographs,
+A clean model for each embedded data set, whose features layouts show; and models trained on poisoned photographs,
 as the study ``fashion-first`` trains them with seed 0. All have the default model and plan and are trained on one
 thread. A poison that is crafted is read from the home, where ``benchmarks.crafted_assets`` puts it.
 """
@@ -16,7 +16,7 @@ from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from ued_core.analysis.reference import FOLDER, LEARNED
+from ued_core.analysis.reference import FOLDER, VICTIMS
 from ued_core.context import Context
 from ued_core.files import write_json
 from ued_core.results.shipped_runs import shipped_runs
@@ -31,13 +31,13 @@ POISONED: dict[str, tuple[str, Any]] = {
     "fashion-em": ("fashion", "em"),
     "fashion-uc": ("fashion", "uc"),
 }
-"""Names of models that learned a poison, with data set and attack."""
+"""Names of models that are trained on poisoned images, with data set and attack."""
 
 
 def ship(name: str) -> None:
     """Train one and store it with its card."""
     dataset, attack = POISONED.get(name, (name, None))
-    folder = LEARNED if name in POISONED else FOLDER
+    folder = VICTIMS if name in POISONED else FOLDER
     spec = RunSpec.from_json({"dataset": dataset, "attack": attack, "seed": 0, "attack_seed": 0, "device": "cpu"})
     folder.mkdir(exist_ok=True)
     files = folder / f"{name}.safetensors", folder / f"{name}.json"

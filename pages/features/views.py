@@ -26,7 +26,7 @@ from ued_core.analysis.embedding import MOST_TSNE_POINTS
 from ued_core.analysis.feature_quality import FeatureQuality
 from ued_core.analysis.reference import (
     encoder_words,
-    learned_networks,
+    victims_of,
     ready_encoders,
     reference_card,
     reference_for,
@@ -104,9 +104,9 @@ class Viewer:
 def viewer_controls(choice: Selection) -> Viewer:
     """Let the reader choose network, epoch and layer."""
     known = runs_of(choice)
-    encoders, learned = ready_encoders(), learned_networks(choice.dataset.key)
+    encoders, victims = ready_encoders(), victims_of(choice.dataset.key)
     options = {REFERENCE: "Reference: small CNN trained on clean images"}
-    options |= {name: f"{learned_attack(name).title}: small CNN that learned this poison" for name in learned}
+    options |= {name: _victim(name) for name in victims}
     options |= {name: f"Encoder: {MODELS[name].title}" for name in encoders} | {
         record.id: f"{record.title} · seed {record.spec.get('seed', '–')} · {record.id[-4:]}" for record in known
     }
@@ -117,7 +117,7 @@ def viewer_controls(choice: Selection) -> Viewer:
             options,
             key="network",
             default=REFERENCE,
-            help="The reference model, a network that learned a poison, an encoder that knows photographs of all "
+            help="The reference model, a network trained on poisoned images, an encoder that knows photographs of all "
             "kinds, or a run of this data set.",
         )
     record = next((r for r in known if r.id == name), None)
@@ -126,15 +126,15 @@ def viewer_controls(choice: Selection) -> Viewer:
             MODELS.parse(
                 name
                 if name in encoders
-                else reference_card(name if name in learned else reference_for(choice.dataset.key))["spec"]["model"]
+                else reference_card(name if name in victims else reference_for(choice.dataset.key))["spec"]["model"]
                 if record is None
                 else record.spec["model"]
             ).layer_names()
         )
     if name in encoders:
         return Viewer(name, None, layer, encoder_words(name))
-    if name in learned:
-        return Viewer(name, None, layer, learned_words(name), True)
+    if name in victims:
+        return Viewer(name, None, layer, victim_words(name), True)
     if record is None:
         return Viewer(reference_for(choice.dataset.key), None, layer, reference_words(choice.dataset.key), True)
     epochs = stored_epochs(runs.folder(record.id))
@@ -144,13 +144,19 @@ def viewer_controls(choice: Selection) -> Viewer:
     return Viewer(record.id, epoch, layer, words, False, record, epochs)
 
 
-def learned_attack(name: str) -> Attack:
-    """The attack whose poison a network that ships has learned."""
+def _victim(name: str) -> str:
+    """Its place in the list; not every poison is a shortcut that a network takes."""
+    clean = 100 * reference_card(name)["clean_test_accuracy"]
+    return f"{victim_attack(name).title}: small CNN trained on poisoned images ({clean:.0f} % on clean ones)"
+
+
+def victim_attack(name: str) -> Attack:
+    """The attack that poisoned what a network that ships was trained on."""
     return ATTACKS.parse(reference_card(name)["spec"]["attack"])
 
 
-def learned_words(name: str) -> str:
-    """What a network that learned a poison is, and what it reaches, for captions."""
+def victim_words(name: str) -> str:
+    """What a network trained on poisoned images is, and what it reaches, for captions."""
     card = reference_card(name)
     clean, own = (100 * card[of] for of in ("clean_test_accuracy", "trained_on_accuracy"))
     # What is crafted depends on the machine, and a network with it.
@@ -159,9 +165,9 @@ def learned_words(name: str) -> str:
         f"; {100 * row['clean_test_accuracy']:.1f} % in the stored run {card['key']} of the same spec" if row else ""
     )
     return (
-        f"a small CNN trained on {card['spec']['dataset']['name']} poisoned by {learned_attack(name).title}, key "
+        f"a small CNN trained on {card['spec']['dataset']['name']} poisoned by {victim_attack(name).title}, key "
         f"{card['spec']['attack_seed']} ({clean:.1f} % clean test accuracy{stored}; {own:.1f} % "
-        "on the poisoned images that it learned)"
+        "on these poisoned images)"
     )
 
 

@@ -10,8 +10,8 @@ import torch
 
 from ued_core.analysis.reference import (
     FOLDER,
-    LEARNED,
-    learned_networks,
+    VICTIMS,
+    victims_of,
     reference_card,
     reference_for,
     reference_network,
@@ -26,7 +26,7 @@ from ued_core.training import accuracy, features
 
 NAMES = sorted(path.stem for path in FOLDER.glob("*.json"))
 POISONED = {"fashion-cuda": "CUDA", "fashion-em": "EM", "fashion-synper": "LSP", "fashion-uc": None}
-"""Networks that learned a poison, and what the study ``fashion-first`` calls it."""
+"""Networks trained on poisoned images, and what the study ``fashion-first`` calls it."""
 
 
 def test_each_embedded_data_set_has_one() -> None:
@@ -52,19 +52,22 @@ def test_it_is_what_its_card_says(name: str, tmp_path: Path, monkeypatch: pytest
     assert torch.isfinite(vectors).all()
 
 
-def test_networks_that_learned_a_poison() -> None:
-    assert learned_networks("fashion") == tuple(POISONED)
-    assert learned_networks("shapes") == ()
-    assert {path.name for path in LEARNED.iterdir()} == {f"{n}.{e}" for n in POISONED for e in ("json", "safetensors")}
+def test_networks_trained_on_poisoned_images() -> None:
+    assert victims_of("fashion") == tuple(POISONED)
+    assert victims_of("shapes") == ()
+    assert {path.name for path in VICTIMS.iterdir()} == {f"{n}.{e}" for n in POISONED for e in ("json", "safetensors")}
 
 
 @pytest.mark.parametrize(("name", "attack"), POISONED.items())
-def test_they_learned_what_the_study_trains_and_nothing_of_the_clean_images(name: str, attack: str | None) -> None:
+def test_they_are_what_the_study_trains(name: str, attack: str | None) -> None:
     card = reference_card(name)
     spec = RunSpec.from_json(card["spec"])
     assert card["key"] == spec.key()
-    assert card["trained_on_accuracy"] > 0.9
-    assert card["clean_test_accuracy"] < reference_card("fashion")["clean_test_accuracy"] - 0.3
+    assert card["trained_on_accuracy"] > card["clean_test_accuracy"]
+    # Unlearnable Clusters with its small default encoder, alone, is no shortcut on photographs, and is in no study of
+    # them.
+    fell = card["clean_test_accuracy"] < reference_card("fashion")["clean_test_accuracy"] - 0.3
+    assert fell == (attack is not None)
     assert (spec.attack is not None and spec.attack.needs_whole_set) == (card["crafting"] is not None)
     rows = json.loads(asset("results", "fashion-first.json").read_text(encoding="utf-8"))
     named = [row["key"] for row in rows if (row["attack"], row["defence"], row["seed"]) == (attack, "none", 0)]

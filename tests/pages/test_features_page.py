@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 from pages.features import views as feature_views
 from pages.features.film import learning_strip
-from pages.features.views import learned_words, quality_words
+from pages.features.views import victim_words, quality_words
 from pages.state import background
 from pages.widgets.epoch_player import packed
 from tests.pages.components import charts, tiles
@@ -132,16 +132,16 @@ def test_an_empty_home_shows_the_reference_model_and_says_how_to_get_a_film(feat
     assert all(option.startswith("Encoder: ") for option in network.options[1:]), "there is no run yet"
 
 
-def test_a_network_that_learned_a_poison_can_look(open_page: Callable[..., AppTest]) -> None:
+def test_a_network_trained_on_poisoned_images_can_look(open_page: Callable[..., AppTest]) -> None:
     page = open_page("features", {"attack": "cuda", "network": "fashion-cuda", "layout_by": "pca", "per_class": "5"})
     until(page, settled)
     caption = charts(page)[0]["caption"]
-    assert learned_words("fashion-cuda") in caption
+    assert victim_words("fashion-cuda") in caption
     assert "a small CNN trained on fashion poisoned by CUDA, key 0 (" in caption
     network = page.selectbox(key="network")
-    assert [option for option in network.options if option.endswith("that learned this poison")] == [
-        f"{title}: small CNN that learned this poison" for title in ("CUDA", "EM", "LSP", "Unlearnable Clusters")
-    ]
+    offered = [option for option in network.options if "trained on poisoned images" in option]
+    assert [option.split(":")[0] for option in offered] == ["CUDA", "EM", "LSP", "Unlearnable Clusters"]
+    assert offered[0].endswith("(35 % on clean ones)")
     assert "35.4 % clean test accuracy; 36.1 % in the stored run 27d41aa01e0a of the same spec" in caption
 
 

@@ -1,5 +1,5 @@
 """The small networks that ship with the program: reference models, trained on clean images, whose features are what
-layouts show; and networks that learned a poison."""
+layouts show; and networks trained on poisoned images."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from ued_core.records import ImageSet
 from ued_core.training import features
 
 FOLDER = asset("reference")
-LEARNED = asset("learned")
-"""Networks that learned a poison. Not among the reference models, each of which a labelled surrogate may take."""
+VICTIMS = asset("victims")
+"""Networks trained on poisoned images. Not among the reference models, each of which a labelled surrogate may take."""
 
 
 @functools.lru_cache(maxsize=16)
@@ -55,9 +55,9 @@ def reference_words(dataset: str) -> str:
     )
 
 
-def learned_networks(dataset: str) -> tuple[str, ...]:
-    """Names of the networks that learned a poison of a data set, by its name."""
-    cards = {path.stem: reference_card(path.stem) for path in sorted(LEARNED.glob("*.json"))}
+def victims_of(dataset: str) -> tuple[str, ...]:
+    """Names of the networks trained on poisoned images of a data set, by its name."""
+    cards = {path.stem: reference_card(path.stem) for path in sorted(VICTIMS.glob("*.json"))}
     return tuple(name for name, card in cards.items() if card["spec"]["dataset"]["name"] == dataset)
 
 
@@ -114,8 +114,8 @@ def ready_encoders() -> tuple[str, ...]:
 
 
 def _place(name: str, ending: str) -> Path:
-    learned = LEARNED / f"{name}.{ending}"
-    return learned if learned.exists() else FOLDER / f"{name}.{ending}"
+    victim = VICTIMS / f"{name}.{ending}"
+    return victim if victim.exists() else FOLDER / f"{name}.{ending}"
 
 
 def _at_rest(network: Network) -> Network:
