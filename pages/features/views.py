@@ -26,11 +26,11 @@ from ued_core.analysis.embedding import MOST_TSNE_POINTS
 from ued_core.analysis.feature_quality import FeatureQuality
 from ued_core.analysis.reference import (
     encoder_words,
-    victims_of,
     ready_encoders,
     reference_card,
     reference_for,
     reference_words,
+    victims_of,
 )
 from ued_core.attacks import ATTACKS, Attack
 from ued_core.defenses import DefenseStack

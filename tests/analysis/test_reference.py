@@ -11,11 +11,11 @@ import torch
 from ued_core.analysis.reference import (
     FOLDER,
     VICTIMS,
-    victims_of,
     reference_card,
     reference_for,
     reference_network,
     reference_words,
+    victims_of,
 )
 from ued_core.assets import asset
 from ued_core.context import Context

@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 from pages.features import views as feature_views
 from pages.features.film import learning_strip
-from pages.features.views import victim_words, quality_words
+from pages.features.views import quality_words, victim_words
 from pages.state import background
 from pages.widgets.epoch_player import packed
 from tests.pages.components import charts, tiles
