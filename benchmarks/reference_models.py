@@ -4,7 +4,7 @@
     python -m benchmarks.reference_models --only fashion-em   one of them
 
 A clean model for each embedded data set, whose features layouts show; and models trained on poisoned photographs,
-as the study ``fashion-first`` trains them with seed 0. All have the default model and plan and are trained on one
+as the study ``fashion`` trains them with seed 0. All have the default model and plan and are trained on one
 thread. A poison that is crafted is read from the home, where ``benchmarks.crafted_assets`` puts it.
 """
 
@@ -19,7 +19,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 from ued_core.analysis.reference import FOLDER, VICTIMS
 from ued_core.context import Context
 from ued_core.files import write_json
-from ued_core.results.shipped_runs import shipped_runs
 from ued_core.runs.pipeline import execute
 from ued_core.runs.spec import RunSpec
 
@@ -42,14 +41,11 @@ def ship(name: str) -> None:
     folder.mkdir(exist_ok=True)
     files = folder / f"{name}.safetensors", folder / f"{name}.json"
     result = execute(spec, Context(), weights=files[0])
-    # The run of this key that ships with the results was trained elsewhere, from the same spec.
-    row = shipped_runs().get(spec.key())
     card = {
         "name": name,
         "command": f"{COMMAND} --only {name}",
         "spec": spec.to_json(),
         "key": spec.key(),
-        "row": None if row is None else {"table": row.table, "clean_test_accuracy": row.last},
         "shape": [3, 32, 32],
         "class_names": result.data.class_names,
         "clean_test_accuracy": result.last,

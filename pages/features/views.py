@@ -39,6 +39,7 @@ from ued_core.figures.tiles import amplified_difference, fitting_gain
 from ued_core.models import MODELS, PENULTIMATE
 from ued_core.params import Parameter
 from ued_core.records import Embedding, ImageSet, PoisonedSet
+from ued_core.results.shipped_runs import shipped_runs
 from ued_core.runs import RunRecord
 from ued_core.runs.weights import stored_epochs
 from ued_core.studies.feature_room import CopyFeatures, FeatureView, feature_room, quality_at
@@ -160,10 +161,8 @@ def victim_words(name: str) -> str:
     card = reference_card(name)
     clean, own = (100 * card[of] for of in ("clean_test_accuracy", "trained_on_accuracy"))
     # What is crafted depends on the machine, and a network with it.
-    row = card["row"]
-    stored = (
-        f"; {100 * row['clean_test_accuracy']:.1f} % in the stored run {card['key']} of the same spec" if row else ""
-    )
+    row = shipped_runs().get(card["key"])
+    stored = f"; {100 * row.last:.1f} % in the stored run {card['key']} of the same spec" if row else ""
     return (
         f"a small CNN trained on {card['spec']['dataset']['name']} poisoned by {victim_attack(name).title}, key "
         f"{card['spec']['attack_seed']} ({clean:.1f} % clean test accuracy{stored}; {own:.1f} % "
