@@ -77,9 +77,11 @@ def ship(only: str, stages: Sequence[int]) -> None:
         if 1 in stages or shipped is None:
             made = first_stage(defense, published)
         else:
-            rows = [dict(row) for row in shipped.card["targets"]]
-            made = [(row.pop("target"), row) for row in rows]
-            made = [(target, shipped.network(target).state_dict(), row) for target, row in made]
+            of_targets = {row["target"]: row for row in shipped.card["targets"]}
+            made = [
+                (target, dict(shipped.network(target).state_dict()), {k: v for k, v in row.items() if k != "target"})
+                for target, row in of_targets.items()
+            ]
         before = next(weights for target, weights, _ in made if target == defense.rate_1)
         second = second_stage(defense, published, before) if followed else None
         defence = {

@@ -41,7 +41,7 @@ def as_before(network: DvaeNetwork) -> DvaeNetwork:
         for place, layer in enumerate(decoder):
             if isinstance(layer, InstanceNorm):
                 decoder[place] = nn.InstanceNorm2d(layer.num_features)
-    return network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # torch's omission
+    return network.to(memory_format=torch.contiguous_format)
 
 
 def training_steps(defense: Dvae, data: ImageSet, arithmetic: Arithmetic | None, count: int) -> Callable[[], None]:
@@ -64,7 +64,11 @@ def training_steps(defense: Dvae, data: ImageSet, arithmetic: Arithmetic | None,
         torch.nn.utils.clip_grad_norm_(network.parameters(), LONGEST_GRADIENT)
         optimizer.step()
 
-    return lambda: [step() for _ in range(count)][0]
+    def steps() -> None:
+        for _ in range(count):
+            step()
+
+    return steps
 
 
 def main() -> None:

@@ -74,7 +74,7 @@ def sidebar_selection(
             if about := dataset_class.about():
                 st.caption(about)
             dataset = method_controls(dataset_class, key="data")
-        first = opens_with and opens_with.key
+        first = opens_with.key if opens_with is not None else None
         attack_class = only or choose(ATTACKS, key="attack", label="Attack", default=first)
         with st.expander("Attack parameters"):
             attack = method_controls(attack_class, key="attack")

@@ -205,7 +205,7 @@ def build_dvae(
         elif isinstance(module, nn.Embedding):
             nn.init.normal_(module.weight, generator=rng)
     # After the draws: they fill memory in its order.
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's omission
+    return network.to(memory_format=torch.channels_last)
 
 
 def _encoder(channels: int, width: int, deep: bool) -> nn.Sequential:

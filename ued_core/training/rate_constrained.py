@@ -102,7 +102,9 @@ def batch_loss(
     images = images.contiguous(memory_format=torch.channels_last)
     with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=arithmetic == "bfloat16"):
         made = network(images, labels, rng)
-    return dvae_loss(images, Disentangled(*(None if part is None else part.float() for part in made)), target, capped)
+    perturbation = None if made.perturbation is None else made.perturbation.float()
+    exact = Disentangled(made.image.float(), perturbation, made.mean.float(), made.log_variance.float())
+    return dvae_loss(images, exact, target, capped)
 
 
 @dataclass(frozen=True)
