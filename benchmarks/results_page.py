@@ -59,6 +59,7 @@ HEADLINE = {
 """Condition of the central table → how the README calls it."""
 TABLES: dict[str, Callable[[], str]] = {
     "phenomenon": lambda: study_tables.phenomenon(_of_study("phenomenon")),
+    "claims": study_tables.claims,
     "strength": lambda: study_tables.matrix(studies.shipped("fashion-strength"), "α in px"),
     "over_strength": lambda: studies.words("fashion-strength"),
     "victims": lambda: study_tables.matrix(studies.shipped("fashion-victims"), "attack"),

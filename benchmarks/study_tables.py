@@ -26,6 +26,7 @@ from ued_core.results.phenomenon import conditions as of_plan
 from ued_core.results.row import ResultRow, guessing
 from ued_core.results.staged import PLAIN, WATCHED
 from ued_core.results.words import gain_cell, level, level_cell, share
+from ued_core.studies.claims import judgements
 from ued_core.studies.progress import StudyProgress
 
 
@@ -124,6 +125,20 @@ def matrix(study: StudyProgress, columns: str) -> str:
     lines = ["| " + " | ".join([*others, *across]) + " |", "|---" * (len(others) + len(across)) + "|"]
     lines += ["| " + " | ".join([*row, *(own.get(name, "") for name in across)]) + " |" for row, own in found.items()]
     return "\n".join(lines) if found else ""
+
+
+def claims() -> str:
+    """What papers claim, and what the stored runs say of it."""
+    lines = ["| paper | claim | here | comparisons | study |", "|---|---|---|---|---|"]
+    for one in judgements():
+        parts = [f"{check.name} {gain_cell(found)}" for check, found in one.found if found is not None]
+        missing = sum(found is None for _, found in one.found)
+        parts += [f"{missing} not run yet"] if missing else []
+        claim = one.claim
+        lines.append(
+            "| " + " | ".join([claim.paper, claim.text, f"**{one.verdict}**", "; ".join(parts), claim.study]) + " |"
+        )
+    return "\n".join(lines)
 
 
 def dvae(stages: Sequence[ResultRow], rates: Sequence[ResultRow]) -> str:

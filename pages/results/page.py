@@ -1,7 +1,8 @@
-"""The page Results: what was measured here, what papers report, what nobody had measured, and the whole record."""
+"""The page Results: what was measured here, what papers report and claim, what nobody had measured, and the record."""
 
 import streamlit as st
 
+from pages.results.claims import claims_view
 from pages.results.measured import go_where_asked, measured_view
 from pages.results.questions import open_view
 from pages.results.record import record_view
@@ -11,10 +12,17 @@ from pages.widgets.controls import segments
 PARTS = {
     "measured": "Measured here",
     "reported": "Reported in papers",
+    "claims": "Papers' claims",
     "open": "Open questions",
     "record": "Record",
 }
-VIEWS = {"measured": measured_view, "reported": reported_view, "open": open_view, "record": record_view}
+VIEWS = {
+    "measured": measured_view,
+    "reported": reported_view,
+    "claims": claims_view,
+    "open": open_view,
+    "record": record_view,
+}
 
 go_where_asked()
 st.title("Results")
