@@ -314,6 +314,12 @@ def test_it_opens_with_noise_and_both_stages(open_page: Callable[..., AppTest], 
     assert not page.exception
     assert [row["label"] for row in tiles(page)[0]["rows"]][-1] == "poisoned − p̂"
     assert [c.value for c in page.caption if "Stage 2 ships for a rate target of 1." in c.value]
+    next(b for b in page.button if b.label == "Digits with Region noise →").click().run()
+    assert not page.exception
+    assert page.select_slider(key="rate").value == "0.3"
+    assert "Stage 1 makes the ground brighter" in markup(page), "p̂ takes more off the black ground than is there"
+    assert "more than there was" in markup(page)
+    assert not [b for b in page.button if b.label == "Digits with Region noise →"], "it is shown"
     next(b for b in page.button if b.label == "Fashion with CUDA →").click().run()
     assert page.selectbox(key="attack").value == "cuda"
     assert page.query_params["attack"] in ("cuda", ["cuda"])
