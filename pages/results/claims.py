@@ -50,10 +50,10 @@ def claims_view() -> None:
         selection_mode="single-row",
         alt="; ".join(f"{one.claim.paper}: {one.claim.text} {one.verdict}" for one in found),
         column_config={
-            "Paper": st.column_config.TextColumn(width=190),
-            "Claim": st.column_config.TextColumn(width=430),
-            "Here": st.column_config.TextColumn(width=140),
-            "Checks": st.column_config.TextColumn(width=80, help="Comparisons with enough runs, of all that it needs."),
+            "Here": st.column_config.TextColumn(width=125),
+            "Claim": st.column_config.TextColumn(width=470),
+            "Checks": st.column_config.TextColumn(width=70, help="Comparisons with enough runs, of all that it needs."),
+            "Paper": st.column_config.TextColumn(width=260),
         },
     )
     st.caption(f"Click a line for the numbers behind it. {RULE}")
@@ -65,10 +65,10 @@ def claims_view() -> None:
 def _row(one: Judgement) -> dict[str, str]:
     known = sum(comparison is not None for _, comparison in one.found)
     return {
-        "Paper": one.claim.paper,
-        "Claim": one.claim.text,
         "Here": SIGNS[one.verdict],
+        "Claim": one.claim.text,
         "Checks": f"{known} of {len(one.found)}",
+        "Paper": one.claim.paper,
     }
 
 

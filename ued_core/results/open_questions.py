@@ -28,7 +28,7 @@ USUAL = 2.0
 
 
 PHOTOGRAPHS, DRAWN = "photographs", "drawn"
-GROUNDS: Mapping[str, str] = MappingProxyType({PHOTOGRAPHS: "Photographs", DRAWN: "Drawn shapes"})
+GROUNDS: Mapping[str, str] = MappingProxyType({PHOTOGRAPHS: "Photographs", DRAWN: "Shapes and digits"})
 """What a question is tried on, and how it is called."""
 
 

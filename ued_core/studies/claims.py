@@ -163,11 +163,11 @@ CLAIMS: tuple[Claim, ...] = (
         tuple(Check(a, _cell(a, "none"), _cell("clean", "none"), "lower") for a in FILTERS),
     ),
     Claim(
-        CUDA, "The harm comes from filters that differ between classes: one filter for all does less.", "fashion",
+        CUDA, "Filters must differ between classes: one for all does less harm.", "fashion",
         (Check("one filter against CUDA", _cell("common kernel", "none"), _cell("CUDA", "none"), "higher"),),
     ),
     Claim(
-        CUDA, "It withstands augmentation: less is reached than with the same augmentation on clean images.", "fashion",
+        CUDA, "It withstands augmentation: less is left than of clean images.", "fashion",
         tuple(Check(d, _cell("CUDA", d), _cell("clean", d), "lower") for d in ("Cutout", "Mixup", "CutMix")),
     ),
     Claim(
