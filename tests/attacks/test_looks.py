@@ -16,8 +16,7 @@ from ued_core.context import Context
 from ued_core.data import DATASETS, load_split
 from ued_core.records import ImageSet, PoisonedSet
 
-NOT_YET = {"rem"}
-CRAFTED = [name for name in ATTACKS.where(needs_whole_set=True) if name not in NOT_YET]
+CRAFTED = list(ATTACKS.where(needs_whole_set=True))
 MOST_BYTES = 40_000_000
 CARD = {
     *("dataset", "attack", "version", "revision", "inputs", "seed", "images", "data_hash", "published_hash"),
