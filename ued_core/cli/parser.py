@@ -5,7 +5,21 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from ued_core.cli import data, defend, export, inspect, methods, poison, record, runs, storage, study, theta, train
+from ued_core.cli import (
+    data,
+    defend,
+    export,
+    inspect,
+    methods,
+    poison,
+    record,
+    recover,
+    runs,
+    storage,
+    study,
+    theta,
+    train,
+)
 from ued_core.cli.command import Command
 
 COMMANDS: tuple[Command, ...] = (
@@ -25,6 +39,7 @@ COMMANDS: tuple[Command, ...] = (
     runs.CANCEL,
     runs.STOP_CRAFTING,
     runs.RESUME,
+    recover.COMMAND,
 )
 
 

@@ -57,6 +57,12 @@ class Sample:
         return to_float(random_flip(images, self.rng) if self.flip else images)
 
 
+def steps_per_epoch(images: int, batch_size: int, remainder: bool = True) -> int:
+    """Steps of one pass over so many images; ``remainder`` as in :class:`Batches`."""
+    whole, rest = divmod(images, batch_size)
+    return whole + (remainder and rest > 1)
+
+
 @dataclass(frozen=True)
 class Batches:
     """A training set on its device, and how it is cut into batches anew for every epoch.
@@ -87,8 +93,7 @@ class Batches:
     @property
     def per_epoch(self) -> int:
         """Steps of one epoch."""
-        whole, rest = divmod(len(self.images), self.batch_size)
-        return whole + (self.remainder and rest > 1)
+        return steps_per_epoch(len(self.images), self.batch_size, self.remainder)
 
     @property
     def steps(self) -> int:
