@@ -22,6 +22,7 @@ from benchmarks import (
     detection,
     edge_detector,
     feature_quality,
+    recovery,
     rows,
     study_tables,
 )
@@ -40,7 +41,9 @@ from benchmarks.statements import (
 from benchmarks.statements import detection as tests_of_sets
 from benchmarks.statements import phenomenon as central
 from benchmarks.statements import staged as staged_training
+from benchmarks.statements import starts as defenders
 from ued_core.results import measured
+from ued_core.results import recovery as known_images
 from ued_core.results.measured import summary
 from ued_core.results.open_questions import DRAWN, PHOTOGRAPHS, QUESTIONS
 from ued_core.results.phenomenon import conditions
@@ -94,6 +97,11 @@ TABLES: dict[str, Callable[[], str]] = {
     "purification": lambda: dvae.words(_of_study("dvae"), _of_study("dvae-rates"), _of_study("dvae-precision")),
     "staged": lambda: study_tables.staged(_of_study("staged")),
     "feature_quality": lambda: feature_quality.table(stored_rows(feature_quality.RESULTS)),
+    "pretrained": lambda: study_tables.pretrained(_of_study("pretrained")),
+    "pretrained_start": lambda: defenders.words(_of_study("pretrained")),
+    "recovery": lambda: recovery.table(stored_rows(known_images.FILE)),
+    "known_images": lambda: defenders.recovery_words(stored_rows(known_images.FILE)),
+    "defenders": lambda: defenders.findings(_of_study("pretrained"), stored_rows(known_images.FILE)),
     "uc_protocols": lambda: study_tables.uc_protocols(_of_study("uc-protocols")),
     "edge_detector": lambda: edge_detector.table(_record(edge_detector.RESULTS)),
     "detection": lambda: detection.table(_record(rows.RESULTS / "detection.json")["rows"]),

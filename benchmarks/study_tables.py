@@ -25,6 +25,7 @@ from ued_core.results.phenomenon import Condition
 from ued_core.results.phenomenon import conditions as of_plan
 from ued_core.results.row import ResultRow, guessing
 from ued_core.results.staged import PLAIN, WATCHED
+from ued_core.results.starts import SCRATCH, starts_of
 from ued_core.results.words import gain_cell, level, level_cell, share
 from ued_core.studies.claims import judgements
 from ued_core.studies.progress import StudyProgress
@@ -249,6 +250,22 @@ def uc_protocols(found: Sequence[ResultRow]) -> str:
     for name, own in grouped.items():
         cells = [rows.spread([row.value(number) for row in own]) for number in numbers]
         lines.append("| " + " | ".join([*name, *cells, f"{100 * guessing(own[0]):.0f}", str(len(own))]) + " |")
+    return "\n".join(lines)
+
+
+def pretrained(rows: Sequence[ResultRow]) -> str:
+    """Accuracies by start of training and attack, the difference from clean images of the same start, and how that
+    differs from the start from scratch."""
+    found = starts_of(rows)
+    lines = [
+        "| start | trained on | clean test, last | change by the attack | against from scratch |",
+        "|---" * 5 + "|",
+    ]
+    for (start, attack), own in found.cells.items():
+        lost = found.losses.get((start, attack))
+        spared = found.spared(start, attack) if lost and start != SCRATCH else None
+        cells = [level_cell(summary(own, "last")), gain_cell(lost) if lost else "", gain_cell(spared) if spared else ""]
+        lines.append("| " + " | ".join([start, attack, *cells]) + " |")
     return "\n".join(lines)
 
 

@@ -7,6 +7,7 @@ from pages.results.measured import go_where_asked, measured_view
 from pages.results.questions import open_view
 from pages.results.record import record_view
 from pages.results.reported import reported_view
+from pages.results.starts import starts_view
 from pages.widgets.controls import segments
 
 PARTS = {
@@ -14,6 +15,7 @@ PARTS = {
     "reported": "Reported in papers",
     "claims": "Papers' claims",
     "open": "Open questions",
+    "starts": "Pretrained start and recovery",
     "record": "Record",
 }
 VIEWS = {
@@ -21,6 +23,7 @@ VIEWS = {
     "reported": reported_view,
     "claims": claims_view,
     "open": open_view,
+    "starts": starts_view,
     "record": record_view,
 }
 

@@ -12,6 +12,7 @@ from pages.frame.guard import guarded, plain, show_error
 from pages.frame.hidden import seen
 from pages.frame.visitor import who
 from pages.runs.form import cannot_edit, fill_form, start
+from pages.runs.recovery import recovery_part
 from pages.runs.table import cancel_button, delete_part, local_time, state_badge
 from pages.runs.verdict import RULE, histogram_words, probe_words, verdict
 from pages.state.known_words import known_caption
@@ -68,6 +69,7 @@ def run_detail(run_id: str) -> None:
     _live_part(record, result)
     if result:
         _result_part(record, result)
+        recovery_part(record, result)
     _files_part(record, result)
 
 

@@ -144,22 +144,34 @@ def answer(found: Sequence[Attacked]) -> Answer:
         most = max(own.known[-1] for own in poisoned)
         clause = f"of {listed(never)} it is not back, or not told, with {most:,}"
         words = f"{words}; {clause}" if words else f"Half of what an attack took: {clause}"
-    beyond = [own.attack for own in poisoned if _is_beyond(own)]
-    fewest = min(own.known[0] for own in poisoned)
+    return Answer(" ".join([f"{words}.", *_beside_alone(poisoned)]), tuple(details), seeds)
+
+
+def _beside_alone(poisoned: Sequence[Attacked]) -> list[str]:
+    """Whether the networks give more than the known images by themselves, at the fewest and at the most of them."""
+    fewest, most = min(own.known[0] for own in poisoned), max(own.known[-1] for own in poisoned)
+    beyond, behind = ([own.attack for own in poisoned if holds(own)] for holds in (_is_beyond, _is_behind))
     doubt = [own.attack for own in poisoned if own.attack not in beyond]
-    more = []
-    if beyond:
-        more.append(f"with {fewest:,} the network of {listed(beyond)} gives more than these images alone")
+    told = [f"the network of {listed(beyond)} gives more than the same images alone"] if beyond else []
     if doubt:
-        more.append(
-            f"with {fewest:,} it cannot be told that the network of {listed(doubt)} gives more than these alone"
-        )
-    return Answer(f"{words}. {_capital('; '.join(more))}.", tuple(details), seeds)
+        same = "does" if beyond else "gives more than the same images alone"
+        told.append(f"whether the network of {listed(doubt)} {same} cannot be told")
+    lines = [f"With {fewest:,} known images, {'; '.join(told)}."]
+    if behind:
+        lines.append(f"With {most:,}, the same images alone give more than the network of {listed(behind)}.")
+    return lines
 
 
 def _is_beyond(own: Attacked) -> bool:
+    """Whether the network gives more than the fewest known images alone."""
     found = [over_alone(own, method, own.known[0]) for method in ("refitted", "tuned")]
     return any(one is not None and one.word == "better" for one in found)
+
+
+def _is_behind(own: Attacked) -> bool:
+    """Whether the most known images alone give more than the network, both ways."""
+    found = [over_alone(own, method, own.known[-1]) for method in ("refitted", "tuned")]
+    return all(one is not None and one.word == "worse" for one in found)
 
 
 def _of_one(own: Attacked, half: Half | None) -> str:

@@ -87,6 +87,20 @@ def recover(
     )  # fmt: skip
 
 
+def recovered_at(run: str, known: int, alone: bool) -> RunRecovery:
+    """What one number of known clean images gives, as :func:`recover`.
+
+    Args:
+        run: id of a finished run.
+        known: how many clean images are known.
+        alone: whether the control is trained, which takes as long as the run's training.
+
+    Raises:
+        RunError, DataError: as :func:`recover`.
+    """
+    return recover(run, [known], control=RecoveryTest.alone if alone else no_control)
+
+
 def _prepared(run: str, ctx: Context) -> tuple[RunSpec, RecoveryTest, ImageSet]:
     """The run's spec, the test of its network, and the clean images of which some are known."""
     where = folder(run)
