@@ -69,6 +69,7 @@ def _starts_part(found: Starts) -> None:
         key="starts_table",
         hide_index=True,
         placeholder="–",
+        height="content",
         alt="Table of starts and attacks: clean test accuracy in per cent, and differences in points.",
     )
     conditions = list(found.cells.values())
@@ -133,6 +134,7 @@ def _recovery_part(found: Sequence[Attacked]) -> None:
         key="recovery_table",
         hide_index=True,
         placeholder="–",
+        height="content",
         alt="Table of poisons and numbers of known images: clean test accuracies in per cent.",
     )
     conditions = [Condition(own.attack, own.rows) for own in found]

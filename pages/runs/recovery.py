@@ -40,7 +40,7 @@ def recovery_part(record: RunRecord, result: RunResult) -> None:
 
 def _part(record: RunRecord, result: RunResult, counts: list[int]) -> None:
     st.subheader("How few clean images bring the accuracy back?", anchor=False)
-    control = result.train_seconds <= LONG_S
+    control = min(result.train_seconds, result.cpu_s or result.train_seconds) <= LONG_S
     told = (
         f"Refits the last layer to {', '.join(f'{count:,}' for count in counts)} clean images, and moves all weights "
         "for one epoch on them."
@@ -82,7 +82,8 @@ def _shown(record: RunRecord, result: RunResult, found: list[RunRecovery], contr
     if not control:
         missing = (
             f" The control that trains on the known images for as long as this run was trained takes about "
-            f"{duration(result.train_seconds)} for each number; `python -m ued_core recover {record.id}` measures it."
+            f"{duration(result.train_seconds)} for each number; the command python -m ued_core recover {record.id} "
+            "measures it."
         )
     verdict = recovery_verdict(points, found[0].as_trained, found[0].tested)
     live_chart(

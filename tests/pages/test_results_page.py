@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 from pages.results import measured as measured_views
 from pages.results.measured import GO_TO, attack_frame, protocol, reading, runs_csv
 from pages.results.reported import reported_csv
+from pages.results.starts import recovery_csv
 from pages.state.selection import selection_address
 from pages.widgets.controls import method_address
 from tests.pages.components import charts
@@ -19,7 +20,7 @@ from tests.runs.examples import RESULT
 from ued_core.attacks import ATTACKS
 from ued_core.defenses import DEFENSES
 from ued_core.figures.results import reported_cells
-from ued_core.results import measured
+from ued_core.results import measured, recovery, starts
 from ued_core.results.reported import reported
 from ued_core.results.row import ResultRow
 from ued_core.runs.spec import RunSpec
@@ -295,3 +296,47 @@ def test_reported_csv_keeps_the_printed_names() -> None:
     lines = reported_csv(reported()).splitlines()
     assert len(lines) == 1 + len(reported())
     assert any("EMinN" in line and line.count("EM") >= 2 for line in lines)
+
+
+# ---- pretrained start and recovery -------------------------------------------------------------
+
+
+def test_starts_and_recovery_show_what_is_stored(
+    open_page: Callable[..., AppTest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = [{"known": 10, "refitted": 0.6, "tuned": 0.5, "rate": 0.001, "alone": 0.3, "alone_one_epoch": 0.1}]
+    stored = [run(EM, seed, 0.2, attack="EM", condition="linear probe · EM") for seed in (0, 1)]
+    stored += [run(None, seed, 0.9 + seed / 50, attack="clean", condition="linear probe · clean") for seed in (0, 1)]
+    recovered = [{**run(EM, seed, 0.2, attack="EM"), "as_trained": 0.2, "points": known} for seed in (0, 1)]
+    for module, name, rows in ((starts, "starts", stored), (recovery, "known", recovered)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(rows))
+        monkeypatch.setattr(module, "FILE", tmp_path / f"{name}.json")
+    page = checked(open_page("results", {"part": "starts"}))
+    first, second = charts(page)
+    assert "linear probe · EM −71.0 [−84, −58] points" in first["alt"]
+    assert "EM: as trained 20.0 ± 0.0 %; last layer refitted 60.0 ± 0.0 % with 10" in second["alt"]
+    written = " ".join(element.value for element in page.markdown)
+    assert "Linear probe: clean 91.0 ± 1.4 % (n = 2); EM −71.0" in written
+    assert "EM: 20.0 ± 0.0 % as trained" in written
+    assert [len(table.value) for table in page.dataframe] == [2, 1]
+    captions = " ".join(c.value for c in page.caption)
+    assert starts.COMMAND in captions
+    assert recovery.COMMAND in captions
+
+
+def test_starts_and_recovery_that_nobody_measured_say_how(
+    open_page: Callable[..., AppTest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (starts, recovery):
+        monkeypatch.setattr(module, "FILE", tmp_path / "absent.json")
+    page = checked(open_page("results", {"part": "starts"}))
+    assert [starts.COMMAND in page.info[0].value, recovery.COMMAND in page.info[1].value] == [True, True]
+    assert charts(page) == []
+
+
+def test_every_point_of_recovery_is_a_line_of_the_csv() -> None:
+    points = [{"known": 10, "refitted": 0.6}, {"known": 50, "refitted": 0.7}]
+    rows = [ResultRow.from_json({**run(EM, 3, 0.2, attack="EM"), "as_trained": 0.2, "points": points})]
+    lines = recovery_csv(recovery.by_attack(rows)).splitlines()
+    assert lines[0].startswith("trained_on,seed,run,as_trained,known,refitted")
+    assert [line.split(",")[-2:] for line in lines[1:]] == [["10", "0.6"], ["50", "0.7"]]

@@ -20,8 +20,8 @@ from ued_core.results.row import ResultRow, guessing, stored_rows, table_text
 from ued_core.runs.pipeline import execute
 from ued_core.runs.spec import RunSpec
 
-TABLES = (*study_tables(), "feature_quality")
-"""The tables of runs: those of studies, and one more."""
+TABLES = (*study_tables(), "feature_quality", "recovery")
+"""The tables of runs: those of studies, and two more."""
 OTHER_TABLES = ("detection", "edge_detector", "filter_readout")
 """Tables whose rows are no runs: they have no spec and no key."""
 TIMES = {"seconds", "images_per_s", "train_seconds", "poison_seconds", "cpu_s"}

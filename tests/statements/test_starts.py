@@ -11,7 +11,7 @@ def test_both_answers_stand_as_lines_with_what_they_rest_on() -> None:
     lines = starts.words(table()).splitlines()
     assert lines[0].startswith("- From scratch: 1 of 1 attacks take accuracy (CUDA). Linear probe")
     assert lines[0].endswith("It rests on 20 runs, 5 seeds for each condition.")
-    assert [line.split(":")[0] for line in lines[1:]] == ["- From scratch", "- Linear probe"]
+    assert [line.split(":")[0] for line in lines[1:3]] == ["- From scratch", "- Linear probe"]
     known = starts.recovery_words([*CLEAN, *runs("CUDA", 0.3, {10: (0.7, 0.35, 0.3)})])
     assert known.startswith("- Half of what an attack took is back with so many known clean images: CUDA 10. ")
 

@@ -82,9 +82,21 @@ def recovery_figure(panels: Sequence[Curves]) -> go.Figure:
             "type": "line", "layer": "below", "xref": f"x{suffix} domain", "x0": 0, "x1": 1, "yref": f"y{suffix}",
             "y0": value, "y1": value, "line": drawn,
         })  # fmt: skip
-        layout["annotations"].append(_text(f"as trained {value:.0f} %", suffix, value, 12, MUTED, 0.0))
+        # Curves rise to the right: under a low line there is room.
+        label = _text(f"as trained {value:.0f} %", suffix, 12, MUTED)
+        side = {
+            "x": 1,
+            "xanchor": "right",
+            "yref": f"y{suffix}",
+            "y": value,
+            "yanchor": "top" if value < 50 else "bottom",
+        }
+        layout["annotations"].append({**label, **side})
         if panel.title:
-            layout["annotations"].append(_text(f"trained on {panel.title}", suffix, None, 13, INK, 0.0))
+            title = _text(f"trained on {panel.title}", suffix, 13, INK)
+            layout["annotations"].append(
+                {**title, "x": 0, "xanchor": "left", "yref": "paper", "y": 1, "yanchor": "bottom"}
+            )
     # With one line above the other the panels' titles would stand in the legend.
     layout["legend"] = {"y": 1.12 if panels[0].title else 1.02}
     layout["meta"] = {"least_width": 80 + PANEL * len(panels)} if len(panels) > 1 else {}
@@ -123,12 +135,13 @@ def _line(method: str, line: Mapping[int, Summary], named: bool) -> dict[str, An
     }
 
 
-def _text(words: str, suffix: str, at: float | None, size: int, colour: str, x: float) -> dict[str, Any]:
-    high = {"yref": "paper", "y": 1} if at is None else {"yref": f"y{suffix}", "y": at}
+def _text(words: str, suffix: str, size: int, colour: str) -> dict[str, Any]:
     return {
-        "text": words, "xref": f"x{suffix} domain", "x": x, "xanchor": "left", "yanchor": "bottom", "showarrow": False,
-        "font": {"size": size, "color": colour}, **high,
-    }  # fmt: skip
+        "text": words,
+        "xref": f"x{suffix} domain",
+        "showarrow": False,
+        "font": {"size": size, "color": colour},
+    }
 
 
 def _domain(place: int, count: int) -> list[float]:

@@ -29,8 +29,9 @@ FILE = FOLDER / f"{STUDY}.json"
 COMMAND = study_command(STUDY)
 BETWEEN = " · "
 SCRATCH = "from scratch"
-DECLARED = 15
-"""Comparisons that the study declares: five attacks, three starts; those that are still to be trained count too."""
+STARTS = (SCRATCH, "linear probe", "fine-tuned")
+ATTACKS = ("CUDA", "LSP", "region", "EM", "UC")
+"""What the study declares, which may not be trained yet."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Starts:
         common seed are left out. p is corrected for the number of comparisons that the study declares."""
         places = [place for place in self.cells if place[1] in self._attacked]
         found = [compare(*self._pair(place)) for place in places]
-        found += [compare({}, {})] * (DECLARED - len(found))
+        found += [compare({}, {})] * (len(STARTS) * len(ATTACKS) - len(found))
         judged = zip(places, corrected(found)[: len(places)], strict=True)
         return {place: one for place, one in judged if one.gain.count}
 
@@ -111,7 +112,14 @@ def answer(found: Starts) -> Answer:
         return Answer(NOT_YET, (), seeds)
     parts = [f"{words}." for start in found.starts if (words := _harm(found, start))]
     details = [words for start in found.starts if (words := _detail(found, start))]
-    return Answer(" ".join(parts), tuple(details), seeds)
+    return Answer(" ".join(parts), (*details, *_untrained(found)), seeds)
+
+
+def _untrained(found: Starts) -> list[str]:
+    """What the study declares and nobody has trained yet, start by start."""
+    absent = {start: [attack for attack in ATTACKS if (start, attack) not in found.losses] for start in STARTS}
+    parts = [f"{start} {listed(attacks)}" for start, attacks in absent.items() if attacks]
+    return [f"Not trained yet on poison and clean images: {'; '.join(parts)}."] if parts else []
 
 
 def _harm(found: Starts, start: str) -> str:
