@@ -4,7 +4,7 @@
     python -m benchmarks.recovery                measure the finished runs of this home that have no row yet
     python -m benchmarks.recovery --table        print the table from the stored rows
 
-Data, attacks, network and plan of the study ``fashion-first``, without a defence; the runs are found by their keys. The
+Data, attacks, network and plan of the study ``fashion``, without a defence; the runs are found by their keys. The
 known images are clean originals of training images, drawn by the seed of the run: the same ones for all attacks. Rows
 are stored in ``assets/results/recovery.json``.
 """
@@ -35,7 +35,7 @@ SEEDS = (0, 1, 2, 3, 4)
 @cache
 def wanted() -> dict[tuple[str, int], RunSpec]:
     """The runs of the study that have no defence, by attack and seed."""
-    study = Study.read(study_files()["fashion-first"])
+    study = Study.read(study_files()["fashion"])
     found = study.matching({"attack": ATTACKS, "defence": ["none"]})
     specs = {(c.places["attack"], run.spec.seed): run.spec for c in found for run in c.runs}
     return dict(sorted(specs.items(), key=lambda entry: (entry[0][1], ATTACKS.index(entry[0][0]))))
