@@ -27,7 +27,7 @@ TINY = {
     "plan": {"name": "adamw", "epochs": 2},
     "device": "cpu",
 }
-PATIENCE_S = 90
+PATIENCE_S = 240
 
 
 @pytest.fixture(scope="module")
