@@ -62,7 +62,7 @@ def test_a_start_that_is_spared_is_said_to_be_so() -> None:
     [
         (0.1, 0.02, "CUDA takes more than of the start from scratch"),
         (0.3, 0.02, "whether CUDA takes less than from scratch cannot be told"),
-        (0.7, 0.3, "0 of 1 attacks take accuracy, of CUDA it cannot be told"),
+        (0.7, 0.3, "Linear probe: of CUDA it cannot be told whether accuracy is lost"),
     ],
 )
 def test_other_numbers_give_other_words(probed: float, width: float, says: str) -> None:

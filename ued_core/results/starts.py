@@ -128,10 +128,12 @@ def _harm(found: Starts, start: str) -> str:
     if not own:
         return ""
     by = {word: [attack for attack, one in own.items() if one.word == word] for word in ("worse", "cannot be told")}
-    words = f"{_capital(start)}: {len(by['worse'])} of {len(own)} attacks take accuracy"
-    words += f" ({listed(by['worse'])})" if by["worse"] else ""
-    if by["cannot be told"]:
-        words += f", of {listed(by['cannot be told'])} it cannot be told"
+    harm, doubt = by["worse"], by["cannot be told"]
+    parts = [f"{len(harm)} of {len(own)} attacks take accuracy ({listed(harm)})"] if harm else []
+    if doubt:
+        parts.append(f"of {listed(doubt)} it cannot be told whether accuracy is lost")
+    rises = "" if harm or doubt else "no attack is seen to take accuracy"
+    words = f"{_capital(start)}: {', '.join(parts) or rises}"
     return words + (_spared(found, start, list(own)) if start != SCRATCH else "")
 
 
