@@ -50,6 +50,7 @@ def rehearse() -> None:
 
     attack = Cuda()
     kernels = attack.kernels(2, 0)
+    assert kernels is not None
     moved = Coin().augment(torch.zeros(1, 3, 8, 8), torch.Generator())
     attack.as_class((moved * 255).to(torch.uint8), torch.zeros(1, dtype=torch.int64), 2, 0)
     now = theta(kernels, 1.0, 2, np.random.default_rng(0), (8, 8))

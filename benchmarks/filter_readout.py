@@ -45,6 +45,7 @@ def main() -> None:
             data = load_split(DATASETS.build(name, seed=seed), Context()).train.take(torch.arange(COUNT))
             wrong = np.random.default_rng(seed).integers(0, data.classes, COUNT)
             images = Cuda().as_class(data.images, torch.from_numpy(wrong), data.classes, seed)
+            assert images is not None
             found = spectrum(images)
             model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=300))
             accuracy = model.fit(found[:TRAINED], wrong[:TRAINED]).score(found[TRAINED:], wrong[TRAINED:])

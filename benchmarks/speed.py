@@ -141,6 +141,7 @@ def agreement(data: ImageSet) -> list[str]:
 def large_theta() -> tuple[float, float]:
     """Peak of the arrays that Θ at 224×224 allocates, in MB, and seconds."""
     kernels, began = Cuda().kernels(10, SEED), time.perf_counter()
+    assert kernels is not None
     tracemalloc.start()
     try:
         theta(kernels, STRENGTH, 5, np.random.default_rng(0), (224, 224))
@@ -153,6 +154,7 @@ def theta_lines(repeats: int) -> list[str]:
     """Θ at 32×32 in time, at 224×224 in memory."""
     torch.set_num_threads(1)
     kernels = Cuda().kernels(10, SEED)
+    assert kernels is not None
     small = interleaved({"theta": lambda: theta(kernels, STRENGTH, 50, np.random.default_rng(0))}, repeats)["theta"]
     peak, seconds = large_theta()
     return [

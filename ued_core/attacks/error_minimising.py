@@ -207,6 +207,8 @@ class _Crafting(ABC):
 
 
 class _SampleWise(_Crafting):
+    drawn: tuple[int, int]
+
     def seen(self, images: torch.Tensor) -> torch.Tensor:
         """The images as the expected COIN leaves them, in one draw."""
         return expected(images, self.attack.expected_coin, self.draws) if self.attack.expected_coin else images
