@@ -37,6 +37,7 @@ from benchmarks.statements import (
     questions,
     ranking,
     studies,
+    weak,
 )
 from benchmarks.statements import detection as tests_of_sets
 from benchmarks.statements import phenomenon as central
@@ -71,6 +72,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "over_length": lambda: studies.words("fashion-length"),
     "staged_photographs": lambda: study_tables.matrix(studies.shipped("fashion-staged"), "attack"),
     "staged_on_photographs": lambda: studies.words("fashion-staged"),
+    "weak": lambda: study_tables.matrix(studies.shipped("fashion-weak"), "victim"),
+    "weak_attacks": weak.words,
     "clusters": lambda: studies.words("uc-protocols"),
     "key_and_seed": lambda: study_tables.key_and_seed(_of_study("key-and-seed")),
     "how_much_the_key": lambda: key_and_seed.words(_of_study("key-and-seed")),
