@@ -6,8 +6,9 @@ import pytest
 
 from benchmarks.slider_walk import Call, Walk, one_move
 
-MOST_CALLS, MOST_FILES = 209, 27
-"""Calls: half of the 419 that a review counted. Files: what there is now; fewer would join modules that others use."""
+MOST_CALLS, MOST_FILES = 209, 28
+"""Calls: half of the 419 that a review counted. Files: what there is now; fewer would join modules that others use,
+such as the displacement, which attackers who expect COIN need too."""
 
 
 @pytest.fixture(scope="module")
