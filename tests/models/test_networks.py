@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ued_core.errors import ParameterError, UnknownName
+from ued_core.errors import UnknownName
 from ued_core.models import MODELS, PENULTIMATE, MlpMixer, Model, Network, ResNet18, SmallCnn, TinyVit
 from ued_core.models.token_nets import _Attention, place_code
 
@@ -215,6 +215,9 @@ def test_a_side_that_is_no_multiple_of_the_patch_is_filled_up(model: Model) -> N
         assert torch.allclose(network.features(images), network.body(inside), atol=1e-6)
 
 
-def test_a_transformer_has_whole_heads() -> None:
-    with pytest.raises(ParameterError, match="the width 24 cannot be divided among 5 heads"):
-        TinyVit(width=24, heads=5)
+def test_heads_that_do_not_divide_the_width_are_as_wide_as_they_can_be() -> None:
+    network = TinyVit(width=24, depth=2, heads=5).build((3, 8, 8), 3, rng())
+    first = network.body.block_1.places
+    assert (first.ask.weight.shape, first.give.weight.shape) == ((3 * 20, 24), (24, 20))
+    assert place_code(10, 2, 2)[8:].abs().max() == 0
+    assert network(torch.rand(2, 3, 8, 8)).shape == (2, 3)

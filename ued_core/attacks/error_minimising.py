@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -14,11 +15,10 @@ from ued_core.attacks.gradient import LEVEL, Effort, Noise, chunk_of, on_device
 from ued_core.attacks.surrogate import BATCH, SurrogateAttack, at_least_two, build_network, chunks
 from ued_core.context import Context
 from ued_core.displacement import displace, draw_fields
-from ued_core.errors import ParameterError
 from ued_core.models import Network
 from ued_core.params import param
 from ued_core.records import ImageSet
-from ued_core.training.ascent import descend, frozen, input_gradient
+from ued_core.training.ascent import descend, frozen, slope, summed_loss
 
 STOP_ACCURACY = 0.99
 CLASS_SHARE = 0.2
@@ -80,29 +80,27 @@ class ErrorMinimising(SurrogateAttack):
         0.0,
         "Strength α of the COIN that the attacker expects: the surrogate learns displaced images, and a noise step "
         "averages over draws of the displacement. 0 expects none.",
-        label="expected COIN α", unit="px", ge=0.0, le=6.0, step=0.5, later=True,
+        label="expected COIN α", unit="px", ge=0.0, le=6.0, step=0.5, quick=2.0, later=True,
     )  # fmt: skip
     coin_draws: int = param(
         4, "Draws of COIN's displacement that one noise step averages over; none without an expected COIN.",
-        label="draws per step", ge=1, le=32, later=True,
+        label="draws per step", ge=1, le=32, quick=2, later=True,
     )  # fmt: skip
 
-    def model_post_init(self, _context: object) -> None:
-        if self.expected_coin and self.granularity == "class":
-            raise ParameterError(
-                f"{self.title}: expected_coin is {self.expected_coin:g}, but noise for a whole class takes no average "
-                "over displacements.",
-                "Take noise for each sample, or 0.",
-            )
+    @property
+    def draws_per_step(self) -> int:
+        """How often a noise step looks at an image."""
+        return self.coin_draws if self.expected_coin else 1
 
     def revision(self) -> int:
         # 1: every image's step is clipped before the class takes the mean, as in the release; it was clipped after.
         return 1 if self.granularity == "class" else 0
 
     def gradient_evaluations(self, n_images: int) -> int:
+        draws = self.draws_per_step
         if self.granularity == "class":
-            return self.max_rounds * (self.batches * min(BATCH, n_images) + 2 * max(1, int(CLASS_SHARE * n_images)))
-        draws = self.coin_draws if self.expected_coin else 1
+            part = (draws + 1) * max(1, int(CLASS_SHARE * n_images))
+            return self.max_rounds * (self.batches * min(BATCH, n_images) + part)
         return self.max_rounds * (self.batches * min(BATCH, n_images) + (self.steps * draws + 1) * n_images)
 
     def craft(self, data: ImageSet, ctx: Context, draft: Draft) -> Crafted:
@@ -124,6 +122,7 @@ class _Crafting(ABC):
         self.optimizer = torch.optim.SGD(self.network.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4)
         self.order = torch.randperm(len(data), generator=ctx.generator("surrogate order", device="cpu"))
         self.position, self.trace = 0, []
+        self.drawn = (0, -1)
         kept = draft.load()
         self.restore(kept)
         if kept is not None:
@@ -145,8 +144,14 @@ class _Crafting(ABC):
         """All noise a few steps down; accuracy and mean loss of the surrogate on the perturbed images afterwards."""
 
     def seen(self, images: torch.Tensor) -> torch.Tensor:
-        """What the surrogate sees of perturbed images; the images themselves."""
-        return images
+        """What the surrogate sees of perturbed images: as the expected COIN leaves them, in one draw."""
+        if not self.attack.expected_coin:
+            return images
+        # Named by the round and the draw's number in it, so that crafting that was interrupted goes on with the draws
+        # that it would have had.
+        number = len(self.trace)
+        self.drawn = (number, self.drawn[1] + 1 if self.drawn[0] == number else 0)
+        return expected(images, self.attack.expected_coin, self.ctx.generator("expected coin", *self.drawn))
 
     @abstractmethod
     def noise_state(self) -> torch.Tensor:
@@ -207,22 +212,7 @@ class _Crafting(ABC):
 
 
 class _SampleWise(_Crafting):
-    drawn: tuple[int, int]
-
-    def seen(self, images: torch.Tensor) -> torch.Tensor:
-        """The images as the expected COIN leaves them, in one draw."""
-        return expected(images, self.attack.expected_coin, self.draws) if self.attack.expected_coin else images
-
-    @property
-    def draws(self) -> torch.Generator:
-        """A stream of its own for every draw, named by the round and the draw's number in it, so that crafting that was
-        interrupted goes on with the draws that it would have had."""
-        number = len(self.trace)
-        self.drawn = (number, self.drawn[1] + 1 if self.drawn[0] == number else 0)
-        return self.ctx.generator("expected coin", *self.drawn)
-
     def restore(self, kept: dict[str, Any] | None) -> None:
-        self.drawn = (0, -1)
         self.noise = Noise(self.data, self.epsilon, None if kept is None else kept["noise"])
 
     def noise_state(self) -> torch.Tensor:
@@ -236,12 +226,11 @@ class _SampleWise(_Crafting):
 
     def improve(self, text: str) -> tuple[float, float]:
         right, loss = 0, 0.0
-        draws = self.attack.coin_draws if self.attack.expected_coin else 1
         for rows in chunks(len(self.data), chunk_of(self.ctx.device)):
             clean, start, labels = self.noise.on(rows, self.ctx.device)
             images = descend(
                 self.network, clean, start, labels, epsilon=self.epsilon, step=self.step, steps=self.attack.steps,
-                prepare=self.seen, draws=draws,
+                prepare=self.seen, draws=self.attack.draws_per_step,
                 after=lambda count: self.effort.spend(count, f"{text}: noise"),
             )  # fmt: skip
             self.noise.put(rows, images - clean)
@@ -277,19 +266,30 @@ class _ClassWise(_Crafting):
     def improve(self, text: str) -> tuple[float, float]:
         for rows in chunks(len(self.subset), BATCH):
             clean, labels = on_device(self.data, self.subset[rows], self.ctx.device)
-            self.table = class_step(self.network, clean, labels, self.table, epsilon=self.epsilon, step=self.step)
-            self.effort.spend(len(labels), f"{text}: noise")
+            self.table = class_step(
+                self.network, clean, labels, self.table, epsilon=self.epsilon, step=self.step,
+                prepare=self.seen, draws=self.attack.draws_per_step,
+            )  # fmt: skip
+            self.effort.spend(self.attack.draws_per_step * len(labels), f"{text}: noise")
         right, loss = 0, 0.0
         for rows in chunks(len(self.subset), BATCH):
             images, labels = self.perturbed(self.subset[rows])
-            more, cost = judged(self.network, images, labels)
+            more, cost = judged(self.network, self.seen(images), labels)
             right, loss = right + more, loss + cost
             self.effort.spend(len(labels), f"{text}: noise")
         return right / len(self.subset), loss / len(self.subset)
 
 
 def class_step(
-    network: Network, clean: torch.Tensor, labels: torch.Tensor, table: torch.Tensor, *, epsilon: float, step: float
+    network: Network,
+    clean: torch.Tensor,
+    labels: torch.Tensor,
+    table: torch.Tensor,
+    *,
+    epsilon: float,
+    step: float,
+    prepare: Callable[[torch.Tensor], torch.Tensor] = lambda images: images,
+    draws: int = 1,
 ) -> torch.Tensor:
     """The noise of every class after one step on a batch: each image moves by itself, then a class takes the mean of
     its images.
@@ -303,12 +303,14 @@ def class_step(
         labels: int64 (N,).
         table: float (classes, C, H, W) within ``epsilon``, in units of 1; not changed.
         epsilon, step: in units of 1.
+        prepare, draws: as in :func:`ued_core.training.ascent.descend`.
 
     Returns:
         Float (classes, C, H, W) within ``epsilon``; classes without an image in the batch keep their noise.
     """
     start = (clean + table[labels]).clamp_(0, 1)
-    moved = start - step * input_gradient(network, start, labels).sign()
+    slopes = [slope(lambda x: summed_loss(network, prepare(x), labels), start) for _ in range(draws)]
+    moved = start - step * torch.stack(slopes).sum(0).sign()
     own = (moved - clean).clamp_(-epsilon, epsilon)
     count = torch.bincount(labels, minlength=len(table)).view(-1, 1, 1, 1)
     mean = torch.zeros_like(table).index_add_(0, labels, own) / count.clamp(min=1)

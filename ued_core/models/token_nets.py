@@ -12,7 +12,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ued_core.errors import ParameterError
 from ued_core.models.base import PENULTIMATE, Model, Network
 from ued_core.params import param
 
@@ -45,10 +44,10 @@ def place_code(width: int, rows: int, columns: int) -> torch.Tensor:
     """Sines and cosines of a place's row and column, as float32 (width, rows, columns).
 
     A quarter of the channels each holds sin and cos of the row and of the column, at frequencies from 1 down to
-    1/10,000 radians per patch.
+    1/10,000 radians per patch; channels that no quarter has stay 0.
 
     Args:
-        width: a multiple of 4.
+        width: channels, at least 4.
         rows, columns: of patches.
 
     Source:
@@ -58,7 +57,8 @@ def place_code(width: int, rows: int, columns: int) -> torch.Tensor:
     down = torch.arange(rows)[None, :, None] * frequencies[:, None, None]
     across = torch.arange(columns)[None, None, :] * frequencies[:, None, None]
     shape = (width // 4, rows, columns)
-    return torch.cat([part.expand(shape) for part in (down.sin(), down.cos(), across.sin(), across.cos())])
+    parts = [part.expand(shape) for part in (down.sin(), down.cos(), across.sin(), across.cos())]
+    return torch.cat([*parts, torch.zeros(width % 4, rows, columns)])
 
 
 class _Block(nn.Module):
@@ -79,19 +79,19 @@ class _Block(nn.Module):
 
 
 class _Attention(nn.Module):
-    """Every place looks at every other one, with several heads."""
+    """Every place looks at every other one, with several heads of equal width, at least 1."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
-        self.heads = heads
-        self.ask, self.give = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.heads, inner = heads, heads * max(1, width // heads)
+        self.ask, self.give = nn.Linear(width, 3 * inner), nn.Linear(inner, width)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """Tokens (N, places, width) → the same shape."""
-        count, places, width = tokens.shape
-        parts = self.ask(tokens).view(count, places, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        count, places, _ = tokens.shape
+        parts = self.ask(tokens).view(count, places, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         found = F.scaled_dot_product_attention(parts[0], parts[1], parts[2])
-        return self.give(found.transpose(1, 2).reshape(count, places, width))
+        return self.give(found.transpose(1, 2).flatten(2))
 
 
 class _BetweenPlaces(nn.Module):
@@ -123,7 +123,7 @@ class TokenNet(Model):
 
     patch: int = param(4, "Side of a patch; each becomes one token.", label="patch size", unit="px", ge=1, le=64)
     width: int = param(64, "Channels of a token.", ge=8, le=768, step=8, quick=16)
-    depth: int = param(3, "Blocks.", ge=2, le=24, quick=2)
+    depth: int = param(3, "Blocks, one after another.", ge=2, le=24, quick=2)
 
     positions: ClassVar[bool] = False
 
@@ -165,14 +165,7 @@ class TinyVit(TokenNet):
     title: ClassVar[str] = "Tiny ViT"
     positions: ClassVar[bool] = True
 
-    heads: int = param(4, "Attention heads; they share the channels.", ge=1, le=24, quick=2)
-
-    def model_post_init(self, _context: object) -> None:
-        if self.width % self.heads:
-            raise ParameterError(
-                f"{self.title}: the width {self.width} cannot be divided among {self.heads} heads.",
-                "Take a width that is a multiple of the heads.",
-            )
+    heads: int = param(4, "Attention heads; the channels are divided among them.", ge=1, le=24, quick=2)
 
     def block(self, places: int) -> nn.Module:
         return _Block(self.width, _Attention(self.width, self.heads), 2 * self.width)

@@ -184,7 +184,9 @@ def _read(files: Sequence[tuple[Path, int]]) -> Mapping[_Condition, Mapping[Draw
             attack_seed = spec["attack_seed"] if spec["attack"] else None
             precision = (row.get("environment") or {}).get("precision", "")
             draw = Draw(spec["seed"], attack_seed, spec["dataset"].get("seed"), precision)
-            found.setdefault(_condition(spec), {})[draw] = row["last"]
+            # A run that stands in several tables counts as the first of them has it, as everywhere: another machine may
+            # have trained it again, and pairs must not mix two machines.
+            found.setdefault(_condition(spec), {}).setdefault(draw, row["last"])
     return MappingProxyType({condition: _independent(draws) for condition, draws in found.items()})
 
 

@@ -76,7 +76,12 @@ def input_gradient(network: Network, images: torch.Tensor, labels: torch.Tensor)
     Returns:
         Float (N, C, H, W). Images do not influence each other, whatever the batch.
     """
-    return slope(lambda given: F.cross_entropy(network(given), labels, reduction="sum"), images)
+    return slope(lambda given: summed_loss(network, given, labels), images)
+
+
+def summed_loss(network: Network, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """The cross-entropy of images, float (N, C, H, W) in [0, 1], summed over them: a scalar."""
+    return F.cross_entropy(network(images), labels, reduction="sum")
 
 
 def project(images: torch.Tensor, clean: torch.Tensor, epsilon: float) -> torch.Tensor:
@@ -118,7 +123,7 @@ def descend(
     for _ in range(steps):
         away = torch.zeros_like(images) if draws > 1 else None
         for _ in range(draws):
-            own = slope(lambda given: F.cross_entropy(network(prepare(given)), labels, reduction="sum"), images)
+            own = slope(lambda given: summed_loss(network, prepare(given), labels), images)
             away = own if away is None else away.add_(own)
             after(len(images))
         assert away is not None
