@@ -51,7 +51,7 @@ def test_a_start_that_is_spared_is_said_to_be_so() -> None:
     told = answer(starts_of(table()))
     assert told.verdict == (
         "From scratch: 1 of 1 attacks take accuracy (CUDA). Linear probe: 1 of 1 attacks take accuracy (CUDA); CUDA "
-        "takes less than of the start from scratch."
+        "takes less than from scratch."
     )
     assert told.details[0] == "From scratch: clean 80.0 ± 0.0 % (n = 5); CUDA −50.0 [−51, −49] points, n = 5."
     assert "5 seeds for each condition" in told.seeds
@@ -60,7 +60,7 @@ def test_a_start_that_is_spared_is_said_to_be_so() -> None:
 @pytest.mark.parametrize(
     ("probed", "width", "says"),
     [
-        (0.1, 0.02, "CUDA takes more than of the start from scratch"),
+        (0.1, 0.02, "CUDA takes more than from scratch"),
         (0.3, 0.02, "whether CUDA takes less than from scratch cannot be told"),
         (0.7, 0.3, "Linear probe: of CUDA it cannot be told whether accuracy is lost"),
     ],

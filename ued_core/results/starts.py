@@ -141,8 +141,8 @@ def _spared(found: Starts, start: str, attacks: Sequence[str]) -> str:
     """How a pretrained start fares beside one from scratch, as the end of a sentence."""
     compared = {attack: one for attack in attacks if (one := found.spared(start, attack)) is not None}
     words = {
-        "better": "{} less than of the start from scratch",
-        "worse": "{} more than of the start from scratch",
+        "better": "{} less than from scratch",
+        "worse": "{} more than from scratch",
         "cannot be told": "whether {} less than from scratch cannot be told",
     }
     parts = []
