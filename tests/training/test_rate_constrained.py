@@ -45,9 +45,9 @@ def image_set(count: int = 24, classes: int = 3, side: int = 12) -> ImageSet:
     )
 
 
-def job(data: ImageSet | None = None, **more: Any) -> DvaeJob:
+def job(data: ImageSet | None = None, width: int = 4, **more: Any) -> DvaeJob:
     data = data or image_set()
-    network = build_dvae(data.shape, data.classes, 4, torch.Generator().manual_seed(0))
+    network = build_dvae(data.shape, data.classes, width, torch.Generator().manual_seed(0))
     return DvaeJob(**{"data": data, "network": network, "target": 1.0, "epochs": 4, "batch_size": 8, **more})
 
 
@@ -166,7 +166,7 @@ def test_adam_and_the_longest_gradient_by_hand() -> None:
             latent, order = ctx.generator("latent", epoch), torch.randperm(24, generator=ctx.generator("order", epoch))
         rows = order[12 * half : 12 * half + 12]
         network.zero_grad()
-        given = images[rows].contiguous(memory_format=torch.channels_last)
+        given = images[rows]
         dvae_loss(given, network(given, labels[rows], latent), 0.1, capped=epoch == 1).total.backward()
         lengths.append(float(torch.cat([p.grad.flatten() for p in network.parameters()]).norm()))
         rate = 0.005 * (1 + math.cos(math.pi * epoch / 2)) / 2
@@ -264,10 +264,10 @@ def test_a_state_of_an_older_version_is_resumed() -> None:
     """It holds the moments of Adam channels first, where the weights are channels last now."""
     states: list[dict[str, Any]] = []
     train_dvae(
-        job(epochs=3, on_state=lambda state: states.append(copy.deepcopy(state())), enough=lambda: True),
+        job(width=16, epochs=3, on_state=lambda state: states.append(copy.deepcopy(state())), enough=lambda: True),
         Context(seed=1),
     )
-    expected = job(epochs=3, resume=copy.deepcopy(states[0]))
+    expected = job(width=16, epochs=3, resume=copy.deepcopy(states[0]))
     train_dvae(expected, Context(seed=1))
     first = {
         number: {name: value.contiguous() for name, value in state.items()}
@@ -276,7 +276,7 @@ def test_a_state_of_an_older_version_is_resumed() -> None:
     before = [s["exp_avg"].stride() for s in states[0]["optimizer"]["state"].values()]
     assert before != [s["exp_avg"].stride() for s in first.values()]
     old = states[0] | {"optimizer": states[0]["optimizer"] | {"state": first}}
-    again = job(epochs=3, resume=old)
+    again = job(width=16, epochs=3, resume=old)
     train_dvae(again, Context(seed=1))
     assert all(torch.equal(a, b) for a, b in zip(weights(expected), weights(again), strict=True))
 

@@ -92,14 +92,14 @@ def batch_loss(
     """:func:`dvae_loss` of one batch, as a training step computes it.
 
     Args:
-        network: in training mode; quickest channels last, as :func:`ued_core.models.dvae.build_dvae` gives it.
+        network: in training mode, laid out as :func:`ued_core.models.dvae.build_dvae` does it.
         images: float32 (N, C, H, W) in [0, 1].
         labels: int64 (N,).
         rng: on the images' device; draws the latent.
         target, capped: as in :func:`dvae_loss`.
         arithmetic: of the network; the loss is computed in float32.
     """
-    images = images.contiguous(memory_format=torch.channels_last)
+    images = images.contiguous(memory_format=network.layout)
     with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=arithmetic == "bfloat16"):
         made = network(images, labels, rng)
     perturbation = None if made.perturbation is None else made.perturbation.float()
