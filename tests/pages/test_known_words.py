@@ -67,7 +67,7 @@ def test_a_kind_of_defence_is_told_with_every_stored_parameter():
         assert all(f"{level(k.accuracy)} %, " in text for k in own)
     unknown = next(name for name in DEFENSES if name not in stored)
     assert known_with_words(alone, DefenseStack([DEFENSES.build(unknown)])) == ""
-    both = DefenseStack([DEFENSES.build("coin"), DEFENSES.build("jpeg")])
+    both = DefenseStack([DEFENSES.build("coin"), DEFENSES.build("cutout")])
     assert known_with_words(alone, both) == "", "a stack of two is another condition"
 
 

@@ -222,7 +222,7 @@ def test_another_model_is_chosen_and_its_time_is_told(
     monkeypatch.setattr(runs, "submit_many", lambda specs, **_: submitted.extend(specs) or ["id"] * len(specs))
     page = checked(open_page("staged", {**OWN, "staged_model": "resnet18", "staged_model_resnet18_width": "8"}))
     assert page.title[0].value == "Staged training"
-    assert list(MODELS)[:4] == ["small_cnn", "resnet18", "efficientnet_b1", "regnetx_1_6gf"]
+    assert list(MODELS)[:4] == ["small_cnn", "resnet18", "vit", "mixer"]
     assert page.selectbox(key="staged_model").options == [MODELS[name].title for name in MODELS]
     told = " ".join(m.value for m in page.markdown)
     assert "two runs of **ResNet-18 (width 8)**" in told
