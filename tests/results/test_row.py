@@ -159,7 +159,8 @@ def test_a_stored_run_is_made_again(key: str, tmp_path: Path, monkeypatch: pytes
     if first["loss"] == known["loss"]:
         assert {name: result[name] for name in compared} == {name: stored[name] for name in compared}
         return
-    # Shapes are drawn with functions whose last digit is the processor's, which moves single pixels by one level.
+    # The Fourier transform in the drawing of shapes moves single values by a level from processor to processor; what is
+    # drawn is held by tests/data/test_shapes_set.py.
     drawn = {"clean_hash", "trained_on_hash"} if row.spec["dataset"]["name"] == "shapes" else set()
     assert {k: v for k, v in result["data"].items() if k not in drawn} == {
         k: v for k, v in stored["data"].items() if k not in drawn
