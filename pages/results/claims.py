@@ -11,9 +11,9 @@ from ued_core.results.words import bounds
 from ued_core.studies.claims import LEAST, MARGIN, Judgement, Verdict, judgements
 
 INTRODUCTION = (
-    "**Do the papers' claims hold here?** Each line is something that a paper of one of the four systems, or that of CUDA, says, tried "
-    "on photographs of Fashion-MNIST with small networks. That a claim does not hold at this size does not refute the "
-    "paper; that it holds does not prove it for larger ones."
+    "**Do the papers' claims hold here?** Each line is something that a paper of one of the four systems, or that of "
+    "CUDA, says, tried on photographs of Fashion-MNIST with small networks. That a claim does not hold at this size "
+    "does not refute the paper; that it holds does not prove it for larger ones."
 )
 RULE = (
     "A claim holds when all its comparisons come out as it says: the 95 % interval of the paired difference lies "
