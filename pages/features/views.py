@@ -32,18 +32,18 @@ from ued_core.analysis.reference import (
     reference_words,
     victims_of,
 )
-from ued_core.attacks import ATTACKS, Attack
+from ued_core.attacks import Attack
 from ued_core.defenses import DefenseStack
 from ued_core.figures.layouts import Colouring, feature_scatter
 from ued_core.figures.tiles import amplified_difference, fitting_gain
 from ued_core.models import MODELS, PENULTIMATE
 from ued_core.params import Parameter
 from ued_core.records import Embedding, ImageSet, PoisonedSet
-from ued_core.results.shipped_runs import shipped_runs
 from ued_core.runs import RunRecord
 from ued_core.runs.weights import stored_epochs
 from ued_core.studies.feature_room import CopyFeatures, FeatureView, feature_room, quality_at
 from ued_core.studies.layout import COPIES, copies
+from ued_core.studies.onlookers import victim_attack, victim_words
 
 PLOT, TILES = "features_plot", "marked_tiles"
 REFERENCE = "reference"
@@ -149,25 +149,6 @@ def _victim(name: str) -> str:
     """Its place in the list; not every poison is a shortcut that a network takes."""
     clean = 100 * reference_card(name)["clean_test_accuracy"]
     return f"{victim_attack(name).title}: small CNN trained on poisoned images ({clean:.0f} % on clean ones)"
-
-
-def victim_attack(name: str) -> Attack:
-    """The attack that poisoned what a network that ships was trained on."""
-    return ATTACKS.parse(reference_card(name)["spec"]["attack"])
-
-
-def victim_words(name: str) -> str:
-    """What a network trained on poisoned images is, and what it reaches, for captions."""
-    card = reference_card(name)
-    clean, own = (100 * card[of] for of in ("clean_test_accuracy", "trained_on_accuracy"))
-    # What is crafted depends on the machine, and a network with it.
-    row = shipped_runs().get(card["key"])
-    stored = f"; {100 * row.last:.1f} % in the stored run {card['key']} of the same spec" if row else ""
-    return (
-        f"a small CNN trained on {card['spec']['dataset']['name']} poisoned by {victim_attack(name).title}, key "
-        f"{card['spec']['attack_seed']} ({clean:.1f} % clean test accuracy{stored}; {own:.1f} % "
-        "on these poisoned images)"
-    )
 
 
 def _layer(names: Sequence[str]) -> str:

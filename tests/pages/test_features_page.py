@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 from pages.features import views as feature_views
 from pages.features.film import learning_strip
-from pages.features.views import quality_words, victim_words
+from pages.features.views import quality_words
 from pages.state import background
 from pages.widgets.epoch_player import packed
 from tests.pages.components import charts, tiles
@@ -32,6 +32,7 @@ from ued_core.runs.jsonl import append_line
 from ued_core.runs.listing import Snapshot
 from ued_core.runs.pipeline import execute
 from ued_core.studies.feature_room import quality_at
+from ued_core.studies.onlookers import victim_words
 from ued_core.training import predict
 
 SMALL = {"data_shapes_train_size": "200", "data_shapes_test_size": "100", "per_class": "5", "layout_by": "pca"}
