@@ -207,3 +207,18 @@ def draw_fields(
     """
     both = torch.empty((2, *shape), device=rng.device).uniform_(-strength, strength, generator=rng)
     return both[0], both[1]
+
+
+def unit_fields(shape: tuple[int, int, int, int], rng: torch.Generator) -> np.ndarray:
+    """The displacements that :func:`draw_fields` draws with the same generator, for a strength of 1 pixel.
+
+    Args:
+        shape: (N, C, H, W) of the images.
+        rng: in the state in which :func:`draw_fields` would get it.
+
+    Returns:
+        float32 (N, 2, H, W): dx and dy; times α they are those of the strength α, to rounding.
+    """
+    n, _, height, width = shape
+    dx, dy = draw_fields((n, height, width), 1.0, rng)
+    return torch.stack([dx, dy], 1).cpu().numpy()

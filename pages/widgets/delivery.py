@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import streamlit as st
@@ -27,6 +28,15 @@ from starlette.routing import Route
 
 HERE = Path(__file__).parent
 SHARED_SCRIPTS = ("delivery.js", "csv_cell.js", "save_file.js")
+BEFORE: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "tile_rows.js": ("live_operations.js", "follow.js", "live_tiles.js"),
+        "live_chart.js": ("follow.js", "live_marks.js"),
+        "hill.js": ("follow.js",),
+        "meters.js": ("follow.js",),
+    }
+)
+"""What else is put before the script of some components."""
 # What is found under an address here never changes, since its name is a hash of it.
 FOREVER = {"Cache-Control": "public, max-age=31536000, immutable"}
 MINE_FOREVER = {"Cache-Control": "private, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
@@ -158,7 +168,7 @@ def on_this_server(path: str) -> str:
 @cache
 def script(file: str) -> bytes:
     """A component's script as browsers get it, below what several of them call."""
-    return b"\n".join((HERE / name).read_bytes() for name in (*SHARED_SCRIPTS, file))
+    return b"\n".join((HERE / name).read_bytes() for name in (*SHARED_SCRIPTS, *BEFORE.get(file, ()), file))
 
 
 def declared(name: str, html: str, *, js: str, css: str = "") -> Any:

@@ -312,6 +312,7 @@ function unmount(chart) {
   chart.observer.disconnect();
   if (charts.get(chart.node) !== chart) return;
   charts.delete(chart.node);
+  unfollowMarks(chart.node);
   const { wired } = chart;
   chart.wired = false;
   // Only when Plotly is done: a drawing that is under way would look for what purging takes away.
@@ -345,6 +346,7 @@ export default async function ({ parentElement, data: packet, setStateValue, set
       chart.drawing = chart.drawing.catch(() => {}).then(() => due() && draw(Plotly, chart, theme));
       await chart.drawing;
     }
+    if (chart.data === data && charts.get(node) === chart) followMarks(chart);
   } catch (error) {
     if (charts.get(node) !== chart) return end;
     node.classList.add("ued-failed");

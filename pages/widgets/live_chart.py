@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import streamlit as st
 
@@ -52,6 +52,20 @@ class ChartEvent:
         return self.points[0]
 
 
+class Follows(NamedTuple):
+    """Marks of a figure that follow a slider while it is dragged; the line ``layout.shapes[0]`` follows as well.
+
+    Attributes:
+        slider: key of the slider, whose values are the figure's x.
+        value: of the slider, for which the figure was made.
+        points: pairs of traces: one with a single point, and the one on whose straight lines it moves.
+    """
+
+    slider: str
+    value: float
+    points: tuple[tuple[int, int], ...]
+
+
 @cache
 def _component() -> Any:
     return declared("ued_live_chart", FRAME, js="live_chart.js", css="live_chart.css")
@@ -69,6 +83,7 @@ def live_chart(
     question: str = "",
     formula: str = "",
     caption: str = "",
+    follows: Follows | None = None,
 ) -> ChartEvent | None:
     """Show a figure, with its question and formula above and its words below.
 
@@ -91,6 +106,7 @@ def live_chart(
         question: what the figure answers, one line.
         formula: of what is drawn; ``_{…}`` and ``^{…}`` are set as indices.
         caption: below the figure; ``**…**`` is bold, indices as in ``formula``.
+        follows: the slider that its marks follow while it is dragged.
 
     Returns:
         The last event, or ``None``.
@@ -106,6 +122,7 @@ def live_chart(
         "caption": caption,
         "plotly": plotly_address(),
         "colours": dict(CLIENT_COLOURS),
+        "follows": None if follows is None else follows._asdict(),
     }
     result = _component()(
         key=key,

@@ -35,16 +35,16 @@ function tile(row, column, data, y) {
 // Decoded before it is shown: a background that is still loading would flash empty. By a short
 // address: the whole picture as text would be read again for every tile.
 function show(strip, { name, content }) {
-  if (strip.wanted === name) return;
+  if (strip.wanted === name) return strip.ready;
   strip.wanted = name;
   const image = new Image();
   image.src = URL.createObjectURL(new Blob([content], { type: "image/png" }));
-  image.decode().then(() => {
+  return (strip.ready = image.decode().then(() => {
     if (strip.wanted !== name) return URL.revokeObjectURL(image.src);
     if (strip.shown) URL.revokeObjectURL(strip.shown.src);
     strip.shown = image;
     strip.style.setProperty("--source", `url("${image.src}")`);
-  });
+  }));
 }
 
 function build(figure, data) {
@@ -71,19 +71,23 @@ function build(figure, data) {
 }
 
 function fill(figure, data) {
-  figure.querySelectorAll(".strip").forEach((strip, y) => {
-    show(strip, data.parts[y]);
+  const strips = [...figure.querySelectorAll(".strip")];
+  const shown = strips.map((strip, y) => {
     [...strip.children].forEach((tile, column) => {
       const on = data.selected.includes(column);
       tile.classList.toggle("on", on);
       if (data.clickable) tile.setAttribute("aria-pressed", on);
     });
+    return show(strip, data.parts[y]);
   });
   figure.querySelector(".body").setAttribute("aria-label", data.alt);
   const caption = figure.querySelector(".caption");
   caption.replaceChildren();
   bold(caption, data.caption);
   caption.hidden = !data.caption;
+  const live = data.live ? [data.parts[data.live.source], data.parts[data.rows.length]] : [];
+  // What is computed here stays until the server's picture can be seen.
+  Promise.all(shown).then(() => drawn.get(figure) && followTiles(figure, strips, data, live));
 }
 
 export default async function ({ parentElement, data: packet, setTriggerValue }) {

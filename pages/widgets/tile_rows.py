@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -28,6 +28,27 @@ class Picture:
     count: int
 
 
+@dataclass(frozen=True)
+class Live:
+    """One row of tiles that follows a slider while it is dragged, computed in the browser.
+
+    Attributes:
+        row: place of the row that follows.
+        source: place of the row that it is made of.
+        slider: key of the slider.
+        value: of the slider, for which the given picture of the row was made.
+        operation: name, scale and settings, see :class:`ued_core.defenses.live.LiveOperation`.
+        draws: its draws as bytes of float32, or None.
+    """
+
+    row: int
+    source: int
+    slider: str
+    value: float
+    operation: Mapping[str, Any]
+    draws: Part | None
+
+
 @cache
 def _component() -> Any:
     return declared("ued_tile_rows", '<figure class="ued-tiles"></figure>', js="tile_rows.js", css="tile_rows.css")
@@ -42,6 +63,7 @@ def tile_rows(
     caption: str = "",
     clickable: bool = False,
     selected: Collection[int] = (),
+    live: Live | None = None,
 ) -> Picked | None:
     """One labelled row of tiles for each entry, column by column comparable.
 
@@ -54,6 +76,7 @@ def tile_rows(
         caption: below the tiles; ``**…**`` is bold.
         clickable: tiles are buttons; a click reruns the fragment or page around them.
         selected: columns that are marked.
+        live: the row that follows a slider; None where none does.
 
     Returns:
         The tile that was clicked, in the run that the click caused; else ``None``.
@@ -69,10 +92,20 @@ def tile_rows(
         "caption": caption,
         "clickable": clickable,
         "selected": sorted(selected),
+        "live": None
+        if live is None
+        else {
+            "row": live.row,
+            "source": live.source,
+            "slider": live.slider,
+            "value": live.value,
+            "operation": dict(live.operation),
+        },
     }
+    more = [live.draws] if live is not None and live.draws is not None else []
     result = _component()(
         key=key,
-        data=pack(key, words, [drawn.png for drawn in pictures]),
+        data=pack(key, words, [*(drawn.png for drawn in pictures), *more]),
         on_picked_change=_nothing,
         on_lost_change=lambda: forget(key),
     )

@@ -11,6 +11,7 @@ import torch
 
 from ued_core.border import Boundary
 from ued_core.context import Context
+from ued_core.defenses.live import LiveOperation
 from ued_core.models.dvae import DvaeNetwork
 from ued_core.params import Method
 from ued_core.records import ImageSet
@@ -164,6 +165,16 @@ class Defense(Method):
             Images as in :meth:`augment`, and targets of one of the two kinds.
         """
         return self.augment(images, rng), targets
+
+    def live(self, shape: tuple[int, int, int, int], rng: torch.Generator) -> LiveOperation | None:
+        """This defence for a browser that repeats it while its first parameter is dragged; None where it takes more
+        than a few lines, or where the parameter as it is set does not decide alone what happens.
+
+        Args:
+            shape: (N, C, H, W) of the images.
+            rng: as for :meth:`augment`; what is drawn from it must be what that draws.
+        """
+        return None
 
     def chosen(self, data: ImageSet) -> torch.Tensor | None:
         """Which images the batch hook treats, decided once, before training and on whole images.

@@ -9,7 +9,8 @@ import torch
 
 from ued_core.border import Boundary
 from ued_core.defenses.base import Defense, Displacements
-from ued_core.displacement import Passing, displace, draw_fields
+from ued_core.defenses.live import LiveOperation
+from ued_core.displacement import Passing, displace, draw_fields, unit_fields
 from ued_core.errors import ParameterError
 from ued_core.params import param
 
@@ -50,6 +51,10 @@ class Coin(Defense):
         dx, dy = draw_fields((n, height, width), self.strength, rng)
         moved = displace(images, dx, dy, self.boundary)
         return Passing.apply(moved, lambda values: values.mul(255).floor_().div_(255)) if self.truncate else moved
+
+    def live(self, shape: tuple[int, int, int, int], rng: torch.Generator) -> LiveOperation:
+        settings = {"boundary": self.boundary, "truncate": self.truncate}
+        return LiveOperation("displace", "strength", settings=settings, draws=unit_fields(shape, rng))
 
     def displacements(self) -> Displacements:
         return Displacements(self.strength, self.boundary)

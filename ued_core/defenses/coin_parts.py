@@ -7,7 +7,8 @@ from typing import ClassVar
 import torch
 
 from ued_core.defenses.base import Defense
-from ued_core.displacement import displace, draw_fields
+from ued_core.defenses.live import LiveOperation
+from ued_core.displacement import displace, draw_fields, unit_fields
 from ued_core.params import param
 
 
@@ -44,6 +45,10 @@ class CoinShifts(Defense):
         dx, dy = draw_fields((n, height, width), self.strength, rng)
         return displace(images, dx.round(), dy.round())
 
+    def live(self, shape: tuple[int, int, int, int], rng: torch.Generator) -> LiveOperation:
+        draws = unit_fields(shape, rng)
+        return LiveOperation("shift", "strength", settings={"boundary": "periodic"}, draws=draws)
+
 
 class CoinInterpolation(Defense):
     """COIN without shifts: every pixel is mixed with its nearest neighbours by random weights.
@@ -71,3 +76,7 @@ class CoinInterpolation(Defense):
         n, _, height, width = images.shape
         dx, dy = draw_fields((n, height, width), self.strength, rng)
         return displace(images, dx - dx.round(), dy - dy.round())
+
+    def live(self, shape: tuple[int, int, int, int], rng: torch.Generator) -> LiveOperation:
+        draws = unit_fields(shape, rng)
+        return LiveOperation("interpolate", "strength", settings={"boundary": "periodic"}, draws=draws)

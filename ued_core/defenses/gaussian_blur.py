@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from ued_core.defenses.fixed import FixedTransform
+from ued_core.defenses.live import LiveOperation
 from ued_core.errors import DataError, ParameterError
 from ued_core.params import param
 from ued_core.records import to_bytes, to_float
@@ -94,6 +95,10 @@ class GaussianBlur(FixedTransform):
 
     def transform(self, images: torch.Tensor) -> torch.Tensor:
         return to_bytes(blur(to_float(images), gaussian_weights(self.size, self.sigma)))
+
+    def live(self, shape: tuple[int, int, int, int], rng: torch.Generator) -> LiveOperation | None:
+        fits = self.size // 2 < min(shape[-2:])
+        return LiveOperation("blur", "sigma", settings={"size": self.size}) if fits else None
 
 
 class GaussianAsPublished(FixedTransform):

@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 
 from ued_core.defenses.base import Defense
+from ued_core.defenses.live import LiveOperation
 from ued_core.params import param
 
 
@@ -33,6 +34,10 @@ class GaussianNoise(Defense):
         noise = torch.empty_like(images).normal_(0, self.sigma / 255, generator=rng)
         return noise.add_(images).clamp_(0, 1)
 
+    def live(self, shape: tuple[int, int, int, int], rng: torch.Generator) -> LiveOperation:
+        draws = torch.empty(shape, device=rng.device).normal_(0, 1, generator=rng)
+        return LiveOperation("noise", "sigma", 1 / 255, draws=draws.cpu().numpy())
+
 
 class UniformNoise(Defense):
     """Adds a random number from −ε to ε to every value, drawn anew in every epoch.
@@ -53,3 +58,7 @@ class UniformNoise(Defense):
         reach = self.epsilon / 255
         noise = torch.empty_like(images).uniform_(-reach, reach, generator=rng)
         return noise.add_(images).clamp_(0, 1)
+
+    def live(self, shape: tuple[int, int, int, int], rng: torch.Generator) -> LiveOperation:
+        draws = torch.empty(shape, device=rng.device).uniform_(-1, 1, generator=rng)
+        return LiveOperation("noise", "epsilon", 1 / 255, draws=draws.cpu().numpy())

@@ -11,6 +11,7 @@ import torch
 
 from ued_core.compiled import in_threads
 from ued_core.defenses.fixed import FixedTransform
+from ued_core.defenses.live import LiveOperation
 from ued_core.errors import DataError
 from ued_core.params import param
 from ued_core.records import LUMA
@@ -137,3 +138,6 @@ class BitDepth(FixedTransform):
     def transform(self, images: torch.Tensor) -> torch.Tensor:
         bin_width = 1 << (BITS - self.bits)
         return (images & (0x100 - bin_width)) + (bin_width // 2 if self.unbiased else 0)
+
+    def live(self, shape: tuple[int, int, int, int], rng: torch.Generator) -> LiveOperation:
+        return LiveOperation("bits", "bits", settings={"unbiased": self.unbiased})

@@ -12,6 +12,7 @@ import torch
 from ued_core.catalogue import Catalogue
 from ued_core.context import Context
 from ued_core.defenses.base import Defense, Displacements, StepCost
+from ued_core.defenses.live import LiveOperation
 from ued_core.records import ImageSet, to_bytes, to_float
 from ued_core.training.hook import Setup, TrainingHook
 
@@ -254,6 +255,19 @@ class DefenseStack(Sequence[Defense]):
             images[start : start + chunk] = to_bytes(self.blend(batch, labels, data.classes, rng, own)[0]).cpu()
             ctx.report(min(start + chunk, len(data)), len(data), "defending images")
         return data.with_images(images)
+
+    def live(self, data: ImageSet, ctx: Context, stream: tuple[object, ...] = ("preview",)) -> LiveOperation | None:
+        """:meth:`preview` of some images for a browser that repeats it while the first defence's first parameter is
+        dragged; None where more than that defence acts, or where it is no operation of a few lines.
+
+        Args:
+            data: the images to defend; at most one chunk of :meth:`preview`.
+            ctx, stream: as in :meth:`preview`, so that the draws are the same.
+        """
+        if len(self) != 1:
+            return None
+        found = self[0].live(tuple(data.images.shape), ctx.generator(*stream))
+        return found if found is not None and self[0].chosen(data) is None else None
 
     def learners(
         self, whole: ImageSet, purified: Callable[[ImageSet, DefenseStack], ImageSet] | None = None

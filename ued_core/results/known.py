@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -60,8 +60,22 @@ class Known:
         return self.loss is not None and self.loss.word == "better"
 
 
-_Condition = tuple[Recipe, str, str]
+Condition = tuple[Recipe, str, str]
 """Recipe, attack, defences."""
+
+
+class Told(NamedTuple):
+    """One finished run, as far as it is compared.
+
+    Attributes:
+        spec: as JSON with every parameter.
+        last: clean test accuracy after the last epoch, 0..1.
+        precision: of its arithmetic.
+    """
+
+    spec: Mapping[str, Any]
+    last: float
+    precision: str = ""
 
 
 def known(spec: Mapping[str, Any]) -> Known | None:
@@ -75,9 +89,9 @@ def known(spec: Mapping[str, Any]) -> Known | None:
     Returns:
         None where no stored run has this data, attack and defences.
     """
-    if not _plain(spec):
+    if not is_plain(spec):
         return None
-    own, attack, defences = _condition(spec)
+    own, attack, defences = condition(spec)
     runs = _runs()
     recipes = [r for r, a, d in runs if (r.dataset, a, d) == (own.dataset, attack, defences)]
     if not recipes:
@@ -113,7 +127,7 @@ def attacks_alone(spec: Mapping[str, Any]) -> dict[str, Known]:
     Returns:
         The attack as a JSON text → its runs; those that no clean run can be paired with come last.
     """
-    own, _, _ = _condition(spec)
+    own, _, _ = condition(spec)
     found = {a: _told(own, a, d) for r, a, d in _runs() if r == own and a != "null" and d == "[]"}
     return dict(sorted(found.items(), key=lambda entry: -entry[1].loss.gain.mean if entry[1].loss else 1.0))
 
@@ -153,11 +167,13 @@ def _paired(first: Mapping[Draw, float], second: Mapping[Draw, float]) -> Compar
     return evidence.compare(one, other) if one else None
 
 
-def _plain(spec: Mapping[str, Any]) -> bool:
+def is_plain(spec: Mapping[str, Any]) -> bool:
+    """Whether every image is poisoned and the labels are the set's own, as in stored runs."""
     return all(spec.get(name, usual) == usual for name, usual in _OTHERWISE.items())
 
 
-def _condition(spec: Mapping[str, Any]) -> _Condition:
+def condition(spec: Mapping[str, Any]) -> Condition:
+    """What runs must share to be seeds of one another."""
     dataset = {name: value for name, value in spec["dataset"].items() if name != "seed"}
     recipe = Recipe(_text(dataset), _text(spec["model"]), _text(spec["plan"]))
     return recipe, _text(spec["attack"]), _text(spec["defenses"])
@@ -167,27 +183,41 @@ def _text(value: Any) -> str:
     return json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
-def _runs() -> Mapping[_Condition, Mapping[Draw, float]]:
+def with_own(own: Iterable[Told]) -> Mapping[Condition, Mapping[Draw, float]]:
+    """Accuracy of every shipped run by condition and draw, and of further runs whose draws are not among them."""
+    runs = _runs()
+    mine = _gathered(own)
+    return {**runs, **{c: _independent({**draws, **runs.get(c, {})}) for c, draws in mine.items()}} if mine else runs
+
+
+def _runs() -> Mapping[Condition, Mapping[Draw, float]]:
     """Accuracy of every shipped run by condition and draw; read again when a table has changed."""
     return _read(tuple((file, file.stat().st_mtime_ns) for file in sorted(asset("results").glob("*.json"))))
 
 
 @lru_cache(maxsize=2)
-def _read(files: Sequence[tuple[Path, int]]) -> Mapping[_Condition, Mapping[Draw, float]]:
-    found: dict[_Condition, dict[Draw, float]] = {}
-    for file, _ in files:
-        rows = json.loads(file.read_text(encoding="utf-8"))
-        for row in rows if isinstance(rows, list) else []:
-            spec = row.get("spec") if isinstance(row, dict) else None
-            if not isinstance(spec, dict) or not isinstance(row.get("last"), float) or not _plain(spec):
-                continue
+def _read(files: Sequence[tuple[Path, int]]) -> Mapping[Condition, Mapping[Draw, float]]:
+    found = _gathered(told for file, _ in files for told in _rows(file))
+    return MappingProxyType({condition: _independent(draws) for condition, draws in found.items()})
+
+
+def _rows(file: Path) -> Iterator[Told]:
+    rows = json.loads(file.read_text(encoding="utf-8"))
+    for row in rows if isinstance(rows, list) else []:
+        if isinstance(row, dict) and isinstance(row.get("spec"), dict) and isinstance(row.get("last"), float):
+            yield Told(row["spec"], row["last"], (row.get("environment") or {}).get("precision", ""))
+
+
+def _gathered(runs: Iterable[Told]) -> dict[Condition, dict[Draw, float]]:
+    found: dict[Condition, dict[Draw, float]] = {}
+    for spec, last, precision in runs:
+        if is_plain(spec):
             attack_seed = spec["attack_seed"] if spec["attack"] else None
-            precision = (row.get("environment") or {}).get("precision", "")
             draw = Draw(spec["seed"], attack_seed, spec["dataset"].get("seed"), precision)
             # A run that stands in several tables counts as the first of them has it, as everywhere: another machine may
             # have trained it again, and pairs must not mix two machines.
-            found.setdefault(_condition(spec), {}).setdefault(draw, row["last"])
-    return MappingProxyType({condition: _independent(draws) for condition, draws in found.items()})
+            found.setdefault(condition(spec), {}).setdefault(draw, last)
+    return found
 
 
 def _independent(draws: Mapping[Draw, float]) -> Mapping[Draw, float]:
