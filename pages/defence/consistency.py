@@ -14,11 +14,11 @@ from pages.state import background
 from pages.state.choice import Selection
 from pages.state.theta_words import SAMPLES, STRENGTHS, few_words, limit_words
 from pages.widgets.controls import parameter_control
-from pages.widgets.live_chart import live_chart, power
+from pages.widgets.live_chart import Follows, live_chart, power
 from ued_core.analysis.reference import reference_for, reference_words
 from ued_core.attacks import Attack
 from ued_core.defenses import DefenseStack
-from ued_core.figures.consistency import moved_to, theta_curves
+from ued_core.figures.consistency import marks_on_curves, moved_to, theta_curves
 from ued_core.figures.layouts import embedding_scatter
 from ued_core.records import Embedding, ImageSet, PoisonedSet
 from ued_core.studies.layout import lay_out_copies, summary_of
@@ -26,6 +26,10 @@ from ued_core.theory import Theta, expected, limit, theta
 from ued_core.theory.matrices import Boundary
 
 PER_CLASS = 20
+THETA_HEIGHT = 250
+WIDE = 0.02
+"""From this difference on a sampled Θ_imc is seen to lie below the curve."""
+BELOW = "The small circle lies below the green curve because so few draws are counted, not because COIN does less. "
 # Tiles and Θ are on the screen by then: until they are, a layout would only take a core from the browser.
 DRAWN_FIRST_S = 0.25
 
@@ -100,8 +104,14 @@ def explained(choice: Selection, stack: DefenseStack, samples: int) -> Explained
     return Explained(kernels, samples, choice.seed, side, moves.boundary, figure, name)
 
 
-def theta_view(of: Explained | None, stack: DefenseStack) -> None:
-    """Both metrics over α for the chosen kernels, and the values just drawn."""
+def theta_view(of: Explained | None, stack: DefenseStack, slider: str) -> None:
+    """Both metrics over α for the chosen kernels, and the values just drawn.
+
+    Args:
+        of: the kernels.
+        stack: the defences.
+        slider: key of the slider that sets α.
+    """
     moves = stack.displacements()
     if of is None or moves is None:
         st.info(
@@ -110,18 +120,21 @@ def theta_view(of: Explained | None, stack: DefenseStack) -> None:
         )
         return
     strength = moves.strength
+    limits, _ = _curves(of.kernels, of.samples, of.side, of.boundary)
+    exact = float(np.interp(strength, STRENGTHS, limits[1]))
     now = _sampled(of.kernels, strength, of.samples, of.seed, of.side, of.boundary)
     live_chart(
         of.figure,
         key="theta",
         changes=moved_to(of.figure, (strength, now.imi, now.imc)),
-        height=430,
+        height=THETA_HEIGHT,
+        follows=Follows(slider, strength, marks_on_curves(of.figure)),
         alt=f"At strength {strength:g} pixels Θ_imi is {now.imi:.3g} and Θ_imc {now.imc:.3f}; without COIN Θ_imi is 0.",
         filename=of.filename,
-        question="Θ: how consistent is the noise?",
-        formula="A_{i} = R_{i}·A_{k};  Θ_{imi} = mean Var A,  Θ_{imc} = mean cos(A_{μj}, A_{μk})",
-        caption=f"At α = {strength:.2f} px: **Θ_{{imi}} = {power(now.imi)}**, **Θ_{{imc}} = {now.imc:.3f}** (n = "
-        f"{of.samples}).",
+        question="Θ: is there still a pattern to learn?",
+        caption=f"At α = {strength:.2f} px, drawn: **Θ_{{imi}} = {power(now.imi)}**, **Θ_{{imc}} = {now.imc:.3f}** "
+        f"(n = {of.samples}). {BELOW if now.imc < exact - WIDE else ''}Θ alone does not say which α is "
+        "best: the accuracy over the slider does.",
     )
 
 
@@ -150,7 +163,7 @@ up and down with the fraction of α.
 
 **A finite sample shows less.** A class mean of n draws still carries noise, which adds to its length but is independent
 between classes: the cosine is smaller, by more for larger α, and the difference to the green curve is an artefact of
-counting, not of COIN. {few} Raise n and watch the orange point climb towards the green curve. And more Θ is not more
+counting, not of COIN. {few} Raise n and watch the circle climb towards the green curve. And more Θ is not more
 accuracy without end: COIN also costs detail.
 """
 

@@ -1,6 +1,5 @@
 """The page Defence: tune a defence, or several, by eye; tiles, Θ and features follow."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import streamlit as st
@@ -16,6 +15,7 @@ from pages.defence.consistency import (
     watched,
 )
 from pages.defence.cost import Costed, cost_view, costed
+from pages.defence.strength import Strength, following, strength_control, strength_of
 from pages.defence.tradeoff import measure_wanted, sweep_button, tradeoff_view
 from pages.frame.crowd import in_turn
 from pages.frame.guard import guarded, plain
@@ -24,15 +24,16 @@ from pages.state.choice import Selection, protocol_line
 from pages.state.handover import examine_this, train_with_this
 from pages.state.known_words import known_caption, known_table
 from pages.state.selection import sidebar_selection
-from pages.state.stack import defended, main_control, stack_sidebar, when_drawn, whole_set
+from pages.state.stack import defended, stack_sidebar, when_drawn, whole_set
 from pages.widgets.tile_rows import Picture, picture, tile_rows
 from ued_core import runs
 from ued_core.defenses import DefenseStack
 from ued_core.errors import Unavailable
 from ued_core.figures.tiles import amplified_difference, fitting_gain
 from ued_core.records import ImageSet
-from ued_core.runs import RunRecord
 
+POISONED, DEFENDED = 1, 2
+"""Places of these rows of tiles."""
 RECENT_RUNS = 50
 """Of the newest runs, finished ones tell how long an epoch takes."""
 
@@ -47,6 +48,7 @@ class Still:
         rows: both as rows of tiles.
         names: their classes.
         line: the choice in words.
+        strength: the slider under what was measured along it; None where the defence has none.
         theta, features, cost: what the views below the images are about.
     """
 
@@ -56,13 +58,15 @@ class Still:
     rows: tuple[tuple[str, str, Picture], ...]
     names: tuple[str, ...]
     line: str
+    strength: Strength | None
     theta: Explained | None
     features: Watched
     cost: Costed
 
 
-def prepared(choice: Selection, rest: DefenseStack, samples: int, known: Sequence[RunRecord]) -> Still:
+def prepared(choice: Selection, rest: DefenseStack, samples: int) -> Still:
     """Everything for :func:`follow_the_slider` that stays where it is."""
+    known = runs.snapshot().records
     images, _ = choice.shown(1)
     poisoned = choice.trained_on(images)
     return Still(
@@ -72,9 +76,10 @@ def prepared(choice: Selection, rest: DefenseStack, samples: int, known: Sequenc
         (("clean", "", picture(images.images)), ("poisoned", choice.attack.title, picture(poisoned.images))),
         tuple(choice.train.class_names[label] for label in images.labels.tolist()),
         protocol_line(choice),
+        strength_of(choice, rest, known),
         explained(choice, rest, samples),
         watched(choice),
-        costed(choice, known),
+        costed(choice, known[:RECENT_RUNS]),
     )
 
 
@@ -102,7 +107,7 @@ def follow_the_slider(still: Still, rest: DefenseStack, draw: int) -> DefenseSta
     """
     stack = DefenseStack()
     with guarded(), in_turn():
-        stack = main_control(rest)
+        stack = strength_control(still.strength, rest)
         choice, before = still.choice, still.images.images
         try:
             whole, reached = whole_set(stack, choice)
@@ -111,42 +116,38 @@ def follow_the_slider(still: Still, rest: DefenseStack, draw: int) -> DefenseSta
             return stack
         after = defended(still.poisoned, stack, draw, whole, reached)
         gain = fitting_gain(before, after.images)
-        tile_rows(
-            [
-                *still.rows,
-                ("defended", stack.title or "nothing", after.images),
-                ("defended − clean", f"× {gain:g}, grey = none", amplified_difference(before, after.images, gain)),
-            ],
-            alt=f"One image of each class: clean, poisoned by {choice.attack.title}, defended, "
-            f"and what remains different, amplified {gain:g} times.",
-            names=still.names,
-            caption=f"{still.line}. {when_drawn(stack, draw)}{reached}",
-        )
-        cost_view(still.cost, stack, whole)
-        left, right = st.columns([1, 1], gap="medium")
+        left, right = st.columns([0.44, 0.56], gap="medium")
         with left:
-            theta_view(still.theta, stack)
+            tile_rows(
+                [
+                    *still.rows,
+                    ("defended", stack.title or "nothing", after.images),
+                    ("defended − clean", f"× {gain:g}, grey = none", amplified_difference(before, after.images, gain)),
+                ],
+                alt=f"One image of each class: clean, poisoned by {choice.attack.title}, defended, "
+                f"and what remains different, amplified {gain:g} times.",
+                names=still.names,
+                caption=f"{still.line}. {when_drawn(stack, draw)}{reached}",
+                live=following(still.strength, still.poisoned, rest, stack, draw, DEFENDED, POISONED),
+            )
+        with right:
+            theta_view(still.theta, stack, "" if still.strength is None else still.strength.key)
             if still.theta is None:
                 tradeoff_view(choice, stack, draw, whole)
-        with right:
             feature_view(still.features, stack, draw, whole, reached)
+        cost_view(still.cost, stack, whole)
         if still.theta is not None and measure_wanted():
             tradeoff_view(choice, stack, draw, whole)
     return stack
 
 
 st.title("Defence")
-st.markdown(
-    "**How much must the images be shaken before the shortcut is gone?** COIN moves every pixel by a random amount of "
-    "up to α. Pull the slider and watch three things: the images, the two Θ metrics, and the clusters of features. "
-    "Other defences are in the sidebar, alone or one after another."
-)
+st.markdown("Shake until the poison is gone, but the shapes are not: **drag the slider**.")
 choice = sidebar_selection(looks=True)
 rest, draw = stack_sidebar(trained=True)
-known = runs.snapshot().records[:RECENT_RUNS]
 samples = theta_sidebar()
 with in_turn():
-    still = prepared(choice, rest, samples, known)
+    still = prepared(choice, rest, samples)
 known_caption(choice.spec(), rest)
 stack = follow_the_slider(still, rest, draw)
 known_table(choice.spec())
@@ -155,4 +156,4 @@ if stack:
     with st.container(horizontal=True):
         train_with_this(choice, stack, page="Defence")
         examine_this(choice, stack, draw)
-        sweep_button(choice, stack, known)
+        sweep_button(choice, stack, runs.snapshot().records[:RECENT_RUNS])

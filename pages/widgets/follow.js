@@ -1,16 +1,16 @@
 // @ts-check
 /// <reference types="./scripts.d.ts" />
 // What a slider of the page says while it is dragged. Streamlit tells the server on release only; the value under the
-// finger stands in the slider's own aria-valuenow, which every slider must keep for those who cannot see it.
+// finger stands in the range input inside the slider, whose aria-valuetext every slider keeps for those who cannot see it.
 
 const followed = (window.uedFollowed ??= new Map());
 
 function thumbOf(key) {
-  return document.querySelector(`.st-key-${CSS.escape(key)} [role="slider"]`);
+  return document.querySelector(`.st-key-${CSS.escape(key)} input[type="range"]`);
 }
 
 function valueOf(thumb) {
-  const value = Number(thumb?.getAttribute("aria-valuenow"));
+  const value = Number(thumb?.value);
   return thumb && Number.isFinite(value) ? value : null;
 }
 
@@ -33,7 +33,7 @@ function watch(key) {
     slider.thumb = thumbOf(key);
     inner.disconnect();
     if (!slider.thumb) return;
-    inner.observe(slider.thumb, { attributes: true, attributeFilter: ["aria-valuenow"] });
+    inner.observe(slider.thumb, { attributes: true, attributeFilter: ["aria-valuetext", "value"] });
     seen();
   };
   // Streamlit may take a slider off the page and put another one there.

@@ -3,6 +3,7 @@ experiment."""
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -98,7 +99,10 @@ def theta_curves(
     samples: int,
     current: tuple[float, float, float],
 ) -> go.Figure:
-    """Θ_imi and Θ_imc against COIN's strength, one above the other, with the current one marked.
+    """Θ_imi and Θ_imc against COIN's strength, beside each other, with the current one marked on both curves.
+
+    Traces 0 to 3 belong to Θ_imi, 4 to 7 to Θ_imc: the curve for all possible draws, what n samples show on average,
+    the point on the first, the sample just drawn.
 
     Args:
         strengths: float (S,), α in pixels.
@@ -108,54 +112,59 @@ def theta_curves(
         current: α and the two values of the sample just drawn.
     """
     traces: list[dict[str, Any]] = []
-    for i, (name, key) in enumerate((("Θ<sub>imi</sub>", "y"), ("Θ<sub>imc</sub>", "y2"))):
-        curve = {
-            "type": "scatter",
-            "x": strengths.astype(np.float32),
-            "yaxis": key,
-            "mode": "lines",
-            "showlegend": i == 0,
+    for i, (name, x, y) in enumerate(((IMI, "x", "y"), (IMC, "x2", "y2"))):
+        curve = {"type": "scatter", "x": strengths.astype(np.float32), "xaxis": x, "yaxis": y, "mode": "lines"}
+        point = {
+            **curve,
+            "mode": "markers",
+            "x": np.array([current[0]]),
+            "cliponaxis": False,
+            "showlegend": False,
         }
         limit = {
-            **curve, "y": limits[i].astype(np.float32), "name": "all possible draws (n → ∞)", "legendgroup": "limit",
-            "line": {"color": ROLE_COLOURS["defended"], "width": 3},
+            **curve, "y": limits[i].astype(np.float32), "name": "all possible draws", "legendgroup": "limit",
+            "showlegend": i == 0, "line": {"color": ROLE_COLOURS["defended"], "width": 3},
             "hovertemplate": f"α %{{x:.2f}} px<br>{name} %{{y:.4g}} (n → ∞)<extra></extra>",
         }  # fmt: skip
         expected = {
-            **curve, "y": expectations[i].astype(np.float32), "name": "expected for n = "
-                                                                      f"{samples}", "legendgroup": "expected",
-            "line": {"color": ROLE_COLOURS["neutral"], "width": 2, "dash": "dash"},
+            **curve, "y": expectations[i].astype(np.float32), "name": f"what {samples} draws show",
+            "legendgroup": "expected", "showlegend": i == 0,
+            "line": {"color": ROLE_COLOURS["neutral"], "width": 1.5, "dash": "dash"},
             "hovertemplate": f"α %{{x:.2f}} px<br>{name} %{{y:.4g}} (n = {samples}, expected)<extra></extra>",
         }  # fmt: skip
+        exact = {
+            **point, "y": np.array([np.interp(current[0], strengths, limits[i])]), "legendgroup": "exact",
+            "name": "all possible draws, here",
+            "marker": {
+                "color": ROLE_COLOURS["defended"], "symbol": "diamond", "size": 13, "line": {"color": INK, "width": 1},
+            },
+            "hovertemplate": f"α %{{x:.2f}} px<br>{name} %{{y:.4g}} (n → ∞)<extra></extra>",
+        }  # fmt: skip
         now = {
-            **curve,
-            "x": np.array([current[0]]),
-            "y": np.array([current[1 + i]]),
-            "mode": "markers",
-            "cliponaxis": False,
-            "name": f"drawn now (n = {samples})",
-            "legendgroup": "now",
-            "marker": {"color": ROLE_COLOURS["poisoned"], "size": 12, "line": {"color": INK, "width": 1}},
+            **point, "y": np.array([current[1 + i]]), "legendgroup": "now", "name": f"drawn now (n = {samples})",
+            "marker": {
+                "color": ROLE_COLOURS["neutral"], "symbol": "circle-open", "size": 9, "line": {"width": 2},
+            },
             "hovertemplate": f"α %{{x:.2f}} px<br>{name} %{{y:.4g}} (drawn now)<extra></extra>",
-        }
-        traces += [limit, expected, now]
+        }  # fmt: skip
+        traces += [limit, expected, exact, now]
     mark = {"type": "line", "x0": current[0], "x1": current[0], "yref": "paper", "y0": 0, "y1": 1}
+    line = {"color": faded(ROLE_COLOURS["defended"], 0.6), "width": 1.5, "dash": "dot"}
+    heading = {"xref": "paper", "yref": "paper", "y": 1.02, "yanchor": "bottom", "xanchor": "left", "showarrow": False}
+    axis = {"title": {"text": axis_title("α", "px")}, "rangemode": "tozero"}
     return compose(
         traces,
         base_layout(
-            xaxis={"title": {"text": axis_title("COIN strength α", "px")}, "anchor": "y2", "rangemode": "tozero"},
-            yaxis={
-                "title": {"text": "Θ<sub>imi</sub>: spread within classes"},
-                "domain": [0.54, 1.0],
-                "rangemode": "tozero",
-                "exponentformat": "power",
-            },
-            yaxis2={
-                "title": {"text": "Θ<sub>imc</sub>: likeness between classes"},
-                "domain": [0.0, 0.46],
-                "range": [0, 1.02],
-            },
-            shapes=[{**mark, "line": {"color": faded(ROLE_COLOURS["poisoned"], 0.6), "width": 1.5, "dash": "dot"}}],
+            xaxis={**axis, "domain": [0, 0.46], "anchor": "y"},
+            xaxis2={**axis, "domain": [0.54, 1], "anchor": "y2"},
+            yaxis={"rangemode": "tozero", "exponentformat": "power", "nticks": 4},
+            yaxis2={"range": [0, 1.05], "anchor": "x2", "nticks": 4},
+            shapes=[{**mark, "line": line}, {**mark, "xref": "x2", "line": line}],
+            annotations=[
+                {**heading, "x": 0, "text": f"<b>Within a class: varied? ↑ good</b> ({IMI})"},
+                {**heading, "x": 0.54, "text": f"<b>Between classes: alike? ↑ good</b> ({IMC})"},
+            ],
+            legend={"orientation": "h", "x": 0, "y": -0.32, "yanchor": "top", "title": {"text": ""}},
         ),
     )
 
@@ -172,15 +181,47 @@ def moved_to(figure: str, current: tuple[float, ...]) -> dict[str, Any]:
     Returns:
         New values by their place in the figure, as in ``{"data/2/x": [1.5]}``.
     """
-    changes: dict[str, Any] = {"layout/shapes/0/x0": current[0], "layout/shapes/0/x1": current[0]}
-    for trace, value in zip(_now_traces(figure), current[1:], strict=True):
+    shapes, points = _moving(figure)
+    changes: dict[str, Any] = {f"layout/shapes/{i}/{end}": current[0] for i in range(shapes) for end in ("x0", "x1")}
+    for (trace, curve), value in zip(points, current[1:], strict=True):
         changes |= {f"data/{trace}/x": [current[0]], f"data/{trace}/y": [value]}
+        if curve:
+            exact, x, y = curve
+            changes |= {f"data/{exact}/x": [current[0]], f"data/{exact}/y": [float(np.interp(current[0], x, y))]}
     return changes
 
 
+def marks_on_curves(figure: str) -> tuple[tuple[int, int], ...]:
+    """Which points of :func:`theta_curves` move on which curves while α is dragged: pairs of traces."""
+    return ((2, 0), (3, 1), (6, 4), (7, 5)) if any(curve for _, curve in _moving(figure)[1]) else ()
+
+
+_Curve = tuple[int, tuple[float, ...], tuple[float, ...]]
+
+
 @lru_cache(maxsize=64)
-def _now_traces(figure: str) -> tuple[int, ...]:
-    return tuple(i for i, trace in enumerate(json.loads(figure)["data"]) if trace.get("legendgroup") == "now")
+def _moving(figure: str) -> tuple[int, tuple[tuple[int, _Curve | None], ...]]:
+    """How many lines mark the strength; the traces with a sampled point, each with that of its exact one, if any, and
+    the curve under that."""
+    read = json.loads(figure)
+    groups = [trace.get("legendgroup") for trace in read["data"]]
+    points: list[tuple[int, _Curve | None]] = []
+    for place, group in enumerate(groups):
+        if group != "now":
+            continue
+        exact: _Curve | None = None
+        if place and groups[place - 1] == "exact":
+            curve = read["data"][place - 3]
+            exact = (place - 1, _numbers(curve["x"]), _numbers(curve["y"]))
+        points.append((place, exact))
+    return len(read["layout"]["shapes"]), tuple(points)
+
+
+def _numbers(values: Any) -> tuple[float, ...]:
+    """A list of a figure's JSON, in which Plotly packs arrays."""
+    if isinstance(values, dict):
+        values = np.frombuffer(base64.b64decode(values["bdata"]), values["dtype"])
+    return tuple(float(value) for value in values)
 
 
 def theta_panels(
