@@ -20,7 +20,7 @@ FRAME = 16
 st.title("Attack")
 st.markdown(
     "**What does the attack change, and what gives the class away?** An availability attack alters training images "
-    "so that a model scores high on them and fails on clean ones. Choose data and attack on the left."
+    "so that a model scores high on them and fails on clean ones. Choose data and attack in the sidebar."
 )
 choice = sidebar_selection(looks=True)
 images, rows = choice.shown(1)

@@ -1,4 +1,4 @@
-"""The page Files: what a poison file is, what its official loader makes of it, and writing one's own."""
+"""The page Released files: what a poison file is, what its official loader makes of it, and writing one's own."""
 
 import streamlit as st
 
@@ -8,12 +8,11 @@ from pages.frame.guard import guarded
 from pages.state.selection import sidebar_selection
 from ued_core.data.poison_files import FORMATS
 
-st.title("Files")
+st.title("Released files")
 st.markdown(
-    "**What is in a published poison, and what does its own code make of it?** Released loaders drop signs, truncate "
-    "and reorder; "
-    "results then belong to another poison than the paper's. Choose a file, and on the left the data set that it was "
-    "made for."
+    "**What is in a published poison, and what does its own code make of it?** Some published loaders drop signs, "
+    "truncate or reorder the noise, so their results describe a different poison from the paper's. Choose a file, and "
+    "in the sidebar the data set that it was made for."
 )
 choice = sidebar_selection()
 
@@ -31,5 +30,5 @@ with guarded():
         report(imported)
         loader_view(choice, chosen, imported)
 
-st.subheader("Export the poison on the left")
+st.subheader("Export the poison chosen in the sidebar")
 export_view(choice)

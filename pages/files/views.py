@@ -1,4 +1,4 @@
-"""Parts of the page Files: what a file is, what its loader makes of it, and writing one's own."""
+"""Parts of the page Released files: what a file is, what its loader makes of it, and writing one's own."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def test_example_shows_the_lost_sign(open_page):
     page = open_page("files", SMALL)
     assert not page.exception
     assert not page.error, [error.value for error in page.error]
-    assert page.title[0].value == "Files"
+    assert page.title[0].value == "Released files"
     assert "EM perturbation.pt" in table(page)
     assert [r["label"] for r in tiles(page)[0]["rows"]] == ["clean", "as released", "signed, rounded", "difference"]
     (chart,) = charts(page)

@@ -8,7 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.frame import navigation
-from pages.frame.navigation import PAGES, ROOT, PageEntry
+from pages.frame.navigation import GROUPS, PAGES, ROOT, PageEntry
 
 
 @pytest.mark.parametrize("entry", PAGES, ids=lambda entry: entry.title)
@@ -26,6 +26,13 @@ def test_every_page_file_is_listed_once() -> None:
     assert [entry.address for entry in PAGES].count("") == 1
 
 
+def test_the_list_is_in_the_order_of_the_navigation() -> None:
+    groups = [entry.group for entry in PAGES]
+    assert list(dict.fromkeys(groups)) == list(GROUPS)
+    assert groups == sorted(groups, key=GROUPS.index)
+    assert PAGES[0].address == ""
+
+
 def test_what_a_page_imports_is_loaded_without_drawing_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "pages" / "new").mkdir(parents=True)
     (tmp_path / "large_library").mkdir()
@@ -35,6 +42,6 @@ def test_what_a_page_imports_is_loaded_without_drawing_it(tmp_path: Path, monkey
     (tmp_path / "pages" / "new" / "page.py").write_text(page)
     monkeypatch.setattr(navigation, "ROOT", tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    PageEntry("new/page.py", "New", "new", "New").load()
+    PageEntry("new/page.py", "New", "new", "New", GROUPS[0]).load()
     loaded = {name for name in sys.modules if name.startswith("large_library")}
     assert loaded == {"large_library", "large_library.other", "large_library.part"}

@@ -10,7 +10,7 @@ from ued_core.errors import DataError
 
 
 def uploads() -> list[Entry]:
-    """Everything uploaded: images and data files, what the page Files was shown, and its examples."""
+    """Everything uploaded: images and data files, what the page Released files was shown, and its examples."""
     root = imports_root()
     shelves = (root, root / "files", root / "files" / "together")
     return [entry(path) for shelf in shelves for path in inside(shelf) if path not in shelves]
