@@ -9,10 +9,11 @@ import streamlit as st
 
 from pages.frame.cache import cached
 from pages.frame.navigation import script
+from pages.state.own_data import other_data
 from pages.widgets.controls import segments
 from pages.widgets.live_chart import live_chart
 from ued_core.attacks.encoders import embedded_card
-from ued_core.data import DATASETS
+from ued_core.data import DATASETS, Dataset
 from ued_core.figures.clusters import across_data, data_map, part_figure, protocol_lines
 from ued_core.figures.results import attack_dots, dots_height, map_height
 from ued_core.results.protocols import Protocol, part_curves
@@ -33,11 +34,15 @@ READINGS: Mapping[str, str] = {
 }
 
 
-def effect_part() -> None:
-    """The protocols of the paper: measured here with a proxy, and the paper's own table."""
+def effect_part(chosen: Dataset) -> None:
+    """The protocols of the paper: measured here with a proxy, and the paper's own table.
+
+    Args:
+        chosen: the reader's data set; what is about another one says so.
+    """
     st.subheader("5 · What does it do to those who train?")
-    measured_part()
-    reported_part()
+    measured_part(chosen)
+    reported_part(chosen)
 
 
 # ---- measured ------------------------------------------------------------------------------------
@@ -49,7 +54,7 @@ def _protocols(file: str, _changed: int) -> list[Protocol]:
     return [one for one in stored_protocols(Path(file)) if any(row.spec["attack"] for row in one.rows)]
 
 
-def measured_part() -> None:
+def measured_part(chosen: Dataset) -> None:
     """Stored runs, protocol by protocol."""
     found = _protocols(str(FILE), FILE.stat().st_mtime_ns) if FILE.exists() else []
     if not found:
@@ -66,6 +71,7 @@ def measured_part() -> None:
     )
     st.markdown(f"**Measured here: {_called(found)}.**{control} {_foreseen(found)}")
     protocol = found[int(segments("Protocol", names, key="protocol", default="0"))]
+    other_data(chosen, [protocol.dataset])
     if protocol.axis == "none":
         chance = guessing(protocol.rows[0])
         figure, height = attack_dots(protocol.conditions, chance), dots_height(len(protocol.lines))
@@ -152,7 +158,7 @@ def _reported() -> tuple[ReportedRow, ...]:
     return tuple(row for row in reported() if row.source.title == SOURCE)
 
 
-def reported_part() -> None:
+def reported_part(chosen: Dataset) -> None:
     """The paper's main table."""
     rows = _reported()
     models = {row.model.key: row.model.label for row in rows}
@@ -162,6 +168,7 @@ def reported_part() -> None:
     )
     model = segments("Network that was trained", models, key="reported_model", default=next(iter(models)))
     own = [row for row in rows if row.model.key == model]
+    other_data(chosen, [row.dataset.key for row in own])
     cells = across_data(own)
     live_chart(
         data_map(cells),

@@ -11,6 +11,7 @@ from pages.frame.guard import guarded, plain
 from pages.frame.navigation import script
 from pages.state import background
 from pages.state.choice import Selection, protocol_line
+from pages.state.own_data import other_data
 from pages.state.selection import PICK, selection_address
 from pages.state.stack import defended
 from pages.widgets.controls import parameter_control
@@ -200,7 +201,7 @@ def _known(known: Known) -> str:
     return f"- **{known.title}.** {known.asks} *Fails:* {known.fails}{differs}"
 
 
-def known_failures() -> None:
+def known_failures(choice: Selection) -> None:
     """What each test asks, where it fails, and the stored table over all attacks."""
     with st.expander("What the tests ask, where they fail, and how they did on every attack"):
         st.markdown("\n".join(_known(known) for known in ALL_TESTS.values()))
@@ -214,6 +215,7 @@ def known_failures() -> None:
             table = shipped_examinations()
         except Unavailable:
             return
+        other_data(choice.dataset, [row["dataset"] for row in table["rows"]])
         shown = []
         for row in table["rows"]:
             values = {TESTS[e["test"]].title: e["value"] for e in row["evidence"]}

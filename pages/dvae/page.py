@@ -26,4 +26,4 @@ else:
     nothing_there(choice)
 stages_part(choice, poisoned)
 training_part(choice, poisoned)
-measured_part()
+measured_part(choice)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from pages.dvae.views import IN_BFLOAT16, VARIANT_WORDS, decibels, epochs_words,
 from pages.frame.cache import cached
 from pages.frame.guard import plain
 from pages.state.choice import Selection
+from pages.state.own_data import other_data
 from pages.state.run_words import percent, short_id
 from pages.widgets.controls import pick
 from pages.widgets.live_chart import live_chart
@@ -36,7 +37,7 @@ from ued_core.results.measured import (
     summary,
 )
 from ued_core.results.phenomenon import Condition
-from ued_core.results.row import stored_rows
+from ued_core.results.row import ResultRow, stored_rows
 from ued_core.results.words import LEGEND, gain_cell, level_cell
 from ued_core.studies.estimate import duration
 
@@ -167,13 +168,14 @@ def _defended(spec: Mapping[str, Any]) -> str:
 # ---- measured once -----------------------------------------------------------------------
 
 
-def measured_part() -> None:
-    """What runs of the shipped studies say of the arms of D-VAE, and of its rate limit."""
+def measured_part(choice: Selection) -> None:
+    """What runs of the shipped studies say of the arms of D-VAE, and of its rate limit, whatever data is chosen."""
     files = study_tables()
     stages, rates = (stored_rows(files[name]) if name in files else [] for name in (STAGES, RATES))
     for dataset in data_sets(stages):
         found = grid(stages, dataset)
         st.subheader(plain(f"One stage or two? Measured on {dataset}"))
+        other_data(choice.dataset, _names(row for row in stages if row.dataset == dataset))
         st.markdown(_arms(found))
         st.caption(
             f"Accuracy on clean test images in per cent; below *none*, what an arm adds to it, in points. {LEGEND} "
@@ -182,12 +184,18 @@ def measured_part() -> None:
         )
     measured = by_rate(rates)
     if measured:
+        other_data(choice.dataset, _names(rates))
         st.markdown(_rates(measured))
         st.caption(
             "Mean ± standard deviation over n seeds, after LSP. *Passing*: ⟨x̂(x+δ) − x̂(x), δ⟩ ÷ ⟨δ, δ⟩. *p̂*: "
             "correlation of its class means with the perturbation of the same class, and of the others. Command: "
             f"{study_command(RATES)}."
         )
+
+
+def _names(rows: Iterable[ResultRow]) -> list[str]:
+    """The catalogue's names of the data sets of some rows."""
+    return [row.spec["dataset"]["name"] for row in rows]
 
 
 def _arms(found: Grid) -> str:

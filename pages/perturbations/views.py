@@ -13,6 +13,7 @@ from pages.frame.cache import cached, key_of
 from pages.frame.guard import guarded
 from pages.state import background
 from pages.state.choice import Selection, poisoned, protocol_line
+from pages.state.own_data import other_data
 from pages.widgets.compare_slider import compare_slider
 from pages.widgets.controls import parameter_control
 from pages.widgets.live_chart import live_chart
@@ -556,4 +557,5 @@ def edge_notes(choice: Selection) -> None:
     """What the two detectors are, and the stored table over data sets, blur, padding and opponents."""
     with st.expander("The two detectors, the threshold, and the stored table"):
         st.markdown(EDGE_TEXT + f"\nTable: `{_stored(choice.attack.key)[0]}`.")
+        other_data(choice.dataset, [row["dataset"] for row in _stored(choice.attack.key)[1]])
         st.dataframe(_stored_frame(choice.attack.key), key="edge_table", hide_index=True, height=320)

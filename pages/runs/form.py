@@ -7,27 +7,26 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self, TypeVar
 
 import streamlit as st
-from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from pages.frame.guard import plain, show_error
 from pages.frame.hidden import seen
 from pages.frame.visitor import who
 from pages.state.known_words import known_caption
+from pages.state.own_data import few_tests
 from pages.state.run_address import open_run, open_view
 from pages.state.run_cost import run_cost
 from pages.state.run_words import short_id
+from pages.state.selection import DATA_HELP, data_sets
 from pages.state.sets import split
 from pages.state.staged_expectation import staged_expectation
 from pages.state.whose import obstacle_for
 from pages.widgets.controls import choose, control_key, method_controls, set_control
-from pages.widgets.path_upload import kept
 from ued_core import runs
 from ued_core.attacks import ATTACKS, Attack
 from ued_core.catalogue import Catalogue
 from ued_core.class_numbers import read_classes
-from ued_core.data import DATASETS, Dataset
+from ued_core.data import Dataset
 from ued_core.data.base import NOT_CLEAN, Upload
-from ued_core.data.image_file import readable_formats
 from ued_core.data.relabel import RELABELLINGS, Relabelling
 from ued_core.defenses import DEFENSES, DefenseStack
 from ued_core.errors import SpecError, UedError
@@ -186,47 +185,10 @@ def seeded(spec: RunSpec, count: int) -> list[RunSpec]:
 def _data_part() -> Dataset | None:
     with st.container(border=True):
         st.subheader("Data")
-        order = sorted(DATASETS, key=lambda name: not DATASETS[name].embedded)
-        catalogue = Catalogue("data set", [DATASETS[name] for name in order])
-        chosen = choose(
-            catalogue, key="new_data", label="Data set", help="The first ones need neither files nor a network."
-        )
+        chosen = choose(data_sets(), key="new_data", label="Data set", help=DATA_HELP)
         st.caption(f"{chosen.summary()} {chosen.about()}")
-        if chosen.upload is not None and who().owner:
-            _upload_part(chosen, chosen.upload)
         dataset = _controls(chosen, "new_data")
         return dataset if dataset.upload is None else _looked_at(dataset, dataset.upload)
-
-
-def _upload_part(chosen: type[Dataset], upload: Upload) -> None:
-    """Upload what the path parameters name; the owner may type a path instead."""
-    for parameter in chosen.parameters():
-        if parameter.path:
-            own = parameter.name == "path"
-            label = upload.words if own else "Clean test images in a file of their own, if there are any"
-            key = "new_zip" if upload.zipped else f"new_upload_{chosen.key}_{parameter.name}"
-            formats = f"{readable_formats()} of any size. " if upload.zipped else ""
-            given = st.file_uploader(
-                label, type=upload.endings if own else None, accept_multiple_files=upload.several, key=key,
-                help=f"{formats}Or give a path on the server below.",
-            )  # fmt: skip
-            _take(
-                given if isinstance(given, list) else [given] if given else [],
-                key,
-                control_key("new_data", chosen, parameter.name),
-            )
-
-
-def _take(uploads: Sequence[UploadedFile], key: str, control: str) -> None:
-    names = [upload.file_id for upload in uploads]
-    if not names or st.session_state.get(f"{key}_done") == names:
-        return
-    try:
-        set_control(control, kept(list(uploads)))
-    except UedError as error:
-        show_error(error)
-    else:
-        st.session_state[f"{key}_done"] = names
 
 
 def _looked_at(chosen: Dataset, upload: Upload) -> Dataset | None:
@@ -242,6 +204,8 @@ def _looked_at(chosen: Dataset, upload: Upload) -> Dataset | None:
     for note in found.notes:
         if note.startswith(NOT_CLEAN):
             st.warning(plain(seen(note)))
+    if few := few_tests(found):
+        st.caption(f"**{few}**")
     if found.notes:
         with st.expander(f"What was skipped or changed ({len(found.notes)})", expanded=not upload.zipped):
             st.markdown("\n".join(f"- {plain(seen(note))}" for note in found.notes))

@@ -7,6 +7,7 @@ import json
 import streamlit as st
 
 from pages.frame.guard import plain
+from pages.state.own_data import OTHER_DATA
 from pages.state.run_words import method_words
 from ued_core.data import DATASETS
 from ued_core.defenses import DEFENSES, DefenseStack
@@ -130,7 +131,8 @@ def _recommended(spec: RunSpec, found: Known | None) -> list[str]:
         for k in works[:MOST_NAMED]
         if k.loss
     )
-    return [*weak, f"{title} is known to work on {named}."]
+    mark = "" if own in {_data(k) for k in works[:MOST_NAMED]} else f"{OTHER_DATA} "
+    return [*weak, f"{mark}{title} is known to work on {named}."]
 
 
 def _data(found: Known) -> str:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NoReturn
 
 import streamlit as st
 
 from pages.frame.guard import plain
-from pages.frame.hidden import seen
 from pages.frame.navigation import script
 from pages.state.choice import Selection
 from pages.state.crafting import is_ready, look_note, offer_crafting, shipped_look_of
+from pages.state.own_data import data_notes
 from pages.state.sets import split
 from pages.widgets.controls import (
+    IMAGES_HELP,
     choose,
     method_address,
     method_controls,
@@ -27,6 +29,7 @@ from ued_core.attacks.looks import look_card
 from ued_core.catalogue import Catalogue
 from ued_core.data import DATASETS
 from ued_core.data.base import Dataset
+from ued_core.data.image_file import readable_formats
 from ued_core.params import Parameter
 from ued_core.runs.spec import RunSpec
 from ued_core.studies.estimate import duration
@@ -46,6 +49,7 @@ RATE_KEY = "poison_rate"
 RATES = {f"{percent / 100:g}": f"{percent} %" for percent in range(5, 101, 5)}
 """Shares of the training images that can be chosen to be poisoned, and their words; those of the form for new runs."""
 ALL = "1"
+DATA_HELP = "Those at the top need no download; below them stand pictures and files of your own."
 
 
 def sidebar_selection(
@@ -66,11 +70,11 @@ def sidebar_selection(
             when left out.
         looks: the page can show a few images of a crafted set by themselves; where they ship, it does not end.
     """
-    embedded = Catalogue("data set", sorted(DATASETS.values(), key=lambda d: not d.embedded))
     with st.sidebar:
-        dataset_class = choose(embedded, key="data", label="Data set", help="Those at the top need no download.")
+        dataset_class = choose(data_sets(), key="data", label="Data set", help=DATA_HELP)
         # A data set that asks for a text, such as a folder's path, shows nothing before it has one.
-        with st.expander("Data set parameters", expanded=any(p.kind == "text" for p in dataset_class.parameters())):
+        asks = any(p.kind == "text" for p in dataset_class.parameters())
+        with st.expander("Your files" if dataset_class.upload else "Data set parameters", expanded=asks):
             if about := dataset_class.about():
                 st.caption(about)
             dataset = method_controls(dataset_class, key="data")
@@ -81,10 +85,10 @@ def sidebar_selection(
         seed = parameter_control(SEED, key="key", default=SEED.default)
         rate = _rate_control() if rates else 1.0
         pick = parameter_control(PICK, key="pick", default=PICK.default)
+    if dataset.upload is not None and "path" not in dataset.chosen_paths():
+        _ask_for(dataset)
     data = split(dataset)
-    if data.notes:
-        # One box, whatever the number: images of a folder come with several.
-        st.info("  \n".join(plain(seen(note)) for note in data.notes))
+    data_notes(dataset, data)
     choice = Selection(dataset, attack, seed, pick, data, rate)
     if not attacked or is_ready(choice):
         return choice
@@ -107,6 +111,24 @@ def sidebar_selection(
         )
     else:
         _offer_other_look(choice)
+    st.stop()
+
+
+def data_sets() -> Catalogue[Dataset]:
+    """All data sets, those first that need no download, then those of the reader's own."""
+    return Catalogue("data set", sorted(DATASETS.values(), key=lambda d: (not d.embedded, d.upload is None)))
+
+
+def _ask_for(dataset: Dataset) -> NoReturn:
+    """What to do where the reader has chosen files of their own and given none."""
+    own = dataset.upload is not None and dataset.upload.zipped
+    what = "a few pictures, or a zip of a folder of them," if own else "them"
+    st.info(
+        f"**{plain(dataset.title)}:** upload {what} in the sidebar, under *Your files* (on a small screen, » opens the "
+        "sidebar). They stay on the machine that runs this program."
+    )
+    if own:
+        st.caption(f"{readable_formats('and')} are read. {IMAGES_HELP}")
     st.stop()
 
 

@@ -17,6 +17,7 @@ from pages.frame.guard import plain
 from pages.frame.visitor import who
 from pages.widgets.path_upload import upload_control
 from ued_core.catalogue import Catalogue
+from ued_core.data.base import Upload
 from ued_core.data.handles import is_handle
 from ued_core.errors import UedError
 from ued_core.params import Method, Parameter
@@ -25,6 +26,11 @@ M = TypeVar("M", bound=Method)
 T = TypeVar("T", bound=str)
 
 MOST_SLIDER_STEPS = 500
+IMAGES_HELP = (
+    "A picture that is not square is cut to its centred square, then resized. For training, upload a zip of a folder "
+    "with one subfolder for each class. Pictures without such folders are classed by the beginnings of their names "
+    "(cat_1, cat_2, dog_1, dog_2), or each is a class of its own."
+)
 
 
 def choose(catalogue: Catalogue[M], *, key: str, label: str, default: str | None = None, help: str = "") -> type[M]:
@@ -118,7 +124,12 @@ def method_controls(
         name = parameter.name
         if name in exclude or (only is not None and name not in only):
             continue
-        value = parameter_control(parameter, key=control_key(key, method_class, name), default=start[name])
+        value = parameter_control(
+            parameter,
+            key=control_key(key, method_class, name),
+            default=start[name],
+            upload=getattr(method_class, "upload", None),
+        )
         if parameter.kind == "text" and (problem := _refusal(method_class, {**start, name: value})):
             st.warning(f"{plain(problem)} Until then {plain(repr(start[name])) if start[name] else 'nothing'} is used.")
         else:
@@ -145,13 +156,20 @@ def control_key(key: str, method_class: type[Method], parameter: str) -> str:
     return "_".join([*parts, parameter])
 
 
-def parameter_control(parameter: Parameter, *, key: str, default: Any) -> Any:
-    """One control; its value satisfies the declaration."""
+def parameter_control(parameter: Parameter, *, key: str, default: Any, upload: Upload | None = None) -> Any:
+    """One control; its value satisfies the declaration.
+
+    Args:
+        parameter: what is declared.
+        key: name of the control and of its part of the address.
+        default: the value at first.
+        upload: how what the parameter names is uploaded, where it is a path.
+    """
     if parameter.kind == "choice":
         _drop_unknown(key, parameter.choices)
     label = parameter.label[:1].upper() + parameter.label[1:]
     _prepare(key, label, default, lambda text: _permitted(parameter, from_text(parameter, text)))
-    value = _draw(parameter, label, key)
+    value = _draw(parameter, label, key, upload)
     _keep(key, value, default)
     return value
 
@@ -252,7 +270,7 @@ def from_text(parameter: Parameter, text: str) -> Any:
         raise refused from None
 
 
-def _draw(parameter: Parameter, label: str, key: str) -> Any:
+def _draw(parameter: Parameter, label: str, key: str, upload: Upload | None) -> Any:
     label += f" ({parameter.unit})" if parameter.unit else ""
     shared: dict[str, Any] = {
         "key": key,
@@ -266,7 +284,13 @@ def _draw(parameter: Parameter, label: str, key: str) -> Any:
         case "choice":
             return st.selectbox(label, parameter.choices, **shared)
         case "text" if parameter.path and not who().owner:
-            return upload_control(label, parameter.help, key)
+            given = _upload(parameter, label, key, upload)
+            if not is_handle(given):
+                st.session_state[key] = given = ""
+            return given
+        case "text" if parameter.path and upload is not None:
+            _upload(parameter, label, key, upload)
+            return st.text_input(f"{label} on this computer, instead of an upload", **shared)
         case "text":
             return st.text_input(label, **shared)
     number = int if parameter.kind == "int" else float
@@ -276,6 +300,16 @@ def _draw(parameter: Parameter, label: str, key: str) -> Any:
     if low is not None and high is not None and (high - low) / step <= MOST_SLIDER_STEPS:
         return st.slider(label, low, high, step=step, format=form, **shared)
     return st.number_input(label, low, high, step=step, format=form, **shared)
+
+
+def _upload(parameter: Parameter, label: str, key: str, upload: Upload | None) -> str:
+    """The uploader of a path parameter."""
+    if upload is None:
+        return upload_control("Upload" if parameter.name == "path" else f"{label}: upload", parameter.help, key)
+    if parameter.name != "path":
+        return upload_control("Clean test images in a file of their own, if there are any", parameter.help, key)
+    help = IMAGES_HELP if upload.zipped else parameter.help
+    return upload_control(upload.words, help, key, upload.endings, upload.several)
 
 
 def natural_step(parameter: Parameter) -> float:

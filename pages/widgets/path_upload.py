@@ -1,7 +1,8 @@
-"""Where the owner types a path, a visitor uploads: the files are kept under the home and named by a handle."""
+"""What a path would name is uploaded: the files are kept under the home and named by a handle."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import streamlit as st
@@ -17,30 +18,33 @@ from ued_core.runs.storage import tidy_uploads
 _ROOM_FOR = "room_made_for"
 
 
-def upload_control(label: str, help: str, key: str) -> str:
-    """Let a visitor upload what a path parameter names; the handle, or an empty text.
+def upload_control(label: str, help: str, key: str, endings: Sequence[str] | None = None, several: bool = True) -> str:
+    """Let the reader upload what a path parameter names; the handle, or what stood there before.
 
     Args:
-        label, help: of the parameter.
-        key: of its control; holds the handle.
+        label, help: of the control.
+        key: of the parameter's control; holds the handle.
+        endings: of the files that are taken; None for any.
+        several: whether more than one file is taken.
     """
-    state, done = st.session_state, f"{key}_taken"
-    uploads = st.file_uploader(
-        "Upload" if label == "Path" else f"{label}: upload", key=f"{key}_upload", accept_multiple_files=True,
-        help=f"{help} A zip is unpacked; of other files, those that belong together are uploaded together.",
+    state, done, refused = st.session_state, f"{key}_taken", f"{key}_refused"
+    given = st.file_uploader(
+        label, type=endings, key=f"{key}_upload", accept_multiple_files=several,
+        help=f"{help} A zip is unpacked; other files that belong together are uploaded together.",
     )  # fmt: skip
+    uploads = given if isinstance(given, list) else [given] if given else []
     names = [upload.file_id for upload in uploads]
     if names and state.get(done) != names:
-        state[done] = names
+        state[done], state[refused] = names, None
         try:
             state[key] = kept(uploads)
         except UedError as error:
-            show_error(error)
-    if not is_handle(state.get(key, "")):
-        state[key] = ""
-    elif not uploads:
-        st.caption("Something uploaded before is shown.")
-    return state[key]
+            state[refused] = error
+    if names and (error := state.get(refused)):
+        show_error(error)
+    if not uploads and is_handle(state.get(key, "")):
+        st.caption("What was uploaded before is shown.")
+    return state.get(key, "")
 
 
 def make_room_for(new: Path) -> None:

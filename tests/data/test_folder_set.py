@@ -131,7 +131,7 @@ def test_a_class_of_damaged_images_is_left_out_and_labels_close_up(class_folder)
     [
         ({}, "has no class folders"),
         ({"a": 0, "b": 0}, "has no images in its class folders"),
-        ({"a": 3}, "one class only, 'a'"),
+        ({"a": 1}, "one image only, 'a/000.png'"),
         ({"a": 3, "b": 0}, "one class only, 'a'"),
         ({"a": 3, "b": 1}, "The class 'b' of 'photos' has one usable image"),
     ],
@@ -144,7 +144,7 @@ def test_folders_that_cannot_be_used(class_folder, counts, message):
 def test_missing_and_ungiven_paths(tmp_path):
     with pytest.raises(DataError, match="There is no folder"):
         load(tmp_path / "nowhere")
-    with pytest.raises(DataError, match="No image folder is given"):
+    with pytest.raises(DataError, match="No pictures are given"):
         Folder().load(Context())
 
 

@@ -194,8 +194,8 @@ def test_archives_without_images(members, message, ued_home):
 
 
 def test_archives_without_two_classes(picture, ued_home):
-    refuse(zipped({"1.png": picture(1), "2.png": picture(2)}), "not in class folders", ued_home)
-    refuse(zipped({"a/1.png": picture(1), "a/2.png": picture(2)}), "one class only, 'a'", ued_home)
+    refuse(zipped({"1.png": picture(1)}), "one image only, '1.png'", ued_home)
+    refuse(zipped({"a/1.png": picture(1), "a/2.png": picture(2), "b/": b""}), "one class only, 'a'", ued_home)
     refuse(zipped({"a/1.png": picture(1), "b/2.png": b"broken"}), "but only 'a' has", ued_home)
 
 

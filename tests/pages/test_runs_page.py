@@ -727,10 +727,12 @@ def test_uploaded_files_become_the_data_set_with_their_clean_test_part(open_runs
     write_npz(tmp_path / "t.npz", test)
     page = open_runs(view="new", new_data="npz")
     assert "Give your images below" in shown(page)
-    page.file_uploader(key="new_upload_npz_path").set_value(("p.npz", (tmp_path / "p.npz").read_bytes(), "")).run()
+    page.file_uploader(key="new_data_npz_path_upload").set_value(("p.npz", (tmp_path / "p.npz").read_bytes(), "")).run()
     assert "would be no clean one" in page.error[0].value.replace("\\", "")
     assert not [b for b in page.button if b.label.startswith("Start")]
-    page.file_uploader(key="new_upload_npz_test_path").set_value(("t.npz", (tmp_path / "t.npz").read_bytes(), "")).run()
+    page.file_uploader(key="new_data_npz_test_path_upload").set_value(
+        ("t.npz", (tmp_path / "t.npz").read_bytes(), "")
+    ).run()
     assert "60 training and 40 test images in 10 classes" in shown(page)
     spec = json.loads(page.code[0].value)["dataset"]
     assert spec["path"].startswith("import:")
@@ -748,10 +750,12 @@ def test_an_uploaded_zip_becomes_the_data_set_and_says_what_was_skipped(open_run
     page = open_runs(view="new", new_data="folder")
     assert "Give your images below" in shown(page)
     assert not [b for b in page.button if b.label.startswith("Start")]
-    page.file_uploader(key="new_zip").set_value(("animals.zip", archive.getvalue(), "application/zip")).run()
+    page.file_uploader(key="new_data_folder_path_upload").set_value(
+        [("animals.zip", archive.getvalue(), "application/zip")]
+    ).run()
     text = shown(page)
     assert "8 training and 2 test images in 2 classes" in text
     assert "broken.png" in text
     assert json.loads(page.code[0].value)["dataset"]["path"] == page.text_input(key="new_data_folder_path").value
-    page.file_uploader(key="new_zip").set_value(("bad.zip", b"no zip", "application/zip")).run()
+    page.file_uploader(key="new_data_folder_path_upload").set_value([("bad.zip", b"no zip", "application/zip")]).run()
     assert "not a zip archive" in page.error[0].value.replace("\\", "")

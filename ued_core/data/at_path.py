@@ -14,7 +14,8 @@ from ued_core.data.parquet_set import Parquet
 from ued_core.errors import DataError
 
 KINDS = (
-    "an npz file, IDX files (as MNIST's), Parquet files with images, or a folder with one subfolder of images per class"
+    "an npz file, IDX files (as MNIST's), Parquet files with images, or a folder, or zip, with one subfolder of images "
+    "per class"
 )
 
 
@@ -36,9 +37,7 @@ def method_at(path: Path) -> type[Dataset]:
     if not os.path.exists(path):
         raise DataError(f"There is no file or folder {readable(str(path))[:300]!r}.", f"A data set is {KINDS}.")
     if name.endswith(".zip"):
-        raise DataError(
-            f"{path.name} is an archive.", "Unpack it and give the folder, or upload it in the app under New run."
-        )
+        return Folder
     raise DataError(
         f"{path.name} is no data set.", f"A data set is {KINDS}. A poison file of others is for the command 'inspect'."
     )

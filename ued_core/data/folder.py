@@ -14,10 +14,12 @@ from ued_core.data.base import NOT_CLEAN, Dataset, Upload, divide, refuse_single
 from ued_core.data.decoding import ImageFile, read_squares, refuse_huge, refuse_long
 from ued_core.data.handles import imports_root, located
 from ued_core.data.image_file import readable_formats
-from ued_core.data.layout import ORIGIN, RECIPE, advice, find_layout, is_recipe, refuse_few_classes
-from ued_core.data.names import as_text, readable
+from ued_core.data.layout import ORIGIN, advice, find_layout, is_recipe, poison_of, refuse_few_classes
+from ued_core.data.names import readable
 from ued_core.data.report import Report
+from ued_core.data.room import touch_upload
 from ued_core.data.walk import Found, Tree, chosen_folder, open_plain, walk
+from ued_core.data.zip_import import import_zip
 from ued_core.errors import DataError
 from ued_core.params import UPLOAD, param
 from ued_core.records import DataSplit, ImageSet
@@ -26,10 +28,13 @@ _RECORD_BYTES = 16 << 20
 
 
 class Folder(Dataset):
-    """Your own images: a folder with one subfolder per class.
+    """Your own images: a folder or zip with one subfolder per class, or a few images alone.
 
     PNG, JPEG, WebP, BMP, TIFF, AVIF and HEIC (the last two where their decoders are there) of
-    any size and colour mode become RGB, cut to the centred square and resized. A folder that
+    any size and colour mode become RGB, cut to the centred square and resized. The path may also
+    be that of a zip, and the images may lie together without class folders: then the beginnings
+    of their names are classes (cat_1, cat_2, dog_1, dog_2), or each image is a class of its own,
+    for looking at, not for training. A folder that
     holds a training and a test part (or, without one, a validation part) under their usual
     names, with the same classes, keeps that division; otherwise every class gives its share
     to the test part. Classes are sorted by the names of their folders; hidden folders and
@@ -40,19 +45,19 @@ class Folder(Dataset):
     """
 
     key: ClassVar[str] = "folder"
-    title: ClassVar[str] = "Image folder"
+    title: ClassVar[str] = "Own pictures"
     without_attack: ClassVar[str] = "as given"
-    upload: ClassVar[Upload | None] = Upload("Zip of images, one subfolder per class", ("zip",), zipped=True)
+    upload: ClassVar[Upload | None] = Upload("Your pictures: several files, or a zip", several=True, zipped=True)
     version: ClassVar[int] = 2
 
-    path: str = param("", "The folder that holds the class folders.", path=True)
+    path: str = param("", "The folder that holds the class folders, or a zip of it.", path=True)
     size: int = param(32, "Side of the images after resizing.", unit="px", ge=8, le=256)
     test_rate: float = param(0.2, "Share of every class that is kept for testing.", ge=0.05, le=0.5, step=0.05)
     seed: int = param(0, "Which images are for training and which for testing.", ge=0, le=2**31 - 1)
 
     def load(self, ctx: Context) -> DataSplit:
         """Read, resize and divide the images; the notes say what was skipped or changed and why."""
-        root = self._root()
+        root = self._root(ctx)
         origin = _origin(root)
         tree = walk(root, ctx)
         report = Report()
@@ -64,11 +69,16 @@ class Folder(Dataset):
         refuse_huge(len(layout.train) + len(layout.test), self.size)
         refuse_long(_image_files(root, [*layout.train, *layout.test]), ctx)
         train = self._read(root, layout.train, report, ctx)
-        test = self._read(root, layout.test, report, ctx)
+        test = train if layout.alone else self._read(root, layout.test, report, ctx)
         kept = _usable_classes(layout.class_names, train[1], report)
         names = tuple(layout.class_names[index] for index in kept)
         train_set = _image_set(train, kept, names, origin.name)
-        if not layout.test:
+        if layout.alone:
+            report.say(
+                f"{NOT_CLEAN}: every image is in the training part and in the test part, so accuracy on them says "
+                "nothing of new images."
+            )
+        elif not layout.test:
             refuse_single_images(train_set)
             if report.poison:
                 report.say(
@@ -84,7 +94,7 @@ class Folder(Dataset):
     def identity(self, ctx: Context | None = None) -> dict[str, Any]:
         """The parameters, the state of all that :meth:`load` sees of the folder, and the formats that are readable
         here."""
-        root = self._root()
+        root = self._root(ctx or Context())
         return {
             **super().identity(ctx),
             "files": walk(root, ctx).state(),
@@ -92,13 +102,15 @@ class Folder(Dataset):
             "formats": readable_formats(),
         }
 
-    def _root(self) -> Path:
+    def _root(self, ctx: Context) -> Path:
         if not self.path.strip():
             raise DataError(
-                "No image folder is given.", f"Give the path of a folder, or upload a zip of one. {advice()}"
+                "No pictures are given.", f"Upload some, or give the path of a folder or of a zip. {advice()}"
             )
-        uploaded = self.path.strip().startswith(UPLOAD)
-        return chosen_folder(located(self.path) if uploaded else self.path.strip(), "image folder")
+        path = self.path.strip()
+        if path.startswith(UPLOAD):
+            return chosen_folder(located(path), "image folder")
+        return _unpacked(path, ctx) if path.lower().endswith(".zip") else chosen_folder(path, "image folder")
 
     def _read(
         self, root: Path, files: list[tuple[Found, int]], report: Report, ctx: Context
@@ -106,6 +118,21 @@ class Folder(Dataset):
         """Pixels uint8 (N, 3, size, size) and labels int64 (N,) of the files that can be decoded."""
         pixels, rows = read_squares(_image_files(root, files), self.size, report, ctx)
         return pixels, np.array([label for _, label in files], np.int64)[rows]
+
+
+def _unpacked(path: str, ctx: Context) -> Path:
+    """The folder of an archive that the owner named; it is unpacked again when it changes or its folder has gone.
+
+    Raises:
+        DataError: as :func:`ued_core.data.zip_import.import_zip`.
+        Cancelled: the user stopped the work.
+    """
+    archive = Path(path).expanduser()
+    if archive.is_dir():
+        return chosen_folder(path, "image folder")
+    folder = import_zip(archive, archive.name, ctx)
+    touch_upload(folder)
+    return folder
 
 
 def _image_files(root: Path, files: list[tuple[Found, int]]) -> list[ImageFile]:
@@ -162,15 +189,6 @@ def _origin(root: Path) -> _Origin:
         raise DataError(
             f"{readable(str(record))} is damaged.", "Delete this folder and import the archive again."
         ) from error
-
-
-def poison_of(recipe: bytes) -> str:
-    """The poison that an export's recipe names, in words; empty when it is no such recipe."""
-    try:
-        attack = json.loads(recipe)["attack"]
-        return f"{RECIPE} names {as_text(str(attack['name']))[:80]}"
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return ""
 
 
 def _held_poison(root: Path, tree: Tree) -> str:

@@ -79,5 +79,5 @@ def check_paths(method: Method, by: Person) -> None:
         if not is_handle(text):
             raise NotAllowed(
                 f"{method.title}: {name} names a file or folder of the server, which visitors may not use.",
-                "Upload it instead, on the page Runs under New run.",
+                "Upload it instead, beside the choice of the data set.",
             )

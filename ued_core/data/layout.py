@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from collections import Counter
@@ -10,7 +11,8 @@ from typing import NamedTuple
 
 from ued_core.data.base import MAX_CLASSES
 from ued_core.data.image_file import is_image_name, readable_formats, why_no_image
-from ued_core.data.names import readable, shown_names
+from ued_core.data.loose import MOST_ALONE, named_alike, stems
+from ued_core.data.names import as_text, readable, shown_names
 from ued_core.data.report import Report
 from ued_core.data.walk import Found, Tree
 from ued_core.errors import DataError
@@ -42,11 +44,13 @@ class Layout(NamedTuple):
             as torchvision's ImageFolder has them. Names that are numbers are names.
         train: (file, class) pairs, in the order of their paths.
         test: the same for a test part of its own; empty when there is none.
+        alone: every picture is a class of its own, so none can be kept for testing.
     """
 
     class_names: tuple[str, ...]
     train: list[tuple[Found, int]]
     test: list[tuple[Found, int]]
+    alone: bool = False
 
 
 def advice() -> str:
@@ -70,7 +74,8 @@ def find_layout(tree: Tree, shown: str, report: Report) -> Layout:
     """Divide the image files into parts and classes by the names of their folders; nothing is opened.
 
     Folders that wrap everything are left out. A part is a folder with a usual name
-    (:func:`part_of`) that holds class folders.
+    (:func:`part_of`) that holds class folders. Pictures that lie together, without class folders, are classed by the
+    beginnings of their names (:func:`ued_core.data.loose.named_alike`), or each is a class of its own.
 
     Args:
         tree: from a walk or an archive's listing.
@@ -78,16 +83,18 @@ def find_layout(tree: Tree, shown: str, report: Report) -> Layout:
         report: told what is left out.
 
     Raises:
-        DataError: no class folders, no images, one class only, more than 10,000 classes,
-            parts with different classes, or folders that may be parts as well as classes.
+        DataError: no images, one image or one class only, too many images without class folders, more than 10,000
+            classes, parts with different classes, or folders that may be parts as well as classes.
     """
     for name, reason in tree.left_out:
         if name != ORIGIN:
             report.skip(name, reason)
     level = _Level(_images(tree, report), ())
     level = _unwrapped(level, report)
+    if pictures := _together(level, tree):
+        return _loose(pictures, shown, report)
     if not level.folders:
-        raise _without_classes(tree, level, shown)
+        raise _without_classes(tree, shown)
     layout = _parted(level, tree, shown, report) or _classes_alone(level, tree, shown, report)
     if len(layout.class_names) > MAX_CLASSES:
         raise DataError(
@@ -120,6 +127,15 @@ def is_recipe(file: Found) -> bool:
     """Whether the file's name is that of an export's recipe, beside the class folders or in a folder that wraps
     them."""
     return file.parts[-1] == RECIPE and len(file.parts) <= 3
+
+
+def poison_of(recipe: bytes) -> str:
+    """The poison that an export's recipe names, in words; empty when it is no such recipe."""
+    try:
+        attack = json.loads(recipe)["attack"]
+        return f"{RECIPE} names {as_text(str(attack['name']))[:80]}"
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ""
 
 
 class _Level:
@@ -308,10 +324,49 @@ def _skip_loose(level: _Level, report: Report) -> None:
     level.loose = []
 
 
-def _without_classes(tree: Tree, level: _Level, shown: str) -> DataError:
-    if level.loose:
-        return DataError(f"The images of {_within(shown)} are not in class folders.", advice())
+def _without_classes(tree: Tree, shown: str) -> DataError:
     return DataError(f"{shown} has no {'images in its class folders' if tree.folders else 'class folders'}.", advice())
+
+
+def _together(level: _Level, tree: Tree) -> list[Found]:
+    """The images where all of them lie in one folder that says nothing of classes; else none."""
+    if not level.folders:
+        return level.loose
+    depth = len(level.prefix)
+    beside = [parts for parts in tree.folders if len(parts) == depth + 1 and parts[:depth] == level.prefix]
+    if len(level.folders) > 1 or level.loose or len(beside) > 1:
+        return []
+    return level.below(next(iter(level.folders))).loose
+
+
+def _loose(pictures: list[Found], shown: str, report: Report) -> Layout:
+    """The layout of images without class folders.
+
+    Raises:
+        DataError: there is one image only, or more than are classes of their own.
+    """
+    if len(pictures) < 2:
+        raise DataError(
+            f"{shown} has one image only, {pictures[0].shown!r}; two are needed, so that there are two classes.",
+            "Give another one beside it.",
+        )
+    pictures = sorted(pictures, key=lambda file: file.parts)
+    count = f"{len(pictures):,} images lie in no class folders"
+    if alike := named_alike(pictures):
+        told = _listed([f"{name} ({len(places)})" for name, places in alike.items()])
+        report.say(f"{count}; the beginnings of their names are taken for classes: {told}.")
+        found = [(pictures[place], label) for label, places in enumerate(alike.values()) for place in places]
+        return Layout(shown_names(alike), sorted(found, key=lambda one: one[0].parts), [])
+    if len(pictures) > MOST_ALONE:
+        raise DataError(
+            f"{count} of {_within(shown)}, and without them at most {MOST_ALONE} are read, each as a class of its own.",
+            advice(),
+        )
+    report.say(
+        f"{count}: each is a class of its own, named after its file. To train on them, make one subfolder for each "
+        "class and zip the folder that holds them."
+    )
+    return Layout(shown_names(stems(pictures)), [(file, place) for place, file in enumerate(pictures)], [], alone=True)
 
 
 def _within(shown: str) -> str:

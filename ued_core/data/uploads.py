@@ -6,17 +6,22 @@ import hashlib
 import re
 import shutil
 from collections.abc import Sequence
-from io import BufferedIOBase
+from io import SEEK_END, BufferedIOBase
 from pathlib import Path
 
 from ued_core.context import Context
 from ued_core.data.handles import handle_of, imports_root
+from ued_core.data.image_file import is_image_name
 from ued_core.data.zip_import import import_zip
 from ued_core.errors import DataError
 from ued_core.files import folder_atomic
 
 MOST_FILES = 64
-_ODD = re.compile(r"[^A-Za-z0-9._-]+")
+MOST_IMAGE_BYTES = 1 << 30
+"""Of images that are uploaded one by one: as much as an archive may unpack to."""
+_LONGEST = 100
+# Letters of every language stay: a picture without a class folder gives its name to its class.
+_ODD = re.compile(r"[^\w.()-]+")
 
 
 def keep_files(files: Sequence[tuple[str, BufferedIOBase]], ctx: Context) -> str:
@@ -30,7 +35,7 @@ def keep_files(files: Sequence[tuple[str, BufferedIOBase]], ctx: Context) -> str
         The handle of a folder with these files, or of the unpacked images. The same files always have the same one.
 
     Raises:
-        DataError: too many files, two of one name, an archive that :func:`import_zip` refuses, or no room.
+        DataError: too many files or bytes, two of one name, an archive that :func:`import_zip` refuses, or no room.
         Cancelled: the user stopped the work.
     """
     if len(files) == 1 and files[0][0].lower().endswith(".zip"):
@@ -38,6 +43,12 @@ def keep_files(files: Sequence[tuple[str, BufferedIOBase]], ctx: Context) -> str
     if len(files) > MOST_FILES:
         raise DataError(
             f"{len(files)} files were uploaded; at most {MOST_FILES} are kept together.", "Upload images as a zip."
+        )
+    total = sum(content.seek(0, SEEK_END) for name, content in files if is_image_name(name))
+    if total > MOST_IMAGE_BYTES:
+        raise DataError(
+            f"The images have {total / 2**20:,.0f} MiB together; at most {MOST_IMAGE_BYTES >> 20:,} MiB are kept.",
+            "Upload fewer or smaller ones.",
         )
     named = {_harmless(name): content for name, content in files}
     if len(named) < len(files):
@@ -53,7 +64,9 @@ def keep_files(files: Sequence[tuple[str, BufferedIOBase]], ctx: Context) -> str
 
 
 def _harmless(name: str) -> str:
-    return _ODD.sub("_", Path(name.replace("\\", "/")).name).lstrip(".") or "file"
+    name = _ODD.sub("_", Path(name.replace("\\", "/")).name).strip(".") or "file"
+    kept = Path(name)
+    return name if len(name) <= _LONGEST else kept.stem[: _LONGEST - len(kept.suffix[-10:])] + kept.suffix[-10:]
 
 
 def _write(named: dict[str, BufferedIOBase], target: Path) -> None:

@@ -12,10 +12,9 @@ from pathlib import Path
 
 from ued_core.context import Context
 from ued_core.data.archive import Listing, listing, opened, pieces
-from ued_core.data.folder import poison_of
 from ued_core.data.handles import imports_root
 from ued_core.data.image_file import MAX_FILE_BYTES, file_too_large, header_size, readable_formats
-from ued_core.data.layout import ORIGIN, Layout, find_layout, is_recipe, refuse_few_classes
+from ued_core.data.layout import ORIGIN, Layout, find_layout, is_recipe, poison_of, refuse_few_classes
 from ued_core.data.names import readable
 from ued_core.data.report import Report, Unusable
 from ued_core.data.walk import Found, open_plain, unreadable
@@ -46,7 +45,7 @@ _CANNOT_BE_NAMED = (
 def import_zip(source: bytes | Path | io.BufferedIOBase, name: str, ctx: Context) -> Path:
     """Unpack an image archive into the program's home.
 
-    Only images that stand in class folders are unpacked, into a folder named after the
+    Only images that a data set can use are unpacked, into a folder named after the
     archive's content; an archive that was imported before is not unpacked again. The result
     loads as the archive's own folder would: the same rules decide what is a part, a class or
     another program's file. What was skipped is kept with the images and is among the notes
@@ -62,8 +61,8 @@ def import_zip(source: bytes | Path | io.BufferedIOBase, name: str, ctx: Context
 
     Raises:
         DataError: not a zip; members that point outside or are encrypted; a bomb; more work than
-            is done for one archive (members, classes, bytes, pixels); no images in class
-            folders, or one class only. Nothing is left behind.
+            is done for one archive (members, classes, bytes, pixels); no images, or one class
+            only. Nothing is left behind.
         Cancelled: the user stopped the work. Nothing is left behind.
     """
     name = readable(name)
