@@ -12,6 +12,7 @@ from pages.state.selection import sidebar_selection
 from pages.widgets.live_chart import live_chart
 from pages.widgets.tile_rows import tile_rows
 from ued_core.figures.operators import kernel_grid
+from ued_core.figures.roles import tinted
 from ued_core.figures.tiles import amplified_difference, fitting_gain
 
 FRAME = 16
@@ -19,8 +20,8 @@ FRAME = 16
 
 st.title("Attack")
 st.markdown(
-    "**What does the attack change, and what gives the class away?** An availability attack alters training images "
-    "so that a model scores high on them and fails on clean ones. Choose data and attack in the sidebar."
+    "**What does the attack change, and what gives the class away?** An availability attack alters training images: "
+    f"a model scores high on {tinted('poisoned')} ones in training, and fails on {tinted('clean')} ones."
 )
 choice = sidebar_selection(looks=True)
 images, rows = choice.shown(1)

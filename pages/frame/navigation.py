@@ -13,6 +13,7 @@ from pages.frame.guard import guarded, plain
 from pages.frame.hidden import seen
 from pages.frame.visitor import name_badge
 from ued_core.assets import asset
+from ued_core.figures.roles import stylesheet
 from ued_core.home import unwritable
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -118,7 +119,7 @@ def show_current_page() -> None:
     """Draw the navigation and run the page that the address names."""
     # A :material icon on a page makes the browser fetch its tab icon from a font server.
     st.set_page_config(page_icon=str(asset("icon.png")), layout="wide")
-    st.html(Path(__file__).with_name("frame.css"))
+    st.html(f"<style>{stylesheet()}{Path(__file__).with_name('frame.css').read_text('utf-8')}</style>")
     pages = {
         entry: st.Page(entry.path, title=entry.title, url_path=entry.address, default=not entry.address)
         for entry in PAGES

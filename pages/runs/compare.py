@@ -27,6 +27,7 @@ from pages.state.whose import title_of
 from pages.widgets.live_chart import live_chart
 from ued_core import runs
 from ued_core.figures.learning import QUANTITIES, Curve, Quantity, compare_figure
+from ued_core.figures.roles import picture_role
 from ued_core.params import fingerprint
 from ued_core.results.parts import EpochRow
 from ued_core.runs import RunRecord
@@ -69,7 +70,10 @@ def compare_view() -> None:
         )
     groups = grouped(chosen, together)
     quantity: Quantity = titles[title]
-    curves = [Curve(group.label, tuple(_rows(record) for record in group.records)) for group in groups]
+    curves = [
+        Curve(group.label, tuple(_rows(record) for record in group.records), role=_role(group.records[0]))
+        for group in groups
+    ]
     summary = "; ".join(f"{g.label}: {_measured(g.records, 'last')}" for g in groups)
     live_chart(
         compare_figure(curves, quantity), key="runs_compare", height=360 + 22 * len(groups), filename="compare",
@@ -153,6 +157,12 @@ def grouped(records: Sequence[RunRecord], together: bool) -> list[Group]:
 
 
 _IN_TITLE = frozenset({"dataset", "attack", "defenses", "model"})
+
+
+def _role(record: RunRecord) -> str:
+    """What a run was trained on; empty where its spec is not understood."""
+    spec = record.run_spec
+    return picture_role(poisoned=spec.attack is not None, defended=bool(spec.defenses)) if spec else ""
 
 
 def _rows(record: RunRecord) -> list[EpochRow]:

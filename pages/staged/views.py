@@ -26,6 +26,7 @@ from pages.widgets.live_chart import live_chart
 from ued_core import runs
 from ued_core.defenses.staged_training import StagedTraining
 from ued_core.figures.learning import TEST, Curve, compare_figure
+from ued_core.figures.roles import picture_role
 from ued_core.figures.staged import growth_figure, legend_growth, rates_figure, signal_figure
 from ued_core.models import MODELS, Model
 from ued_core.results import staged
@@ -55,6 +56,7 @@ class Shown:
         plain: history of the same training without any reaction; None while there is none.
         watched: the checks of such a run, if it was watched.
         slug: part of the names of downloads.
+        role: of the images that were trained on, ``poisoned`` or ``clean``.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Shown:
     plain: Sequence[EpochRow] | None
     watched: Trace | None
     slug: str
+    role: str = "poisoned"
 
 
 # ---- stored runs -------------------------------------------------------------------------------
@@ -92,7 +95,16 @@ def stored_part() -> None:
     plain_run = base or watched
     history = plain_run.history if plain_run else None
     if own is not None:
-        charts(Shown(f"{scene} · {arm}", own, history, beside, f"staged_{scene}_{arm}_{seed}".replace(" ", "_")))
+        charts(
+            Shown(
+                f"{scene} · {arm}",
+                own,
+                history,
+                beside,
+                f"staged_{scene}_{arm}_{seed}".replace(" ", "_"),
+                _role(row.spec),
+            )
+        )
     _all_readings([r for r in rows if r.scene == scene], scene)
 
 
@@ -301,7 +313,11 @@ def _of_run(record: RunRecord) -> Shown | None:
     partner = next((r for r in alike if r.epoch), None)
     history = runs.folder(partner.id).history() if partner else None
     watched = _trace(partner, other) if partner and partner.spec_key == other.key() else None
-    return Shown(title_of(record), trace, history, watched, f"staged_{record.id}")
+    return Shown(title_of(record), trace, history, watched, f"staged_{record.id}", _role(record.spec))
+
+
+def _role(spec: Mapping[str, Any]) -> str:
+    return picture_role(poisoned=spec.get("attack") is not None, defended=False)
 
 
 def _trace(record: RunRecord, spec: RunSpec) -> Trace | None:
@@ -320,10 +336,9 @@ def charts(shown: Shown) -> None:
     _numbers(shown)
     left, right = st.columns(2)
     with left:
-        # The same look beside plain training and without it.
-        curves = [Curve("staged training", (trace.history,), look=1)]
+        curves = [Curve("staged training", (trace.history,), role="defended")]
         if shown.plain:
-            curves = [Curve("plain training", (shown.plain,)), *curves]
+            curves = [Curve("plain training", (shown.plain,), role=shown.role), *curves]
         live_chart(
             compare_figure(curves, TEST), key="traced_accuracy", height=HEIGHT, filename=f"{shown.slug}_accuracy",
             alt="Clean test accuracy by epoch: "
@@ -333,7 +348,7 @@ def charts(shown: Shown) -> None:
     with right:
         crossed = _crossing(shown)
         live_chart(
-            signal_figure(trace, _same_sign(shown)),
+            signal_figure(trace, _same_sign(shown), shown.role),
             key="traced_signal",
             height=HEIGHT,
             filename=f"{shown.slug}_signal",

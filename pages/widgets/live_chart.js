@@ -29,7 +29,14 @@ function load(url) {
 
 // ---- colours -------------------------------------------------------------------------------
 
+const known = new Map();
+
 function channels(colour) {
+  if (!known.has(colour)) known.set(colour, measured(colour));
+  return known.get(colour);
+}
+
+function measured(colour) {
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = 1;
   const pen = canvas.getContext("2d", { willReadFrequently: true });
@@ -43,12 +50,15 @@ function mix(from, to, share) {
   return `rgb(${a.map((v, i) => Math.round(v + (b[i] - v) * share)).join(",")})`;
 }
 
-function pageTheme(node) {
+// Roles and classes have a brighter colour on a dark page; the frame's style sheet knows both.
+function pageTheme(node, names) {
   const style = getComputedStyle(node);
   const ink = style.getPropertyValue("--st-text-color").trim() || style.color;
   const paper = style.getPropertyValue("--st-background-color").trim() || "#ffffff";
   const font = style.getPropertyValue("--st-font").trim() || style.fontFamily;
-  return { ink, paper, font, muted: mix(ink, paper, 0.3), grid: mix(ink, paper, 0.86) };
+  const theme = { ink, paper, font, muted: mix(ink, paper, 0.3), grid: mix(ink, paper, 0.86) };
+  for (const name of names) theme[name] ??= style.getPropertyValue(`--ued-${name}`).trim();
+  return theme;
 }
 
 const PRINT = { ink: "#1c2431", paper: "#ffffff", font: "sans-serif", muted: "#5c6575", grid: "#e2e5eb" };
@@ -83,7 +93,14 @@ function template(theme) {
 // Figures name the page's colours by fixed strings; JSON keeps them verbatim.
 function parse({ figure: given, changes, colours }, theme) {
   let text = given;
-  for (const [fixed, name] of Object.entries(colours)) text = text.replaceAll(`"${fixed}"`, `"${theme[name]}"`);
+  for (const [fixed, name] of Object.entries(colours)) {
+    const own = theme[name];
+    // Away from the app, as in a download, there is no other colour than the fixed one.
+    if (!own || channels(own).join() === channels(fixed).join()) continue;
+    text = text.replaceAll(`"${fixed}"`, `"${own}"`);
+    // The same with an opacity, as bands have it.
+    text = text.replaceAll(`"rgba(${channels(fixed).join(", ")}, `, `"rgba(${channels(own).join(", ")}, `);
+  }
   const figure = JSON.parse(text);
   for (const [place, value] of Object.entries(changes)) {
     const steps = place.split("/");
@@ -338,7 +355,7 @@ export default async function ({ parentElement, data: packet, setStateValue, set
     const Plotly = await load(data.plotly);
     // A newer call, or the page's end, may have come while the library was loading.
     if (chart.data !== data || charts.get(node) !== chart) return end;
-    const theme = pageTheme(node);
+    const theme = pageTheme(node, Object.values(data.colours));
     const wanted = JSON.stringify([name, data.changes, data.alt, data.clickable, data.height, theme]);
     if (chart.drawn !== wanted) {
       chart.drawn = wanted;

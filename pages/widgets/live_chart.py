@@ -16,6 +16,7 @@ import streamlit as st
 
 from pages.widgets.delivery import Part, declared, forget, pack, part
 from pages.widgets.plotly_route import plotly_address
+from ued_core.figures.roles import CLIENT_COLOURS as ROLE_NAMES
 from ued_core.figures.theme import CLIENT_COLOURS
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def live_chart(
         "formula": formula,
         "caption": caption,
         "plotly": plotly_address(),
-        "colours": dict(CLIENT_COLOURS),
+        "colours": {**CLIENT_COLOURS, **ROLE_NAMES},
         "follows": None if follows is None else follows._asdict(),
     }
     result = _component()(

@@ -4,6 +4,9 @@
 
 const drawn = new WeakMap();
 const calls = new WeakMap();
+// Tiles beside each other, on a desk and where there is less room; the style sheet says where which one holds.
+const WIDE = 10;
+const NARROW = 5;
 
 function element(tag, name, text = "") {
   const made = document.createElement(tag);
@@ -47,22 +50,58 @@ function show(strip, { name, content }) {
   }));
 }
 
+function label(row) {
+  const made = element("div", "label", row.role ? "" : row.label);
+  if (row.role) {
+    const role = element("span", "role", `${row.mark}\u00a0${row.label}`);
+    role.style.color = `var(--ued-${row.role}-text)`;
+    made.append(role);
+  }
+  if (row.more) made.append(" ", element("small", "", row.more));
+  return made;
+}
+
+function numbered(made, numbers) {
+  for (const [name, value] of Object.entries(numbers)) made.style.setProperty(`--${name}`, value);
+  return made;
+}
+
 function build(figure, data) {
   const columns = Math.max(...data.rows.map((row) => row.count));
+  const wide = Math.min(WIDE, columns);
+  const narrow = Math.min(NARROW, columns);
+  const named = data.names.length ? 1 : 0;
   const body = element("div", "body");
-  body.style.setProperty("--columns", columns);
-  if (data.names.length) {
-    body.append(element("span"));
+  numbered(body, { rows: data.rows.length, named, wide, narrow });
+  const places = Array.from({ length: columns }, (_, column) => ({
+    "wide-band": Math.floor(column / wide), "wide-place": column % wide, band: Math.floor(column / narrow), place: column % narrow,
+  }));
+  if (named) {
     const names = element("div", "names");
-    data.names.forEach((name) => names.append(element("span", "", name)));
+    data.names.forEach((name, column) => {
+      const made = element("span", "name", name);
+      made.dataset.band = places[column].band;
+      made.dataset.wideBand = places[column]["wide-band"];
+      names.append(numbered(made, { ...places[column], y: 0 }));
+    });
     body.append(names);
   }
   data.rows.forEach((row, y) => {
-    const label = element("div", "label", row.label);
-    if (row.more) label.append(element("small", "", row.more));
     const strip = element("div", "strip");
-    for (let column = 0; column < row.count; column++) strip.append(tile(row, column, data, y));
-    body.append(label, strip);
+    if (row.role) {
+      strip.dataset.role = row.role;
+      strip.style.setProperty("--role", `var(--ued-${row.role})`);
+    }
+    for (let column = 0; column < row.count; column++) {
+      strip.append(numbered(tile(row, column, data, y), { ...places[column], y: y + named }));
+    }
+    // One name per band; where bands hold ten, the names between them are hidden.
+    for (let column = 0; column < row.count; column += narrow) {
+      const made = numbered(label(row), { ...places[column], y: y + named });
+      if (places[column]["wide-place"]) made.classList.add("again");
+      body.append(made);
+    }
+    body.append(strip);
   });
   body.setAttribute("role", data.clickable ? "group" : "img");
   body.setAttribute("aria-label", data.alt);
@@ -97,7 +136,7 @@ export default async function ({ parentElement, data: packet, setTriggerValue })
   const data = await opened(packet, () => setTriggerValue("lost", Date.now()));
   // A newer call may have come while pictures were fetched.
   if (!data || calls.get(figure) !== call) return;
-  const shape = JSON.stringify([data.rows.map((row) => [row.label, row.more, row.count]), data.names, data.clickable]);
+  const shape = JSON.stringify([data.rows.map((row) => [row.label, row.more, row.count, row.role]), data.names, data.clickable]);
   if (drawn.get(figure) !== shape) {
     build(figure, data);
     drawn.set(figure, shape);

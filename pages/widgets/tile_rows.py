@@ -9,6 +9,7 @@ from typing import Any
 
 from pages.frame.cache import cached
 from pages.widgets.delivery import Part, declared, forget, pack, part
+from ued_core.figures.roles import ROLES, role_of
 from ued_core.figures.tiles import Images, strip
 
 
@@ -64,8 +65,10 @@ def tile_rows(
     clickable: bool = False,
     selected: Collection[int] = (),
     live: Live | None = None,
+    roles: Mapping[str, str] | None = None,
 ) -> Picked | None:
-    """One labelled row of tiles for each entry, column by column comparable.
+    """One labelled row of tiles for each entry, column by column comparable; bands of ten tiles, of five where the
+    place is narrow.
 
     Args:
         rows: label, smaller second line (may be empty), and uint8 (N, C, H, W); or the
@@ -77,6 +80,7 @@ def tile_rows(
         clickable: tiles are buttons; a click reruns the fragment or page around them.
         selected: columns that are marked.
         live: the row that follows a slider; None where none does.
+        roles: label → role, for rows whose label is not a role's own name; a row with a role has its colour and mark.
 
     Returns:
         The tile that was clicked, in the run that the click caused; else ``None``.
@@ -84,7 +88,7 @@ def tile_rows(
     pictures = [images if isinstance(images, Picture) else picture(images) for *_, images in rows]
     words = {
         "rows": [
-            {"label": label, "more": more, "count": drawn.count}
+            {"label": label, "more": more, "count": drawn.count, **_look((roles or {}).get(label) or role_of(label))}
             for (label, more, _), drawn in zip(rows, pictures, strict=True)
         ],
         "names": list(names),
@@ -117,6 +121,10 @@ def tile_rows(
 def picture(images: Images) -> Picture:
     """A row of tiles: uint8 (N, C, H, W)."""
     return Picture(part(strip(images)), len(images))
+
+
+def _look(role: str) -> dict[str, str]:
+    return {"role": role, "mark": ROLES[role].mark} if role else {"role": "", "mark": ""}
 
 
 def _nothing() -> None:

@@ -114,9 +114,9 @@ def test_theme_is_the_readers(browser: Browser, stage_url: str) -> None:
         )
         if scheme == "light":
             page.emulate_media(color_scheme="dark")
-            page.wait_for_function(f"{layout}.font.color === '#e6e9f0'")
+            page.wait_for_function(f"{layout}.font.color === '#e7eaf1'")
         page.close()
-    assert colours == {"light": ("#1c2431", "#ffffff"), "dark": ("#e6e9f0", "#11151d")}
+    assert colours == {"light": ("#1b2330", "#f7f8fa"), "dark": ("#e7eaf1", "#11151d")}
 
 
 def test_clicks_and_boxes_reach_python(stage: Page) -> None:

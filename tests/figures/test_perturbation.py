@@ -127,7 +127,7 @@ def test_radial_curves() -> None:
 
 def test_border_profile() -> None:
     figure = valid(figures.border_profile(np.arange(4), {"clean": np.full(4, 0.5), "control": np.arange(4) / 4}))
-    assert [t.name for t in figure.data] == ["clean", "poisoned, reflection padding"]
+    assert [t.name for t in figure.data] == ["clean", "reflection padding"]
     assert numbers(figure.data[1].y).tolist() == [0, 0.25, 0.5, 0.75]
     assert figure.layout.xaxis.title.text == "distance from the border (px)"
 

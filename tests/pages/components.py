@@ -7,15 +7,18 @@ from streamlit.testing.v1 import AppTest
 
 from pages.widgets.delivery import kept
 from tests.changed_figure import changed
+from tests.figures.role_contract import misused
 
 
 def charts(page: AppTest) -> list[dict[str, Any]]:
     """Data of every live chart, in order: ``figure`` (JSON, changes made), ``question``, ``formula``, ``caption``,
-    ``alt``, …"""
-    return [
+    ``alt``, …; each must keep to the table of roles."""
+    found = [
         {**words, "figure": _changed(b"".join(pieces).decode(), words["changes"])}
         for words, pieces in _opened(page, "ued_live_chart")
     ]
+    assert [problem for chart in found for problem in misused(json.loads(chart["figure"]))] == []
+    return found
 
 
 def tiles(page: AppTest) -> list[dict[str, Any]]:

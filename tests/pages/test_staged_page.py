@@ -22,7 +22,7 @@ from ued_core import runs
 from ued_core.context import Context
 from ued_core.defenses import DefenseStack
 from ued_core.defenses.staged_training import StagedTraining
-from ued_core.figures.learning import RUN_COLOURS
+from ued_core.figures.roles import ROLES
 from ued_core.models import MODELS
 from ued_core.results import staged
 from ued_core.results.parts import EpochRow
@@ -207,7 +207,9 @@ def test_a_run_under_way_and_a_finished_one_are_shown(open_page) -> None:
     assert shown["Alarms"] == str(int(history[0]["staged alarms"])) != "0"
     assert shown["Trap seen"] == "epoch 1"
     line = json.loads(charts(page)[0]["figure"])["data"][0]
-    assert (line["name"], line["line"]["color"]) == ("staged training", RUN_COLOURS[1]), "as beside plain training"
+    assert (line["name"], line["line"]["color"]) == ("staged training", ROLES["defended"].light), (
+        "as beside plain training"
+    )
     folder.history_path.write_text("".join(json.dumps(r) + "\n" for r in history))
     folder.result_path.write_text(json.dumps({**RESULT, "history": history, "training": [report]}))
     page.run()

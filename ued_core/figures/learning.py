@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from ued_core.figures.theme import CLASS_SYMBOLS, MUTED, ROLE_COLOURS, ROLE_DASHES, axis_title, base_layout, faded
+from ued_core.figures.roles import ROLES
+from ued_core.figures.theme import CLASS_SYMBOLS, MUTED, ROLE_COLOURS, axis_title, base_layout, faded
 from ued_core.results.parts import EpochRow, Probe
 
-# The cycle for runs that are compared: colours with at least 3 : 1 contrast on both pages of the
-# app; the dash and the marker tell runs apart without any colour.
-RUN_COLOURS = ("#0a7abf", "#d55e00", "#009e73", "#c2689b", "#6c7079", "#8f6bc9", "#9c7a1a", "#c44536")
+# The cycle for runs that differ in something else than their role: no colour of one. At least 3 : 1 contrast on both
+# pages of the app; the dash and the marker tell runs apart without any colour.
+RUN_COLOURS = ("#a0527a", "#9c7a1a", "#6f7a93", "#a3614f", "#7b8526", "#2f8fa3", "#bd5669", "#8f6bc9")
 RUN_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "5px,2px", "2px,4px,8px,4px", "12px,3px")
 MARKED_EPOCHS = 25
 """Up to this many epochs every one has a marker."""
@@ -53,11 +54,13 @@ class Curve:
         label: its name in the legend.
         runs: the history of each run; rows with the quantities.
         look: number of its colour, dash and marker; its place among the curves when left out.
+        role: what it was trained on (``clean``, ``poisoned``, ``defended``); empty where that is not known.
     """
 
     label: str
     runs: tuple[Sequence[EpochRow], ...]
     look: int | None = None
+    role: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,9 +102,9 @@ def run_figure(rows: Sequence[EpochRow], epochs: int, chance: float | None = Non
     """
     figure = go.Figure(layout=_layout(TEST, epochs))
     figure.update_layout(yaxis_title_text=axis_title("Accuracy", "%"), hovermode="x unified")
-    for quantity, role, symbol in ((TRAIN, "poisoned", "square"), (TEST, "clean", "circle")):
-        colour, dash = ROLE_COLOURS[role], "dash" if quantity is TRAIN else ROLE_DASHES[role]
-        figure.add_trace(_line(series([rows], quantity.column), quantity, quantity.title, colour, dash, symbol, epochs))
+    for quantity, role in ((TRAIN, ROLES["poisoned"]), (TEST, ROLES["clean"])):
+        measured = series([rows], quantity.column)
+        figure.add_trace(_line(measured, quantity, quantity.title, role.light, role.dash, role.symbol, epochs))
     if chance is not None:
         figure.add_hline(y=100 * chance, name=f"guessing ({100 * chance:.3g} %)", **_thin_line())
     return figure
@@ -117,16 +120,15 @@ def loss_figure(rows: Sequence[EpochRow], epochs: int) -> go.Figure:
 
 
 def compare_figure(curves: Sequence[Curve], quantity: Quantity) -> go.Figure:
-    """One quantity of several runs on the same axes: one colour, dash and marker each.
+    """One quantity of several runs on the same axes: one dash and marker each.
+
+    The colour is that of the role where roles differ; of runs with one role every run has its own.
 
     A curve of several runs is their mean with a band of one sample standard deviation either way.
     """
     longest = max((row.epoch for curve in curves for rows in curve.runs for row in rows), default=1)
     figure = go.Figure(layout=_layout(quantity, longest))
-    for place, curve in enumerate(curves):
-        index = place if curve.look is None else curve.look
-        colour = RUN_COLOURS[index % len(RUN_COLOURS)]
-        dash, symbol = RUN_DASHES[index % len(RUN_DASHES)], CLASS_SYMBOLS[index % len(CLASS_SYMBOLS)]
+    for curve, (colour, dash, symbol) in zip(curves, curve_looks(curves), strict=True):
         measured = series(curve.runs, quantity.column)
         if measured.count > 1:
             figure.add_trace(_band(measured, quantity, colour, curve.label))
@@ -134,6 +136,27 @@ def compare_figure(curves: Sequence[Curve], quantity: Quantity) -> go.Figure:
     # Long names one below the other: beside each other they would not fit.
     figure.update_layout(legend={"orientation": "v", "y": -0.22, "yanchor": "top"}, margin={"b": 40 + 22 * len(curves)})
     return figure
+
+
+def curve_looks(curves: Sequence[Curve]) -> list[tuple[str, str, str]]:
+    """Colour, dash and marker of each curve; no two are drawn alike, with colours or without them."""
+    by_role = all(curve.role for curve in curves) and (len(curves) == 1 or len({curve.role for curve in curves}) > 1)
+    looks, before = [], dict.fromkeys(ROLES, 0)
+    for place, curve in enumerate(curves):
+        if not by_role:
+            index = place if curve.look is None else curve.look
+            looks.append((
+                RUN_COLOURS[index % len(RUN_COLOURS)],
+                RUN_DASHES[index % len(RUN_DASHES)],
+                CLASS_SYMBOLS[index % len(CLASS_SYMBOLS)],
+            ))  # fmt: skip
+            continue
+        role, number = ROLES[curve.role], before[curve.role]
+        before[curve.role] += 1
+        dashes = (role.dash, *(dash for dash in RUN_DASHES if dash != role.dash))
+        # The first of a role looks as it does everywhere; further ones are its open marks.
+        looks.append((role.light, dashes[number % len(dashes)], f"{role.symbol}{'-open' * (number % 2)}"))
+    return looks
 
 
 def histogram_figure(shares: Sequence[float], class_names: Sequence[str]) -> go.Figure:

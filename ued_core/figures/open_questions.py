@@ -27,13 +27,13 @@ BELOW = 0.27
 BESIDE = 0.022
 """How far to the left of a mean its runs stand on a curve, in shares of the axis; the right belongs to the names of
 lines."""
-# Colour, symbol, dash, and the symbol as text. The colours stand for no result and have at least 3 : 1 contrast on both
-# pages.
+# Colour, symbol, dash, and the symbol as text. Colours and symbols are no role's; they have at least 3 : 1 contrast on
+# both pages.
 LINE_LOOKS = (
-    ("#8f6bc9", "circle", "solid", "●"),
+    ("#a0527a", "triangle-up", "solid", "▲"),
     ("#9c7a1a", "square", "dash", "■"),
-    ("#6c7079", "diamond", "dot", "◆"),
-    ("#c2689b", "cross", "dashdot", "✚"),
+    ("#6f7a93", "star", "dot", "★"),
+    ("#8f6bc9", "cross", "dashdot", "✚"),
 )
 CLEAN_WORDS = "clean data"
 

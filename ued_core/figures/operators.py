@@ -10,7 +10,6 @@ import plotly.graph_objects as go
 from ued_core.figures.theme import (
     INK,
     MUTED,
-    ROLE_COLOURS,
     SEQUENTIAL,
     base_layout,
     colour_scale,
@@ -53,7 +52,7 @@ def kernel_grid(kernels: np.ndarray, names: Sequence[str], columns: int = 5, sel
         )
         if chosen:
             corners = {"x0": left - 0.5, "x1": left + k - 0.5, "y0": top - 0.5, "y1": top + k - 0.5}
-            frame = [{"type": "rect", **corners, "line": {"color": ROLE_COLOURS["poisoned"], "width": 3}}]
+            frame = [{"type": "rect", **corners, "line": {"color": INK, "width": 3}}]
     values = go.Heatmap(
         z=canvas,
         customdata=owner,

@@ -92,7 +92,7 @@ def distortion_histograms(found: Distortion) -> go.Figure:
         )  # fmt: skip
         layout["shapes"].append(_upright(float(np.median(values)), suffix, INK, "solid"))
         if i == 0:
-            layout["shapes"].append(_upright(USUAL_BOUND, suffix, ROLE_COLOURS["clean"], "dot"))
+            layout["shapes"].append(_upright(USUAL_BOUND, suffix, MUTED, "dot"))
     return compose(traces, base_layout(**layout))
 
 
@@ -225,9 +225,9 @@ def border_profile(distances: np.ndarray, curves: Mapping[str, np.ndarray]) -> g
 
     Args:
         distances: int (R,), in pixels; 0 is the outermost ring.
-        curves: role of the theme → brightness (R,), 0..1. The role ``control`` is named "with reflection padding".
+        curves: role of the theme → brightness (R,), 0..1. The role ``control`` is named "reflection padding".
     """
-    words = {"control": "poisoned, reflection padding"}
+    words = {"control": "reflection padding"}
     traces = [
         {
             "type": "scatter", "x": distances, "y": row, "mode": "lines+markers", "name": words.get(role, role),
@@ -319,7 +319,7 @@ def separability_bars(found: Separability) -> go.Figure:
     grey = ROLE_COLOURS["neutral"]
     hatched = {"color": faded(grey, 0.25), "line": {"color": grey, "width": 1}, "pattern": {"shape": "/"}}
     kinds = (
-        ("images held out", "held_out", {"color": ROLE_COLOURS["poisoned"]}),
+        ("images held out", "held_out", {"color": [ROLE_COLOURS[role] for role in ("poisoned", "control", "clean")]}),
         ("images trained on: no evidence", "training", hatched),
     )
     traces = [

@@ -14,6 +14,8 @@ from ued_core.figures.theme import (
     CLASS_SYMBOLS,
     MUTED,
     ROLE_COLOURS,
+    ROLE_DASHES,
+    ROLE_SYMBOLS,
     SEQUENTIAL,
     axis_title,
     base_layout,
@@ -95,8 +97,14 @@ def growth_figure(trace: Trace, plain: Trace | None = None) -> go.Figure:
     return figure
 
 
-def signal_figure(trace: Trace, plain: Trace | None = None) -> go.Figure:
-    """The sign of the trap over the epochs, its threshold, and the checks that rang the alarm."""
+def signal_figure(trace: Trace, plain: Trace | None = None, plain_role: str = "poisoned") -> go.Figure:
+    """The sign of the trap over the epochs, its threshold, and the checks that rang the alarm.
+
+    Args:
+        trace: the run.
+        plain: the same training without any reaction.
+        plain_role: what that was trained on, ``poisoned`` or ``clean``.
+    """
     figure = go.Figure(
         layout=_over_epochs(trace, plain, axis_title("Sign of the trap, relative to before training", "×"))
     )
@@ -107,7 +115,7 @@ def signal_figure(trace: Trace, plain: Trace | None = None) -> go.Figure:
                 y=[c.signal for c in plain.checks],
                 name="plain training",
                 mode="lines",
-                line={"color": RUN_COLOURS[0], "width": 2},
+                line={"color": ROLE_COLOURS[plain_role], "dash": ROLE_DASHES[plain_role], "width": 2},
                 hovertemplate="plain training<br>epoch %{x:.3g}: %{y:.2f}<extra></extra>",
             )
         )
@@ -115,7 +123,8 @@ def signal_figure(trace: Trace, plain: Trace | None = None) -> go.Figure:
     figure.add_trace(
         go.Scatter(
             x=[c.epoch for c in kept], y=[c.signal for c in kept], name="staged training", mode="lines+markers",
-            line={"color": RUN_COLOURS[1], "dash": "dash", "width": 2.5}, marker={"size": 6, "symbol": "square"},
+            line={"color": ROLE_COLOURS["defended"], "width": 2.5},
+            marker={"size": 7, "symbol": ROLE_SYMBOLS["defended"], "color": ROLE_COLOURS["defended"]},
             hovertemplate="staged training<br>epoch %{x:.3g}: %{y:.2f}<extra></extra>",
         )
     )  # fmt: skip
@@ -124,7 +133,7 @@ def signal_figure(trace: Trace, plain: Trace | None = None) -> go.Figure:
         figure.add_trace(
             go.Scatter(
                 x=[c.epoch for c in back], y=[c.signal for c in back], name="alarm, taken back", mode="markers",
-                marker={"color": ROLE_COLOURS["control"], "symbol": "x", "size": 9},
+                marker={"color": ROLE_COLOURS["control"], "symbol": "square", "size": 9},
                 hovertemplate="taken back<br>epoch %{x:.3g}: %{y:.2f}<extra></extra>",
             )
         )  # fmt: skip

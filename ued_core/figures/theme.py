@@ -3,7 +3,7 @@
 Nothing here depends on light or dark. Four colours stand for the page's own ones
 (:data:`INK`, :data:`MUTED`, :data:`GRID`, :data:`PAPER`): they are sensible on white, and the
 page replaces exactly these strings by the reader's colours, so that a figure follows a switch
-of the theme without being computed again.
+of the theme without being computed again. Roles and classes have theirs from :mod:`ued_core.figures.roles`.
 """
 
 from __future__ import annotations
@@ -12,36 +12,20 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from ued_core.figures.roles import CLASSES, ROLES
+
 INK = "rgb(28, 36, 49)"
 MUTED = "rgb(92, 101, 117)"
 GRID = "rgb(226, 229, 235)"
 PAPER = "rgb(255, 255, 254)"
 CLIENT_COLOURS: Mapping[str, str] = MappingProxyType({INK: "ink", MUTED: "muted", GRID: "grid", PAPER: "paper"})
 
-# Okabe and Ito's palette: told apart with every common colour-vision deficiency, and every
-# one of these has at least 3 : 1 contrast on the light and on the dark page.
-ROLE_COLOURS: Mapping[str, str] = MappingProxyType(
-    {
-        "clean": "#0a7abf",
-        "poisoned": "#d55e00",
-        "defended": "#009e73",
-        "control": "#c2689b",
-        "neutral": "#6c7079",
-    }
-)
-ROLE_SYMBOLS: Mapping[str, str] = MappingProxyType(
-    {"clean": "circle", "poisoned": "x", "defended": "diamond", "control": "square", "neutral": "circle-open"}
-)
-ROLE_DASHES: Mapping[str, str] = MappingProxyType(
-    {"clean": "solid", "poisoned": "dash", "defended": "solid", "control": "dot", "neutral": "dashdot"}
-)
+ROLE_COLOURS: Mapping[str, str] = MappingProxyType({name: role.light for name, role in ROLES.items()})
+ROLE_SYMBOLS: Mapping[str, str] = MappingProxyType({name: role.symbol for name, role in ROLES.items()})
+ROLE_DASHES: Mapping[str, str] = MappingProxyType({name: role.dash for name, role in ROLES.items()})
 
-# Petroff's ten-colour cycle (arXiv:2107.02270), optimised for colour-vision deficiencies;
-# the symbols tell classes apart without any colour.
-CLASS_COLOURS: tuple[str, ...] = (
-    "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6",
-    "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
-)  # fmt: skip
+CLASS_COLOURS: tuple[str, ...] = tuple(light for light, _ in CLASSES)
+# The symbols tell classes apart without any colour.
 CLASS_SYMBOLS: tuple[str, ...] = (
     "circle", "square", "diamond", "cross", "x",
     "triangle-up", "triangle-down", "star", "pentagon", "hexagram",
@@ -54,7 +38,7 @@ SEQUENTIAL: tuple[tuple[float, str], ...] = (
 )  # fmt: skip
 # The middle is the page itself, so that zero disappears in light and in dark.
 DIVERGING: tuple[tuple[float, str], ...] = (
-    (0.0, "#0a7abf"), (0.25, "#6fb0dc"), (0.5, PAPER), (0.75, "#e9a26a"), (1.0, "#d55e00"),
+    (0.0, ROLE_COLOURS["clean"]), (0.25, "#6fb0dc"), (0.5, PAPER), (0.75, "#e9a26a"), (1.0, ROLE_COLOURS["poisoned"]),
 )  # fmt: skip
 
 
