@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,15 +14,15 @@ from pages.frame.cache import cached, key_of
 from pages.state import background
 from pages.state.choice import Selection
 from pages.state.theta_words import SAMPLES, STRENGTHS, few_words, limit_words
-from pages.widgets.controls import parameter_control
+from pages.widgets.controls import parameter_control, segments
 from pages.widgets.live_chart import Follows, live_chart, power
-from ued_core.analysis.reference import reference_for, reference_words
 from ued_core.attacks import Attack
 from ued_core.defenses import DefenseStack
 from ued_core.figures.consistency import marks_on_curves, moved_to, theta_curves
 from ued_core.figures.layouts import embedding_scatter
 from ued_core.records import Embedding, ImageSet, PoisonedSet
 from ued_core.studies.layout import lay_out_copies, summary_of
+from ued_core.studies.onlookers import Onlooker, onlookers
 from ued_core.theory import Theta, expected, limit, theta
 from ued_core.theory.matrices import Boundary
 
@@ -176,18 +177,16 @@ class Watched:
         chosen: clean.
         rows: int (N,), their places in the data set.
         attack, attack_seed: what makes the poisoned copies, or these themselves.
-        reference: the reference model that looks.
-        network: that model in words, as a sentence begins.
+        onlookers: the networks that can look, by name: first the one that learned the poison, where one ships.
         names: of the classes.
-        like: names images and model; layouts of the same ones stand in for each other.
+        like: names the images; layouts of the same ones by the same network stand in for each other.
     """
 
     chosen: ImageSet
     rows: np.ndarray
     attack: Attack | PoisonedSet
     attack_seed: int
-    reference: str
-    network: str
+    onlookers: Mapping[str, Onlooker]
     names: tuple[str, ...]
     like: str
 
@@ -195,11 +194,10 @@ class Watched:
 def watched(choice: Selection) -> Watched:
     """The images of this choice whose features are shown."""
     chosen, places = choice.shown(PER_CLASS)
-    rows, reference = np.array(places), reference_for(choice.dataset.key)
-    words, names = reference_words(choice.dataset.key), tuple(choice.train.class_names)
-    network = f"{words[:1].upper()}{words[1:]}"
-    like = key_of(_stand_in, chosen, rows, reference)
-    return Watched(chosen, rows, choice.poison(chosen), choice.seed, reference, network, names, like)
+    rows, names = np.array(places), tuple(choice.train.class_names)
+    looking = {found.name: found for found in onlookers(choice.dataset, choice.attack, choice.seed)}
+    like = key_of(_stand_in, chosen, rows)
+    return Watched(chosen, rows, choice.poison(chosen), choice.seed, looking, names, like)
 
 
 class Copies(NamedTuple):
@@ -223,21 +221,33 @@ def feature_view(of: Watched, stack: DefenseStack, draw: int, whole: ImageSet | 
         whole: the poisoned training set, for defences that must see all of it.
         reached: which state of a trained defence is looked at.
     """
-    work = Copies(of.chosen, of.attack, of.attack_seed, stack, draw, of.rows, of.reference)
+    looks = _who_looks(of.onlookers)
+    work = Copies(of.chosen, of.attack, of.attack_seed, stack, draw, of.rows, looks.name)
     found = background.latest(
         functools.partial(lay_out_copies, whole=whole),
         *work,
         "umap",
         slot="features",
         key=key_of(lay_out_copies, *work, whole, reached),
-        like=of.like,
+        like=f"{of.like}:{looks.name}",
         after=_start_at,
         # Features of six hundred images take longer than the rest of the page: once, not at every move.
         first=lambda: _stand_in(work, whole, reached),
         after_s=DRAWN_FIRST_S,
     )
     if found.value is not None:
-        _feature_chart(of, found.value, _note(found))
+        _feature_chart(of, looks, found.value, _note(found))
+
+
+def _who_looks(known: Mapping[str, Onlooker]) -> Onlooker:
+    """The network that the reader chose; the first one where there is no choice."""
+    first = next(iter(known))
+    if len(known) == 1:
+        return known[first]
+    words = {
+        name: "that learned the poison" if one.poisoned else "trained on clean images" for name, one in known.items()
+    }
+    return known[segments("The features of a network", words, key="onlooker", default=first)]
 
 
 @cached(max_entries=16)
@@ -270,7 +280,7 @@ def _note(layout: background.Answer[Embedding]) -> str:
     return "UMAP is compiling (about ten seconds after the start); principal components stand in."
 
 
-def _feature_chart(of: Watched, shown: Embedding, note: str) -> None:
+def _feature_chart(of: Watched, looks: Onlooker, shown: Embedding, note: str) -> None:
     figure, words = _drawn(shown, of.names)
     live_chart(
         figure,
@@ -278,8 +288,8 @@ def _feature_chart(of: Watched, shown: Embedding, note: str) -> None:
         height=430,
         alt=words,
         filename="features",
-        question="Features: where do the copies go?",
-        formula="f(x) of a network trained on clean images",
-        caption=f"**{note or words}** {of.network}; {len(of.rows)} images, three copies each. "
-        "Colour is the class, the symbol is the copy. Distances between far clusters mean little in UMAP.",
+        question="What the poisoned network sees" if looks.poisoned else "What a clean network sees",
+        formula="f(x), laid out by UMAP",
+        caption=f"**{note or words}** {looks.why} It is {looks.words}; {len(of.rows)} images, three copies each. "
+        "Distances between far clusters mean little in UMAP.",
     )

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 ADDRESS = "glossary"
-MOST_WORDS = 20
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,13 @@
 import numpy as np
 import plotly.graph_objects as go
 
-from ued_core.figures.layouts import embedding_scatter, feature_scatter, point_colours
+from ued_core.figures.layouts import (
+    LABEL_ROOM,
+    clearest_copy,
+    embedding_scatter,
+    feature_scatter,
+    point_colours,
+)
 from ued_core.figures.theme import CLASS_COLOURS, ROLE_COLOURS, ROLE_SYMBOLS
 from ued_core.records import Embedding
 
@@ -20,15 +26,77 @@ def embedding(method: str = "umap") -> Embedding:
 def test_every_point_is_drawn_once_in_its_place() -> None:
     laid = embedding()
     figure = embedding_scatter(laid, NAMES)
-    assert [trace.name for trace in figure.data] == ["clean", "poisoned", "defended"]
-    for trace in figure.data:
+    drawn = [trace for trace in figure.data if trace.mode == "markers" and trace.x[0] is not None]
+    assert [trace.name for trace in drawn] == ["clean", "poisoned", "defended"]
+    for trace in drawn:
         own = laid.group == trace.name
         assert np.array_equal(np.column_stack([trace.x, trace.y]), laid.points[own])
         assert np.asarray(trace.customdata).tolist() == laid.rows[own].tolist(), "a click says which image it is"
         assert list(trace.text) == [NAMES[label] for label in laid.labels[own]]
         assert list(trace.marker.color) == [CLASS_COLOURS[label] for label in laid.labels[own]]
         assert trace.marker.symbol == ROLE_SYMBOLS[trace.name]
-    assert len({trace.marker.symbol for trace in figure.data}) == 3, "copies are told apart without colour"
+    assert len({trace.marker.symbol for trace in drawn}) == 3, "copies are told apart without colour"
+
+
+def test_the_legend_shows_marks_in_no_class_colour() -> None:
+    """A mark in the first class's colour would look like a class."""
+    for figure in (embedding_scatter(embedding(), NAMES), room()):
+        legend = [trace for trace in figure.data if trace.showlegend is not False and trace.name in ROLE_SYMBOLS]
+        assert [trace.name for trace in legend] == ["clean", "poisoned", "defended"]
+        assert [trace.marker.symbol for trace in legend] == [ROLE_SYMBOLS[trace.name] for trace in legend]
+        assert not {trace.marker.color for trace in legend} & set(CLASS_COLOURS)
+        points = [trace for trace in figure.data if trace.mode == "markers" and trace.legendgroup == "defended"]
+        assert [len(trace.x) for trace in points] == [4, 1], "a click on the legend hides the points"
+    by_copy = room(colouring="copy")
+    assert [t.marker.color for t in by_copy.data if t.name == "poisoned" and t.showlegend is not False] == [
+        ROLE_COLOURS["poisoned"]
+    ]
+
+
+def test_nothing_is_cut_off_wherever_the_points_went() -> None:
+    laid = embedding()
+    for scale in (1, 30):
+        far = Embedding(laid.points * scale, laid.rows, laid.labels, laid.group, "umap", "shapes")
+        for figure in (embedding_scatter(far, NAMES), feature_scatter(far, NAMES, ANSWERS)):
+            for axis, letter in ((figure.layout.xaxis, "x"), (figure.layout.yaxis, "y")):
+                values = [v for trace in figure.data for v in trace[letter] if v is not None]
+                assert axis.range[0] < min(values)
+                assert max(values) < axis.range[1]
+    still = Embedding(np.zeros((12, 2), np.float32), laid.rows, laid.labels, laid.group, "umap", "shapes")
+    low, high = embedding_scatter(still, NAMES).layout.xaxis.range
+    assert low < 0 < high
+
+
+def test_classes_are_named_beside_the_copy_that_tells_them_apart() -> None:
+    """Poisoned copies lie in three places, the others anywhere: the names belong to the poisoned ones."""
+    laid = embedding()
+    points = laid.points.copy()
+    corners = np.float32([[-9, 0], [9, 0], [0, 9]])
+    poisoned = laid.group == "poisoned"
+    points[poisoned] = corners[laid.labels[poisoned]]
+    apart = Embedding(points, laid.rows, laid.labels, laid.group, "umap", "shapes")
+    assert clearest_copy(apart) == "poisoned"
+    (names,) = named(embedding_scatter(apart, NAMES), "classes")
+    assert list(names.text) == [f"<b>{name}</b>" for name in NAMES]
+    assert list(names.x) == [-9, 9, 0]
+    assert all(above > corner for above, corner in zip(names.y, corners[:, 1], strict=True))
+    many = [str(number) for number in range(100)]
+    assert not named(embedding_scatter(apart, many), "classes"), "a hundred names cannot be read"
+    assert not named(room(colouring="correctness"), "classes")
+
+
+def test_names_in_one_place_do_not_lie_on_each_other() -> None:
+    laid = embedding()
+    one_place = Embedding(np.where(laid.group[:, None] == "clean", 0, laid.points), *_rest(laid))
+    assert clearest_copy(one_place) == "clean"
+    (names,) = named(embedding_scatter(one_place, NAMES), "classes")
+    heights = sorted(names.y)
+    least = LABEL_ROOM[1] * float(np.ptp(one_place.points[:, 1]))
+    assert all(b - a >= 0.99 * least for a, b in zip(heights, heights[1:], strict=False))
+
+
+def _rest(laid: Embedding) -> tuple:
+    return laid.rows, laid.labels, laid.group, laid.method, laid.source
 
 
 def test_axes_have_the_same_scale_and_no_numbers() -> None:
@@ -55,13 +123,14 @@ def named(figure: go.Figure, name: str) -> list:
 def test_feature_points_name_their_rows_for_a_selection() -> None:
     laid, figure = embedding(), room()
     for name in ("clean", "poisoned", "defended"):
-        (trace,) = named(figure, name)
+        trace = named(figure, name)[0]
         own = laid.group == name
         assert np.array_equal(np.column_stack([trace.x, trace.y]), laid.points[own])
         assert np.asarray(trace.customdata).tolist() == [5, 9, 70, 3]
         assert list(trace.marker.color) == [CLASS_COLOURS[label] for label in laid.labels[own]]
     assert named(figure, "poisoned")[0].text[1] == "ring → disc", "true class and answer"
-    assert [t.name for t in figure.data if t.x[0] is None] == list(NAMES), "the legend says what a colour means"
+    dots = [t.name for t in figure.data if t.x[0] is None and t.name not in ROLE_SYMBOLS]
+    assert dots == list(NAMES), "the legend says what a colour means"
     assert figure.layout.dragmode == "lasso"
     assert go.Figure(figure.to_dict()).layout.xaxis.title.text == "UMAP axis 1 (no unit)"
 

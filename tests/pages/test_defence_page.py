@@ -39,7 +39,7 @@ def test_content(open_page):
     assert page.title[0].value == "Defence"
     assert [c["question"] for c in charts(page)] == [
         "Θ: how consistent is the noise?",
-        "Features: where do the copies go?",
+        "What a clean network sees",
     ]
     assert [r["label"] for r in tiles(page)[0]["rows"]] == ["clean", "poisoned", "defended", "defended − clean"]
     expected = theta(draw_kernels(10, 3, 0.3, "full", 0), 2.0, 20, np.random.default_rng(0))

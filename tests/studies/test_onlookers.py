@@ -11,7 +11,7 @@ from ued_core.studies.onlookers import (
     CLEAN_WHY,
     HARMLESS_WHY,
     POISONED_WHY,
-    onlooker,
+    onlookers,
     took_the_poison,
     victim_attack,
     victim_for,
@@ -24,8 +24,9 @@ def test_every_network_that_ships_looks_at_its_own_poison(name: str) -> None:
     spec = reference_card(name)["spec"]
     data, attack = DATASETS.parse(spec["dataset"]), victim_attack(name)
     assert victim_for(data, attack, spec["attack_seed"]) == name
-    found = onlooker(data, attack, spec["attack_seed"])
+    found, clean = onlookers(data, attack, spec["attack_seed"])
     assert (found.name, found.poisoned, found.words) == (name, True, victim_words(name))
+    assert (clean.name, clean.poisoned) == (spec["dataset"]["name"], False)
     assert found.why == (POISONED_WHY if took_the_poison(name) else HARMLESS_WHY)
 
 
@@ -40,7 +41,7 @@ def test_every_network_that_ships_looks_at_its_own_poison(name: str) -> None:
 )
 def test_another_poison_is_looked_at_by_the_clean_network(dataset: str, attack: Attack, key: int) -> None:
     assert victim_for(DATASETS.build(dataset), attack, key) is None
-    found = onlooker(DATASETS.build(dataset), attack, key)
+    (found,) = onlookers(DATASETS.build(dataset), attack, key)
     assert (found.name, found.poisoned, found.why) == (dataset, False, CLEAN_WHY)
     assert found.words == reference_words(dataset)
 

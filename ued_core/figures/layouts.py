@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -18,6 +18,10 @@ RIGHT, WRONG = ROLE_COLOURS["clean"], ROLE_COLOURS["poisoned"]
 MOST_LEGEND_CLASSES = 12
 MOST_SVG_POINTS = 1500
 """More points than this are drawn by WebGL: quick, but they jump instead of moving."""
+MARGIN = 0.06
+"""Free room around the points, as a share of what they span."""
+LABEL_ROOM = (0.16, 0.045)
+"""Width and height that the name of a class takes, as shares of what the points span."""
 
 
 def embedding_scatter(embedding: Embedding, class_names: Sequence[str]) -> go.Figure:
@@ -25,7 +29,7 @@ def embedding_scatter(embedding: Embedding, class_names: Sequence[str]) -> go.Fi
 
     Args:
         embedding: the layout; ``group`` names the copy of each point.
-        class_names: one per class.
+        class_names: one per class; those of few stand beside the copy whose classes lie clearest apart.
     """
     groups = list(dict.fromkeys(embedding.group.tolist()))
     traces = []
@@ -50,19 +54,86 @@ def embedding_scatter(embedding: Embedding, class_names: Sequence[str]) -> go.Fi
                 "customdata": embedding.rows[own].astype(np.int32),
                 "text": names[labels].tolist(),
                 "hovertemplate": "%{text} · " + group + "<br>image %{customdata}<extra></extra>",
+                "legendgroup": group,
+                "showlegend": False,
             }
         )
+    traces += [_copy_in_legend(group, "scatter", MUTED) for group in groups]
+    traces += _class_names(embedding, class_names, "scatter")
     axis = {"showticklabels": False, "showgrid": False, "zeroline": False}
+    across, up = _span(embedding, traces)
     word = embedding.method.upper()
     return compose(
         traces,
         base_layout(
-            xaxis={**axis, "title": {"text": f"{word} axis 1 (no unit)"}},
-            yaxis={**axis, "title": {"text": f"{word} axis 2 (no unit)"}, "scaleanchor": "x"},
+            xaxis={**axis, "title": {"text": f"{word} axis 1 (no unit)"}, "range": across},
+            yaxis={**axis, "title": {"text": f"{word} axis 2 (no unit)"}, "range": up, "scaleanchor": "x"},
             meta={"animate": True},
             uirevision=embedding.method,
         ),
     )
+
+
+def _span(embedding: Embedding, traces: Sequence[Mapping[str, Any]]) -> tuple[list[float], list[float]]:
+    """From where to where the axes go: around all points and names.
+
+    Left to the browser, a view that was drawn for one layout stays when the next one arrives, and cuts off what moved
+    out of it.
+    """
+    named = [np.column_stack([trace["x"], trace["y"]]) for trace in traces if trace["mode"] == "text"]
+    places = np.concatenate([embedding.points, *named])
+    low, high = places.min(0), places.max(0)
+    # Points may all lie in one place.
+    room = np.maximum(MARGIN * (high - low), 1e-3)
+    (left, lower), (right, upper) = (low - room).tolist(), (high + room).tolist()
+    return [left, right], [lower, upper]
+
+
+def _copy_in_legend(name: str, kind: str, colour: str) -> dict[str, Any]:
+    """A copy's mark for the legend, where the points themselves would bring the colour of whichever class is first."""
+    marker = {"symbol": ROLE_SYMBOLS.get(name, "circle"), "size": 9, "color": colour}
+    return {
+        "type": kind, "x": [None], "y": [None], "mode": "markers", "name": name, "legendgroup": name,
+        "marker": marker, "hoverinfo": "skip",
+    }  # fmt: skip
+
+
+def clearest_copy(embedding: Embedding) -> str:
+    """The copy whose classes lie clearest apart: the least mean distance from the class's middle, by the spread of all
+    of its points."""
+    found = {}
+    for name in dict.fromkeys(embedding.group.tolist()):
+        own = embedding.group == name
+        points, labels = embedding.points[own], embedding.labels[own]
+        middles = np.stack([np.median(points[labels == label], 0) for label in np.unique(labels)])
+        inside = np.linalg.norm(points - middles[np.searchsorted(np.unique(labels), labels)], axis=1).mean()
+        found[name] = float(inside) / max(float(points.std()), 1e-9)
+    return min(found, key=found.__getitem__)
+
+
+def _class_names(embedding: Embedding, class_names: Sequence[str], kind: str) -> list[dict[str, Any]]:
+    """The classes' names, each above the middle of its points; none where there are too many to be read."""
+    if len(class_names) > MOST_LEGEND_CLASSES:
+        return []
+    own = embedding.group == clearest_copy(embedding)
+    points, labels = embedding.points[own], embedding.labels[own]
+    middles = {label: np.median(points[labels == label], 0).tolist() for label in np.unique(labels).tolist()}
+    wide, high = (np.array(LABEL_ROOM) * np.maximum(np.ptp(embedding.points, axis=0), 1e-3)).tolist()
+    places: dict[int, tuple[float, float]] = {}
+    # From below, so that a name in the way of another one only ever moves up.
+    for label, (x, middle) in sorted(middles.items(), key=lambda found: found[1][1]):
+        y = middle + high
+        while any(abs(x - left) < wide and abs(y - up) < high for left, up in places.values()):
+            y += high / 4
+        places[label] = x, y
+    shown = sorted(places)
+    return [
+        {
+            "type": kind, "x": [places[label][0] for label in shown], "y": [places[label][1] for label in shown],
+            "mode": "text", "text": [f"<b>{class_names[label]}</b>" for label in shown],
+            "textfont": {"size": 12, "color": INK}, "name": "classes", "hoverinfo": "skip", "showlegend": False,
+        }
+    ]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -166,6 +237,8 @@ def feature_scatter(
                 for label, answer in zip(embedding.labels[own].tolist(), answers[own], strict=True)
             ],
             "hovertemplate": "%{text} · " + name + "<br>image %{customdata}<extra></extra>",
+            "legendgroup": name,
+            "showlegend": False,
         }
         if len(chosen):
             trace |= {"selectedpoints": chosen.tolist(), "unselected": {"marker": {"opacity": 0.3}}}
@@ -176,6 +249,9 @@ def feature_scatter(
     if len(found):
         traces.append(_joins(embedding, found, len(names), kind, INK, 2.5, 1.0))
         traces.append(_rings(embedding, found, len(names), kind, 20, 3.0, f"image {focus}"))
+    traces += [_copy_in_legend(name, kind, ROLE_COLOURS[name] if colouring == "copy" else MUTED) for name in names]
+    if colouring == "class":
+        traces += _class_names(embedding, class_names, kind)
     for name, colour in coloured.legend:
         marker = {"symbol": "square", "size": 9, "color": colour}
         traces.append(
@@ -190,12 +266,13 @@ def feature_scatter(
             }
         )
     axis = {"showticklabels": False, "showgrid": False, "zeroline": False}
+    across, up = _span(embedding, traces)
     word = {"pca": "Principal component", "tsne": "t-SNE axis"}.get(embedding.method, "UMAP axis")
     return compose(
         traces,
         base_layout(
-            xaxis={**axis, "title": {"text": f"{word} 1 (no unit)"}},
-            yaxis={**axis, "title": {"text": f"{word} 2 (no unit)"}, "scaleanchor": "x"},
+            xaxis={**axis, "title": {"text": f"{word} 1 (no unit)"}, "range": across},
+            yaxis={**axis, "title": {"text": f"{word} 2 (no unit)"}, "range": up, "scaleanchor": "x"},
             dragmode="lasso",
             meta={"animate": kind == "scatter"},
             uirevision=embedding.method,

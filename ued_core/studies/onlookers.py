@@ -12,9 +12,11 @@ from ued_core.data import DATASETS
 from ued_core.data.base import Dataset
 from ued_core.results.shipped_runs import shipped_runs
 
-CLEAN_WHY = "It never learned the poison, so it cannot show the shortcut; it shows what is left of the shapes."
-POISONED_WHY = "It learned the poison, so it shows what a defence has to remove."
-HARMLESS_WHY = "Its accuracy shows that it learned the shapes and not the poison, which is weak here."
+CLEAN_WHY = (
+    "This network never learned the poison, so it cannot show the shortcut; it shows what is left of the shapes."
+)
+POISONED_WHY = "This network learned the poison, so it shows what a defence has to remove."
+HARMLESS_WHY = "This network was trained on the poison and learned the shapes all the same: the poison is weak here."
 TAKEN = 0.3
 """A poison counts as learned when it took so much of the clean accuracy, as a share of 1."""
 
@@ -84,19 +86,16 @@ def victim_words(name: str) -> str:
     )
 
 
-def onlooker(dataset: Dataset, attack: Attack, attack_seed: int) -> Onlooker:
-    """The network that shows most of a poison: the one that learned it where it ships, else the clean one.
+def onlookers(dataset: Dataset, attack: Attack, attack_seed: int) -> tuple[Onlooker, ...]:
+    """The networks that can look at a poison: first the one that learned it, where it ships, and always the clean one
+    of the data set.
 
     Args:
         dataset, attack, attack_seed: as in :func:`victim_for`.
     """
+    clean = Onlooker(reference_for(dataset.key), False, reference_words(dataset.key), CLEAN_WHY)
     victim = victim_for(dataset, attack, attack_seed)
     if victim is None:
-        return clean_onlooker(dataset)
+        return (clean,)
     why = POISONED_WHY if took_the_poison(victim) else HARMLESS_WHY
-    return Onlooker(victim, True, victim_words(victim), why)
-
-
-def clean_onlooker(dataset: Dataset) -> Onlooker:
-    """The reference model of a data set, trained on clean pictures."""
-    return Onlooker(reference_for(dataset.key), False, reference_words(dataset.key), CLEAN_WHY)
+    return Onlooker(victim, True, victim_words(victim), why), clean
