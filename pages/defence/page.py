@@ -23,8 +23,10 @@ from pages.frame.navigation import script
 from pages.state.choice import Selection, protocol_line
 from pages.state.handover import examine_this, train_with_this
 from pages.state.known_words import known_caption, known_table
+from pages.state.run_words import method_words
 from pages.state.selection import sidebar_selection
 from pages.state.stack import defended, stack_sidebar, when_drawn, whole_set
+from pages.state.train_here import pair_of, train_here
 from pages.widgets.tile_rows import Picture, picture, tile_rows
 from ued_core import runs
 from ued_core.defenses import DefenseStack
@@ -148,8 +150,11 @@ rest, draw = stack_sidebar(trained=True)
 samples = theta_sidebar()
 with in_turn():
     still = prepared(choice, rest, samples)
-known_caption(choice.spec(), rest)
 stack = follow_the_slider(still, rest, draw)
+if stack:
+    words = " → ".join(method_words(defence) for defence in stack)
+    train_here(pair_of(choice.spec(stack), words, choice.train.classes), key="defence")
+known_caption(choice.spec(), rest)
 known_table(choice.spec())
 if stack:
     theta_text(still.theta)

@@ -110,6 +110,86 @@ def run_figure(rows: Sequence[EpochRow], epochs: int, chance: float | None = Non
     return figure
 
 
+def pair_figure(
+    panels: Sequence[tuple[str, str, Sequence[EpochRow]]], epochs: int, chance: float | None = None
+) -> go.Figure:
+    """Runs beside each other, each with the accuracy in training and on clean pictures, at the right end in numbers.
+
+    Args:
+        panels: title, role of what it is trained on (``clean``, ``poisoned``, ``defended``) and history so far of each
+            run; a history may be empty.
+        epochs: how many all of them will have.
+        chance: accuracy of guessing, 0..1; a thin line when given.
+    """
+    ticks = {"tick0": 0, "dtick": whole_step(max(1, epochs)), "tickangle": 0, "tickformat": "d"}
+    layout = base_layout(
+        showlegend=False,
+        hovermode="x unified",
+        margin={"t": 30, "r": 60},
+        annotations=[],
+        shapes=[],
+        yaxis={"title": {"text": axis_title("right", "%")}, "range": [0, 104], "nticks": 3},
+    )
+    traces = []
+    gap = 0.08
+    width = (1 - gap * (len(panels) - 1)) / len(panels)
+    for place, (title, role, rows) in enumerate(panels):
+        number = "" if place == 0 else str(place + 1)
+        left = place * (width + gap)
+        layout[f"xaxis{number}"] = {
+            "domain": [left, left + width * 0.88],
+            "range": [0.5, max(1, epochs) + 0.5],
+            "title": {"text": "epoch", "standoff": 2},
+            **ticks,
+        }
+        layout["annotations"].append(
+            {
+                "text": f"<b>{ROLES[role].mark} {title}</b>",
+                "font": {"color": ROLES[role].light},
+                "showarrow": False,
+                "xref": "paper",
+                "yref": "paper",
+                "x": left,
+                "y": 1.04,
+                "xanchor": "left",
+                "yanchor": "bottom",
+            }
+        )
+        for quantity, own in ((TRAIN, role), (TEST, "clean")):
+            measured = series([rows], quantity.column)
+            dash = "dash" if quantity is TRAIN else ROLES[own].dash
+            line = _line(measured, quantity, quantity.title, ROLES[own].light, dash, ROLES[own].symbol, epochs)
+            line.update(xaxis=f"x{number}", yaxis="y")
+            traces.append(line)
+            if len(measured.epochs):
+                layout["annotations"].append(
+                    {
+                        "text": f"<b>{100 * measured.mean[-1]:.0f} %</b>",
+                        "font": {"color": ROLES[own].light},
+                        "showarrow": False,
+                        "xref": f"x{number}",
+                        "yref": "y",
+                        "x": float(measured.epochs[-1]) + 0.2,
+                        "y": 100 * float(measured.mean[-1]),
+                        "xanchor": "left",
+                    }
+                )
+        if chance is not None:
+            layout["shapes"].append(
+                {
+                    "type": "line",
+                    "xref": f"x{number} domain",
+                    "x0": 0,
+                    "x1": 1,
+                    "yref": "y",
+                    "y0": 100 * chance,
+                    "y1": 100 * chance,
+                    "line": {"color": MUTED, "width": 1, "dash": "dot"},
+                }
+            )
+    return go.Figure(traces, layout=layout)
+
+
 def loss_figure(rows: Sequence[EpochRow], epochs: int) -> go.Figure:
     """The training loss of one run over its epochs."""
     figure = go.Figure(layout=_layout(LOSS, epochs))

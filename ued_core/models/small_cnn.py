@@ -19,6 +19,10 @@ def _block(inside: int, outside: int, pool: bool) -> list[nn.Module]:
     return [*layers, nn.MaxPool2d(2)] if pool else layers
 
 
+LIGHT = 16
+"""Width up to which a training of some thousand images takes seconds."""
+
+
 class SmallCnn(Model):
     """Small CNN: four 3×3 convolutions with batch normalisation, then global average pooling.
 
@@ -37,6 +41,10 @@ class SmallCnn(Model):
         step=4,
         quick=8,
     )
+
+    @property
+    def light(self) -> bool:
+        return self.width <= LIGHT
 
     def network(self, shape: tuple[int, int, int], classes: int) -> Network:
         w = self.width

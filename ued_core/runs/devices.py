@@ -21,11 +21,14 @@ class Slot:
         name: ``cpu:0``, ``cuda:1``; unique on the machine.
         visible: value of ``CUDA_VISIBLE_DEVICES`` for its worker; empty hides every GPU.
         label: for people, ``GPU 1, NVIDIA A100``.
+        quick: it takes runs of some seconds only (:attr:`ued_core.runs.spec.RunSpec.quick`), so that none waits behind
+            a long one.
     """
 
     name: str
     visible: str
     label: str
+    quick: bool = False
 
     @property
     def gpu(self) -> bool:
@@ -42,13 +45,20 @@ def slots() -> tuple[Slot, ...]:
     return (*gpu, *cpu)
 
 
-def suits(slot: Slot, device: str, any_gpu: bool) -> bool:
+def lanes() -> tuple[Slot, ...]:
+    """:func:`slots`, and where nobody has set their number, one more for quick runs on a processor with cores to
+    spare."""
+    spare = (os.cpu_count() or 1) > 1 and not os.environ.get("UED_SLOTS", "")
+    return (*slots(), Slot("cpu:quick", "", "CPU, for quick runs", quick=True)) if spare else slots()
+
+
+def suits(slot: Slot, device: str, any_gpu: bool, quick: bool = False) -> bool:
     """Whether a run that asks for ``auto``, ``cpu``, ``cuda`` or ``mps`` may use the slot.
 
     Without any GPU a run that asks for one goes to the processor's slot, where its worker says
     that there is none. A run on ``mps`` always takes that slot: the processor feeds Apple's GPU and shares its memory.
     """
-    return slot.gpu == (any_gpu and device not in ("cpu", "mps"))
+    return (quick or not slot.quick) and slot.gpu == (any_gpu and device not in ("cpu", "mps"))
 
 
 def gpus() -> list[tuple[str, str]]:

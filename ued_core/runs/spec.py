@@ -34,6 +34,8 @@ RESULTS_VERSION = 1
 _MOST_BYTES = 4 << 20
 TrainOn = Literal["all", "clean"]
 PLAN = "adamw"
+MOST_QUICK = 20_000
+"""Images times epochs of a quick run."""
 """The plan of a spec that names none."""
 
 
@@ -225,6 +227,16 @@ class RunSpec(Declaring):
         parts += [f"{self.relabel.classes} classes"] if self.relabel else []
         parts += ["its clean images alone"] if self.train_on == "clean" else []
         return " · ".join([*parts, *(d.title for d in self.defenses), self.model.title])
+
+    @property
+    def quick(self) -> bool:
+        """Whether it takes some seconds of one core: a small network, few images, nothing crafted or learned first."""
+        images = getattr(self.dataset, "train_size", None)
+        slow = [d for d in self.defenses if d.needs_whole_set or d.trains_networks or "training" in d.acts]
+        crafted = self.attack is not None and self.attack.needs_whole_set
+        if images is None or slow or crafted or not self.model.light:
+            return False
+        return images * self.plan.epochs <= MOST_QUICK
 
     def located(self, base: Path | None) -> RunSpec:
         """The same with every path absolute (:meth:`ued_core.params.Method.located`), whichever method declares it.

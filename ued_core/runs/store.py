@@ -24,13 +24,14 @@ from ued_core.runs.record import RunRecord, dump, read_record
 from ued_core.runs.turns import in_turn, may_begin
 
 VERSION = 3
+QUICK = " quick"
 CLAIM_S = 10.0
 """A claimed run whose process is unknown for longer than this was dropped by a dying supervisor."""
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS job (
     id TEXT PRIMARY KEY,
     state TEXT NOT NULL,
-    wants TEXT NOT NULL,    -- auto, cpu, cuda or mps
+    wants TEXT NOT NULL,    -- auto, cpu, cuda or mps; followed by " quick" for a run of some seconds
     person TEXT NOT NULL,   -- whose it is: a visitor's id, empty for the owner
     began REAL NOT NULL,    -- when it was last started; 0 before that
     record TEXT NOT NULL,   -- JSON of the RunRecord
@@ -161,6 +162,8 @@ class Table:
         """Write what is known of a run; one that is just being launched is left to its launcher."""
         device = record.spec.get("device")
         wants = device if isinstance(device, str) else "auto"
+        if record.state == "queued" and record.run_spec is not None and record.run_spec.quick:
+            wants += QUICK
         self._db.execute(
             "INSERT INTO job (id, state, wants, person, began, record, slot, worker) VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
             "ON CONFLICT (id) DO UPDATE SET state = excluded.state, wants = excluded.wants, person = excluded.person, "
@@ -198,7 +201,9 @@ class Table:
             waiting = {run_id: (wants, person) for run_id, wants, person in self._db.execute(queued)}
             for run_id in self._in_turn(waiting) if any(slot.name not in taken for slot in slots) else ():
                 wants, person = waiting[run_id]
-                slot = next((s for s in slots if s.name not in taken and suits(s, wants, any_gpu)), None)
+                device, quick = wants.removesuffix(QUICK), wants.endswith(QUICK)
+                free = (s for s in slots if s.name not in taken and suits(s, device, any_gpu, quick))
+                slot = next(free, None)
                 if slot is not None and may_begin(person, running[person], most_running):
                     taken.add(slot.name)
                     running[person] += 1

@@ -22,7 +22,7 @@ from pathlib import Path
 from filelock import Timeout
 
 from ued_core.errors import ParameterError
-from ued_core.runs.devices import Slot, slots
+from ued_core.runs.devices import Slot, lanes, slots
 from ued_core.runs.folder import RunFolder, notified, notify, run_ids, runs_root, sweep
 from ued_core.runs.launcher import NOT_CLAIMED, Handle, Launcher, LocalLauncher, supervisor_lock
 from ued_core.runs.limits import Limits
@@ -234,9 +234,10 @@ def supervise(root: Path, log: logging.Logger) -> None:
     except Timeout:
         return
     sweep(root)
-    places = slots()
+    places = lanes()
     log.info("supervisor %d: %s", os.getpid(), ", ".join(slot.label for slot in places))
-    supervisor = Supervisor(root, places, LocalLauncher(len(places)), log, _limits(log))
+    # A quick run takes the core that is left to the browser, for some seconds; the others keep theirs.
+    supervisor = Supervisor(root, places, LocalLauncher(len(slots())), log, _limits(log))
     patience = idle_seconds()
     busy_until = time.monotonic() + patience
     while True:
