@@ -16,7 +16,7 @@ from pages.state import background
 from pages.state.choice import Selection
 from pages.state.marked import MOST, mark_rows, marked_rows
 from pages.state.whose import is_open
-from pages.widgets.controls import parameter_control, pick, segments
+from pages.widgets.controls import parameter_control, pick, segments, set_control
 from pages.widgets.live_chart import live_chart
 from pages.widgets.tile_rows import tile_rows
 from ued_core import runs
@@ -29,10 +29,9 @@ from ued_core.analysis.reference import (
     ready_encoders,
     reference_card,
     reference_for,
-    reference_words,
     victims_of,
 )
-from ued_core.attacks import Attack
+from ued_core.attacks import ATTACKS, Attack
 from ued_core.defenses import DefenseStack
 from ued_core.figures.layouts import Colouring, feature_scatter
 from ued_core.figures.tiles import amplified_difference, fitting_gain
@@ -43,10 +42,13 @@ from ued_core.runs import RunRecord
 from ued_core.runs.weights import stored_epochs
 from ued_core.studies.feature_room import CopyFeatures, FeatureView, feature_room, quality_at
 from ued_core.studies.layout import COPIES, copies
-from ued_core.studies.onlookers import victim_attack, victim_words
+from ued_core.studies.onlookers import CLEAN_WHY, POISONED_WHY, onlookers, victim_attack, victim_for, victim_words
 
 PLOT, TILES = "features_plot", "marked_tiles"
-REFERENCE = "reference"
+REFERENCE, NETWORK, LOOKED = "reference", "network", "network_looked"
+ENCODER_WHY = "This network never saw such pictures in training: it shows what they look like to one that knows others."
+OTHER_WHY = "This network was trained on another poison, so it need not react to the one that is chosen."
+DEFENDED_WHY = "This network was trained on this poison under a defence, so it shows what the defence let through."
 MOST_RUNS = 40
 MOST_IMAGES = 1200
 """So that a plot and a film stay below 600 kB, also with a hundred classes."""
@@ -88,6 +90,7 @@ class Viewer:
         epoch: None for a network that ships.
         layer: one of its layers.
         words: what it is, for captions.
+        why: one sentence on what it can show.
         shipped: whether it is one of the small networks that ship, which look at images in no time.
         record: the run, or None.
         epochs: those whose weights the run has.
@@ -97,30 +100,37 @@ class Viewer:
     epoch: int | None
     layer: str
     words: str
+    why: str
     shipped: bool = False
     record: RunRecord | None = None
     epochs: tuple[int, ...] = ()
 
 
 def viewer_controls(choice: Selection) -> Viewer:
-    """Let the reader choose network, epoch and layer."""
+    """Let the reader choose network, epoch and layer; where a network that learned the chosen poison ships, it looks at
+    first."""
     known = runs_of(choice)
     encoders, victims = ready_encoders(), victims_of(choice.dataset.key)
-    options = {REFERENCE: "Reference: small CNN trained on clean images"}
+    fitting = victim_for(choice.dataset, choice.attack, choice.seed)
+    options = {fitting: _victim(fitting)} if fitting else {}
+    options |= {REFERENCE: "Reference: small CNN trained on clean images"}
     options |= {name: _victim(name) for name in victims}
     options |= {name: f"Encoder: {MODELS[name].title}" for name in encoders} | {
         record.id: f"{record.title} · seed {record.spec.get('seed', '–')} · {record.id[-4:]}" for record in known
     }
     first, second, third = st.columns([3, 2, 2], vertical_alignment="bottom")
+    at_first = fitting or REFERENCE
+    _follow(at_first)
     with first:
         name = pick(
             "Network",
             options,
-            key="network",
-            default=REFERENCE,
-            help="The reference model, a network trained on poisoned images, an encoder that knows photographs of all "
-            "kinds, or a run of this data set.",
+            key=NETWORK,
+            default=at_first,
+            help="A network that learned a poison shows the shortcut, the reference model what is left of the shapes. "
+            "There are also encoders that know photographs of all kinds, and your runs of this data set.",
         )
+    st.session_state[LOOKED] = at_first, name
     record = next((r for r in known if r.id == name), None)
     with third:
         layer = _layer(
@@ -133,16 +143,36 @@ def viewer_controls(choice: Selection) -> Viewer:
             ).layer_names()
         )
     if name in encoders:
-        return Viewer(name, None, layer, encoder_words(name))
-    if name in victims:
-        return Viewer(name, None, layer, victim_words(name), True)
+        return Viewer(name, None, layer, encoder_words(name), ENCODER_WHY)
     if record is None:
-        return Viewer(reference_for(choice.dataset.key), None, layer, reference_words(choice.dataset.key), True)
+        source = name if name in victims else reference_for(choice.dataset.key)
+        looking = {found.name: found for found in onlookers(choice.dataset, choice.attack, choice.seed)}
+        if source in looking:
+            return Viewer(source, None, layer, looking[source].words, looking[source].why, True)
+        return Viewer(source, None, layer, victim_words(source), OTHER_WHY, True)
     epochs = stored_epochs(runs.folder(record.id))
     with second:
         epoch = _epoch(record, epochs)
     words = f"the run {plain(record.title)} ({record.id[-4:]}) after {epoch} of {record.epochs} epochs"
-    return Viewer(record.id, epoch, layer, words, False, record, epochs)
+    return Viewer(record.id, epoch, layer, words, run_why(record, choice), False, record, epochs)
+
+
+def _follow(default: str) -> None:
+    """Where the reader left the network as it was at first, another poison brings another one."""
+    before, looked = st.session_state.get(LOOKED, (default, None))
+    if before != default and looked == before and NETWORK not in st.query_params:
+        set_control(NETWORK, default)
+
+
+def run_why(record: RunRecord, choice: Selection) -> str:
+    """What a run's network can show of the chosen poison, in one sentence."""
+    attack = record.spec.get("attack")
+    if not attack:
+        return CLEAN_WHY
+    same = ATTACKS.parse(attack) == choice.attack and record.spec.get("attack_seed", 0) == choice.seed
+    if not same:
+        return OTHER_WHY
+    return DEFENDED_WHY if record.spec.get("defenses") else POISONED_WHY
 
 
 def _victim(name: str) -> str:
@@ -275,6 +305,7 @@ def _scatter(
 
 def plot_part(scene: Scene, viewer: Viewer, marked: tuple[int, ...]) -> None:
     """The plot of all copies, and the marked images below it."""
+    st.markdown(f"**Who looks?** {viewer.why}")
     left, middle, right = st.columns([2, 3, 2], vertical_alignment="bottom")
     with left:
         told = "UMAP and t-SNE show who is near whom; PCA shows directions."
@@ -297,12 +328,12 @@ def plot_part(scene: Scene, viewer: Viewer, marked: tuple[int, ...]) -> None:
         height=520,
         filename=f"features_{viewer.layer.replace(' ', '_')}",
         clickable=True,
-        question="Which images does the network hold to be alike, and where do their poisoned and defended copies go?",
+        question="Which images look alike to the network, and where do their poisoned and defended copies go?",
         formula="h_{l}(x), averaged over the image, laid out in the plane",
         caption=f"{note}**{METHODS[room.embedding.method]}, {room.origin}**, of layer {viewer.layer} "
         f"({seen.vectors.shape[1]} numbers "
         f"per image) of {viewer.words}; {len(scene.rows)} images, three copies each. {_measure_words(seen.measures)} "
-        "Draw a lasso or a box, or click a point, to see the images; a double click lets go.",
+        "Draw a lasso or a box, or click a point, to see the images; double-click to clear.",
     )
     _table_and_tiles(scene, room, marked)
 

@@ -38,19 +38,16 @@ def test_every_point_is_drawn_once_in_its_place() -> None:
     assert len({trace.marker.symbol for trace in drawn}) == 3, "copies are told apart without colour"
 
 
-def test_the_legend_shows_marks_in_no_class_colour() -> None:
+def test_the_legend_shows_marks_in_the_colours_of_their_roles() -> None:
     """A mark in the first class's colour would look like a class."""
     for figure in (embedding_scatter(embedding(), NAMES), room()):
         legend = [trace for trace in figure.data if trace.showlegend is not False and trace.name in ROLE_SYMBOLS]
         assert [trace.name for trace in legend] == ["clean", "poisoned", "defended"]
         assert [trace.marker.symbol for trace in legend] == [ROLE_SYMBOLS[trace.name] for trace in legend]
-        assert not {trace.marker.color for trace in legend} & set(CLASS_COLOURS)
+        assert [trace.marker.color for trace in legend] == [ROLE_COLOURS[trace.name] for trace in legend]
+        assert not set(ROLE_COLOURS.values()) & set(CLASS_COLOURS)
         points = [trace for trace in figure.data if trace.mode == "markers" and trace.legendgroup == "defended"]
         assert [len(trace.x) for trace in points] == [4, 1], "a click on the legend hides the points"
-    by_copy = room(colouring="copy")
-    assert [t.marker.color for t in by_copy.data if t.name == "poisoned" and t.showlegend is not False] == [
-        ROLE_COLOURS["poisoned"]
-    ]
 
 
 def test_nothing_is_cut_off_wherever_the_points_went() -> None:

@@ -16,12 +16,13 @@ from streamlit.testing.v1 import AppTest
 
 from pages.features import views as feature_views
 from pages.features.film import learning_strip
-from pages.features.views import quality_words
+from pages.features.views import DEFENDED_WHY, OTHER_WHY, quality_words, run_why
 from pages.state import background
 from pages.widgets.epoch_player import packed
 from tests.pages.components import charts, tiles
 from ued_core.analysis.feature_quality import FeatureQuality
 from ued_core.analysis.reference import reference_network
+from ued_core.attacks import ATTACKS
 from ued_core.context import Context
 from ued_core.data import DATASETS
 from ued_core.errors import DataError
@@ -32,7 +33,7 @@ from ued_core.runs.jsonl import append_line
 from ued_core.runs.listing import Snapshot
 from ued_core.runs.pipeline import execute
 from ued_core.studies.feature_room import quality_at
-from ued_core.studies.onlookers import victim_words
+from ued_core.studies.onlookers import CLEAN_WHY, POISONED_WHY, victim_words
 from ued_core.training import predict
 
 SMALL = {"data_shapes_train_size": "200", "data_shapes_test_size": "100", "per_class": "5", "layout_by": "pca"}
@@ -98,7 +99,8 @@ def settled(page: AppTest) -> bool:
 
 
 def traces(page: AppTest) -> dict[str, Any]:
-    return {trace["name"]: trace for trace in json.loads(charts(page)[0]["figure"])["data"]}
+    """By name; of points and their mark in the legend, the points."""
+    return {trace["name"]: trace for trace in reversed(json.loads(charts(page)[0]["figure"])["data"])}
 
 
 def film(page: AppTest) -> list[dict[str, Any]]:
@@ -131,6 +133,42 @@ def test_an_empty_home_shows_the_reference_model_and_says_how_to_get_a_film(feat
     network = page.selectbox(key="network")
     assert network.options[0] == "Reference: small CNN trained on clean images"
     assert all(option.startswith("Encoder: ") for option in network.options[1:]), "there is no run yet"
+
+
+def test_the_network_that_learned_the_poison_looks_first(open_page: Callable[..., AppTest]) -> None:
+    small = {"data": "fashion", "data_fashion_train_size": "200", "data_fashion_test_size": "100"}
+    page = open_page("features", {**small, "layout_by": "pca", "per_class": "5"})
+    assert not page.exception
+    network = page.selectbox(key="network")
+    assert network.value == "fashion-cuda"
+    assert network.options[0].startswith("CUDA: ")
+    assert "network" not in page.query_params
+    assert any(text.value == f"**Who looks?** {POISONED_WHY}" for text in page.markdown)
+    page.selectbox(key="attack").set_value("synper").run()
+    assert page.selectbox(key="network").value == "fashion-synper", "nobody chose one: it follows the poison"
+    page.number_input(key="key").set_value(1).run()
+    assert page.selectbox(key="network").value == "reference"
+    assert any(text.value == f"**Who looks?** {CLEAN_WHY}" for text in page.markdown)
+    page.selectbox(key="network").set_value("fashion-em").run()
+    assert any(text.value == f"**Who looks?** {OTHER_WHY}" for text in page.markdown)
+    page.number_input(key="key").set_value(0).run()
+    assert page.selectbox(key="network").value == "fashion-em", "a choice of the reader's stays"
+
+
+@pytest.mark.parametrize(
+    ("spec", "why"),
+    [
+        ({"attack": None}, CLEAN_WHY),
+        ({"attack": {"name": "cuda"}, "attack_seed": 0}, POISONED_WHY),
+        ({"attack": {"name": "cuda"}, "attack_seed": 0, "defenses": [{"name": "coin"}]}, DEFENDED_WHY),
+        ({"attack": {"name": "cuda"}, "attack_seed": 4}, OTHER_WHY),
+        ({"attack": {"name": "synper"}, "attack_seed": 0}, OTHER_WHY),
+    ],
+)
+def test_what_the_network_of_a_run_can_show(spec: dict[str, Any], why: str) -> None:
+    choice: Any = SimpleNamespace(attack=ATTACKS.build("cuda"), seed=0)
+    record: Any = SimpleNamespace(spec=spec)
+    assert run_why(record, choice) == why
 
 
 def test_a_network_trained_on_poisoned_images_can_look(open_page: Callable[..., AppTest]) -> None:

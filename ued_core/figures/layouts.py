@@ -58,7 +58,7 @@ def embedding_scatter(embedding: Embedding, class_names: Sequence[str]) -> go.Fi
                 "showlegend": False,
             }
         )
-    traces += [_copy_in_legend(group, "scatter", MUTED) for group in groups]
+    traces += [_copy_in_legend(group, "scatter") for group in groups]
     traces += _class_names(embedding, class_names, "scatter")
     axis = {"showticklabels": False, "showgrid": False, "zeroline": False}
     across, up = _span(embedding, traces)
@@ -89,9 +89,10 @@ def _span(embedding: Embedding, traces: Sequence[Mapping[str, Any]]) -> tuple[li
     return [left, right], [lower, upper]
 
 
-def _copy_in_legend(name: str, kind: str, colour: str) -> dict[str, Any]:
-    """A copy's mark for the legend, where the points themselves would bring the colour of whichever class is first."""
-    marker = {"symbol": ROLE_SYMBOLS.get(name, "circle"), "size": 9, "color": colour}
+def _copy_in_legend(name: str, kind: str) -> dict[str, Any]:
+    """A copy's mark for the legend, in the colour of its role: the points would bring that of whichever class is
+    first."""
+    marker = {"symbol": ROLE_SYMBOLS.get(name, "circle"), "size": 9, "color": ROLE_COLOURS.get(name, MUTED)}
     return {
         "type": kind, "x": [None], "y": [None], "mode": "markers", "name": name, "legendgroup": name,
         "marker": marker, "hoverinfo": "skip",
@@ -249,7 +250,7 @@ def feature_scatter(
     if len(found):
         traces.append(_joins(embedding, found, len(names), kind, INK, 2.5, 1.0))
         traces.append(_rings(embedding, found, len(names), kind, 20, 3.0, f"image {focus}"))
-    traces += [_copy_in_legend(name, kind, ROLE_COLOURS[name] if colouring == "copy" else MUTED) for name in names]
+    traces += [_copy_in_legend(name, kind) for name in names]
     if colouring == "class":
         traces += _class_names(embedding, class_names, kind)
     for name, colour in coloured.legend:
