@@ -11,10 +11,11 @@ import numpy as np
 import streamlit as st
 
 from pages.frame.cache import cached, key_of
+from pages.frame.chips import chip
 from pages.state import background
 from pages.state.choice import Selection
 from pages.state.theta_words import SAMPLES, STRENGTHS, few_words, limit_words
-from pages.widgets.controls import parameter_control, segments
+from pages.widgets.controls import parameter_control, segments, value_of
 from pages.widgets.live_chart import Follows, live_chart, power
 from ued_core.attacks import Attack
 from ued_core.defenses import DefenseStack
@@ -27,10 +28,10 @@ from ued_core.theory import Theta, expected, limit, theta
 from ued_core.theory.matrices import Boundary
 
 PER_CLASS = 20
-THETA_HEIGHT = 250
+THETA_HEIGHT, FEATURES_HEIGHT = 200, 260
 WIDE = 0.02
 """From this difference on a sampled Θ_imc is seen to lie below the curve."""
-BELOW = "The small circle lies below the green curve because so few draws are counted, not because COIN does less. "
+BELOW = "The circle falls only because so few draws are counted. "
 # Tiles and Θ are on the screen by then: until they are, a layout would only take a core from the browser.
 DRAWN_FIRST_S = 0.25
 
@@ -66,7 +67,7 @@ def _sampled(kernels: np.ndarray, strength: float, samples: int, seed: int, side
 
 def theta_sidebar() -> int:
     """How many matrices per class the point is computed from."""
-    with st.sidebar, st.expander("Θ"):
+    with chip("Θ", f"n = {value_of('samples', SAMPLES.default)}"):
         return parameter_control(SAMPLES, key="samples", default=SAMPLES.default)
 
 
@@ -133,9 +134,9 @@ def theta_view(of: Explained | None, stack: DefenseStack, slider: str) -> None:
         alt=f"At strength {strength:g} pixels Θ_imi is {now.imi:.3g} and Θ_imc {now.imc:.3f}; without COIN Θ_imi is 0.",
         filename=of.filename,
         question="Θ: is there still a pattern to learn?",
-        caption=f"At α = {strength:.2f} px, drawn: **Θ_{{imi}} = {power(now.imi)}**, **Θ_{{imc}} = {now.imc:.3f}** "
-        f"(n = {of.samples}). {BELOW if now.imc < exact - WIDE else ''}Θ alone does not say which α is "
-        "best: the accuracy over the slider does.",
+        caption=f"At α = {strength:.2f} px: **Θ_{{imi}} = {power(now.imi)}**, **Θ_{{imc}} = {now.imc:.3f}** "
+        f"(n = {of.samples}). {BELOW if now.imc < exact - WIDE else ''}Which α is best, the accuracy "
+        "over the slider says; Θ alone does not.",
     )
 
 
@@ -212,16 +213,18 @@ class Copies(NamedTuple):
     reference: str
 
 
-def feature_view(of: Watched, stack: DefenseStack, draw: int, whole: ImageSet | None, reached: str) -> None:
+def feature_view(
+    of: Watched, looks: Onlooker, stack: DefenseStack, draw: int, whole: ImageSet | None, reached: str
+) -> None:
     """Features of clean, poisoned and defended copies; follows without holding the page up.
 
     Args:
         of: the images.
+        looks: the network whose features are shown.
         stack, draw: the defences, and the epoch whose draws are shown.
         whole: the poisoned training set, for defences that must see all of it.
         reached: which state of a trained defence is looked at.
     """
-    looks = _who_looks(of.onlookers)
     work = Copies(of.chosen, of.attack, of.attack_seed, stack, draw, of.rows, looks.name)
     found = background.latest(
         functools.partial(lay_out_copies, whole=whole),
@@ -239,15 +242,13 @@ def feature_view(of: Watched, stack: DefenseStack, draw: int, whole: ImageSet | 
         _feature_chart(of, looks, found.value, _note(found))
 
 
-def _who_looks(known: Mapping[str, Onlooker]) -> Onlooker:
+def who_looks(known: Mapping[str, Onlooker]) -> Onlooker:
     """The network that the reader chose; the first one where there is no choice."""
     first = next(iter(known))
     if len(known) == 1:
         return known[first]
-    words = {
-        name: "that learned the poison" if one.poisoned else "trained on clean images" for name, one in known.items()
-    }
-    return known[segments("The features of a network", words, key="onlooker", default=first)]
+    words = {name: "poisoned" if one.poisoned else "clean" for name, one in known.items()}
+    return known[segments("Which network looks", words, key="onlooker", default=first)]
 
 
 @cached(max_entries=16)
@@ -285,11 +286,10 @@ def _feature_chart(of: Watched, looks: Onlooker, shown: Embedding, note: str) ->
     live_chart(
         figure,
         key="features_chart",
-        height=430,
+        height=FEATURES_HEIGHT,
         alt=words,
         filename="features",
         question="What the poisoned network sees" if looks.poisoned else "What a clean network sees",
-        formula="f(x), laid out by UMAP",
         caption=f"**{note or words}** {looks.why} It is {looks.words}; {len(of.rows)} images, three copies each. "
         "Distances between far clusters mean little in UMAP.",
     )

@@ -1,5 +1,6 @@
 """The page Defence: tune a defence, or several, by eye; tiles, Θ and features follow."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import streamlit as st
@@ -13,10 +14,12 @@ from pages.defence.consistency import (
     theta_text,
     theta_view,
     watched,
+    who_looks,
 )
 from pages.defence.cost import Costed, cost_view, costed
+from pages.defence.left import left_view
 from pages.defence.strength import Strength, following, strength_control, strength_of
-from pages.defence.tradeoff import measure_wanted, sweep_button, tradeoff_view
+from pages.defence.tradeoff import MEASURE, measure_wanted, sweep_button, tradeoff_view
 from pages.frame.crowd import in_turn
 from pages.frame.guard import guarded, plain
 from pages.frame.navigation import script
@@ -27,6 +30,7 @@ from pages.state.run_words import method_words
 from pages.state.selection import sidebar_selection
 from pages.state.stack import defended, stack_sidebar, when_drawn, whole_set
 from pages.state.train_here import pair_of, train_here
+from pages.widgets.controls import value_of
 from pages.widgets.tile_rows import Picture, picture, tile_rows
 from ued_core import runs
 from ued_core.defenses import DefenseStack
@@ -117,30 +121,44 @@ def follow_the_slider(still: Still, rest: DefenseStack, draw: int) -> DefenseSta
             _not_yet(still, stack, missing)
             return stack
         after = defended(still.poisoned, stack, draw, whole, reached)
+        measured = bool(value_of(MEASURE.name, False))
         gain = fitting_gain(before, after.images)
-        left, right = st.columns([0.44, 0.56], gap="medium")
-        with left:
+        left_over = amplified_difference(before, after.images, gain) if measured else None
+        pictures, beside = st.columns([0.77, 0.23], gap="medium")
+        with pictures:
             tile_rows(
                 [
                     *still.rows,
                     ("defended", stack.title or "nothing", after.images),
-                    ("defended − clean", f"× {gain:g}, grey = none", amplified_difference(before, after.images, gain)),
+                    *([("defended − clean", f"× {gain:g}, grey = none", left_over)] if measured else ()),
                 ],
-                alt=f"One image of each class: clean, poisoned by {choice.attack.title}, defended, "
-                f"and what remains different, amplified {gain:g} times.",
+                alt=f"One image of each class: clean, poisoned by {choice.attack.title}, defended"
+                f"{f', and what remains different, amplified {gain:g} times' if measured else ''}.",
                 names=still.names,
                 caption=f"{still.line}. {when_drawn(stack, draw)}{reached}",
                 live=following(still.strength, still.poisoned, rest, stack, draw, DEFENDED, POISONED),
             )
-        with right:
+        with beside:
+            looks = who_looks(still.features.onlookers)
+            left_view(still.strength, choice, rest, stack, draw, still.features.onlookers)
+        left, right = st.columns(2, gap="medium")
+        with left:
             theta_view(still.theta, stack, "" if still.strength is None else still.strength.key)
             if still.theta is None:
                 tradeoff_view(choice, stack, draw, whole)
-            feature_view(still.features, stack, draw, whole, reached)
-        cost_view(still.cost, stack, whole)
-        if still.theta is not None and measure_wanted():
+        with right:
+            feature_view(still.features, looks, stack, draw, whole, reached)
+        if still.theta is not None and measured:
             tradeoff_view(choice, stack, draw, whole)
     return stack
+
+
+@st.fragment
+def what_it_costs(still: Still, stack: DefenseStack) -> None:
+    """What the defences cost; hardly anything of it depends on the slider, so it stands outside its fragment."""
+    with st.container(), guarded(), suppress(Unavailable):
+        whole, _ = whole_set(stack, still.choice)
+        cost_view(still.cost, stack, whole)
 
 
 st.title("Defence")
@@ -154,11 +172,13 @@ stack = follow_the_slider(still, rest, draw)
 if stack:
     words = " → ".join(method_words(defence) for defence in stack)
     train_here(pair_of(choice.spec(stack), words, choice.train.classes), key="defence")
-known_caption(choice.spec(), rest)
-known_table(choice.spec())
-if stack:
-    theta_text(still.theta)
     with st.container(horizontal=True):
         train_with_this(choice, stack, page="Defence")
         examine_this(choice, stack, draw)
         sweep_button(choice, stack, runs.snapshot().records[:RECENT_RUNS])
+        if still.theta is not None:
+            measure_wanted()
+    what_it_costs(still, stack)
+known_caption(choice.spec(), rest)
+known_table(choice.spec())
+theta_text(still.theta)

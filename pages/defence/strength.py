@@ -92,7 +92,7 @@ def strength_control(of: Strength | None, rest: DefenseStack) -> DefenseStack:
             hill(
                 of.parameter,
                 float(getattr(set_main, of.parameter.name)),
-                {} if measured is None else {v: tuple(draws.values()) for v, draws in measured.points.items()},
+                {} if measured is None else _points(measured, rest),
                 key="hill",
                 slider=of.key,
                 guess=1 / of.classes,
@@ -102,6 +102,14 @@ def strength_control(of: Strength | None, rest: DefenseStack) -> DefenseStack:
                 note=_note(measured),
             )
     return DefenseStack([set_main, *further])
+
+
+def _points(measured: Along, rest: DefenseStack) -> dict[float, tuple[float, ...]]:
+    """Accuracies by value; where 0 leaves the images as they are, those without a defence stand there."""
+    points = {value: tuple(draws.values()) for value, draws in measured.points.items()}
+    if rest.displacements() is not None and measured.none:
+        points[0.0] = tuple(measured.none.values())
+    return points
 
 
 def _note(measured: Along | None) -> str:

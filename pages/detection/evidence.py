@@ -48,7 +48,7 @@ def examine_set(data: ImageSet, seed: int) -> Examination:
 def evidence_view(choice: Selection, stack: DefenseStack, draw: int) -> None:
     """Ask for three examinations, show those that are there."""
     with st.container(), guarded():
-        with st.sidebar, st.expander("Tests"):
+        with st.popover("Tests"):
             seed = parameter_control(SEED, key="test_seed", default=SEED.default)
         clean, _ = choice.shown(max(5, MOST_IMAGES // choice.train.classes))
         poisoned = choice.trained_on(clean)

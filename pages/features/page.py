@@ -4,6 +4,7 @@ import streamlit as st
 
 from pages.features.film import film_part
 from pages.features.views import PER_CLASS, marks, plot_part, quality_part, scene_of, viewer_controls
+from pages.frame.chips import chip
 from pages.frame.guard import guarded
 from pages.state.choice import Selection, protocol_line
 from pages.state.own_data import for_looking
@@ -33,7 +34,7 @@ st.markdown(
 )
 choice = sidebar_selection(looks=True)
 rest, draw = stack_sidebar()
-with st.sidebar:
+with chip("Strength and number"):
     stack = main_control(rest)
     per_class = PER_CLASS.default
     # Of a look all images are shown.

@@ -27,7 +27,7 @@ from ued_core.home import home
 from ued_core.params import Parameter, fingerprint
 from ued_core.records import ImageSet
 
-SOURCES = {"example": "The attack in the sidebar", "upload": "Upload", "path": "Path on the server"}
+SOURCES = {"example": "The attack chosen at the top", "upload": "Upload", "path": "Path on the server"}
 PATH = Parameter(
     name="path", label="path", kind="text", default="",
     help="A file, a zip or a folder on the machine that runs UED Studio. Label files are found when they lie "

@@ -12,7 +12,7 @@ st.title("Released files")
 st.markdown(
     "**What is in a published poison, and what does its own code make of it?** Some published loaders drop signs, "
     "truncate or reorder the noise, so their results describe a different poison from the paper's. Choose a file, and "
-    "in the sidebar the data set that it was made for."
+    "at the top the data set that it was made for."
 )
 choice = sidebar_selection()
 
@@ -30,5 +30,5 @@ with guarded():
         report(imported)
         loader_view(choice, chosen, imported)
 
-st.subheader("Export the poison chosen in the sidebar")
+st.subheader("Export the poison chosen at the top")
 export_view(choice)

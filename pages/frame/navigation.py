@@ -8,6 +8,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from pages.frame.chips import chips_row
 from pages.frame.glossary import WORDS, term
 from pages.frame.guard import guarded, plain
 from pages.frame.hidden import seen
@@ -133,6 +134,7 @@ def show_current_page() -> None:
     st.logo(str(asset("logo.png")), icon_image=str(asset("icon.png")), size="large")
     name_badge()
     show_words(next(entry for entry, page in pages.items() if page == current))
+    chips_row()
     with guarded():
         if problem := unwritable():
             st.warning(plain(seen(problem)))

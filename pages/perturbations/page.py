@@ -18,7 +18,7 @@ from pages.state.selection import sidebar_selection
 st.title("Perturbations")
 st.markdown(
     "**What exactly is added, and who can read it?** The same six questions for every attack. Everything is measured "
-    "on the stored images, after rounding to 8 bits. Choose data and attack in the sidebar."
+    "on the stored images, after rounding to 8 bits. Choose data and attack at the top."
 )
 choice = sidebar_selection(looks=True)
 

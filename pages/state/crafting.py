@@ -56,7 +56,7 @@ def look_words(choice: Selection, look: Look) -> str:
     return (
         f"**{len(look.rows)} images of a real crafting, which ship with the program.** {plain(choice.attack.title)} "
         f"was crafted on all {card['images']:,} images of {plain(choice.dataset.title)} with the parameters and the "
-        f"key in the sidebar, in {duration(log['cpu_s'])} of processor time; a few images per class were kept. {how}"
+        f"key at the top, in {duration(log['cpu_s'])} of processor time; a few images per class were kept. {how}"
         "They are for looking: training, detectors and measures of a whole set need the whole set."
     )
 

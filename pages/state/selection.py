@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import streamlit as st
 
+from pages.frame.chips import chip
 from pages.frame.guard import plain
 from pages.frame.navigation import script
 from pages.state.choice import Selection
@@ -22,6 +23,7 @@ from pages.widgets.controls import (
     set_control,
     set_method,
     slide,
+    value_of,
 )
 from ued_core.artefacts import STOPPED
 from ued_core.attacks import ATTACKS, Attack
@@ -60,7 +62,7 @@ def sidebar_selection(
     opens_with: type[Attack] | None = None,
     looks: bool = False,
 ) -> Selection:
-    """Controls for data, attack and key in the sidebar, and what they chose.
+    """Controls for data, attack and key as chips at the top of the page, and what they chose.
 
     Args:
         attacked: the page shows what the attack makes of images; it ends here while they still have to be crafted.
@@ -70,21 +72,24 @@ def sidebar_selection(
             when left out.
         looks: the page can show a few images of a crafted set by themselves; where they ship, it does not end.
     """
-    with st.sidebar:
-        dataset_class = choose(data_sets(), key="data", label="Data set", help=DATA_HELP)
+    sets = data_sets()
+    with chip("Data", _title_of(sets, value_of("data", next(iter(sets))))):
+        dataset_class = choose(sets, key="data", label="Data set", help=DATA_HELP)
         # A data set that asks for a text, such as a folder's path, shows nothing before it has one.
         asks = any(p.kind == "text" for p in dataset_class.parameters())
         with st.expander("Your files" if dataset_class.upload else "Data set parameters", expanded=asks):
             if about := dataset_class.about():
                 st.caption(about)
             dataset = method_controls(dataset_class, key="data")
-        first = opens_with.key if opens_with is not None else None
-        attack_class = only or choose(ATTACKS, key="attack", label="Attack", default=first)
-        with st.expander("Attack parameters"):
-            attack = method_controls(attack_class, key="attack")
-        seed = parameter_control(SEED, key="key", default=SEED.default)
-        rate = _rate_control() if rates else 1.0
         pick = parameter_control(PICK, key="pick", default=PICK.default)
+    first = opens_with.key if opens_with is not None else next(iter(ATTACKS))
+    with chip("Attack", only.title if only else _title_of(ATTACKS, value_of("attack", first))):
+        attack_class = only or choose(ATTACKS, key="attack", label="Attack", default=first)
+        with st.expander("Attack parameters", expanded=only is not None):
+            attack = method_controls(attack_class, key="attack")
+        rate = _rate_control() if rates else 1.0
+    with chip("Key", str(value_of("key", SEED.default))):
+        seed = parameter_control(SEED, key="key", default=SEED.default)
     if dataset.upload is not None and "path" not in dataset.chosen_paths():
         _ask_for(dataset)
     data = split(dataset)
@@ -114,6 +119,11 @@ def sidebar_selection(
     st.stop()
 
 
+def _title_of(catalogue: Catalogue[Any], name: Any) -> str:
+    """The title behind a name; a name that is none, as in a mistyped link, as it is."""
+    return catalogue[name].title if name in catalogue else str(name)
+
+
 def data_sets() -> Catalogue[Dataset]:
     """All data sets, those first that need no download, then those of the reader's own."""
     return Catalogue("data set", sorted(DATASETS.values(), key=lambda d: (not d.embedded, d.upload is None)))
@@ -124,8 +134,8 @@ def _ask_for(dataset: Dataset) -> NoReturn:
     own = dataset.upload is not None and dataset.upload.zipped
     what = "a few pictures, or a zip of a folder of them," if own else "them"
     st.info(
-        f"**{plain(dataset.title)}:** upload {what} in the sidebar, under *Your files* (on a small screen, » opens the "
-        "sidebar). They stay on the machine that runs this program."
+        f"**{plain(dataset.title)}:** upload {what} under *Data* at the top of "
+        "the page. They stay on the machine that runs this program."
     )
     if own:
         st.caption(f"{readable_formats('and')} are read. {IMAGES_HELP}")

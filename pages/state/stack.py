@@ -5,8 +5,16 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.frame.cache import cached
+from pages.frame.chips import chip
 from pages.state.choice import Selection
-from pages.widgets.controls import choose, choose_several, method_address, method_controls, parameter_control
+from pages.widgets.controls import (
+    choose,
+    choose_several,
+    method_address,
+    method_controls,
+    parameter_control,
+    value_of,
+)
 from ued_core.catalogue import Catalogue
 from ued_core.context import Context
 from ued_core.defenses import DEFENSES, Defense, DefenseStack
@@ -28,7 +36,7 @@ DRAW = Parameter(
 
 
 def stack_sidebar(*, trained: bool = False) -> tuple[DefenseStack, int]:
-    """Everything about the defences but the first parameter of the first one, in the sidebar.
+    """Everything about the defences but the first parameter of the first one, as a chip at the top of the page.
 
     Args:
         trained: offer those too that train for minutes; the page calls :func:`whole_set` before it shows their work.
@@ -37,7 +45,7 @@ def stack_sidebar(*, trained: bool = False) -> tuple[DefenseStack, int]:
         The stack, whose first defence has its first parameter's default, and the epoch shown.
     """
     offered = DEFENSES if trained else QUICK
-    with st.sidebar:
+    with chip("Defence", _title_of(value_of("defence", CHOSEN_AT_FIRST.key))):
         method = choose(offered, key="defence", label="Defence")
         with st.expander(f"{method.title} parameters"):
             rest = [method_controls(method, key="defence", exclude=_first(method))]
@@ -75,7 +83,7 @@ def main_control(rest: DefenseStack, *, named: bool = False) -> DefenseStack:
     main, *further = rest.defenses
     with st.container(border=True):
         if named and (main.parameters() or further):
-            st.markdown(f"The defence that is tried: **{rest.title}**. Others are in the sidebar.")
+            st.markdown(f"The defence that is tried: **{rest.title}**. Others are under *Defence* at the top.")
         if not main.parameters():
             st.markdown(f"**{main.title}.** {main.summary()} It has no parameters.")
             return rest
@@ -84,6 +92,14 @@ def main_control(rest: DefenseStack, *, named: bool = False) -> DefenseStack:
             st.markdown(f"**{main.title}.** {main.summary()}")
         main = method_controls(type(main), key="defence", only=(main.parameters()[0].name,), values=main.model_dump())
         return DefenseStack([main, *further])
+
+
+def _title_of(name: str) -> str:
+    """The title behind a name, and how many further defences stand behind it."""
+    further = value_of("further", "")
+    count = len(list(filter(None, further.split(",")))) if isinstance(further, str) else len(further)
+    title = DEFENSES[name].title if name in DEFENSES else str(name)
+    return f"{title} + {count}" if count else title
 
 
 def _first(method: type[Defense]) -> tuple[str, ...]:

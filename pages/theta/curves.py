@@ -105,7 +105,7 @@ def _supports_chart(choice: Selection, size: int, alpha: float, jitter: float, h
         filename=f"theta_supports_{choice.seed}",
         question="Does the kernel's support matter?",
         formula="n → ∞, same p_{b} and key",
-        caption=f"k = {size}, p_{{b}} = {blur:g} (change it with the attack's parameters in the sidebar), key "
+        caption=f"k = {size}, p_{{b}} = {blur:g} (change it with the attack's parameters at the top), key "
         f"{choice.seed}. {ends}",
     )
 
@@ -117,7 +117,7 @@ def real_images(choice: Selection, points: tuple[MeasuredPoint, ...]) -> None:
         kernels = choice.attack.kernels(choice.train.classes, choice.seed)
         if kernels is None:
             st.info(
-                "Θ is defined for convolution-based attacks: choose CUDA, VUDA or HUDA in the sidebar. The experiment "
+                "Θ is defined for convolution-based attacks: choose CUDA, VUDA or HUDA at the top. The experiment "
                 "below needs no attack."
             )
             return

@@ -363,6 +363,16 @@ def _prepare(key: str, label: str, default: Any, read: Callable[[str], Any]) -> 
         st.warning(f"{notice} The default is used instead.")
 
 
+def value_of(key: str, default: Any) -> Any:
+    """What a control of this page will hold when it is drawn, for words that stand before it; a link's value as it is,
+    whether or not the control accepts it."""
+    state = st.session_state
+    here = getattr(get_script_run_ctx(), "page_script_hash", "")
+    if key in state and state.get(_DRAWN_ON, {}).get(key) == here:
+        return state[key]
+    return st.query_params.get(key, state.get(_KEPT, {}).get(key, default))
+
+
 def set_control(key: str, value: Any) -> None:
     """Give a control of this page a value before it is drawn, whatever it held and whatever the address says."""
     st.session_state[key] = st.session_state.setdefault(_KEPT, {})[key] = value
