@@ -168,7 +168,7 @@ def reported_part(chosen: Dataset) -> None:
     )
     model = segments("Network that was trained", models, key="reported_model", default=next(iter(models)))
     own = [row for row in rows if row.model.key == model]
-    other_data(chosen, [row.dataset.key for row in own])
+    other_data(chosen, {row.dataset.key: row.dataset.label for row in own})
     cells = across_data(own)
     live_chart(
         data_map(cells),

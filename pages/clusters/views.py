@@ -18,6 +18,7 @@ from pages.frame.navigation import script
 from pages.state import background
 from pages.state.choice import Selection, protocol_line
 from pages.state.crafting import crafting_note, is_crafted, look_note, offer_crafting, shipped_look_of
+from pages.state.own_data import OTHER_DATA
 from pages.state.selection import selection_address
 from pages.widgets.controls import parameter_control, pick, segments, set_control
 from pages.widgets.live_chart import fresh_click, live_chart
@@ -111,6 +112,12 @@ def _compared(file: str, _changed: int) -> str:
     return surrogates(stored_rows(Path(file)))
 
 
+@cached(max_entries=4)
+def _compared_on(file: str, _changed: int) -> set[str]:
+    """Names of the data sets that the sentence is about."""
+    return {row.dataset for row in stored_rows(Path(file)) if "encoder" in (row.spec["attack"] or {})}
+
+
 def variant_line(choice: Selection) -> str:
     """What results with these parameters are called, and what looks at the images."""
     attack = cast(UnlearnableClusters, choice.attack)
@@ -125,7 +132,10 @@ def variant_line(choice: Selection) -> str:
         "clip": "the encoder is CLIP's RN50, as in the paper",
     }
     shipped = attack.encoder in ("embedded", "labelled") and ATTACKS_FILE.exists()
-    compared = _compared(str(ATTACKS_FILE), ATTACKS_FILE.stat().st_mtime_ns) if shipped else ""
+    stored = (str(ATTACKS_FILE), ATTACKS_FILE.stat().st_mtime_ns) if shipped else None
+    compared = _compared(*stored) if stored else ""
+    if stored and compared and choice.dataset.key not in _compared_on(*stored):
+        compared = f"{OTHER_DATA} {compared}"
     return f"**{attack.variant}**: {told[attack.encoder]}." + (f" {compared}" if compared else "")
 
 

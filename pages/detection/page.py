@@ -3,6 +3,7 @@
 import streamlit as st
 
 from pages.detection.evidence import evidence_view, known_failures
+from pages.state.own_data import for_looking, one_each_words
 from pages.state.selection import sidebar_selection
 from pages.state.stack import main_control, stack_sidebar
 
@@ -16,5 +17,8 @@ st.markdown(
 choice = sidebar_selection()
 rest, draw = stack_sidebar()
 stack = main_control(rest, named=True)
-evidence_view(choice, stack, draw)
+if for_looking(choice.data):
+    st.info(one_each_words("The tests need"))
+else:
+    evidence_view(choice, stack, draw)
 known_failures(choice)

@@ -7,7 +7,7 @@ from pages.features.views import PER_CLASS, marks, plot_part, quality_part, scen
 from pages.frame.chips import chip
 from pages.frame.guard import guarded
 from pages.state.choice import Selection, protocol_line
-from pages.state.own_data import for_looking
+from pages.state.own_data import for_looking, one_each_words
 from pages.state.selection import sidebar_selection
 from pages.state.stack import main_control, stack_sidebar
 from pages.widgets.controls import parameter_control
@@ -42,9 +42,6 @@ with chip("Strength and number"):
         per_class = parameter_control(PER_CLASS, key="per_class", default=PER_CLASS.default)
 st.caption(protocol_line(choice))
 if for_looking(choice.data):
-    st.info(
-        "Clusters need several pictures per class, and here each picture is a class of its own. Upload a zip of a "
-        "folder with one subfolder for each class, or choose another data set."
-    )
+    st.info(one_each_words("Clusters need"))
     st.stop()
 room(choice, stack, draw, per_class)

@@ -13,6 +13,7 @@ from pages.perturbations.views import (
     spectrum_view,
 )
 from pages.state.crafting import too_few
+from pages.state.own_data import for_looking, one_each_words
 from pages.state.selection import sidebar_selection
 
 st.title("Perturbations")
@@ -35,14 +36,18 @@ st.subheader("Which frequencies does it touch?")
 spectrum_view(choice)
 
 st.subheader("Can a linear model read the class off it?")
-if choice.look is None:
+if for_looking(choice.data):
+    st.caption(one_each_words("A linear model needs"))
+elif choice.look is None:
     separability_view(choice)
 else:
     st.info(too_few(choice.look, "Linear models have to be fitted to hundreds of perturbations"))
 
 st.subheader("Does the border give it away?")
 border_view(choice)
-if choice.look is None:
+if for_looking(choice.data):
+    st.caption(one_each_words("The edge detectors need"))
+elif choice.look is None:
     edge_view(choice)
 else:
     st.info(too_few(choice.look, "The edge detectors learn from one half of the images and judge the other"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import streamlit as st
 
@@ -49,6 +49,18 @@ def for_looking(data: DataSplit) -> bool:
     return data.train.content_hash == data.test.content_hash
 
 
+def one_each_words(needing: str) -> str:
+    """What to do where something compares images of the same class and :func:`for_looking` holds.
+
+    Args:
+        needing: what needs them, with its verb: ``Clusters need``.
+    """
+    return (
+        f"{needing} several pictures per class, and here each picture is a class of its own. Upload a zip of a folder "
+        "with one subfolder for each class, or choose another data set."
+    )
+
+
 def few_tests(data: DataSplit) -> str:
     """A warning where the test part is too small for a comparison; empty otherwise, and where nothing can be measured
     at all."""
@@ -59,22 +71,22 @@ def few_tests(data: DataSplit) -> str:
     return f"{number}: each is {100 / count:.0f} points of accuracy, so small differences mean nothing."
 
 
-def other_data(dataset: Dataset, measured: Iterable[str]) -> None:
+def other_data(dataset: Dataset, measured: Iterable[str] | Mapping[str, str]) -> None:
     """Mark what stands below as measured on other data than the reader's; nothing where it is the same.
 
     Args:
         dataset: the reader's choice.
-        measured: names of the data sets that the figure or table is about.
+        measured: names of the data sets that the figure or table is about; with titles where the catalogue has none.
     """
     if line := other_data_words(dataset, measured):
         st.caption(line)
 
 
-def other_data_words(dataset: Dataset, measured: Iterable[str]) -> str:
+def other_data_words(dataset: Dataset, measured: Iterable[str] | Mapping[str, str]) -> str:
     """The words of :func:`other_data`, in Markdown; empty where the figure is about the reader's data."""
     names = list(dict.fromkeys(measured))
     if not names or dataset.key in names:
         return ""
-    titles = [data_title(name) for name in names]
+    titles = [measured[name] if isinstance(measured, Mapping) else data_title(name) for name in names]
     told = titles[0] if len(titles) == 1 else f"{', '.join(titles[:-1])} and {titles[-1]}"
     return f"{OTHER_DATA} measured on {plain(told)}, not on {plain(dataset.title)}."

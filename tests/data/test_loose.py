@@ -128,6 +128,7 @@ def test_uploads_of_several_files_are_one_set_with_the_names_that_they_had(pictu
     assert is_handle(handle)
     split = Folder(path=handle).load(Context())
     assert split.train.class_names[:2] == ("Mein_Käse", "sea")
+    assert split.train.name == "3 uploaded pictures"
     assert {len(path.name) <= 100 and path.parent == located(handle) for path in located(handle).iterdir()} == {True}
 
 

@@ -14,7 +14,7 @@ from pages.state.own_data import OTHER_DATA, other_data_words
 from ued_core.data import DATASETS
 from ued_core.data.handles import is_handle
 
-WITHOUT_DATA = ("", "results", "staged", "runs", "studies")
+WITHOUT_DATA = ("", "glossary", "results", "staged", "runs", "studies")
 """Pages without a choice of data in the sidebar."""
 TAKE_DATA = [entry.address for entry in PAGES if entry.address not in WITHOUT_DATA]
 UPLOADER = "data_folder_path_upload"
@@ -62,7 +62,7 @@ def test_what_was_measured_on_other_data_says_so(open_page, address: str) -> Non
     marked = [line for line in texts(page).splitlines() if OTHER_DATA in line]
     assert marked
     for line in marked:
-        assert "not on Own pictures" in line or "is known to work on" in line
+        assert any(words in line for words in ("not on Own pictures", "is known to work on", "in the stored runs: on "))
 
 
 def test_the_same_data_is_not_marked() -> None:
@@ -122,6 +122,9 @@ def test_what_was_uploaded_goes_with_the_reader_to_the_next_page(open_page) -> N
     assert [c.value for c in there.caption if c.value == "What was uploaded before is shown."]
 
 
-def test_features_say_what_one_picture_per_class_cannot_show(open_page) -> None:
-    page = uploaded(open_page("features", {"data": "folder"}), THREE)
-    assert any("Clusters need several pictures per class" in box.value for box in page.info)
+def test_what_one_picture_per_class_cannot_show_is_said_once(open_page) -> None:
+    for address, needing in (("features", "Clusters need"), ("detection", "The tests need")):
+        page = uploaded(open_page(address, {"data": "folder"}), THREE)
+        (box,) = page.info
+        assert box.value.startswith(f"{needing} several pictures per class")
+        assert not page.warning

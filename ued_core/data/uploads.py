@@ -12,9 +12,10 @@ from pathlib import Path
 from ued_core.context import Context
 from ued_core.data.handles import handle_of, imports_root
 from ued_core.data.image_file import is_image_name
+from ued_core.data.layout import ORIGIN
 from ued_core.data.zip_import import import_zip
 from ued_core.errors import DataError
-from ued_core.files import folder_atomic
+from ued_core.files import folder_atomic, write_json
 
 MOST_FILES = 64
 MOST_IMAGE_BYTES = 1 << 30
@@ -78,6 +79,9 @@ def _write(named: dict[str, BufferedIOBase], target: Path) -> None:
                 content.seek(0)
                 with open(fresh / name, "wb") as out:
                     shutil.copyfileobj(content, out)
+            if all(map(is_image_name, named)):
+                # Their folder's own name is a hash.
+                write_json(fresh / ORIGIN, {"name": f"{len(named)} uploaded pictures", "notes": [], "poison": ""})
     except OSError as error:
         raise DataError(
             f"The upload could not be kept: {error.strerror or error}.", "Ask the owner to make room on the disk."
