@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from pages.defence.strength import Strength
 from pages.frame.cache import cached
 from pages.state import background
 from pages.state.choice import Selection
+from pages.state.strength import Strength
 from pages.widgets.meters import Meter, meters
 from ued_core.defenses import DefenseStack
 from ued_core.records import ImageSet, balanced_rows

@@ -18,7 +18,6 @@ from pages.defence.consistency import (
 )
 from pages.defence.cost import Costed, cost_view, costed
 from pages.defence.left import left_view
-from pages.defence.strength import Strength, following, strength_control, strength_of
 from pages.defence.tradeoff import MEASURE, measure_wanted, sweep_button, tradeoff_view
 from pages.frame.crowd import in_turn
 from pages.frame.guard import guarded, plain
@@ -29,6 +28,7 @@ from pages.state.known_words import known_caption, known_table
 from pages.state.run_words import method_words
 from pages.state.selection import sidebar_selection
 from pages.state.stack import defended, stack_sidebar, when_drawn, whole_set
+from pages.state.strength import Strength, following, strength_control, strength_of
 from pages.state.train_here import pair_of, train_here
 from pages.widgets.controls import value_of
 from pages.widgets.tile_rows import Picture, picture, tile_rows

@@ -9,17 +9,10 @@ import streamlit as st
 
 from pages.frame.cache import cached
 from pages.state.run_words import percent
-from pages.state.sets import split
 from pages.widgets.live_chart import live_chart
-from pages.widgets.tile_rows import tile_rows
 from ued_core.analysis.confidence import ENOUGH
-from ued_core.attacks import Cuda
-from ued_core.context import Context
 from ued_core.data import DATASETS
-from ued_core.defenses import Coin, DefenseStack
-from ued_core.figures.learning import run_figure
 from ued_core.figures.phenomenon import condition_dots
-from ued_core.records import ImageSet, balanced_rows
 from ued_core.results.open_answers import difference, kind
 from ued_core.results.phenomenon import COMMAND, READOUT_COMMAND, Condition, conditions, filter_readout, shipped
 from ued_core.results.row import ResultRow, guessing
@@ -28,99 +21,18 @@ from ued_core.training import PLANS
 
 WORKS, IN_PART = 0.6, 0.9
 """Shares of the clean accuracy: below the first a poison is said to work, below the second to work in part."""
-DATA = "fashion"
-"""What the three pictures show."""
-PERFECT = 0.95
-"""Training accuracy from which on training is said to look perfect."""
-
-
-@cached(max_entries=2)
-def _pictures(train: ImageSet) -> tuple[ImageSet, ImageSet, ImageSet]:
-    """Three clean, poisoned and defended images: trousers, a bag, an ankle boot."""
-    chosen = train.take(balanced_rows(train.labels, 1, 3)[[1, 8, 9]])
-    poisoned = Cuda().poison(chosen, Context(seed=0)).as_training_set()
-    return chosen, poisoned, DefenseStack([Coin()]).preview(poisoned, Context(seed=0))
 
 
 @cached(max_entries=1)
-def _rows() -> list[ResultRow]:
+def stored_rows() -> list[ResultRow]:
+    """The shipped rows of the experiment, read once."""
     return shipped()
-
-
-def _named(found: list[Condition], name: str) -> Condition:
-    return next(c for c in found if c.name == name)
-
-
-def three_pictures() -> None:
-    """Poison, trap, defence."""
-    # Three pictures need no five thousand: the first page must not wait for them.
-    data = split(DATASETS.build(DATA, train_size=200, test_size=10))
-    clean, poisoned, defended = _pictures(data.train)
-    found = conditions(_rows(), DATA, "adamw")
-    names = [clean.class_names[label] for label in clean.labels.tolist()]
-    first, second, third = st.columns(3, gap="large")
-    with first:
-        st.subheader("1 · The poison")
-        tile_rows(
-            [("clean", "", clean.images), ("poisoned", "CUDA", poisoned.images)],
-            alt="Three clean images and their poisoned copies.",
-            names=names,
-            key="poison",
-        )
-        st.markdown(
-            "The attack **CUDA** gives every class its own small blur filter. To us a boot stays a boot; to a "
-            "network, the blur alone already tells the class."
-        )
-    with second:
-        st.subheader("2 · The trap")
-        attacked = _named(found, "CUDA")
-        run = _typical(attacked)
-        figure = run_figure(run.history, len(run.history), chance=1 / clean.classes)
-        live_chart(
-            figure,
-            key="trap",
-            height=250,
-            alt=f"Training accuracy ends at {percent(run.train_accuracy)}, clean test accuracy at {percent(run.last)}.",
-            filename="trap",
-        )
-        looks = "Training looks perfect" if run.train_accuracy >= PERFECT else "Training ends"
-        st.markdown(
-            f"{looks}: **{percent(run.train_accuracy)}**. On clean test images the same model reaches "
-            f"{'only ' * (run.last < run.train_accuracy / 2)}**{percent(run.last)}** (a real run: the one of "
-            f"{len(attacked.rows)} nearest to their mean, {_level(attacked)}; the dotted line is guessing)."
-        )
-    with third:
-        st.subheader("3 · What breaks it")
-        tile_rows(
-            [("poisoned", "", poisoned.images), ("defended", "COIN α = 2", defended.images)],
-            alt="Three poisoned images and their copies after COIN.",
-            names=names,
-            key="defence",
-        )
-        back = _named(found, "CUDA + COIN")
-        st.markdown(
-            "**COIN** moves every pixel by a random fraction, anew in every epoch, and the classes' filters become "
-            "alike. Trained so "
-            f"on the same images, models reach **{_level(back)}** on clean ones, against {_level(attacked)} "
-            f"without COIN: {points(difference(back, attacked))} on the same {len(back.rows)} seeds."
-        )
-
-
-def _typical(condition: Condition) -> ResultRow:
-    """The run whose last clean test accuracy is nearest the mean over the seeds."""
-    return min(condition.rows, key=lambda row: abs(row.last - condition.mean("last")))
-
-
-def _level(condition: Condition) -> str:
-    """``24 ± 10 %``."""
-    spread = condition.spread("last")
-    return f"{100 * condition.mean('last'):.0f}" + ("" if np.isnan(spread) else f" ± {100 * spread:.0f}") + " %"
 
 
 def glance() -> None:
     """All conditions of the shipped experiment, with controls, spread and a sober reading."""
     st.header("The phenomenon at a glance")
-    rows = _rows()
+    rows = stored_rows()
     available = list(dict.fromkeys((r.dataset, r.plan) for r in rows))
     datasets = list(dict.fromkeys(d for d, _ in available))
     left, right = st.columns(2)

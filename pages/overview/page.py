@@ -1,22 +1,32 @@
-"""The page Overview: what this is, in three pictures, and the phenomenon at a glance."""
+"""The page Overview: what this is in two sentences and three pictures, the slider of the third, and a training."""
 
 import streamlit as st
 
 from pages.frame.navigation import script
-from pages.overview.glance import glance, three_pictures
+from pages.overview.glance import glance
+from pages.overview.story import story, training
 
-st.title("Why does unlearnable data work, and what breaks it?")
+st.title("Pictures that teach a model nothing")
 st.markdown(
-    "Some people change their pictures a little before they publish them, so that a model trained on them scores high "
-    "in training and "
-    "**fails on clean pictures**: *unlearnable examples*, or availability poisons. Others try to undo it. "
-    "Here you can see both at work, on photographs that come with the program: nothing is downloaded, no account, "
-    "no GPU."
+    "Artists can alter their pictures slightly before publishing them, so that a model trained on them looks perfect "
+    "in training, yet fails on ordinary ones. Here you can watch that trick work, and break it: **drag the slider in "
+    "picture 3**."
 )
-three_pictures()
+stack = story()
+training(stack)
+st.caption("Everything runs on this computer: no download, no account, no GPU.")
+first, second, third, fourth = st.columns(4)
+for place, (file, question, answer) in zip(
+    (first, second, third, fourth),
+    (
+        ("attack/page.py", "What was changed?", "Every filter, pixel by pixel"),
+        ("detection/page.py", "Would anybody notice?", "Five tests for poisoned data"),
+        ("defence/page.py", "What breaks it?", "Each defence, alone or stacked"),
+        ("results/page.py", "Does it hold?", "Every attack, every defence, measured"),
+    ),
+    strict=True,
+):
+    with place, st.container(border=True, key=f"card_{file.split('/')[0]}"):
+        st.page_link(script(file), label=f"**{question}**")
+        st.caption(answer)
 glance()
-st.divider()
-st.page_link(script("attack/page.py"), label="**Attack**: see what is changed, kernel by kernel")
-st.page_link(script("matrices/page.py"), label="**Matrices**: the same filter as a matrix, and what COIN makes of it")
-st.page_link(script("defence/page.py"), label="**Defence**: pull COIN's slider and watch")
-st.page_link(script("runs/page.py"), label="**Runs**: train it yourself")

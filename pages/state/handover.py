@@ -24,7 +24,6 @@ def train_with_this(choice: Selection, defenses: Sequence[Defense] = (), *, page
     """
     if st.button(
         "Train with this →",
-        type="primary",
         help="Opens a run with exactly this configuration; nothing starts before you say so.",
     ):
         hand_over(choice.spec(defenses).to_json(), page)

@@ -19,8 +19,8 @@ FRAME = (
 )
 INSET = 8
 """Half of the width of a slider's thumb, in CSS pixels: so far inside the track its ends are."""
-CONTAINER = "hill_controls"
-"""Key of the container in which the slider stands under its hill; the page's style sheet knows it."""
+PINNED, IN_CARD = "hill_controls", "hill_card"
+"""Keys of the containers in which the slider stands under its hill; the page's style sheet knows them."""
 
 
 @cache
@@ -76,6 +76,10 @@ def hill(
     _component()(key=key, data=pack(key, words, []), on_lost_change=lambda: forget(key))
 
 
-def slider_under_hill() -> Any:
-    """The container for a hill and its slider, which keeps both in sight while the page is scrolled."""
-    return st.container(key=CONTAINER, border=True)
+def slider_under_hill(*, pinned: bool = True) -> Any:
+    """The container for a hill and its slider.
+
+    Args:
+        pinned: keep both in sight while the page is scrolled, in a box of their own; otherwise they are part of a card.
+    """
+    return st.container(key=PINNED, border=True) if pinned else st.container(key=IN_CARD)

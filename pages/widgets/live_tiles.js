@@ -40,6 +40,11 @@ function paint(live, value) {
 }
 
 // deno-lint-ignore no-unused-vars -- tile_rows.js calls it: this script is put before it
+function unfollowTiles(figure) {
+  LIVE.get(figure)?.end();
+}
+
+// deno-lint-ignore no-unused-vars -- tile_rows.js calls it: this script is put before it
 async function followTiles(figure, strips, data, parts) {
   const given = data.live;
   const before = LIVE.get(figure);
@@ -53,10 +58,11 @@ async function followTiles(figure, strips, data, parts) {
     return;
   }
   before?.end();
-  const call = { name, strip: strips[given.row], end: () => {}, at: () => {} };
+  const call = { name, strip: strips[given.row], end: () => LIVE.delete(figure), at: () => {} };
   LIVE.set(figure, call);
   const [png, drawn] = parts;
   const sources = await pixelsOf(png.content, strips[given.row].childElementCount);
+  // A newer call, or the page's end, may have come meanwhile.
   if (LIVE.get(figure) !== call) return;
   // A copy, since the bytes may begin anywhere and halves of numbers cannot be read.
   const draws = drawn && new Float32Array(drawn.content.slice().buffer);

@@ -124,7 +124,7 @@ function fill(figure, data) {
   caption.replaceChildren();
   bold(caption, data.caption);
   caption.hidden = !data.caption;
-  const live = data.live ? [data.parts[data.live.source], data.parts[data.rows.length]] : [];
+  const live = data.live ? [data.parts[data.live.source], data.parts[data.live.draws]] : [];
   // What is computed here stays until the server's picture can be seen.
   Promise.all(shown).then(() => drawn.get(figure) && followTiles(figure, strips, data, live));
 }
@@ -135,15 +135,18 @@ export default async function ({ parentElement, data: packet, setTriggerValue })
   calls.set(figure, call);
   const data = await opened(packet, () => setTriggerValue("lost", Date.now()));
   // A newer call may have come while pictures were fetched.
-  if (!data || calls.get(figure) !== call) return;
+  const end = () => calls.get(figure) === call && unfollowTiles(figure);
+  if (!data || calls.get(figure) !== call) return end;
   const shape = JSON.stringify([data.rows.map((row) => [row.label, row.more, row.count, row.role]), data.names, data.clickable]);
   if (drawn.get(figure) !== shape) {
     build(figure, data);
     drawn.set(figure, shape);
   }
   fill(figure, data);
+  figure.classList.toggle("above", data.above);
   figure.onclick = (event) => {
     const hit = event.target.closest("button.tile");
     if (hit) setTriggerValue("picked", { row: Number(hit.dataset.row), column: Number(hit.dataset.column) });
   };
+  return end;
 }

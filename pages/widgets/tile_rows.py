@@ -35,7 +35,7 @@ class Live:
 
     Attributes:
         row: place of the row that follows.
-        source: place of the row that it is made of.
+        source: place of the row that it is made of, or the picture of that row where it is not among them.
         slider: key of the slider.
         value: of the slider, for which the given picture of the row was made.
         operation: name, scale and settings, see :class:`ued_core.defenses.live.LiveOperation`.
@@ -43,7 +43,7 @@ class Live:
     """
 
     row: int
-    source: int
+    source: int | Picture
     slider: str
     value: float
     operation: Mapping[str, Any]
@@ -65,6 +65,7 @@ def tile_rows(
     clickable: bool = False,
     selected: Collection[int] = (),
     live: Live | None = None,
+    above: bool = False,
     roles: Mapping[str, str] | None = None,
 ) -> Picked | None:
     """One labelled row of tiles for each entry, column by column comparable; bands of ten tiles, of five where the
@@ -80,6 +81,7 @@ def tile_rows(
         clickable: tiles are buttons; a click reruns the fragment or page around them.
         selected: columns that are marked.
         live: the row that follows a slider; None where none does.
+        above: the labels stand above their rows, for few tiles in a narrow card.
         roles: label → role, for rows whose label is not a role's own name; a row with a role has its colour and mark.
 
     Returns:
@@ -96,17 +98,22 @@ def tile_rows(
         "caption": caption,
         "clickable": clickable,
         "selected": sorted(selected),
+        "above": above,
         "live": None
         if live is None
         else {
             "row": live.row,
-            "source": live.source,
+            "source": live.source if isinstance(live.source, int) else len(rows),
+            "draws": None if live.draws is None else len(rows) + isinstance(live.source, Picture),
             "slider": live.slider,
             "value": live.value,
             "operation": dict(live.operation),
         },
     }
-    more = [live.draws] if live is not None and live.draws is not None else []
+    more: list[Part] = []
+    if live is not None:
+        more += [live.source.png] if isinstance(live.source, Picture) else []
+        more += [live.draws] if live.draws is not None else []
     result = _component()(
         key=key,
         data=pack(key, words, [*(drawn.png for drawn in pictures), *more]),

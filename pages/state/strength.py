@@ -17,7 +17,7 @@ from pages.state.stack import main_control
 from pages.widgets.controls import control_key, method_controls
 from pages.widgets.delivery import Part, part
 from pages.widgets.hill import hill, slider_under_hill
-from pages.widgets.tile_rows import Live
+from pages.widgets.tile_rows import Live, Picture
 from ued_core.context import Context
 from ued_core.defenses import DefenseStack
 from ued_core.defenses.live import LiveOperation
@@ -79,12 +79,18 @@ def _told(known: Sequence[RunRecord], asked: Mapping[str, Any]) -> Iterator[Told
             yield Told(spec.to_json(), run.last, str((run.environment or {}).get("precision", "")))
 
 
-def strength_control(of: Strength | None, rest: DefenseStack) -> DefenseStack:
-    """The slider, and above it the accuracy of the models that were trained along it; returns the stack."""
+def strength_control(of: Strength | None, rest: DefenseStack, *, pinned: bool = True) -> DefenseStack:
+    """The slider, and above it the accuracy of the models that were trained along it; returns the stack.
+
+    Args:
+        of: the slider; None where the first defence has none, which then has its usual control.
+        rest: the stack, whose first defence has its first parameter's default.
+        pinned: as in :func:`pages.widgets.hill.slider_under_hill`.
+    """
     if of is None:
         return main_control(rest)
     main, *further = rest.defenses
-    with slider_under_hill():
+    with slider_under_hill(pinned=pinned):
         above = st.container()
         set_main = method_controls(type(main), key="defence", only=(of.parameter.name,), values=main.model_dump())
         measured = of.measured
@@ -138,7 +144,13 @@ def _operation(images: ImageSet, rest: DefenseStack, draw: int) -> tuple[LiveOpe
 
 
 def following(
-    of: Strength | None, images: ImageSet, rest: DefenseStack, stack: DefenseStack, draw: int, row: int, source: int
+    of: Strength | None,
+    images: ImageSet,
+    rest: DefenseStack,
+    stack: DefenseStack,
+    draw: int,
+    row: int,
+    source: int | Picture,
 ) -> Live | None:
     """How the row of defended images follows the slider; None where only the server can compute it.
 
@@ -148,7 +160,7 @@ def following(
         rest: the stack with the default of the slider's parameter, so that every value asks for the same.
         stack: as the slider says.
         draw: the epoch whose draws are shown.
-        row, source: places of the defended row and of the one that it is made of.
+        row, source: as in :class:`pages.widgets.tile_rows.Live`.
     """
     found = None if of is None else _operation(images, rest, draw)
     if of is None or found is None:
