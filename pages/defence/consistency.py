@@ -28,7 +28,7 @@ from ued_core.theory import Theta, expected, limit, theta
 from ued_core.theory.matrices import Boundary
 
 PER_CLASS = 20
-THETA_HEIGHT, FEATURES_HEIGHT = 200, 260
+THETA_HEIGHT, FEATURES_HEIGHT = 165, 185
 WIDE = 0.02
 """From this difference on a sampled Θ_imc is seen to lie below the curve."""
 BELOW = "The circle falls only because so few draws are counted. "
@@ -135,8 +135,8 @@ def theta_view(of: Explained | None, stack: DefenseStack, slider: str) -> None:
         filename=of.filename,
         question="Θ: is there still a pattern to learn?",
         caption=f"At α = {strength:.2f} px: **Θ_{{imi}} = {power(now.imi)}**, **Θ_{{imc}} = {now.imc:.3f}** "
-        f"(n = {of.samples}). {BELOW if now.imc < exact - WIDE else ''}Which α is best, the accuracy "
-        "over the slider says; Θ alone does not.",
+        f"(n = {of.samples}; dashed: what so few draws show). {BELOW if now.imc < exact - WIDE else ''}Which α is best, the "
+        "accuracy over the slider says; Θ alone does not.",
     )
 
 
@@ -248,7 +248,8 @@ def who_looks(known: Mapping[str, Onlooker]) -> Onlooker:
     if len(known) == 1:
         return known[first]
     words = {name: "poisoned" if one.poisoned else "clean" for name, one in known.items()}
-    return known[segments("Which network looks", words, key="onlooker", default=first)]
+    said = " ".join(f"**{words[name]}:** {one.words}." for name, one in known.items())
+    return known[segments("Which network looks", words, key="onlooker", default=first, help=said)]
 
 
 @cached(max_entries=16)
@@ -261,7 +262,12 @@ def _drawn(shown: Embedding, names: tuple[str, ...]) -> tuple[str, str]:
     """JSON of the layout, and how far the copies are from each other, in words."""
     moved = summary_of(shown)
     words = ", ".join(f"{name} {100 * d:.0f} %" for name, d in moved.items() if name != "clean")
-    figure = embedding_scatter(shown, names).to_json(validate=False)
+    # In a flat panel the names of the axes and a square would leave the points no room.
+    figure = (
+        embedding_scatter(shown, names)
+        .update_layout(xaxis_title_text="", yaxis_title_text="", yaxis_scaleanchor=False, margin={"t": 8, "b": 8})
+        .to_json(validate=False)
+    )
     return figure, f"Mean distance from the clean copy: {words} of the layout."
 
 
@@ -290,6 +296,5 @@ def _feature_chart(of: Watched, looks: Onlooker, shown: Embedding, note: str) ->
         alt=words,
         filename="features",
         question="What the poisoned network sees" if looks.poisoned else "What a clean network sees",
-        caption=f"**{note or words}** {looks.why} It is {looks.words}; {len(of.rows)} images, three copies each. "
-        "Distances between far clusters mean little in UMAP.",
+        caption=f"**{note or words}** {looks.why}",
     )

@@ -20,6 +20,10 @@ from ued_core.home import unwritable
 ROOT = Path(__file__).resolve().parents[2]
 
 
+SIDEBAR_PX = 216
+"""Width of the navigation, as narrow as its longest title allows."""
+
+
 @dataclass(frozen=True)
 class PageEntry:
     """One page.
@@ -119,7 +123,7 @@ def show_words(entry: PageEntry) -> None:
 def show_current_page() -> None:
     """Draw the navigation and run the page that the address names."""
     # A :material icon on a page makes the browser fetch its tab icon from a font server.
-    st.set_page_config(page_icon=str(asset("icon.png")), layout="wide")
+    st.set_page_config(page_icon=str(asset("icon.png")), layout="wide", initial_sidebar_state=SIDEBAR_PX)
     st.html(f"<style>{stylesheet()}{Path(__file__).with_name('frame.css').read_text('utf-8')}</style>")
     pages = {
         entry: st.Page(entry.path, title=entry.title, url_path=entry.address, default=not entry.address)

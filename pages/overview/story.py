@@ -140,10 +140,13 @@ def _cure(poisoned: ImageSet, names: Sequence[str], of: Strength | None) -> Defe
         stack = strength_control(of, rest, pinned=False)
         with place:
             tile_rows(
-                [("defended", "follows your hand", defended(poisoned, stack, 0).images)],
-                alt=f"The same three photographs ({', '.join(names)}) after COIN.",
+                [
+                    ("poisoned", "as published", picture(poisoned.images)),
+                    ("defended", "follows your hand", defended(poisoned, stack, 0).images),
+                ],
+                alt=f"The same three photographs ({', '.join(names)}), poisoned and after COIN.",
                 key="cure", above=True,
-                live=following(of, poisoned, rest, stack, 0, 0, picture(poisoned.images)),
+                live=following(of, poisoned, rest, stack, 0, 1, 0),
             )  # fmt: skip
     return stack
 

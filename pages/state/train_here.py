@@ -141,7 +141,7 @@ def _live(ids: Sequence[str], words: str, classes: int, key: str, place: Any) ->
             live_chart(
                 pair_figure(list(zip(titles, roles, histories, strict=True)), EPOCHS, 1 / classes),
                 key=f"{key}_curves",
-                height=190,
+                height=128,
                 alt=_said(records, words) or "Two empty panels: nothing has been trained here yet.",
                 filename="train_here",
                 caption=_said(records, words),

@@ -151,7 +151,7 @@ def theta_curves(
     mark = {"type": "line", "x0": current[0], "x1": current[0], "yref": "paper", "y0": 0, "y1": 1}
     line = {"color": faded(ROLE_COLOURS["defended"], 0.6), "width": 1.5, "dash": "dot"}
     heading = {"xref": "paper", "yref": "paper", "y": 1.02, "yanchor": "bottom", "xanchor": "left", "showarrow": False}
-    axis = {"title": {"text": axis_title("α", "px")}, "rangemode": "tozero"}
+    axis = {"rangemode": "tozero", "ticksuffix": " px", "showticksuffix": "last"}
     return compose(
         traces,
         base_layout(
@@ -164,7 +164,8 @@ def theta_curves(
                 {**heading, "x": 0, "text": f"<b>Within a class: varied? ↑ good</b> ({IMI})"},
                 {**heading, "x": 0.54, "text": f"<b>Between classes: alike? ↑ good</b> ({IMC})"},
             ],
-            legend={"orientation": "h", "x": 0, "y": -0.32, "yanchor": "top", "title": {"text": ""}},
+            showlegend=False,
+            margin={"t": 26, "b": 10},
         ),
     )
 
