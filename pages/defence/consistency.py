@@ -135,8 +135,8 @@ def theta_view(of: Explained | None, stack: DefenseStack, slider: str) -> None:
         filename=of.filename,
         question="Θ: is there still a pattern to learn?",
         caption=f"At α = {strength:.2f} px: **Θ_{{imi}} = {power(now.imi)}**, **Θ_{{imc}} = {now.imc:.3f}** "
-        f"(n = {of.samples}; dashed: what so few draws show). {BELOW if now.imc < exact - WIDE else ''}Which α is best, the "
-        "accuracy over the slider says; Θ alone does not.",
+        f"(n = {of.samples}; dashed: what so few draws show). {BELOW if now.imc < exact - WIDE else ''}"
+        "Θ alone does not say which α is best.",
     )
 
 
@@ -296,5 +296,5 @@ def _feature_chart(of: Watched, looks: Onlooker, shown: Embedding, note: str) ->
         alt=words,
         filename="features",
         question="What the poisoned network sees" if looks.poisoned else "What a clean network sees",
-        caption=f"**{note or words}** {looks.why}",
+        caption=f"**{note or words}** {looks.why}" + ("" if len(of.onlookers) > 1 else f" It is {looks.words}."),
     )

@@ -65,7 +65,7 @@ LEARN, ATTACK, DEFEND, MEASURE, WORK = GROUPS = ("Learn", "Attack", "Defend", "M
 """In the order in which a newcomer goes through them."""
 
 PAGES: tuple[PageEntry, ...] = (
-    PageEntry("overview/page.py", "Overview", "", "Why does unlearnable data work, and what breaks it?", LEARN,
+    PageEntry("overview/page.py", "Overview", "", "Pictures that teach a model nothing", LEARN,
               ("unlearnable", "shortcut", "perturbation", "filter", "clean-accuracy", "coin", "seed")),
     PageEntry("glossary/page.py", "Glossary", "glossary", "Glossary", LEARN),
     PageEntry("attack/page.py", "Attack", "attack", "Attack", ATTACK,

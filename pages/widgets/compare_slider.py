@@ -23,7 +23,7 @@ FRAME = (
 
 @cache
 def _component() -> Any:
-    return declared("ued_compare_slider", FRAME, js="compare_slider.js", css="compare_slider.css")
+    return declared("ued_compare_slider", FRAME, js="compare_slider.js")
 
 
 def compare_slider(

@@ -51,3 +51,13 @@ async function opened(packet, lost) {
   contents.forEach((content, name) => keep(name, content));
   return { ...head.words, parts: head.parts.map(([name]) => ({ name, content: contents.get(name) })) };
 }
+
+// A component's style sheet, put on the page once however many of it there are.
+// deno-lint-ignore no-unused-vars -- delivery.py writes the call behind the script of a component
+function styled(name, text) {
+  if (document.querySelector(`style[data-component="${name}"]`)) return;
+  const style = document.createElement("style");
+  style.dataset.component = name;
+  style.textContent = text;
+  document.head.append(style);
+}

@@ -167,21 +167,25 @@ def on_this_server(path: str) -> str:
 
 @cache
 def script(file: str) -> bytes:
-    """A component's script as browsers get it, below what several of them call."""
-    return b"\n".join((HERE / name).read_bytes() for name in (*SHARED_SCRIPTS, *BEFORE.get(file, ()), file))
+    """A component's script as browsers get it, below what several of them call; it brings the style sheet beside it."""
+    scripts = [(HERE / name).read_bytes() for name in (*SHARED_SCRIPTS, *BEFORE.get(file, ()), file)]
+    sheet = (HERE / file).with_suffix(".css")
+    if sheet.exists():
+        scripts.append(f"styled({json.dumps(file)}, {json.dumps(sheet.read_text('utf-8'))});".encode())
+    return b"\n".join(scripts)
 
 
-def declared(name: str, html: str, *, js: str, css: str = "") -> Any:
+def declared(name: str, html: str, *, js: str) -> Any:
     """A component of Streamlit whose script is fetched, not sent with every rerun.
 
     Args:
         name: of the component, unique in the app.
         html: what it starts with.
-        js, css: files beside this one.
+        js: a file beside this one; a style sheet of the same name goes with it. Streamlit would send that with every
+            rerun too.
     """
     address = on_this_server(f"components/{_name(script(js))}/{js}")
-    style = (HERE / css).read_text("utf-8") if css else None
-    return st.components.v2.component(name, html=html, css=style, js=LOADER % json.dumps(address), isolate_styles=False)
+    return st.components.v2.component(name, html=html, js=LOADER % json.dumps(address), isolate_styles=False)
 
 
 def _serve_script(request: Request) -> Response:

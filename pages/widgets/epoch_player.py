@@ -74,7 +74,7 @@ class Strip:
 
 @cache
 def _component() -> Any:
-    return declared("ued_epoch_player", FRAME, js="epoch_player.js", css="epoch_player.css")
+    return declared("ued_epoch_player", FRAME, js="epoch_player.js")
 
 
 def epoch_player(

@@ -25,7 +25,7 @@ PINNED, IN_CARD = "hill_controls", "hill_card"
 
 @cache
 def _component() -> Any:
-    return declared("ued_hill", FRAME, js="hill.js", css="hill.css")
+    return declared("ued_hill", FRAME, js="hill.js")
 
 
 def hill(

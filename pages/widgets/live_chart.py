@@ -69,7 +69,7 @@ class Follows(NamedTuple):
 
 @cache
 def _component() -> Any:
-    return declared("ued_live_chart", FRAME, js="live_chart.js", css="live_chart.css")
+    return declared("ued_live_chart", FRAME, js="live_chart.js")
 
 
 def live_chart(

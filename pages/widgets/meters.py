@@ -28,7 +28,7 @@ class Meter(NamedTuple):
 @cache
 def _component() -> Any:
     frame = '<figure class="ued-meters"><div class="rows"></div><figcaption></figcaption></figure>'
-    return declared("ued_meters", frame, js="meters.js", css="meters.css")
+    return declared("ued_meters", frame, js="meters.js")
 
 
 def meters(bars: Sequence[Meter], at: Sequence[float], value: float, *, key: str, slider: str, note: str = "") -> None:

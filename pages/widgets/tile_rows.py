@@ -52,7 +52,7 @@ class Live:
 
 @cache
 def _component() -> Any:
-    return declared("ued_tile_rows", '<figure class="ued-tiles"></figure>', js="tile_rows.js", css="tile_rows.css")
+    return declared("ued_tile_rows", '<figure class="ued-tiles"></figure>', js="tile_rows.js")
 
 
 def tile_rows(

@@ -24,9 +24,19 @@ def charts(page: AppTest) -> list[dict[str, Any]]:
 def tiles(page: AppTest) -> list[dict[str, Any]]:
     """Data of every group of tiles, in order: ``rows`` (with the PNG as ``source``), ``names``, ``caption``, …"""
     return [
-        {**words, "rows": [{**row, "source": png} for row, png in zip(words["rows"], pictures, strict=True)]}
+        {**words, "rows": [{**row, "source": png} for row, png in zip(words["rows"], pictures, strict=False)]}
         for words, pictures in _opened(page, "ued_tile_rows")
     ]
+
+
+def hills(page: AppTest) -> list[dict[str, Any]]:
+    """Data of every hill over a slider, in order: ``points``, ``slider``, ``value``, …"""
+    return [words for words, _ in _opened(page, "ued_hill")]
+
+
+def meters(page: AppTest) -> list[dict[str, Any]]:
+    """Data of every group of bars that follow a slider: ``meters``, ``at``, ``value``, …"""
+    return [words for words, _ in _opened(page, "ued_meters")]
 
 
 def _changed(figure: str, changes: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ from pages.defence import cost as cost_views
 from pages.detection import evidence as detection_views
 from pages.state import handover, stack
 from pages.state.stack import QUICK
-from tests.pages.components import charts, tiles
+from tests.pages.components import charts, hills, tiles
 from tests.studies.test_estimate import recorded
 from ued_core.attacks.convolution import draw_kernels
 from ued_core.context import Context
@@ -38,10 +38,11 @@ def test_content(open_page):
     assert not page.error
     assert page.title[0].value == "Defence"
     assert [c["question"] for c in charts(page)] == [
-        "Θ: how consistent is the noise?",
+        "Θ: is there still a pattern to learn?",
         "What a clean network sees",
+        "",
     ]
-    assert [r["label"] for r in tiles(page)[0]["rows"]] == ["clean", "poisoned", "defended", "defended − clean"]
+    assert [r["label"] for r in tiles(page)[0]["rows"]] == ["clean", "poisoned", "defended"]
     expected = theta(draw_kernels(10, 3, 0.3, "full", 0), 2.0, 20, np.random.default_rng(0))
     strength, imi, imc = numbers(page)
     assert strength == 2.0
@@ -120,7 +121,7 @@ def test_stack_is_handed_over(open_page):
 def test_digits_use_their_own_reference_model(open_page):
     page = open_page("defence", {"data": "digits"})
     assert not page.exception
-    assert "clean digits" in charts(page)[-1]["caption"]
+    assert "clean digits" in charts(page)[1]["caption"]
 
 
 def test_every_defence_works_on_the_page(open_page):
@@ -298,3 +299,35 @@ def test_detection_is_not_offered_for_a_defence_that_trains(open_page):
     page.switch_page("../detection/page.py").run()
     assert not page.exception
     assert page.multiselect(key="further").value == []
+
+
+def test_the_difference_is_shown_with_what_is_measured(open_page):
+    page = open_page("defence", {**SMALL, "measure": "true"})
+    assert [r["label"] for r in tiles(page)[0]["rows"]] == ["clean", "poisoned", "defended", "defended − clean"]
+
+
+def test_defended_tiles_follow_the_slider_in_the_browser(open_page):
+    page = open_page("defence", SMALL)
+    live = tiles(page)[0]["live"]
+    assert (live["row"], live["source"], live["slider"]) == (2, 1, "defence_coin_strength")
+    assert live["value"] == 2.0
+    assert live["operation"]["name"] == "displace"
+    page.slider(key="defence_coin_strength").set_value(0.5).run()
+    assert tiles(page)[0]["live"]["value"] == 0.5
+    assert tiles(open_page("defence", {**SMALL, "further": "jpeg"}))[0]["live"] is None, "two defences take the server"
+    assert tiles(open_page("defence", {**SMALL, "defence": "jpeg"}))[0]["live"] is None
+    assert tiles(open_page("defence", {**SMALL, "defence": "gaussian_blur"}))[0]["live"]["operation"]["name"] == "blur"
+
+
+def test_the_slider_carries_what_was_measured(open_page):
+    found = hills(open_page("defence", {"data": "fashion"}))[0]
+    at = [value for value, _ in found["points"]]
+    assert at == sorted(at)
+    assert at[0] == 0.0, "without COIN"
+    assert 6.0 in at
+    assert all(len(levels) >= 3 for _, levels in found["points"])
+    best = max(found["points"], key=lambda point: sum(point[1]) / len(point[1]))[0]
+    assert 1.0 < best < 4.0, "the accuracy falls again, while both metrics of Θ rise"
+    other = hills(open_page("defence", {**SMALL, "attack": "one_pixel", "defence_coin_boundary": "scipy_wrap"}))[0]
+    assert other["points"] == []
+    assert "nobody has trained" in other["missing"]

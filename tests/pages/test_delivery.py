@@ -146,7 +146,7 @@ def test_a_move_of_the_slider_sends_what_changed(open_page: Callable[..., AppTes
     # Nothing else may come in between that is new to a browser, as the layout would.
     slider = next(s for s in page.slider if s.label.startswith("Strength"))
     moved = sizes(slider.set_value(2.5).run())
-    assert [moved[key][1] for key in ("tiles", "theta", "features_chart")] == [2, 1, len(first_features)]
+    assert [moved[key][1] for key in ("tiles", "theta", "features_chart")] == [3, 1, len(first_features)]
     assert sum(size for size, _ in first.values()) > 120_000
     assert sum(size for size, _ in moved.values()) < 80_000
     assert moved["theta"][0] < 5_000

@@ -3,6 +3,7 @@
 import pytest
 
 from pages.overview.glance import reading
+from tests.pages.components import hills, tiles
 from tests.runs.examples import RESULT
 from ued_core.results.phenomenon import Condition, conditions, shipped
 from ued_core.results.row import ResultRow
@@ -12,17 +13,24 @@ def test_content(open_page):
     page = open_page("")
     assert not page.exception
     assert not page.error
-    assert page.title[0].value.startswith("Why does unlearnable data work")
-    assert [s.value for s in page.subheader] == ["1 · The poison", "2 · The trap", "3 · What breaks it"]
-    text = " ".join(m.value for m in page.markdown)
+    assert page.title[0].value == "Pictures that teach a model nothing"
+    assert [s.value for s in page.subheader] == ["1 · The poison", "2 · The trap", "3 · The cure", "Train it here"]
+    text = " ".join(m.value for m in [*page.markdown, *page.caption])
     found = {c.name: c for c in conditions(shipped(), "fashion", "adamw")}
     attacked = found["CUDA"]
     run = min(attacked.rows, key=lambda row: abs(row.last - attacked.mean("last")))
-    assert f"**{100 * run.train_accuracy:.0f} %**" in text
+    assert f"**{100 * run.train_accuracy:.0f} %** in training" in text
     assert f"{100 * attacked.mean('last'):.0f} ± {100 * attacked.spread('last'):.0f} %" in text
-    assert f"**{100 * run.last:.0f} %**" in text
-    assert f"{100 * found['CUDA + COIN'].mean('last'):.0f} %" in text
-    assert "only the filter" not in text
+    assert f"**{100 * run.last:.0f} %** on clean pictures" in text
+
+
+def test_the_third_picture_follows_its_slider(open_page):
+    page = open_page("")
+    before = tiles(page)[1]["rows"][1]["source"]
+    assert tiles(page)[1]["live"]["slider"] == "defence_coin_strength"
+    assert hills(page)[0]["points"], "what was measured lies on the slider"
+    page.slider(key="defence_coin_strength").set_value(4.0).run()
+    assert tiles(page)[1]["rows"][1]["source"] != before
 
 
 def condition(name, last, true=None, followed=None):

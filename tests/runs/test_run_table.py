@@ -7,14 +7,16 @@ import sqlite3
 import threading
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ued_core.runs import supervisor
-from ued_core.runs.devices import Slot, parse_listing, slots, suits
+from ued_core.runs.devices import Slot, lanes, parse_listing, slots, suits
 from ued_core.runs.folder import RunFolder
 from ued_core.runs.launcher import Handle, LocalLauncher
 from ued_core.runs.record import RunRecord
+from ued_core.runs.spec import RunSpec
 from ued_core.runs.store import Table, read_rows, table_path
 
 CPU, GPU0, GPU1 = Slot("cpu:0", "", "CPU"), Slot("cuda:0", "GPU-a", "GPU 0"), Slot("cuda:1", "GPU-b", "GPU 1")
@@ -40,6 +42,50 @@ def test_runs_for_the_processor_use_its_slot_beside_the_gpus(tmp_path: Path):
     queue(table, "a", "b", device="cpu")
     queue(table, "c", device="cuda")
     assert table.claim([GPU0, CPU]) == [("a", CPU), ("c", GPU0)]
+
+
+QUICK_SPEC = {
+    "dataset": {"name": "shapes", "train_size": 500}, "attack": "cuda", "defenses": ["coin"],
+    "model": {"name": "small_cnn", "width": 8}, "plan": {"name": "adamw", "epochs": 2},
+}  # fmt: skip
+
+
+def test_a_quick_run_waits_behind_no_long_one(tmp_path: Path):
+    table, lane = Table(tmp_path), Slot("cpu:quick", "", "CPU", quick=True)
+    queue(table, "a", "b")
+    for name, spec in (("c", QUICK_SPEC), ("d", QUICK_SPEC | {"plan": {"name": "adamw", "epochs": 200}})):
+        table.put(RunRecord(id=name, spec=RunSpec.from_json(spec).to_json()), None, None)
+    assert table.claim([CPU, lane]) == [("a", CPU), ("c", lane)]
+    assert table.claim([CPU, lane]) == []
+    table.release("a")
+    table.put(RunRecord(id="a", state="finished"), None, None)
+    assert table.claim([CPU, lane]) == [("b", CPU)]
+
+
+@pytest.mark.parametrize(
+    "slow",
+    [
+        {"attack": "em"},
+        {"defenses": ["adversarial_training"]},
+        {"defenses": ["dvae"]},
+        {"model": {"name": "resnet18", "width": 8}},
+        {"dataset": {"name": "shapes", "train_size": 20_000}},
+    ],
+)
+def test_what_takes_long_is_not_quick(slow: dict[str, Any]):
+    assert RunSpec.from_json(QUICK_SPEC).quick
+    assert not RunSpec.from_json({**QUICK_SPEC, **slow}).quick
+
+
+def test_a_lane_for_quick_runs_only_where_nobody_set_the_slots(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.delenv("UED_SLOTS", raising=False)
+    assert [slot.name for slot in lanes() if slot.quick] == ["cpu:quick"]
+    monkeypatch.setenv("UED_SLOTS", "2")
+    assert not any(slot.quick for slot in lanes())
+    monkeypatch.delenv("UED_SLOTS")
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    assert not any(slot.quick for slot in lanes())
 
 
 def test_without_a_gpu_everything_goes_to_the_processor():

@@ -150,7 +150,15 @@ def theta_curves(
         traces += [limit, expected, exact, now]
     mark = {"type": "line", "x0": current[0], "x1": current[0], "yref": "paper", "y0": 0, "y1": 1}
     line = {"color": faded(ROLE_COLOURS["defended"], 0.6), "width": 1.5, "dash": "dot"}
-    heading = {"xref": "paper", "yref": "paper", "y": 1.02, "yanchor": "bottom", "xanchor": "left", "showarrow": False}
+    heading = {
+        "xref": "paper",
+        "yref": "paper",
+        "y": 1.02,
+        "yanchor": "bottom",
+        "xanchor": "left",
+        "showarrow": False,
+        "font": {"size": 12},
+    }
     axis = {"rangemode": "tozero", "ticksuffix": " px", "showticksuffix": "last"}
     return compose(
         traces,
@@ -161,8 +169,8 @@ def theta_curves(
             yaxis2={"range": [0, 1.05], "anchor": "x2", "nticks": 4},
             shapes=[{**mark, "line": line}, {**mark, "xref": "x2", "line": line}],
             annotations=[
-                {**heading, "x": 0, "text": f"<b>Within a class: varied? ↑ good</b> ({IMI})"},
-                {**heading, "x": 0.54, "text": f"<b>Between classes: alike? ↑ good</b> ({IMC})"},
+                {**heading, "x": 0, "text": f"<b>{IMI}</b>, varied within a class: ↑ good"},
+                {**heading, "x": 0.54, "text": f"<b>{IMC}</b>, alike between them: ↑ good"},
             ],
             showlegend=False,
             margin={"t": 26, "b": 10},

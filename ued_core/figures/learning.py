@@ -139,7 +139,9 @@ def pair_figure(
         layout[f"xaxis{number}"] = {
             "domain": [left, left + width * 0.88],
             "range": [0.5, max(1, epochs) + 0.5],
-            "title": {"text": "epoch", "standoff": 2},
+            "title": {"text": ""},
+            "ticksuffix": " epochs",
+            "showticksuffix": "last",
             **ticks,
         }
         layout["annotations"].append(
