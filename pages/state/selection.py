@@ -10,6 +10,7 @@ import streamlit as st
 from pages.frame.chips import chip
 from pages.frame.guard import plain
 from pages.frame.navigation import script
+from pages.frame.visitor import who
 from pages.state.choice import Selection
 from pages.state.crafting import is_ready, look_note, offer_crafting, shipped_look_of
 from pages.state.own_data import data_notes
@@ -17,6 +18,7 @@ from pages.state.sets import split
 from pages.widgets.controls import (
     IMAGES_HELP,
     choose,
+    control_key,
     method_address,
     method_controls,
     parameter_control,
@@ -25,12 +27,14 @@ from pages.widgets.controls import (
     slide,
     value_of,
 )
+from pages.widgets.path_upload import upload_control
 from ued_core.artefacts import STOPPED
 from ued_core.attacks import ATTACKS, Attack
 from ued_core.attacks.looks import look_card
 from ued_core.catalogue import Catalogue
 from ued_core.data import DATASETS
-from ued_core.data.base import Dataset
+from ued_core.data.base import Dataset, Upload
+from ued_core.data.handles import is_handle
 from ued_core.data.image_file import readable_formats
 from ued_core.params import Parameter
 from ued_core.runs.spec import RunSpec
@@ -51,6 +55,8 @@ RATE_KEY = "poison_rate"
 RATES = {f"{percent / 100:g}": f"{percent} %" for percent in range(5, 101, 5)}
 """Shares of the training images that can be chosen to be poisoned, and their words; those of the form for new runs."""
 ALL = "1"
+FIRST, TAKEN = "data_first", "data_first_taken_over"
+"""The uploader in the middle of the page, and what it hands to the control under Data."""
 DATA_HELP = "Those at the top need no download; below them stand pictures and files of your own."
 
 
@@ -73,6 +79,8 @@ def sidebar_selection(
         looks: the page can show a few images of a crafted set by themselves; where they ship, it does not end.
     """
     sets = data_sets()
+    if taken := st.session_state.pop(TAKEN, None):
+        set_control(*taken)
     with chip("Data", _title_of(sets, value_of("data", next(iter(sets))))):
         dataset_class = choose(sets, key="data", label="Data set", help=DATA_HELP)
         # A data set that asks for a text, such as a folder's path, shows nothing before it has one.
@@ -91,7 +99,7 @@ def sidebar_selection(
     with chip("Key", str(value_of("key", SEED.default))):
         seed = parameter_control(SEED, key="key", default=SEED.default)
     if dataset.upload is not None and "path" not in dataset.chosen_paths():
-        _ask_for(dataset)
+        _ask_for(dataset, dataset.upload)
     data = split(dataset)
     data_notes(dataset, data)
     choice = Selection(dataset, attack, seed, pick, data, rate)
@@ -129,16 +137,22 @@ def data_sets() -> Catalogue[Dataset]:
     return Catalogue("data set", sorted(DATASETS.values(), key=lambda d: (not d.embedded, d.upload is None)))
 
 
-def _ask_for(dataset: Dataset) -> NoReturn:
-    """What to do where the reader has chosen files of their own and given none."""
-    own = dataset.upload is not None and dataset.upload.zipped
-    what = "a few pictures, or a zip of a folder of them," if own else "them"
-    st.info(
-        f"**{plain(dataset.title)}:** upload {what} under *Data* at the top of "
-        "the page. They stay on the machine that runs this program."
-    )
-    if own:
-        st.caption(f"{readable_formats('and')} are read. {IMAGES_HELP}")
+def _ask_for(dataset: Dataset, upload: Upload) -> NoReturn:
+    """Ask for the reader's own files in the middle of the page, where nothing else can be shown yet."""
+    with st.container(border=True):
+        st.markdown(f"**{plain(dataset.title)}.** What you upload stays on the machine that runs this program.")
+        given = upload_control(
+            upload.words, IMAGES_HELP if upload.zipped else dataset.summary(), FIRST, upload.endings, upload.several
+        )
+        if upload.zipped:
+            st.caption(f"{readable_formats('and')} are read. {IMAGES_HELP}")
+        if who().owner:
+            st.caption("To name a path on this computer instead, open *Data* at the top of the page.")
+    if is_handle(given):
+        # The control under Data is drawn already; the next run of the page gives it what was uploaded.
+        del st.session_state[FIRST]
+        st.session_state[TAKEN] = (control_key("data", type(dataset), "path"), given)
+        st.rerun()
     st.stop()
 
 

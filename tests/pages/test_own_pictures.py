@@ -42,7 +42,7 @@ def problems(page: AppTest) -> list[str]:
 @pytest.mark.parametrize("address", TAKE_DATA)
 def test_three_pictures_on_every_page(open_page, address: str) -> None:
     page = open_page(address, {"data": "folder"})
-    assert any("upload a few pictures" in box.value for box in page.info), "says what to do before there are any"
+    assert page.file_uploader(key="data_first_upload").label == "Your pictures: several files, or a zip"
     assert not problems(page)
     page = uploaded(page, THREE)
     assert not problems(page)
@@ -128,3 +128,16 @@ def test_what_one_picture_per_class_cannot_show_is_said_once(open_page) -> None:
         (box,) = page.info
         assert box.value.startswith(f"{needing} several pictures per class")
         assert not page.warning
+
+
+def test_the_uploader_in_the_middle_of_the_page_gives_the_pictures_to_the_control(open_page) -> None:
+    page = open_page("attack", {"data": "folder"})
+    page.file_uploader(key="data_first_upload").set_value([("pets.zip", b"no zip", "")]).run()
+    assert "not a zip archive" in page.error[0].value.replace("\\", "")
+    page.file_uploader(key="data_first_upload").set_value(THREE).run()
+    assert not problems(page)
+    assert page.text_input(key="data_folder_path").value == page.query_params["data_folder_path"]
+    assert is_handle(page.query_params["data_folder_path"])
+    assert [e.label for e in page.expander if "3 images to look at" in e.label]
+    page.text_input(key="data_folder_path").set_value("").run()
+    assert page.file_uploader(key="data_first_upload").value in (None, [])
