@@ -8,6 +8,7 @@ import streamlit as st
 
 from pages.frame.navigation import script
 from pages.state.choice import Selection
+from pages.state.own_data import for_looking, one_each_words
 from pages.state.run_address import hand_over
 from pages.state.selection import PICK, selection_address
 from pages.state.stack import stack_address
@@ -24,7 +25,10 @@ def train_with_this(choice: Selection, defenses: Sequence[Defense] = (), *, page
     """
     if st.button(
         "Train with this →",
-        help="Opens a run with exactly this configuration; nothing starts before you say so.",
+        disabled=for_looking(choice.data),
+        help=one_each_words("Training needs")
+        if for_looking(choice.data)
+        else "Opens a run with exactly this configuration; nothing starts before you say so.",
     ):
         hand_over(choice.spec(defenses).to_json(), page)
         st.switch_page(script("runs/page.py"))

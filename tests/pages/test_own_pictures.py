@@ -141,3 +141,13 @@ def test_the_uploader_in_the_middle_of_the_page_gives_the_pictures_to_the_contro
     assert [e.label for e in page.expander if "3 images to look at" in e.label]
     page.text_input(key="data_folder_path").set_value("").run()
     assert page.file_uploader(key="data_first_upload").value in (None, [])
+
+
+def test_pictures_to_look_at_are_not_handed_to_training(open_page) -> None:
+    def button(page: AppTest) -> bool:
+        (found,) = [b for b in page.button if b.label.startswith("Train with this")]
+        return found.disabled
+
+    assert button(uploaded(open_page("defence", {"data": "folder"}), THREE))
+    pets = [("pets.zip", class_zip(cat=5, dog=5), "")]
+    assert not button(uploaded(open_page("defence", {"data": "folder"}), pets))
