@@ -1,4 +1,4 @@
-"""The page D-VAE: what a rate limit lets through, what the class foretells, and training it."""
+"""The page D-VAE: what passes a bottleneck, what the class alone gives away, and training it."""
 
 import streamlit as st
 
@@ -10,12 +10,10 @@ from ued_core.attacks import SynPer
 
 st.title("D-VAE")
 st.markdown(
-    "**Can poisoned images be washed before anybody trains on them?** D-VAE trains an autoencoder that may keep only "
-    "a few nats for "
-    "each position: enough for what an image shows (x̂), too little for weak noise. A second decoder is told the "
-    "class and may draw "
-    "without limit what the class foretells (p̂). Stage 1 takes p̂ off the images; stage 2 does so again with a "
-    "looser limit and passes them through itself. It needs no clean images. **Drag the limit and watch both.**"
+    "**Can poisoned images be washed before anybody trains on them?** D-VAE squeezes each image through a bottleneck "
+    "too narrow for weak noise (reconstruction x̂). A second decoder sees only the class and draws whatever all images "
+    "of that class share: the poison (p̂). Subtract p̂ (stage 1), squeeze what is left once more (stage 2), and the "
+    "image is cleaner, though nobody had a clean one to compare with. **Drag the limit and watch both.**"
 )
 choice = sidebar_selection(rates=True, opens_with=SynPer)
 poisoned = whole_poisoned(choice)

@@ -52,7 +52,7 @@ def stages_part(choice: Selection, poisoned: ImageSet) -> None:
     whole, early = (kept_sets(Dvae.key, poisoned.content_hash, early=early) for early in (False, True))
     folders = {_folder_name(folder): folder for _, folder in (*whole, *early)}
     if not folders:
-        st.caption("No purified set of this choice is on the disk yet.")
+        st.caption("Nothing purified yet for this choice. Train it below.")
         return
     options = {_folder_name(folder): _set_label(recipe) for recipe, folder in whole}
     options |= {_folder_name(folder): f"{_set_label(recipe)}, ended early" for recipe, folder in early}

@@ -1,4 +1,4 @@
-"""Parts of the page D-VAE: rate targets, which images are poisoned, what the class foretells."""
+"""Parts of the page D-VAE: rate targets, which images are poisoned, what the class alone gives away."""
 
 from __future__ import annotations
 
@@ -258,15 +258,16 @@ def rate_room(choice: Selection, published: ImageSet, trained: list[Trained]) ->
         with st.container(border=True):
             if len(targets) > 1:
                 chosen = slide(
-                    "Rate target, nats per latent position "
-                    "(2×2 pixels)", targets, key="rate", default=_middle(list(targets)),
-                    help="1 nat per position is 0.36 bits per pixel. The slider snaps between the targets for which a "
-                         "network is there.",
+                    "How much passes the bottleneck (rate target, nats per position of 2 × 2 pixels)", targets,
+                    key="rate", default=_middle(list(targets)),
+                    help="1 nat per position is 0.36 bits per pixel. At a low target less noise passes, and less of "
+                         "the image. The slider snaps between the targets for which a network is there.",
                 )  # fmt: skip
             else:
                 chosen = next(iter(targets))
                 st.markdown(
-                    f"**Rate target {chosen} nats per latent position**, the only one for which a network is there."
+                    f"**Rate target {chosen} nats per position of 2 × 2 pixels**, the only one for which a network is "
+                    "there."
                 )
             there = f"The slider snaps between the stored targets {', '.join(targets)}. " if len(targets) > 1 else ""
             st.caption(plain(f"{there}Networks: {group.label}."))
@@ -295,6 +296,8 @@ def _at_rate(choice: Selection, published: ImageSet, group: Trained, target: flo
     _rate_tiles(choice, few, _separated(place, target, few.published, told[few.rows]), purified, target, gain)
     if partly:
         _untouched_tiles(choice, published, place, target, told, gain)
+    if not fails:
+        _offer_where_it_fails(choice)
     _left_table(many, place, target, told, group)
     points = {other: measured(other) for other in group.places}
     now = points[target]
@@ -316,8 +319,6 @@ def _at_rate(choice: Selection, published: ImageSet, group: Trained, target: flo
     if untouched is not None:
         _who_is_poisoned(many, untouched, place, target, told)
     _class_tiles(many, untouched, place, target, told, now)
-    if not fails:
-        _offer_where_it_fails(choice)
 
 
 def _rate_tiles(
@@ -334,7 +335,7 @@ def _rate_tiles(
         [
             ("clean", "", part.clean.images),
             ("poisoned", choice.attack.title, part.published.images),
-            ("x̂", "what the rate lets through", _bytes(image)),
+            ("x̂", "what passes the bottleneck", _bytes(image)),
             ("p̂, found", f"× {gain:g}, grey = none", amplified(perturbation, gain)),
             (
                 "true one",
@@ -362,7 +363,7 @@ def _untouched_tiles(
     tile_rows(
         [
             ("left clean", "published as it is", part.published.images),
-            ("x̂", "what the rate lets through", _bytes(image)),
+            ("x̂", "what passes the bottleneck", _bytes(image)),
             ("p̂, found", f"× {gain:g}; grey = rightly none", amplified(perturbation, gain)),
             (
                 "spared",
@@ -518,7 +519,7 @@ def decibels(value: float) -> str:
     return f"{value:.1f} dB" if np.isfinite(value) else "the same"
 
 
-# ---- what the class foretells ----------------------------------------------------------------
+# ---- what the class gives away ---------------------------------------------------------------
 
 
 def _class_tiles(
@@ -532,7 +533,7 @@ def _class_tiles(
     gain = gain_of(true)
     seen = f"mean of {PER_CLASS} images" if untouched is None else f"mean of up to {PER_CLASS}"
     rows = [
-        ("class vector", "on an empty latent", amplified(decoded[torch.from_numpy(present)], gain)),
+        ("class alone", "drawn without any image", amplified(decoded[torch.from_numpy(present)], gain)),
         ("p̂", seen, amplified(found, gain)),
     ]
     if untouched is not None:
@@ -542,11 +543,11 @@ def _class_tiles(
         rows = [(label, more, tiles[np.isin(present, kept)]) for label, more, tiles in rows]
         rows.append(("p̂, left clean", seen, amplified(spared[np.isin(kept, present)], gain)))
         present, true = present[np.isin(present, kept)], true[np.isin(present, kept)]
-    st.subheader("What does the class alone foretell?")
+    st.subheader("What does the class alone give away?")
     tile_rows(
         [*rows, ("true one", seen, amplified(true, gain))],
         key="dvae_class_tiles",
-        alt="For each class the perturbation decoded from its class vector, the mean estimated and the mean true "
+        alt="For each class the perturbation that is drawn from the class alone, the mean estimated and the mean true "
         "perturbation.",
         names=[many.clean.class_names[k] for k in present.tolist()],
         caption=f"All × {gain:g}. Correlation of p̂'s class mean with the true one: **{signed(now.found)}** with its "
@@ -603,7 +604,10 @@ def _offer_where_it_fails(choice: Selection) -> None:
     here = (choice.dataset.key, choice.attack.key)
     cases = {names: target for names, target in WHERE_IT_FAILS.items() if names != here}
     offered = {(s.card["dataset"]["name"], s.card["attack"]["name"]): s for s in all_shipped()}
-    st.caption("Where it goes wrong: a filter instead of noise; noise on a black ground, under a tight limit.")
+    st.markdown(
+        "**D-VAE is made for noise. Where it fails:** a filter instead of noise; noise on a black ground, under a "
+        "tight limit."
+    )
     if _shipped_buttons([offered[names] for names in cases], {offered[n].path.stem: t for n, t in cases.items()}):
         st.rerun(scope="app")
 

@@ -230,7 +230,7 @@ def test_a_partly_poisoned_set(
     assert [row["label"] for row in untouched["rows"]] == ["left clean", "x̂", "p̂, found", "spared", "clean − p̂"]
     assert [row["label"] for row in poisoned["rows"]][1] == "poisoned"
     assert "50 % of the images poisoned" in poisoned["caption"]
-    assert [row["label"] for row in classes["rows"]] == ["class vector", "p̂", "p̂, left clean", "true one"]
+    assert [row["label"] for row in classes["rows"]] == ["class alone", "p̂", "p̂, left clean", "true one"]
     assert "all of them poisoned" in charts(page)[0]["caption"]
     told = markup(page)
     changed = int((data.images != published(0.0).images).flatten(1).any(1).sum())
