@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.clusters.effects import effect_part
+from pages.clusters.effects import effect_part, strength_line
 from pages.clusters.views import room, variant_line
 from pages.state.choice import protocol_line
 from pages.state.selection import sidebar_selection
@@ -18,5 +18,6 @@ st.markdown(
 choice = sidebar_selection(attacked=False, only=UnlearnableClusters)
 st.caption(f"{protocol_line(choice)}")
 st.markdown(variant_line(choice))
+strength_line(choice)
 room(choice)
 effect_part(choice.dataset)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -13,12 +12,11 @@ import streamlit as st
 import torch
 
 from pages.frame.cache import cached, key_of
-from pages.frame.guard import guarded
+from pages.frame.guard import guarded, plain
 from pages.frame.navigation import script
 from pages.state import background
 from pages.state.choice import Selection, protocol_line
 from pages.state.crafting import crafting_note, is_crafted, look_note, offer_crafting, shipped_look_of
-from pages.state.own_data import OTHER_DATA
 from pages.state.selection import selection_address
 from pages.widgets.controls import parameter_control, pick, segments, set_control
 from pages.widgets.live_chart import fresh_click, live_chart
@@ -27,6 +25,7 @@ from ued_core.analysis.cluster_noise import NoiseMaps, noise_maps
 from ued_core.attacks import Attack, UnlearnableClusters
 from ued_core.attacks.checkpoint import crafted_card
 from ued_core.attacks.feature_clusters import anchors
+from ued_core.attacks.looks import Look
 from ued_core.data.relabel import RELABELLINGS
 from ued_core.figures.clusters import (
     agreement_map,
@@ -40,8 +39,6 @@ from ued_core.figures.perturbation import mean_tiles
 from ued_core.figures.tiles import amplified_difference, fitting_gain
 from ued_core.params import Parameter
 from ued_core.records import Embedding, ImageSet, balanced_rows
-from ued_core.results.measured import ATTACKS_FILE, surrogates
-from ued_core.results.row import stored_rows
 from ued_core.studies.cluster_room import (
     Grouping,
     Picture,
@@ -61,6 +58,8 @@ SHOWN_IMAGES = 300
 READ_IMAGES = 2000
 """The noise is read off so many published images."""
 MOST_TILES = 16
+ENOUGH_IMAGES = 20
+"""Images of a cluster, on average, below which fewer clusters are advised."""
 DRAWN_FIRST_S = 0.1
 
 
@@ -74,6 +73,7 @@ class Scene:
         aims: the anchor of every cluster.
         selected: the cluster that stands out in all views, or None.
         log: of crafting, or None before it.
+        look: a few images of a crafting that ship; None where there are none, and where the whole set is there.
     """
 
     choice: Selection
@@ -81,6 +81,7 @@ class Scene:
     aims: tuple[int, ...]
     selected: int | None
     log: Mapping[str, Any] | None
+    look: Look | None = None
 
     @property
     def attack(self) -> UnlearnableClusters:
@@ -99,23 +100,17 @@ def room(choice: Selection) -> None:
         attack = cast(UnlearnableClusters, choice.attack)
         card = crafted_card(attack, choice.seed, choice.train.content_hash)
         scene = Scene(
-            choice, grouping, tuple(anchors(len(grouping), attack.offset)), selected, card["log"] if card else None
+            choice,
+            grouping,
+            tuple(anchors(len(grouping), attack.offset)),
+            selected,
+            card["log"] if card else None,
+            None if card else shipped_look_of(choice),
         )
         groups_part(scene)
         shift_part(scene)
         noise_part(scene)
         learning_part(scene)
-
-
-@cached(max_entries=2)
-def _compared(file: str, _changed: int) -> str:
-    return surrogates(stored_rows(Path(file)))
-
-
-@cached(max_entries=4)
-def _compared_on(file: str, _changed: int) -> set[str]:
-    """Names of the data sets that the sentence is about."""
-    return {row.dataset for row in stored_rows(Path(file)) if "encoder" in (row.spec["attack"] or {})}
 
 
 def variant_line(choice: Selection) -> str:
@@ -131,12 +126,7 @@ def variant_line(choice: Selection) -> str:
         "resnet50": "the encoder is ResNet-50, trained on ImageNet, as in the paper",
         "clip": "the encoder is CLIP's RN50, as in the paper",
     }
-    shipped = attack.encoder in ("embedded", "labelled") and ATTACKS_FILE.exists()
-    stored = (str(ATTACKS_FILE), ATTACKS_FILE.stat().st_mtime_ns) if shipped else None
-    compared = _compared(*stored) if stored else ""
-    if stored and compared and choice.dataset.key not in _compared_on(*stored):
-        compared = f"{OTHER_DATA} {compared}"
-    return f"**{attack.variant}**: {told[attack.encoder]}." + (f" {compared}" if compared else "")
+    return f"**{attack.variant}**: {told[attack.encoder]}."
 
 
 # ---- what waits ----------------------------------------------------------------------------------
@@ -262,10 +252,28 @@ def _nearest(train: ImageSet, rows: tuple[int, ...]) -> ImageSet:
     return train.take(np.array(rows))
 
 
+def fewer_clusters(sizes: np.ndarray) -> str:
+    """What to do where clusters have too few images for one noise to be learned; empty where they have enough.
+
+    Args:
+        sizes: int (p,), the images of every cluster.
+    """
+    if sizes.mean() >= ENOUGH_IMAGES or len(sizes) <= 2:
+        return ""
+    return (
+        f"**{len(sizes)} clusters of {sizes.min()} to {sizes.max()} images are many for so few images:** each noise is "
+        f"learned from its cluster alone. Choose {max(2, int(sizes.sum()) // ENOUGH_IMAGES)} clusters in the attack's "
+        "parameters, so that each has about "
+        f"{ENOUGH_IMAGES} images."
+    )
+
+
 def groups_part(scene: Scene) -> None:
     """Which images the encoder puts together, and what that has to do with labels."""
     grouping, train = scene.grouping, scene.choice.train
     st.subheader("1 · Which images does the encoder put together?")
+    if advice := fewer_clusters(np.bincount(grouping.assignment, minlength=len(grouping))):
+        st.info(advice)
     columns = _columns(scene)
     depth = min(len(grouping.nearest[cluster]) for cluster in columns)
     rows = [
@@ -311,7 +319,7 @@ def _agreement(scene: Scene) -> None:
         alt=f"Images of each cluster and label; NMI {grouping.nmi:.2f}.",
         filename="cluster_labels",
         clickable=True,
-        question="Do the clusters foresee the labels?",
+        question="Do the clusters match the labels?",
         formula="NMI = 2 I(clusters; labels) / (H(clusters) + H(labels))",
         caption=f"**NMI {grouping.nmi:.2f}** (0: clusters and labels have nothing in common, 1: they are the same "
         "division). In plain "
@@ -375,11 +383,11 @@ def _taken(train: ImageSet, rows: np.ndarray) -> ImageSet:
 
 def shift_part(scene: Scene) -> None:
     """The layout with centres and planned shifts, and where the poisoned images have gone."""
-    st.subheader("2 · Aggregated, then spun: where should the clusters go, and do they get there?")
+    st.subheader("2 · Pull together, then swap: where should the clusters go, and do they get there?")
     st.markdown(
-        "The attack aims at the centres **in a circle**: all images of a cluster are pulled to *one* point "
-        "(aggregated), and that point is "
-        "*another* cluster's centre (spun). A network then finds the noise easier to follow than what is in the image."
+        "The attack aims at the centres **in a circle**: all images of a cluster are pulled *together*, and "
+        "the point that they are pulled to is *another* cluster's centre, as if the clusters swapped places. A network "
+        "then finds the noise easier to follow than what is in the image."
     )
     method = segments(
         "Layout", METHODS, key="layout_by", default="umap", help="UMAP shows who is near whom; PCA shows directions."
@@ -387,7 +395,7 @@ def shift_part(scene: Scene) -> None:
     picture, note = _picture(scene, method)
     if picture is None:
         return
-    rates = picture.rates("poisoned", list(scene.aims)) if scene.log else None
+    rates = picture.rates("poisoned", list(scene.aims)) if scene.log or scene.look else None
     shown = (picture.embedding.group == "clean").sum()
     done = (
         "**No noise has been made yet**: the arrows say what is planned, and the crosses of the poisoned copies are "
@@ -444,9 +452,12 @@ def _destinations(scene: Scene, picture: Picture, rates: np.ndarray) -> None:
 def _picture(scene: Scene, method: str) -> tuple[Picture | None, str]:
     """The layout of what is chosen now, or the last one of these clusters and what is waited for."""
     choice, grouping = scene.choice, scene.grouping
-    rows = _some_of_each(grouping.assignment, SHOWN_IMAGES, choice.pick)
-    chosen = _taken(choice.train, rows)
-    published = choice.poisoned(chosen).images if scene.log else None
+    if scene.look is None:
+        rows = _some_of_each(grouping.assignment, SHOWN_IMAGES, choice.pick)
+        chosen = _taken(choice.train, rows)
+        published = choice.poisoned(chosen).images if scene.log else None
+    else:
+        rows, chosen, published = np.array(scene.look.rows), scene.look.clean, scene.look.images
     found = background.latest(
         cluster_picture,
         chosen,
@@ -485,12 +496,11 @@ def noise_part(scene: Scene) -> None:
             "For every cluster a small generator network learns **one** noise, the same for all images of the cluster. "
             "Everything above needed no noise; everything from here on does."
         )
-        look = shipped_look_of(choice)
-        if look is None:
+        if scene.look is None:
             offer_crafting(choice)
         else:
-            look_note(choice, look)
-            _look_tiles(replace(choice, look=look))
+            look_note(choice, scene.look)
+            _look_tiles(replace(choice, look=scene.look))
         return
     rows = _some_of_each(grouping.assignment, READ_IMAGES, 0)
     read = _noise(_taken(choice.train, rows), scene.attack, choice.seed, grouping.assignment[rows], len(grouping))
@@ -557,6 +567,12 @@ def learning_part(scene: Scene) -> None:
     """The distances while the generators learned."""
     st.subheader("4 · How did the generators learn it?")
     trace = [row for row in scene.log["trace"] if "anchor" in row] if scene.log else []
+    if scene.look is not None:
+        st.markdown(
+            f"{plain(scene.look.card['log']['note'])} The curves of each cluster appear here once the whole set is "
+            "crafted."
+        )
+        return
     if not trace:
         st.markdown(
             "Crafting keeps, for every cluster, how far its images are from the anchor and from their own centre "

@@ -13,7 +13,8 @@ import pytest
 from sklearn.metrics import normalized_mutual_info_score
 from streamlit.testing.v1 import AppTest
 
-from pages.clusters.views import EVERY
+from pages.clusters.effects import strength_word
+from pages.clusters.views import EVERY, fewer_clusters
 from pages.state import background, crafting
 from pages.state.background import Handle, WorkFailed
 from tests.figures.test_perturbation import numbers
@@ -25,12 +26,14 @@ from ued_core.attacks.encoders import encoder_for
 from ued_core.context import Context
 from ued_core.data import DATASETS, load_split
 from ued_core.records import ImageSet
+from ued_core.results.evidence import over
+from ued_core.results.measured import Frozen
 
 QUICK = {"clusters": 4, "steps": 2, "generator_width": 4, "generator_blocks": 1}
 SMALL = {"data_shapes_train_size": "200", "data_shapes_test_size": "100", "key": "4", "layout_by": "pca"}
 ASKED = {**SMALL, **{f"attack_uc_{name}": str(value) for name, value in QUICK.items()}}
 MAP, PLOT = (
-    "Do the clusters foresee the labels?",
+    "Do the clusters match the labels?",
     "Where does the encoder see clean and poisoned images, and where should they go?",
 )
 BARS = "Which share of a cluster's poisoned images is nearest to its anchor?"
@@ -261,7 +264,7 @@ def test_stored_protocols_are_shown_with_seeds_and_command(open_page, at_once, m
     assert "seeds 0, 1." in words
     assert "ued study run uc-protocols" in words
     page = open_page("clusters", {**ASKED, "protocol": "1"})
-    assert "seeds 2." in caption(page, "What do the poisoned images add when only some are poisoned?")
+    assert "seed 2." in caption(page, "What do the poisoned images add when only some are poisoned?")
     parts = figure(page, "Are the poisoned images learned before the clean ones?")["data"]
     assert [numbers(t["y"])[-1] for t in parts] == pytest.approx([90, 30])
     page = open_page("clusters", {**ASKED, "protocol": "2"})
@@ -372,9 +375,56 @@ def test_proxy_is_named_and_nothing_else_is(open_page, at_once) -> None:
     assert "UC (labelled surrogate)" in words
     assert "bound" not in words
     assert "control and not label-agnostic" in words
-    assert "Clean test accuracy in the stored runs: on Shapes " in words
+    assert "| UC (labelled surrogate) | 71.9 % (n = 3) | 20.2 % (n = 3) | not measured |" in words
     assert encoder_for("labelled", "shapes").proxy
     assert not CRAFTED.root().exists()
+
+
+def test_it_says_where_the_poison_works_and_where_it_does_not(open_page, at_once) -> None:
+    """On photographs the stand-in's noise is weak, on drawn shapes strong; both stand there with their runs."""
+    page = open_page("clusters", {"data_fashion_train_size": "200", "data_fashion_test_size": "100"})
+    assert not page.exception
+    words = [m.value for m in page.markdown]
+    (weak,) = [text for text in words if text.startswith("**It hardly works on Fashion:**")]
+    assert "78 % of clean test images rightly (1 stored run), 84 % after training on clean ones" in weak
+    (strong,) = [text for text in words if text.startswith("**It works on Shapes:**")]
+    assert "35 % of clean test images rightly (3 stored runs), 97 %" in strong
+    assert any("| UC (proxy surrogate) | 35.3 % (n = 3) | 98.8 % (n = 3) | 78.0 % (n = 1) |" in text for text in words)
+    page.button(key="clusters_best").click().run()
+    assert page.selectbox(key="data").value == "shapes"
+    words = [m.value for m in page.markdown]
+    assert [text for text in words if text.startswith("**It works on Shapes:**")]
+    assert not [b for b in page.button if b.key == "clusters_best"], "it is shown"
+
+
+@pytest.mark.parametrize(
+    ("clean", "attacked", "word"),
+    [
+        (0.9, 0.5, "It works"),
+        (0.9, 0.7, "It works in part"),
+        (0.9, 0.85, "It hardly works"),
+        (0.9, 0.95, "It hardly works"),
+    ],
+)
+def test_the_word_for_how_well_it_works(clean: float, attacked: float, word: str) -> None:
+    assert strength_word(Frozen("shapes", "UC", "embedded", over([clean]), over([attacked]))) == word
+
+
+@pytest.mark.parametrize(
+    ("sizes", "advice"),
+    [
+        ([1, 7, 3, 4, 6, 4, 5, 3, 4, 4], "Choose 2 clusters"),
+        ([30, 5, 20, 9], "Choose 3 clusters"),
+        ([25, 30], ""),
+        ([3, 2], ""),
+    ],
+)
+def test_fewer_clusters_are_advised_for_few_images(sizes: list[int], advice: str) -> None:
+    told = fewer_clusters(np.array(sizes))
+    assert advice in told
+    assert bool(told) == bool(advice)
+    if told:
+        assert f"{len(sizes)} clusters of {min(sizes)} to {max(sizes)} images" in told
 
 
 def test_clean_runs_alone_are_no_protocol_of_the_attack(open_page, at_once, monkeypatch, tmp_path) -> None:

@@ -156,12 +156,17 @@ def test_encoders_are_compared_in_numbers() -> None:
         of("UC, proxy", "digits", 0.95, name="uc", encoder="embedded"),
         of("UC, labelled", "digits", 0.25, name="uc", encoder="labelled"),
     ]
-    assert measured.surrogates(rows) == (
-        "Clean test accuracy in the stored runs: on Shapes 30.0 % after UC, proxy (n = 2), 75.0 % after UC, labelled "
-        "(n = 1); on Digits 25.0 % after UC, labelled (n = 1), 95.0 % after UC, proxy (n = 1)."
-    )
-    assert measured.surrogates(rows[:2]) == ""
-    assert measured.surrogates([]) == ""
+    found = measured.frozen_effects(rows)
+    assert [(e.dataset, e.name, e.encoder, round(e.attacked.mean, 6), e.attacked.count) for e in found] == [
+        ("shapes", "UC, proxy", "embedded", 0.3, 2),
+        ("shapes", "UC, labelled", "labelled", 0.75, 1),
+        ("digits", "UC, labelled", "labelled", 0.25, 1),
+        ("digits", "UC, proxy", "embedded", 0.95, 1),
+    ]
+    assert [e.lost for e in found[:2]] == pytest.approx([0.6, 0.15]), "against the clean runs of the same set"
+    assert found[2].clean is None
+    assert math.isnan(found[2].lost)
+    assert measured.frozen_effects([]) == []
 
 
 def test_no_encoder_is_called_a_bound() -> None:

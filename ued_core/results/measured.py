@@ -5,6 +5,7 @@ The tables are filled by benchmarks that can be stopped, so a file, a condition 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -172,26 +173,52 @@ def against(condition: Condition, other: Condition | None, number: str = "last")
     return compare(*like_with_like(condition.rows, other.rows if other else (), number=number))
 
 
-def surrogates(rows: Sequence[ResultRow]) -> str:
-    """What attacks that differ in their frozen encoder alone leave, data set by data set, in one sentence.
+@dataclass(frozen=True)
+class Frozen:
+    """What an attack with a frozen encoder leaves of plain training, on one data set.
+
+    Attributes:
+        dataset: as the table calls it.
+        name: what the condition is called.
+        encoder: the attack's.
+        clean: accuracy on clean test images, 0..1, after the same training on clean images; None where no run is there.
+        attacked: the same after training on poisoned ones.
+    """
+
+    dataset: str
+    name: str
+    encoder: str
+    clean: Summary | None
+    attacked: Summary
+
+    @property
+    def lost(self) -> float:
+        """How much accuracy the attack took, 0..1; nan where nothing tells."""
+        return self.clean.mean - self.attacked.mean if self.clean is not None else math.nan
+
+
+def frozen_effects(rows: Sequence[ResultRow]) -> list[Frozen]:
+    """What attacks that differ in their frozen encoder alone leave, data set by data set, the strongest first.
 
     Args:
         rows: of the attack table.
-
-    Returns:
-        Empty where no data set has runs with two encoders.
     """
     told = []
     for dataset in data_sets(rows):
-        attacked = [
-            c for c in conditions(rows, dataset) if "encoder" in (c.rows[0].spec["attack"] or {}) and not defences_of(c)
-        ]
-        found = by_effect(attacked)
-        if len(found) > 1:
-            cells = [(c.name, summary(c, "last")) for c in found]
-            words = ", ".join(f"{100 * s.mean:.1f} % after {name} (n = {s.count})" for name, s in cells)
-            told.append(f"on {data_title(dataset)} {words}")
-    return f"Clean test accuracy in the stored runs: {'; '.join(told)}." if told else ""
+        known = conditions(rows, dataset)
+        attacked = [c for c in known if "encoder" in (c.rows[0].spec["attack"] or {}) and not defences_of(c)]
+        for own in by_effect(attacked):
+            clean = reference(own, known)
+            told.append(
+                Frozen(
+                    dataset,
+                    own.name,
+                    own.rows[0].spec["attack"]["encoder"],
+                    None if clean is None else summary(clean, "last"),
+                    summary(own, "last"),
+                )
+            )
+    return told
 
 
 def grid(rows: Sequence[ResultRow], dataset: str) -> Grid:
