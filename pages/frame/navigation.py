@@ -66,7 +66,7 @@ LEARN, ATTACK, DEFEND, MEASURE, WORK = GROUPS = ("Learn", "Attack", "Defend", "M
 
 PAGES: tuple[PageEntry, ...] = (
     PageEntry("overview/page.py", "Overview", "", "Pictures that teach a model nothing", LEARN,
-              ("unlearnable", "shortcut", "perturbation", "filter", "clean-accuracy", "coin", "seed")),
+              ("unlearnable", "shortcut", "perturbation", "filter", "key", "clean-accuracy", "coin", "seed")),
     PageEntry("glossary/page.py", "Glossary", "glossary", "Glossary", LEARN),
     PageEntry("attack/page.py", "Attack", "attack", "Attack", ATTACK,
               ("perturbation", "filter", "key", "epsilon", "crafting", "clean-accuracy", "coin")),

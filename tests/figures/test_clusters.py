@@ -160,7 +160,7 @@ def test_curves_are_those_of_the_log_on_one_scale() -> None:
     assert numbers(means[0].y).tolist() == pytest.approx([1.5, 1.0, 1.5])
     assert numbers(means[1].y).tolist() == pytest.approx([0.6, 0.8, 1.0])
     assert numbers(means[0].customdata).tolist() == [-1] * 3, "the mean is no cluster that a click could pick"
-    clean = named(figure, "clean images")
+    clean = named(figure, "without noise")
     assert [list(t.y) for t in clean] == [[3.0, 3.0], [0.5, 0.5]]
     assert figure.layout.yaxis2.matches == "y"
     assert "nats" in figure.layout.yaxis.title.text

@@ -345,7 +345,7 @@ def distance_curves(trace: Sequence[Mapping[str, Any]], selected: int | None = N
                 "x": [steps[0], steps[-1]],
                 "y": [start, start],
                 "mode": "lines",
-                "name": "clean images, mean",
+                "name": "without noise, mean",
                 "legendgroup": "clean",
                 "showlegend": place == 0,
                 "line": {"color": MUTED, "width": 1.5, "dash": "dot"},
