@@ -118,7 +118,7 @@ def viewer_controls(choice: Selection) -> Viewer:
     options |= {name: f"Encoder: {MODELS[name].title}" for name in encoders} | {
         record.id: f"{record.title} · seed {record.spec.get('seed', '–')} · {record.id[-4:]}" for record in known
     }
-    first, second, third = st.columns([3, 2, 2], vertical_alignment="bottom")
+    first, second, third = st.columns([5, 2, 2], vertical_alignment="bottom")
     at_first = fitting or REFERENCE
     _follow(at_first)
     with first:
@@ -132,7 +132,7 @@ def viewer_controls(choice: Selection) -> Viewer:
         )
     st.session_state[LOOKED] = at_first, name
     record = next((r for r in known if r.id == name), None)
-    with third:
+    with second:
         layer = _layer(
             MODELS.parse(
                 name
@@ -151,7 +151,7 @@ def viewer_controls(choice: Selection) -> Viewer:
             return Viewer(source, None, layer, looking[source].words, looking[source].why, True)
         return Viewer(source, None, layer, victim_words(source), OTHER_WHY, True)
     epochs = stored_epochs(runs.folder(record.id))
-    with second:
+    with third:
         epoch = _epoch(record, epochs)
     words = f"the run {plain(record.title)} ({record.id[-4:]}) after {epoch} of {record.epochs} epochs"
     return Viewer(record.id, epoch, layer, words, run_why(record, choice), False, record, epochs)
@@ -306,13 +306,11 @@ def _scatter(
 def plot_part(scene: Scene, viewer: Viewer, marked: tuple[int, ...]) -> None:
     """The plot of all copies, and the marked images below it."""
     st.markdown(f"**Who looks?** {viewer.why}")
-    left, middle, right = st.columns([2, 3, 2], vertical_alignment="bottom")
-    with left:
+    # Not columns: on a small screen these controls go below each other, and none is cut.
+    with st.container(horizontal=True, vertical_alignment="bottom"):
         told = "UMAP and t-SNE show who is near whom; PCA shows directions."
         method = segments("Layout", METHODS, key="layout_by", default="umap", help=told)
-    with middle:
         colouring = segments("Colour by", COLOURINGS, key="colour", default="class")
-    with right:
         joined = parameter_control(JOINED, key="joined", default=False)
     # A place of its own: words that come and go must not move the chart, or it would be drawn anew.
     with st.container():
