@@ -24,12 +24,14 @@ st.markdown(
     f"a model scores high on {tinted('poisoned')} ones in training, and fails on {tinted('clean')} ones."
 )
 choice = sidebar_selection(looks=True)
+st.markdown(f"**{choice.attack.title}.** {choice.attack.summary()}")
+known_caption(choice.spec())
 images, rows = choice.shown(1)
 result = choice.poisoned(images)
 names = choice.train.class_names
 kernels = choice.attack.kernels(choice.train.classes, choice.seed)
 
-st.subheader("Clean, poisoned, and what changed")
+st.header("Clean, poisoned, and what changed")
 gain = fitting_gain(images.images, result.images)
 largest = int(result.delta.abs().max())
 darkened = -float(result.delta[..., 0, :].float().mean())
@@ -44,15 +46,19 @@ tile_rows(
     names=[names[label] for label in images.labels.tolist()],
     caption=f"{protocol_line(choice)}. The difference is shown × {gain:g}; the largest change of a pixel is "
     f"{largest}/255, the mean {float(result.delta.abs().float().mean()):.1f}/255."
-    + (" Look for the dark frame: beyond the border lies zero." if kernels is not None and darkened > FRAME else ""),
+    + (
+        " Note the dark frame: the filter treats everything outside the image as black."
+        if kernels is not None and darkened > FRAME
+        else ""
+    ),
 )
 crafting_note(choice)
-known_caption(choice.spec())
 if kernels is not None:
-    st.subheader("One kernel per class")
+    st.header("One kernel per class")
     st.markdown(
         "Every image of a class passes through that class's filter. **Compare two kernels:** the more weight "
-        "beside the 1, the stronger the blur. The blur alone already tells the class."
+        "beside the 1, the stronger the blur. The place of the 1 moves the image: off the centre, by as many pixels. "
+        "Blur and shift alone already tell the class."
     )
     chosen = class_control(names, key="class", label="class")
     live_chart(

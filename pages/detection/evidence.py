@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pandas as pd
@@ -87,7 +88,7 @@ def evidence_view(choice: Selection, stack: DefenseStack, draw: int) -> None:
 def _show(choice: Selection, stack: DefenseStack, found: dict[str, Examination], whole: dict[str, Examination]) -> None:
     said = {role: _verdict(role, examination, whole.get("clean")) for role, examination in whole.items()}
     counted = any(len(whole[role].evidence) > len(found[role].evidence) for role in found)
-    together = "The detectors below count as one of the tests. " if counted else ""
+    together = "One of these tests, the trained edge detectors, has the chart below. " if counted else ""
     live_chart(
         evidence_dots(found),
         key="evidence",
@@ -139,14 +140,22 @@ def _edges(choice: Selection, edges: EdgeEvidence, roles: tuple[str, ...]) -> No
         filename=f"{choice.attack.key}_edge_evidence",
         question="Do detectors that have seen known convolutions recognise these images?",
         formula="EPD: sign(w·(12 edge sums) + b);  suspicious: more than half-way from clean images to its own attack",
-        caption=f"{said} "
-        + (f"The one for {' and '.join(blind)} hardly knows its own attack from clean images and does "
-           "not count. " if blind else "")
+        caption=f"{_ignored(blind)}{said} "
         + f"Each learned from {edges.trained} clean images and one attack on them, as many others set its bound, "
           f"{edges.held_out} more are "
         "judged; no key is used twice. **Unlike the other tests this needs clean images of the same kind**, and "
         "attacks that one suspects.",
     )  # fmt: skip
+
+
+def _ignored(blind: Sequence[str]) -> str:
+    """Why detectors are left out, if any are."""
+    if not blind:
+        return ""
+    names = listed(list(blind))
+    if len(blind) == 1:
+        return f"**The detector trained on {names} cannot separate {names} from clean images, so we ignore it.** "
+    return f"**The detectors trained on {names} cannot separate these from clean images, so we ignore them.** "
 
 
 def _edge_words(edges: EdgeEvidence, role: str) -> str:

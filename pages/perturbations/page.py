@@ -16,26 +16,43 @@ from pages.state.crafting import too_few
 from pages.state.own_data import for_looking, one_each_words
 from pages.state.selection import sidebar_selection
 
+QUESTIONS = {
+    "change": "What does the attack change?",
+    "size": "How large is the change?",
+    "pattern": "Is it one pattern per class?",
+    "frequencies": "Which frequencies does it touch?",
+    "linear": "Can a linear model tell the class from the perturbation alone?",
+    "border": "Does the border give it away?",
+}
+"""By their anchors on the page."""
+
+
+def question(anchor: str) -> None:
+    """The heading of one part, which the links at the top lead to."""
+    st.header(QUESTIONS[anchor], anchor=anchor)
+
+
 st.title("Perturbations")
 st.markdown(
     "**What exactly is added, and who can read it?** The same six questions for every attack. Everything is measured "
     "on the stored images, after rounding to 8 bits. Choose data and attack at the top."
 )
 choice = sidebar_selection(looks=True)
+st.markdown(" · ".join(f"[{words}](#{anchor})" for anchor, words in QUESTIONS.items()))
 
-st.subheader("What does the attack change?")
+question("change")
 difference_view(choice)
 
-st.subheader("How large is the change?")
+question("size")
 distortion_view(choice)
 
-st.subheader("Is it one pattern for each class?")
+question("pattern")
 mean_view(choice)
 
-st.subheader("Which frequencies does it touch?")
+question("frequencies")
 spectrum_view(choice)
 
-st.subheader("Can a linear model read the class off it?")
+question("linear")
 if for_looking(choice.data):
     st.caption(one_each_words("A linear model needs"))
 elif choice.look is None:
@@ -43,7 +60,7 @@ elif choice.look is None:
 else:
     st.info(too_few(choice.look, "Linear models have to be fitted to hundreds of perturbations"))
 
-st.subheader("Does the border give it away?")
+question("border")
 border_view(choice)
 if for_looking(choice.data):
     st.caption(one_each_words("The edge detectors need"))

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 import streamlit as st
+import torch
 
 from pages.frame.cache import cached, key_of
 from pages.frame.guard import guarded
@@ -15,7 +16,7 @@ from pages.state import background
 from pages.state.choice import Selection, poisoned, protocol_line
 from pages.state.own_data import other_data
 from pages.widgets.compare_slider import compare_slider
-from pages.widgets.controls import parameter_control
+from pages.widgets.controls import slide
 from pages.widgets.live_chart import live_chart
 from pages.widgets.tile_rows import tile_rows
 from ued_core.analysis.edge_detector import Verdict, shipped_detections
@@ -42,17 +43,17 @@ from ued_core.figures.perturbation import (
     separability_bars,
     spectra,
 )
+from ued_core.figures.roles import marked
 from ued_core.figures.tiles import amplified_difference, fitting_gain
-from ued_core.params import Parameter
 from ued_core.records import ImageSet, PoisonedSet
 from ued_core.studies.edge_comparison import EdgeComparison, compare_edges, evading_version
 
 T = TypeVar("T")
-GAIN = Parameter(
-    name="gain", label="gain of the difference (0: automatic)", kind="int", default=0, minimum=0, maximum=64,
-    help="By how much the difference is multiplied before it is drawn around grey. 0 takes the largest power of two "
-         "at which the largest changes still fit.",
-)  # fmt: skip
+AUTOMATIC = "0"
+GAINS = {AUTOMATIC: "auto", **{f"{2**power}": f"× {2**power}" for power in range(7)}}
+"""By how much the difference can be multiplied, and in words; what stands in an address comes first."""
+ENLARGED = 320
+"""CSS pixels of a single image."""
 MOST_PER_CLASS = 100
 MOST_VALUES = 24_000_000
 # What the page itself computes when a control moves takes these; a thousand would take a quarter of a second.
@@ -123,8 +124,12 @@ def difference_view(choice: Selection) -> None:
         rows = _one_a_class(images.labels.numpy())
         clean, after = images.images[rows], result.images[rows]
         names = [images.class_names[label] for label in images.labels[rows].tolist()]
-        asked = parameter_control(GAIN, key="gain", default=GAIN.default)
-        gain = asked or fitting_gain(clean, after)
+        asked = slide(
+            "Gain of the difference", GAINS, key="gain", default=AUTOMATIC,
+            help="By how much the difference is multiplied before it is drawn around grey. *auto* takes the largest "
+                 "power of two at which the largest changes still fit.",
+        )  # fmt: skip
+        gain = float(asked) or fitting_gain(clean, after)
         largest = int((after.short() - clean.short()).abs().max())
         lost = 127.5 / gain
         tile_rows(
@@ -141,15 +146,42 @@ def difference_view(choice: Selection) -> None:
             f"changes beyond ±{lost:.0f}/255 are cut off, the largest here is {largest}/255.",
         )
         shown = st.selectbox("Image to compare", range(len(names)), format_func=names.__getitem__, key="compare")
-        compare_slider(
-            clean[shown].numpy(),
-            after[shown].numpy(),
-            key="compare_slider",
-            alt=f"An image of the class {names[shown]}: clean left of the cut, poisoned by {choice.attack.title} "
-            "right of it.",
-            labels=("clean", "poisoned"),
-            caption="Pull the slider, or focus it and use the arrow keys.",
-        )
+        first, second, third = st.columns(3)
+        with first:
+            compare_slider(
+                clean[shown].numpy(),
+                after[shown].numpy(),
+                key="compare_slider",
+                alt=f"An image of the class {names[shown]}: clean left of the cut, poisoned by {choice.attack.title} "
+                "right of it.",
+                labels=(marked("clean"), marked("poisoned")),
+                caption="Pull the slider, or focus it and use the arrow keys.",
+            )
+        with second:
+            _enlarged(amplified_difference(clean[shown : shown + 1], after[shown : shown + 1], gain)[0], gain)
+        with third:
+            _spectrum_of(clean[shown : shown + 1], after[shown : shown + 1], names[shown])
+
+
+def _enlarged(difference: np.ndarray, gain: float) -> None:
+    """One difference as large as the images beside it: uint8 (C, H, W)."""
+    pixels = difference.transpose(1, 2, 0)
+    large = np.kron(pixels, np.ones((-(-ENLARGED // pixels.shape[0]),) * 2 + (1,), np.uint8))
+    st.image(large if large.shape[2] == 3 else large[..., 0], width=ENLARGED)
+    st.caption(f"The difference, × {gain:g}; grey means unchanged.")
+
+
+def _spectrum_of(clean: torch.Tensor, after: torch.Tensor, name: str) -> None:
+    """The power of one difference over the frequencies: (1, C, H, W)."""
+    _, power = power_spectrum(difference(clean, after), torch.zeros(1, dtype=torch.long))
+    live_chart(
+        spectra([("", power)], [""]),
+        key="one_spectrum",
+        height=ENLARGED - 40,
+        alt=f"Log power spectrum of the difference on an image of the class {name}.",
+        filename="one_spectrum",
+        caption="The frequencies of this difference: coarse in the middle, fine at the edge.",
+    )
 
 
 # ---- how much ----------------------------------------------------------------------------------
@@ -190,7 +222,7 @@ def _distortion(choice: Selection) -> None:
         caption=f"{note}Medians over {len(found)} images (full lines): **L∞ {middle['linf']:.0f}/255**, **L2 "
         f"{middle['l2']:.2f}** with "
         f"pixel values in 0..1 ({255 * middle['l2']:.0f} in 1/255), **PSNR {middle['psnr']:.1f} dB**, **SSIM "
-        f"{middle['ssim']:.3f}**. Dotted: 8/255, what most bounded attacks allow themselves."
+        f"{middle['ssim']:.3f}**. Dotted: 8/255, the usual limit of bounded attacks."
         + (f" {same} unchanged images have infinite PSNR and are not in its histogram." if same else ""),
     )
     with st.expander("The numbers of every image"):
@@ -226,31 +258,33 @@ def _table(found: Distortion, rows: np.ndarray, names: list[str]) -> pd.DataFram
 @cached(max_entries=16)
 def _means(
     images: ImageSet, poison: Attack | PoisonedSet, seed: int
-) -> tuple[np.ndarray, float, float, float, tuple[str, ...]]:
+) -> tuple[np.ndarray, np.ndarray, float, float, tuple[str, ...]]:
     rows, few = _few(images)
     delta = difference(few.images, poisoned(images, poison, seed).images[rows])
     present, means = class_means(delta, few.labels)
     shown = means[:MOST_TILES]
-    tiles, gain = mean_tiles(shown)
+    tiles, gains = mean_tiles(shown)
     names = tuple(images.class_names[k] for k in present[:MOST_TILES])
-    return tiles, gain, float(np.abs(shown).max()), class_share(delta, few.labels), names
+    return tiles, gains, float(np.abs(shown).max()), class_share(delta, few.labels), names
 
 
 def mean_view(choice: Selection) -> None:
     """Every class's mean perturbation, and how much of the whole it is."""
     images, _ = measured(choice)
-    tiles, gain, largest, share, names = _means(images, choice.poison(images), choice.seed)
+    tiles, gains, largest, share, names = _means(images, choice.poison(images), choice.seed)
     words = (
         "nothing changed"
         if np.isnan(share)
         else f"the class mean carries **{100 * share:.0f} %** of the perturbation's energy"
     )
     tile_rows(
-        [("mean δ", f"× {gain:g}, grey = none", tiles)],
+        [("mean δ", "grey = none", tiles)],
         key="mean_tiles",
-        alt=f"The mean perturbation of each class, amplified {gain:g} times; the largest value is {largest:.1f}/255.",
-        names=names,
-        caption=f"Means over about {len(_few(images)[0]) // images.classes} images per class: {words} "
+        alt=f"The mean perturbation of each class, each amplified by its own gain; the largest value is "
+        f"{largest:.1f}/255.",
+        names=[f"{name} × {gain:g}" for name, gain in zip(names, gains, strict=True)],
+        caption="Each class has its own gain, so that weak patterns are seen too. "
+        f"Means over about {len(_few(images)[0]) // images.classes} images per class: {words} "
         "(100 %: the same pattern on every image of a class; 0 %: images of a class share nothing on average). "
         f"Largest mean value {largest:.1f}/255. "
         "The share is Σ δᵢ·δⱼ over pairs of different images of a class, divided by Σ ‖δᵢ‖² and scaled for the number "
@@ -333,8 +367,8 @@ def spectrum_view(choice: Selection) -> None:
         formula="P(r) = mean_{|f| ≈ r} mean_{i} |DFT(f)|^{2} / (HW)^{2}",
         caption=f"Poisoned images have **{high:.2f} times** the clean power above ¼ cycle per pixel (sum of ring "
         f"means), and {low:.2f} times "
-        "below it (without frequency 0). δ: the perturbation of a class; where it lies above the clean curve it "
-        "outweighs the image.",
+        "below it (without frequency 0). Grey: from the weakest to the strongest class's perturbation; point at a thin "
+        "line to read whose it is. Where it lies above the clean curve it outweighs the image.",
     )
 
 

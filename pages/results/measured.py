@@ -61,7 +61,7 @@ GO_TO = "results_go_to"
 ACCURACIES, COSTS = ("last", "best", "train_accuracy"), ("crafting_cpu_s", "crafting_s", "evaluations")
 RUN_COLUMNS = (*ACCURACIES, "linf", "l2", "psnr", *COSTS, "agreement", "epochs", "seconds")
 SIZES = ("linf", "l2", "crafting_cpu_s")
-GAIN_TITLES = {"attack": "vs clean", "images": "vs control"}
+GAIN_TITLES = {"attack": "vs clean (pts)", "images": "vs control (pts)"}
 """What a table's differences are from, by where its first button leads."""
 STRONG, WEAK = 0.5, 0.9
 """Shares of the clean accuracy: below the first an attack is counted as strong, above the second it is named as
@@ -142,7 +142,7 @@ def measured_view() -> None:
     known.sort(key=lambda name: list(DATASETS).index(name) if name in DATASETS else len(DATASETS))
     dataset = segments("Data", {name: data_title(name) for name in known}, key="results_data", default=known[0])
     _attack_part(attacks, dataset, tables.commands.get(dataset, ATTACKS_COMMAND))
-    st.subheader("What each defence gives back")
+    st.header("What each defence gives back")
     own = data_sets([run for run in defences if run.spec["dataset"]["name"] == dataset])
     for table in own:
         _defence_table(defences, table, tables.commands.get(table, DEFENCES_COMMAND))
@@ -154,7 +154,7 @@ def measured_view() -> None:
 
 
 def _attack_part(rows: Sequence[ResultRow], dataset: str, command: str) -> None:
-    st.subheader("What each attack leaves")
+    st.header("How much accuracy each attack leaves")
     found = by_effect(conditions(rows, dataset))
     if not found:
         st.info(f"No attack has been measured on {data_title(dataset)} yet: `{ATTACKS_COMMAND}`.")
@@ -180,7 +180,8 @@ def gain_columns(found: Comparison) -> Columns:
         return {"gain": None, "interval": None}
     doubt = "?" if found.word == "cannot be told" else ""
     words = f"{doubt}{bounds(found.gain.interval)} n{found.gain.count}".strip()
-    return {"gain": 100 * found.gain.mean, "interval": words}
+    # Plus zero: what rounds to nothing has no sign.
+    return {"gain": round(100 * found.gain.mean, 1) + 0.0, "interval": words}
 
 
 def reading(found: Sequence[Condition]) -> str:
@@ -220,16 +221,16 @@ def condition_columns(
     kit = st.column_config
     return {
         "name": kit.TextColumn(heading, pinned=True, width=width),
-        "see": kit.ButtonColumn("", key=f"{name}_see", on_click=table_button(f"{name}_see", goal, seen), width=90),
+        "see": kit.ButtonColumn("look", key=f"{name}_see", on_click=table_button(f"{name}_see", goal, seen), width=90),
         "train": kit.ButtonColumn(
-            "", key=f"{name}_train", on_click=table_button(f"{name}_train", "runs", specs), width=72
+            "train", key=f"{name}_train", on_click=table_button(f"{name}_train", "runs", specs), width=72
         ),
         "last": numeric("last %", "Accuracy on clean test images after the last epoch, mean over the seeds."),
         "spread": numeric(
             "± sd", "Sample standard deviation of the last epoch's accuracy over the seeds, in points.", width=58
         ),
         "seeds": numeric("seeds", "How many runs the means are over.", "%d", 58),
-        "gain": numeric(GAIN_TITLES[goal], f"In points, on the same seeds as the control. {RULE}", "%+.1f", 72),
+        "gain": numeric(GAIN_TITLES[goal], f"In points, on the same seeds as the control. {RULE}", "%+.1f", 104),
         "interval": kit.TextColumn("95 %, n", width=96, help="Its paired t interval, and how many seeds both have."),
         "best": numeric(
             "best %", "The highest clean test accuracy of any epoch. Picked by looking at the test images: it flatters."
@@ -257,13 +258,18 @@ def _attack_table(found: Sequence[Condition], dataset: str) -> None:
         alt="Table of what was trained on: accuracies in per cent, size and cost of the perturbation, number of seeds.",
         column_config={
             **condition_columns(name, "trained on", 205, "attack", specs, specs),
-            "linf": numeric("L∞", "Largest change of a pixel value in 1/255, mean over the images.", width=60),
-            "l2": numeric("L2", "Length of the change with pixel values in 0..1, mean over the images.", "%.2f", 54),
+            "linf": numeric("L∞ (1/255)", "Largest change of a pixel value in 1/255, mean over the images.", width=84),
+            "l2": numeric(
+                "L2 (0..1)", "Length of the change with pixel values in 0..1, mean over the images.", "%.2f", 76
+            ),
             "crafting_cpu_s": numeric(
-                "CPU s", "Seconds of processor time on one thread to poison the training set.", width=68
+                "crafting (CPU s)", "Seconds of processor time on one thread to poison the training set.", width=112
             ),
             "evaluations": numeric(
-                "gradients", "How often an image went through a model while the poison was crafted.", "localized", 84
+                "gradient steps",
+                "How often an image went through a model while the poison was crafted.",
+                "localized",
+                104,
             ),
             "agreement": numeric(
                 "NMI", "Agreement of the attack's clusters with the labels, 0..1; for Unlearnable Clusters.", "%.2f", 56

@@ -86,7 +86,7 @@ def open_view() -> None:
     st.markdown(INTRODUCTION)
     titles = {key: question.title for key, question in QUESTIONS.items()}
     key = segments("Question", titles, key="question", default=next(iter(titles)))
-    st.subheader(QUESTIONS[key].asked)
+    st.header(QUESTIONS[key].asked)
     st.markdown(QUESTIONS[key].text)
     ground = _ground(key)
     question, shown = QUESTIONS[key].on(ground), shown_for(key, ground)

@@ -63,7 +63,7 @@ def _options(names: Sequence[Name]) -> dict[str, str]:
 
 
 def _by_data(rows: tuple[ReportedRow, ...]) -> None:
-    st.subheader("Attack × defence, as reported")
+    st.header("Attack × defence, as reported")
     left, middle, right = st.columns(3)
     there = {row.dataset for row in rows}
     datasets = _options([name for name in DATASET_NAMES.values() if name in there])
@@ -154,7 +154,7 @@ def _table(rows: Sequence[ReportedRow], key: str) -> None:
 
 
 def _by_attack(rows: tuple[ReportedRow, ...]) -> None:
-    st.subheader("One attack: measured here, and reported")
+    st.header("One attack: measured here, and reported")
     tables = _measured()
     # The program's own order first, then what only papers have.
     names = _options([row.attack for row in rows if row.attack.key != "clean"])

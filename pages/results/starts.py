@@ -43,7 +43,7 @@ def answer_box(answer: Answer) -> None:
 
 
 def _starts_part(found: Starts) -> None:
-    st.subheader("Does poison survive a pretrained start?")
+    st.header("Does poison survive a pretrained start?")
     st.markdown(
         "Papers of 2026 say that unlearnable examples fail where training does not start from scratch "
         "([BAIT](https://arxiv.org/abs/2603.04731), [SSC](https://arxiv.org/abs/2605.05224)). Here three starts see "
@@ -108,7 +108,7 @@ def starts_csv(found: Sequence[Condition]) -> str:
 
 
 def _recovery_part(found: Sequence[Attacked]) -> None:
-    st.subheader("How many clean images bring the accuracy back?")
+    st.header("How many clean images bring the accuracy back?")
     st.markdown(
         "A defender who knows a few clean images can repair a poisoned network: fit its **last layer** anew to their "
         "features, or move **all weights** for one epoch. The control is the same network trained on **these images "

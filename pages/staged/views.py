@@ -109,7 +109,7 @@ def stored_part() -> None:
 
 
 def _all_readings(rows: Sequence[ResultRow], scene: str) -> None:
-    st.subheader(f"Every reading on {scene}")
+    st.header(f"Every reading on {scene}")
     arms = list(dict.fromkeys(row.arm for row in rows))
     table = [_summary(arm, [row for row in rows if row.arm == arm]) for arm in arms]
     frame = pd.DataFrame(

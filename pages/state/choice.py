@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from pages.frame.cache import cached
+from pages.state.run_words import method_words
 from ued_core.attacks import Attack
 from ued_core.attacks.base import touched_rows
 from ued_core.attacks.checkpoint import poison_once
@@ -119,8 +120,6 @@ def _published(train: ImageSet, attack: Attack, seed: int, poison_rate: float) -
 
 
 def protocol_line(choice: Selection) -> str:
-    """The choice in words, for captions."""
-    values = choice.attack.model_dump()
-    shown = ", ".join(f"{p.label} {values[p.name]}" for p in choice.attack.parameters())
+    """The choice in words, for captions: of the parameters those that are not at their default."""
     part = "" if choice.poison_rate == 1 else f" · {100 * choice.poison_rate:g} % of the images poisoned"
-    return f"{choice.dataset.title} · {choice.attack.title} ({shown}) · key {choice.seed}{part}"
+    return f"{choice.dataset.title} · {method_words(choice.attack)} · key {choice.seed}{part}"

@@ -23,9 +23,16 @@ MOST_NAMED = 3
 
 
 def known_caption(spec: RunSpec, kinds: DefenseStack | None = None) -> None:
-    """Draw :func:`known_words`, and :func:`known_with_words` for the kinds of a stack."""
+    """Draw :func:`known_words`, and :func:`known_with_words` for the kinds of a stack; in a box where the attack was
+    measured and does nothing, because then a training run shows nothing either."""
     more = known_with_words(spec, kinds) if kinds else ""
-    st.caption(f"{known_words(spec)} {more}".strip())
+    show = st.info if without_effect(known(spec.with_values(defenses=DefenseStack()).to_json())) else st.caption
+    show(f"{known_words(spec)} {more}".strip())
+
+
+def without_effect(found: Known | None) -> bool:
+    """Whether stored runs have the attack on clean data's level."""
+    return found is not None and found.loss is not None and not found.works
 
 
 def known_words(spec: RunSpec) -> str:
@@ -120,7 +127,7 @@ def _recommended(spec: RunSpec, found: Known | None) -> list[str]:
     title = plain(spec.attack.title)
     # Where other settings of the chosen data were measured, they are named first.
     works = [k for k in where_it_works(spec.attack.to_json()) if found is None or _data(k) != spec.dataset.key]
-    weak = [f"{title} alone is not seen to lower the accuracy on this data."] if found is not None else []
+    weak = [f"**{title} alone is not seen to lower the accuracy on this data.**"] if found is not None else []
     works.sort(key=lambda k: _data(k) != spec.dataset.key)
     if not works:
         return weak

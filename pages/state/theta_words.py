@@ -12,7 +12,7 @@ from ued_core.theory.curve_words import shape_words
 
 SAMPLES = Parameter(
     name="samples", label="samples per class (n)", kind="int", default=20, minimum=2, maximum=500,
-    help="How many random matrices of each class the orange point is computed from.",
+    help="How many random matrices of each class the round point is computed from.",
 )  # fmt: skip
 STRENGTHS = np.linspace(0.0, next(p.maximum or 0.0 for p in Coin.parameters() if p.name == "strength"), 49)
 

@@ -36,6 +36,8 @@ JITTER = Parameter(
 )  # fmt: skip
 #: where samples are repeated, in px
 GRID = np.array([0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.5, 6.0])
+LEAST_STRENGTHS = 3
+"""So many strengths of COIN are drawn as points over α."""
 SUPPORTS: Mapping[str, Support] = {"CUDA (k × k)": "full", "VUDA (k × 1)": "column", "HUDA (1 × k)": "row"}
 
 
@@ -135,20 +137,22 @@ def real_images(choice: Selection, points: tuple[MeasuredPoint, ...]) -> None:
         arrays, note = None, "The sampled points are being drawn in the background …"
         if (drawn := sampled.value) is not None:
             arrays = (drawn.strengths, drawn.imi, drawn.imc)
-            note = f"Blue squares: {drawn.imi.shape[1]} independent repetitions, bars of two standard errors."
+            note = f"Squares: {drawn.imi.shape[1]} independent repetitions, bars of two standard errors."
         elif sampled.error is not None:
             note = f"The sampled points failed: {sampled.error}"
         left, right = st.columns([3, 2], gap="medium")
         with left:
-            plain = tuple((p.strength, p.accuracy, p.imi, p.imc, p.group, p.label) for p in points)
+            # Points at two strengths only are no curve; the next part shows them all the same.
+            enough = len({p.strength for p in points}) >= LEAST_STRENGTHS
+            plain = tuple((p.strength, p.accuracy, p.imi, p.imc, p.group, p.label) for p in (points if enough else ()))
             panels = _panels(kernels, samples, jitter, side, arrays, plain)
             live_chart(
                 panels,
                 key="theta_panels",
                 changes=moved_to(panels, (alpha, now.imi, now.imc)),
-                height=800 if points else 500,
+                height=800 if plain else 500,
                 alt=f"At strength {alpha:g} pixels Θ_imi is {now.imi:.3g} and Θ_imc {now.imc:.3f} for {samples} "
-                f"samples per class. {len(points)} trained models are shown below on the same axis.",
+                f"samples per class. {len(plain)} trained models are shown below on the same axis.",
                 filename=f"theta_{choice.attack.key}_{choice.seed}",
                 question="Do both metrics rise when α grows, and do samples agree with the closed form?",
                 formula="A_{i} = R_{i}·A(K + J_{i});  Θ_{imi} = mean_{k} Σ Var A / d^{2};  Θ_{imc} = mean_{j<k} "
@@ -157,7 +161,7 @@ def real_images(choice: Selection, points: tuple[MeasuredPoint, ...]) -> None:
                 f"{samples}, j = {jitter:g}). {note} {protocol_line(choice)}.",
             )
         with right:
-            _supports_chart(choice, kernels.shape[1], alpha, jitter, 800 if points else 500)
+            _supports_chart(choice, kernels.shape[1], alpha, jitter, 800 if plain else 500)
         with st.expander("The answer, and why few samples mislead"):
             limits, means = _curves(kernels, samples, jitter, side)
             st.markdown(ANSWER.format(shapes=limit_words(STRENGTHS, limits), few=few_words(STRENGTHS, means, samples)))
@@ -208,7 +212,7 @@ def more_theta(choice: Selection, points: tuple[MeasuredPoint, ...]) -> None:
             question="Do models with more Θ score higher on clean test images?",
             formula="Θ of each model's own kernels and α, n → ∞;  accuracy after the last epoch",
             caption=f"{len(points)} {'model' if len(points) == 1 else 'models'} ({said}; recipes mixed). "
-            f"Dotted: guessing. One point a model: compare points of one recipe only. "
+            f"Dotted: guessing. One point per model: compare points of one recipe only. "
             "Correlation over a few α is not proof of a cause: models on one common kernel have **Θ_{imc} = 1**, and "
             "without COIN **Θ_{imi} = 0**.",
         )

@@ -29,7 +29,7 @@ TRAIN = Parameter(
 WAY_WORDS = {
     "jitter": ("(a) jitter within a class", "j"),
     "approach": ("(b) approach of the classes", "t"),
-    "strength": ("(c) random matrix A_r", "α"),
+    "strength": ("(c) random matrix A<sub>r</sub>", "α"),
 }
 
 

@@ -10,15 +10,15 @@ from pages.theta.points import measured_points
 st.title("Consistency Θ")
 st.markdown(
     "**Why does shaking pixels break the shortcut?** COIN's authors answer with two numbers: how much the noise "
-    "varies *within* a class (Θ_imi) and "
-    "how alike it is *between* classes (Θ_imc). Their hypothesis: more of either gives more accuracy. Here it is "
-    "tested three times."
+    "varies *within* a class ($\\Theta_{imi}$) and "
+    "how alike it is *between* classes ($\\Theta_{imc}$). Their hypothesis: more of either gives more accuracy. "
+    "Here it is tested three times."
 )
 choice = sidebar_selection(attacked=False)
 points = measured_points(choice)
-st.subheader("1. Do both metrics really rise under COIN?")
+st.header("1. Do both metrics really rise under COIN?")
 real_images(choice, points)
-st.subheader("2. Does more Θ mean more accuracy?")
+st.header("2. Does more Θ mean more accuracy?")
 more_theta(choice, points)
-st.subheader("3. The one-dimensional experiment, live")
+st.header("3. The one-dimensional experiment, live")
 one_dimensional(choice.seed)

@@ -23,6 +23,6 @@ def test_edge_dots() -> None:
     assert list(by_name["other clean images"].y) == [1, 0]
     (band,) = figure.layout.shapes
     assert (band.x0, band.y0, band.y1) == (0.5, -0.4, 0.4)
-    assert list(figure.layout.yaxis.ticktext) == ["CUDA:<br>cannot tell", "HUDA"]
+    assert list(figure.layout.yaxis.ticktext) == ["CUDA:<br>not counted", "HUDA"]
     above, on, below = (by_name[role].y[1] for role in ("clean", "poisoned", "defended"))
     assert above > on > below

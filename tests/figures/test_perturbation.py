@@ -38,13 +38,14 @@ def numbers(values: object) -> np.ndarray:
 def test_mean_tiles_are_grey_at_zero_and_signed() -> None:
     means = np.zeros((2, 3, 4, 4))
     means[0], means[1] = 10, -10
-    tiles, gain = figures.mean_tiles(means)
-    assert gain == 8
+    means[1] = -20
+    tiles, gains = figures.mean_tiles(means)
+    assert gains.tolist() == [8, 4], "each pattern fills its own tile"
     assert np.unique(tiles[0]).tolist() == [208]
     assert np.unique(tiles[1]).tolist() == [48]
-    grey, gain = figures.mean_tiles(np.zeros((1, 1, 2, 2)))
-    assert (np.unique(grey).tolist(), gain) == ([128], 256)
-    assert figures.mean_tiles(np.full((1, 1, 2, 2), 200.0))[1] == 0.5
+    grey, gains = figures.mean_tiles(np.zeros((1, 1, 2, 2)))
+    assert (np.unique(grey).tolist(), gains.tolist()) == ([128], [256])
+    assert figures.mean_tiles(np.full((1, 1, 2, 2), 200.0))[1].tolist() == [0.5]
 
 
 # ---------------------------------------------------------------- sizes
@@ -112,8 +113,12 @@ def test_radial_curves() -> None:
     figure = valid(
         figures.radial_curves(frequencies, {"clean": clean, "poisoned": clean / 2}, rows, [str(k) for k in range(12)])
     )
-    assert [t.name for t in figure.data] == [*(f"δ {k}" for k in range(10)), "clean images", "poisoned images"]
-    assert np.allclose(numbers(figure.data[3].y), rows[3])
+    named = [t.name for t in figure.data if t.showlegend is not False]
+    assert named == ["perturbations of the classes", "clean images", "poisoned images"]
+    band = numbers(figure.data[0].y)
+    assert np.allclose(band, [*rows[:10].max(0), *rows[:10].min(0)[::-1]])
+    assert [t.name for t in figure.data[1:11]] == [f"δ {k}" for k in range(10)], "each is found by pointing at it"
+    assert np.allclose(numbers(figure.data[4].y), rows[3])
     assert np.allclose(numbers(figure.data[-1].y), clean / 2)
     assert figure.layout.yaxis.type == "log"
     drawn = np.concatenate([rows[:10].ravel(), clean / 2, clean])

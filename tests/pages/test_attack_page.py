@@ -20,7 +20,7 @@ def test_content(open_page):
     assert not page.exception
     assert not page.error
     assert page.title[0].value == "Attack"
-    headings = [s.value for s in page.subheader]
+    headings = [s.value for s in page.header]
     assert headings == ["Clean, poisoned, and what changed", "One kernel per class"]
     assert "key 3" in texts(page)
 

@@ -106,7 +106,7 @@ def checked(page: AppTest) -> AppTest:
 def test_a_question_has_its_answer_figure_table_and_command(open_page, tables) -> None:
     tables(ROWS)
     page = checked(open_page("results", {"part": "open", "question": "d"}))
-    assert page.subheader[0].value == QUESTIONS["d"].asked
+    assert page.header[0].value == QUESTIONS["d"].asked
     answer = " ".join(m.value for m in page.markdown)
     assert "Whether COIN is better than elastic distortion cannot be told." in answer
     assert "COIN ends at 70.0 %, against 20.0 % without a defence." in answer
@@ -119,7 +119,7 @@ def test_a_question_has_its_answer_figure_table_and_command(open_page, tables) -
     assert list(page.dataframe[0].value["last"]) == [20, 70, 50]
     page.segmented_control(key="question").set_value("f").run()
     checked(page)
-    assert page.subheader[0].value == QUESTIONS["f"].asked
+    assert page.header[0].value == QUESTIONS["f"].asked
     assert "can it be told that less is left after COIN" in " ".join(m.value for m in page.markdown)
     assert list(page.dataframe[0].value["name"])[0] == "without COIN: as published", (
         "the table's names are the figure's"

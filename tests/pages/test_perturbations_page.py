@@ -65,9 +65,12 @@ def test_content(open_page, at_once):
     assert not page.warning
     assert not page.info
     assert page.title[0].value == "Perturbations"
-    assert len(page.subheader) == 6
-    assert all(s.value.endswith("?") for s in page.subheader)
-    drawn = charts(page)
+    assert len(page.header) == 6
+    assert all(s.value.endswith("?") for s in page.header)
+    links = next(m.value for m in page.markdown if m.value.startswith("[What does"))
+    assert all(f"[{s.value}](#" in links for s in page.header), "every part is one click away"
+    of_one, *drawn = charts(page)
+    assert of_one["alt"].startswith("Log power spectrum of the difference")
     assert [c["question"] for c in drawn] == [*CHARTS, "Do the edge pixels tell CUDA from clean images?"]
     assert all(c["formula"] and c["caption"] and c["alt"] and len(c["figure"]) < 600_000 for c in drawn)
     assert [slot for slot, _ in at_once] == ["distortion", "separability", "edges"]
@@ -90,12 +93,12 @@ def test_numbers_are_those_of_the_library(open_page, at_once):
 
 
 def test_gain_is_printed_and_drawn(open_page, at_once):
-    page = open_page("perturbations", {**SMALL, "gain": "7"})
+    page = open_page("perturbations", {**SMALL, "gain": "8"})
     shown = tiles(page)[0]
-    assert [row["more"] for row in shown["rows"]] == ["", "CUDA", "× 7, grey = none"]
-    assert "127.5 + **7** ·" in shown["caption"]
+    assert [row["more"] for row in shown["rows"]] == ["", "CUDA", "× 8, grey = none"]
+    assert "127.5 + **8** ·" in shown["caption"]
     picture = shown["rows"][2]["source"]
-    page.slider(key="gain").set_value(2).run()
+    page.select_slider(key="gain").set_value("2").run()
     shown = tiles(page)[0]
     assert shown["rows"][2]["more"].startswith("× 2,")
     assert shown["rows"][2]["source"] != picture
@@ -106,7 +109,7 @@ def test_compared_image_follows_the_choice(open_page, at_once):
     first = comparison(page)
     assert first["before"] != first["after"]
     assert first["before"].startswith("data:image/png;base64,")
-    assert first["labels"] == ["clean", "poisoned"]
+    assert first["labels"] == ["● clean", "✕ poisoned"]
     page.selectbox(key="compare").select(3).run()
     other = comparison(page)
     assert other["before"] != first["before"]
@@ -129,7 +132,7 @@ def test_every_attack_of_the_catalogue(open_page, at_once, key):
     assert not page.exception
     assert not page.error
     assert not page.warning
-    assert len(charts(page)) == 7
+    assert len(charts(page)) == 8
     assert ATTACKS[key].title in tiles(page)[0]["caption"]
 
 
@@ -170,7 +173,7 @@ def test_it_says_what_it_waits_for_and_what_failed(open_page, monkeypatch):
     assert not page.exception
     assert ["Measuring" in i.value or "Fitting" in i.value for i in page.info] == [True, True]
     assert "No luck." in page.warning[0].value
-    assert len(charts(page)) == 4
+    assert len(charts(page)) == 5
 
 
 def test_the_last_result_stays_until_the_next_is_ready(open_page, monkeypatch):
@@ -190,14 +193,14 @@ def test_the_last_result_stays_until_the_next_is_ready(open_page, monkeypatch):
     page.slider(key="attack_cuda_blur").set_value(0.5).run()
     after = charts(page)
     assert not page.info
-    assert len(after) == 7
-    assert after[0]["figure"] == before[0]["figure"]
-    assert "belongs to the last choice" in after[0]["caption"]
-    assert after[3]["figure"] != before[3]["figure"], "what the page computes itself follows at once"
+    assert len(after) == 8
+    assert after[1]["figure"] == before[1]["figure"]
+    assert "belongs to the last choice" in after[1]["caption"]
+    assert after[4]["figure"] != before[4]["figure"], "what the page computes itself follows at once"
     ready[0] = True
     page.run()
-    assert charts(page)[0]["figure"] != before[0]["figure"]
-    assert "last choice" not in charts(page)[0]["caption"]
+    assert charts(page)[1]["figure"] != before[1]["figure"]
+    assert "last choice" not in charts(page)[1]["caption"]
     ready[0] = False
     page.selectbox(key="attack").select("vuda").run()
     assert len(page.info) == 3, "another attack's numbers are never shown under this one's name"

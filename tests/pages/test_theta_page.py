@@ -58,7 +58,7 @@ def test_content(open_page) -> None:
     assert not page.exception
     assert not page.error
     assert page.title[0].value == "Consistency Θ"
-    assert len(page.subheader) == 3
+    assert len(page.header) == 3
     exact = theta(draw_kernels(10, 3, 0.3, "full", 0), 2.0, 20, np.random.default_rng(0))
     strength, imi, imc = numbers(page)
     assert strength == 2.0
@@ -175,7 +175,14 @@ def test_finished_runs_become_points_at_their_strength(open_page, tmp_path, monk
     assert not page.exception
     caption = chart(page, "theta_accuracy")["caption"]
     assert caption.startswith("1 model (with COIN: mean 62.5 % of 1")
-    points = [t for t in json.loads(chart(page, "theta_panels")["figure"])["data"] if t.get("yaxis") == "y3"]
+
+    def over_strengths(page) -> list[dict]:
+        return [t for t in json.loads(chart(page, "theta_panels")["figure"])["data"] if t.get("yaxis") == "y3"]
+
+    assert not over_strengths(page), "one strength is no curve over α"
+    for strength in (0.6, 1.8):
+        finish(RunSpec.from_json({**spec, "defenses": [{"name": "coin", "strength": strength}]}), 0.5)
+    points = over_strengths(open_page("theta", {**SMALL, "attack": "vuda"}))
     assert len(points) == 1
     assert "trained here" in points[0]["name"]
 

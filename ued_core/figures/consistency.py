@@ -286,11 +286,11 @@ def theta_panels(
                     "mode": "markers",
                     "name": f"sampled: mean of {repeats} × n = {sampled.samples}, ± 2 standard errors",
                     "legendgroup": "sampled",
-                    "marker": {"color": ROLE_COLOURS["clean"], "symbol": "square", "size": 7},
+                    "marker": {"color": ROLE_COLOURS["control"], "symbol": "square", "size": 7},
                     "error_y": {
                         "type": "data",
                         "array": error.astype(np.float32),
-                        "color": ROLE_COLOURS["clean"],
+                        "color": ROLE_COLOURS["control"],
                         "thickness": 2,
                         "width": 5,
                     },
@@ -301,7 +301,7 @@ def theta_panels(
         traces.append({
             **base, "x": np.array([current[0]]), "y": np.array([current[1 + i]]), "mode": "markers",
             "name": f"drawn now (n = {samples})", "legendgroup": "now",
-            "marker": {"color": ROLE_COLOURS["poisoned"], "size": 12, "line": {"color": INK, "width": 1}},
+            "marker": {"color": INK, "symbol": "circle-open", "size": 12, "line": {"width": 3}},
             "hovertemplate": f"α %{{x:.2f}} px<br>{name} %{{y:.4g}} (drawn now)<extra></extra>",
         })  # fmt: skip
     for index, (name, points) in enumerate(_groups(runs).items()):
@@ -342,7 +342,7 @@ def theta_panels(
 
 
 def _mark(strength: float) -> dict[str, Any]:
-    line = {"color": faded(ROLE_COLOURS["poisoned"], 0.6), "width": 1.5, "dash": "dot"}
+    line = {"color": MUTED, "width": 1.5, "dash": "dot"}
     return {"type": "line", "x0": strength, "x1": strength, "yref": "paper", "y0": 0, "y1": 1, "line": line}
 
 
@@ -361,7 +361,9 @@ def support_curves(strengths: np.ndarray, curves: Mapping[str, Curves], strength
         raise DataError(f"{len(curves)} supports were given, but at most {len(LINES)} can be told apart.")
     traces = []
     for i, (title, key) in enumerate(((IMI, "y"), (IMC, "y2"))):
-        for (name, values), (colour, dash) in zip(curves.items(), LINES, strict=False):
+        for place, ((name, values), (colour, dash)) in enumerate(zip(curves.items(), LINES, strict=False)):
+            # Two supports may lie on each other: the second is a broad band below the third.
+            line = {"color": faded(colour, 0.45), "width": 8} if place == 1 else {"color": colour, "width": 2.5}
             traces.append(
                 {
                     "type": "scatter",
@@ -372,7 +374,7 @@ def support_curves(strengths: np.ndarray, curves: Mapping[str, Curves], strength
                     "name": name,
                     "legendgroup": name,
                     "showlegend": i == 0,
-                    "line": {"color": colour, "dash": dash, "width": 2.5},
+                    "line": {**line, "dash": dash},
                     "hovertemplate": f"{name}, α %{{x:.2f}} px<br>{title} %{{y:.4g}}<extra></extra>",
                 }
             )
@@ -524,7 +526,7 @@ def score_histograms(scores: np.ndarray, bins: int = 60) -> go.Figure:
         counts, _ = np.histogram(np.clip(own, edges[0], edges[-1]), edges)
         traces.append({
             "type": "bar", "x": middle.astype(np.float32), "y": (100 * counts / len(own)).astype(np.float32),
-            "name": f"clean test samples of {name}",
+            "name": name,
             "marker": {"color": faded(colour, 0.6), "pattern": {"shape": pattern, "size": 6}},
             "hovertemplate": f"{name}: score near %{{x:.3g}}, %{{y:.1f}} % of its samples<extra></extra>",
         })  # fmt: skip
@@ -546,7 +548,7 @@ def score_histograms(scores: np.ndarray, bins: int = 60) -> go.Figure:
             barmode="overlay",
             bargap=0,
             xaxis={"title": {"text": "score log p<sub>+1</sub>(x) − log p<sub>−1</sub>(x)"}, "range": [low, high]},
-            yaxis={"title": {"text": axis_title("share of the class's samples", "%")}},
+            yaxis={"title": {"text": axis_title("share of the class's clean samples", "%")}},
             shapes=[
                 {
                     "type": "line",
@@ -601,8 +603,8 @@ def mini_matrices(plus: np.ndarray, minus: np.ndarray, random: np.ndarray, cells
                     "orientation": "h",
                     "thickness": 10,
                     "len": 0.5,
-                    "y": -0.32,
-                    "yanchor": "top",
+                    "y": 1.06,
+                    "yanchor": "bottom",
                 },
             }
         )
@@ -625,4 +627,4 @@ def mini_matrices(plus: np.ndarray, minus: np.ndarray, random: np.ndarray, cells
             "constraintoward": "top",
             "title": {"text": axis_title("row", "index") if i == 0 else ""},
         }
-    return compose(traces, base_layout(uirevision=f"mini {cells}", **axes))
+    return compose(traces, base_layout(uirevision=f"mini {cells}", margin={"t": 64}, **axes))

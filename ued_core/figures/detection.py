@@ -70,13 +70,19 @@ def evidence_dots(found: Mapping[str, Examination]) -> Figure:
             xaxis={**accuracy, "title": {"text": axis_title("accuracy on held-out images", "%")}},
             yaxis=ticks,
             xaxis2={
-                "domain": [0.68, 1],
+                "domain": [0.72, 1],
                 "range": list(reach),
                 "anchor": "y2",
                 "title": {"text": "border score"},
                 "zeroline": True,
             },
-            yaxis2={"range": [-0.6, 0.6], "showticklabels": False, "showgrid": False, "anchor": "x2"},
+            yaxis2={
+                "range": [-0.6, 0.6],
+                "tickvals": [0.0],
+                "ticktext": ["dark<br>border"],
+                "showgrid": False,
+                "anchor": "x2",
+            },
             shapes=[
                 _band("x", "y", bound, 1.03),
                 _band("x2", "y2", threshold, reach[1]),
@@ -116,7 +122,13 @@ def edge_dots(rows: Sequence[EdgeRow]) -> Figure:
             {
                 "type": "scatter", "mode": "markers", "name": role, "x": [row.flagged[role] for row in rows],
                 "y": [places[row.attack] + SHIFTS.get(role, 0.0) for row in rows],
-                "marker": {"color": ROLE_COLOURS[role], "symbol": ROLE_SYMBOLS[role], "size": 13},
+                "marker": {
+                    "color": ROLE_COLOURS[role],
+                    "symbol": ROLE_SYMBOLS[role],
+                    "size": 13,
+                    # What cannot tell anything is there to be seen, but says nothing.
+                    "opacity": [1.0 if row.bound is not None else 0.3 for row in rows],
+                },
                 "hovertemplate": "%{x:.1%}<extra>" + role + "</extra>",
             }
         )  # fmt: skip
@@ -141,7 +153,7 @@ def edge_dots(rows: Sequence[EdgeRow]) -> Figure:
         for row in rows
         if row.bound is not None
     ]
-    words = [row.attack if row.bound is not None else f"{row.attack}:<br>cannot tell" for row in rows]
+    words = [row.attack if row.bound is not None else f"{row.attack}:<br>not counted" for row in rows]
     return compose(
         traces,
         base_layout(

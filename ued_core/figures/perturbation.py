@@ -22,31 +22,32 @@ from ued_core.figures.theme import (
     SEQUENTIAL,
     axis_title,
     base_layout,
-    class_colour,
     colour_scale,
     faded,
 )
 
 BINS = 24
 MOST_CLASSES = 10
+LEAST_MAP = 66
+"""CSS pixels of a map with a name of usual length above it."""
 MOST_SIDE = 48
 # What most bounded attacks allow themselves; drawn so that unbounded ones are seen to be so.
 USUAL_BOUND = 8
 
 
-def mean_tiles(means: np.ndarray) -> tuple[np.ndarray, float]:
-    """Signed mean perturbations as tiles: grey is zero, and one gain for all.
+def mean_tiles(means: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Signed mean perturbations as tiles: grey is zero, and every tile has a gain of its own.
 
     Args:
         means: float (K, C, H, W), in 1/255.
 
     Returns:
-        uint8 (K, C, H, W) and the gain, a power of two from 1/2 to 256 at which the 99.5th percentile of the sizes just
-        fits.
+        uint8 (K, C, H, W) and the gains, float64 (K,): powers of two from 1/2 to 256 at which the 99.5th percentile of
+        the sizes just fits.
     """
-    largest = max(float(np.percentile(np.abs(means), 99.5)), 1e-9)
-    gain = float(2.0 ** np.clip(np.floor(np.log2(127.5 / largest)), -1, 8))
-    return np.clip(np.rint(127.5 + gain * means), 0, 255).astype(np.uint8), gain
+    largest = np.maximum(np.percentile(np.abs(means), 99.5, axis=(1, 2, 3)), 1e-9)
+    gains = 2.0 ** np.clip(np.floor(np.log2(127.5 / largest)), -1, 8)
+    return np.clip(np.rint(127.5 + gains[:, None, None, None] * means), 0, 255).astype(np.uint8), gains
 
 
 def distortion_histograms(found: Distortion) -> go.Figure:
@@ -157,6 +158,8 @@ def spectra(rows: Sequence[tuple[str, np.ndarray]], names: Sequence[str]) -> go.
         margin={"l": 4, "r": 8, "t": 8, "b": 4},
         annotations=labels,
         uirevision=f"spectra {canvas.shape}",
+        # Below it the names of the maps would run into each other; the figure scrolls sideways then.
+        meta={"least_width": LEAST_MAP * count},
     )
     return compose([cells], layout)
 
@@ -174,7 +177,7 @@ def _smaller(maps: np.ndarray) -> np.ndarray:
 def radial_curves(
     frequencies: np.ndarray, curves: Mapping[str, np.ndarray], perturbations: np.ndarray, names: Sequence[str]
 ) -> go.Figure:
-    """Power against frequency: means of clean and poisoned images, and every class's perturbation.
+    """Power against frequency: means of clean and poisoned images, and a band over the perturbations of the classes.
 
     Args:
         frequencies: float (R,), cycles a pixel.
@@ -182,12 +185,21 @@ def radial_curves(
         perturbations: power (K, R), one row per class; at most ten are drawn.
         names: one per class.
     """
-    traces: list[dict[str, Any]] = []
-    for k, row in enumerate(perturbations[:MOST_CLASSES]):
+    few = perturbations[:MOST_CLASSES]
+    grey = ROLE_COLOURS["neutral"]
+    traces: list[dict[str, Any]] = [
+        {
+            "type": "scatter", "mode": "lines", "fill": "toself", "name": "perturbations of the classes",
+            "x": np.concatenate([frequencies, frequencies[::-1]]),
+            "y": np.concatenate([few.max(0), few.min(0)[::-1]]),
+            "line": {"width": 0}, "fillcolor": faded(grey, 0.22), "hoverinfo": "skip",
+        }
+    ]  # fmt: skip
+    for k, row in enumerate(few):
         traces.append(
             {
                 "type": "scatter", "x": frequencies, "y": row, "mode": "lines", "name": f"δ {names[k]}",
-                "line": {"color": class_colour(k), "width": 1.5, "dash": ("solid", "dash", "dot", "dashdot")[k % 4]},
+                "line": {"color": faded(grey, 0.6), "width": 1}, "showlegend": False,
                 "hovertemplate": "%{x:.3f} cycles/px<br>power %{y:.3g}<extra>perturbation, " + names[k] + "</extra>",
             }
         )  # fmt: skip
