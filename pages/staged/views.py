@@ -19,15 +19,23 @@ from pages.state.choice import Selection, protocol_line
 from pages.state.run_progress import run_progress
 from pages.state.run_words import method_words, percent, short_id
 from pages.state.selection import sidebar_selection
-from pages.state.staged_expectation import staged_expectation, stored_rows
+from pages.state.staged_expectation import photograph_rows, staged_expectation, stored_rows
 from pages.state.whose import title_of
 from pages.widgets.controls import choose, method_controls, pick
 from pages.widgets.live_chart import live_chart
 from ued_core import runs
 from ued_core.defenses.staged_training import StagedTraining
 from ued_core.figures.learning import TEST, Curve, compare_figure
-from ued_core.figures.roles import picture_role
-from ued_core.figures.staged import growth_figure, legend_growth, rates_figure, signal_figure
+from ued_core.figures.roles import marked, picture_role
+from ued_core.figures.staged import (
+    Reading,
+    growth_figure,
+    legend_growth,
+    rates_figure,
+    readings_figure,
+    readings_height,
+    signal_figure,
+)
 from ued_core.models import MODELS, Model
 from ued_core.results import staged
 from ued_core.results.evidence import compare
@@ -41,9 +49,12 @@ from ued_core.studies.epoch_cost import plain_seconds
 from ued_core.studies.estimate import duration, estimate
 
 LOOK_EVERY_S = 2.0
-HEIGHT = 430
+HEIGHT = 360
 MOST_RUNS = 200
 TIMED_PER_CLASS = 2
+STAGED = "ST"
+"""How the names of readings of staged training begin."""
+PHOTOGRAPHS, LEAST_SEEDS = "photographs", 3
 
 
 @dataclass(frozen=True)
@@ -72,7 +83,7 @@ class Shown:
 
 def stored_part() -> None:
     """Choose data and attack, reading and seed among the stored runs."""
-    rows = stored_rows()
+    rows = [*photograph_rows(), *stored_rows()]
     shown = [row for row in rows if row.training]
     if not shown:
         st.info(f"No run is stored yet. Make them: `{COMMAND}`.")
@@ -80,7 +91,7 @@ def stored_part() -> None:
     left, middle, right = st.columns([2, 2, 1])
     with left:
         scenes = list(dict.fromkeys(row.scene for row in shown))
-        poisoned = next((s for s in scenes if not s.startswith("clean")), scenes[0])
+        poisoned = opening_scene(shown)
         scene = pick("Data and attack", {name: name for name in scenes}, key="scene", default=poisoned)
     arms = list(dict.fromkeys(row.arm for row in shown if row.scene == scene))
     with middle:
@@ -94,6 +105,10 @@ def stored_part() -> None:
     beside = trace_of(watched.spec, watched.history, watched.training) if watched and arm != WATCHED else None
     plain_run = base or watched
     history = plain_run.history if plain_run else None
+    of_scene = [r for r in rows if r.scene == scene]
+    table = _table(of_scene)
+    if said := punch_line(table):
+        st.markdown(said)
     if own is not None:
         charts(
             Shown(
@@ -105,13 +120,70 @@ def stored_part() -> None:
                 _role(row.spec),
             )
         )
-    _all_readings([r for r in rows if r.scene == scene], scene)
+    _all_readings(of_scene, table, scene)
 
 
-def _all_readings(rows: Sequence[ResultRow], scene: str) -> None:
-    st.header(f"Every reading on {scene}")
+def opening_scene(rows: Sequence[ResultRow]) -> str:
+    """The data and attack that the page begins with: photographs where enough seeds were run, otherwise the first.
+
+    Args:
+        rows: those with a report of staged training, at least one.
+    """
+    poisoned = [row for row in rows if not row.scene.startswith("clean")] or list(rows)
+    seeds: dict[str, set[int]] = {}
+    for row in poisoned:
+        if row.scene.endswith(PHOTOGRAPHS):
+            seeds.setdefault(row.scene, set()).add(row.seed)
+    others = [row.scene for row in poisoned if not row.scene.endswith(PHOTOGRAPHS)] or [poisoned[0].scene]
+    return next((scene for scene, own in seeds.items() if len(own) >= LEAST_SEEDS), others[0])
+
+
+def _table(rows: Sequence[ResultRow]) -> list[dict[str, Any]]:
     arms = list(dict.fromkeys(row.arm for row in rows))
-    table = [_summary(arm, [row for row in rows if row.arm == arm]) for arm in arms]
+    return [_summary(arm, [row for row in rows if row.arm == arm]) for arm in arms]
+
+
+def punch_line(table: Sequence[Mapping[str, Any]]) -> str:
+    """What the readings come to, in Markdown: the highest staged one against the highest control and plain training."""
+    plain = next((line for name in (PLAIN, WATCHED) for line in table if line["trained with"] == name), None)
+    own = [line for line in table if line["trained with"].startswith(STAGED)]
+    controls = [line for line in table if line not in own and line["trained with"] not in (PLAIN, WATCHED)]
+    if plain is None or not own:
+        return ""
+    best = max(own, key=lambda line: line["mean"])
+    said = f"{best['trained with']} {percent(best['mean'], 1)}, plain training {percent(plain['mean'], 1)}"
+    if not controls:
+        return f"**On clean test images: {said}.**"
+    control = max(controls, key=lambda line: line["mean"])
+    name = control["trained with"]
+    if control["mean"] > best["mean"]:
+        return (
+            f"**{name[:1].upper()}{name[1:]} reaches {percent(control['mean'], 1)} and so beats every staged "
+            f"reading** (the highest: {said}). It is a control that looks at no layer."
+        )
+    return f"**The highest staged reading beats every control**: {said}; {name} {percent(control['mean'], 1)}."
+
+
+def _all_readings(rows: Sequence[ResultRow], table: Sequence[Mapping[str, Any]], scene: str) -> None:
+    st.header(f"Every reading on {scene}")
+    plain = "clean" if scene.startswith("clean") else "poisoned"
+    readings = [
+        Reading(
+            name, "defended" if name.startswith(STAGED) else plain if name in (PLAIN, WATCHED) else "control",
+            [row.last for row in rows if row.arm == name],
+        )
+        for name in dict.fromkeys(row.arm for row in rows)
+    ]  # fmt: skip
+    live_chart(
+        readings_figure(readings),
+        key="readings",
+        height=readings_height(readings),
+        alt="; ".join(f"{line['trained with']} {line['clean test, last epoch']}" for line in table) + ".",
+        filename=f"staged_readings_{scene}".replace(" ", "_"),
+        question="How much do they learn about clean images?",
+        caption=f"Each mark is one run, the bar is their mean. {marked('defended')}: staged training, "
+        f"{marked('control')}: controls that look at no layer, {marked(plain)}: plain training.",
+    )
     frame = pd.DataFrame(
         [{name: cell for name, cell in line.items() if name not in ("mean", "by seed")} for line in table]
     )
@@ -366,8 +438,8 @@ def charts(shown: Shown) -> None:
             alt="Activation-cluster measure of every layer, relative to the first check, by epoch.",
             question="At which layer do classes become clusters?",
             formula="ACM = distance between classes / distance inside classes",
-            caption="Measured on training images as they are stored. Upright dashes: alarms, with their number when "
-            "training was taken back there more than once.",
+            caption="Measured on training images as they are stored. Upright dashes: alarms; 5× means that training "
+            "was taken back there five times.",
         )
     with right:
         when = "at the end" if trace.whole else "so far"

@@ -24,6 +24,15 @@ def stored_rows() -> list[ResultRow]:
     return _stored(str(file), file.stat().st_mtime_ns) if file.exists() else []
 
 
+def photograph_rows() -> list[ResultRow]:
+    """The rows of the study on photographs, named as scenes; of those with staged training, as long as there are
+    any."""
+    file = staged.FILE.with_name("fashion-staged.json")
+    rows = _stored(str(file), file.stat().st_mtime_ns) if file.exists() else []
+    told = {row.attack for row in rows if row.training}
+    return [row.model_copy(update={"scene": f"{row.attack} photographs"}) for row in rows if row.attack in told]
+
+
 def staged_expectation(spec: RunSpec) -> None:
     """What the stored runs let expect of a run under staged training; nothing for one without it."""
     if words := staged.expectation(stored_rows(), spec.to_json()):

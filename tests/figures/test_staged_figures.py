@@ -7,7 +7,19 @@ import math
 
 import pytest
 
-from ued_core.figures.staged import FROZEN, Alarm, alarms, growth_figure, legend_growth, rates_figure, signal_figure
+from ued_core.figures.roles import ROLES
+from ued_core.figures.staged import (
+    FROZEN,
+    Alarm,
+    Reading,
+    alarms,
+    growth_figure,
+    legend_growth,
+    rates_figure,
+    readings_figure,
+    readings_height,
+    signal_figure,
+)
 from ued_core.results.parts import EpochRow
 from ued_core.results.staged import Check, Trace, trace_of
 
@@ -66,13 +78,22 @@ def test_signal_and_growth_show_plain_training_behind() -> None:
     assert list(by_name["alarm, taken back"].y) == [1.8, 1.7]
     assert "alarm, taken back" not in {t.name for t in signal_figure(plain).data}
     growth = growth_figure(TRACE, plain)
-    assert [t.name for t in growth.data if t.showlegend is not False] == [*LAYERS, "the same layer, plain training"]
-    assert [a.text for a in growth.layout.annotations] == ["2×", "1×"]
-    assert len(growth_figure(TRACE).data) == 2
+    assert [t.name for t in growth.data if t.showlegend is not False] == [
+        *LAYERS, "the same layer, plain training", "alarms at once, how many",
+    ]  # fmt: skip
+    assert [a.text for a in growth.layout.annotations] == [" 2×", " 1×"]
+    assert len(growth_figure(TRACE).data) == 3
+
+
+def test_readings_show_every_run_and_its_mean_in_the_colour_of_its_role() -> None:
+    bars = readings_figure([Reading("ST", "defended", [0.5, 0.7]), Reading("plain", "poisoned", [0.2])]).data
+    assert [list(trace.x) for trace in bars] == [[60.0], [50.0, 70.0], [20.0], [20.0]]
+    assert [trace.marker.color for trace in bars] == [ROLES[r].light for r in ("defended",) * 2 + ("poisoned",) * 2]
+    assert readings_height([Reading("ST", "defended", [0.5])] * 9) > readings_height([])
 
 
 def test_the_legend_of_many_layers_has_room() -> None:
-    """Ten layers, as EfficientNet has them: the chart grows by what the margin below it grows, the plot keeps its
+    """Ten layers, as EfficientNet has them: the chart grows by what the margin above it grows, the plot keeps its
     height."""
     names = tuple(f"stage {n}" for n in range(10))
     checks = tuple(
@@ -80,7 +101,7 @@ def test_the_legend_of_many_layers_has_room() -> None:
     )
     many = Trace(names, checks, 1.5, "acm", TRACE.history)
     assert legend_growth(TRACE) == 0
-    grown = growth_figure(many).layout.margin.b - growth_figure(TRACE).layout.margin.b
+    grown = growth_figure(many).layout.margin.t - growth_figure(TRACE).layout.margin.t
     assert grown == legend_growth(many) > 0
     styles = {(t.line.color, t.line.dash, t.marker.symbol) for t in growth_figure(many).data}
     assert len(styles) == 10

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -108,7 +109,10 @@ def test_stored_runs_are_shown_at_once_beside_plain_training(open_page, stored_r
         ]
     )
     page = checked(open_page("staged"))
-    accuracy, signal, growth, rates = charts(page)
+    accuracy, signal, growth, rates, readings = charts(page)
+    assert readings["alt"].startswith("shallow layers frozen at the start 65.0 %; plain 30.0 %;")
+    said = next(m.value for m in page.markdown if "staged reading" in m.value)
+    assert said.startswith("**The highest staged reading beats every control**: ST 70.0 %, plain training 30.0 %;")
     assert "staged training at 60.0 % after epoch 2, plain training at 30.0 % after epoch 2" in accuracy["alt"]
     assert [t["name"] for t in json.loads(accuracy["figure"])["data"]] == ["plain training", "staged training"]
     assert "Plain training" in signal["caption"]
@@ -129,6 +133,28 @@ def test_stored_runs_are_shown_at_once_beside_plain_training(open_page, stored_r
     assert "plain training" not in charts(page)[0]["alt"]
     page = checked(open_page("staged", {"seed": "1"}))
     assert "staged training at 80.0 %" in charts(page)[0]["alt"]
+
+
+def test_the_punch_line_follows_the_numbers() -> None:
+    def line(name: str, mean: float) -> dict:
+        return {"trained with": name, "mean": mean}
+
+    staged_alone = [line("plain", 0.5), line("ST", 0.884), line("ST-full: ST + colours", 0.937)]
+    said = staged_views.punch_line([*staged_alone, line("colours alone", 0.98)])
+    assert said.startswith("**Colours alone reaches 98.0 % and so beats every staged reading** (the highest: ST-full")
+    assert "93.7 %, plain training 50.0 %" in said
+    assert "beats every control" in staged_views.punch_line([*staged_alone, line("colours alone", 0.9)])
+    assert staged_views.punch_line(staged_alone[1:]) == "", "nothing to compare with"
+
+
+def test_photographs_come_first_where_three_seeds_were_run() -> None:
+    def rows(scene: str, *seeds: int) -> list:
+        return [SimpleNamespace(scene=scene, seed=seed) for seed in seeds]
+
+    digits = rows("clean digits", 0) + rows("LSP digits", 0, 1, 2)
+    assert staged_views.opening_scene(rows("LSP photographs", 0, 1) + digits) == "LSP digits", "two seeds are too few"
+    assert staged_views.opening_scene(digits) == "LSP digits"
+    assert staged_views.opening_scene(rows("LSP photographs", 0, 1, 2) + digits) == "LSP photographs"
 
 
 def test_without_rows_it_names_the_command(open_page, stored_rows) -> None:
@@ -278,7 +304,7 @@ def test_a_run_of_another_architecture_is_shown(open_page) -> None:
     checked(page)
     layers = ["stem", "stage 1", "stage 2", "stage 3", "penultimate"]
     growth, rates = (json.loads(chart["figure"]) for chart in charts(page)[2:])
-    assert [t["name"] for t in growth["data"]] == layers
+    assert [t["name"] for t in growth["data"]][: len(layers)] == layers
     assert rates["data"][0]["y"] == layers
     assert "ResNet-18" in page.selectbox(key="staged_run").options[0]
 

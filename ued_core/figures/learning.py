@@ -16,6 +16,8 @@ from ued_core.results.parts import EpochRow, Probe
 # pages of the app; the dash and the marker tell runs apart without any colour.
 RUN_COLOURS = ("#a0527a", "#9c7a1a", "#6f7a93", "#a3614f", "#7b8526", "#2f8fa3", "#bd5669", "#8f6bc9")
 RUN_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "5px,2px", "2px,4px,8px,4px", "12px,3px")
+FEW_CURVES, SHORT_LABEL = 3, 20
+"""So many curves with names of so many letters find room in one line above the plot."""
 MARKED_EPOCHS = 25
 """Up to this many epochs every one has a marker."""
 
@@ -215,6 +217,8 @@ def compare_figure(curves: Sequence[Curve], quantity: Quantity) -> go.Figure:
         if measured.count > 1:
             figure.add_trace(_band(measured, quantity, colour, curve.label))
         figure.add_trace(_line(measured, quantity, curve.label, colour, dash, symbol, longest))
+    if len(curves) <= FEW_CURVES and max((len(curve.label) for curve in curves), default=0) <= SHORT_LABEL:
+        return figure
     # Long names one below the other: beside each other they would not fit.
     figure.update_layout(legend={"orientation": "v", "y": -0.22, "yanchor": "top"}, margin={"b": 40 + 22 * len(curves)})
     return figure

@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 from ued_core.figures.learning import RUN_COLOURS, RUN_DASHES, whole_step
 from ued_core.figures.theme import (
     CLASS_SYMBOLS,
+    INK,
     MUTED,
     ROLE_COLOURS,
     ROLE_DASHES,
@@ -27,11 +28,8 @@ from ued_core.results.staged import TAKEN_BACK, Trace
 FROZEN = -4.0
 """Where a frozen layer stands on the logarithmic scale of rates; 0.3⁶, the slowest of the defaults, is at −3.1."""
 
-
-LINES = 5
-"""Entries of the legend for which every chart has room."""
-LINE_PX = 20
-
+BESIDE, EXPLAINED, LINES, LINE_PX = 3, 2, 2, 20
+"""Legends: entries beside each other, those that are no layer, lines for which every chart has room, their height."""
 TICKS = {FROZEN: "frozen", -3: "0.001", -2: "0.01", -1: "0.1", 0: "1"}
 
 
@@ -42,6 +40,22 @@ class Alarm:
     epoch: float
     count: int
     action: str
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One way of training, with its runs.
+
+    Attributes:
+        name: for people.
+        role: ``defended`` for staged training, ``control`` for what is set against it, otherwise what plain training
+            was given.
+        accuracies: clean test accuracy of every run, 0..1, at least one.
+    """
+
+    name: str
+    role: str
+    accuracies: Sequence[float]
 
 
 def alarms(trace: Trace) -> list[Alarm]:
@@ -59,8 +73,9 @@ def alarms(trace: Trace) -> list[Alarm]:
 
 
 def legend_growth(trace: Trace) -> int:
-    """By how many pixels :func:`growth_figure` must be higher than the other charts, so that its legend fits."""
-    return LINE_PX * max(0, len(trace.layers) + 1 - LINES)
+    """By how many pixels :func:`growth_figure` must be higher than the other charts, so that its legend fits above."""
+    lines = math.ceil((len(trace.layers) + EXPLAINED) / BESIDE)
+    return LINE_PX * max(0, lines - LINES)
 
 
 def growth_figure(trace: Trace, plain: Trace | None = None) -> go.Figure:
@@ -93,7 +108,7 @@ def growth_figure(trace: Trace, plain: Trace | None = None) -> go.Figure:
         line = {"color": MUTED, "dash": "dot", "width": 1.5}
         figure.add_trace(go.Scatter(x=[None], y=[None], mode="lines", line=line, name="the same layer, plain training"))
     _mark_alarms(figure, trace)
-    figure.update_layout(margin={"b": figure.layout.margin.b + legend_growth(trace)})
+    figure.update_layout(margin={"t": figure.layout.margin.t + legend_growth(trace)})
     return figure
 
 
@@ -166,9 +181,45 @@ def rates_figure(trace: Trace) -> go.Figure:
             hovertemplate="%{y}<br>from epoch %{x:.3g}: %{text}<extra></extra>",
         )
     )  # fmt: skip
-    figure.update_layout(showlegend=False, margin={"r": 80, "b": 48})
+    figure.update_layout(showlegend=False, margin={"r": 80})
     figure.update_yaxes(type="category")
     return figure
+
+
+def readings_figure(readings: Sequence[Reading]) -> go.Figure:
+    """Clean test accuracy of every run, one row per reading, with the mean as a bar.
+
+    Args:
+        readings: from top to bottom.
+    """
+    figure = go.Figure()
+    for reading in readings:
+        colour, symbol = ROLE_COLOURS[reading.role], ROLE_SYMBOLS[reading.role]
+        values = [100 * value for value in reading.accuracies]
+        figure.add_bar(
+            x=[sum(values) / len(values)], y=[reading.name], orientation="h", width=0.62, showlegend=False,
+            marker={"color": colour, "opacity": 0.35},
+            hovertemplate=f"{reading.name}: mean %{{x:.1f}} % of {len(values)} seeds<extra></extra>",
+        )  # fmt: skip
+        figure.add_scatter(
+            x=values, y=[reading.name] * len(values), mode="markers", showlegend=False,
+            marker={"color": colour, "symbol": symbol, "size": 9, "line": {"color": INK, "width": 1}},
+            hovertemplate=f"{reading.name}: %{{x:.1f}} %<extra></extra>",
+        )  # fmt: skip
+    figure.update_layout(
+        base_layout(
+            xaxis={"title": {"text": axis_title("clean test accuracy after the last epoch", "%")}, "range": [0, 102]},
+            yaxis={"autorange": "reversed", "title": {"text": ""}, "type": "category"},
+            barmode="overlay",
+            margin={"t": 8},
+        )
+    )
+    return figure
+
+
+def readings_height(readings: Sequence[Reading]) -> int:
+    """Height of such a figure in CSS pixels."""
+    return 80 + 30 * max(3, len(readings))
 
 
 def _rate_in(trace: Trace, epoch: float, layer: str) -> float:
@@ -196,17 +247,19 @@ def _over_epochs(trace: Trace, plain: Trace | None, title: str) -> dict:
     return base_layout(
         xaxis={"title": {"text": "Accepted epochs"}, "range": [-0.2, end + 0.2], "dtick": whole_step(math.ceil(end))},
         yaxis={"title": {"text": title}},
-        legend={"orientation": "v", "y": -0.22, "yanchor": "top", "font": {"size": 12}},
-        margin={"b": 150},
+        legend={"font": {"size": 12}},
         showlegend=True,
     )
 
 
 def _mark_alarms(figure: go.Figure, trace: Trace) -> None:
     found: Sequence[Alarm] = alarms(trace)
+    if found:
+        line = {"color": ROLE_COLOURS["control"], "dash": "dash", "width": 1.5}
+        figure.add_trace(go.Scatter(x=[None], y=[None], mode="lines", line=line, name="alarms at once, how many"))
     for alarm in found:
         figure.add_vline(x=alarm.epoch, line={"color": ROLE_COLOURS["control"], "width": 1.5, "dash": "dash"})
         figure.add_annotation(
-            x=alarm.epoch, y=1, yref="paper", yanchor="bottom", showarrow=False, text=f"{alarm.count}×",
+            x=alarm.epoch, y=1, yref="paper", yanchor="top", xanchor="left", showarrow=False, text=f" {alarm.count}×",
             font={"size": 11, "color": ROLE_COLOURS["control"]},
         )  # fmt: skip
