@@ -37,6 +37,7 @@ from ued_core.results.evidence import RULE, Comparison, like_with_like, over
 from ued_core.results.measured import (
     ATTACKS_COMMAND,
     DEFENCES_COMMAND,
+    Grid,
     against,
     attack_of,
     by_effect,
@@ -391,11 +392,8 @@ def _size(run: ResultRow, named: bool) -> str:
 
 def _defence_table(rows: Sequence[ResultRow], dataset: str, command: str) -> None:
     table = grid(rows, dataset)
-    cells = measured_cells(table)
-    along = "row"
-    # Cells hold a gain, its interval and n, so the shorter side goes across.
-    if len(cells.columns) > len(cells.rows):
-        cells, along = cells.turned(), "column"
+    # Attacks across in every map; the defence that gives back most stands first.
+    cells = measured_cells(table).sorted_columns(_by_gain(table)).turned().single_seeds_bracketed()
     live_chart(
         accuracy_map(cells),
         key=f"defence_map_{plain_name(dataset)}",
@@ -410,10 +408,31 @@ def _defence_table(rows: Sequence[ResultRow], dataset: str, command: str) -> Non
         filename=f"defences_{plain_name(dataset)}",
         question=f"{data_title(dataset)}: clean test accuracy after training on attacked images, and what defences "
         "change of it",
-        caption=f"**Read along a {along}**: its first cell is the attack alone (per cent ± standard deviation), the "
-        "others are what each defence adds to it on the same seeds. In the "
-        f"{along} of clean images a loss is what a defence costs where nothing was attacked. {LEGEND} Bright is "
-        "learnable: the first cell's mean plus the gain.",
+        caption="**Read along a column**: its first cell is the attack alone (per cent ± standard deviation), the "
+        "others are what each defence adds to it on the same seeds, the most helpful first. In the column of clean "
+        f"images a loss is what a defence costs where nothing was attacked. {LEGEND} In brackets: a single seed. "
+        "Bright is learnable: the first cell's mean plus the gain.",
     )
     found = list(table.cells.values())
     made_by(found, command, runs_csv(found), f"defences_{plain_name(dataset)}.csv")
+
+
+def _by_gain(table: Grid) -> list[int]:
+    """The defences by what they give back on average over the attacks, the most first; none comes before them."""
+
+    def mean(defence: str) -> float:
+        gains = [gain.gain.mean for attack in table.attacks if (gain := _of_attack(table, attack, defence))]
+        return float(np.mean(gains)) if gains else -np.inf
+
+    own = {defence for (_, defence), cell in table.cells.items() if defences_of(cell)}
+    places = range(len(table.defences))
+    return sorted(places, key=lambda k: -mean(table.defences[k]) if table.defences[k] in own else -np.inf)
+
+
+def _of_attack(table: Grid, attack: str, defence: str) -> Comparison | None:
+    """What a defence gives back of an attack; None on clean images and where nothing can be paired."""
+    cell = table.cells.get((attack, defence))
+    if cell is None or attack_of(cell) is None:
+        return None
+    gain = table.gain(attack, defence)
+    return gain if gain and gain.gain.count else None

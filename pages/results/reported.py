@@ -105,8 +105,8 @@ def _one_source(rows: Sequence[ReportedRow], dataset: str, model: str) -> None:
         )  # fmt: skip
     else:
         chart(
-            accuracy_map(cells), key="reported_map", height=map_height(cells),
-            caption="Bright is learnable. **Read along a row**: what each defence makes of one attack. Empty: not "
+            accuracy_map(cells.turned()), key="reported_map", height=map_height(cells.turned()),
+            caption="Bright is learnable. **Read along a column**: what each defence makes of one attack. Empty: not "
                     f"reported. {where}",
         )  # fmt: skip
     _table(rows, "reported_table")

@@ -117,6 +117,18 @@ def test_turned_map_is_the_same_table() -> None:
     assert results.accuracy_map(turned).layout.yaxis.title.text == "defence"
 
 
+def test_columns_are_sorted_and_single_seeds_bracketed() -> None:
+    cells = results.measured_cells(grid())
+    order = list(range(len(cells.columns)))[::-1]
+    other = cells.sorted_columns(order)
+    assert other.columns == cells.columns[::-1]
+    assert repr(other.values.tolist()) == repr(cells.values[:, ::-1].tolist())
+    assert other.words[0] == cells.words[0][::-1]
+    texts = [text for row in cells.single_seeds_bracketed().texts for text in row]
+    assert all(text.startswith("(") == text.strip("()").endswith(" n1") for text in texts if text)
+    assert {text for text in texts if text.startswith("(")}, "there are cells of one seed in this table"
+
+
 def on_scale(percent: float) -> str:
     place = percent / 100
     (low, first), (high, second) = next(

@@ -102,7 +102,7 @@ def test_measured_part_shows_every_run_and_the_reference(open_page, tables) -> N
     assert figure["layout"]["yaxis"]["categoryarray"] == ["clean", "EM ε 16", "LSP"]
     assert "EM ε 16 with JPEG 10 75.0 % (n = 1), +55.0 points on one seed over none" in heat["alt"]
     texts = json.loads(heat["figure"])["data"][1]["text"]
-    assert texts == ["96.0 n1", "20.0 n1", "+55.0? n1"]
+    assert texts == ["(96.0 n1)", "(20.0 n1)", "(+55.0? n1)"]
     assert "cannot be told" in heat["caption"]
     captions = " ".join(c.value for c in page.caption)
     assert "1 to 2 seeds each" in captions

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import plotly.graph_objects as go
@@ -64,6 +64,28 @@ class Cells:
     texts: tuple[tuple[str, ...], ...] | None = None
     of_rows: str = "attack"
     of_columns: str = "defence"
+
+    def sorted_columns(self, order: Sequence[int]) -> Cells:
+        """The same with its columns in another order.
+
+        Args:
+            order: places of the columns, each once.
+        """
+        pick = tuple(order)
+        return replace(
+            self,
+            columns=tuple(self.columns[k] for k in pick),
+            values=self.values[:, list(pick)],
+            words=tuple(tuple(row[k] for k in pick) for row in self.words),
+            texts=self.texts and tuple(tuple(row[k] for k in pick) for row in self.texts),
+        )
+
+    def single_seeds_bracketed(self) -> Cells:
+        """The same with the texts of cells of a single run in brackets."""
+        shown = self.texts and tuple(
+            tuple(f"({text})" if text.endswith(" n1") else text for text in row) for row in self.texts
+        )
+        return replace(self, texts=shown)
 
     def turned(self) -> Cells:
         """The same with rows and columns exchanged."""
