@@ -42,8 +42,9 @@ def room(choice: Selection, kernels: np.ndarray | None) -> None:
 st.title("Matrices")
 st.markdown(
     "**The same operator as kernel, matrix, singular values and frequency response: what does COIN do to it?** "
-    "Write an image as one long vector x; then attack and defence are matrices. Click a row or a pixel, and every "
-    "picture follows."
+    "Write an image as one long vector x; then attack and defence are matrices. A is the attack's, R is one random "
+    "draw of COIN's, R·A is the attack with COIN after it, and E[R] is the average over all draws. Click a row or a "
+    "pixel, and every picture follows."
 )
 choice = sidebar_selection(attacked=False)
 kernels = choice.attack.kernels(choice.train.classes, choice.seed)

@@ -41,8 +41,8 @@ DRAWS = Parameter(
 NAMES: dict[OperatorName, str] = {
     "attack": "attack A",
     "coin": "COIN R",
-    "product": "product R·A",
-    "mean": "mean of many draws",
+    "product": "attack, then COIN: R·A",
+    "mean": "mean of many draws: E[R]·A",
     "difference": "difference of two classes",
 }
 WITHOUT_KERNELS: tuple[OperatorName, ...] = ("coin", "mean")
@@ -135,29 +135,28 @@ def parts_of(name: OperatorName, shown: Shown) -> Parts:
 
 def controls(choice: Selection, kernels: np.ndarray | None) -> tuple[Shown, int]:
     """All controls of the room; what is shown, and the chosen output pixel."""
-    options = NAMES if kernels is not None else {name: NAMES[name] for name in WITHOUT_KERNELS}
+    options = NAMES if kernels is not None else {name: NAMES[name].removesuffix("·A") for name in WITHOUT_KERNELS}
     names = choice.train.class_names
     with st.container(border=True):
-        left, middle, right = st.columns([14, 4, 4])
+        name = segments("Operator", options, key="operator", default=next(iter(options)))
+        left, middle, right = st.columns(3)
         with left:
-            name = segments("Operator", options, key="operator", default=next(iter(options)))
+            strength = method_controls(Coin, key="defence", only=("strength",)).strength
         with middle:
             label = class_control(names, key="class", label="class")
         other = label
         if name == "difference":
             with right:
                 other = class_control(names, key="class2", label="second class", first=1)
-        first, second, third, fourth, fifth = st.columns([6, 4, 4, 4, 4])
-        with first:
-            side = int(segments("Image size (px)", {str(n): f"{n}²" for n in SIZES}, key="size", default="8"))
-        with second:
-            strength = method_controls(Coin, key="defence", only=("strength",)).strength
-        with third:
-            draws = parameter_control(DRAWS, key="draws", default=DRAWS.default)
-        with fourth:
-            seed = parameter_control(DRAW, key="draw", default=DRAW.default)
-        with fifth:
-            row = _pixel(side)
+        # What a first look needs is above; the others have room where they are opened.
+        with st.expander("Image size, output pixel, draws"):
+            first, second = st.columns(2)
+            with first:
+                side = int(segments("Image size (px)", {str(n): f"{n}²" for n in SIZES}, key="size", default="8"))
+                draws = parameter_control(DRAWS, key="draws", default=DRAWS.default)
+            with second:
+                row = _pixel(side)
+                seed = parameter_control(DRAW, key="draw", default=DRAW.default)
     own, against = (None, None) if kernels is None else (kernels[label], kernels[other])
     padding = choice.attack.model_dump().get("padding", "zero")
     return Shown(name, own, against, side, strength, draws, seed, names[label], names[other], padding), row
@@ -476,9 +475,9 @@ def singular_view(shown: Shown) -> None:
         filename=f"singular_values_{side}",
         question="As singular values: how much can be undone?",
         formula="A = U Σ V^{T},   σ_{1} ≥ σ_{2} ≥ …",
-        caption="A direction with a small σ is nearly erased. **Look at how steeply a curve falls: one draw of COIN "
-                "keeps most directions, "
-        f"the mean over draws keeps few.** Share of values below a tenth of the largest: {low}. {words}{follows}",
+        caption="A direction with a small σ is nearly erased. **Look at how steeply a curve falls.** One draw of COIN "
+        f"keeps most directions; the mean over draws keeps few. Share of values below a tenth of the largest: {low}. "
+        f"{words}{follows}",
     )  # fmt: skip
     background.wait_for(*asked, slot="spectra")
 

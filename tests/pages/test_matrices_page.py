@@ -173,7 +173,7 @@ def test_attack_without_kernels_leaves_coin(open_page, monkeypatch):
     assert "does not work by class kernels" in page.info[0].value
     expected = operator("coin", None, size=(8, 8), strength=1.5, draws=1, seed=0)
     assert np.allclose(cells(page), expected.toarray(), atol=1e-6)
-    assert page.button_group(key="operator").options == ["COIN R", "mean of many draws"]
+    assert page.button_group(key="operator").options == ["COIN R", "mean of many draws: E[R]"]
 
 
 def test_strength_travels_to_the_defence_page(open_page):
