@@ -25,7 +25,6 @@ from pages.frame.navigation import script
 from pages.state.choice import Selection, protocol_line
 from pages.state.handover import examine_this, train_with_this
 from pages.state.known_words import known_caption, known_table
-from pages.state.run_words import method_words
 from pages.state.selection import sidebar_selection
 from pages.state.stack import defended, stack_sidebar, when_drawn, whole_set
 from pages.state.strength import Strength, following, strength_control, strength_of
@@ -170,8 +169,7 @@ with in_turn():
     still = prepared(choice, rest, samples)
 stack = follow_the_slider(still, rest, draw)
 if stack:
-    words = " → ".join(method_words(defence) for defence in stack)
-    train_here(pair_of(choice.spec(stack), words, choice.train.classes), key="defence")
+    train_here(pair_of(choice, stack), key="defence")
     with st.container(horizontal=True):
         train_with_this(choice, stack, page="Defence")
         examine_this(choice, stack, draw)

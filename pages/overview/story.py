@@ -11,7 +11,7 @@ from pages.frame.cache import cached
 from pages.frame.guard import guarded
 from pages.overview.glance import stored_rows
 from pages.state.choice import Selection
-from pages.state.run_words import method_words, percent
+from pages.state.run_words import percent
 from pages.state.sets import split
 from pages.state.stack import defended
 from pages.state.strength import Strength, following, strength_control, strength_of
@@ -153,6 +153,4 @@ def _cure(poisoned: ImageSet, names: Sequence[str], of: Strength | None) -> Defe
 
 def training(stack: DefenseStack) -> None:
     """The strip that trains both."""
-    choice = _selection()
-    words = " → ".join(method_words(defence) for defence in stack)
-    train_here(pair_of(choice.spec(stack), words, choice.train.classes), key="overview")
+    train_here(pair_of(_selection(), stack), key="overview")

@@ -11,7 +11,9 @@ import streamlit as st
 from pages.frame.guard import guarded, show_error
 from pages.frame.navigation import script
 from pages.frame.visitor import who
-from pages.state.run_words import percent
+from pages.state.choice import Selection
+from pages.state.own_data import for_looking
+from pages.state.run_words import method_words, percent
 from pages.state.whose import waiting_words
 from pages.widgets.live_chart import live_chart
 from ued_core import runs
@@ -61,8 +63,13 @@ def short(spec: RunSpec) -> RunSpec:
     )
 
 
-def pair_of(spec: RunSpec, words: str, classes: int) -> Pair | None:
-    """Both runs of a spec with defences; None where one of them is no matter of seconds."""
+def pair_of(choice: Selection, stack: DefenseStack) -> Pair | None:
+    """Both runs of a page's choice; None where one of them is no matter of seconds, or where the pictures are there to
+    be looked at only."""
+    if for_looking(choice.data):
+        return None
+    spec, classes = choice.spec(stack), choice.train.classes
+    words = " → ".join(method_words(defence) for defence in stack)
     made = short(spec)
     pair = Pair(made.with_values(defenses=DefenseStack()), made, words, classes)
     return pair if pair.alone.quick and pair.defended.quick else None

@@ -70,7 +70,7 @@ const OPERATIONS = {
     const [dx, dy] = byFields(draws, value, (moved) => moved - nearest(moved));
     displaced(source, target, width, height, dx, dy, settings);
   },
-  noise(source, target, width, height, value, settings, draws) {
+  noise(source, target, width, height, value, _settings, draws) {
     const size = width * height;
     const channels = draws.length / size;
     for (let p = 0; p < size; p++) {

@@ -58,7 +58,7 @@ async function followTiles(figure, strips, data, parts) {
     return;
   }
   before?.end();
-  const call = { name, strip: strips[given.row], end: () => LIVE.delete(figure), at: () => {} };
+  const call = { name, strip: strips[given.row], end: () => void LIVE.delete(figure), at: (_value) => {} };
   LIVE.set(figure, call);
   const [png, drawn] = parts;
   const sources = await pixelsOf(png.content, strips[given.row].childElementCount);

@@ -9,6 +9,23 @@ declare function opened(packet: Uint8Array, lost: () => void): Promise<Packed | 
 declare function csvCell(value: unknown): string;
 declare function saveFile(name: string, parts: BlobPart[], type: string): void;
 
+declare function follow(key: string, listener: (value: number) => void): () => void;
+declare function between(xs: ArrayLike<number>, ys: ArrayLike<number>, x: number): number;
+declare function operate(
+  operation: { name: string; scale: number; settings: any },
+  source: Uint8ClampedArray,
+  target: Uint8ClampedArray,
+  width: number,
+  height: number,
+  value: number,
+  draws: Float32Array | null | undefined,
+): void;
+declare function followTiles(figure: Element, strips: Element[], data: any, parts: any[]): Promise<void>;
+declare function unfollowTiles(figure: Element): void;
+declare function followMarks(chart: any): void;
+declare function unfollowMarks(node: Element): void;
+
 interface Window {
   Plotly: any;
+  uedFollowed: Map<string, any>;
 }
