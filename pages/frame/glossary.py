@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-ADDRESS = "glossary"
+ADDRESS, ASKED = "glossary", "word"
+"""Of the page, and the name in its address of the word that it begins with."""
 
 
 @dataclass(frozen=True)
@@ -172,5 +173,6 @@ def term(key: str) -> str:
     Raises:
         KeyError: there is no such word.
     """
-    # Relative, because the app may be served below a path; all pages lie side by side.
-    return f"[{WORDS[key].term}]({ADDRESS}#{key})"
+    # Relative, because the app may be served below a path; all pages lie side by side. An anchor would not do: browsers
+    # look for it before the page is drawn.
+    return f"[{WORDS[key].term}]({ADDRESS}?{ASKED}={key})"

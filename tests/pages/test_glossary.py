@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.frame.glossary import ADDRESS, WORDS, term
+from pages.frame.glossary import ADDRESS, ASKED, WORDS, term
 from pages.frame.navigation import PAGES, PageEntry
 
 ABOUT_WORDS = [entry for entry in PAGES if entry.address != ADDRESS]
@@ -73,11 +73,19 @@ def test_the_page_shows_every_entry_under_its_anchor(open_page: Callable[..., Ap
     assert any("Is this like Nightshade or Glaze?" in text for text in shown)
 
 
+def test_the_word_that_was_asked_for_comes_first(open_page: Callable[..., AppTest]) -> None:
+    page = open_page(ADDRESS, {ASKED: "theta"})
+    assert [head.anchor for head in page.subheader] == ["theta", *(key for key in WORDS if key != "theta")]
+    unknown = open_page(ADDRESS, {ASKED: "magic"})
+    assert not unknown.exception
+    assert [head.anchor for head in unknown.subheader] == list(WORDS)
+
+
 def test_a_page_lists_its_words_with_links_to_their_entries(open_page: Callable[..., AppTest]) -> None:
     page = open_page("studies")
     entry = next(entry for entry in PAGES if entry.address == "studies")
     told = next(text.value for text in page.markdown if term(entry.words[0]) in text.value)
-    assert term("seed") == "[Seed and interval](glossary#seed)"
+    assert term("seed") == "[Seed and interval](glossary?word=seed)"
     assert all(f"**{term(key)}**. {WORDS[key].text}" in told for key in entry.words)
     assert term("theta") not in told
 
