@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.slider_walk import Call, Walk, one_move
 
-MOST_CALLS, MOST_FILES = 209, 28
+MOST_CALLS, MOST_FILES = 209, 30
 """Calls: half of the 419 that a review counted. Files: what there is now; fewer would join modules that others use,
 such as the displacement, which attackers who expect COIN need too."""
 
@@ -34,7 +34,9 @@ def test_the_walk_ends_in_pictures_and_theta(walk: Walk) -> None:
         "consistency.py:theta",
         "consistency.py:moved_to",
         "consistency.py:feature_view",
-        "cost.py:cost_view",
+        "left.py:left_view",
+        "strength.py:strength_control",
+        "hill.py:hill",
         "delivery.py:pack",
     } <= called
     assert walk.calls[0] == Call("pages/defence/page.py", "follow_the_slider", 0)
