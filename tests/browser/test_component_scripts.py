@@ -187,6 +187,51 @@ def test_a_row_of_tiles_that_stays_is_neither_sent_nor_drawn_again(blank: Page) 
     assert told == ["lost"]
 
 
+BANDS = """async () => {
+    const count = 10;
+    const rows = ["clean", "poisoned"].map((label) => ({ label, more: "", count, role: label, mark: "●" }));
+    const names = Array.from({ length: count }, (_, k) => (k % 2 ? "ankle boot" : "hourglass"));
+    const words = { rows, names, alt: "tiles", caption: "", clickable: false, selected: [], above: false };
+    await window.call({ data: pack(words, [["a", "x"], ["b", "x"]]), setTriggerValue() {} }, false);
+    const places = (what) => [...document.querySelectorAll(what)].map((e) => e.getBoundingClientRect());
+    const shown = [...document.querySelectorAll(".label")].filter((e) => e.offsetParent);
+    return {
+      columns: new Set(places(".tile").map((box) => Math.round(box.left))).size,
+      right: Math.max(...places(".tile, .name").map((box) => box.right)),
+      side: places(".tile")[0].width,
+      labels: shown.map((e) => e.textContent),
+      // Rows of one band stand below each other: clean, poisoned, and then the next five.
+      order: [0, 10, 5, 15].map((k) => places(".tile")[k].top),
+      cut: [...document.querySelectorAll(".name")].filter((e) => e.scrollWidth > e.clientWidth + 1).length,
+    };
+}"""
+
+
+@pytest.mark.parametrize(("width", "columns"), [(1200, 10), (800, 10), (660, 5), (480, 5), (360, 5)])
+def test_tiles_come_in_bands_where_the_page_is_narrow(browser: Browser, width: int, columns: int) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    try:
+        style = (SCRIPTS / "tile_rows.css").read_text("utf-8")
+        load(
+            page,
+            "tile_rows.js",
+            f'<style>{style}</style><main style="container: page / inline-size"><figure class="ued-tiles">'
+            "</figure></main>",
+        )
+        seen = page.evaluate(BANDS)
+    finally:
+        page.close()
+    assert seen["columns"] == columns
+    assert seen["right"] <= width
+    assert seen["side"] >= 56, "none shrinks until nothing is seen"
+    assert seen["cut"] == 0, "names are whole"
+    bands = 10 // columns
+    assert sorted(seen["labels"]) == sorted(["●\u00a0clean", "●\u00a0poisoned"] * bands)
+    clean, poisoned, next_clean, next_poisoned = seen["order"]
+    assert clean < poisoned
+    assert (clean, poisoned) == (next_clean, next_poisoned) if bands == 1 else poisoned < next_clean < next_poisoned
+
+
 def test_a_page_goes_on_waiting_for_what_a_newer_call_waits_for(blank: Page) -> None:
     load(blank, "waiting.js", '<span class="ued-wait"></span>')
     asked = """async (keys) => {

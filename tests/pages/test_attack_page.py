@@ -3,7 +3,7 @@
 import json
 
 from tests.pages.components import charts, tiles
-from ued_core.attacks import Cuda
+from ued_core.attacks import ATTACKS, Cuda
 from ued_core.params import LARGEST_SEED
 
 SMALL = {"data_shapes_train_size": "200", "data_shapes_test_size": "100"}
@@ -81,3 +81,21 @@ def test_every_key_that_a_run_may_have_is_shown(open_page):
     assert page.number_input(key="key").value == LARGEST_SEED
     beyond = open_page("attack", {**SMALL, "key": str(LARGEST_SEED + 1)})
     assert any(largest in notice.value for notice in (*beyond.warning, *beyond.error))
+
+
+def test_every_attack_says_its_idea_and_whether_it_does_anything_here(open_page):
+    page = open_page("attack", {"data": "shapes", "attack": "synper"})
+    assert not page.exception
+    told = [m.value for m in page.markdown]
+    assert f"**LSP.** {ATTACKS['synper'].summary()}" in told
+    (box,) = page.info
+    assert "**LSP alone is not seen to lower the accuracy on this data.**" in box.value
+    assert "LSP is known to work on" in box.value
+    (row,) = tiles(page)
+    assert [(r["role"], r["mark"]) for r in row["rows"]] == [("clean", "●"), ("poisoned", "✕"), ("", "")]
+    assert row["caption"].startswith("Shapes · LSP · key 0."), "nothing at its default is listed"
+
+
+def test_captions_name_what_differs_from_the_default(open_page):
+    page = open_page("attack", {**SMALL, "attack_cuda_blur": "0.2"})
+    assert "Shapes · CUDA (blur p_b 0.2) · key 0." in tiles(page)[0]["caption"]

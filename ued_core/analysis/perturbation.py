@@ -223,7 +223,7 @@ def radial_average(power: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         power: (…, H, W), centred as :func:`power_spectrum` returns it.
 
     Returns:
-        Frequencies in cycles a pixel, float64 (R,), from 0 to at most 0.707 (the corners), and the
+        Frequencies in cycles per pixel, float64 (R,), from 0 to at most 0.707 (the corners), and the
         means, (…, R). A ring is as wide as the coarser of the two frequency steps.
     """
     height, width = power.shape[-2:]

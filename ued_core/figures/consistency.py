@@ -485,7 +485,7 @@ def accuracy_curves(curves: Sequence[MetricCurve], current: tuple[float, float, 
                 "showlegend": axis == "x",
                 "x": [current[place]],
                 "y": [100 * current[2]],
-                "marker": {"color": ROLE_COLOURS["poisoned"], "size": 13, "line": {"color": INK, "width": 1}},
+                "marker": {"color": INK, "symbol": "circle-open", "size": 13, "line": {"width": 3}},
                 "hovertemplate": "now: %{y:.1f} %<extra></extra>",
             }
         )

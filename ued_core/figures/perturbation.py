@@ -180,7 +180,7 @@ def radial_curves(
     """Power against frequency: means of clean and poisoned images, and a band over the perturbations of the classes.
 
     Args:
-        frequencies: float (R,), cycles a pixel.
+        frequencies: float (R,), cycles per pixel.
         curves: role of the theme → power (R,).
         perturbations: power (K, R), one row per class; at most ten are drawn.
         names: one per class.
@@ -218,7 +218,7 @@ def radial_curves(
     return compose(
         traces,
         base_layout(
-            xaxis={"title": {"text": axis_title("spatial frequency", "cycles a pixel")}},
+            xaxis={"title": {"text": axis_title("spatial frequency", "cycles per pixel")}},
             yaxis={
                 "type": "log",
                 "title": {"text": axis_title("mean power", "pixel values 0..1, squared")},

@@ -21,7 +21,7 @@ def tradeoff(curve: Sequence[Point], values: Sequence[float], label: str, now: P
     """How the perturbation goes and the image with it, over one parameter.
 
     Args:
-        curve: one point a value.
+        curve: one point per value.
         values: of the parameter.
         label: of the parameter, with its unit.
         now: the point of the setting on the page.
