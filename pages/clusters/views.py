@@ -513,21 +513,22 @@ def noise_part(scene: Scene) -> None:
     columns = list(_columns(scene))
     before = _nearest(choice.train, tuple(grouping.nearest[cluster][0] for cluster in columns))
     after = choice.poisoned(before).images
-    tiles, gain = mean_tiles(read.maps[columns].astype(np.float32))
+    tiles, gains = mean_tiles(read.maps[columns].astype(np.float32))
+    gain = _gains(gains)
     own = fitting_gain(before.images, after)
     hidden = 100 * (1 - read.known.mean())
     unseen = f" {hidden:.1f} % of the values are cut off in every image and drawn grey." if hidden >= 0.05 else ""
     _tiles(
         scene,
         [
-            ("noise", f"× {gain:g}, grey = none", tiles),
+            ("noise", f"× {gain}, grey = none", tiles),
             ("an image before", "nearest to the centre", before.images),
             ("after", "with the noise", after),
             ("difference", f"× {own:g}, grey = none", amplified_difference(before.images, after, own)),
         ],
         key=NOISE_TILES,
-        alt=f"The noise of each cluster amplified {gain:g} times, and one image before and after.",
-        caption=f"One noise per cluster, drawn as 127.5 + **{gain:g}** · δ; the largest value is "
+        alt=f"The noise of each cluster amplified {gain} times, and one image before and after.",
+        caption=f"One noise per cluster, drawn as 127.5 + **{gain}** · δ; the largest value is "
         f"{np.abs(read.maps).max()}/255 of "
         f"the {scene.attack.epsilon}/255 allowed. It is read off {len(rows):,} published images: "
         f"**{100 * read.held:.0f} %** of them are exactly their clean version plus this noise, cut to 0..255.{unseen}",
@@ -539,6 +540,12 @@ def noise_part(scene: Scene) -> None:
         label="Measure this perturbation: size, spectrum, who can read it →",
         query_params=address,
     )
+
+
+def _gains(gains: np.ndarray) -> str:
+    """By how much the tiles of a row are amplified, each by its own gain."""
+    low, high = gains.min(), gains.max()
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
 
 
 def _look_tiles(choice: Selection) -> None:

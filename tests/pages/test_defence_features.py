@@ -5,7 +5,7 @@ from typing import Any
 from streamlit.testing.v1 import AppTest
 
 from tests.pages.components import charts
-from ued_core.studies.onlookers import CLEAN_WHY, POISONED_WHY, victim_words
+from ued_core.studies.onlookers import CLEAN_WHY, POISONED_WHY
 
 SMALL = {"data": "fashion", "data_fashion_train_size": "400", "data_fashion_test_size": "100"}
 
@@ -20,7 +20,6 @@ def test_the_network_that_learned_the_poison_looks_where_one_ships(open_page):
     assert not page.exception
     assert features(page)["question"] == "What the poisoned network sees"
     assert POISONED_WHY in features(page)["caption"]
-    assert victim_words("fashion-cuda") in features(page)["caption"]
     page.segmented_control(key="onlooker").set_value("fashion").run()
     assert features(page)["question"] == "What a clean network sees"
     assert CLEAN_WHY in features(page)["caption"]
