@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 import pytest
 
 from ued_core.catalogue import Catalogue
+from ued_core.defenses import Coin
 from ued_core.errors import ParameterError, UedError, UnknownName
 from ued_core.params import LARGEST_SEED, Method, fingerprint, param
 
@@ -225,3 +226,10 @@ def test_parameters_are_listed_once_per_class() -> None:
 
     assert Blur.parameters() is Blur.parameters()
     assert [p.name for p in Wider.parameters()] == [*(p.name for p in Blur.parameters()), "more"]
+
+
+def test_a_name_says_what_differs_from_the_defaults() -> None:
+    assert Coin().named() == "COIN"
+    assert Coin().named(lead=True) == "COIN α = 2"
+    assert Coin(strength=1.5, truncate=True).named() == "COIN α = 1.5, truncate to 8 bits"
+    assert Coin(boundary="scipy_wrap").named(lead=True) == "COIN α = 2, boundary = scipy_wrap"

@@ -27,6 +27,8 @@ UPLOAD = "import:"
 LARGEST_SEED = 2**32 - 1
 """Seeds and private keys are whole numbers from 0 to this one; numpy's ``RandomState``, which draws kernels, takes 32
 bits."""
+MOST_NAMED = 3
+"""So many parameters stand in the name of a configured method."""
 WORDS_FOR_TRUE, WORDS_FOR_FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
 
@@ -143,6 +145,18 @@ class Parameter(BaseModel):
         if self.minimum is not None:
             return f"{words} of at least {_written(self.minimum)}{unit}"
         return words + unit
+
+    @property
+    def symbol(self) -> str:
+        """What stands before its value in a name: the Greek letter that ends the label, or else the label."""
+        last = self.label.rpartition(" ")[2]
+        return last if len(last) == 1 and not last.isascii() else self.label
+
+    def valued(self, value: Any) -> str:
+        """``α = 1.5``: the symbol with a value; of true and false the label alone, or ``not`` and the label."""
+        if isinstance(value, bool):
+            return self.label if value else f"not {self.label}"
+        return f"{self.symbol} = {f'{value:g}' if isinstance(value, float) else self.write(value)}"
 
     def read(self, text: str) -> Any:
         """The value that a text of a link or of the command line means; whether it keeps the rule is not looked at.
@@ -325,6 +339,22 @@ class Method(Declaring):
                 for p in cls.parameters()
             ],
         }
+
+    def named(self, lead: bool = False) -> str:
+        """The title with what is not at its default: ``COIN α = 1.5``; texts and paths are left out.
+
+        Args:
+            lead: name the first parameter at its default too, where it is a number with a range: the strength, of most
+                defences.
+        """
+        told = []
+        for place, known in enumerate(self.parameters()):
+            value = getattr(self, known.name)
+            first = lead and place == 0 and None not in (known.minimum, known.maximum)
+            if (value != known.default or first) and known.kind != "text":
+                told.append(known.valued(value))
+        more = ["…"] if len(told) > MOST_NAMED else []
+        return " ".join([self.title, ", ".join([*told[:MOST_NAMED], *more])]).strip()
 
     def chosen_paths(self) -> dict[str, str]:
         """Name → text of the parameters that name a file or folder here, without the empty ones."""

@@ -100,12 +100,15 @@ def _show(
     drawn = f", {step.draws:.3g} draws per step" if step.draws != 1 else ""
     once = f"about {_span(cost.once_s(images))}" if cost.once_s(images) else "nothing"
     st.markdown(
-        f"**An epoch of {images:,} images takes about {_span(images * _seconds_an_image(cost, pace))} here.** The "
-        f"network's work: {work} · "
-        f"augmenting the batches: {f'{share}{drawn}' if cost.augmenting_s else '**nothing**'} · once before training: "
-        f"**{once}**"
+        f"**An epoch of {images:,} images takes about {_span(images * _seconds_an_image(cost, pace))} on this machine "
+        "when it is idle.**"
     )
-    st.caption(plain(" ".join(_sources(spec, stack, cost, pace, few))))
+    with st.expander("What of it the defences cost"):
+        st.markdown(
+            f"The network's work: {work} · augmenting the batches: "
+            f"{f'{share}{drawn}' if cost.augmenting_s else '**nothing**'} · once before training: **{once}**"
+        )
+        st.caption(plain(" ".join(_sources(spec, stack, cost, pace, few))))
 
 
 def _seconds_an_image(cost: EpochCost, pace: Estimate | None) -> float:
@@ -120,8 +123,8 @@ def _sources(spec: RunSpec, stack: DefenseStack, cost: EpochCost, pace: Estimate
     names = f"{spec.model.title}, {spec.plan.title}."
     if pace is None:
         time = (
-            f"The time is what steps on {few} images take one thread of this machine's processor: no run of this "
-            "model on this data set has finished here yet."
+            f"Measured on one CPU thread with {few} images: no run of this model on this data set has finished here "
+            "yet."
         )
     else:
         time = f"The time is {pace.source()}" + (

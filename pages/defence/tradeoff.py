@@ -34,6 +34,8 @@ MEASURE = Parameter(
 )  # fmt: skip
 PER_CLASS = 10
 MOST_RUNS = 9
+SWEPT_FROM = "sweep_from"
+"""Which value of the slider the chosen values of a sweep belong to."""
 MOST_SEEDS, USUAL_SEEDS = 10, 3
 
 
@@ -146,6 +148,18 @@ def _point(measured: Suppression) -> tuple[float, float, float]:
     return measured.psnr, measured.energy, measured.aligned
 
 
+def sweep_choice(parameter: Parameter, now: float) -> tuple[list[float], list[float]]:
+    """The values that are offered for a sweep and those that are chosen at first, each in order.
+
+    Offered are evenly spaced ones over the range, the present value and the published one; chosen are the last two
+    and a few over the whole range.
+    """
+    even = sweep_values(parameter)
+    wanted = {now, parameter.default}
+    few = even[:: max(1, len(even) // 4)]
+    return sorted({*even, *wanted}), sorted({*few, *wanted})
+
+
 @st.fragment
 def sweep_button(choice: Selection, stack: DefenseStack, known: Sequence[RunRecord]) -> None:
     """Start a study of the first defence's first parameter, or a visitor's runs, one per value; ``known`` are runs,
@@ -158,14 +172,19 @@ def sweep_button(choice: Selection, stack: DefenseStack, known: Sequence[RunReco
     if parameter is None:
         return
     with st.popover("Sweep this parameter …"):
-        offered = sweep_values(parameter)
-        # A few over the whole range, and the one that the reader looks at.
-        first = {*offered[:: max(1, len(offered) // 4)], getattr(stack[0], parameter.name)}
+        now = getattr(stack[0], parameter.name)
+        offered, first = sweep_choice(parameter, now)
+        marks = {parameter.default: "published", now: "now"}
+        if parameter.default == now:
+            marks = {now: "now, published"}
+        # What the slider says is among the values, also when it has moved since the box was opened.
+        if st.session_state.get(SWEPT_FROM) != (stack[0].key, parameter.name, now):
+            st.session_state[SWEPT_FROM] = (stack[0].key, parameter.name, now)
+            st.session_state["sweep_values"] = first
         chosen = st.multiselect(
             f"Values of {parameter.label}",
             offered,
-            default=[value for value in offered if value in first],
-            format_func=lambda v: f"{v:g}",
+            format_func=lambda v: f"{v:g} ({marks[v]})" if v in marks else f"{v:g}",
             key="sweep_values",
             max_selections=MOST_RUNS,
         )

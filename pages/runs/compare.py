@@ -1,9 +1,13 @@
-"""Runs side by side: their curves on the same axes, and only the parameters in which they differ."""
+"""Runs side by side, as conditions: accuracy over the number in which they differ, or curves over epochs, and only the
+parameters in which they differ."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +19,6 @@ from pages.frame.hidden import seen
 from pages.state.run_address import compared_runs
 from pages.state.run_words import (
     differing,
-    method_words,
     other_surroundings,
     percent,
     seed_of,
@@ -23,14 +26,18 @@ from pages.state.run_words import (
     short_id,
     state_text,
 )
-from pages.state.whose import title_of
+from pages.state.whose import is_open, title_of
 from pages.widgets.live_chart import live_chart
 from ued_core import runs
+from ued_core.analysis.confidence import ENOUGH, share_interval
 from ued_core.figures.learning import QUANTITIES, Curve, Quantity, compare_figure
 from ued_core.figures.roles import picture_role
-from ued_core.params import fingerprint
+from ued_core.figures.studies import Level, Point, study_curves
+from ued_core.params import Parameter
+from ued_core.results.evidence import over
 from ued_core.results.parts import EpochRow
-from ued_core.runs import RunRecord
+from ued_core.runs import RunRecord, RunSpec
+from ued_core.studies.conditions import Place, Varied, conditions, one_number
 
 MOST_RUNS = 30
 MEASURES: Sequence[tuple[str, str]] = (("last", "Clean test"), ("best", "Best"), ("train_accuracy", "Training"))
@@ -45,31 +52,53 @@ class Group:
 
 
 def compare_view() -> None:
-    """Draw the choice, the curves and the table."""
+    """Draw the choice, the picture and the table."""
     records = {record.id: record for record in runs.snapshot().records if record.epoch > 0}
     chosen = _choice(records)
     if len(chosen) < 2:
         st.info("Choose two or more runs above, or tick them in the table of all runs." if len(records) > 1
                 else "There are not two runs with results yet. Start some, then compare them here.")  # fmt: skip
         return
-    alike = any(len(group) > 1 for group in same_but_seed(chosen))
+    alike = any(len(group) > 1 for group in conditions(chosen))
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        titles = {quantity.title: quantity for quantity in QUANTITIES}
-        title = st.segmented_control(
-            "Curves", list(titles), default=QUANTITIES[0].title, required=True, key="compare_what"
-        )
+        picture = st.empty()
         together = (
             st.toggle(
                 "Group seeds",
                 value=True,
                 key="compare_group",
-                help="Runs that differ in their seed only become one curve: mean ± sample standard deviation.",
+                help="Runs that differ in their seeds only are one condition: mean and spread over the seeds.",
             )
             if alike
             else False
         )
     groups = grouped(chosen, together)
-    quantity: Quantity = titles[title]
+    varied = one_number([group.records[0].run_spec for group in groups])
+    titles: dict[str, Quantity | None] = {quantity.title: quantity for quantity in QUANTITIES}
+    if varied is not None:
+        titles = {f"Accuracy over {varied.parameter.symbol}": None, **titles}
+    title = picture.segmented_control(
+        "Picture",
+        list(titles),
+        default=next(iter(titles)),
+        required=True,
+        # Another list of pictures is another control: its first one is shown.
+        key=f"compare_what_{'curves' if varied is None else varied.parameter.name}",
+    )
+    quantity = titles[title]
+    if varied is not None and quantity is None:
+        _over_the_number(groups, varied)
+    elif quantity is not None:
+        _over_epochs(groups, quantity)
+    if few := _few_words(groups):
+        st.caption(few)
+    _difference_table(groups)
+    if any(not record.over for record in chosen):
+        st.caption("Some of these runs are not over; their last epoch so far is shown.")
+        st.button("Refresh", key="compare_refresh")
+
+
+def _over_epochs(groups: Sequence[Group], quantity: Quantity) -> None:
     curves = [
         Curve(group.label, tuple(_rows(record) for record in group.records), role=_role(group.records[0]))
         for group in groups
@@ -79,10 +108,80 @@ def compare_view() -> None:
         compare_figure(curves, quantity), key="runs_compare", height=360 + 22 * len(groups), filename="compare",
         alt=f"{quantity.title} over the epochs of {len(groups)} curves. Clean test accuracy at the end: {summary}.",
     )  # fmt: skip
-    _difference_table(groups)
-    if any(not record.over for record in chosen):
-        st.caption("Some of these runs are not over; their last epoch so far is shown.")
-        st.button("Refresh", key="compare_refresh")
+
+
+def _over_the_number(groups: Sequence[Group], varied: Varied) -> None:
+    """Accuracy over the number in which the conditions differ, and the level of those that lack it."""
+    of_lines = labels([groups[line[0]].records for line in varied.lines], without=varied.place)
+    lines = {}
+    for label, line in zip(of_lines, varied.lines, strict=True):
+        lines[label or varied.of or "runs"] = [_point(groups[k], varied.values[k]) for k in line]
+    levels = [
+        Level(groups[k].label, point.mean, point.low, point.high, _role(groups[k].records[0]), point.words)
+        for k in varied.levels
+        if not math.isnan((point := _point(groups[k], math.nan)).mean)
+    ]
+    name = f"{varied.of} {varied.parameter.label}".strip()
+    unit = f" ({varied.parameter.unit})" if varied.parameter.unit else ""
+    told = [f"{label} at {p.x:g}: {p.words}" for label, points in lines.items() for p in points]
+    several = any(len(group.records) > 1 for group in groups)
+    live_chart(
+        study_curves(
+            lines,
+            f"{name}{unit}",
+            levels,
+            published=float(varied.parameter.default),
+            role=_role(groups[varied.lines[0][0]].records[0]) if len(lines) == 1 else "",
+        ),
+        key="runs_over_number",
+        height=400,
+        filename=f"accuracy_over_{varied.parameter.name}",
+        question=f"What does {varied.parameter.symbol} do to the accuracy on clean test images?",
+        alt=f"Clean test accuracy over {name}: {'; '.join([*told, *(f'{v.name}: {v.words}' for v in levels)])}.",
+        caption="After the last epoch. "
+        + ("Bars of several seeds: the 95 % t interval of their mean. " if several else "")
+        + "Bars of a single run: what another draw of as many test images may show (95 %). "
+        + f"Dotted upright: the published value, {varied.parameter.default:g}.",
+    )
+
+
+def _point(group: Group, x: float) -> Point:
+    low, high = _interval(group.records)
+    values = [record.last for record in group.records if record.last is not None]
+    return Point(x, over(values).mean, low, high, f"{group.label}: {_measured(group.records, 'last')}")
+
+
+def _interval(records: Sequence[RunRecord]) -> tuple[float, float]:
+    """95 %: of the mean over seeds, or of a single run over draws of the test images; nan where neither is known."""
+    values = [record.last for record in records if record.last is not None]
+    if len(values) > 1:
+        held = over(values).interval
+        return (held.low, held.high) if held else (math.nan, math.nan)
+    images = _tested(records[0])
+    return share_interval(values[0], images) if values and images else (math.nan, math.nan)
+
+
+def _tested(record: RunRecord) -> int | None:
+    """How many test images its accuracy was counted on; None while it is not over."""
+    return _tested_in(runs.folder(record.id).path, record.ended) if record.state == "finished" else None
+
+
+@lru_cache(maxsize=512)
+def _tested_in(folder: Path, _ended: float | None) -> int | None:
+    result = runs.folder(folder.name).result()
+    return None if result is None else result.data.test
+
+
+def _few_words(groups: Sequence[Group]) -> str:
+    """A warning where one test image is more than a point."""
+    counts = [count for group in groups for record in group.records if (count := _tested(record)) is not None]
+    if not counts or min(counts) >= ENOUGH:
+        return ""
+    few = min(counts)
+    return (
+        f"**Only {few} test images:** one of them is {100 / few:.3g} points, so no condition is called better than "
+        f"another; test on at least {ENOUGH}."
+    )
 
 
 def _choice(records: Mapping[str, RunRecord]) -> list[RunRecord]:
@@ -117,46 +216,71 @@ def run_label(record: RunRecord) -> str:
     return f"{title_of(record)} · seed {seed_words(record.spec)} ({short_id(record.id)})"
 
 
-def same_but_seed(records: Sequence[RunRecord]) -> list[list[RunRecord]]:
-    """The runs in groups that differ in their seed only, computed in the same arithmetic; a repeated seed starts a
-    group of its own."""
-    groups: dict[str, list[RunRecord]] = {}
-    for record in records:
-        spec = {k: v for k, v in record.spec.items() if k not in ("seed", "note", "device")}
-        # A run that was trained on a half-crafted set, or in another arithmetic, is another experiment.
-        name, copy = fingerprint(spec | {"early": record.stopped_early, "precision": record.precision}), 0
-        # The same seed twice is the same experiment twice: it must not pass for a second sample.
-        while any(seed_of(other.spec) == seed_of(record.spec) for other in groups.get(f"{name}/{copy}", [])):
-            copy += 1
-        groups.setdefault(f"{name}/{copy}", []).append(record)
-    return list(groups.values())
-
-
 def grouped(records: Sequence[RunRecord], together: bool) -> list[Group]:
-    """What becomes one curve each, with labels that say how they differ."""
-    sets = same_but_seed(records) if together else [[record] for record in records]
+    """What becomes one condition each, with labels that say how they differ."""
+    sets = conditions(records) if together else [[record] for record in records]
+    texts = labels(sets) if len(sets) > 1 else [title_of(sets[0][0])]
+    # What still reads alike differs in what it drew, or else has another id.
+    texts = [
+        f"{text}, seed {seed_words(m[0].spec)}".removeprefix(", ") if texts.count(text) > 1 else text
+        for text, m in zip(texts, sets, strict=True)
+    ]
+    texts = [
+        f"{text} ({short_id(m[0].id)})" if texts.count(text) > 1 else text for text, m in zip(texts, sets, strict=True)
+    ]
+    texts = [f"{text} · {len(m)} seeds" if len(m) > 1 else text for text, m in zip(texts, sets, strict=True)]
+    return [Group(text, tuple(members)) for text, members in zip(texts, sets, strict=True)]
+
+
+def labels(sets: Sequence[Sequence[RunRecord]], without: Place = ()) -> list[str]:
+    """One label a condition, of what differs among them alone: ``COIN α = 1.5``, or ``α = 1.5`` where all have COIN.
+
+    Args:
+        sets: the runs of each.
+        without: a place in their specs that is not named, because an axis shows it.
+    """
     apart = differing([members[0].spec for members in sets])
     around = other_surroundings(sets)
-    labels = []
-    for members, parameters, computed in zip(sets, apart, around, strict=True):
-        parameters = {"precision": computed.get("precision", "–"), **parameters}
-        if len(members) > 1:
-            # The first one's seed is not that of all.
-            parameters.pop("seed", None)
-        words = ", ".join(
-            f"{name} {value}" for name, value in list(parameters.items())[:4] if name not in _IN_TITLE and value != "–"
-        )
-        text = title_of(members[0]) + (f" · {words}" if words else "")
-        labels.append(text + (f" · {len(members)} seeds" if len(members) > 1 else ""))
-    # What still reads alike gets its run's id.
-    labels = [
-        f"{text} ({short_id(m[0].id)})" if labels.count(text) > 1 else text
-        for text, m in zip(labels, sets, strict=True)
+    return [
+        _label(members[0], {"precision": computed.get("precision", "–"), **parameters}, without)
+        for members, parameters, computed in zip(sets, apart, around, strict=True)
     ]
-    return [Group(text, tuple(members)) for text, members in zip(labels, sets, strict=True)]
 
 
-_IN_TITLE = frozenset({"dataset", "attack", "defenses", "model"})
+def _label(record: RunRecord, parameters: Mapping[str, str], without: Place) -> str:
+    told = []
+    methods = _methods(record, parameters)
+    for name, text in parameters.items():
+        part = name.partition(" · ")[0]
+        if name in methods:
+            told.append(methods[name])
+        elif part in methods or name in _DRAWN or text == "–":
+            # Its method's name says it, or it is a seed.
+            continue
+        else:
+            place, known, _ = _declared(record, name)
+            if not without or place != without:
+                told.append(f"{known.symbol} = {text}" if known else f"{name.rpartition(' · ')[2]} {text}")
+    return ", ".join(told)
+
+
+_DRAWN = frozenset({"seed", "attack seed", "dataset · seed"})
+
+
+def _declared(record: RunRecord, name: str) -> tuple[Place, Parameter | None, str]:
+    """Place, declaration and method of what :func:`differing` calls ``defenses · coin · strength``."""
+    spec = record.run_spec
+    part, _, rest = name.partition(" · ")
+    if spec is None or part not in RunSpec.parts():
+        known = next((p for p in RunSpec.parameters() if p.name == name.replace(" ", "_")), None)
+        return ((known.name,) if known else ()), known, ""
+    value = getattr(spec, part)
+    several = RunSpec.parts()[part].several
+    for place, method in enumerate(value if several else [value] if value is not None else []):
+        for known in method.parameters():
+            if rest == (f"{method.key} · {known.name}" if several else known.name).replace("_", " "):
+                return (part, place, known.name), known, method.title
+    return (), None, ""
 
 
 def _role(record: RunRecord) -> str:
@@ -176,8 +300,14 @@ def _measured(records: Sequence[RunRecord], name: str) -> str:
     return f"{100 * np.mean(values):.1f} ± {100 * np.std(values, ddof=1):.1f} % (n = {len(values)})"
 
 
-def _heading(name: str) -> str:
-    text = name.replace("defenses", "defences")
+def _heading(groups: Sequence[Group], name: str) -> str:
+    """The name of a column: the method and the label of its parameter, with the unit."""
+    text = name.replace("defenses", "defence")
+    for group in groups:
+        _, known, title = _declared(group.records[0], name)
+        if known is not None:
+            text = f"{title} {known.label}".strip() + (f" ({known.unit})" if known.unit else "")
+            break
     return text[:1].upper() + text[1:]
 
 
@@ -187,11 +317,11 @@ def _methods(record: RunRecord, parameters: Mapping[str, str]) -> dict[str, str]
     if spec is None:
         return {}
     words = {
-        "dataset": method_words(spec.dataset),
-        "attack": method_words(spec.attack) if spec.attack else "none",
-        "defenses": " → ".join(method_words(defence) for defence in spec.defenses) or "none",
-        "model": method_words(spec.model),
-        "plan": method_words(spec.plan),
+        "dataset": seen(spec.dataset.label()) if is_open(record.spec) else spec.dataset.title,
+        "attack": spec.attack.named() if spec.attack else spec.dataset.without_attack,
+        "defenses": " → ".join(defence.named(lead=True) for defence in spec.defenses) or "no defence",
+        "model": spec.model.named(),
+        "plan": spec.plan.named(),
     }
     return {name: text for name, text in words.items() if name in parameters}
 
@@ -201,12 +331,18 @@ def _difference_table(groups: Sequence[Group]) -> None:
     apart = differing([group.records[0].spec for group in groups])
     around = other_surroundings([group.records for group in groups])
     grouped_seeds = any(len(group.records) > 1 for group in groups)
+    headings = {name: _heading(groups, name) for name in [*apart[0], *around[0]]}
     rows: list[dict[str, Any]] = []
     for group, parameters, computed in zip(groups, apart, around, strict=True):
-        row: dict[str, Any] = {"Run": group.label}
+        first = group.records[0]
+        methods = _methods(first, parameters)
+        row: dict[str, Any] = {"Condition": group.label}
         row |= {title: _measured(group.records, name) for name, title in MEASURES}
-        row |= {_heading(n): text for n, text in (parameters | _methods(group.records[0], parameters)).items()}
-        row |= {_heading(n): text for n, text in computed.items()}
+        low, high = _interval(group.records)
+        row["95 % interval"] = "" if math.isnan(low) else f"{100 * max(0, low):.0f} to {100 * min(1, high):.0f} %"
+        told = {n: methods.get(n, text) for n, text in parameters.items()}
+        row |= {headings[n]: text for n, text in told.items() if not (grouped_seeds and n in _DRAWN)}
+        row |= {headings[n]: text for n, text in computed.items()}
         if grouped_seeds:
             row["Seed"] = ", ".join(str(seed) for seed in sorted(seed_of(r.spec) or 0 for r in group.records))
         row["State"] = ", ".join(dict.fromkeys(state_text(record) for record in group.records))
@@ -217,7 +353,8 @@ def _difference_table(groups: Sequence[Group]) -> None:
     )  # fmt: skip
     text = (
         "Clean test: after the last epoch, on clean test images. Best: the highest of any epoch, which flatters. "
-        "Training: over the last epoch, as trained."
+        "Training: over the last epoch, as trained. 95 % interval of the clean test accuracy: of the mean over seeds "
+        "(t), or of a single run over other draws of as many test images (Wilson)."
     )
     if grouped_seeds:
         text += " ± is the sample standard deviation over n seeds; with few seeds it is itself uncertain."

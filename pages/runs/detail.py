@@ -12,6 +12,7 @@ from pages.frame.guard import guarded, plain, show_error
 from pages.frame.hidden import seen
 from pages.frame.visitor import who
 from pages.runs.form import cannot_edit, fill_form, start
+from pages.runs.pictures import trained_on_view
 from pages.runs.recovery import recovery_part
 from pages.runs.table import cancel_button, delete_part, local_time, state_badge
 from pages.runs.verdict import RULE, histogram_words, probe_words, verdict
@@ -36,7 +37,9 @@ from ued_core.csv_export import csv_text
 from ued_core.defenses import DefenseStack
 from ued_core.errors import RunError
 from ued_core.figures.learning import histogram_figure, loss_figure, probe_figure, run_figure
+from ued_core.results.known import known
 from ued_core.results.parts import EpochRow, Probe
+from ued_core.results.words import level
 from ued_core.runs import RunRecord, RunResult
 from ued_core.studies.estimate import duration
 
@@ -111,7 +114,7 @@ def _buttons(record: RunRecord) -> None:
         if (
             mine
             and record.resumable
-            and st.button("Resume", key="detail_resume", type="primary", help="Goes on from the last checkpoint.")
+            and st.button("Resume", key="detail_resume", type="primary", help=resume_words(record))
         ):
             runs.resume(record.id, by=who())
             st.rerun()
@@ -158,7 +161,17 @@ def _explanation(record: RunRecord) -> None:
                     st.code(str(trace), language="text", wrap_lines=True)
         case "cancelled" | "interrupted":
             words = STATE_WORDS[record.state]
-            st.warning(f"{words.word}: {words.meaning}. It had trained {record.epoch} of {record.epochs} epochs.")
+            st.warning(
+                f"{words.word}: {words.meaning}. It had trained {record.epoch} of {record.epochs} epochs; resumed, it "
+                f"{resume_words(record).lower()}"
+            )
+
+
+def resume_words(record: RunRecord) -> str:
+    """Where a run that is resumed begins; a checkpoint is written after an epoch."""
+    return (
+        "Goes on from the last checkpoint." if record.epoch else "Starts its training anew, because no epoch was over."
+    )
 
 
 def _mend(record: RunRecord) -> str:
@@ -169,13 +182,18 @@ def _mend(record: RunRecord) -> str:
 
 def _curves(record: RunRecord, result: RunResult | None) -> None:
     rows = runs.folder(record.id).history()
-    if not rows and record.state != "running":
+    if not rows:
+        # Two empty axes say nothing; what it learns from does.
+        if record.state in ("running", "queued"):
+            trained_on_view(record)
         return
     chance = 1 / len(result.data.class_names) if result else None
-    last = (f"after epoch {record.epoch} of {record.epochs}: training {percent(record.train_accuracy, 1)}, "
-            f"clean test {percent(record.last, 1)}") if rows else "no epoch is over yet"  # fmt: skip
+    last = (
+        f"after epoch {record.epoch} of {record.epochs}: training {percent(record.train_accuracy, 1)}, "
+        f"clean test {percent(record.last, 1)}"
+    )
     # A training that diverged has no loss any more, but still its accuracies.
-    loss = f"{rows[-1].loss:.3f}" if rows and rows[-1].loss is not None else "not known"
+    loss = f"{rows[-1].loss:.3f}" if rows[-1].loss is not None else "not known"
     left, right = st.columns([3, 2], gap="medium")
     with left:
         alt = f"Training accuracy and accuracy on clean test images over the epochs; {last}."
@@ -251,7 +269,13 @@ def _reference_part(record: RunRecord) -> None:
         elif any(not r.over for r in found):
             st.markdown("The same run without attack and defence is on its way.", width="content")
         elif not obstacle_for(clean):
-            st.markdown("How much was lost? Nobody has trained the same on clean images yet.", width="content")
+            shipped = known(clean.to_json())
+            if shipped is not None:
+                seeds = f"{shipped.accuracy.count} seed{'s' * (shipped.accuracy.count != 1)}"
+                said = f"Shipped with the program: this recipe on clean images reaches {level(shipped.accuracy)} %"
+                st.markdown(f"{said} ({seeds}).", width="content")
+            else:
+                st.markdown("How much was lost? Nobody has trained the same on clean images yet.", width="content")
             if st.button("Train the clean reference", key="detail_train_reference"):
                 start([clean])
 

@@ -9,7 +9,7 @@ from pages.runs.detail import run_detail
 from pages.runs.form import run_form, start
 from pages.runs.spec_card import handed_card, json_part
 from pages.runs.table import run_table
-from pages.state.run_address import VIEWS, View, chosen_run, current_view, open_view
+from pages.state.run_address import HANDED, VIEWS, View, chosen_run, current_view, open_view
 from ued_core import runs
 from ued_core.runs import RunSpec
 
@@ -39,7 +39,10 @@ def first_steps() -> None:
         )
         with st.container(horizontal=True):
             help = "Measured on two processor cores; most of it is starting a process and loading the libraries."
-            if st.button(f"Start a quick run (about {QUICK_SECONDS} s)", type="primary", key="quick_run", help=help):
+            # Beside a configuration that was handed over, that one is to be started.
+            kind = "secondary" if HANDED in st.session_state else "primary"
+            label = f"Start a quick run (about {QUICK_SECONDS} s on an idle machine)"
+            if st.button(label, type=kind, key="quick_run", help=help):
                 start([RunSpec.from_json(QUICK)])
             st.button("Set up a run of your own", key="own_run", on_click=open_view, args=("new",))
 

@@ -14,7 +14,9 @@ from pages.state.run_cost import run_cost
 from pages.state.run_words import method_words
 from ued_core import runs
 from ued_core.class_numbers import write_classes
+from ued_core.defenses import Defense
 from ued_core.errors import SpecError, UedError
+from ued_core.params import Method
 from ued_core.runs import RunSpec
 from ued_core.runs.permission import check_spec
 from ued_core.runs.spec import read_json
@@ -71,7 +73,7 @@ def spec_lines(spec: RunSpec) -> str:
         ("Model", [spec.model]),
         ("Plan", [spec.plan]),
     ):
-        words = " → ".join(plain(method_words(method)) for method in methods if method is not None) or "none"
+        words = " → ".join(plain(_words(method)) for method in methods if method is not None) or "none"
         if label == "Attack" and spec.attack:
             some = "" if spec.poison_classes is None else f" of the classes {write_classes(spec.poison_classes)} alone"
             words += f", {100 * spec.poison_rate:g} % of the training images{some}, private key {spec.attack_seed}"
@@ -85,6 +87,12 @@ def spec_lines(spec: RunSpec) -> str:
             f"- Seed {spec.seed}, device {spec.device}" + (f", note: {plain(seen(spec.note))}" if spec.note else ""),
         ]
     )
+
+
+def _words(method: Method) -> str:
+    """A method with what is not at its default; a defence with its strength in any case."""
+    words = method_words(method)
+    return method.named(lead=True) if isinstance(method, Defense) and words == method.title else words
 
 
 def json_part() -> None:

@@ -40,14 +40,12 @@ STATE_WORDS: Mapping[str, StateWords] = MappingProxyType(
         "failed": StateWords(
             "✖", "Failed", "red", "stopped with an error, which its page explains; resume it once that is mended"
         ),
-        "cancelled": StateWords(
-            "■", "Cancelled", "gray", "was stopped on request; it can be resumed from its last checkpoint"
-        ),
+        "cancelled": StateWords("■", "Cancelled", "gray", "was stopped on request; it can be resumed"),
         "interrupted": StateWords(
             "▲",
             "Interrupted",
             "orange",
-            "its process died (power, memory, kill); it can be resumed from its last checkpoint",
+            "its process died (power, memory, kill); it can be resumed",
         ),
     }
 )

@@ -21,11 +21,13 @@ from pages.widgets.live_chart import fresh_click, live_chart
 from pages.widgets.waiting import rerun_when
 from ued_core import runs
 from ued_core.figures.results import Cells
-from ued_core.figures.studies import Point, study_curves, study_map
+from ued_core.figures.roles import picture_role
+from ued_core.figures.studies import Level, Point, study_curves, study_map
+from ued_core.params import Method
 from ued_core.results.evidence import RULE, Recovery, Split
 from ued_core.results.shipped_runs import shipped_runs
 from ued_core.results.words import bounds, points, share, shares, what_decides
-from ued_core.runs import Snapshot
+from ued_core.runs import RunSpec, Snapshot
 from ued_core.runs.devices import slots
 from ued_core.studies.estimate import duration
 from ued_core.studies.progress import GIVEN_UP, Cell, StudyProgress, TrialState, progress_of, seconds_left
@@ -307,19 +309,76 @@ def _curve(found: StudyProgress) -> None:
         line_axis = next((a for a in axes if a.title != name), None)
         free = [name] + ([line_axis.title] if line_axis else [])
         fixed = _fixed(axes, free, "study_curve_at")
-    lines = {}
+    lines, places = {}, []
     for label in line_axis.by_label if line_axis else ("",):
         place = {**fixed, **({line_axis.title: label} if line_axis else {})}
         cells = [(x, _at(found, {**place, name: at})) for at, x in zip(axis.by_label, axis.numbers or (), strict=True)]
-        lines[seen(label) or "mean"] = [_point(x, cell) for x, cell in cells if cell is not None]
+        places.append(cells)
+        lines[seen(label) or _line_name(cells)] = [_point(x, cell) for x, cell in cells if cell is not None]
     if any(lines.values()):
+        shown = [cell for line in places for _, cell in line if cell is not None]
+        levels = _levels(found, [cell.condition.label for cell in shown])
+        published = _published(axis, shown[0].condition.spec)
+        told = [f"{line} at {p.x:g}: {p.words}" for line, points in lines.items() for p in points]
+        one = shown[0].condition.spec
         live_chart(
-            study_curves(lines, seen(name)), key="study_curve", filename=f"{found.study.name}_curve",
+            study_curves(
+                lines,
+                seen(name),
+                levels,
+                published=published,
+                role=picture_role(poisoned=one.attack is not None, defended=bool(one.defenses))
+                if len(lines) == 1
+                else "",
+            ),
+            key="study_curve",
+            filename=f"{found.study.name}_curve",
             alt=f"Clean test accuracy over {seen(name)}: "
-            + "; ".join(f"{line} at {p.x:g}: {p.words}" for line, points in lines.items() for p in points),
+            + "; ".join([*told, *(f"{level.name}: {level.words}" for level in levels)]),
             question=f"What does {seen(name)} do?",
-            caption="Mean clean test accuracy after the last epoch; bars are the 95 % interval, from two runs on.",
-        )  # fmt: skip
+            caption="Mean clean test accuracy after the last epoch; bars and bands are the 95 % interval, from two "
+            "runs on." + ("" if published is None else f" Dotted upright: the published value, {published:g}."),
+        )
+
+
+def _levels(found: StudyProgress, labels: Sequence[str]) -> list[Level]:
+    """What the conditions on a curve are compared with, and what recovery is measured by: the undefended level and that
+    of clean images. None of them where the conditions have several controls."""
+    asked = [one.compared for label in labels for one in found.answers.get(label, ())]
+    levels = []
+    for kind in (
+        {compared.control.label: compared.control for compared in asked},
+        {compared.clean.label: compared.clean for compared in asked if compared.clean is not None},
+    ):
+        known = [condition for label, condition in kind.items() if label not in labels]
+        if len(kind) != 1 or not known:
+            continue
+        cell, spec = found.cells[known[0].label], known[0].spec
+        if cell.accuracy.count:
+            point = _point(math.nan, cell)
+            role = picture_role(poisoned=spec.attack is not None, defended=bool(spec.defenses))
+            levels.append(Level(seen(known[0].label), point.mean, point.low, point.high, role, point.words))
+    return levels
+
+
+def _published(axis: Axis, spec: RunSpec) -> float | None:
+    """The default of the parameter that an axis sets: the paper's value."""
+    part, _, rest = axis.field.partition(".")
+    place, _, name = rest.rpartition(".")
+    value = getattr(spec, part, None) if part in RunSpec.parts() else None
+    if place.isdigit() and int(place) < len(spec.defenses):
+        value = spec.defenses[int(place)]
+    if not isinstance(value, Method):
+        return None
+    known = next((parameter for parameter in value.parameters() if parameter.name == name), None)
+    return float(known.default) if known is not None and known.kind in ("int", "float") else None
+
+
+def _line_name(cells: Sequence[tuple[float, Cell | None]]) -> str:
+    """The defences, or else the attack, of the only line."""
+    spec = next((cell.condition.spec for _, cell in cells if cell is not None), None)
+    methods = [] if spec is None else [*spec.defenses] or [m for m in (spec.attack,) if m is not None]
+    return " → ".join(method.title for method in methods) or "mean"
 
 
 def _point(x: float, cell: Cell) -> Point:

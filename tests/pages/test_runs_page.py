@@ -14,21 +14,31 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from pages.runs import table as run_table
+from pages.runs.detail import resume_words
 from pages.runs.spec_card import read_spec
 from pages.runs.verdict import accuracy_words, histogram_words, probe_words, verdict
 from pages.state import run_changes, whose
+from pages.state.run_address import HANDED
 from pages.state.run_words import STATE_WORDS, differing, time_left
-from tests.pages.components import charts
+from tests.pages.components import charts, tiles
 from tests.runs.conftest import end_all
+from tests.runs.examples import RESULT
 from ued_core import runs
+from ued_core.assets import asset
 from ued_core.context import Context
 from ued_core.data import DATASETS
 from ued_core.defenses import Coin
 from ued_core.errors import SpecError, UedError
+from ued_core.files import write_json
+from ued_core.results.known import known
 from ued_core.results.parts import Probe
+from ued_core.results.words import level
 from ued_core.runs import RunRecord, RunSpec
+from ued_core.runs.folder import RunFolder
+from ued_core.runs.jsonl import append_line
 from ued_core.runs.record import STATES
 from ued_core.studies.estimate import duration, estimate
+from ued_core.studies.study import Study
 
 TINY = {
     "dataset": {"name": "shapes", "train_size": 200, "test_size": 100},
@@ -171,14 +181,14 @@ def test_runs_of_one_name_are_told_apart(open_runs) -> None:
     runs.submit_many([*swept, tiny(), tiny().with_values(note="again")], launch=False)
     page = open_runs()
     table = page.dataframe[0].value
-    assert list(table["Differs in"]) == ["", "", "strength 1.5", "strength 0"]
-    assert "COIN · Small CNN**, strength 0, seed 0" in shown(page)
+    assert [name.split(" · ")[2] for name in table["Run"][2:]] == ["COIN α = 1.5", "COIN α = 0"], (
+        "the strength is named"
+    )
+    assert "Differs in" not in table, "the names say it already"
     assert "more run" not in shown(page)
     larger = {**swept[0].to_json(), "dataset": {**swept[0].to_json()["dataset"], "test_size": 60}}
     runs.submit(RunSpec.from_json(larger), launch=False)
-    assert list(open_runs().dataframe[0].value["Differs in"])[0] == "strength 0, test size 60", (
-        "what is varied comes first"
-    )
+    assert list(open_runs().dataframe[0].value["Differs in"])[0] == "test size 60"
     assert "1 more run is queued" in shown(open_runs())
 
 
@@ -400,6 +410,88 @@ def test_only_differing_parameters_and_grouped_seeds(open_finished, finished) ->
     assert set(page.dataframe[0].value["Seed"]) == {"0", "1"}
 
 
+def swept(strength: float, seed: int, accuracy: float, images: int = 100, **more: object) -> str:
+    """A finished run of the home with an accuracy that was not trained for."""
+    defenses = {"defenses": [{"name": "coin", "strength": strength}]} if strength >= 0 else {}
+    spec = tiny(seed=seed, attack_seed=seed, **defenses, **more)
+    folder = RunFolder.create(
+        runs.runs_root(), spec.to_json(), {"title": spec.title(), "key": spec.key(), "created": 1.0}
+    )
+    folder.take_token()
+    data = {**RESULT["data"], "test": images}
+    row = {"epoch": 1, "loss": 1.0, "train_accuracy": 0.9, "test_accuracy": accuracy}
+    write_json(folder.result_path, {**RESULT, "probe": None, "data": data, "last": accuracy, "best": accuracy})
+    append_line(folder.history_path, row)
+    return folder.run_id
+
+
+def test_a_sweep_is_compared_as_accuracy_over_its_number(open_runs) -> None:
+    open_runs()
+    ids = [swept(a, seed, value + 0.02 * seed) for a, value in ((4.0, 0.5), (1.0, 0.7)) for seed in (0, 1)]
+    ids += [swept(-1, seed, 0.2) for seed in (0, 1)] + [swept(-1, 0, 0.9, attack=None)]
+    page = open_runs(compare=",".join(ids))
+    assert not page.exception
+    (found,) = charts(page)
+    figure = json.loads(found["figure"])
+    line = next(trace for trace in figure["data"] if "error_y" in trace)
+    assert (line["x"], [round(y, 6) for y in line["y"]]) == ([1.0, 4.0], [71.0, 51.0]), "means over seeds, in order"
+    # Two values 2 points apart: the t interval with one degree of freedom, 12.706 × 1.4142 / √2.
+    assert line["error_y"]["array"] == pytest.approx([12.706, 12.706], abs=0.01)
+    across = {t["name"]: t["y"] for t in figure["data"] if "error_y" not in t and t.get("showlegend") is not False}
+    assert across == {"CUDA, no defence · 2 seeds": [20.0, 20.0], "clean, no defence": [90.0, 90.0]}
+    assert line["name"] == "COIN"
+    assert [shape["x0"] for shape in figure["layout"]["shapes"]] == [2.0], "the published value"
+    assert page.segmented_control[1].options[0] == "Accuracy over α"
+    assert list(page.dataframe[0].value["95 % interval"])[0] == "38 to 64 %"
+    page.segmented_control[1].set_value("Training loss").run()
+    assert "over the epochs of 4 curves" in charts(page)[0]["alt"]
+
+
+def test_ten_test_images_decide_nothing(open_runs) -> None:
+    open_runs()
+    ids = [swept(a, 0, value, images=10) for a, value in ((1.0, 0.8), (6.0, 0.9))]
+    page = open_runs(compare=",".join(ids))
+    assert "Only 10 test images:** one of them is 10 points" in shown(page)
+    assert list(page.dataframe[0].value["95 % interval"]) == ["49 to 94 %", "60 to 98 %"]
+    assert list(page.dataframe[0].value["Condition"]) == ["α = 1", "α = 6"], "only what differs"
+
+
+def test_a_configuration_that_was_handed_over_has_the_only_main_button(open_runs) -> None:
+    page = open_runs()
+    assert button(page, "Start a quick run").proto.type == "primary"
+    page.session_state[HANDED] = tiny(defenses=["coin"]).to_json()
+    page.run()
+    assert [b.label for b in page.main.button if b.proto.type == "primary"] == ["Start"]
+    assert "Shapes · CUDA · COIN α = 2 · Small CNN" in shown(page)
+    assert "- Defence: COIN α = 2" in shown(page)
+
+
+def test_before_the_first_epoch_the_pictures_are_shown(open_runs) -> None:
+    open_runs()
+    run_id = runs.submit(tiny(defenses=["coin"]), launch=False)
+    page = open_runs(run=run_id)
+    (found,) = tiles(page)
+    assert [row["label"] for row in found["rows"]] == ["clean", "poisoned", "defended"]
+    assert charts(page) == [], "no empty axes"
+
+
+def test_a_run_that_was_cancelled_early_says_where_it_begins() -> None:
+    assert "anew" in resume_words(RunRecord(id="x", state="cancelled", epoch=0, epochs=3))
+    assert "checkpoint" in resume_words(RunRecord(id="x", state="cancelled", epoch=1, epochs=3))
+
+
+def test_the_clean_reference_that_ships_is_named(open_runs) -> None:
+    open_runs()
+    planned = Study.read(asset("studies", "fashion.json")).by_label["CUDA · none"].spec
+    folder = RunFolder.create(
+        runs.runs_root(), planned.to_json(), {"title": planned.title(), "key": planned.key(), "created": 1.0}
+    )
+    folder.take_token()
+    write_json(folder.result_path, {**RESULT, "probe": None})
+    clean = known(planned.with_values(attack=None).to_json())
+    assert f"this recipe on clean images reaches {level(clean.accuracy)} %" in shown(open_runs(run=folder.run_id))
+
+
 def test_runs_that_are_gone_are_named(open_finished, finished) -> None:
     page = open_finished(compare=f"{finished[1][0]},20200101-000000-000-abcd")
     assert "20200101-000000-000-abcd" in shown(page)
@@ -407,10 +499,10 @@ def test_runs_that_are_gone_are_named(open_finished, finished) -> None:
 
 
 def test_the_same_seed_twice_is_no_second_sample() -> None:
-    from pages.runs.compare import same_but_seed
+    from ued_core.studies.conditions import conditions
 
     records = [runs.RunRecord(id=str(k), spec=tiny(seed=seed).to_json()) for k, seed in enumerate([0, 1, 0])]
-    assert [[r.id for r in group] for group in same_but_seed(records)] == [["0", "1"], ["2"]]
+    assert [[r.id for r in group] for group in conditions(records)] == [["0", "1"], ["2"]]
 
 
 def computed(number: int, **environment: object) -> runs.RunRecord:
@@ -420,16 +512,17 @@ def computed(number: int, **environment: object) -> runs.RunRecord:
 
 
 def test_seeds_of_another_arithmetic_are_not_averaged() -> None:
-    from pages.runs.compare import grouped, same_but_seed
+    from pages.runs.compare import grouped
+    from ued_core.studies.conditions import conditions
 
     records = [computed(0), computed(1), computed(2, precision="bfloat16"), computed(3, torch="2.14.0")]
-    assert [[r.id[-1] for r in group] for group in same_but_seed(records)] == [["0", "1", "3"], ["2"]]
+    assert [[r.id[-1] for r in group] for group in conditions(records)] == [["0", "1", "3"], ["2"]]
     assert [group.label for group in grouped(records, True)] == [
-        "T · precision float32 · 3 seeds",
-        "T · precision bfloat16, seed 2",
+        "precision float32 · 3 seeds",
+        "precision bfloat16",
     ]
     unknown = runs.RunRecord(id="x", spec=tiny(seed=7).to_json())
-    assert len(same_but_seed([computed(0), unknown])) == 2, "nobody knows what it computes with"
+    assert len(conditions([computed(0), unknown])) == 2, "nobody knows what it computes with"
 
 
 def test_what_computed_the_runs_stands_in_the_comparison_where_it_differs() -> None:

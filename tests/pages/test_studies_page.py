@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,14 +11,19 @@ from streamlit.testing.v1 import AppTest
 
 from pages.frame import visitor
 from tests.pages.components import charts
+from tests.runs.examples import RESULT
 from tests.studies.tiny_study import finish, tiny, write_study
 from ued_core import runs
 from ued_core.assets import asset
+from ued_core.files import write_json
 from ued_core.person import Person
 from ued_core.results.shipped_runs import shipped_runs
+from ued_core.runs import RunSpec
+from ued_core.runs.folder import RunFolder
 from ued_core.studies.shelf import own_studies
 from ued_core.studies.study import Study
 from ued_core.studies.submission import submit_missing
+from ued_core.studies.sweep import ALONE, CLEAN, sweep
 
 ALPHA = {"name": "α", "field": "defenses.0.strength", "range": {"from": 0, "to": 1, "step": 0.5}}
 
@@ -114,6 +120,31 @@ def test_seeds_are_added(open_page: Callable[..., AppTest], study: Path) -> None
     assert not page.exception
     assert Study.read(study).seeds == [0, 1, 2, 3]
     assert len(runs.runs()) == 16
+
+
+def test_a_sweeps_curve_has_the_undefended_level_and_the_published_value(
+    open_page: Callable[..., AppTest], study: Path
+) -> None:
+    asked = RunSpec.from_json(
+        {"dataset": {"name": "shapes", "train_size": 100, "test_size": 50}, "attack": "cuda", "defenses": ["coin"]}
+    )
+    made = sweep(asked, "strength", [1.0, 2.0], [0, 1])
+    write_json(own_studies() / f"{made['name']}.json", made)
+    study_of = Study.from_json(made)
+    for label, accuracy in (("1", 0.5), ("2", 0.7), (ALONE, 0.2), (CLEAN, 0.9)):
+        for run in study_of.by_label[label].runs:
+            request = {"title": run.spec.title(), "key": run.spec.key(), "created": 1.0}
+            folder = RunFolder.create(runs.runs_root(), run.spec.to_json(), request)
+            folder.take_token()
+            write_json(folder.result_path, {**RESULT, "probe": None, "last": accuracy, "best": accuracy})
+    page = open_page("studies", {"study": made["name"]})
+    assert not page.exception
+    (curve,) = charts(page)
+    figure = json.loads(curve["figure"])
+    told = {trace["name"]: [round(y, 6) for y in trace["y"]] for trace in figure["data"]}
+    assert told == {"COIN": [50.0, 70.0], ALONE: [20.0, 20.0], CLEAN: [90.0, 90.0]}
+    assert [shape["x0"] for shape in figure["layout"]["shapes"]] == [2.0]
+    assert "the published value, 2" in curve["caption"]
 
 
 def test_a_curve_over_numbers(open_page: Callable[..., AppTest], study: Path) -> None:

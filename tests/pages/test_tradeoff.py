@@ -8,6 +8,7 @@ from pages.defence import tradeoff as tradeoff_views
 from pages.frame import visitor
 from tests.pages.components import charts
 from ued_core import runs
+from ued_core.defenses import Coin
 from ued_core.person import Person
 from ued_core.studies.shelf import own_studies
 from ued_core.studies.study import Study
@@ -48,6 +49,17 @@ def test_stands_in_where_theta_is_not_defined(open_page, at_once):
     page = open_page("defence", {**SMALL, "attack": "class_noise", "defence": "greyscale"})
     assert chart(page) is not None
     assert len(json.loads(chart(page)["figure"])["data"][0]["x"]) == 0  # no parameter, no curve
+
+
+def test_the_present_and_the_published_value_are_offered_beside_a_few_over_the_range(open_page, at_once):
+    parameter = next(p for p in Coin.parameters() if p.name == "strength")
+    offered, first = tradeoff_views.sweep_choice(parameter, 1.35)
+    assert offered == [0, 0.75, 1.35, 1.5, 2, 2.25, 3, 3.75, 4.5, 5.25, 6]
+    assert first == [0, 1.35, 1.5, 2, 3, 4.5, 6]
+    page = open_page("defence", {**SMALL, "defence_coin_strength": "1.35"})
+    box = page.multiselect(key="sweep_values")
+    assert box.value == first
+    assert {"1.35 (now)", "2 (published)", "6"} <= set(box.options)
 
 
 def test_a_sweep_is_a_study_of_every_value_with_its_controls(open_page, at_once, monkeypatch):

@@ -149,7 +149,7 @@ def test_class_subset() -> None:
 
 
 def test_title() -> None:
-    assert spec().title() == "Shapes · VUDA · COIN · COIN · ResNet-18"
+    assert spec().title() == "Shapes · VUDA blur p_b = 0.2 · COIN α = 1.5 · COIN α = 2 · ResNet-18"
     assert RunSpec.from_json({"dataset": "digits"}).title() == "Digits · clean · Small CNN"
 
 

@@ -222,11 +222,12 @@ class RunSpec(Declaring):
         return fingerprint({"version": RESULTS_VERSION, **self.identity(), **({"revised": revised} if revised else {})})
 
     def title(self) -> str:
-        """A short readable name, e.g. ``shapes · CUDA · COIN · Small CNN``."""
-        parts = [self.dataset.label(), self.attack.title if self.attack else self.dataset.without_attack]
+        """A readable name, e.g. ``Shapes · CUDA · COIN α = 2 · Small CNN``: of attack and defences with what is not at
+        its default, and with the strength of each defence."""
+        parts = [self.dataset.label(), self.attack.named() if self.attack else self.dataset.without_attack]
         parts += [f"{self.relabel.classes} classes"] if self.relabel else []
         parts += ["its clean images alone"] if self.train_on == "clean" else []
-        return " · ".join([*parts, *(d.title for d in self.defenses), self.model.title])
+        return " · ".join([*parts, *(d.named(lead=True) for d in self.defenses), self.model.title])
 
     @property
     def quick(self) -> bool:

@@ -132,7 +132,7 @@ class Estimate:
         whole = f"About {duration(self.seconds)}" + (
             f" each, {duration(runs * self.seconds)} for {'both' if runs == 2 else f'all {runs}'}" if runs > 1 else ""
         )
-        return f"{whole}, {self.source()}. Waiting in the queue comes on top."
+        return f"{whole} on an idle machine, {self.source()}. Waiting in the queue comes on top."
 
     def source(self) -> str:
         """Where the speed comes from, for people."""
