@@ -8,7 +8,7 @@ from pages.state.crafting import crafting_note
 from pages.state.handover import train_with_this
 from pages.state.kernel_controls import class_control, kernel_table
 from pages.state.known_words import known_caption
-from pages.state.selection import sidebar_selection
+from pages.state.selection import selection_chips
 from pages.widgets.live_chart import live_chart
 from pages.widgets.tile_rows import tile_rows
 from ued_core.figures.operators import kernel_grid
@@ -23,7 +23,7 @@ st.markdown(
     "**What does the attack change, and what gives the class away?** An availability attack alters training images: "
     f"a model scores high on {tinted('poisoned')} ones in training, and fails on {tinted('clean')} ones."
 )
-choice = sidebar_selection(looks=True)
+choice = selection_chips(looks=True)
 st.markdown(f"**{choice.attack.title}.** {choice.attack.summary()}")
 known_caption(choice.spec())
 images, rows = choice.shown(1)

@@ -5,7 +5,7 @@ import streamlit as st
 from pages.clusters.effects import effect_part, strength_line
 from pages.clusters.views import room, variant_line
 from pages.state.choice import protocol_line
-from pages.state.selection import sidebar_selection
+from pages.state.selection import selection_chips
 from ued_core.attacks import UnlearnableClusters
 
 st.title("Unlearnable Clusters")
@@ -15,7 +15,7 @@ st.markdown(
     "*class*. Unlearnable Clusters lets a frozen encoder divide the images into *clusters* and puts one noise on each "
     "of those. Whatever the labels are, if they resemble the clusters, the noise is a shortcut."
 )
-choice = sidebar_selection(attacked=False, only=UnlearnableClusters)
+choice = selection_chips(attacked=False, only=UnlearnableClusters)
 st.caption(f"{protocol_line(choice)}")
 st.markdown(variant_line(choice))
 strength_line(choice)

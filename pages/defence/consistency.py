@@ -65,7 +65,7 @@ def _sampled(kernels: np.ndarray, strength: float, samples: int, seed: int, side
     return theta(kernels, strength, samples, np.random.default_rng(seed), (side, side), boundary)
 
 
-def theta_sidebar() -> int:
+def theta_chip() -> int:
     """How many matrices per class the point is computed from."""
     with chip("Θ", f"n = {value_of('samples', SAMPLES.default)}"):
         return parameter_control(SAMPLES, key="samples", default=SAMPLES.default)

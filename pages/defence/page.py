@@ -10,7 +10,7 @@ from pages.defence.consistency import (
     Watched,
     explained,
     feature_view,
-    theta_sidebar,
+    theta_chip,
     theta_text,
     theta_view,
     watched,
@@ -25,8 +25,8 @@ from pages.frame.navigation import script
 from pages.state.choice import Selection, protocol_line
 from pages.state.handover import examine_this, train_with_this
 from pages.state.known_words import known_caption, known_table
-from pages.state.selection import sidebar_selection
-from pages.state.stack import defended, stack_sidebar, when_drawn, whole_set
+from pages.state.selection import selection_chips
+from pages.state.stack import defended, stack_chip, when_drawn, whole_set
 from pages.state.strength import Strength, following, strength_control, strength_of
 from pages.state.train_here import pair_of, train_here
 from pages.widgets.controls import value_of
@@ -162,9 +162,9 @@ def what_it_costs(still: Still, stack: DefenseStack) -> None:
 
 st.title("Defence")
 st.markdown("Shake until the poison is gone, but the shapes are not: **drag the slider**.")
-choice = sidebar_selection(looks=True)
-rest, draw = stack_sidebar(trained=True)
-samples = theta_sidebar()
+choice = selection_chips(looks=True)
+rest, draw = stack_chip(trained=True)
+samples = theta_chip()
 with in_turn():
     still = prepared(choice, rest, samples)
 stack = follow_the_slider(still, rest, draw)

@@ -4,8 +4,8 @@ import streamlit as st
 
 from pages.detection.evidence import evidence_view, known_failures
 from pages.state.own_data import for_looking, one_each_words
-from pages.state.selection import sidebar_selection
-from pages.state.stack import main_control, stack_sidebar
+from pages.state.selection import selection_chips
+from pages.state.stack import main_control, stack_chip
 
 st.title("Detection")
 st.markdown(
@@ -14,8 +14,8 @@ st.markdown(
     "clean set (the control that a victim does not have), on the poisoned one, and on what a defence leaves of it. "
     "None of them is proof: each says where it fails."
 )
-choice = sidebar_selection()
-rest, draw = stack_sidebar()
+choice = selection_chips()
+rest, draw = stack_chip()
 stack = main_control(rest, named=True)
 if for_looking(choice.data):
     st.info(one_each_words("The tests need"))

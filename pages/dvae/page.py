@@ -5,7 +5,7 @@ import streamlit as st
 from pages.dvae.sets import measured_part, stages_part
 from pages.dvae.training import training_part
 from pages.dvae.views import nothing_there, rate_room, trained_for, whole_poisoned
-from pages.state.selection import sidebar_selection
+from pages.state.selection import selection_chips
 from ued_core.attacks import SynPer
 
 st.title("D-VAE")
@@ -15,7 +15,7 @@ st.markdown(
     "of that class share: the poison (p̂). Subtract p̂ (stage 1), squeeze what is left once more (stage 2), and the "
     "image is cleaner, though nobody had a clean one to compare with. **Drag the limit and watch both.**"
 )
-choice = sidebar_selection(rates=True, opens_with=SynPer)
+choice = selection_chips(rates=True, opens_with=SynPer)
 poisoned = whole_poisoned(choice)
 trained = trained_for(choice, poisoned)
 if trained:

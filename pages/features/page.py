@@ -8,8 +8,8 @@ from pages.frame.chips import chip
 from pages.frame.guard import guarded
 from pages.state.choice import Selection, protocol_line
 from pages.state.own_data import for_looking, one_each_words
-from pages.state.selection import sidebar_selection
-from pages.state.stack import main_control, stack_sidebar
+from pages.state.selection import selection_chips
+from pages.state.stack import main_control, stack_chip
 from pages.widgets.controls import parameter_control
 from ued_core.defenses import DefenseStack
 
@@ -32,8 +32,8 @@ st.markdown(
     "**What does the network see in an image, and what do the attack and the defence make of it?** "
     "Every point is one copy of an image, placed by what a layer of a network holds of it."
 )
-choice = sidebar_selection(looks=True)
-rest, draw = stack_sidebar()
+choice = selection_chips(looks=True)
+rest, draw = stack_chip()
 with chip("Strength and number"):
     stack = main_control(rest)
     per_class = PER_CLASS.default

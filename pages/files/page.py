@@ -5,7 +5,7 @@ import streamlit as st
 from pages.files.choice import chosen_file, loaded
 from pages.files.views import export_view, loader_view, reading_controls, report
 from pages.frame.guard import guarded
-from pages.state.selection import sidebar_selection
+from pages.state.selection import selection_chips
 from ued_core.data.poison_files import FORMATS
 
 st.title("Released files")
@@ -14,7 +14,7 @@ st.markdown(
     "truncate or reorder the noise, so their results describe a different poison from the paper's. Choose a file, and "
     "at the top the data set that it was made for."
 )
-choice = sidebar_selection()
+choice = selection_chips()
 
 st.subheader("Inspect a poison file")
 with guarded():

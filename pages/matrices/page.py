@@ -14,7 +14,7 @@ from pages.matrices.views import (
     taps_view,
 )
 from pages.state.choice import Selection, protocol_line
-from pages.state.selection import sidebar_selection
+from pages.state.selection import selection_chips
 
 
 @st.fragment
@@ -46,7 +46,7 @@ st.markdown(
     "draw of COIN's, R·A is the attack with COIN after it, and E[R] is the average over all draws. Click a row or a "
     "pixel, and every picture follows."
 )
-choice = sidebar_selection(attacked=False)
+choice = selection_chips(attacked=False)
 kernels = choice.attack.kernels(choice.train.classes, choice.seed)
 if kernels is None:
     st.info(f"{choice.attack.title} does not work by class kernels, so it has no matrix A. COIN's matrix R is shown.")

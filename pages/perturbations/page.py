@@ -14,7 +14,7 @@ from pages.perturbations.views import (
 )
 from pages.state.crafting import too_few
 from pages.state.own_data import for_looking, one_each_words
-from pages.state.selection import sidebar_selection
+from pages.state.selection import selection_chips
 
 QUESTIONS = {
     "change": "What does the attack change?",
@@ -37,7 +37,7 @@ st.markdown(
     "**What exactly is added, and who can read it?** The same six questions for every attack. Everything is measured "
     "on the stored images, after rounding to 8 bits. Choose data and attack at the top."
 )
-choice = sidebar_selection(looks=True)
+choice = selection_chips(looks=True)
 st.markdown(" · ".join(f"[{words}](#{anchor})" for anchor, words in QUESTIONS.items()))
 
 question("change")

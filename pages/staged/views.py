@@ -18,7 +18,7 @@ from pages.state import background
 from pages.state.choice import Selection, protocol_line
 from pages.state.run_progress import run_progress
 from pages.state.run_words import method_words, percent, short_id
-from pages.state.selection import sidebar_selection
+from pages.state.selection import selection_chips
 from pages.state.staged_expectation import photograph_rows, staged_expectation, stored_rows
 from pages.state.whose import title_of
 from pages.widgets.controls import choose, method_controls, pick
@@ -245,7 +245,7 @@ def _reading(table: Sequence[Mapping[str, Any]]) -> str:
 
 def own_part() -> None:
     """Start a pair of runs, and look into one that was started."""
-    choice = sidebar_selection(attacked=False)
+    choice = selection_chips(attacked=False)
     model_class = choose(
         MODELS, key="staged_model", label="Model",
         help="Architectures differ in how many layers they have and in what their shallow layers see.",

@@ -60,7 +60,7 @@ FIRST, TAKEN = "data_first", "data_first_taken_over"
 DATA_HELP = "Those at the top need no download; below them stand pictures and files of your own."
 
 
-def sidebar_selection(
+def selection_chips(
     *,
     attacked: bool = True,
     only: type[Attack] | None = None,

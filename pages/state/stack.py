@@ -35,7 +35,7 @@ DRAW = Parameter(
 )  # fmt: skip
 
 
-def stack_sidebar(*, trained: bool = False) -> tuple[DefenseStack, int]:
+def stack_chip(*, trained: bool = False) -> tuple[DefenseStack, int]:
     """Everything about the defences but the first parameter of the first one, as a chip at the top of the page.
 
     Args:
@@ -66,7 +66,7 @@ def stack_sidebar(*, trained: bool = False) -> tuple[DefenseStack, int]:
 
 
 def stack_address(stack: DefenseStack, draw: int) -> dict[str, str]:
-    """The address under which every page with :func:`stack_sidebar` shows this stack."""
+    """The address under which every page with :func:`stack_chip` shows this stack."""
     main, *further = stack
     address = {**method_address(main, key="defence"), DRAW.name: str(draw)}
     for defense in further:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.state.selection import sidebar_selection
+from pages.state.selection import selection_chips
 from pages.theta.curves import more_theta, real_images
 from pages.theta.mixture import one_dimensional
 from pages.theta.points import measured_points
@@ -14,7 +14,7 @@ st.markdown(
     "how alike it is *between* classes ($\\Theta_{imc}$). Their hypothesis: more of either gives more accuracy. "
     "Here it is tested three times."
 )
-choice = sidebar_selection(attacked=False)
+choice = selection_chips(attacked=False)
 points = measured_points(choice)
 st.header("1. Do both metrics really rise under COIN?")
 real_images(choice, points)

@@ -40,8 +40,8 @@ def upload_control(label: str, help: str, key: str, endings: Sequence[str] | Non
             state[key] = kept(uploads)
         except UedError as error:
             state[refused] = error
-    if names and (error := state.get(refused)):
-        show_error(error)
+    if names and (problem := state.get(refused)):
+        show_error(problem)
     if not uploads and is_handle(state.get(key, "")):
         st.caption("What was uploaded before is shown.")
     return state.get(key, "")

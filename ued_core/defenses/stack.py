@@ -266,7 +266,8 @@ class DefenseStack(Sequence[Defense]):
         """
         if len(self) != 1:
             return None
-        found = self[0].live(tuple(data.images.shape), ctx.generator(*stream))
+        count, channels, height, width = data.images.shape
+        found = self[0].live((count, channels, height, width), ctx.generator(*stream))
         return found if found is not None and self[0].chosen(data) is None else None
 
     def learners(
