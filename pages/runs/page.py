@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import streamlit as st
 
 from pages.runs.compare import compare_view
@@ -40,7 +42,7 @@ def first_steps() -> None:
         with st.container(horizontal=True):
             help = "Measured on two processor cores; most of it is starting a process and loading the libraries."
             # Beside a configuration that was handed over, that one is to be started.
-            kind = "secondary" if HANDED in st.session_state else "primary"
+            kind: Literal["primary", "secondary"] = "secondary" if HANDED in st.session_state else "primary"
             label = f"Start a quick run (about {QUICK_SECONDS} s on an idle machine)"
             if st.button(label, type=kind, key="quick_run", help=help):
                 start([RunSpec.from_json(QUICK)])
