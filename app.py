@@ -23,6 +23,7 @@ from pages.frame.navigation import PAGES
 from pages.state import background
 from pages.state.run_changes import changes_route
 from pages.widgets.delivery import delivery_routes
+from pages.widgets.paper_route import paper_route
 from pages.widgets.plotly_route import packed_plotly, plotly_route
 from ued_core.errors import UedError
 from ued_core.runs import ensure_supervisor
@@ -94,6 +95,6 @@ async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
 app = st.App(
     ROOT / "pages" / "frame" / "router.py",
     lifespan=lifespan,
-    routes=[plotly_route(), background.wait_route(), changes_route(), *delivery_routes()],
+    routes=[plotly_route(), paper_route(), background.wait_route(), changes_route(), *delivery_routes()],
     middleware=[Middleware(Door)],
 )

@@ -14,6 +14,8 @@ _FORMULA = re.compile(r"(^|[;\t\r\n])(\s*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])")
 _CONTROL = re.compile(r"^(?=[\t\r])")
 _NUMBER = re.compile(r"[+\-\u2212]?(\d+\.?\d*|\.\d+)([eE][+\-]?\d+)?", re.ASCII)
 
+DIGITS = 12
+
 
 def harmless(value: Any) -> Any:
     """The cell with an apostrophe before what a spreadsheet would take for a formula; numbers, also written as text, as
@@ -23,6 +25,11 @@ def harmless(value: Any) -> Any:
     return _CONTROL.sub("'", _FORMULA.sub(r"\1\2'", value))
 
 
+def rounded(value: float) -> str:
+    """A number with the digits that were meant: 52.480000000000004 as 52.48."""
+    return repr(float(f"{value:.{DIGITS}g}"))
+
+
 def csv_text(table: pd.DataFrame | Sequence[Mapping[str, Any]]) -> str:
     """A table with one line of names, its lines ended as RFC 4180 has it.
 
@@ -30,4 +37,4 @@ def csv_text(table: pd.DataFrame | Sequence[Mapping[str, Any]]) -> str:
     """
     frame = table if isinstance(table, pd.DataFrame) else pd.DataFrame(list(table)).dropna(axis="columns", how="all")
     cells = frame.apply(lambda column: column if is_numeric_dtype(column) else column.map(harmless, na_action="ignore"))
-    return cells.rename(columns=harmless).to_csv(index=False, lineterminator="\r\n")
+    return cells.rename(columns=harmless).to_csv(index=False, lineterminator="\r\n", float_format=rounded)

@@ -12,6 +12,7 @@ from pages.frame.chips import chips_row
 from pages.frame.glossary import WORDS, term
 from pages.frame.guard import guarded, plain
 from pages.frame.hidden import seen
+from pages.frame.provenance import forget_what_figures_are_about
 from pages.frame.visitor import name_badge
 from ued_core.assets import asset
 from ued_core.figures.roles import stylesheet
@@ -139,6 +140,7 @@ def show_current_page() -> None:
     name_badge()
     show_words(next(entry for entry, page in pages.items() if page == current))
     chips_row()
+    forget_what_figures_are_about()
     with guarded():
         if problem := unwritable():
             st.warning(plain(seen(problem)))

@@ -16,6 +16,7 @@ import streamlit as st
 
 from pages.frame.guard import plain
 from pages.frame.hidden import seen
+from pages.frame.provenance import figures_are_about
 from pages.state.run_address import compared_runs
 from pages.state.run_words import (
     differing,
@@ -73,6 +74,9 @@ def compare_view() -> None:
             else False
         )
     groups = grouped(chosen, together)
+    figures_are_about(
+        "; ".join(f"{g.label}: {', '.join(f'{r.id} (spec {r.key})' for r in g.records)}" for g in groups) + "."
+    )
     varied = one_number([group.records[0].run_spec for group in groups])
     titles: dict[str, Quantity | None] = {quantity.title: quantity for quantity in QUANTITIES}
     if varied is not None:

@@ -10,6 +10,7 @@ import streamlit as st
 
 from pages.frame.guard import guarded, plain, show_error
 from pages.frame.hidden import seen
+from pages.frame.provenance import figures_are_about
 from pages.frame.visitor import who
 from pages.runs.form import cannot_edit, fill_form, start
 from pages.runs.pictures import trained_on_view
@@ -69,11 +70,19 @@ def run_detail(run_id: str) -> None:
         known_caption(record.run_spec)
     measured = runs.folder(record.id).result() if record.over else None
     result = result_for_reader(record, measured) if measured else None
+    figures_are_about(_about(record, result))
     _live_part(record, result)
     if result:
         _result_part(record, result)
         recovery_part(record, result)
     _files_part(record, result)
+
+
+def _about(record: RunRecord, result: RunResult | None) -> str:
+    """The run, its seeds, and the hashes of what it was made from, for figures that are taken along."""
+    key = f", private key {record.spec.get('attack_seed')}" if record.spec.get("attack") else ""
+    hashes = f", clean images {result.data.clean_hash}, trained on {result.data.trained_on_hash}" if result else ""
+    return f"Run {record.id}: {title_of(record)}, seed {seed_words(record.spec)}{key}; spec {record.key}{hashes}."
 
 
 def _live_part(before: RunRecord, result: RunResult | None) -> None:

@@ -10,8 +10,9 @@ import streamlit as st
 from pages.frame.chips import chip
 from pages.frame.guard import plain
 from pages.frame.navigation import script
+from pages.frame.provenance import figures_are_about
 from pages.frame.visitor import who
-from pages.state.choice import Selection
+from pages.state.choice import Selection, protocol_line
 from pages.state.crafting import is_ready, look_note, offer_crafting, shipped_look_of
 from pages.state.own_data import data_notes
 from pages.state.sets import split
@@ -103,6 +104,7 @@ def selection_chips(
     data = split(dataset)
     data_notes(dataset, data)
     choice = Selection(dataset, attack, seed, pick, data, rate)
+    figures_are_about(about_words(choice))
     if not attacked or is_ready(choice):
         return choice
     look = shipped_look_of(choice)
@@ -125,6 +127,16 @@ def selection_chips(
     else:
         _offer_other_look(choice)
     st.stop()
+
+
+def about_words(choice: Selection) -> str:
+    """Data, attack and seeds with every parameter, and the content hash of the clean training images."""
+    data, values = choice.dataset, choice.dataset.model_dump()
+    shown = ", ".join(p.valued(values[p.name]) for p in data.parameters() if p.kind != "text")
+    return (
+        f"{protocol_line(choice)}. Data: {data.title}{f' ({shown})' if shown else ''}, {len(choice.train):,} training "
+        f"images with content hash {choice.train.content_hash}."
+    )
 
 
 def _title_of(catalogue: Catalogue[Any], name: Any) -> str:

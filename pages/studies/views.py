@@ -14,6 +14,7 @@ import streamlit as st
 from pages.frame.guard import guarded, plain, refusable, show_refusal
 from pages.frame.hidden import seen
 from pages.frame.navigation import script
+from pages.frame.provenance import figures_are_about
 from pages.frame.visitor import who
 from pages.state.run_changes import CHANGED
 from pages.widgets.controls import pick, set_control
@@ -69,6 +70,8 @@ def study_view(path: Path) -> None:
         runs.attend(shared.waiting)
         rerun_when(CHANGED, [shared.version], key="studies_changed")
         found = _progress(path, path.stat().st_mtime_ns, shared)
+        seeds = ", ".join(map(str, found.study.seeds))
+        figures_are_about(f"Study {found.study.name}: {seen(found.study.title)}; seeds {seeds}.")
         if found.study.note:
             st.caption(plain(seen(found.study.note)))
         _how_far(found)

@@ -4,7 +4,8 @@
 function csvCell(value) {
   if (value === null || value === undefined) return "";
   const number = /^[+\-\u2212]?(\d+\.?\d*|\.\d+)([eE][+\-]?\d+)?$/;
-  let text = String(value);
+  // As csv_export.py rounds: 52.480000000000004 is 52.48.
+  let text = String(typeof value === "number" ? Number(value.toPrecision(12)) : value);
   if (typeof value !== "number" && !text.split(";").every((part) => number.test(part.trim()))) {
     text = text.replace(/(^|[;\t\r\n])(\s*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])/g, "$1$2'").replace(/^(?=[\t\r])/, "'");
   }

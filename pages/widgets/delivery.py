@@ -31,7 +31,7 @@ SHARED_SCRIPTS = ("delivery.js", "csv_cell.js", "save_file.js")
 BEFORE: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "tile_rows.js": ("live_operations.js", "follow.js", "live_tiles.js"),
-        "live_chart.js": ("follow.js", "live_marks.js"),
+        "live_chart.js": ("follow.js", "live_marks.js", "take_along.js"),
         "hill.js": ("follow.js",),
         "meters.js": ("follow.js",),
     }

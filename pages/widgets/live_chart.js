@@ -63,20 +63,20 @@ function pageTheme(node, names) {
 
 const PRINT = { ink: "#1c2431", paper: "#ffffff", font: "sans-serif", muted: "#5c6575", grid: "#e2e5eb" };
 
-function template(theme) {
+function template(theme, size = 13) {
   const axis = {
     gridcolor: theme.grid, zerolinecolor: theme.grid, linecolor: theme.muted, tickcolor: theme.muted,
-    tickfont: { color: theme.muted }, title: { font: { color: theme.ink, size: 13 }, standoff: 8 }, automargin: true,
+    tickfont: { color: theme.muted }, title: { font: { color: theme.ink, size }, standoff: 8 }, automargin: true,
   };
   const bar = {
-    outlinewidth: 0, tickfont: { color: theme.muted }, thickness: 12, title: { font: { color: theme.ink, size: 13 } },
+    outlinewidth: 0, tickfont: { color: theme.muted }, thickness: 12, title: { font: { color: theme.ink, size } },
   };
   const data = {};
   for (const type of ["heatmap", "contour", "histogram2d", "surface"]) data[type] = [{ colorbar: bar }];
   return {
     data,
     layout: {
-      font: { color: theme.ink, family: theme.font, size: 13 },
+      font: { color: theme.ink, family: theme.font, size },
       xaxis: axis, yaxis: axis, coloraxis: { colorbar: bar },
       scene: { xaxis: axis, yaxis: axis, zaxis: axis },
       hoverlabel: { bgcolor: theme.paper, bordercolor: theme.muted, font: { color: theme.ink, family: theme.font } },
@@ -107,7 +107,7 @@ function parse({ figure: given, changes, colours }, theme) {
     const last = steps.pop();
     steps.reduce((part, step) => part[step], figure)[last] = value;
   }
-  figure.layout = { ...figure.layout, template: template(theme), autosize: true };
+  figure.layout = { ...figure.layout, template: template(theme, theme.size), autosize: true };
   delete figure.layout.width;
   delete figure.layout.height;
   return figure;
@@ -150,8 +150,8 @@ function csv(node) {
   return rows.map((row) => row.map(csvCell).join(",")).join("\r\n") + "\r\n";
 }
 
-function printable(chart) {
-  const figure = parse(chart.data, PRINT);
+function printable(chart, look = {}) {
+  const figure = parse(chart.data, { ...PRINT, ...look });
   Object.assign(figure.layout, { paper_bgcolor: "#ffffff", plot_bgcolor: "#ffffff" });
   // What the reader has zoomed to is what they want to keep.
   for (const [name, axis] of Object.entries(chart.node._fullLayout)) {
@@ -166,32 +166,135 @@ async function html(chart) {
   const source = await (await fetch(chart.data.plotly)).text();
   const { data, layout } = printable(chart);
   const figure = JSON.stringify({ data, layout }).replaceAll("<", "\\u003c");
-  const alt = chart.data.alt.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
+  const safe = (text) => text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
+  const said = captionOf(chart);
   saveFile(`${chart.data.filename}.html`, [
-    `<!doctype html><meta charset="utf-8"><title>${alt}</title><div id="c" style="height:95vh"></div><script>`, source,
+    `<!doctype html><meta charset="utf-8"><title>${safe(said.title)}</title><figure style="margin:0">`,
+    `<div id="c" style="height:85vh"></div><figcaption style="font:14px sans-serif"><p>${safe(said.words)}</p>`,
+    `<p>${safe(said.whence)}</p></figcaption></figure><script>`, source,
     `</script><script>const f=${figure};Plotly.newPlot("c",f.data,f.layout,${JSON.stringify({ ...PRIVATE, responsive: true, displaylogo: false })})</script>`,
   ], "text/html");
 }
 
-function buttons(Plotly, chart) {
-  const picture = (format) => {
-    const box = chart.node.getBoundingClientRect();
-    Plotly.downloadImage(printable(chart), {
-      format, filename: chart.data.filename, scale: format === "png" ? 3 : 1,
-      width: Math.round(box.width), height: Math.round(box.height),
-    });
+// ---- tools ---------------------------------------------------------------------------------
+
+let paperWidth = "84";
+
+function modes(chart) {
+  const pick = chart.data.clickable ? [["select", "Select by a box"], ["lasso", "Select by a lasso"]] : [];
+  return [["zoom", "Drag to zoom"], ["pan", "Drag to move"], ...pick];
+}
+
+function resetView(Plotly, chart) {
+  const { layout } = parse(chart.data, PRINT);
+  const update = {};
+  for (const name of Object.keys(chart.node._fullLayout)) {
+    if (!/^[xy]axis\d*$/.test(name)) continue;
+    if (layout[name]?.range) update[`${name}.range`] = [...layout[name].range];
+    else update[`${name}.autorange`] = layout[name]?.autorange ?? true;
+  }
+  Plotly.relayout(chart.node, update);
+}
+
+// One button, so one stop of the keyboard, beside the plot and not over it; what it opens is a menu.
+function tools(Plotly, chart) {
+  const place = chart.node.closest(".ued-figure").querySelector(".ued-tools");
+  const menu = document.createElement("div");
+  menu.className = "ued-menu";
+  menu.setAttribute("role", "menu");
+  menu.setAttribute("aria-label", "Chart tools");
+  menu.popover = "auto";
+  const open = document.createElement("button");
+  open.type = "button";
+  open.className = "ued-open";
+  open.textContent = "⋯";
+  open.title = "Zoom, and take this chart along";
+  open.setAttribute("aria-label", "Chart tools");
+  open.setAttribute("aria-haspopup", "menu");
+  open.setAttribute("aria-expanded", "false");
+  const said = document.createElement("div");
+  said.className = "ued-said";
+  said.setAttribute("role", "status");
+  const item = (name, act, { role = "menuitem", checked = false } = {}) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.tabIndex = -1;
+    button.setAttribute("role", role);
+    if (role === "menuitemradio") button.setAttribute("aria-checked", String(checked));
+    button.textContent = name;
+    button.addEventListener("click", () => act());
+    return button;
   };
-  const table = "M1 2h14v12H1zM2.5 5.5v2h3.5v-2zm5 0v2h6v-2zm-5 3.5v3.5h3.5V9zm5 0v3.5h6V9z";
-  const curve = "M1 11h4v4H1zM11 1h4v4h-4zM3.4 10 C3.4 5 6 2.3 10 2.3 v1.4 C6.8 3.7 4.8 6 4.8 10z";
-  const code = "M5 3.5 6.2 4.7 2.9 8l3.3 3.3L5 12.5.5 8zM11 3.5 9.8 4.7 13.1 8l-3.3 3.3 1.2 1.2L15.5 8z";
-  const icon = (path) => ({ width: 16, height: 16, path });
-  return [
-    { name: "PNG", title: "Download as PNG", icon: Plotly.Icons.camera, click: () => picture("png") },
-    { name: "SVG", title: "Download as SVG", icon: icon(curve), click: () => picture("svg") },
-    { name: "CSV", title: "Download the data as CSV", icon: icon(table),
-      click: () => saveFile(`${chart.data.filename}.csv`, ["\ufeff", csv(chart.node)], "text/csv") },
-    { name: "HTML", title: "Download as interactive HTML", icon: icon(code), click: () => html(chart) },
-  ];
+  const heading = (text) => {
+    const element = document.createElement("div");
+    element.className = "ued-part";
+    element.textContent = text;
+    return element;
+  };
+  // What takes a moment says so, and what fails says why.
+  const file = (name, make) => item(name, async () => {
+    said.textContent = "One moment …";
+    try {
+      await make();
+      menu.hidePopover();
+    } catch (error) {
+      said.textContent = error.message;
+    }
+  });
+  const fill = () => {
+    said.textContent = "";
+    const flat = Object.keys(chart.node._fullLayout ?? {}).some((name) => /^xaxis\d*$/.test(name));
+    const look = flat
+      ? [heading("Look"), ...modes(chart).map(([mode, name]) => item(name, () => {
+          chart.dragmode = mode;
+          Plotly.relayout(chart.node, { dragmode: mode });
+          menu.hidePopover();
+        }, { role: "menuitemradio", checked: chart.node._fullLayout.dragmode === mode })),
+        item("Whole view", () => { resetView(Plotly, chart); menu.hidePopover(); })]
+      : [];
+    const name = chart.data.filename;
+    menu.replaceChildren(
+      ...look,
+      heading("Take along, for a paper"),
+      ...Object.entries(COLUMNS).map(([mm, words]) => item(`${mm} mm, ${words}`, () => {
+        paperWidth = mm;
+        fill();
+        [...menu.querySelectorAll("[role=menuitemradio]")].find((b) => b.textContent.startsWith(mm))?.focus();
+      }, { role: "menuitemradio", checked: paperWidth === mm })),
+      file("Download as PDF", async () =>
+        saveFile(`${name}.pdf`, [await pdfFile(Plotly, chart, paperWidth)], "application/pdf")),
+      file("Download as SVG", async () =>
+        saveFile(`${name}.svg`, [await svgText(Plotly, chart, paperWidth)], "image/svg+xml")),
+      file("Download the caption", () =>
+        saveFile(`${name}-caption.txt`, captionFile(chart, paperWidth), "text/plain")),
+      heading("As shown"),
+      file("Download as PNG", async () => saveFile(`${name}.png`, await pngParts(Plotly, chart), "image/png")),
+      file("Download as interactive HTML", () => html(chart)),
+      file("Download the data as CSV", () => saveFile(`${name}.csv`, ["\ufeff", csv(chart.node)], "text/csv")),
+      said,
+    );
+  };
+  open.addEventListener("click", () => menu.togglePopover());
+  menu.addEventListener("toggle", (event) => {
+    const opened = /** @type {any} */ (event).newState === "open";
+    open.setAttribute("aria-expanded", String(opened));
+    if (!opened) return;
+    fill();
+    const at = open.getBoundingClientRect();
+    menu.style.left = `${Math.max(8, at.right - menu.offsetWidth)}px`;
+    menu.style.top = `${Math.max(8, Math.min(at.bottom + 4, innerHeight - menu.offsetHeight - 8))}px`;
+    menu.querySelector("button")?.focus();
+  });
+  menu.addEventListener("keydown", (event) => {
+    const all = [...menu.querySelectorAll("button")];
+    const now = all.indexOf(/** @type {any} */ (document.activeElement));
+    const to = { ArrowDown: now + 1, ArrowUp: now - 1, Home: 0, End: all.length - 1 }[event.key];
+    if (event.key === "Tab") menu.hidePopover();
+    if (to === undefined) return;
+    event.preventDefault();
+    all[(to + all.length) % all.length].focus();
+  });
+  place.replaceChildren(open, menu);
 }
 
 // ---- events --------------------------------------------------------------------------------
@@ -291,17 +394,17 @@ async function draw(Plotly, chart, theme) {
   if (moves(chart, figure)) layout.transition = { duration: MOVE_MS, easing: "cubic-in-out", ordering: "traces first" };
   chart.shape = shapeOf(figure);
   const first = !chart.wired;
-  chart.buttons ??= buttons(Plotly, chart);
+  if (chart.dragmode) layout.dragmode = chart.dragmode;
   node.classList.remove("ued-failed");
   // Below it the words in a figure would lie over each other; the figure scrolls sideways instead.
   node.style.minWidth = layout.meta?.least_width ? `${layout.meta.least_width}px` : "";
   const drawn = Plotly.react(node, figure.data, layout, {
-    ...PRIVATE, displaylogo: false, displayModeBar: true, scrollZoom: false, doubleClick: "reset+autosize",
-    modeBarButtonsToRemove: ["toImage", "autoScale2d", ...(data.clickable ? [] : ["select2d", "lasso2d"])],
-    modeBarButtonsToAdd: chart.buttons,
+    // Plotly's bar would lie over the plot and be a stop of the keyboard for each of its buttons.
+    ...PRIVATE, displaylogo: false, displayModeBar: false, scrollZoom: false, doubleClick: "reset+autosize",
   });
   if (first) {
     chart.wired = true;
+    tools(Plotly, chart);
     wire(chart);
   }
   await drawn;

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import streamlit as st
 
+from pages.frame.provenance import ABOUT
 from pages.widgets.delivery import Part, declared, forget, pack, part
+from pages.widgets.paper_route import paper_address, program
 from pages.widgets.plotly_route import plotly_address
 from ued_core.figures.roles import CLIENT_COLOURS as ROLE_NAMES
 from ued_core.figures.theme import CLIENT_COLOURS
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 FRAME = (
     '<figure class="ued-figure"><div class="ued-head"><span class="ued-question"></span><span '
-    'class="ued-formula"></span></div>'
+    'class="ued-formula"></span></div><div class="ued-tools"></div>'
     '<div class="ued-chart"></div><figcaption class="ued-caption"></figcaption></figure>'
 )
 
@@ -122,6 +124,9 @@ def live_chart(
         "formula": formula,
         "caption": caption,
         "plotly": plotly_address(),
+        "paper": paper_address(),
+        "program": program(),
+        "about": st.session_state.get(ABOUT, ""),
         "colours": {**CLIENT_COLOURS, **ROLE_NAMES},
         "follows": None if follows is None else follows._asdict(),
     }

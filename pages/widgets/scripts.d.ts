@@ -22,6 +22,13 @@ declare function operate(
 ): void;
 declare function followTiles(figure: Element, strips: Element[], data: any, parts: any[]): Promise<void>;
 declare function unfollowTiles(figure: Element): void;
+declare function printable(chart: any, look?: Record<string, unknown>): any;
+declare function captionOf(chart: any): Record<"title" | "words" | "whence" | "whole" | "address" | "parts", string>;
+declare function captionFile(chart: any, width: string): BlobPart[];
+declare const COLUMNS: Record<string, string>;
+declare function svgText(Plotly: any, chart: any, width: string): Promise<string>;
+declare function pdfFile(Plotly: any, chart: any, width: string): Promise<Blob>;
+declare function pngParts(Plotly: any, chart: any): Promise<BlobPart[]>;
 declare function followMarks(chart: any): void;
 declare function unfollowMarks(node: Element): void;
 

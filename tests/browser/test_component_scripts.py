@@ -75,8 +75,10 @@ def test_no_chart_offers_to_be_uploaded(blank: Page) -> None:
     load(blank, "live_chart.js", FRAME)
     blank.add_script_tag(path=str(PLOTLY))
     blank.evaluate("() => window.call({ setStateValue() {}, data: chart('a', line(1)) }, false)")
-    titles = blank.evaluate("[...document.querySelectorAll('.modebar-btn')].map((b) => b.dataset.title)")
+    blank.locator(".ued-open").click()
+    titles = blank.evaluate("[...document.querySelectorAll('button')].map((b) => b.textContent)")
     assert "Download as PNG" in titles
+    assert blank.locator(".modebar-btn").count() == 0
     assert not [title for title in titles if "share" in title.lower() or "cloud" in title.lower()], (
         "there is no network, and no account"
     )

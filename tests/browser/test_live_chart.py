@@ -1,11 +1,15 @@
 """The live chart in a real browser: one node, kept zoom, theme, events, downloads, movement."""
 
+import io
 import math
 import re
 from collections.abc import Iterator
+from xml.etree import ElementTree
 
+import pypdf
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from PIL import Image
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 pytestmark = pytest.mark.browser
 ROOT_NODE = "document.querySelector('[aria-label=\"%s\"]').closest('.ued-chart')"
@@ -142,25 +146,87 @@ def test_clicks_and_boxes_reach_python(stage: Page) -> None:
     expect(stage.get_by_text("event select 600")).to_be_visible()
 
 
+def opened_tools(stage: Page, alt: str) -> Locator:
+    figure = stage.locator(".ued-figure", has=stage.get_by_role("img", name=alt))
+    figure.get_by_role("button", name="Chart tools").click()
+    menu = figure.get_by_role("menu", name="Chart tools")
+    expect(menu).to_be_visible()
+    return menu
+
+
+def downloaded(stage: Page, menu: Locator, name: str) -> tuple[str, bytes]:
+    with stage.expect_download() as download:
+        menu.get_by_role("menuitem", name=name).click()
+    return download.value.suggested_filename, download.value.path().read_bytes()
+
+
 @pytest.mark.parametrize(
-    ("button", "ending", "begin"),
+    ("item", "file", "begin"),
     [
-        ("Download as PNG", "png", b"\x89PNG"),
-        ("Download as SVG", "svg", b"<svg"),
-        ("Download the data as CSV", "csv", b"\xef\xbb\xbftrace,x,y\r\nclean,0,0"),
-        ("Download as interactive HTML", "html", b"<!doctype html>"),
+        ("Download as PNG", "waves.png", b"\x89PNG"),
+        ("Download the data as CSV", "waves.csv", b"\xef\xbb\xbftrace,x,y\r\nclean,0,0"),
+        ("Download as interactive HTML", "waves.html", b"<!doctype html>"),
+        ("Download the caption", "waves-caption.txt", b"Five waves"),
     ],
 )
-def test_downloads(stage: Page, button: str, ending: str, begin: bytes) -> None:
-    chart = stage.locator(".ued-chart", has=stage.get_by_role("img", name="Five waves"))
-    with stage.expect_download() as download:
-        chart.get_by_role("button", name=button).click()
-    assert download.value.suggested_filename == f"waves.{ending}"
-    content = download.value.path().read_bytes()
+def test_downloads(stage: Page, item: str, file: str, begin: bytes) -> None:
+    name, content = downloaded(stage, opened_tools(stage, "Five waves"), item)
+    assert name == file
     assert content.startswith(begin)
-    if ending == "html":
+    if file.endswith("html"):
         assert b"Plotly.newPlot" in content
         assert b"src=" not in content[:300]
+    if file.endswith("csv"):
+        cells = content.decode("utf-8-sig").replace("\r\n", ",").split(",")
+        assert max(len(cell) for cell in cells) <= 20, "no digits that nobody measured"
+    if file.endswith("png"):
+        picture = Image.open(io.BytesIO(content))
+        picture.load()
+        assert picture.info["Title"] == "Five waves"
+        assert "about waves" in picture.info["Source"]
+    if file.endswith("txt"):
+        assert "\\includegraphics[width=84mm]{waves.pdf}" in content.decode()
+
+
+def test_a_drawing_for_a_paper_keeps_its_letters_and_says_where_it_comes_from(stage: Page) -> None:
+    menu = opened_tools(stage, "Five waves")
+    menu.get_by_role("menuitemradio", name="175 mm").click()
+    _, wide = downloaded(stage, menu, "Download as SVG")
+    menu = opened_tools(stage, "Five waves")
+    menu.get_by_role("menuitemradio", name="84 mm").click()
+    name, svg = downloaded(stage, menu, "Download as SVG")
+    assert name == "waves.svg"
+    drawing, space = ElementTree.fromstring(svg), "{http://www.w3.org/2000/svg}"
+    assert (drawing.get("width"), ElementTree.fromstring(wide).get("width")) == ("84mm", "175mm")
+    assert "place (px)" in [text.text for text in drawing.iter(f"{space}text")], "text is text"
+    assert drawing.find(f"{space}title").text == "Five waves"
+    assert "about waves" in drawing.find(f"{space}desc").text
+    name, pdf = downloaded(stage, opened_tools(stage, "Five waves"), "Download as PDF")
+    assert name == "waves.pdf"
+    read = pypdf.PdfReader(io.BytesIO(pdf))
+    (page,) = read.pages
+    assert float(page.mediabox.width) == pytest.approx(84 / 25.4 * 72, abs=0.1)
+    assert "place (px)" in page.extract_text()
+    assert "about waves" in read.metadata["/Subject"]
+
+
+def test_the_tools_are_one_stop_of_the_keyboard_and_work_with_it(stage: Page) -> None:
+    figure = stage.locator(".ued-figure", has=stage.get_by_role("img", name="Five waves"))
+    assert figure.locator("button:visible").count() == 1
+    assert figure.locator(".modebar").count() == 0
+    figure.get_by_role("button", name="Chart tools").focus()
+    stage.keyboard.press("Enter")
+    menu = figure.get_by_role("menu", name="Chart tools")
+    expect(menu.get_by_role("menuitemradio", name="Drag to zoom")).to_be_focused()
+    stage.keyboard.press("ArrowDown")
+    stage.keyboard.press("Enter")
+    expect(menu).to_be_hidden()
+    assert stage.evaluate(f"{node('Five waves')}._fullLayout.dragmode") == "pan"
+    press_slider(stage, "strength is 1.1")
+    assert stage.evaluate(f"{node('Five waves')}._fullLayout.dragmode") == "pan", "new data keeps it"
+    stage.evaluate(f"Plotly.relayout({node('Five waves')}, {{'yaxis.range': [1, 2]}})")
+    opened_tools(stage, "Five waves").get_by_role("menuitem", name="Whole view").click()
+    stage.wait_for_function(f"{node('Five waves')}._fullLayout.yaxis.range[0] === -4")
 
 
 def test_no_other_server_and_no_error(page: Page, stage_url: str) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
+from pages.frame.provenance import figures_are_about
 from pages.widgets.controls import choose, method_controls
 from pages.widgets.delivery import KEPT_BYTES, SENT, Part, kept
 from pages.widgets.live_chart import live_chart, pieces
@@ -103,6 +104,7 @@ heat = go.Figure(
 # itself.
 if "never_got" in st.query_params and SENT not in st.session_state:
     st.session_state[SENT] = {"lines": frozenset(piece.name for piece in pieces(lines.to_json(validate=False)))}
+figures_are_about("about waves")
 left, right = st.columns(2)
 with left:
     # Let go of before the browser is told: afterwards it may already have fetched some.
