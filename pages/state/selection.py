@@ -12,7 +12,7 @@ from pages.frame.guard import plain
 from pages.frame.navigation import script
 from pages.frame.provenance import figures_are_about
 from pages.frame.visitor import who
-from pages.state.choice import Selection, protocol_line
+from pages.state.choice import Selection
 from pages.state.crafting import is_ready, look_note, offer_crafting, shipped_look_of
 from pages.state.own_data import data_notes
 from pages.state.sets import split
@@ -37,7 +37,7 @@ from ued_core.data import DATASETS
 from ued_core.data.base import Dataset, Upload
 from ued_core.data.handles import is_handle
 from ued_core.data.image_file import readable_formats
-from ued_core.params import Parameter
+from ued_core.params import Method, Parameter
 from ued_core.runs.spec import RunSpec
 from ued_core.studies.estimate import duration
 
@@ -131,12 +131,17 @@ def selection_chips(
 
 def about_words(choice: Selection) -> str:
     """Data, attack and seeds with every parameter, and the content hash of the clean training images."""
-    data, values = choice.dataset, choice.dataset.model_dump()
-    shown = ", ".join(p.valued(values[p.name]) for p in data.parameters() if p.kind != "text")
+    rate = "" if choice.poison_rate == 1 else f", {100 * choice.poison_rate:g} % of the images poisoned"
     return (
-        f"{protocol_line(choice)}. Data: {data.title}{f' ({shown})' if shown else ''}, {len(choice.train):,} training "
-        f"images with content hash {choice.train.content_hash}."
+        f"Data: {_whole(choice.dataset)}, {len(choice.train):,} training images with content hash "
+        f"{choice.train.content_hash}. Attack: {_whole(choice.attack)}, private key {choice.seed}{rate}."
     )
+
+
+def _whole(method: Method) -> str:
+    """A method with all its parameters but for texts, which may be paths."""
+    told = [p.valued(getattr(method, p.name)) for p in method.parameters() if p.kind != "text"]
+    return f"{method.title} ({', '.join(told)})" if told else method.title
 
 
 def _title_of(catalogue: Catalogue[Any], name: Any) -> str:

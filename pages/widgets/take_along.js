@@ -34,11 +34,15 @@ function slimmer(part, letters, thinner) {
 }
 
 function drawingFor(chart, width) {
-  const figure = printable(chart, { font: LETTERS, size: LETTER_PX[width] });
-  slimmer(figure.data, LETTER_PX[width], THINNER[width]);
-  slimmer({ ...figure.layout, template: null }, LETTER_PX[width], THINNER[width]);
+  // Panels beside each other get smaller letters: their titles would lie over each other.
+  const panels = Object.keys(chart.node._fullLayout).filter((name) => /^xaxis\d*$/.test(name)).length;
+  const zoom = panels > 1 ? 1.3 : 1;
+  const size = LETTER_PX[width] * (zoom > 1 ? 0.95 : 1);
+  const figure = printable(chart, { font: LETTERS, size });
+  slimmer(figure.data, size, THINNER[width]);
+  slimmer({ ...figure.layout, template: null }, size, THINNER[width]);
   const box = chart.node.getBoundingClientRect();
-  const px = Math.round(width * PX_PER_MM);
+  const px = Math.round(width * PX_PER_MM * zoom);
   return { figure, width: px, height: Math.round(px * Math.min(1.5, Math.max(0.62, box.height / box.width))) };
 }
 
@@ -130,17 +134,27 @@ const LATEX = {
   "κ": "$\\kappa$", "β": "$\\beta$", "γ": "$\\gamma$", "μ": "$\\mu$", "π": "$\\pi$", "ρ": "$\\rho$", "τ": "$\\tau$",
 };
 
-function latex(text) {
+// Marked text of a page as LaTeX: bold, indices, and letters that it writes otherwise.
+function latex(marked) {
+  return marked.split(/(\*\*.+?\*\*|[_^]\{[^}]*\})/).map((part) => {
+    if (part.startsWith("**") && part.length > 4) return `\\textbf{${latex(part.slice(2, -2))}}`;
+    if (/^[_^]\{/.test(part)) return `\\text${part[0] === "_" ? "sub" : "super"}script{${letters(part.slice(2, -1))}}`;
+    return letters(part);
+  }).join("");
+}
+
+function letters(text) {
   return [...text].map((letter) => LATEX[letter] ?? (/[#$%&_{}]/.test(letter) ? `\\${letter}` : letter)).join("");
 }
 
 function captionFile(chart, width) {
-  const { words, whence, address } = captionOf(chart);
+  const { words, whence } = captionOf(chart);
   const name = chart.data.filename;
+  const { question, formula, caption, alt } = chart.data;
   return [
     `${words}\n\n${whence}\n\nIn LaTeX, with \\usepackage{graphicx}:\n\n`,
     `\\begin{figure}\n  \\centering\n  \\includegraphics[width=${width}mm]{${name}.pdf}\n`,
-    `  \\caption{${latex(words)}}\n  \\label{fig:${name.replace(/[^A-Za-z0-9]+/g, "-")}}\n\\end{figure}\n`,
-    `% ${latex(whence.replace(address, "")).replace(/\s+/g, " ")}\n% ${address}\n`,
+    `  \\caption{${[question, formula, caption || alt].filter(Boolean).map(latex).join(" ")}}\n  \\label{fig:${name.replace(/[^A-Za-z0-9]+/g, "-")}}\n\\end{figure}\n`,
+    `% ${whence.replace(/\s+/g, " ")}\n`,
   ];
 }

@@ -18,8 +18,8 @@ _PAGE = b"""#let told = sys.inputs
 #set page(width: float(told.width) * 1mm, height: auto, margin: 0pt, fill: none)
 #image(bytes(told.svg), format: "svg", width: 100%, alt: told.title)
 """
-# Scripts that New Computer Modern, which comes with the library, does not have; before it are Latin, Greek, Cyrillic, and
-# marks.
+# Scripts that New Computer Modern, which comes with the library, does not have; before them come Latin, Greek, Cyrillic
+# and marks.
 _BEYOND = 0x2E80
 
 
