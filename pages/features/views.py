@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from pages.features.parquet import table_part
 from pages.frame.cache import cached, key_of
 from pages.frame.guard import plain
 from pages.state import background
@@ -332,6 +333,13 @@ def plot_part(scene: Scene, viewer: Viewer, marked: tuple[int, ...]) -> None:
         f"({seen.vectors.shape[1]} numbers "
         f"per image) of {viewer.words}; {len(scene.rows)} images, three copies each. {_measure_words(seen.measures)} "
         "Draw a lasso or a box, or click a point, to see the images; double-click to clear.",
+    )
+    table_part(
+        room,
+        lambda: _copies(scene.work),
+        scene.names,
+        f"Layer {viewer.layer} of {viewer.words}; {METHODS[room.embedding.method]}; defences "
+        f"{' → '.join(defence.named(lead=True) for defence in scene.stack) or 'none'}.",
     )
     _table_and_tiles(scene, room, marked)
 
