@@ -128,7 +128,7 @@ def _over_the_number(groups: Sequence[Group], varied: Varied) -> None:
     name = f"{varied.of} {varied.parameter.label}".strip()
     unit = f" ({varied.parameter.unit})" if varied.parameter.unit else ""
     told = [f"{label} at {p.x:g}: {p.words}" for label, points in lines.items() for p in points]
-    several = any(len(group.records) > 1 for group in groups)
+    several, single = (any((len(g.records) > 1) is wanted for g in groups) for wanted in (True, False))
     live_chart(
         study_curves(
             lines,
@@ -144,7 +144,7 @@ def _over_the_number(groups: Sequence[Group], varied: Varied) -> None:
         alt=f"Clean test accuracy over {name}: {'; '.join([*told, *(f'{v.name}: {v.words}' for v in levels)])}.",
         caption="After the last epoch. "
         + ("Bars of several seeds: the 95 % t interval of their mean. " if several else "")
-        + "Bars of a single run: what another draw of as many test images may show (95 %). "
+        + ("Bars of a single run: what another draw of as many test images may show (95 %). " if single else "")
         + f"Dotted upright: the published value, {varied.parameter.default:g}.",
     )
 

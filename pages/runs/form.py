@@ -142,19 +142,22 @@ def run_form() -> None:
     """Draw the form, and start what it says."""
     # What the controls below add up to stands above them, so that the defaults are one click away.
     summary = st.container()
+    st.caption("Choose data, attack and defence. Everything else may stay as it is.")
     left, right = st.columns(2, gap="medium")
     with left:
         dataset = _data_part()
-        model = _part("Model", MODELS, "new_model", "What is trained.")
     with right:
         attack, poisoning, trainer = _attack_part()
         defences = _defence_part()
-    left, right = st.columns(2, gap="medium")
-    with left:
-        plan = _plan_part(dataset, model)
-    with right, st.container(border=True):
-        st.subheader("Repetition")
-        repetition = method_controls(Repetition, key="new")
+    with st.expander("**Model, training plan and repetition**: may stay as they are; the plan suits the data"):
+        left, right = st.columns(2, gap="medium")
+        with left:
+            model = _part("Model", MODELS, "new_model", "What is trained.")
+            plan = _plan_part(dataset, model)
+        with right, st.container(border=True):
+            st.subheader("Repetition")
+            st.caption("Three seeds show how much the result spreads.")
+            repetition = method_controls(Repetition, key="new")
     if dataset is None:
         summary.info("Give your images below; the run can start once they can be used.")
         return
@@ -219,7 +222,8 @@ def _attack_part() -> tuple[Attack | None, Poisoning, TrainerPart]:
         st.caption(chosen.summary())
         if issubclass(chosen, NoAttack):
             return None, Poisoning(), _trainer_part("train_on")
-        poisoning = method_controls(Poisoning, key="new")
+        with st.expander("How much is poisoned, and with which key"):
+            poisoning = method_controls(Poisoning, key="new")
         return _controls(chosen, "new_attack"), poisoning, _trainer_part()
 
 

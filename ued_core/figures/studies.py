@@ -156,7 +156,13 @@ def study_curves(
         figure.add_vline(
             x=published,
             line={"color": MUTED, "width": 1, "dash": "dot"},
-            annotation={"text": "published", "font": {"color": MUTED, "size": 11}, "yref": "paper", "y": 1},
+            annotation={
+                "text": "published",
+                "font": {"color": MUTED, "size": 11},
+                "yref": "paper",
+                "y": 1,
+                "yanchor": "bottom",
+            },
         )
     return figure
 
