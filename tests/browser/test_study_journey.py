@@ -33,13 +33,13 @@ def test_sweep_fills_and_leads_to_a_comparison(reader: Page, address: str) -> No
     seeds = page.get_by_role("spinbutton", name="Seeds")
     seeds.fill("1")
     seeds.press("Enter")
-    # Five values, the attack alone, clean images.
-    page.get_by_role("button", name="Start 7 runs").click()
+    # Five values over the range and the published one, the attack alone, clean images.
+    page.get_by_role("button", name="Start 8 runs").click()
 
     expect(page.get_by_role("heading", name="Studies", level=1)).to_be_visible(timeout=PATIENCE)
-    expect(page.get_by_text(re.compile(r"^7 conditions, 1 seed: "))).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text(re.compile(r"^8 conditions, 1 seed: "))).to_be_visible(timeout=PATIENCE)
     # The page follows by itself until the last run is there.
-    expect(page.get_by_text("7 of 7 runs have finished")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text("8 of 8 runs have finished")).to_be_visible(timeout=PATIENCE)
     expect(page.locator("[aria-label^='Clean test accuracy over ']").first).to_be_visible()
 
     chosen = page.get_by_role("combobox", name=re.compile("^Look into a condition"))

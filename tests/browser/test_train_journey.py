@@ -76,10 +76,11 @@ def test_submit_watch_finish_and_compare(visitor: Page, address: str) -> None:
     expect(page.get_by_role("button", name=re.compile("Start a quick run"))).to_be_visible(timeout=PATIENCE)
 
     first = started(page, address, seed=0)
-    # Live: the number of epochs in the chart grows without anybody touching the page.
+    # Live: the number of epochs in the chart grows without anybody touching the page. The chart comes with the first
+    # epoch, and settles before the second.
     page.wait_for_function(f"""() => {{
         const node = document.querySelector("{CURVES}")?.closest(".ued-chart");
-        return (node?._fullData?.[1]?.x?.length ?? 0) >= 1;
+        return (node?._fullData?.[1]?.x?.length ?? 0) >= 2;
     }}""", timeout=PATIENCE)  # fmt: skip
     page.evaluate(f'window.chartBefore = document.querySelector("{CURVES}").closest(".ued-chart")')
     seen = epochs_drawn(page)
