@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.browser
-CHARTS = 7
+CHARTS = 8
 
 
 def test_answers_arrive_and_the_cut_moves(page: Page) -> None:

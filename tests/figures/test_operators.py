@@ -10,9 +10,8 @@ import pytest
 
 from tests.changed_figure import changed
 from ued_core.attacks import Cuda
-from ued_core.figures.consistency import moved_to, theta_curves
+from ued_core.figures.consistency import marks_on_curves, moved_to, theta_curves
 from ued_core.figures.operators import kernel_grid
-from ued_core.figures.theme import ROLE_COLOURS
 
 
 def numbers(values: object) -> np.ndarray:
@@ -62,24 +61,22 @@ def test_theta_curves_show_limits_expectations_and_the_draw() -> None:
     strengths = np.linspace(0, 4, 5)
     limits = (strengths / 100, 1 - strengths / 10)
     expectations = (strengths / 101, 1 - strengths / 9)
-    figure = theta_curves(strengths, limits, expectations, 50, (2.0, 0.021, 0.79))
-    assert len(figure.data) == 6
+    figure = theta_curves(strengths, limits, expectations, 50, (1.5, 0.021, 0.79))
+    assert len(figure.data) == 8
     for axis, i in (("y", 0), ("y2", 1)):
-        limit, expected, now = [trace for trace in figure.data if (trace.yaxis or "y") == axis]
+        limit, expected, exact, now = [trace for trace in figure.data if (trace.yaxis or "y") == axis]
         assert np.allclose(numbers(limit.y), limits[i], atol=1e-6)
         assert np.allclose(numbers(expected.y), expectations[i], atol=1e-6)
         assert np.allclose(numbers(limit.x), strengths)
-        assert (now.x[0], now.y[0]) == (2.0, (0.021, 0.79)[i])
+        assert (now.x[0], now.y[0]) == (1.5, (0.021, 0.79)[i])
+        assert (exact.x[0], round(exact.y[0], 9)) == (1.5, (0.015, 0.85)[i]), "on the curve, between two of its points"
         assert limit.line.dash != expected.line.dash, "told apart without colour"
-    assert [trace.name for trace in figure.data if trace.showlegend] == [
-        "all possible draws (n → ∞)",
-        "expected for n = 50",
-        "drawn now (n = 50)",
-    ]
-    assert figure.layout.shapes[0].x0 == figure.layout.shapes[0].x1 == 2.0
-    assert figure.layout.xaxis.title.text == "COIN strength α (px)"
-    assert figure.layout.yaxis.domain[0] > figure.layout.yaxis2.domain[1], "the two share no space"
-    assert figure.data[2].marker.color == ROLE_COLOURS["poisoned"]
+        assert exact.marker.symbol != now.marker.symbol
+    assert not figure.layout.showlegend, "the caption names what is drawn"
+    assert [(shape.x0, shape.x1) for shape in figure.layout.shapes] == [(1.5, 1.5)] * 2
+    assert all("↑ good" in note.text for note in figure.layout.annotations), "which way is good"
+    assert figure.layout.xaxis.domain[1] < figure.layout.xaxis2.domain[0], "the two share no space"
+    assert marks_on_curves(figure.to_json()) == ((2, 0), (3, 1), (6, 4), (7, 5))
 
 
 def test_moving_the_current_strength_equals_drawing_it_anew() -> None:
@@ -90,7 +87,12 @@ def test_moving_the_current_strength_equals_drawing_it_anew() -> None:
 
     start = built((0.0, 0.0, 0.0))
     moved, anew = changed(start, moved_to(start, (1.5, 2e-4, 0.75))), json.loads(built((1.5, 2e-4, 0.75)))
-    for part in (t for t in anew["data"] if t["legendgroup"] == "now"):
+    for part in (t for t in anew["data"] if t["legendgroup"] in ("now", "exact")):
         for axis in ("x", "y"):
             part[axis] = np.frombuffer(base64.b64decode(part[axis]["bdata"]), part[axis]["dtype"]).tolist()
+    for part in (t for t in moved["data"] if t["legendgroup"] == "exact"):
+        # The curve is stored in float32.
+        part["y"] = np.round(part["y"], 6).tolist()
+    for part in (t for t in anew["data"] if t["legendgroup"] == "exact"):
+        part["y"] = np.round(part["y"], 6).tolist()
     assert moved == anew

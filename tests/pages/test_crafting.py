@@ -80,7 +80,7 @@ def test_defence_page_shows_a_crafted_set(open_page):
     page = open_page("defence", ASKED)
     assert not page.exception
     assert not page.error
-    assert len(tiles(page)[0]["rows"]) == 4
+    assert len(tiles(page)[0]["rows"]) == 3
 
 
 def test_the_form_says_what_crafting_costs_before_the_start(open_page):

@@ -29,6 +29,6 @@ def test_a_page_without_the_files_says_what_is_needed(open_page, name):
     assert not page.exception
     told = " ".join(box.value for box in (*page.error, *page.warning))
     assert ("No folder of ImageNet is given" if name == "imagenet" else "needs files that are not in") in told
-    labels = {control.label for control in (*page.sidebar.slider, *page.sidebar.number_input)}
+    labels = {control.label for control in (*page.slider, *page.number_input)}
     assert {"Train size", "Test size", "Seed"} <= labels
     assert any(label.startswith("Size") for label in labels)

@@ -88,9 +88,12 @@ def test_a_killed_worker_is_interrupted_and_resumes_exactly(home, spec_of, until
 
     runs.resume(run_id)
     second = until(run_id, lambda r: r.attempt == 2 and r.epoch >= first.epoch + 3)
-    for process in (*pids("supervisor"), worker(run_id)):
+    killed = [*pids("supervisor"), worker(run_id)]
+    for process in killed:
         process.kill()
     assert until(run_id, lambda r: r.state != "running", seconds=3).state == "interrupted"
+    # A process that is ending has no command line any more, but still its lock.
+    psutil.wait_procs(killed, 10)
     assert not pids("supervisor")
     assert table_state(home, run_id) == "running", "the table still tells the old story"
     runs.ensure_supervisor()
