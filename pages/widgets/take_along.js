@@ -33,7 +33,22 @@ function slimmer(part, letters, thinner) {
   }
 }
 
+// A figure with much in it is drawn as on the page and made smaller as a whole: with fewer pixels its words would lie over
+// each other.
+function crowded({ node }, box) {
+  const { _fullLayout: layout, _fullData: traces } = node;
+  const panels = Object.keys(layout).filter((name) => /^xaxis\d*$/.test(name)).length;
+  const written = traces.reduce((sum, trace) => sum + (/text/.test(trace.mode ?? "") ? trace.x?.length ?? 0 : 0), 0);
+  return layout.meta?.least_width || box.height > 430 || panels > 2 || written + (layout.annotations?.length ?? 0) > 12;
+}
+
 function drawingFor(chart, width) {
+  const box = chart.node.getBoundingClientRect();
+  const px = Math.round(width * PX_PER_MM);
+  if (crowded(chart, box)) {
+    const figure = printable(chart, { font: LETTERS });
+    return { figure, width: Math.max(px, Math.round(box.width)), height: Math.round(box.height) };
+  }
   // Panels beside each other get smaller letters: their titles would lie over each other.
   const panels = Object.keys(chart.node._fullLayout).filter((name) => /^xaxis\d*$/.test(name)).length;
   const zoom = panels > 1 ? 1.3 : 1;
@@ -41,9 +56,8 @@ function drawingFor(chart, width) {
   const figure = printable(chart, { font: LETTERS, size });
   slimmer(figure.data, size, THINNER[width]);
   slimmer({ ...figure.layout, template: null }, size, THINNER[width]);
-  const box = chart.node.getBoundingClientRect();
-  const px = Math.round(width * PX_PER_MM * zoom);
-  return { figure, width: px, height: Math.round(px * Math.min(1.5, Math.max(0.62, box.height / box.width))) };
+  const height = Math.round(px * zoom * Math.min(1.5, Math.max(0.62, box.height / box.width)));
+  return { figure, width: Math.round(px * zoom), height };
 }
 
 async function svgText(Plotly, chart, width) {

@@ -33,7 +33,9 @@ def fonts(pdf: bytes) -> dict[str, bool]:
 
 
 def test_a_page_of_the_columns_width_with_its_words_in_the_properties() -> None:
-    reader = read(pdf_of(drawn(), COLUMN_MM, "What does α do?", "seed 3, hash 0a1b", ("UED Studio 0.1.0",)))
+    pdf = pdf_of(drawn(), COLUMN_MM, "What does α do?", "seed 3, hash 0a1b", ("UED Studio 0.1.0",))
+    assert pdf.startswith(b"%PDF-1.5"), "TeX includes it without a warning"
+    reader = read(pdf)
     (page,) = reader.pages
     assert float(page.mediabox.width) == pytest.approx(COLUMN_MM / 25.4 * 72, abs=0.01)
     assert float(page.mediabox.height) == pytest.approx(float(page.mediabox.width) / 2, abs=0.01)

@@ -58,7 +58,8 @@ def pdf_of(svg: str, width_mm: float, title: str, caption: str = "", keywords: S
     ours = all(ord(letter) < _BEYOND for letter in svg)
     with tempfile.TemporaryDirectory() as nothing:
         try:
-            made = typst.compile(_PAGE, root=nothing, sys_inputs=told, ignore_system_fonts=ours)
+            # What TeX includes without a word; later versions bring a warning.
+            made = typst.compile(_PAGE, root=nothing, sys_inputs=told, ignore_system_fonts=ours, pdf_standards="1.5")
         except RuntimeError as error:
             raise DataError(f"No PDF can be made of this drawing: {error}", "Take the SVG.") from error
     assert isinstance(made, bytes)
