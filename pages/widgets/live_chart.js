@@ -259,7 +259,7 @@ function tools(Plotly, chart) {
       ...Object.entries(COLUMNS).map(([mm, words]) => item(`${mm} mm, ${words}`, () => {
         paperWidth = mm;
         fill();
-        [...menu.querySelectorAll("[role=menuitemradio]")].find((b) => b.textContent.startsWith(mm))?.focus();
+        /** @type {HTMLElement[]} */ ([...menu.querySelectorAll("[role=menuitemradio]")]).find((b) => b.textContent.startsWith(mm))?.focus();
       }, { role: "menuitemradio", checked: paperWidth === mm })),
       file("Download as PDF", async () =>
         saveFile(`${name}.pdf`, [await pdfFile(Plotly, chart, paperWidth)], "application/pdf")),

@@ -2,6 +2,7 @@
 /// <reference types="./scripts.d.ts" />
 // A chart as a file: SVG and PDF in the width of a paper's column, PNG, table, page; each says where it comes from.
 
+// deno-lint-ignore no-unused-vars -- live_chart.js uses it: this script is put before it
 const COLUMNS = { 84: "one column", 175: "two columns" };
 const PX_PER_MM = 96 / 25.4;
 // Letters of LaTeX documents; what the page itself loads for formulas has the same widths.
@@ -91,6 +92,7 @@ async function svgText(Plotly, chart, width) {
   return new XMLSerializer().serializeToString(drawing);
 }
 
+// deno-lint-ignore no-unused-vars -- live_chart.js uses it: this script is put before it
 async function pdfFile(Plotly, chart, width) {
   const { title, whole } = captionOf(chart);
   const answer = await fetch(chart.data.paper, {
@@ -129,6 +131,7 @@ function withText(png, texts) {
   return [png.slice(0, 33), ...chunks, png.slice(33)];
 }
 
+// deno-lint-ignore no-unused-vars -- live_chart.js uses it: this script is put before it
 async function pngParts(Plotly, chart) {
   const box = chart.node.getBoundingClientRect();
   const size = { width: Math.round(box.width), height: Math.round(box.height), scale: 3 };
@@ -161,6 +164,7 @@ function letters(text) {
   return [...text].map((letter) => LATEX[letter] ?? (/[#$%&_{}]/.test(letter) ? `\\${letter}` : letter)).join("");
 }
 
+// deno-lint-ignore no-unused-vars -- live_chart.js uses it: this script is put before it
 function captionFile(chart, width) {
   const { words, whence } = captionOf(chart);
   const name = chart.data.filename;

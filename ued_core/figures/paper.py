@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
 from ued_core.errors import DataError
 
@@ -59,7 +60,9 @@ def pdf_of(svg: str, width_mm: float, title: str, caption: str = "", keywords: S
     with tempfile.TemporaryDirectory() as nothing:
         try:
             # What TeX includes without a word; later versions bring a warning.
-            made = typst.compile(_PAGE, root=nothing, sys_inputs=told, ignore_system_fonts=ours, pdf_standards="1.5")
+            made = typst.compile(
+                _PAGE, root=Path(nothing), sys_inputs=told, ignore_system_fonts=ours, pdf_standards="1.5"
+            )
         except RuntimeError as error:
             raise DataError(f"No PDF can be made of this drawing: {error}", "Take the SVG.") from error
     assert isinstance(made, bytes)
