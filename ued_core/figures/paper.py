@@ -58,6 +58,8 @@ def pdf_of(svg: str, width_mm: float, title: str, caption: str = "", keywords: S
     }
     ours = all(ord(letter) < _BEYOND for letter in svg)
     with tempfile.TemporaryDirectory() as nothing:
+        page = Path(nothing) / "page.typ"
+        page.write_bytes(_PAGE)
         try:
             # What TeX includes without a word; later versions bring a warning.
             made = typst.compile(
