@@ -62,9 +62,7 @@ def pdf_of(svg: str, width_mm: float, title: str, caption: str = "", keywords: S
         page.write_bytes(_PAGE)
         try:
             # What TeX includes without a word; later versions bring a warning.
-            made = typst.compile(
-                _PAGE, root=Path(nothing), sys_inputs=told, ignore_system_fonts=ours, pdf_standards="1.5"
-            )
+            made = typst.compile(page, root=page.parent, sys_inputs=told, ignore_system_fonts=ours, pdf_standards="1.5")
         except RuntimeError as error:
             raise DataError(f"No PDF can be made of this drawing: {error}", "Take the SVG.") from error
     assert isinstance(made, bytes)
