@@ -82,7 +82,7 @@ def selection_chips(
     sets = data_sets()
     if taken := st.session_state.pop(TAKEN, None):
         set_control(*taken)
-    with chip("Data", _title_of(sets, value_of("data", next(iter(sets))))):
+    with chip("Data", _title_of(sets, value_of("data", next(iter(sets))), next(iter(sets)))):
         dataset_class = choose(sets, key="data", label="Data set", help=DATA_HELP)
         # A data set that asks for a text, such as a folder's path, shows nothing before it has one.
         asks = any(p.kind == "text" for p in dataset_class.parameters())
@@ -92,7 +92,7 @@ def selection_chips(
             dataset = method_controls(dataset_class, key="data")
         pick = parameter_control(PICK, key="pick", default=PICK.default)
     first = opens_with.key if opens_with is not None else next(iter(ATTACKS))
-    with chip("Attack", only.title if only else _title_of(ATTACKS, value_of("attack", first))):
+    with chip("Attack", only.title if only else _title_of(ATTACKS, value_of("attack", first), first)):
         attack_class = only or choose(ATTACKS, key="attack", label="Attack", default=first)
         with st.expander("Attack parameters", expanded=only is not None):
             attack = method_controls(attack_class, key="attack")
@@ -144,9 +144,9 @@ def _whole(method: Method) -> str:
     return f"{method.title} ({', '.join(told)})" if told else method.title
 
 
-def _title_of(catalogue: Catalogue[Any], name: Any) -> str:
-    """The title behind a name; a name that is none, as in a mistyped link, as it is."""
-    return catalogue[name].title if name in catalogue else str(name)
+def _title_of(catalogue: Catalogue[Any], name: Any, default: str) -> str:
+    """The title behind a name; that of the default where it is none, as in a mistyped link."""
+    return catalogue[name if name in catalogue else default].title
 
 
 def data_sets() -> Catalogue[Dataset]:

@@ -45,7 +45,7 @@ def stack_chip(*, trained: bool = False) -> tuple[DefenseStack, int]:
         The stack, whose first defence has its first parameter's default, and the epoch shown.
     """
     offered = DEFENSES if trained else QUICK
-    with chip("Defence", _title_of(value_of("defence", CHOSEN_AT_FIRST.key))):
+    with chip("Defence", _title_of(offered, value_of("defence", CHOSEN_AT_FIRST.key))):
         method = choose(offered, key="defence", label="Defence")
         with st.expander(f"{method.title} parameters"):
             rest = [method_controls(method, key="defence", exclude=_first(method))]
@@ -94,11 +94,12 @@ def main_control(rest: DefenseStack, *, named: bool = False) -> DefenseStack:
         return DefenseStack([main, *further])
 
 
-def _title_of(name: str) -> str:
-    """The title behind a name, and how many further defences stand behind it."""
+def _title_of(offered: Catalogue[Defense], name: str) -> str:
+    """The title behind a name, that of the first defence where it is none of the page's, and how many further ones
+    stand behind it."""
     further = value_of("further", "")
     count = len(list(filter(None, further.split(",")))) if isinstance(further, str) else len(further)
-    title = DEFENSES[name].title if name in DEFENSES else str(name)
+    title = offered[name if name in offered else CHOSEN_AT_FIRST.key].title
     return f"{title} + {count}" if count else title
 
 

@@ -45,3 +45,31 @@ def test_what_a_page_imports_is_loaded_without_drawing_it(tmp_path: Path, monkey
     PageEntry("new/page.py", "New", "new", "New", GROUPS[0]).load()
     loaded = {name for name in sys.modules if name.startswith("large_library")}
     assert loaded == {"large_library", "large_library.other", "large_library.part"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "chips"),
+    [
+        ({"attack": "synper", "key": "7", "defence": "jpeg"}, ["Data **Fashion**", "Attack **LSP**", "Key **7**",
+                                                             "Defence **JPEG**"]),
+        ({"attack": "nonsense", "data": "nonsense", "defence": "nonsense"},
+         ["Data **Fashion**", "Attack **CUDA**", "Key **0**", "Defence **COIN**"]),
+        ({"further": "jpeg,cutout"}, ["Defence **COIN + 2**"]),
+    ],
+)  # fmt: skip
+def test_chips_say_what_the_page_shows(open_page, asked, chips):
+    page = open_page("defence", {"data_fashion_train_size": "200", "data_fashion_test_size": "100", **asked})
+    assert not page.exception
+    labels = [block.proto.popover.label for block in popovers(page)]
+    assert [label for label in labels if label in chips] == chips
+
+
+def popovers(page):
+    """Every popover of a page, in order."""
+    found, waiting = [], [page.main]
+    while waiting:
+        block = waiting.pop(0)
+        if getattr(block, "type", "") == "popover":
+            found.append(block)
+        waiting[:0] = list(getattr(block, "children", {}).values())
+    return found
