@@ -142,8 +142,6 @@ def pair_figure(
             "domain": [left, left + width * 0.88],
             "range": [0.5, max(1, epochs) + 0.5],
             "title": {"text": ""},
-            "ticksuffix": " epochs",
-            "showticksuffix": "last",
             **ticks,
         }
         layout["annotations"].append(
