@@ -3,11 +3,16 @@
 // Two pictures of one size, one over the other; the slider moves the cut between them. The cut stays with the reader:
 // no rerun moves it, and new pictures keep it.
 
+// A mark such as ● is for eyes; a screen reader would read "black circle".
+function spoken(label) {
+  return label.replace(/^[^\p{L}\p{N}]+/u, "");
+}
+
 function cutAt(figure, percent, data) {
   const input = figure.querySelector("input");
   input.value = percent;
   figure.style.setProperty("--cut", `${percent}%`);
-  input.setAttribute("aria-valuetext", `${Math.round(percent)} % ${data.labels[0]}, ${Math.round(100 - percent)} % ${data.labels[1]}`);
+  input.setAttribute("aria-valuetext", `${Math.round(percent)} % ${spoken(data.labels[0])}, ${Math.round(100 - percent)} % ${spoken(data.labels[1])}`);
 }
 
 export default function ({ parentElement, data }) {
@@ -23,7 +28,7 @@ export default function ({ parentElement, data }) {
   const caption = figure.querySelector("figcaption");
   caption.textContent = data.caption;
   caption.hidden = !data.caption;
-  input.setAttribute("aria-label", `Cut between ${data.labels[0]} and ${data.labels[1]}`);
+  input.setAttribute("aria-label", `Cut between ${spoken(data.labels[0])} and ${spoken(data.labels[1])}`);
   cutAt(figure, Number(input.value), data);
   input.oninput = () => cutAt(figure, Number(input.value), data);
   const follow = (event) => {

@@ -46,9 +46,9 @@ def epochs_drawn(page: Page) -> int:
 
 def drag_zoom(page: Page) -> list[float]:
     """Zoom into the middle of the curves as a reader does; the new range of the accuracies."""
-    area = page.locator(f".ued-chart:has({CURVES}) .nsewdrag").first
-    area.scroll_into_view_if_needed()
-    box = area.bounding_box()
+    # The chart stays while its inside is drawn anew with every epoch.
+    page.locator(f".ued-chart:has({CURVES})").first.evaluate("(chart) => chart.scrollIntoView({ block: 'center' })")
+    box = page.locator(f".ued-chart:has({CURVES}) .nsewdrag").first.bounding_box()
     page.mouse.move(box["x"] + 0.2 * box["width"], box["y"] + 0.3 * box["height"])
     page.mouse.down()
     page.mouse.move(box["x"] + 0.9 * box["width"], box["y"] + 0.8 * box["height"], steps=5)
