@@ -421,7 +421,10 @@ function mount(node) {
     width = now;
     cancelAnimationFrame(frame);
     // Never into a drawing that is under way: Plotly would measure what is not there yet.
-    frame = requestAnimationFrame(() => chart.drawing.then(() => chart.wired && window.Plotly.Plots.resize(node)).catch(() => {}));
+    frame = requestAnimationFrame(() => chart.drawing
+      .then(() => chart.wired && window.Plotly.Plots.resize(node))
+      .then(() => chart.data && describe(node, chart.data.alt))
+      .catch(() => {}));
   });
   chart.observer.observe(node);
   charts.set(node, chart);
