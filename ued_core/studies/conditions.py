@@ -26,13 +26,18 @@ class Drawn(NamedTuple):
     images: Any
 
 
+def _comparable(value: Any) -> Any:
+    """A seed as it is; whatever else a damaged file may hold there, as text."""
+    return value if value is None or isinstance(value, int) else repr(value)
+
+
 def drawn(spec: Mapping[str, Any]) -> Drawn:
     """What a run drew, as its spec says in plain values."""
     images = spec.get("dataset")
     return Drawn(
-        spec.get("seed"),
-        spec.get("attack_seed") if spec.get("attack") else None,
-        images.get("seed") if isinstance(images, Mapping) else None,
+        _comparable(spec.get("seed")),
+        _comparable(spec.get("attack_seed") if spec.get("attack") else None),
+        _comparable(images.get("seed") if isinstance(images, Mapping) else None),
     )
 
 
