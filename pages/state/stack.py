@@ -87,11 +87,17 @@ def main_control(rest: DefenseStack, *, named: bool = False) -> DefenseStack:
         if not main.parameters():
             st.markdown(f"**{main.title}.** {main.summary()} It has no parameters.")
             return rest
-        if not named and type(main) is not CHOSEN_AT_FIRST:
-            # The page's first lines are about that one; a slider called "quality" would be anybody's.
-            st.markdown(f"**{main.title}.** {main.summary()}")
+        if not named:
+            introduce(main)
         main = method_controls(type(main), key="defence", only=(main.parameters()[0].name,), values=main.model_dump())
         return DefenseStack([main, *further])
+
+
+def introduce(main: Defense) -> None:
+    """What the first defence does, unless it is the one that a page begins with: its first lines are about that one,
+    and a slider called "quality" would be anybody's."""
+    if type(main) is not CHOSEN_AT_FIRST:
+        st.markdown(f"**{main.title}.** {main.summary()}")
 
 
 def _title_of(offered: Catalogue[Defense], name: str) -> str:

@@ -13,7 +13,7 @@ import streamlit as st
 from pages.frame.cache import cached
 from pages.state.choice import Selection
 from pages.state.run_words import method_words
-from pages.state.stack import CHOSEN_AT_FIRST, main_control
+from pages.state.stack import introduce, main_control
 from pages.widgets.controls import control_key, method_controls
 from pages.widgets.delivery import Part, part
 from pages.widgets.hill import hill, slider_under_hill
@@ -91,9 +91,7 @@ def strength_control(of: Strength | None, rest: DefenseStack, *, pinned: bool = 
         return main_control(rest)
     main, *further = rest.defenses
     with slider_under_hill(pinned=pinned):
-        if type(main) is not CHOSEN_AT_FIRST:
-            # The page's first lines are about that one; a slider called "quality" would be anybody's.
-            st.markdown(f"**{main.title}.** {main.summary()}")
+        introduce(main)
         above = st.container()
         set_main = method_controls(type(main), key="defence", only=(of.parameter.name,), values=main.model_dump())
         measured = of.measured

@@ -24,9 +24,15 @@ def charts(page: AppTest) -> list[dict[str, Any]]:
 def tiles(page: AppTest) -> list[dict[str, Any]]:
     """Data of every group of tiles, in order: ``rows`` (with the PNG as ``source``), ``names``, ``caption``, …"""
     return [
-        {**words, "rows": [{**row, "source": png} for row, png in zip(words["rows"], pictures, strict=False)]}
-        for words, pictures in _opened(page, "ued_tile_rows")
+        {**words, "rows": [{**row, "source": png} for row, png in zip(words["rows"], pictures, strict=True)]}
+        for words, parts in _opened(page, "ued_tile_rows")
+        # Behind the pictures comes what a row that follows a slider is made with.
+        for pictures in [parts[: len(parts) - _draws(words)]]
     ]
+
+
+def _draws(words: dict[str, Any]) -> int:
+    return int(words["live"] is not None and words["live"]["draws"] is not None)
 
 
 def hills(page: AppTest) -> list[dict[str, Any]]:

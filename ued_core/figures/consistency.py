@@ -133,7 +133,7 @@ def theta_curves(
             "hovertemplate": f"α %{{x:.2f}} px<br>{name} %{{y:.4g}} (n = {samples}, expected)<extra></extra>",
         }  # fmt: skip
         exact = {
-            **point, "y": np.array([np.interp(current[0], strengths, limits[i])]), "legendgroup": "exact",
+            **point, "y": np.array([np.interp(current[0], limit["x"], limit["y"])]), "legendgroup": "exact",
             "name": "all possible draws, here",
             "marker": {
                 "color": ROLE_COLOURS["defended"], "symbol": "diamond", "size": 13, "line": {"color": INK, "width": 1},

@@ -161,7 +161,7 @@ class Model(Method):
 
     @property
     def light(self) -> bool:
-        """Whether one core trains it on 1,000 small images in about a third of a second."""
+        """Whether one core trains it on some thousand small images within seconds."""
         return False
 
     @property
