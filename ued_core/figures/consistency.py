@@ -121,8 +121,9 @@ def theta_curves(
             "cliponaxis": False,
             "showlegend": False,
         }
+        drawn = strengths.astype(np.float32), limits[i].astype(np.float32)
         limit = {
-            **curve, "y": limits[i].astype(np.float32), "name": "all possible draws", "legendgroup": "limit",
+            **curve, "y": drawn[1], "name": "all possible draws", "legendgroup": "limit",
             "showlegend": i == 0, "line": {"color": ROLE_COLOURS["defended"], "width": 3},
             "hovertemplate": f"α %{{x:.2f}} px<br>{name} %{{y:.4g}} (n → ∞)<extra></extra>",
         }  # fmt: skip
@@ -133,7 +134,7 @@ def theta_curves(
             "hovertemplate": f"α %{{x:.2f}} px<br>{name} %{{y:.4g}} (n = {samples}, expected)<extra></extra>",
         }  # fmt: skip
         exact = {
-            **point, "y": np.array([np.interp(current[0], limit["x"], limit["y"])]), "legendgroup": "exact",
+            **point, "y": np.array([np.interp(current[0], *drawn)]), "legendgroup": "exact",
             "name": "all possible draws, here",
             "marker": {
                 "color": ROLE_COLOURS["defended"], "symbol": "diamond", "size": 13, "line": {"color": INK, "width": 1},
