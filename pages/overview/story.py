@@ -66,9 +66,7 @@ def _filters(classes: int) -> np.ndarray:
 
 def story() -> DefenseStack:
     """Three cards; returns the defence as the slider says."""
-    # Three pictures need no five thousand: the first page must not wait for them.
-    data = split(DATASETS.build(DATA, train_size=200, test_size=10))
-    clean, poisoned = _pictures(data.train)
+    clean, poisoned = _pictures(_selection().train)
     found = {c.name: c for c in conditions(stored_rows(), DATA, "adamw")}
     names = [clean.class_names[label] for label in clean.labels.tolist()]
     first, second, third = st.columns(3, gap="small")
@@ -122,9 +120,9 @@ def _trap(attacked: Condition, classes: int) -> None:
 
 def _selection() -> Selection:
     """What the three pictures show, as the other pages would choose it."""
-    dataset = DATASETS.build(DATA)
+    # Three pictures need no five thousand: the first page must not wait for them.
     few = split(DATASETS.build(DATA, train_size=200, test_size=10))
-    return Selection(dataset, Cuda(), KEY, 0, few)
+    return Selection(DATASETS.build(DATA), Cuda(), KEY, 0, few)
 
 
 def _strength() -> Strength | None:

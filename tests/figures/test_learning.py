@@ -7,7 +7,7 @@ import pytest
 
 from tests.figures.test_theme import contrast
 from ued_core.figures import learning
-from ued_core.figures.learning import LOSS, TEST, TRAIN, Curve
+from ued_core.figures.learning import LOSS, TEST, TRAIN, Curve, pair_figure
 from ued_core.results.parts import EpochRow, Probe
 
 ROWS = [
@@ -121,3 +121,22 @@ def test_every_axis_of_every_figure_has_a_title_or_names_its_bars() -> None:
     ]
     for figure, axis in itertools.product(figures, ("xaxis", "yaxis")):
         assert figure.layout[axis].title.text
+
+
+def test_a_pair_of_runs_stands_beside_each_other_and_its_numbers_never_overlap() -> None:
+    def history(train: float, test: float) -> list[EpochRow]:
+        rows = ({"epoch": 1, "train_accuracy": 0.4, "test_accuracy": 0.4, "loss": 1.0},
+                {"epoch": 2, "train_accuracy": train, "test_accuracy": test, "loss": 0.5})  # fmt: skip
+        return [found for row in rows if (found := EpochRow.read(row, "here")) is not None]
+
+    panels = [("without defence", "poisoned", history(0.94, 0.42)), ("with COIN", "defended", history(0.80, 0.68))]
+    figure = pair_figure(panels, 8, 0.1)
+    assert [list(trace.y) for trace in figure.data] == [[40, 94], [40, 42], [40, 80], [40, 68]]
+    assert [trace.xaxis for trace in figure.data] == ["x", "x", "x2", "x2"]
+    assert figure.layout.xaxis.domain[1] < figure.layout.xaxis2.domain[0]
+    told = {note.text: note.yshift for note in figure.layout.annotations if note.text.endswith("%</b>")}
+    assert told == {"<b>94 %</b>": 0, "<b>42 %</b>": 0, "<b>80 %</b>": 7, "<b>68 %</b>": -7}
+    assert [shape.y0 for shape in figure.layout.shapes] == [10, 10]
+    empty = pair_figure([("without defence", "poisoned", []), ("with COIN", "defended", [])], 8, 0.1)
+    assert [len(trace.x) for trace in empty.data] == [0] * 4
+    assert [note.text for note in empty.layout.annotations] == ["<b>✕ without defence</b>", "<b>◆ with COIN</b>"]

@@ -18,6 +18,8 @@ RUN_COLOURS = ("#a0527a", "#9c7a1a", "#6f7a93", "#a3614f", "#7b8526", "#2f8fa3",
 RUN_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "5px,2px", "2px,4px,8px,4px", "12px,3px")
 FEW_CURVES, SHORT_LABEL = 3, 20
 """So many curves with names of so many letters find room in one line above the plot."""
+CLOSE, APART_PX = 0.3, 7
+"""Two numbers at the end of flat panels that are closer than this share are moved apart by so many pixels each."""
 MARKED_EPOCHS = 25
 """Up to this many epochs every one has a marker."""
 
@@ -157,8 +159,12 @@ def pair_figure(
                 "yanchor": "bottom",
             }
         )
+        ends = {q: series([rows], q.column) for q in (TRAIN, TEST)}
+        last = [float(measured.mean[-1]) for measured in ends.values() if len(measured.epochs)]
+        close = len(last) == 2 and abs(last[0] - last[1]) < CLOSE
         for quantity, own in ((TRAIN, role), (TEST, "clean")):
-            measured = series([rows], quantity.column)
+            measured = ends[quantity]
+            upper = bool(last) and len(measured.epochs) > 0 and float(measured.mean[-1]) == max(last)
             dash = "dash" if quantity is TRAIN else ROLES[own].dash
             line = _line(measured, quantity, quantity.title, ROLES[own].light, dash, ROLES[own].symbol, epochs)
             line.update(xaxis=f"x{number}", yaxis="y")
@@ -173,6 +179,7 @@ def pair_figure(
                         "yref": "y",
                         "x": float(measured.epochs[-1]) + 0.2,
                         "y": 100 * float(measured.mean[-1]),
+                        "yshift": (APART_PX if upper else -APART_PX) if close else 0,
                         "xanchor": "left",
                     }
                 )
