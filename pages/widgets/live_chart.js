@@ -275,11 +275,14 @@ function tools(Plotly, chart) {
     );
   };
   open.addEventListener("click", () => menu.togglePopover());
+  // Before it is seen: the event after it comes some time later, and an empty menu would stand there until then.
+  menu.addEventListener("beforetoggle", (event) => {
+    if (/** @type {any} */ (event).newState === "open") fill();
+  });
   menu.addEventListener("toggle", (event) => {
     const opened = /** @type {any} */ (event).newState === "open";
     open.setAttribute("aria-expanded", String(opened));
     if (!opened) return;
-    fill();
     const at = open.getBoundingClientRect();
     menu.style.left = `${Math.max(8, at.right - menu.offsetWidth)}px`;
     menu.style.top = `${Math.max(8, Math.min(at.bottom + 4, innerHeight - menu.offsetHeight - 8))}px`;
